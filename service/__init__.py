@@ -1,0 +1,1 @@
+"""How it is served: wires the log, the views and HTTP together; the only asynchronous package."""

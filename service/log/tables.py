@@ -1,0 +1,138 @@
+"""The tables in the log's file and the statements on them. It must never write to a file before it is known to be a
+log, nor hold a statement that changes or removes an event."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from service.log.errors import LogFormatError
+
+FORMAT = 1
+"""The version of these tables (`user_version` in the file). A file of any other is refused, never guessed at."""
+APPLICATION = 0x41675265
+"""`application_id` in the file: it is a log."""
+
+_BLOCK = 10  # 1,024 positions
+SCHEMA = (
+    # First, since it takes the write lock: of two processes that make the file at once, one waits here.
+    f"PRAGMA application_id = {APPLICATION}",
+    f"PRAGMA user_version = {FORMAT}",
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS streams (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    "CREATE TABLE IF NOT EXISTS sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    # `state` is the log entry. NULL stand source to data of what the library inserts, salt and data of what was erased.
+    """CREATE TABLE IF NOT EXISTS events (
+        position INTEGER PRIMARY KEY,
+        stream INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        topic TEXT NOT NULL,
+        state BLOB NOT NULL,
+        source INTEGER,
+        event_id TEXT,
+        salt BLOB,
+        data BLOB
+    )""",
+    "CREATE UNIQUE INDEX IF NOT EXISTS events_by_stream ON events (stream, version)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS events_by_id ON events (source, event_id)",
+    # By blocks of positions first, or each small commit rewrites one page for every topic in it, which costs a third of
+    # the speed. Reading by topic or source looks into one block after the other instead.
+    f"CREATE INDEX IF NOT EXISTS events_by_topic ON events (position >> {_BLOCK}, topic, source)",
+)
+INSERT = (
+    "INSERT INTO events (position, stream, version, topic, state, source, event_id, salt, data)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+LAST_VERSION = (
+    "SELECT id, (SELECT ifnull(max(version), 0) FROM events WHERE stream = streams.id) FROM streams WHERE name = ?"
+)
+
+_STREAM = "(SELECT name FROM streams WHERE id = stream)"
+LOGGED = (
+    f"position, version, {_STREAM}, topic, ifnull((SELECT name FROM sources WHERE id = source), ''),"
+    " ifnull(event_id, ''), state, ifnull(data, x''), ifnull(salt, x'')"
+)
+"""The columns of a LoggedEvent."""
+NOTIFIED = f"{_STREAM}, version, topic, state, position"
+"""The columns of the library's Notification."""
+FIND = f"SELECT {LOGGED} FROM events WHERE source = (SELECT id FROM sources WHERE name = ?) AND event_id = ?"
+
+_LARGEST = 2**63 - 1  # integer of SQLite
+
+Names = Literal["streams", "sources"]
+
+
+def check_format(db: sqlite3.Connection, path: object, *, may_be_new: bool) -> None:
+    """Raises LogFormatError unless the file is a log, or empty where it `may_be_new`. Changes nothing."""
+    ((application, version, objects),) = db.execute(
+        "SELECT * FROM pragma_application_id, pragma_user_version, (SELECT count(*) FROM sqlite_master)"
+    ).fetchall()
+    if application == APPLICATION:
+        if version != FORMAT:
+            raise LogFormatError(f"{path} is a log of format {version}; this version of the registry reads {FORMAT}")
+    elif not may_be_new or (application, version, objects) != (0, 0, 0):
+        raise LogFormatError(f"{path} is not a log of the registry")
+
+
+def head(db: sqlite3.Cursor) -> int:
+    """The last position; 0 where there is none."""
+    ((position,),) = db.execute("SELECT ifnull(max(position), 0) FROM events").fetchall()
+    return int(position)
+
+
+def key(db: sqlite3.Cursor, table: Names, name: str) -> int | None:
+    rows = db.execute(f"SELECT id FROM {table} WHERE name = ?", (name,)).fetchall()
+    return int(rows[0][0]) if rows else None
+
+
+def make_key(db: sqlite3.Cursor, table: Names, name: str) -> int:
+    """Raises sqlite3.IntegrityError where the name has one."""
+    made = db.execute(f"INSERT INTO {table} (name) VALUES (?)", (name,)).lastrowid
+    assert made is not None
+    return made
+
+
+def select(
+    db: sqlite3.Cursor,
+    columns: str,
+    after: int,
+    until: int | None,
+    limit: int,
+    *,
+    topics: Sequence[str] = (),
+    stream: int | None = None,
+    source: int | None = None,
+) -> list[Any]:
+    """Rows of events with after < position <= until, ascending, of any of `topics` where there are some.
+
+    Reads no event that a filter keeps out, only their places in an index.
+    """
+    after, until = max(after, 0), _LARGEST if until is None else min(until, _LARGEST)
+    limit = min(limit, _LARGEST)
+    if after >= until or limit <= 0:
+        return []
+    where = "position > ? AND position <= ?"
+    values: list[int | str] = [after, until]
+    if topics:
+        where += f" AND topic IN ({', '.join('?' * len(topics))})"
+        values += topics
+    if source is not None:
+        where += " AND source = ?"
+        values.append(source)
+    if stream is not None:  # its versions follow one another as the positions do
+        sql = f"SELECT {columns} FROM events INDEXED BY events_by_stream WHERE stream = ? AND {where} ORDER BY version"
+        return db.execute(f"{sql} LIMIT ?", (stream, *values, limit)).fetchall()
+    if not topics and source is None:
+        sql = f"SELECT {columns} FROM events WHERE {where} ORDER BY position LIMIT ?"
+        return db.execute(sql, (*values, limit)).fetchall()
+    sql = (
+        f"SELECT {columns} FROM events WHERE position IN (SELECT position FROM events INDEXED BY events_by_topic"
+        f" WHERE position >> {_BLOCK} = ? AND {where} ORDER BY position LIMIT ?) ORDER BY position"
+    )
+    rows: list[Any] = []
+    for block in range((after + 1) >> _BLOCK, (min(until, head(db)) >> _BLOCK) + 1):
+        rows += db.execute(sql, (block, *values, limit - len(rows))).fetchall()
+        if len(rows) >= limit:
+            break
+    return rows
