@@ -1,0 +1,182 @@
+"""Facts: events about the world as corrections, retractions and disputes leave them.
+
+A log holds what was said; `Standing` works out, from one subject's events up to any position, what stands. Nothing here
+judges whether facts agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from domain.events import CATALOGUE, EventType, Makes, TakesEffect
+from domain.records import Data
+from domain.times import BEFORE, Span, parse_edtf, span_of
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event as recorded: posted attributes, the data as posted (JSON bytes), and its places."""
+
+    position: int
+    version: int
+    subject: str
+    type: str
+    source: str
+    id: str
+    time: str | None
+    occurred: str | None
+    data: bytes
+    recorded: str
+    actor: str
+
+    @property
+    def kind(self) -> EventType:
+        """Its row of the catalogue."""
+        return CATALOGUE[self.type]
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The data as posted, decoded anew at each call."""
+        decoded: dict[str, Any] = from_json(self.data)
+        return decoded
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One standing statement about the world.
+
+    `span` covers every reading of its date, disputed ones too. `positions` are the event itself and the standing
+    corrections of it, ascending.
+    """
+
+    position: int
+    subject: str
+    type: str
+    source: str
+    id: str
+    occurred: str | None
+    span: Span
+    data: Data
+    positions: tuple[int, ...]
+
+    @property
+    def kind(self) -> EventType:
+        """Its row of the catalogue."""
+        return CATALOGUE[self.type]
+
+    @property
+    def makes(self) -> bool:
+        """Whether it brings its subject into being."""
+        return self.kind.makes is not Makes.NEVER
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether its earliest day is known."""
+        return self.span.lo != BEFORE
+
+    @property
+    def order(self) -> tuple[bool, int, int, int, str, str]:
+        """The order facts are folded in: making events first, then by date, type, source and id; never by position."""
+        return (not self.makes, *self.span.sort_key, self.kind.rank, self.source, self.id)
+
+    @property
+    def effective(self) -> Span:
+        """The days from which it takes effect: `effective` where the data gives one, else when it occurred."""
+        if not isinstance(self.data, TakesEffect) or self.data.effective is None:
+            return self.span
+        return parse_edtf(self.data.effective)
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """One claim that another source says otherwise, made by the event at `position`."""
+
+    pointer: str
+    value: Any
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What an event says after its standing corrections, as plain JSON."""
+
+    data: dict[str, Any]
+    occurred: str | None
+    positions: tuple[int, ...]
+    disputes: tuple[Dispute, ...]
+
+
+class Standing:
+    """What stands of an event, given the events that speak of it, directly or through others.
+
+    `about` maps a position to the events about the event there, in the order of the log. An event about another always
+    stands later in the log than what it is about, so the recursion ends.
+    """
+
+    def __init__(self, about: Mapping[int, Iterable[Event]]) -> None:
+        self._about = about
+
+    def retracted_by(self, event: Event) -> int | None:
+        """The position of the first standing retraction of the event, if there is one."""
+        for other, _ in self._speaking_of(event, "event.retracted"):
+            return other.position
+        return None
+
+    def meaning(self, event: Event) -> Meaning:
+        """The event after its standing corrections: the latest wins, field by field."""
+        data, occurred = event.plain, event.occurred
+        positions = [event.position]
+        for other, said in self._speaking_of(event, "event.corrected"):
+            if "data" in said:
+                kept = {name: value for name, value in data.items() if name in ("evidence", "note")}
+                data = {**kept, **said["data"]}
+            if "occurred" in said:
+                occurred = said["occurred"]
+            positions.append(other.position)
+        disputes = tuple(
+            Dispute(claim["pointer"], claim["value"], other.position)
+            for other, said in self._speaking_of(event, "event.disputed")
+            for claim in said["claims"]
+        )
+        return Meaning(data, occurred, tuple(positions), disputes)
+
+    def fact(self, event: Event) -> Fact | None:
+        """The fact that stands of an event about the world; None if it is retracted."""
+        if self.retracted_by(event) is not None:
+            return None
+        meaning = self.meaning(event)
+        span = span_of(meaning.occurred)
+        for dispute in meaning.disputes:
+            if dispute.pointer == "/occurred":
+                span = span.hull(span_of(dispute.value))
+        return Fact(
+            event.position,
+            event.subject,
+            event.type,
+            event.source,
+            event.id,
+            meaning.occurred,
+            span,
+            event.kind.data.model_validate_json(to_json(meaning.data)),
+            meaning.positions,
+        )
+
+    def passages(self, event: Event) -> list[tuple[int, dict[str, Any]]]:
+        """The evidence for an event, each passage with the position of the event that gives it."""
+        cited = [(event.position, passage) for passage in self.meaning(event).data.get("evidence", ())]
+        for other, said in self._speaking_of(event, "evidence.added"):
+            cited += [(other.position, passage) for passage in said["evidence"]]
+        return cited
+
+    def _speaking_of(self, event: Event, *types: str) -> list[tuple[Event, dict[str, Any]]]:
+        standing = []
+        for other in self._about.get(event.position, ()):
+            if other.type in types and self.retracted_by(other) is None:
+                said = self.meaning(other).data
+                if said["event"] == event.position:
+                    standing.append((other, said))
+        return standing

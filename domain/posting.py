@@ -1,0 +1,183 @@
+"""Taking one posted CloudEvent apart: every attribute and the data checked, all flaws named at once.
+
+What leaves here is well-formed by itself. Whether it fits the history is judged elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, to_json
+
+from domain.errors import Flaw, Invalid
+from domain.events import CATALOGUE, EventType
+from domain.records import Data, Record
+from domain.times import parse_edtf
+from domain.values import SLUG, is_subject
+
+MAX_ATTRIBUTE = 1024
+MAX_DATA = 1_000_000
+"""Most bytes of one event's data in canonical form."""
+
+_ATTRIBUTES = frozenset(
+    ("specversion", "id", "source", "type", "subject", "time", "occurred", "data", "datacontenttype")
+)
+_REQUIRED = ("specversion", "id", "source", "type", "subject")
+_TIME = re.compile(
+    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?"
+    r"([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)",
+    re.ASCII,
+)
+_JSON_TYPE = re.compile(r"application/json(\s*;\s*charset=\"?utf-8\"?)?", re.IGNORECASE)
+_URI_REFERENCE = re.compile(r"[^\s\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A well-formed event that has no place in the log yet. `data` is in RFC 8785 form, exactly what was posted."""
+
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: str | None
+    occurred: str | None
+    data: bytes
+    model: Data
+
+    @property
+    def kind(self) -> EventType:
+        """Its row of the catalogue."""
+        return CATALOGUE[self.type]
+
+
+def pointer(*tokens: str | int) -> str:
+    """The RFC 6901 pointer of these tokens."""
+    return "".join("/" + str(token).replace("~", "~0").replace("/", "~1") for token in tokens)
+
+
+def canonical(data: object) -> bytes:
+    """RFC 8785 form of JSON that holds no fractional numbers and only ASCII keys."""
+    return to_json(_sorted(data))
+
+
+def parse(document: object) -> Posted:
+    """One event in the CloudEvents JSON format. Raises Invalid with every flaw found."""
+    if not isinstance(document, Mapping):
+        raise Invalid("an event is a JSON object", [Flaw("", "an event is a JSON object")])
+    flaws = [Flaw(pointer(name), "not an attribute the registry takes") for name in document if name not in _ATTRIBUTES]
+    flaws += [Flaw(pointer(name), "is required") for name in _REQUIRED if name not in document]
+    for name in document:
+        if name in _ATTRIBUTES and name != "data":
+            flaws += _attribute_flaws(name, document[name])
+    kind = CATALOGUE.get(document["type"]) if isinstance(document.get("type"), str) else None
+    data, model = document.get("data", {}), None
+    if kind is not None:
+        subject = document.get("subject")
+        if kind.collection is not None and isinstance(subject, str) and is_subject(subject):
+            elsewhere = not subject.startswith(f"{kind.collection}/")
+            flaws += [Flaw("/subject", f"{kind.name} is about a subject in {kind.collection}/")] if elsewhere else []
+        model, found = checked(kind, data)
+        flaws += [Flaw(f"/data{flaw.pointer}", flaw.detail) for flaw in found]
+    if flaws or model is None:
+        raise Invalid("the event is not well-formed", flaws)
+    return Posted(
+        document["id"],
+        document["source"],
+        document["type"],
+        document["subject"],
+        document.get("time"),
+        document.get("occurred"),
+        canonical(data),
+        model,
+    )
+
+
+def checked(kind: EventType, data: object) -> tuple[Data | None, list[Flaw]]:
+    """The data of a type, checked; pointers of the flaws start at the data."""
+    if not isinstance(data, Mapping):
+        return None, [Flaw("", "data is a JSON object")]
+    encoded = to_json(data)
+    if len(encoded) > MAX_DATA:
+        return None, [Flaw("", f"data takes at most {MAX_DATA} bytes")]
+    if _holds_nul(encoded):
+        return None, [Flaw("", "strings hold no U+0000")]
+    nulls = [Flaw(at, "null is not taken here; leave the field out") for at in _nulls(kind.data, data)]
+    try:
+        model = kind.data.model_validate_json(encoded)
+    except ValidationError as error:
+        return None, [*(_flaw(detail) for detail in error.errors(include_url=False, include_input=False)), *nulls]
+    return (None, nulls) if nulls else (model, [])
+
+
+def _nulls(shape: type[Record], value: object, at: str = "") -> list[str]:
+    """Where null stands for a field that takes none."""
+    found: list[str] = []
+    if not isinstance(value, Mapping):
+        return found
+    for name, field in value.items():
+        if field is None:
+            if name not in shape.NULLABLE:
+                found.append(at + pointer(name))
+        elif isinstance(field, list) and (inner := shape.INNER.get(name)):
+            for index, part in enumerate(field):
+                found += _nulls(inner, part, at + pointer(name, index))
+        elif isinstance(field, Mapping) and (inner := shape.INNER.get(name)):
+            found += _nulls(inner, field, at + pointer(name))
+    return found
+
+
+def _holds_nul(encoded: bytes) -> bool:
+    return b"\\u0000" in encoded and re.search(rb"(?<!\\)(?:\\\\)*\\u0000", encoded) is not None
+
+
+def _attribute_flaws(name: str, value: Any) -> list[Flaw]:
+    at = pointer(name)
+    if not isinstance(value, str):
+        return [Flaw(at, "is a string")]
+    if "\x00" in value:
+        return [Flaw(at, "holds no U+0000")]
+    if not value:
+        return [Flaw(at, "is not empty")]
+    if name in ("id", "source") and len(value.encode()) > MAX_ATTRIBUTE:
+        return [Flaw(at, f"is at most {MAX_ATTRIBUTE} bytes")]
+    match name:
+        case "specversion" if value != "1.0":
+            return [Flaw(at, "is 1.0")]
+        case "source" if not _URI_REFERENCE.fullmatch(value):
+            return [Flaw(at, "is a URI reference")]
+        case "type" if value not in CATALOGUE:
+            return [Flaw(at, "is not a type the registry knows")]
+        case "subject" if not is_subject(value):
+            return [Flaw(at, f"is <collection>/<slug>, the slug matching {SLUG}")]
+        case "time" if not _TIME.fullmatch(value):
+            return [Flaw(at, "is an RFC 3339 timestamp")]
+        case "datacontenttype" if not _JSON_TYPE.fullmatch(value):
+            return [Flaw(at, "is application/json")]
+        case "occurred":
+            try:
+                parse_edtf(value)
+            except ValueError as error:
+                return [Flaw(at, f"is an EDTF date: {error}")]
+    return []
+
+
+def _flaw(detail: ErrorDetails) -> Flaw:
+    message = detail["msg"]
+    if detail["type"] == "extra_forbidden":
+        message = "not a field the registry takes"
+    elif detail["type"] == "missing":
+        message = "is required"
+    return Flaw(pointer(*detail["loc"]) + detail.get("ctx", {}).get("at", ""), message)
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(part) for part in value]
+    return value

@@ -1,0 +1,353 @@
+"""Which states a thing may be in on each day, when some of its dates are known only in part.
+
+Every date is a span of days; a reading picks one day for each, and takes what falls on one day in the order of facts,
+but first what can be taken. What a machine refuses is no reading. Instead of going through all readings, the sweep
+goes through what may have been done so far: how early it can have been done, and how late all that is left can start.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import combinations, groupby
+from typing import Generic, NamedTuple, TypeVar
+
+from domain.times import AFTER, BEFORE
+
+S = TypeVar("S", bound=Hashable)
+Order = tuple[int, str, str]
+Key = tuple[int, Order]
+"""A day and a place in the order of facts on it."""
+
+MOST_IMPRECISE = 8
+"""Past this many imprecise dates that may fall on one day the rest are read at their earliest: the sweep is exponential
+in them."""
+
+_FIRST: Order = (-2, "", "")
+_LAST: Order = (1 << 30, "", "")
+_NEVER = AFTER + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that happens on one of the days `lo` to `hi`.
+
+    `who` is the name under which it was recorded. Of what has the same `daily`, two under one name on one day are the
+    same, recorded twice. A step that `starts` another (its number) is one nobody recorded: it is taken only in readings
+    that need it, before that other step.
+    """
+
+    what: str
+    lo: int
+    hi: int
+    order: Order = (0, "", "")
+    fact: int = 0
+    who: str = ""
+    daily: str = ""
+    starts: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Cell(Generic[S]):
+    """The days from `since` to the next cell: the state with each date at its earliest, and every state there may be."""
+
+    since: int
+    earliest: S
+    states: frozenset[S]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep(Generic[S]):
+    """The cells in order, the first since `BEFORE`, and the states there may be once every step was taken.
+
+    `consistent` is False when no reading passes the machine; then what it refuses is left out.
+    """
+
+    cells: tuple[Cell[S], ...]
+    final: frozenset[S]
+    consistent: bool
+
+
+Machine = Callable[[S, Step], "S | None"]
+"""(state, step) -> the next state, or None where the step cannot be taken in that state."""
+
+
+class _Done(NamedTuple, Generic[S]):
+    """What a reading may have done so far: the steps, as bits, and the state they led to."""
+
+    steps: int
+    state: S
+
+
+class _Way(NamedTuple, Generic[S]):
+    """A step that may be taken next, on its own or on one day with what makes room for it or is the same.
+
+    `own` is the step's place in the order of facts, `order` that of the first that is taken.
+    """
+
+    to: _Done[S]
+    lo: int
+    hi: int
+    order: Order
+    own: Order
+    starts: int
+
+
+def sweep(steps: Sequence[Step], machine: Machine[S], start: S) -> Sweep[S]:
+    """All states over all days."""
+    recorded = [step for step in steps if step.starts < 0]
+    if len(recorded) == len(steps) and all(step.lo == step.hi for step in steps):
+        return _precise(steps, machine, start)
+    found = _Readings(_bounded(steps), machine, start).sweep()
+    if found is not None:
+        return found
+
+    def forgiving(state: S, step: Step) -> S | None:
+        following = machine(state, step)
+        return state if following is None else following
+
+    forgiven = _Readings(_bounded(recorded), forgiving, start).sweep()
+    assert forgiven is not None
+    return replace(forgiven, consistent=False)
+
+
+def _precise(steps: Sequence[Step], machine: Machine[S], start: S) -> Sweep[S]:
+    cells = [Cell(BEFORE, start, frozenset((start,)))]
+    state, consistent = start, True
+    ordered = sorted(steps, key=lambda step: (step.lo, step.order))
+    for day, group in groupby(ordered, key=lambda step: step.lo):
+        todo, taken = list(group), set[tuple[str, str]]()
+        while todo:
+            for step in todo:
+                following = machine(state, step)
+                if following is not None:
+                    state = following
+                    break
+            else:
+                step = todo[0]
+                consistent = consistent and step.daily != "" and (step.daily, step.who) in taken
+            todo.remove(step)
+            taken.add((step.daily, step.who))
+        if cells[-1].since == day:
+            cells.pop()
+        cells.append(Cell(day, state, frozenset((state,))))
+    return Sweep(tuple(cells), frozenset((state,)), consistent)
+
+
+def _bounded(steps: Sequence[Step]) -> list[Step]:
+    """The steps, no more than `MOST_IMPRECISE` imprecise ones with a day in common."""
+    bounded = list(steps)
+    pending: list[int] = []
+    for index in sorted(range(len(steps)), key=lambda index: steps[index].lo):
+        step = steps[index]
+        if step.lo == step.hi or step.starts >= 0:
+            continue
+        pending = [hi for hi in pending if hi >= step.lo]
+        if len(pending) < MOST_IMPRECISE:
+            pending.append(step.hi)
+        else:
+            bounded[index] = replace(step, hi=step.lo)
+    return bounded
+
+
+class _Readings(Generic[S]):
+    """All readings of some steps, by what each may have done so far."""
+
+    def __init__(self, steps: Sequence[Step], machine: Machine[S], start: S) -> None:
+        self._steps = steps
+        self._machine = machine
+        self._start = _Done(0, start)
+        self._all = sum(1 << index for index, step in enumerate(steps) if step.starts < 0)
+        self._ways: dict[_Done[S], list[_Way[S]]] = {}
+
+    def sweep(self) -> Sweep[S] | None:
+        """All states over all days; None if there is no reading."""
+        soonest = self._soonest()
+        latest = self._latest(soonest)
+        final = frozenset(done.state for done in soonest if self._is_all(done))
+        if not final:
+            return None
+        changes: dict[int, list[tuple[int, S]]] = {BEFORE: []}
+        for done, (day, _) in soonest.items():
+            until = latest[done][0]
+            if day < until:
+                changes.setdefault(day, []).append((1, done.state))
+                changes.setdefault(until, []).append((-1, done.state))
+        earliest = self._earliest(latest)
+        for day in earliest:
+            changes.setdefault(day, [])
+        held: Counter[S] = Counter()
+        cells: list[Cell[S]] = []
+        state = self._start.state
+        for day in sorted(day for day in changes if day < AFTER):
+            for sign, changed in changes[day]:
+                held[changed] += sign
+                if not held[changed]:
+                    del held[changed]
+            state = earliest.get(day, state)
+            cells.append(Cell(day, state, frozenset(held)))
+        return Sweep(tuple(cells), final, True)
+
+    def _is_all(self, done: _Done[S]) -> bool:
+        return done.steps & self._all == self._all
+
+    def _is_waiting(self, done: _Done[S]) -> bool:
+        """Whether something that nobody recorded was begun and has not led to what it starts."""
+        return any(
+            done.steps >> index & 1 and not done.steps >> step.starts & 1
+            for index, step in enumerate(self._steps)
+            if step.starts >= 0
+        )
+
+    def _soonest(self) -> dict[_Done[S], Key]:
+        """By what may have been done: the first day on which it can have been, and the place on that day."""
+        found: dict[_Done[S], Key] = {}
+        pending: list[tuple[Key, int, _Done[S]]] = [((BEFORE, _FIRST), 0, self._start)]
+        count = 0
+        while pending:
+            key, _, done = heappop(pending)
+            if done in found:
+                continue
+            found[done] = key
+            for way in self._from(done):
+                following = _after(key, way)
+                if following is not None and way.to not in found:
+                    count += 1
+                    heappush(pending, (following, count, way.to))
+        return found
+
+    def _latest(self, soonest: dict[_Done[S], Key]) -> dict[_Done[S], Key]:
+        """By what was done: the last day on which the rest can start and still be done, and the place on that day."""
+        found: dict[_Done[S], Key] = {}
+        for done in sorted(soonest, key=lambda each: -each.steps.bit_count()):
+            best: Key = (_NEVER, _LAST) if self._is_all(done) else (BEFORE - 1, _FIRST)
+            for way in self._from(done):
+                if way.to in found and (key := _before(found[way.to], way)) is not None:
+                    best = max(best, key)
+            found[done] = best
+        return found
+
+    def _earliest(self, latest: dict[_Done[S], Key]) -> dict[int, S]:
+        """The reading with each date at its earliest, or as early as leaves a reading: its states by their first day.
+
+        What nobody recorded is begun where that reading needs it, but no later than it must.
+        """
+        path = self._walk(latest, None)
+        assert path is not None
+        needed: dict[int, int] = {}
+        for at in range(1, len(path)):
+            bit = path[at][1].steps & ~path[at - 1][1].steps
+            step = self._steps[bit.bit_length() - 1]
+            if step.starts >= 0:
+                refused = [each for each in range(at) if self._machine(path[each][1].state, step) is None]
+                needed[bit] = path[refused[-1] + 1][1].steps if refused else 0
+        if needed:
+            path = self._walk(latest, needed) or path
+        return {day: done.state for (day, _), done in path}
+
+    def _walk(self, latest: dict[_Done[S], Key], needed: dict[int, int] | None) -> list[tuple[Key, _Done[S]]] | None:
+        """As early as can be, step by step; None where that leads nowhere.
+
+        Of the steps that nobody recorded those in `needed` are taken, by their bit, as soon as the steps there are
+        done; without it any is, when what it starts is due.
+        """
+        path = [((BEFORE, _FIRST), self._start)]
+        while not self._is_all(path[-1][1]):
+            key, done = path[-1]
+            options: list[tuple[Key, int, int, Order, int, Key, _Way[S]]] = []
+            for way in self._from(done):
+                following = _after(key, way)
+                if following is None or way.to not in latest or following > latest[way.to]:
+                    continue
+                due, bit = following, way.to.steps & ~done.steps
+                if way.starts >= 0 and needed is None:
+                    started = self._steps[way.starts]
+                    due = max(following, (started.lo, started.order))
+                elif way.starts >= 0 and needed is not None and needed.get(bit, -1) & ~done.steps:
+                    continue
+                options.append((due, way.starts, -bit.bit_count(), way.own, len(options), following, way))
+            if not options:
+                return None
+            *_, following, taken = min(options)
+            path.append((following, taken.to))
+        return path
+
+    def _from(self, done: _Done[S]) -> list[_Way[S]]:
+        """What may be taken next, with nothing undone that can then no longer be."""
+        ways = self._ways.get(done)
+        if ways is None:
+            ways = self._ways[done] = list(self._find(done))
+        return ways
+
+    def _find(self, done: _Done[S]) -> Iterator[_Way[S]]:
+        left = [index for index in range(len(self._steps)) if not done.steps >> index & 1]
+        due = sorted((self._steps[index].hi, index) for index in left if self._steps[index].starts < 0)
+
+        def last(*taken: int) -> int:
+            return next((hi for hi, index in due if index not in taken), _NEVER)
+
+        for index in left:
+            step = self._steps[index]
+            if step.lo > last(index) or (step.starts >= 0 and done.steps >> step.starts & 1):
+                continue
+            state = self._machine(done.state, step)
+            if state is None:
+                groups = self._making_room(done, step, left) if step.starts < 0 else ()
+            else:
+                doubles = self._doubles(step, left) if state != done.state else [()]
+                groups = ((state, step.order, others) for others in doubles)
+            for both, order, others in groups:
+                together = [step, *(self._steps[other] for other in others)]
+                lo, hi = max(each.lo for each in together), min(each.hi for each in together)
+                hi = min(hi, last(index, *others))
+                if lo <= hi:
+                    steps = done.steps | 1 << index | sum(1 << other for other in others)
+                    yield _Way(_Done(steps, both), lo, hi, order, step.order, step.starts)
+
+    def _doubles(self, step: Step, left: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        """What may be the same as a step, recorded again: nothing, or any of its kind where it is daily."""
+        yield ()
+        if step.daily:
+            kind = (step.daily, step.who)
+            same = [
+                index
+                for index in left
+                if step.order < self._steps[index].order and kind == (self._steps[index].daily, self._steps[index].who)
+            ]
+            for count in range(1, len(same) + 1):
+                yield from combinations(same[:MOST_IMPRECISE], count)
+
+    def _making_room(
+        self, done: _Done[S], step: Step, left: Sequence[int]
+    ) -> Iterator[tuple[S, Order, tuple[int, ...]]]:
+        """What, taken first on the same day against the order of facts, lets a step be taken that else cannot be."""
+        if self._is_waiting(done):
+            return
+        for index in left:
+            room = self._steps[index]
+            if room.starts < 0 and room.order > step.order:
+                between = self._machine(done.state, room)
+                if between is not None and (state := self._machine(between, step)) is not None:
+                    yield state, room.order, (index,)
+
+
+def _after(key: Key, way: _Way[S]) -> Key | None:
+    """The soonest a way can be taken after a key; None if never."""
+    day, order = key
+    if way.lo > day:
+        return way.lo, way.order
+    if way.order < order and day not in (BEFORE, AFTER):
+        day += 1
+    return (day, way.order) if day <= way.hi else None
+
+
+def _before(key: Key, way: _Way[S]) -> Key | None:
+    """The latest a way can be taken before a key; None if never."""
+    day, order = key
+    if way.hi < day:
+        return way.hi, way.order
+    if way.order > order and day not in (BEFORE, AFTER):
+        day -= 1
+    return (day, way.order) if day >= way.lo else None

@@ -1,0 +1,186 @@
+"""The rules that refuse: what contradicts for certain, judged on valid time, whatever the order facts arrive in.
+
+Each rule looks at a few facts and yields the contradictions among them, naming positions. What is merely missing is no
+contradiction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from domain.events import Makes
+from domain.facts import Fact
+from domain.readings import Sweep
+from domain.ties import Life, State
+from domain.times import AFTER, BEFORE, Span, day_text
+
+MOST_NAMED = 100
+"""Most positions that one contradiction names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Facts that cannot all be true; `positions` are theirs."""
+
+    detail: str
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the rules need to know of all facts of one subject, without reading them all.
+
+    `made` is the earliest day any making event may fall on and the latest day by which one has; `ended` the same of the
+    ends; `makers` counts the making events; `latest_start` is the last earliest day over all other facts,
+    `earliest_end` the first latest day.
+    """
+
+    made: Span | None
+    ended: Span | None
+    signed: Span | None
+    adopted: Span | None
+    makers: int = 0
+    earliest_end: int = AFTER
+    latest_start: int = BEFORE
+
+
+def life_of(collection: str, bounds: Bounds) -> Life:
+    """When the subject came about and ended, readings that contradict the rules left out.
+
+    A party or document registered without a date has no day on which it came about: it was always there.
+    """
+    if bounds.made is None:
+        return Life(Span(BEFORE, BEFORE))
+    if collection in ("parties", "documents") and bounds.made.lo == BEFORE:
+        birth = Span(BEFORE, BEFORE)
+    elif bounds.adopted is not None and bounds.signed is not None:
+        adopted, signed = order_makers(bounds.adopted, bounds.signed)
+        birth = Span(min(adopted.lo, signed.lo), min(adopted.hi, signed.hi))
+    else:
+        birth = bounds.made
+    birth = Span(birth.lo, max(birth.lo, min(birth.hi, bounds.earliest_end)))
+    end = bounds.ended
+    if end is not None:
+        lo = max(end.lo, birth.lo)
+        end = Span(min(max(lo, bounds.latest_start), end.hi), end.hi)
+    return Life(birth, end, sole=bounds.makers == 1)
+
+
+def order_makers(adopted: Span, signed: Span) -> tuple[Span, Span]:
+    """An adoption is no later than the first signature, wherever their dates leave it open."""
+    if adopted.lo <= signed.hi:
+        return Span(adopted.lo, min(adopted.hi, signed.hi)), Span(max(signed.lo, adopted.lo), signed.hi)
+    return adopted, signed
+
+
+def before_birth(facts: Sequence[Fact], makers: Sequence[Fact]) -> Iterator[Conflict]:
+    """Facts that fall, on every reading, before their subject came about."""
+    if not makers or (makers[0].kind.collection in ("parties", "documents") and not makers[0].is_dated):
+        return
+    earliest = min(maker.span.lo for maker in makers)
+    for fact in facts:
+        if not fact.makes and fact.type != "party.merged" and fact.span.hi < earliest:
+            yield Conflict(
+                f"{fact.type} falls before {fact.subject} came about, no earlier than {day_text(earliest)}",
+                (fact.position, *_named(makers)),
+            )
+
+
+def after_end(facts: Sequence[Fact], ends: Sequence[Fact]) -> Iterator[Conflict]:
+    """Facts that fall, on every reading, after their subject ended."""
+    for end in ends:
+        for fact in facts:
+            when = fact.effective if fact.kind.ends else fact.span
+            if fact.position != end.position and fact.type != "party.merged" and when.lo > end.effective.hi:
+                yield Conflict(
+                    f"{fact.type} falls after {fact.subject} ended, no later than {day_text(end.effective.hi)}",
+                    (fact.position, end.position),
+                )
+
+
+_ONCE_A_TIE = {
+    "agreement.signed": "signs",
+    "agreement.ratified": "ratifies",
+    "agreement.acceded": "accedes",
+    "platform.member-joined": "joins",
+}
+
+
+def twice(own: Sequence[Fact], found: Sweep[State]) -> Iterator[Conflict]:
+    """A party that signs, ratifies, accedes or joins again with no leaving that may lie between."""
+    if found.consistent:
+        return
+    for kind, verb in _ONCE_A_TIE.items():
+        again = [fact for fact in own if fact.type == kind]
+        if len(again) > 1:
+            yield Conflict(f"a party {verb} a second time with no leaving between", _named(again))
+
+
+def too_early_phases(after: Mapping[str, frozenset[str]], happened: Sequence[Fact]) -> Iterator[Conflict]:
+    """Phases that start before the recorded completion of one they are contingent on; `after` is transitive."""
+    for start in happened:
+        if start.type != "lab.phase-started":
+            continue
+        phase = start.data.phase  # type: ignore[attr-defined]
+        for done in happened:
+            if done.type != "lab.phase-completed" or start.span.hi >= done.span.lo:
+                continue
+            needed = done.data.phase  # type: ignore[attr-defined]
+            if needed in after.get(phase, ()):
+                yield Conflict(
+                    f"phase {phase} starts before {needed}, which it is contingent on, is completed",
+                    (start.position, done.position),
+                )
+
+
+def all_after(direct: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
+    """Every phase that each phase is contingent on, directly or through others."""
+    reached: dict[str, frozenset[str]] = {}
+    for phase in direct:
+        pending, seen = list(direct[phase]), set[str]()
+        while pending:
+            other = pending.pop()
+            if other not in seen:
+                seen.add(other)
+                pending += direct.get(other, ())
+        reached[phase] = frozenset(seen)
+    return reached
+
+
+def made_twice(makers: Sequence[Fact]) -> Iterator[Conflict]:
+    """A second event of a kind that makes its subject once."""
+    once = [maker for maker in makers if maker.kind.makes is Makes.ONCE]
+    if len(once) > 1:
+        yield Conflict(f"{once[0].subject} is already {once[0].type.partition('.')[2]}", _named(once))
+
+
+def untitled(makers: Sequence[Fact]) -> bool:
+    """Whether an agreement's making events leave it without a title or a kind."""
+    return not any(
+        getattr(maker.data, "title", None) is not None and getattr(maker.data, "kind", None) is not None
+        for maker in makers
+    )
+
+
+def _named(facts: Sequence[Fact]) -> tuple[int, ...]:
+    return tuple(fact.position for fact in facts[:MOST_NAMED])
+
+
+def united(all_bounds: Sequence[Bounds]) -> Bounds:
+    """The bounds of subjects found to be one; a dated beginning before an undated one."""
+    first = all_bounds[0]
+    if len(all_bounds) == 1:
+        return first
+    made = [bounds.made for bounds in all_bounds if bounds.made is not None]
+    dated = [span for span in made if span.lo != BEFORE] or made
+    ended = [bounds.ended for bounds in all_bounds if bounds.ended is not None]
+    return Bounds(
+        Span(min(span.lo for span in dated), min(span.hi for span in dated)) if dated else None,
+        Span(min(span.lo for span in ended), min(span.hi for span in ended)) if ended else None,
+        first.signed,
+        first.adopted,
+        sum(bounds.makers for bounds in all_bounds),
+        min(bounds.earliest_end for bounds in all_bounds),
+        max(bounds.latest_start for bounds in all_bounds),
+    )

@@ -1,0 +1,347 @@
+"""Ties: a party in an agreement, a platform or a lab, from when to when and in which status.
+
+Pure folds of one party's facts within one subject, between that subject's birth and end. A tie may have several
+intervals (joined, left, joined again); a leaving nobody recorded a joining for ends an interval of unknown beginning.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from domain.facts import Fact
+from domain.readings import Cell, Machine, Step, Sweep, sweep
+from domain.times import AFTER, Span
+
+FOREVER = AFTER + 1
+"""The exclusive end of a range of days that does not end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """When a subject came about and when it ended; `end` is None while no end is recorded.
+
+    `sole` says that one event alone makes it, so that nothing comes before that one on any reading.
+    """
+
+    birth: Span
+    end: Span | None = None
+    sole: bool = field(default=False, compare=False)
+
+    def clip(self, span: Span) -> Span:
+        """The readings of a date within this life; the span itself if there are none."""
+        lo = max(span.lo, self.birth.lo)
+        hi = min(span.hi, self.end.hi) if self.end is not None else span.hi
+        return Span(lo, hi) if lo <= hi else span
+
+    def end_of(self, span: Span) -> Span:
+        """The readings of the date of an end: none before the last fact."""
+        lo = max(span.lo, self.end.lo if self.end is not None else self.birth.lo)
+        return Span(lo, span.hi) if lo <= span.hi else span
+
+
+class Force(NamedTuple):
+    """Whether a tie, as long as its agreement lasts, may be in force, may be suspended, may be neither."""
+
+    in_force: bool
+    suspended: bool
+    neither: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TieDays:
+    """A tie over the days `since` to before `until`.
+
+    `interval` counts from 0; `opened` and `closed` are positions of the facts that began and ended it (None: not
+    recorded). `last` marks the last status of the interval, `certain_ever` whether every reading ends with that status.
+    """
+
+    since: int
+    until: int
+    interval: int
+    status: str
+    statuses: tuple[str, ...]
+    certain: bool
+    last: bool
+    certain_ever: bool
+    opened: int | None
+    closed: int | None
+    force: Force
+
+
+class State(NamedTuple):
+    """What one reading makes of a tie so far.
+
+    `taken` are the steps that can be taken once, each with the name it was recorded under. `opened` is the position of
+    the fact that began the tie: 0 before there is one, negative (the leaving's) where nobody recorded its beginning.
+    `unborn` says that the subject has not come about, `over` that it has ended.
+    """
+
+    bond: str | None = None
+    taken: frozenset[tuple[str, str]] = frozenset()
+    provisional: bool = False
+    suspended: bool = False
+    frozen: bool = False
+    gone: str | None = None
+    opened: int = 0
+    closed: int = 0
+    unborn: bool = False
+    over: bool = False
+
+    @property
+    def standing(self) -> str | None:
+        """The status without regard to the end of the tie."""
+        if self.bond is None and not self.provisional and not self.suspended:
+            return None
+        status = self.bond
+        if status != "in-force" and self.provisional:
+            status = "provisional"
+        if self.suspended or (self.frozen and status in ("in-force", "provisional")):
+            return "suspended"
+        return status
+
+    @property
+    def status(self) -> str | None:
+        """The status; None before there is a tie."""
+        return self.gone or self.standing
+
+
+ORDER_OF_STATUSES = (
+    "signed",
+    "bound",
+    "provisional",
+    "in-force",
+    "suspended",
+    "withdrawn",
+    "founder",
+    "member",
+    "left",
+    "ended",
+)
+
+_ONCE = {"signed": "signed", "ratified": "bound", "acceded": "bound", "joined": "member", "founded": "founder"}
+
+
+_MAKING = ("signed", "founded")
+_LEAVING = ("left", "withdrawn", "withdrawn-later")
+
+
+def _machine(*, consents: bool) -> Machine[State]:
+    def take(state: State, step: Step) -> State | None:
+        what = step.what
+        if state.unborn:
+            return _open(state._replace(unborn=False), step) if what in _MAKING else None
+        if what in ("ended", "dissolved"):
+            if state.gone is None and state.status is not None:
+                state = state._replace(gone="left" if what == "dissolved" else "ended", closed=step.fact)
+            return state._replace(over=True)
+        if state.over:
+            return state if what == "withdrawn-later" and state.opened != -step.fact else None
+        if what.startswith("whole:"):
+            return _of_all(state, what, consents=consents)
+        if what in _LEAVING:
+            return _leave(state, step)
+        if state.gone is not None:
+            state = State(frozen=state.frozen)
+        elif state.opened < 0:
+            return None
+        if what.startswith("presumed:"):
+            bond = what.removeprefix("presumed:")
+            return state._replace(bond=bond, opened=-step.fact) if state.status is None else None
+        return _open(state, step)
+
+    return take
+
+
+def _open(state: State, step: Step) -> State | None:
+    match step.what:
+        case "entered-into-force":
+            state = state._replace(bond="in-force", provisional=False)
+        case "provisionally-applied":
+            state = state._replace(provisional=state.bond != "in-force")
+        case "suspended":
+            state = state._replace(suspended=True)
+        case "resumed":
+            known = state.bond is not None or state.provisional
+            state = state._replace(suspended=False, bond=state.bond if known else "in-force")
+        case what:
+            if (what, step.who) in state.taken:
+                return None
+            bond = state.bond if state.bond in ("in-force", "bound") else _ONCE[what]
+            state = state._replace(bond=bond, taken=state.taken | {(what, step.who)})
+    return state if state.opened else state._replace(opened=step.fact)
+
+
+def _leave(state: State, step: Step) -> State | None:
+    what = "left" if step.what == "left" else "withdrawn"
+    names = {who for taken, who in state.taken if taken in _ONCE}
+    if state.gone is not None:  # the same leaving, recorded of a party that was recorded twice
+        again = step.who in names and ("left", step.who) not in state.taken
+        return state._replace(taken=state.taken | {("left", step.who)}) if again else None
+    if state.status is None or (state.opened < 0 and state.opened != -step.fact):
+        return None
+    return state._replace(gone=what, closed=step.fact, taken=state.taken | {("left", step.who)})
+
+
+def _of_all(state: State, what: str, *, consents: bool) -> State:
+    match what:
+        case "whole:entered-into-force":
+            if state.gone is None and (state.bond == "bound" or (state.bond == "signed" and not consents)):
+                return state._replace(bond="in-force", provisional=False)
+        case "whole:provisionally-applied":
+            if state.gone is None and state.bond in ("signed", "bound"):
+                return state._replace(provisional=True)
+        case "whole:suspended":
+            return state._replace(frozen=True)
+        case "whole:resumed":
+            return state._replace(frozen=False)
+    return state
+
+
+_STEP_OF = {
+    "agreement.signed": "signed",
+    "agreement.ratified": "ratified",
+    "agreement.acceded": "acceded",
+    "agreement.provisionally-applied": "provisionally-applied",
+    "agreement.entered-into-force": "entered-into-force",
+    "agreement.suspended": "suspended",
+    "agreement.resumed": "resumed",
+    "agreement.withdrawn": "withdrawn",
+    "agreement.terminated": "ended",
+    "lab.founded": "founded",
+    "lab.closed": "ended",
+    "platform.member-joined": "joined",
+    "platform.member-left": "left",
+    "platform.dissolved": "dissolved",
+}
+TIE_TYPES = frozenset(_STEP_OF) - {"agreement.terminated", "lab.closed", "platform.dissolved"}
+"""The types whose events, where they name a party, make or change its tie."""
+
+
+def tie_sweep(
+    own: Sequence[Fact], whole: Sequence[Fact], life: Life, *, consents: bool, names: Sequence[str] = ()
+) -> Sweep[State]:
+    """Every state of a tie on every day.
+
+    `own` are the facts of the party within the subject; `whole` those of the subject itself that bear on every tie
+    (entering into force, suspension, end). `consents` says whether any consent to be bound is recorded on it at all.
+    What was recorded under several of `names` is no second joining, ratifying, acceding, signing or leaving: it was
+    found to be one.
+    """
+    steps = [_step(fact, life, names, whole=False) for fact in own]
+    steps += [_step(fact, life, (), whole=True) for fact in whole]
+    machine = _machine(consents=consents)
+    start = State(unborn=life.sole and any(step.what in _MAKING for step in steps))
+    found = sweep(steps, machine, start)
+    leavings = [index for index, step in enumerate(steps) if step.what in _LEAVING]
+    if not leavings or (found.consistent and all(step.lo == step.hi for step in steps)):
+        return found
+    bond = "bound" if steps[leavings[0]].what != "left" else "member"
+    presumed = [
+        Step(f"presumed:{bond}", min(life.birth.lo, step.hi), step.hi, (-1, "", ""), step.fact, starts=index)
+        for index, step in enumerate(steps)
+        if step.what in _LEAVING
+    ]
+    return sweep([*steps, *presumed], machine, start)
+
+
+def _step(fact: Fact, life: Life, names: Sequence[str], *, whole: bool) -> Step:
+    what = _STEP_OF[fact.type]
+    if whole and what not in ("ended", "dissolved"):
+        what = f"whole:{what}"
+    if what in ("ended", "dissolved"):
+        span = life.end_of(fact.effective)
+    elif fact.effective is fact.span:
+        span = life.birth if fact.makes and life.sole else life.clip(fact.span)
+    else:  # a notice is given while the agreement lasts; what follows from it may come later
+        born, effective = life.birth.lo, fact.effective
+        what, span = "withdrawn-later", Span(max(effective.lo, born), max(effective.hi, born))
+    who = next((name for name in names if name in parties_of(fact)), "") if len(names) > 1 else ""
+    return Step(what, span.lo, span.hi, (fact.kind.rank, fact.source, fact.id), fact.position, who, daily="leaving" if what in _LEAVING else "")
+
+
+def parties_of(fact: Fact) -> list[str]:
+    """The parties whose ties a fact of `TIE_TYPES` makes or changes."""
+    data: Any = fact.data
+    if fact.type == "agreement.signed":
+        return [signatory.party for signatory in data.parties]
+    if fact.type == "lab.founded":
+        return list(data.founders)
+    return [data.party] if data.party is not None else []
+
+
+def tie_days(found: Sweep[State]) -> list[TieDays]:
+    """The tie day by day, as few ranges as can be; days on which it has certainly not begun are left out."""
+    ranges: list[TieDays] = []
+    interval, opened = -1, 0
+    for cell, following in zip(found.cells, [*found.cells[1:], None], strict=True):
+        state = cell.earliest
+        if state.status is None:
+            continue
+        if state.opened != opened:
+            interval, opened = interval + 1, state.opened
+        days = _days(cell, following.since if following else FOREVER, interval)
+        previous = ranges[-1] if ranges else None
+        if previous is not None and previous.until == days.since and _alike(previous, days):
+            ranges[-1] = replace(previous, until=days.until)
+        else:
+            ranges.append(days)
+    closed = {days.interval: days.closed for days in ranges}
+    final = {days.interval: index for index, days in enumerate(ranges)}
+    ever = {state.status for state in found.final}
+    return [
+        replace(
+            days,
+            closed=closed[days.interval],
+            last=final[days.interval] == index,
+            certain_ever=days.interval != interval or ever == {ranges[-1].status},
+        )
+        for index, days in enumerate(ranges)
+    ]
+
+
+def _days(cell: Cell[State], until: int, interval: int) -> TieDays:
+    state = cell.earliest
+    status = state.status
+    assert status is not None
+    known = {each.status for each in cell.states}
+    return TieDays(
+        cell.since,
+        until,
+        interval,
+        status,
+        tuple(each for each in ORDER_OF_STATUSES if each in known),
+        len(known) == 1,
+        False,
+        False,
+        state.opened if state.opened > 0 else None,
+        state.closed if state.closed > 0 else None,
+        _force(cell),
+    )
+
+
+def _force(cell: Cell[State]) -> Force:
+    standing = {None if each.gone == "withdrawn" else each.standing for each in cell.states if each.gone != "ended"}
+    return Force("in-force" in standing, "suspended" in standing, bool(standing - {"in-force", "suspended"}))
+
+
+def _alike(one: TieDays, other: TieDays) -> bool:
+    return replace(one, since=0, until=0) == replace(other, since=0, until=0)
+
+
+def lapse(ranges: Sequence[TieDays], lapses: Sequence[tuple[int, int]]) -> list[TieDays]:
+    """The tie where its agreement is past its `until` on the days of `lapses` (since, until): possibly ended."""
+    found: list[TieDays] = []
+    for days in ranges:
+        cuts = {days.since, days.until, *(day for lapsed in lapses for day in lapsed if days.since < day < days.until)}
+        ordered = sorted(cuts)
+        for since, until in pairwise(ordered):
+            part = replace(days, since=since, until=until, last=days.last and until == days.until)
+            if days.status not in ("withdrawn", "ended") and any(lo <= since < hi for lo, hi in lapses):
+                statuses = tuple(each for each in ORDER_OF_STATUSES if each in {*days.statuses, "ended"})
+                part = replace(part, status="ended", statuses=statuses, certain=False, certain_ever=False)
+            found.append(part)
+    return found

@@ -1,0 +1,128 @@
+"""Valid time: EDTF dates (ISO 8601-2) as far as they are known, and the days they may mean.
+
+A day is an integer, the proleptic Gregorian ordinal of `datetime.date` (1 is 0001-01-01). `BEFORE` and `AFTER` stand
+outside every day and mean "unbounded". Nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+
+BEFORE = 0
+AFTER = date.max.toordinal() + 1
+
+_QUALIFIER = "[?~%]?"
+_DATE = re.compile(
+    rf"(?P<year>\d{{4}}|XXXX)(?P<yq>{_QUALIFIER})"
+    rf"(?:-(?P<month>\d{{2}})(?P<mq>{_QUALIFIER})(?:-(?P<day>\d{{2}})(?P<dq>{_QUALIFIER}))?)?",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The days a fact may fall on, `lo` to `hi`, both included; `BEFORE` and `AFTER` are unbounded."""
+
+    lo: int
+    hi: int
+
+    @property
+    def earliest(self) -> str | None:
+        """The first day it may be, `YYYY-MM-DD`; None where unbounded."""
+        return day_text(self.lo) if self.lo != BEFORE else None
+
+    @property
+    def latest(self) -> str | None:
+        """The last day it may be, `YYYY-MM-DD`; None where unbounded."""
+        return day_text(self.hi) if self.hi != AFTER else None
+
+    @property
+    def sort_key(self) -> tuple[int, int]:
+        """Earliest first, unbounded last; then latest."""
+        return (AFTER if self.lo == BEFORE else self.lo, self.hi)
+
+    def hull(self, other: Span) -> Span:
+        """The smallest span that holds both."""
+        return Span(min(self.lo, other.lo), max(self.hi, other.hi))
+
+
+UNKNOWN = Span(BEFORE, AFTER)
+
+
+def parse_day(text: str) -> int:
+    """The day written as `YYYY-MM-DD`. Raises ValueError."""
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+        raise ValueError("a day is written YYYY-MM-DD")
+    return date.fromisoformat(text).toordinal()
+
+
+def day_text(day: int) -> str:
+    """`YYYY-MM-DD` of a bounded day."""
+    return date.fromordinal(day).isoformat()
+
+
+@lru_cache(maxsize=65536)
+def parse_edtf(text: str) -> Span:
+    """The span of an EDTF date in the forms the registry takes.
+
+    `2024-01-21`, `2024-01`, `2024`, `XXXX-08-18` (unbounded), each component optionally followed by `?`, `~` or `%`
+    (widening both bounds by one unit of that component), intervals `a/b` and `a/..` (some day within). Raises
+    ValueError for other forms and for dates that do not exist.
+    """
+    start, slash, end = text.partition("/")
+    if not slash:
+        return _date(start, "a date")
+    first = _bounded(start)
+    if end == "..":
+        return Span(first.lo, AFTER)
+    last = _bounded(end)
+    if first.lo > last.hi:
+        raise ValueError(f"the interval {text!r} ends before it starts")
+    return Span(first.lo, last.hi)
+
+
+def span_of(occurred: str | None) -> Span:
+    """The span of an `occurred` that may be absent (then unbounded)."""
+    return UNKNOWN if occurred is None else parse_edtf(occurred)
+
+
+def _bounded(text: str) -> Span:
+    if text.startswith("XXXX"):
+        raise ValueError("an interval needs dates with a year")
+    return _date(text, "an end of an interval")
+
+
+def _date(text: str, what: str) -> Span:
+    match = _DATE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not {what} in a form the registry takes, such as 2024-01-21, 2024-01 or 2024?")
+    month, day = (int(match[part]) if match[part] else None for part in ("month", "day"))
+    if match["year"] == "XXXX":
+        if month is None or day is None:
+            raise ValueError("a date without a year needs its month and day, as in XXXX-08-18")
+        date(2000, month, day)
+        return UNKNOWN
+    year = int(match["year"])
+    lo = date(year, 1 if month is None else month, 1 if day is None else day)
+    last = 12 if month is None else month
+    hi = date(year, last, monthrange(year, last)[1] if day is None else day)
+    years, months, days = (1 if match[part] else 0 for part in ("yq", "mq", "dq"))
+    whole_month = day is None
+    return Span(
+        _shifted(lo, -years, -months, -days, end=False),
+        _shifted(hi, years, months, days, end=whole_month),
+    )
+
+
+def _shifted(origin: date, years: int, months: int, days: int, *, end: bool) -> int:
+    index = (origin.year + years) * 12 + origin.month - 1 + months
+    year, month = divmod(index, 12)
+    if not 1 <= year <= 9999:
+        return BEFORE if year < 1 else AFTER
+    length = monthrange(year, month + 1)[1]
+    shifted = date(year, month + 1, length if end else min(origin.day, length)).toordinal() + days
+    return min(max(shifted, BEFORE), AFTER)
