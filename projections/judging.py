@@ -1,0 +1,394 @@
+"""Whether posted events may join the history: what they speak of exists, and nothing contradicts for certain.
+
+The rules are the domain's; here are the facts they need, read by the key of what changed. References are checked event
+by event, before each is taken in; contradictions once, at the end of a batch.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from domain.errors import Contradiction, Flaw, Invalid
+from domain.events import EventType, Makes
+from domain.facts import Event, Fact
+from domain.posting import checked, pointer
+from domain.records import Data
+from domain.rules import (
+    Conflict,
+    after_end,
+    all_after,
+    before_birth,
+    life_of,
+    made_twice,
+    too_early_phases,
+    twice,
+    untitled,
+)
+from domain.things import bears_on_all
+from domain.ties import TIE_TYPES, tie_sweep
+from domain.times import AFTER, BEFORE
+from domain.values import is_subject, pointer_tokens
+from projections.known import Known, slugs
+from projections.rows import OPENINGS
+from projections.store import OPEN
+
+_MOST_NAMED = 100
+_REFERRING = frozenset(
+    (
+        "document",
+        "party",
+        "part_of",
+        "into",
+        "successors",
+        "under",
+        "by",
+        "with",
+        "superseded_by",
+        "founders",
+        "convened_by",
+    )
+)
+_LONGEST_CHAIN = 10_000
+_DEEPEST = 32
+
+
+class Judging:
+    """Checks against what is known, on the write half's connection."""
+
+    def __init__(self, connection: sqlite3.Connection, known: Known) -> None:
+        self._db = connection
+        self._known = known
+
+    # one event, before it is taken in
+
+    def check(self, event: Event, model: Data) -> None:
+        """What the event speaks of exists. Raises Invalid with every flaw; Contradiction for a merger in a circle."""
+        known, data = self._known, event.plain
+        flaws = list(self._missing(data, ("data",)))
+        if event.kind.about_event:
+            flaws += self._about(event, model)
+        else:
+            number = known.find(event.subject)
+            if not known.exists(number):
+                flaws += _unmade(event, model)
+            elif number is not None:
+                flaws += self._unopened(event.type, model, number)
+        if flaws:
+            raise Invalid("the event speaks of what is not there", flaws)
+        if event.type == "party.merged":
+            self._check_merger(event, model)
+
+    def _missing(self, value: Any, at: tuple[str | int, ...], name: str = "") -> Iterator[Flaw]:
+        """References in data, which stand under the names of `_REFERRING`, to subjects of which no fact stands."""
+        if isinstance(value, dict):
+            for key, part in value.items():
+                if key in _REFERRING:
+                    yield from self._missing(part, (*at, key), key)
+                elif isinstance(part, dict | list) and key not in ("claims", "data"):
+                    yield from self._missing(part, (*at, key))
+        elif isinstance(value, list):
+            for index, part in enumerate(value):
+                yield from self._missing(part, (*at, index), name)
+        elif name and isinstance(value, str) and is_subject(value) and not self._known.exists(self._known.find(value)):
+            yield Flaw(pointer(*at), f"{value} does not exist")
+
+    def _about(self, event: Event, model: Any) -> Iterator[Flaw]:
+        target = self._known.event(model.event)
+        if target is None:
+            yield Flaw("/data/event", f"there is no event at position {model.event}")
+            return
+        if self._depth(target) >= _DEEPEST:
+            yield Flaw("/data/event", f"events about events about events are taken {_DEEPEST} deep")
+            return
+        if not self._one(target.subject, event.subject):
+            yield Flaw("/data/event", f"the event at position {target.position} is about {target.subject}")
+            return
+        if event.type == "event.disputed":
+            yield from self._undisputable(target, model)
+        if event.type == "event.corrected" and model.data is not None:
+            kept = {
+                name: value
+                for name, value in self._known.standing(target).meaning(target).data.items()
+                if name in ("evidence", "note")
+            }
+            data = {**kept, **event.plain["data"]}
+            corrected, flaws = checked(target.kind, data)
+            for flaw in flaws:
+                yield Flaw(f"/data/data{flaw.pointer}", flaw.detail)
+            if corrected is not None:
+                yield from self._missing(event.plain["data"], ("data", "data"))
+                yield from self._still_about(target, corrected)
+
+    def _undisputable(self, target: Event, model: Any) -> Iterator[Flaw]:
+        """Claims about places that the event has not and could not have."""
+        shown = {"data": self._known.standing(target).meaning(target).data}
+        fields = {field.alias or name for name, field in target.kind.data.model_fields.items()}
+        for index, claim in enumerate(model.claims):
+            if claim.pointer == "/occurred":
+                continue
+            *parents, last = pointer_tokens(claim.pointer)
+            place: Any = shown
+            for token in parents:
+                place = _within(place, token)
+            known = last in fields if len(parents) == 1 else isinstance(place, dict) or _within(place, last) is not None
+            if place is None or not known:
+                yield Flaw(f"/data/claims/{index}/pointer", "points to nothing that the event could say")
+
+    def _depth(self, event: Event) -> int:
+        depth, spoken = 0, event
+        while spoken.kind.about_event and depth < _DEEPEST:
+            following = self._known.event(spoken.plain["event"])
+            if following is None:
+                break
+            depth, spoken = depth + 1, following
+        return depth
+
+    def _still_about(self, target: Event, corrected: Any) -> Iterator[Flaw]:
+        """A corrected event still speaks of what is there, and one about an event of that same event."""
+        number = self._known.find(target.subject)
+        if target.kind.about_event:
+            if corrected.event != target.plain["event"]:
+                yield Flaw("/data/data/event", "stays the same; to speak of another event, retract this one")
+        elif number is not None:
+            for flaw in self._unopened(target.type, corrected, number):
+                yield Flaw(f"/data{flaw.pointer}", flaw.detail)
+
+    def _one(self, subject: str, other: str) -> bool:
+        if subject == other:
+            return True
+        numbers = [self._known.find(each) for each in (subject, other)]
+        return None not in numbers and len({self._known.survivor(number) for number in numbers if number}) == 1
+
+    def _unopened(self, name: str, data: Any, number: int) -> Iterator[Flaw]:
+        known = self._known
+        match name:
+            case "agreement.commitment-updated":
+                if not any(fact.type in OPENINGS for fact in known.slug_facts(f"commitment:{data.commitment}", number)):
+                    yield Flaw("/data/commitment", f"no commitment {data.commitment} was made")
+            case "lab.recruitment-closed":
+                if not any(fact.type in OPENINGS for fact in known.slug_facts(f"call:{data.call}", number)):
+                    yield Flaw("/data/call", f"no call {data.call} was opened")
+            case "lab.phase-started" | "lab.phase-completed":
+                if data.phase not in self._phases(known.slug_facts("phases", number)):
+                    yield Flaw("/data/phase", f"the lab was founded without a phase {data.phase}")
+            case "agreement.declaration-withdrawn":
+                made = known.slug_facts(f"declaration:{data.event}", number)
+                if not any(fact.type in OPENINGS for fact in made):
+                    yield Flaw("/data/event", f"there is no declaration on this agreement at position {data.event}")
+
+    def _check_merger(self, event: Event, model: Any) -> None:
+        party, into = self._known.must_find(event.subject), self._known.must_find(model.into)
+        if self._known.survivor(party) == self._known.survivor(into):
+            group = self._known.one_with(party)
+            rows = self._db.execute(f"SELECT event, loser FROM mergers WHERE p1 = {OPEN}").fetchall()
+            positions = [position for position, loser in rows if loser in group]
+            raise Contradiction(f"{event.subject} and {model.into} are one already", positions=positions)
+
+    # a batch, at its end
+
+    def judge(self, changed: Mapping[int, Sequence[Fact]], new: Mapping[int, str]) -> None:
+        """The history as it stands now, around the facts that came or went. Raises Contradiction.
+
+        `changed` are facts by their subject; `new` gives, for the position of each event that brought the change, the
+        pointer to it in what was posted.
+        """
+        for number, facts in changed.items():
+            for conflict in self._conflicts(number, facts, new):
+                there = [position for position in conflict.positions if position not in new]
+                posted = [new[position] for position in conflict.positions if position in new]
+                flaws = [Flaw(at, conflict.detail) for at in posted or list(new.values())[:1]]
+                raise Contradiction(conflict.detail, flaws, there)
+
+    def _conflicts(self, number: int, facts: Sequence[Fact], new: Container[int]) -> Iterator[Conflict]:
+        subject = self._known.name(number)
+        collection = subject.partition("/")[0]
+        yield from self._existence(number, subject, collection, facts)
+        yield from self._lifetime(number, facts)
+        yield from self._ties(number, collection, facts, new)
+        yield from self._openings(number, facts)
+        if collection == "parties":
+            yield from self._parents(number)
+
+    def _existence(self, number: int, subject: str, collection: str, facts: Sequence[Fact]) -> Iterator[Conflict]:
+        makers_changed = [fact for fact in facts if fact.makes]
+        if not makers_changed:
+            return
+        known = self._known
+        if not known.exists(number):
+            if rest := known.facts(number):
+                yield Conflict(f"facts about {subject} rest on what makes it", _positions(rest))
+            elif named := (known.naming(number, _MOST_NAMED) or self._citing(subject, collection)):
+                yield Conflict(f"{subject} is referred to by other facts", tuple(named))
+            return
+        if any(fact.kind.makes is Makes.ONCE for fact in makers_changed):
+            yield from made_twice(known.makers(number))
+        if collection == "agreements":
+            describing = known.describing(number)
+            if untitled([fact for fact in describing if fact.makes]):
+                yield Conflict(f"{subject} would be left without title and kind", _positions(known.makers(number)))
+
+    def _citing(self, subject: str, collection: str) -> list[int]:
+        """Standing events whose evidence cites a document. Reads every event: documents are rarely retracted."""
+        if collection != "documents":
+            return []
+        found = []
+        rows = self._db.execute(
+            "SELECT position FROM events WHERE instr(data, ?) > 0", (f'"{subject}"'.encode(),)
+        ).fetchall()
+        for (position,) in rows:
+            event = self._known.event(position)
+            if event is None:
+                continue
+            standing = self._known.standing(event)
+            said = standing.meaning(event).data
+            cited = any(passage["document"] == subject for passage in said.get("evidence", ()))
+            if cited and standing.retracted_by(event) is None:
+                found.append(position)
+        return found[:_MOST_NAMED]
+
+    def _lifetime(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
+        known = self._known
+        bounds = known.life_row(number)[0]
+        if bounds.made is not None and bounds.earliest_end < bounds.made.lo:
+            yield from before_birth(known.facts(number), known.makers(number))
+        if bounds.ended is not None and (
+            bounds.latest_start > bounds.ended.hi or sum(fact.kind.ends for fact in facts) > 0
+        ):
+            everything = known.facts(number)
+            yield from after_end(everything, [fact for fact in everything if fact.kind.ends])
+
+    def _ties(self, number: int, collection: str, facts: Sequence[Fact], new: Container[int]) -> Iterator[Conflict]:
+        known = self._known
+        parties = {
+            self._known.survivor(party)
+            for fact in facts
+            if fact.type in TIE_TYPES
+            for name in _parties_of(fact)
+            if (party := known.find(name)) is not None
+        }
+        if not parties:
+            return
+        bounds, consents, _, _ = known.life_row(number)
+        life = life_of(collection, bounds)
+        describing = known.describing(number)
+        whole = [fact for fact in describing if bears_on_all(fact)]
+        for party in sorted(parties):
+            linked = known.linked(self._known.one_with(party), number)
+            own = [fact for fact in linked if fact.type in TIE_TYPES]
+            if len(own) < 2:
+                continue
+            found = tie_sweep(own, whole, life, consents=consents)
+            if found.consistent:
+                continue
+            known_before = {fact.position for fact in facts if fact.position not in new}
+            before = [fact for fact in own if fact.position not in new and fact.position not in known_before]
+            before += [fact for fact in facts if fact.position in known_before and fact not in own]
+            if tie_sweep(before, whole, life, consents=consents).consistent:
+                yield from twice(own, found)
+
+    def _openings(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
+        known = self._known
+        for slug in sorted({slug for fact in facts for slug in slugs(fact)}):
+            spoken = known.slug_facts(slug, number)
+            if slug == "phases":
+                yield from self._phase_conflicts(spoken)
+                continue
+            openings = [fact for fact in spoken if fact.type in OPENINGS]
+            rest = [fact for fact in spoken if fact.type not in OPENINGS]
+            if rest and not openings:
+                yield Conflict(f"facts rest on the opening of {slug.replace(':', ' ')}", _positions(rest))
+            if len(openings) > 1:
+                yield Conflict(f"{slug.replace(':', ' ')} is already there", _positions(openings))
+
+    def _phase_conflicts(self, spoken: Sequence[Fact]) -> Iterator[Conflict]:
+        phases = self._phases(spoken)
+        happened = [fact for fact in spoken if fact.type != "lab.founded"]
+        if lost := [fact for fact in happened if fact.data.phase not in phases]:  # type: ignore[attr-defined]
+            yield Conflict("facts rest on phases the lab would not have", _positions(lost))
+        yield from too_early_phases(all_after(phases), happened)
+
+    @staticmethod
+    def _phases(spoken: Sequence[Fact]) -> dict[str, Sequence[str]]:
+        return {
+            phase.phase: phase.after or ()
+            for fact in spoken
+            if fact.type == "lab.founded"
+            for phase in fact.data.phases or ()  # type: ignore[attr-defined]
+        }
+
+    # parts of parties
+
+    def _parents(self, number: int) -> Iterator[Conflict]:
+        """A party that would be part of itself, through a chain that holds on some day for certain."""
+        start = self._known.survivor(number)
+        pending: list[tuple[int, int, int, tuple[int, ...]]] = [(start, BEFORE, AFTER, ())]
+        seen: set[tuple[int, int, int]] = set()
+        while pending and len(seen) < _LONGEST_CHAIN:
+            party, lo, hi, positions = pending.pop()
+            for parent, since, until, by in self._certain_parents(party):
+                first, last = max(lo, since), min(hi, until)
+                if first > last:
+                    continue
+                if parent == start:
+                    yield Conflict(f"{self._known.name(start)} would be part of itself", (*positions, *by))
+                    return
+                if (parent, first, last) not in seen:
+                    seen.add((parent, first, last))
+                    pending.append((parent, first, last, (*positions, *by)))
+
+    def _certain_parents(self, party: int) -> list[tuple[int, int, int, tuple[int, ...]]]:
+        stated = [
+            fact
+            for member in self._known.one_with(party)
+            for fact in self._known.describing(member)
+            if fact.type == "party.reorganized" or (fact.makes and fact.data.part_of is not None)  # type: ignore[attr-defined]
+        ]
+        found = []
+        for fact in stated:
+            parent = self._known.find(fact.data.part_of) if fact.data.part_of else None  # type: ignore[attr-defined]
+            if parent is None:
+                continue
+            lo, hi = (BEFORE, BEFORE) if fact.makes else (fact.span.lo, fact.span.hi)
+            later = [
+                other.span.lo
+                for other in stated
+                if other is not fact and not other.makes and (other.span.hi, other.order) > (lo, fact.order)
+            ]
+            until = min(later, default=AFTER + 1) - 1
+            if hi <= until:
+                found.append((self._known.survivor(parent), hi, until, fact.positions))
+        return found
+
+
+def _within(value: Any, token: str) -> Any:
+    """What stands at a reference token; None if there is nothing."""
+    if isinstance(value, dict):
+        return value.get(token)
+    if isinstance(value, list) and token.isdigit() and int(token) < len(value):
+        return value[int(token)]
+    return None
+
+
+def _parties_of(fact: Fact) -> list[str]:
+    data: Any = fact.data
+    if fact.type == "agreement.signed":
+        return [signatory.party for signatory in data.parties]
+    if fact.type == "lab.founded":
+        return list(data.founders)
+    return [data.party] if data.party is not None else []
+
+
+def _unmade(event: Event, model: Any) -> Iterator[Flaw]:
+    kind: EventType = event.kind
+    if kind.makes is Makes.NEVER:
+        yield Flaw("/subject", f"{event.subject} does not exist; its first event is one that makes it")
+    elif event.type == "agreement.signed":
+        for name in ("title", "kind"):
+            if getattr(model, name) is None:
+                yield Flaw(f"/data/{name}", "is required in the first event of an agreement")
+
+
+def _positions(facts: Iterable[Fact]) -> tuple[int, ...]:
+    return tuple(sorted(fact.position for fact in facts))[:_MOST_NAMED]

@@ -1,0 +1,167 @@
+"""Events, and the numbers of subjects and words: what both halves of the views, writing and reading, start from."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from domain.events import CATALOGUE, EventType
+from domain.facts import Event, Standing
+from projections.identity import one_with, survivor
+from projections.store import OPEN
+
+KINDS: tuple[EventType, ...] = tuple(CATALOGUE.values())
+_CACHED = 50_000
+
+
+@dataclass(slots=True)
+class Interned:
+    """Texts kept once, by number. The cache is bounded, and dropped when a transaction is undone."""
+
+    connection: sqlite3.Connection
+    by_text: dict[str, int]
+    by_id: dict[int, str]
+
+    def number(self, text: str) -> int:
+        """The number of a text, given one now if it has none."""
+        found = self.find(text)
+        if found is None:
+            found = self.connection.execute("INSERT INTO words(text) VALUES (?)", (text,)).lastrowid
+            assert found is not None
+            self.by_text[text] = found
+        return found
+
+    def find(self, text: str) -> int | None:
+        """The number of a text, None if it has none."""
+        found = self.by_text.get(text)
+        if found is None:
+            row = self.connection.execute("SELECT id FROM words WHERE text = ?", (text,)).fetchone()
+            if row is None:
+                return None
+            if len(self.by_text) >= _CACHED:
+                self.forget()
+            found = self.by_text[text] = row[0]
+        return found
+
+    def text(self, number: int) -> str:
+        """The text of a number."""
+        found = self.by_id.get(number)
+        if found is None:
+            if len(self.by_id) >= _CACHED:
+                self.forget()
+            (found,) = self.connection.execute("SELECT text FROM words WHERE id = ?", (number,)).fetchone()
+            self.by_id[number] = found
+        return found
+
+    def forget(self) -> None:
+        """Drop what is cached."""
+        self.by_text.clear()
+        self.by_id.clear()
+
+
+class Ledger:
+    """Subjects by number, and events as recorded."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.db = connection
+        self.words = Interned(connection, {}, {})
+        self._ids: dict[str, int] = {}
+        self._names: dict[int, str] = {}
+        self._merged: frozenset[int] | None = None
+
+    def forget(self) -> None:
+        """Drop caches, after a transaction was undone."""
+        self.words.forget()
+        self._ids.clear()
+        self._names.clear()
+        self.forget_mergers()
+
+    def find(self, subject: str) -> int | None:
+        """The number of a subject that events are about; None if there were none."""
+        found = self._ids.get(subject)
+        if found is None:
+            row = self.db.execute("SELECT id FROM subjects WHERE name = ?", (subject,)).fetchone()
+            if row is None:
+                return None
+            found = row[0]
+            self.remember(subject, row[0])
+        return found
+
+    def remember(self, subject: str, number: int) -> None:
+        """Cache the number of a subject."""
+        if len(self._ids) >= _CACHED:
+            self._ids.clear()
+        self._ids[subject] = number
+
+    def must_find(self, subject: str) -> int:
+        """The number of a subject that was named where only what exists may be. Raises LookupError."""
+        found = self.find(subject)
+        if found is None:
+            raise LookupError(f"{subject} is named before any event is about it")
+        return found
+
+    def name(self, number: int) -> str:
+        """The subject of a number."""
+        found = self._names.get(number)
+        if found is None:
+            if len(self._names) >= _CACHED:
+                self._names.clear()
+            (found,) = self.db.execute("SELECT name FROM subjects WHERE id = ?", (number,)).fetchone()
+            self._names[number] = found
+        return found
+
+    def survivor(self, number: int, as_of: int = OPEN - 1) -> int:
+        """The party that answers for this one, as known at a position; itself where it was not merged."""
+        return survivor(self.db, number, as_of) if self._was_merged(number) else number
+
+    def one_with(self, number: int, as_of: int = OPEN - 1) -> list[int]:
+        """Every party that this one is, the survivor first."""
+        return one_with(self.db, number, as_of) if self._was_merged(number) else [number]
+
+    def forget_mergers(self) -> None:
+        """To be called once mergers may have changed: nearly every party never was in one, which is kept in memory."""
+        self._merged = None
+
+    def _was_merged(self, number: int) -> bool:
+        if self._merged is None:
+            rows = self.db.execute("SELECT loser, survivor FROM mergers").fetchall()
+            self._merged = frozenset(number for row in rows for number in row)
+        return number in self._merged
+
+    def event(self, position: int) -> Event | None:
+        """The event at a position."""
+        row = self.db.execute("SELECT * FROM events WHERE position = ?", (position,)).fetchone()
+        return self.decoded(row) if row else None
+
+    def standing(self, root: Event, as_of: int = OPEN) -> Standing:
+        """What stands of an event, by all events that speak of it, directly or through others, up to a position."""
+        about: dict[int, list[Event]] = {}
+        pending = [root.position]
+        while pending:
+            position = pending.pop()
+            rows = self.db.execute(
+                "SELECT * FROM events WHERE about = ? AND position <= ? ORDER BY position", (position, as_of)
+            ).fetchall()
+            if rows:
+                about[position] = [self.decoded(row) for row in rows]
+                pending += [row[0] for row in rows]
+        return Standing(about)
+
+    def decoded(self, row: Sequence[Any]) -> Event:
+        """The event of a row of `events`."""
+        position, subject, version, rank, recorded, _, source, id_, time, occurred, actor, data = row
+        return Event(
+            position,
+            version,
+            self.name(subject),
+            KINDS[rank].name,
+            self.words.text(source),
+            id_,
+            time,
+            occurred,
+            data,
+            recorded,
+            self.words.text(actor),
+        )

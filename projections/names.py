@@ -1,0 +1,249 @@
+"""Which party is meant by a name: in any language, by an alias, a former name, an acronym, an identifier, or nearly.
+
+Candidates come from indexes over whole names, their words, and the spellings of those words, each bounded; only they
+are compared. Nothing here decides: it ranks, and a score of 1 says that the name is one the party goes by.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, TypedDict
+
+import orjson
+from rapidfuzz import fuzz
+from rapidfuzz.distance import OSA
+
+from domain.facts import Fact
+from domain.values import texts_of
+from projections.finding import Finding
+from projections.postings import Clause, Postings, Spellings
+from projections.wording import (
+    LONGEST,
+    abbreviated_by,
+    acronyms_of,
+    bare,
+    is_small,
+    is_unspaced,
+    key_of,
+    pairs_of,
+    runs_of,
+)
+
+NAMES = Postings("names")
+SPELLINGS = Spellings("spelled")
+SCHEMA = NAMES.schema + SPELLINGS.schema
+
+_ABBREVIATED = re.compile(r"(.*\S)\s*[(（]([A-Z][A-Z0-9&.-]{1,11})[)）]\s*", re.DOTALL)
+_LONGEST_WHOLE = 200
+_COMPARED = 200
+_MOST_WORDS = 12
+_PARTED = 6
+_LEAST = 0.55
+_ALIKE = 0.7
+_MOSTLY = 0.6
+
+
+class Match(TypedDict):
+    """A party, by its number, and which of its names was matched how well."""
+
+    subject: int
+    matched: str
+    score: float
+
+
+def add(db: sqlite3.Connection, fact_id: int, _number: int, fact: Fact) -> None:
+    """Index a version of a fact. To be called once for every row of `facts`, in the order of their ids."""
+    tokens: list[str] = []
+    data = vars(fact.data)
+    for name in _names(fact.type, data):
+        runs = runs_of(name)
+        kept = bare(runs)
+        for form in _forms(name):
+            tokens += [_whole("k", "".join(runs_of(form))), _whole("k", key_of(form))]
+        tokens += ["w" + run[:LONGEST] for run in (*runs, *kept)]
+        tokens += ["p" + pair for run in runs if is_unspaced(run) for pair in pairs_of(run)]
+        tokens += ["i" + acronym for acronym in sorted(acronyms_of(name))]
+        SPELLINGS.add(db, kept)
+    for scheme, value in _identifiers(fact.type, data):
+        for parts in (runs_of(value), runs_of(scheme) + runs_of(value)):
+            tokens.append(_whole("d", "".join(parts)))
+    NAMES.add(db, fact_id, dict.fromkeys(tokens))
+
+
+def resolve(db: sqlite3.Connection, name: str, as_of: int, limit: int) -> list[Match]:
+    """The parties that may be meant, best first, each once; none where nothing is near.
+
+    1 for a name or identifier that is the party's, case, width, diacritics, punctuation and company forms apart; 0.9
+    for initials; less for names that hold all the words, and for near spellings. Of equal scores, those that go by the
+    name today come first. Merged parties count as the survivor of then; any text may be asked.
+    """
+    asked = _Asked.of(name)
+    if asked is None:
+        return []
+    candidates = _Candidates(db, asked, as_of)
+    best: dict[int, Match] = {}
+    for clauses in candidates.clauses(lambda: max((match["score"] for match in best.values()), default=0.0)):
+        for subject, kind, data in candidates.facts(clauses):
+            for matched, score in _matches(asked, kind, data):
+                if score >= _LEAST and (subject not in best or score > best[subject]["score"]):
+                    best[subject] = Match(subject=subject, matched=matched, score=round(score, 4))
+    ranked = sorted(best.values(), key=lambda match: (-match["score"], match["subject"]))[: 2 * limit]
+    current = {match["subject"]: _goes_by(db, match, as_of) for match in ranked}
+    ranked.sort(key=lambda match: (-match["score"], not current[match["subject"]], match["subject"]))
+    return ranked[:limit]
+
+
+def _names(kind: str, data: Mapping[str, Any]) -> Iterator[str]:
+    """Every wording of every name that a fact gives a party."""
+    if kind in ("party.registered", "party.renamed", "party.name-added"):
+        yield from texts_of(data["name"])
+        for other in data.get("other_names") or ():
+            yield from texts_of(other)
+
+
+def _forms(name: str) -> list[str]:
+    """A name as it stands and, where it ends with its abbreviation in brackets, either alone."""
+    abbreviated = _ABBREVIATED.fullmatch(name)
+    return [name, *abbreviated.groups()] if abbreviated else [name]
+
+
+def _identifiers(kind: str, data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if kind == "party.identified":
+        yield data["scheme"], data["value"]
+    elif kind == "party.registered":
+        for identifier in data.get("identifiers") or ():
+            fields = identifier if isinstance(identifier, dict) else vars(identifier)
+            yield fields["scheme"], fields["value"]
+
+
+def _whole(sort: str, joined: str) -> str:
+    return f"{sort}{joined[:_LONGEST_WHOLE]}"
+
+
+# candidates
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A name that is asked for: whole, without its company form, and by words."""
+
+    joined: str
+    key: str
+    words: tuple[str, ...]
+    acronyms: frozenset[str]
+
+    @property
+    def telling(self) -> tuple[str, ...]:
+        """The words without the small ones; all of them where nothing else is left."""
+        return tuple(word for word in self.words if not is_small(word)) or self.words
+
+    @staticmethod
+    def of(name: str) -> _Asked | None:
+        name = name[:1000]
+        runs = runs_of(name)
+        if not runs:
+            return None
+        words = dict.fromkeys(word[:LONGEST] for word in bare(runs))
+        return _Asked("".join(runs), key_of(name), tuple(words)[:_MOST_WORDS], acronyms_of(name))
+
+
+class _Candidates:
+    """The facts to compare with one name, stage by stage."""
+
+    def __init__(self, db: sqlite3.Connection, asked: _Asked, as_of: int) -> None:
+        self._db = db
+        self._asked = asked
+        self._finding = Finding(db, NAMES.look(db), as_of)
+
+    def facts(self, clauses: Sequence[Clause]) -> Iterator[tuple[int, str, dict[str, Any]]]:
+        return self._finding.facts(clauses, _COMPARED)
+
+    def clauses(self, best: Callable[[], float]) -> Iterator[list[Clause]]:
+        """What to look up, the surest first; near spellings only where nothing sure was found."""
+        asked = self._asked
+        exact = [_whole("k", asked.joined), _whole("k", asked.key), _whole("d", asked.joined)]
+        yield [[[*dict.fromkeys(exact)]]]
+        # Apart from names that are it, as very many may share a few initials.
+        yield [[[_whole("i", asked.joined), *(f"k{acronym}" for acronym in sorted(asked.acronyms))]]]
+        yield [[[token] for word in asked.words for token in _of_word(word)]]
+        if best() >= 0.9:
+            return
+        look = SPELLINGS.look(self._db)
+        spelled = [
+            list(dict.fromkeys(f"w{near}" for near in (word, *SPELLINGS.near(look, word, _ALIKE))))
+            for word in asked.telling
+        ]
+        yield [spelled]
+        for fewer in (1, 2):
+            if best() < 0.8 and len(spelled) > (1 if fewer == 1 else 3) and (fewer == 1 or len(spelled) <= _PARTED):
+                yield [list(rest) for rest in combinations(spelled, len(spelled) - fewer)]
+
+
+def _of_word(word: str) -> list[str]:
+    return [f"p{pair}" for pair in pairs_of(word)] if is_unspaced(word) and len(word) > 1 else [f"w{word}"]
+
+
+# comparing
+
+
+def _matches(asked: _Asked, kind: str, data: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for name in _names(kind, data):
+        yield name, max(_likeness(asked, form) for form in _forms(name))
+    for scheme, value in _identifiers(kind, data):
+        of_value = "".join(runs_of(value))
+        if asked.joined in (of_value, "".join(runs_of(scheme)) + of_value):
+            yield f"{scheme}:{value}", 1.0
+
+
+def _likeness(asked: _Asked, name: str) -> float:
+    """How surely one name means the other, 0 to 1."""
+    runs, key = runs_of(name), key_of(name)
+    joined = "".join(runs)
+    if asked.joined == joined or asked.key == key:
+        return 1.0
+    if asked.joined.isascii() and 2 <= len(asked.joined) <= 16 and asked.joined in acronyms_of(name):
+        return 0.9 if len(asked.joined) > 2 else 0.8
+    if joined in asked.acronyms:
+        return 0.65 if len(joined) > 2 else 0.6
+    kept = bare(runs)
+    coverage = min(1.0, len(asked.key) / max(1, len(key)))
+    held = 0.6 + 0.35 * coverage
+    if all(word in joined if is_unspaced(word) else word in runs for word in asked.words):
+        return min(held, 0.95)
+    one, other = " ".join(asked.words), " ".join(kept)
+    whole = max(fuzz.ratio(one, other), fuzz.ratio(asked.key, key), 0.97 * fuzz.token_sort_ratio(one, other)) / 100
+    near = {word: max((OSA.normalized_similarity(word, run) for run in kept), default=0.0) for word in asked.words}
+    by_words = held * sum(near.values()) / len(near) if min(near.values()) >= _ALIKE else 0.0
+    return max(0.95 * max(by_words, whole if whole >= 0.75 else 0.0), _mostly(asked, kept, near))
+
+
+def _mostly(asked: _Asked, kept: Sequence[str], near: Mapping[str, float]) -> float:
+    """How surely a name is meant that holds two or more of the words, and others as initials or not at all; 0 if not.
+
+    Words count by their letters. 0.6 to 0.85 where all are held, and less than 0.7 where some are missing.
+    """
+    telling = asked.telling
+    held = [word for word in telling if near[word] >= _ALIKE]
+    missing = [word for word in telling if near[word] < _ALIKE]
+    stood_for = {word: abbreviated_by(word, kept) for word in missing} if held else {}
+    letters = sum(map(len, held)) + sum(len(run) for run in kept if is_small(run))
+    letters += sum(map(len, stood_for.values()))
+    coverage = min(1.0, letters / max(1, sum(map(len, kept))))
+    if missing and held and all(stood_for.values()):
+        return (0.6 + 0.25 * coverage) * sum(near[word] for word in held) / len(held)
+    share = sum(len(word) for word in telling if word in held or stood_for.get(word)) / sum(map(len, telling))
+    if len(held) < 2 or share < _MOSTLY:
+        return 0.0
+    return _LEAST + 0.15 * share * coverage
+
+
+def _goes_by(db: sqlite3.Connection, match: Match, as_of: int) -> bool:
+    """Whether what was matched is the name that the party bears in the end."""
+    row = db.execute(
+        "SELECT name FROM things WHERE subject = ? AND p0 <= ? AND p1 > ? AND last", (match["subject"], as_of, as_of)
+    ).fetchone()
+    return row is not None and row[0] is not None and match["matched"] in texts_of(orjson.loads(row[0]))

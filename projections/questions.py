@@ -1,0 +1,89 @@
+"""What may be asked of the views: a question's two times, its filters and orders, and the shapes of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`as_of` is a position, 0 to the head; `on` a day (see domain.times), None for whenever."""
+
+    as_of: int
+    on: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a subject is: JSON-ready, with the version of its last event."""
+
+    body: dict[str, Any]
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some items of a list, and where the next page goes on; None at the end."""
+
+    items: list[dict[str, Any]]
+    after: list[Any] | None
+
+
+class NotFound(Exception):
+    """There is no such subject, or it had not come about. The argument says which."""
+
+
+class Gone(Exception):
+    """Every fact about the subject was retracted."""
+
+
+class Merged(Exception):
+    """The party was found to be another, which answers for it."""
+
+    def __init__(self, into: str) -> None:
+        super().__init__(into)
+        self.into = into
+
+
+class BadQuestion(Exception):
+    """What is wrong with a query, by the name of the parameter."""
+
+    def __init__(self, flaws: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name} {detail}" for name, detail in flaws.items()))
+        self.flaws = dict(flaws)
+
+
+FILTERS: dict[str, tuple[str, ...]] = {
+    "parties": ("q", "kind", "jurisdiction", "part_of", "identifier"),
+    "agreements": ("q", "party", "kind", "status", "scope", "under", "signed_from", "signed_to"),
+    "labs": ("q", "founder", "field", "status"),
+    "platforms": ("q", "member", "supporter", "status"),
+    "documents": ("q",),
+    "memberships": ("q", "party", "in", "category", "status"),
+    "commitments": ("q", "party", "agreement", "kind", "status", "due_before"),
+    "timeline": ("q", "party", "subject", "type", "from", "to"),
+}
+"""The filters each list takes; `party` may be repeated, all of them hold."""
+
+SORTS: dict[str, tuple[str, ...]] = {
+    "parties": ("subject", "name"),
+    "agreements": ("subject", "title", "signed"),
+    "labs": ("subject", "name", "founded"),
+    "platforms": ("subject", "name", "launched"),
+    "documents": ("subject", "title", "published"),
+    "memberships": ("in", "from"),
+    "commitments": ("agreement", "due", "made"),
+    "timeline": ("occurred", "position"),
+}
+"""The orders each list can be sorted in, the default first; `-` before it turns it round."""
+
+LISTS: dict[str, tuple[str, ...]] = {
+    "parties": ("other_names", "identifiers"),
+    "agreements": ("parties", "commitments", "declarations", "amendments"),
+    "labs": ("founders", "phases", "calls"),
+    "platforms": ("members", "supporters", "documents"),
+    "documents": (),
+}
+"""The lists inside the states of each collection, in the order they are shown."""

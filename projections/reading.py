@@ -1,0 +1,150 @@
+"""The read half of one node's views: every question the registry answers, on a read-only connection of its own.
+
+Sees what was committed, never waits for the write half, and is used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from projections import names, search
+from projections.ledger import Ledger
+from projections.lists import Lists
+from projections.overviews import Overviews
+from projections.pasts import Pasts
+from projections.questions import Page, Question, State
+from projections.states import States
+from projections.store import connect
+
+
+class Reader:
+    """Answers questions about one file of views."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = connect(path, read_only=True)
+        ledger = Ledger(self._db)
+        self._ledger = ledger
+        self._states = States(self._db, ledger)
+        self._lists = Lists(self._db, ledger, self._states)
+        self._pasts = Pasts(self._db, ledger, self._states)
+        self._overviews = Overviews(self._db, ledger, self._states)
+        self._seen = -1
+
+    def _refresh(self) -> None:
+        """Drop what is kept in memory of mergers, once the file has changed."""
+        (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        if version != self._seen:
+            self._seen = version
+            self._ledger.forget_mergers()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def head(self) -> int:
+        """The position of the last event the views hold, 0 if none."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
+        return int(row[0])
+
+    def position_at(self, recorded: str) -> int:
+        """The last position recorded at or before an instant, written like `2026-01-31T09:30:00.123456Z`."""
+        low, high = 0, self.head()
+        while low < high:
+            middle = (low + high + 1) // 2
+            (then,) = self._db.execute("SELECT recorded FROM events WHERE position = ?", (middle,)).fetchone()
+            if then <= recorded:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def state(self, subject: str, question: Question, *, evidence: bool = False) -> State:
+        """What a subject is. Raises NotFound, Gone, Merged."""
+        self._refresh()
+        return self._states.state(subject, question, evidence=evidence)
+
+    def page(
+        self,
+        view: str,
+        question: Question,
+        filters: Mapping[str, Sequence[str]],
+        *,
+        sort: str | None,
+        limit: int,
+        after: Sequence[Any] | None,
+        evidence: bool = False,
+    ) -> Page:
+        """One page of a list (see `questions.FILTERS` and `SORTS`). Raises BadQuestion."""
+        self._refresh()
+        if view == "timeline":
+            page = self._pasts.timeline(question, filters, sort=sort, limit=limit, after=after)
+        else:
+            page = self._lists.page(view, question, filters, sort=sort, limit=limit, after=after)
+        if view in ("timeline", "memberships", "commitments"):
+            self._states.show_disputes(page.items, question.as_of)
+        self._states.name_others(page.items, question)
+        if evidence:
+            self._states.cite(page.items, question)
+        return page
+
+    def section(
+        self,
+        subject: str,
+        name: str,
+        question: Question,
+        *,
+        limit: int,
+        after: Sequence[Any] | None,
+    ) -> Page:
+        """The whole of a list inside a state. Raises NotFound, Gone, Merged."""
+        self._refresh()
+        number = self._states.number(subject, question)
+        page = self._states.section(number, name, question, limit, after)
+        self._states.show_disputes(page.items, question.as_of)
+        self._states.name_others([page.items], question)
+        return page
+
+    def history(self, subject: str, question: Question, *, limit: int, after: Sequence[Any] | None) -> Page:
+        """Every event about a subject and what it changed. Raises NotFound, Merged."""
+        self._refresh()
+        page = self._pasts.history(subject, question, limit=limit, after=after)
+        self._states.show_disputes(page.items, question.as_of)
+        for item in page.items:
+            item["patch"], kept = None, item["patch"]
+            self._states.name_others([item], question)
+            item["patch"] = kept
+        return page
+
+    def resolve(self, name: str, question: Question, *, limit: int) -> list[dict[str, Any]]:
+        """Which party is meant: ranked, each with `subject`, `name`, `matched` and `score`."""
+        self._refresh()
+        return self._named(names.resolve(self._db, name, question.as_of, limit), question)
+
+    def search(
+        self, words: str, question: Question, *, limit: int, after: Sequence[Any] | None, collection: str | None = None
+    ) -> Page:
+        """Subjects that any text of theirs matches: ranked, each with `subject`, `name`, `snippet` and `score`."""
+        self._refresh()
+        start = int(after[0]) if after else 0
+        hits = search.search(self._db, words, question.as_of, collection=collection, limit=limit + 1, offset=start)
+        following = [start + limit] if len(hits) > limit else None
+        return Page(self._named(hits[:limit], question), following)
+
+    def graph(self, center: str | None, depth: int, question: Question, limit: int) -> dict[str, Any]:
+        """Who is tied to whom and by what. Raises NotFound, Gone, Merged."""
+        self._refresh()
+        return self._overviews.graph(center, depth, question, limit)
+
+    def statistics(self, question: Question) -> dict[str, Any]:
+        """Counts by type, kind, status, year and party."""
+        self._refresh()
+        return self._overviews.statistics(question)
+
+    def _named(self, hits: Sequence[Mapping[str, Any]], question: Question) -> list[dict[str, Any]]:
+        found = []
+        for hit in hits:
+            subject, name = self._states.named(self._ledger.name(hit["subject"]), question)
+            found.append({**hit, "subject": subject, "name": name})
+        return found

@@ -1,0 +1,353 @@
+"""The rows of the views: their columns, how folded days are written as rows, and how rows give way to others.
+
+A row's body is JSON bytes ready to be answered once names of other subjects are put in beside their references.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from domain.entries import STATUS_ORDER, EntryDays
+from domain.events import AgreementAcceded, AgreementRatified, AgreementSigned, MemberJoined, TakesEffect
+from domain.facts import Fact
+from domain.things import STATUSES, ThingDays
+from domain.ties import FOREVER, ORDER_OF_STATUSES, Life, TieDays
+from domain.times import AFTER, span_of
+from domain.values import texts_of
+from projections.store import OPEN
+
+SECTIONS = (
+    "commitments",
+    "declarations",
+    "amendments",
+    "phases",
+    "calls",
+    "supporters",
+    "documents",
+    "other_names",
+    "identifiers",
+)
+TERM_KINDS = {"scope": 0, "fields": 1, "identifier": 2, "party": 3, "supporter": 4}
+OPENINGS = frozenset(("agreement.commitment-made", "lab.recruitment-opened", "agreement.declaration-made"))
+
+THING_COLUMNS = (
+    "subject",
+    "collection",
+    "d0",
+    "d1",
+    "last",
+    "status",
+    "mask",
+    "certain",
+    "ever",
+    "kind",
+    "jurisdiction",
+    "sort",
+    "at",
+    "upto",
+    "ref",
+    "name",
+    "body",
+)
+TIE_COLUMNS = (
+    "container",
+    "party",
+    "interval",
+    "d0",
+    "d1",
+    "last",
+    "status",
+    "mask",
+    "certain",
+    "ever",
+    "force",
+    "bearer",
+    "at",
+    "category",
+    "label",
+    "body",
+)
+ENTRY_COLUMNS = (
+    "subject",
+    "key",
+    "section",
+    "d0",
+    "d1",
+    "last",
+    "status",
+    "mask",
+    "certain",
+    "ever",
+    "kind",
+    "due",
+    "at",
+    "label",
+    "body",
+)
+COLLECTIONS = tuple(STATUSES)
+_MADE_AT = {"agreements": "signed", "labs": "founded", "platforms": "launched", "documents": "published"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry's days, the fact that opened it, and its place in its list."""
+
+    days: EntryDays
+    opening: Fact
+    label: str
+
+
+def write(
+    db: sqlite3.Connection,
+    table: str,
+    columns: Sequence[str],
+    where: str,
+    key: tuple[int, ...],
+    rows: Sequence[tuple[Any, ...]],
+    position: int,
+    added: Callable[[int, tuple[Any, ...]], None] | None = None,
+) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """Believe exactly these rows of a key from a position on; the rows closed and those opened.
+
+    A row's first columns are the key's. `added` is told the id of each new row.
+    """
+    listed = ", ".join(columns)
+    current = {
+        tuple(row[1:]): row[0]
+        for row in db.execute(f"SELECT id, {listed} FROM {table} WHERE {where} AND p1 = {OPEN}", key).fetchall()
+    }
+    wanted = [key + row for row in rows]
+    closed = [row for row in current if row not in set(wanted)] if current else []
+    for row in closed:
+        db.execute(f"UPDATE {table} SET p1 = ? WHERE id = ?", (position, current[row]))
+    opened = [row for row in wanted if row not in current]
+    places = ", ".join("?" * len(columns))
+    for row in opened:
+        cursor = db.execute(f"INSERT INTO {table}({listed}, p0, p1) VALUES ({places}, ?, ?)", (*row, position, OPEN))
+        if added is not None and cursor.lastrowid is not None:
+            added(cursor.lastrowid, row)
+    return closed, opened
+
+
+def mask_of(statuses: Iterable[str], order: Sequence[str]) -> int:
+    """A set of statuses as bits."""
+    return sum(1 << order.index(status) for status in statuses)
+
+
+def thing_row(collection: str, days: ThingDays, life: Life, ref: int | None) -> tuple[Any, ...]:
+    """The columns of a thing after its subject."""
+    order = STATUSES[collection]
+    fields = dict(days.fields)
+    name = fields.get("name", fields.get("title"))
+    stated = fields.get(_MADE_AT.get(collection, ""))
+    span = life.birth if collection == "parties" else span_of(stated)
+    upto = span.hi
+    if collection == "agreements" and "signed" not in days.bearing:
+        upto = -1
+    return (
+        COLLECTIONS.index(collection),
+        days.since,
+        days.until,
+        int(days.last),
+        order.index(days.status),
+        mask_of(days.statuses, order),
+        int(days.certain),
+        int(days.certain_ever),
+        fields.get("kind"),
+        fields.get("jurisdiction"),
+        next(iter(texts_of(name)), "").casefold()[:200],
+        span.sort_key[0],
+        upto,
+        ref,
+        orjson.dumps(name),
+        orjson.dumps(
+            {"fields": fields, "events": {field: list(positions) for field, positions in days.bearing.items()}}
+        ),
+    )
+
+
+def tie_rows(
+    container: str, party: str, own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: Sequence[TieDays]
+) -> list[tuple[Any, ...]]:
+    """The columns of a tie after its container and party."""
+    facts = {fact.position: fact for fact in (*whole, *own)}
+    starts = {days.interval: days.since for days in reversed(ranges)}
+    in_force = [fact for fact in (*whole, *own) if fact.type == "agreement.entered-into-force"]
+    bearer = in_force[-1].position if in_force else own[0].position
+    rows = []
+    for days in ranges:
+        since, until = starts[days.interval], starts.get(days.interval + 1, FOREVER)
+        steps = [
+            fact
+            for fact in own
+            if (life.clip(fact.effective).lo >= since or days.interval == 0) and life.clip(fact.effective).lo < until
+        ]
+        opened = facts.get(days.opened) if days.opened is not None else None
+        closed = facts.get(days.closed) if days.closed is not None else None
+        body = _tie_body(container, party, steps, whole, opened, closed)
+        category = body.get("category")
+        rows.append(
+            (
+                days.interval,
+                days.since,
+                days.until,
+                int(days.last),
+                ORDER_OF_STATUSES.index(days.status),
+                mask_of(days.statuses, ORDER_OF_STATUSES),
+                int(days.certain),
+                int(days.certain_ever),
+                days.force.in_force | days.force.suspended << 1 | days.force.neither << 2,
+                bearer,
+                opened.span.sort_key[0] if opened is not None else AFTER,
+                "\n".join(text.casefold() for text in texts_of(category)) or None,
+                f"{container} {party} {days.interval:04}",
+                orjson.dumps(body),
+            )
+        )
+    return rows
+
+
+def _tie_body(
+    container: str, party: str, steps: Sequence[Fact], whole: Sequence[Fact], opened: Fact | None, closed: Fact | None
+) -> dict[str, Any]:
+    body: dict[str, Any] = {"party": {"subject": party}, "in": {"subject": container}, "category": None}
+    for fact in steps:
+        if isinstance(fact.data, AgreementSigned):
+            roles = [signatory.role for signatory in fact.data.parties if signatory.party == party]
+            if roles and roles[0] is not None:
+                body["role"] = roles[0]
+        elif isinstance(fact.data, MemberJoined) and fact.data.category is not None:
+            body["category"] = fact.data.category
+    body["from"] = opened.occurred if opened is not None else None
+    body["to"] = _effective(closed) if closed is not None else None
+    body["steps"] = [_step(fact) for fact in steps]
+    body["events"] = sorted({position for fact in (*steps, *whole) for position in fact.positions})
+    return body
+
+
+def _effective(fact: Fact) -> str | None:
+    stated = fact.data.effective if isinstance(fact.data, TakesEffect) else None
+    return stated or fact.occurred
+
+
+def _step(fact: Fact) -> dict[str, Any]:
+    step: dict[str, Any] = {"type": fact.type, "occurred": fact.occurred}
+    if isinstance(fact.data, TakesEffect) and fact.data.effective is not None:
+        step["effective"] = fact.data.effective
+    elif isinstance(fact.data, AgreementRatified | AgreementAcceded) and fact.data.instrument is not None:
+        step["instrument"] = fact.data.instrument
+    step["events"] = list(fact.positions)
+    return step
+
+
+def entry_row(subject: str, section: int, entry: Entry) -> tuple[Any, ...]:
+    """The columns of an entry after its subject and key."""
+    days = entry.days
+    due = span_of(days.value["due"]).lo if "due" in days.value else AFTER
+    return (
+        section,
+        days.since,
+        days.until,
+        int(days.last),
+        STATUS_ORDER.index(days.status) if days.status is not None else None,
+        mask_of(days.statuses, STATUS_ORDER),
+        int(days.certain),
+        int(days.certain_ever),
+        days.value.get("kind"),
+        due,
+        entry.opening.span.sort_key[0],
+        f"{subject} {entry.label}" if section == 0 else entry.label,
+        orjson.dumps(days.value),
+    )
+
+
+def entry_keys(fact: Fact) -> list[tuple[str, str]]:
+    """The entries, by section and key, that a fact makes or changes."""
+    data: Any = fact.data
+    match fact.type:
+        case "agreement.commitment-made" | "agreement.commitment-updated":
+            return [("commitments", f"commitment:{data.commitment}")]
+        case "lab.recruitment-opened" | "lab.recruitment-closed":
+            return [("calls", f"call:{data.call}")]
+        case "agreement.declaration-made":
+            return [("declarations", f"declaration:{fact.position}")]
+        case "agreement.declaration-withdrawn":
+            return [("declarations", f"declaration:{data.event}")]
+        case "lab.founded":
+            return [("phases", f"phase:{phase.phase}") for phase in data.phases or ()]
+        case "lab.phase-started" | "lab.phase-completed":
+            return [("phases", f"phase:{data.phase}")]
+    return list(simple_entries(fact))
+
+
+def simple_entries(fact: Fact) -> dict[tuple[str, str], dict[str, Any]]:
+    """The entries that come with one fact and stay, by section and key."""
+    data: Any = fact.data
+    at = fact.position
+    match fact.type:
+        case "agreement.amended":
+            value = {
+                "summary": data.summary,
+                "title": data.title,
+                "scope_added": list(data.scope_added) if data.scope_added is not None else None,
+                "scope_removed": list(data.scope_removed) if data.scope_removed is not None else None,
+                "until": data.until,
+                "by": {"subject": data.by} if data.by else None,
+            }
+            return {("amendments", f"amendment:{at}"): _dated(fact, value)}
+        case "platform.supporter-added":
+            value = {"party": {"subject": data.party}, "support": data.support}
+            return {("supporters", f"supporter:{at}"): _dated(fact, value)}
+        case "platform.document-adopted":
+            return {("documents", f"document:{at}"): _dated(fact, {"title": data.title, "kind": data.kind})}
+        case "party.name-added":
+            return {("other_names", f"name:{at}:0"): {"name": data.name}}
+        case "party.identified":
+            return {("identifiers", f"identifier:{at}:0"): {"scheme": data.scheme, "value": data.value}}
+        case "party.registered":
+            names = {
+                ("other_names", f"name:{at}:{index}"): {"name": name}
+                for index, name in enumerate(data.other_names or ())
+            }
+            identifiers = {
+                ("identifiers", f"identifier:{at}:{index}"): {"scheme": each.scheme, "value": each.value}
+                for index, each in enumerate(data.identifiers or ())
+            }
+            return {**names, **identifiers}
+    return {}
+
+
+def _dated(fact: Fact, value: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: each for name, each in value.items() if each is not None}
+    return {**kept, "occurred": fact.occurred} if fact.occurred is not None else kept
+
+
+def former_names(facts: Sequence[Fact], things: Sequence[ThingDays]) -> dict[str, list[Entry]]:
+    """The names a party bears beside the one it goes by, by key, on the days on which it goes by another."""
+    found: dict[str, list[Entry]] = {}
+    for fact in facts:
+        name = getattr(fact.data, "name", None)
+        if name is None or not fact.type.startswith("party."):
+            continue
+        runs: list[tuple[int, int]] = []
+        for days in things:
+            if days.fields.get("name") != name and (fact.makes or not fact.is_dated or fact.span.lo <= days.since):
+                if runs and runs[-1][1] == days.since:
+                    runs[-1] = (runs[-1][0], days.until)
+                else:
+                    runs.append((days.since, days.until))
+        value = {"name": name, "events": list(fact.positions)}
+        found[f"former:{fact.position}"] = [
+            Entry(
+                EntryDays(since, until, None, (), True, index == len(runs) - 1 and until == FOREVER, True, value),
+                fact,
+                f"{fact.span.sort_key[0]:07} {fact.source} {fact.id}",
+            )
+            for index, (since, until) in enumerate(runs)
+        ]
+    return found

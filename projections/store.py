@@ -1,0 +1,136 @@
+"""The SQLite file that a node's views live in: its tables, its connections, its fingerprint.
+
+Everything in it is folded from the log and may be deleted. A row is a rectangle: known from position `p0` to before
+`p1`, true in the world from day `d0` to before `d1`. Nothing here knows what the rows mean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+import domain
+import projections
+
+OPEN = 2**62
+"""The `p1` of what is still known.
+
+In SQL it stands as a literal: compared with a parameter, SQLite must plan a query anew at every call to see whether a
+partial index serves it (measured: 5 times the price of a lookup).
+"""
+
+_SCHEMA = f"""
+CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE words(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE subjects(
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, last INTEGER NOT NULL);
+CREATE TABLE events(
+    position INTEGER PRIMARY KEY, subject INTEGER NOT NULL, version INTEGER NOT NULL, rank INTEGER NOT NULL,
+    recorded TEXT NOT NULL, about INTEGER, source INTEGER NOT NULL, id TEXT NOT NULL, time TEXT, occurred TEXT,
+    actor INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE INDEX events_of_subject ON events(subject, position);
+CREATE INDEX events_speaking ON events(subject, rank) WHERE about IS NOT NULL;
+CREATE INDEX events_about ON events(about) WHERE about IS NOT NULL;
+
+CREATE TABLE facts(
+    id INTEGER PRIMARY KEY, position INTEGER NOT NULL, subject INTEGER NOT NULL, rank INTEGER NOT NULL,
+    p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, lo INTEGER NOT NULL, hi INTEGER NOT NULL, at INTEGER NOT NULL,
+    core INTEGER NOT NULL, meaning BLOB);
+CREATE INDEX facts_of_event ON facts(position);
+CREATE INDEX facts_of_subject ON facts(subject, lo) WHERE p1 = {OPEN};
+CREATE INDEX facts_core ON facts(subject) WHERE p1 = {OPEN} AND core;
+CREATE INDEX facts_in_time ON facts(at, hi, rank, position);
+CREATE TABLE links(
+    key INTEGER NOT NULL, subject INTEGER NOT NULL, fact INTEGER NOT NULL,
+    PRIMARY KEY (key, subject, fact)) WITHOUT ROWID;
+CREATE TABLE lives(
+    subject INTEGER PRIMARY KEY, facts INTEGER NOT NULL, makers INTEGER NOT NULL, consents INTEGER NOT NULL,
+    made_lo INTEGER, made_hi INTEGER, ended_lo INTEGER, ended_hi INTEGER,
+    signed_lo INTEGER, signed_hi INTEGER, signed_by INTEGER, adopted_lo INTEGER, adopted_hi INTEGER, adopted_by INTEGER,
+    earliest_end INTEGER NOT NULL, latest_start INTEGER NOT NULL);
+CREATE TABLE bases(subject INTEGER PRIMARY KEY, basis BLOB NOT NULL, force BLOB NOT NULL);
+CREATE TABLE mergers(
+    id INTEGER PRIMARY KEY, loser INTEGER NOT NULL, survivor INTEGER NOT NULL, event INTEGER NOT NULL,
+    p0 INTEGER NOT NULL, p1 INTEGER NOT NULL);
+CREATE INDEX mergers_of_loser ON mergers(loser);
+CREATE INDEX mergers_of_survivor ON mergers(survivor);
+
+CREATE TABLE things(
+    id INTEGER PRIMARY KEY, subject INTEGER NOT NULL, collection INTEGER NOT NULL,
+    p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, d0 INTEGER NOT NULL, d1 INTEGER NOT NULL, last INTEGER NOT NULL,
+    status INTEGER NOT NULL, mask INTEGER NOT NULL, certain INTEGER NOT NULL, ever INTEGER NOT NULL,
+    kind TEXT, jurisdiction TEXT, sort TEXT NOT NULL, at INTEGER NOT NULL, upto INTEGER NOT NULL, ref INTEGER,
+    name BLOB, body BLOB NOT NULL);
+CREATE INDEX things_of_subject ON things(subject, p1);
+CREATE INDEX things_by_name ON things(collection, sort, subject) WHERE p1 = {OPEN};
+CREATE INDEX things_by_kind ON things(collection, kind) WHERE p1 = {OPEN};
+CREATE INDEX things_by_ref ON things(ref) WHERE ref IS NOT NULL;
+CREATE TABLE ties(
+    id INTEGER PRIMARY KEY, container INTEGER NOT NULL, party INTEGER NOT NULL, interval INTEGER NOT NULL,
+    p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, d0 INTEGER NOT NULL, d1 INTEGER NOT NULL, last INTEGER NOT NULL,
+    status INTEGER NOT NULL, mask INTEGER NOT NULL, certain INTEGER NOT NULL, ever INTEGER NOT NULL,
+    force INTEGER NOT NULL, bearer INTEGER NOT NULL, at INTEGER NOT NULL, category TEXT, label TEXT NOT NULL,
+    body BLOB NOT NULL);
+CREATE INDEX ties_of_container ON ties(container, party, p1);
+CREATE INDEX ties_of_party ON ties(party, p1);
+CREATE INDEX ties_by_label ON ties(label);
+CREATE TABLE entries(
+    id INTEGER PRIMARY KEY, subject INTEGER NOT NULL, section INTEGER NOT NULL, key INTEGER NOT NULL,
+    p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, d0 INTEGER NOT NULL, d1 INTEGER NOT NULL, last INTEGER NOT NULL,
+    status INTEGER, mask INTEGER NOT NULL, certain INTEGER NOT NULL, ever INTEGER NOT NULL,
+    kind TEXT, due INTEGER NOT NULL, at INTEGER NOT NULL, label TEXT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX entries_of_subject ON entries(subject, section, key, p1);
+CREATE INDEX entries_in_order ON entries(subject, section, at, label);
+CREATE INDEX entries_by_label ON entries(section, label) WHERE section = 0;
+CREATE TABLE terms(
+    kind INTEGER NOT NULL, value TEXT NOT NULL, owner INTEGER NOT NULL, PRIMARY KEY (kind, value, owner)) WITHOUT ROWID;
+CREATE INDEX terms_of_owner ON terms(owner, kind);
+"""
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode, usable from any one thread at a time."""
+    if read_only:
+        connection = sqlite3.connect(
+            f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, cached_statements=512
+        )
+        connection.execute("PRAGMA query_only = 1")
+    else:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+        connection.execute("PRAGMA page_size = 8192")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    connection.execute("PRAGMA cache_size = -65536")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA busy_timeout = 10000")
+    return connection
+
+
+def create(connection: sqlite3.Connection, schemas: Iterable[str]) -> None:
+    """Make every table in an empty file."""
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in (_SCHEMA + "".join(schemas)).split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+    connection.execute("INSERT INTO meta VALUES ('fold', ?), ('position', '0')", (fold(),))
+    connection.execute("COMMIT")
+
+
+def is_empty(connection: sqlite3.Connection) -> bool:
+    """Whether the file has no tables yet."""
+    return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+
+
+@lru_cache(maxsize=1)
+def fold() -> str:
+    """The fingerprint of the code that folds: SHA-256 over its sources, 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for package in (domain, projections):
+        for folder in package.__path__:
+            for source in sorted(Path(folder).rglob("*.py")):
+                digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]

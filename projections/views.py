@@ -1,0 +1,229 @@
+"""All views together: events are judged, taken in and folded in the order of the log. The write half, one thread at a
+time; also the one fold that serving, rebuilding and replaying use.
+
+Nothing is written outside a transaction that the caller began. A batch that is refused leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from domain.errors import Contradiction, Flaw, Invalid, Refused
+from domain.facts import Event, Fact
+from domain.records import Data
+from domain.times import span_of
+from projections import names, search
+from projections.folding import Folding
+from projections.identity import add_edge, edges_of, replace_edges
+from projections.judging import Judging
+from projections.known import Known
+from projections.store import connect, create, fold, is_empty
+
+SCHEMAS = (search.SCHEMA, names.SCHEMA)
+
+
+class StaleViews(Exception):
+    """The file was folded by other code and is to be made anew."""
+
+
+class Views:
+    """One node's views, for writing. Raises StaleViews on opening a file that other code folded."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = connect(path)
+        if is_empty(self._db):
+            create(self._db, SCHEMAS)
+        if self._meta("fold") != fold():
+            self._db.close()
+            raise StaleViews(str(path))
+        self._known = Known(self._db)
+        self._folding = Folding(self._db, self._known)
+        self._judging = Judging(self._db, self._known)
+        self.position = int(self._meta("position"))
+        self._committed = self.position
+
+    def begin(self) -> None:
+        """Start a transaction."""
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make everything since `begin` visible to readers."""
+        if self.position != self._committed:
+            self._db.execute("UPDATE meta SET value = ? WHERE name = 'position'", (str(self.position),))
+        self._db.execute("COMMIT")
+        self._committed = self.position
+
+    def rollback(self) -> None:
+        """Undo everything since `begin`."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        self._forget()
+        self.position = self._committed
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """Undo at the end all that is done inside, position and versions included. May hold batches, not trials."""
+        position = self.position
+        self._db.execute("SAVEPOINT trial")
+        try:
+            yield
+        finally:
+            self._undo("trial", position)
+
+    def admit(self, events: Sequence[Event]) -> None:
+        """Judge one batch and fold it in, whole or not at all.
+
+        Raises Refused: Invalid for what does not exist, Contradiction for what cannot be. With several events, a flaw's
+        pointer starts with the event's index.
+        """
+        position = self.position
+        self._db.execute("SAVEPOINT batch")
+        try:
+            changed: dict[int, list[Fact]] = {}
+            for index, event in enumerate(events):
+                try:
+                    model = event.kind.data.model_validate_json(event.data)
+                    self._judging.check(event, model)
+                    mine: dict[int, list[Fact]] = {}
+                    united = self._take(event, model, mine)
+                    if len(events) == 1:
+                        self._judging.judge(mine, {event.position: ""})
+                    self._fold(event, mine, united)
+                    for number, facts in mine.items():
+                        changed.setdefault(number, []).extend(facts)
+                except Refused as refused:
+                    raise _within(refused, index, len(events)) from None
+            if len(events) > 1:
+                self._judging.judge(changed, {event.position: f"/{index}" for index, event in enumerate(events)})
+        except BaseException:
+            self._undo("batch", position)
+            raise
+        self._db.execute("RELEASE batch")
+
+    def apply(self, event: Event) -> None:
+        """Fold in the next event of the log, which was judged when it was recorded."""
+        changed: dict[int, list[Fact]] = {}
+        united = self._take(event, event.kind.data.model_validate_json(event.data), changed)
+        self._fold(event, changed, united)
+
+    def version(self, subject: str) -> int:
+        """The version of the last event about a subject, 0 if there is none."""
+        return self._known.version(subject)
+
+    def last(self) -> Event | None:
+        """The last event folded in."""
+        return self._known.event(self.position) if self.position else None
+
+    def close(self) -> None:
+        """Close the file; an open transaction is undone."""
+        self._db.close()
+
+    def _take(self, event: Event, model: Data, changed: dict[int, list[Fact]]) -> set[int]:
+        """Keep the event and what is believed because of it; add the facts that came and went to `changed`.
+
+        The parties whose being one with others it changed, all of them.
+        """
+        if event.position != self.position + 1:
+            raise ValueError(f"event {event.position} does not follow {self.position}")
+        about: int | None = getattr(model, "event", None) if event.kind.about_event else None
+        number = self._known.put_event(event, about)
+        self.position = event.position
+        if about is None:
+            fact = Fact(
+                event.position,
+                event.subject,
+                event.type,
+                event.source,
+                event.id,
+                event.occurred,
+                span_of(event.occurred),
+                model,
+                (event.position,),
+            )
+            self._believe(fact, number, event.position, changed, altered=False)
+        elif event.type != "evidence.added":
+            self._reconsider(self._root(about), event.position, changed)
+        united: set[int] = set()
+        for each, facts in changed.items():
+            if mergers := [fact for fact in facts if fact.type == "party.merged"]:
+                united |= self._unite(event, each, mergers)
+        return united
+
+    def _root(self, position: int) -> Event:
+        """The event about the world that an event about an event, or about one of those, comes down to."""
+        while True:
+            event = self._known.event(position)
+            assert event is not None
+            if not event.kind.about_event:
+                return event
+            position = event.plain["event"]
+
+    def _reconsider(self, root: Event, position: int, changed: dict[int, list[Fact]]) -> None:
+        before = self._known.fact(root.position)
+        after = self._known.standing(root).fact(root)
+        if before == after:
+            return
+        number = self._known.find(root.subject)
+        assert number is not None
+        if before is not None:
+            self._known.end_fact(root.position, number, position)
+            changed.setdefault(number, []).append(before)
+        if after is not None:
+            self._believe(after, number, position, changed, altered=True)
+
+    def _believe(
+        self, fact: Fact, number: int, position: int, changed: dict[int, list[Fact]], *, altered: bool
+    ) -> None:
+        row = self._known.put_fact(fact, number, position, altered=altered)
+        search.add(self._db, row, number, fact)
+        names.add(self._db, row, number, fact)
+        changed.setdefault(number, []).append(fact)
+
+    def _fold(self, event: Event, changed: dict[int, list[Fact]], united: set[int]) -> None:
+        if united:
+            self._folding.unite(united, event.position)
+        for number, facts in changed.items():
+            self._folding.fold(number, facts, event.position)
+
+    def _unite(self, event: Event, number: int, mergers: Sequence[Fact]) -> set[int]:
+        """Take over who is one with whom, after mergers came or went; every party in the groups this changed."""
+        known = self._known
+        involved = {number, *(known.must_find(fact.data.into) for fact in mergers)}  # type: ignore[attr-defined]
+        affected = {member for party in involved for member in self._known.one_with(party)}
+        if event.type == "party.merged":
+            into = known.must_find(mergers[0].data.into)  # type: ignore[attr-defined]
+            edge = (self._known.survivor(number), self._known.survivor(into), event.position)
+            add_edge(self._db, edge, event.position)
+            known.forget_mergers()
+        else:
+            standing = [
+                (known.must_find(fact.subject), known.must_find(fact.data.into), fact.position)  # type: ignore[attr-defined]
+                for fact in known.mergers()
+            ]
+            replace_edges(self._db, edges_of(standing), event.position)
+            known.forget_mergers()
+        return affected | {member for party in involved for member in self._known.one_with(party)}
+
+    def _undo(self, savepoint: str, position: int) -> None:
+        self._db.execute(f"ROLLBACK TO {savepoint}")
+        self._db.execute(f"RELEASE {savepoint}")
+        self._forget()
+        self.position = position
+
+    def _forget(self) -> None:
+        self._known.forget()
+        self._folding.forget()
+
+    def _meta(self, name: str) -> str:
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+
+def _within(refused: Refused, index: int, count: int) -> Refused:
+    if count == 1:
+        return refused
+    flaws = [Flaw(f"/{index}{flaw.pointer}", flaw.detail) for flaw in refused.flaws]
+    kind = Invalid if isinstance(refused, Invalid) else Contradiction
+    return kind(refused.detail, flaws, refused.positions)

@@ -1,0 +1,287 @@
+"""Given these events, asked as of and on, then ...: the views driven directly, in the words of the contract.
+
+A `World` holds one file of views with both its halves. Facts are written as functions named after what they say.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from domain.errors import Refused
+from domain.facts import Event
+from domain.posting import parse
+from domain.times import parse_day
+from projections.questions import Gone, Merged, NotFound, Question
+from projections.reading import Reader
+from projections.views import Views
+
+TODAY = "2026-06-01"
+SHA = "0" * 64
+Document = Mapping[str, Any]
+
+
+class World:
+    """Views that take events and answer questions. Each document is a batch of its own unless `batch` is used."""
+
+    def __init__(self, path: Path) -> None:
+        self.views = Views(path)
+        self.views._db.execute("PRAGMA synchronous = OFF")  # nothing here has to survive
+        self.reader = Reader(path)
+        self.events: list[Event] = []
+        self._made = 0
+
+    def close(self) -> None:
+        """Close both halves."""
+        self.reader.close()
+        self.views.close()
+
+    @property
+    def head(self) -> int:
+        """The position of the last event."""
+        return self.views.position
+
+    def take(self, *documents: Document) -> int:
+        """Take documents in one by one; the position of the last."""
+        for document in documents:
+            self.batch(document)
+        return self.head
+
+    def batch(self, *documents: Document) -> list[int]:
+        """Take documents in as one batch; their positions. Raises Refused."""
+        events, versions = [], dict[str, int]()
+        for index, document in enumerate(documents):
+            posted = parse({"specversion": "1.0", "source": "test", "id": f"made-{self._made + index}", **document})
+            version = versions.get(posted.subject, self.views.version(posted.subject)) + 1
+            versions[posted.subject] = version
+            events.append(
+                Event(
+                    self.head + 1 + index,
+                    version,
+                    posted.subject,
+                    posted.type,
+                    posted.source,
+                    posted.id,
+                    posted.time,
+                    posted.occurred,
+                    posted.data,
+                    f"2026-01-01T00:00:00.{self.head + 1 + index:06}Z",
+                    "tester",
+                )
+            )
+        self._made += len(documents)
+        self.views.begin()
+        try:
+            self.views.admit(events)
+        except BaseException:
+            self.views.rollback()
+            raise
+        self.views.commit()
+        self.events += events
+        return [event.position for event in events]
+
+    def refused(self, *documents: Document) -> Refused:
+        """Why documents are not taken as one batch; fails the test if they are."""
+        before = self.head
+        try:
+            self.batch(*documents)
+        except Refused as refused:
+            assert self.head == before
+            return refused
+        raise AssertionError(f"{[document['type'] for document in documents]} was taken")
+
+    def apply(self, event: Event) -> None:
+        """Fold in an event of another world's log."""
+        self.views.begin()
+        self.views.apply(event)
+        self.views.commit()
+        self.events.append(event)
+
+    def question(self, on: str | None = TODAY, as_of: int | None = None) -> Question:
+        """A question; `on=None` is whenever."""
+        return Question(self.head if as_of is None else as_of, None if on is None else parse_day(on))
+
+    def state(
+        self, subject: str, *, on: str | None = TODAY, as_of: int | None = None, evidence: bool = False
+    ) -> dict[str, Any]:
+        """The state of a subject. Raises NotFound, Gone, Merged."""
+        return self.reader.state(subject, self.question(on, as_of), evidence=evidence).body
+
+    def seen(self, subject: str, *, on: str | None = TODAY, as_of: int | None = None) -> Any:
+        """The state of a subject, or what is said in its place."""
+        try:
+            return self.state(subject, on=on, as_of=as_of)
+        except (NotFound, Gone, Merged) as told:
+            return f"{type(told).__name__}: {told}"
+
+    def page(
+        self,
+        view: str,
+        *,
+        on: str | None = TODAY,
+        as_of: int | None = None,
+        sort: str | None = None,
+        limit: int = 1000,
+        after: Sequence[Any] | None = None,
+        **filters: str | Sequence[str],
+    ) -> tuple[list[dict[str, Any]], Any]:
+        """One page of a list and where the next goes on. `in_` and `from_` stand for words Python keeps to itself."""
+        given = {
+            name.removesuffix("_"): [value] if isinstance(value, str) else list(value)
+            for name, value in filters.items()
+        }
+        question = self.question(on, as_of)
+        page = self.reader.page(view, question, given, sort=sort, limit=limit, after=after)
+        return page.items, None if page.after is None else json.loads(json.dumps(page.after))
+
+    def items(self, view: str, **asked: Any) -> list[dict[str, Any]]:
+        """Every item of a list."""
+        return self.page(view, **asked)[0]
+
+    def subjects(self, view: str, **asked: Any) -> list[str]:
+        """The subjects of a list of things, in order."""
+        return [item["subject"] for item in self.items(view, **asked)]
+
+    def tie(self, party: str, container: str, *, on: str | None = TODAY, as_of: int | None = None) -> dict[str, Any]:
+        """The one membership of a party in a thing that holds, or may, or has ended, on a day."""
+        number = self.ties(party, container, on=on, as_of=as_of)
+        assert len(number) == 1, number
+        return number[0]
+
+    def ties(
+        self, party: str, container: str, *, on: str | None = TODAY, as_of: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Every membership of a party in a thing, ended or not."""
+        found = self.items("memberships", on=on, as_of=as_of, party=party, in_=container)
+        for status in ("left", "withdrawn", "ended") if on is not None else ():
+            for item in self.items("memberships", on=on, as_of=as_of, party=party, in_=container, status=status):
+                if without_certainty(item) not in map(without_certainty, found):
+                    found.append(item)
+        return found
+
+    def history(self, subject: str, *, on: str | None = TODAY, as_of: int | None = None) -> list[dict[str, Any]]:
+        """Every event about a subject and what it changed."""
+        return self.reader.history(subject, self.question(on, as_of), limit=1000, after=None).items
+
+
+@contextmanager
+def world() -> Iterator[World]:
+    """A world of its own, gone at the end; for tests that need many."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = World(Path(folder) / "views.sqlite")
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+def without_certainty(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item without what a filter changes in it."""
+    return {name: value for name, value in item.items() if name != "certainty"}
+
+
+def event(kind: str, subject: str, occurred: str | None = None, /, **data: Any) -> dict[str, Any]:
+    """A posted event. `id_` and `source_` set attributes; `with_` stands for `with`; the rest is data."""
+    document: dict[str, Any] = {"type": kind, "subject": subject}
+    if occurred is not None:
+        document["occurred"] = occurred
+    for name in ("id", "source", "time"):
+        if f"{name}_" in data:
+            document[name] = data.pop(f"{name}_")
+    if data:
+        document["data"] = {name.removesuffix("_"): value for name, value in data.items()}
+    return document
+
+
+def party(slug: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
+    """A party that is registered; a company named after its slug unless said otherwise."""
+    return event("party.registered", f"parties/{slug}", occurred, **{"name": slug, "kind": "company", **data})
+
+
+def parties(*slugs: str) -> list[dict[str, Any]]:
+    """Undated parties."""
+    return [party(slug) for slug in slugs]
+
+
+def platform(slug: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
+    """A platform that is launched."""
+    return event("platform.launched", f"platforms/{slug}", occurred, **{"name": slug, **data})
+
+
+def joined(slug: str, platform_slug: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
+    """A party that joins a platform."""
+    data = {"party": f"parties/{slug}", **data}
+    return event("platform.member-joined", f"platforms/{platform_slug}", occurred, **data)
+
+
+def left(slug: str, platform_slug: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
+    """A party that leaves a platform."""
+    return event("platform.member-left", f"platforms/{platform_slug}", occurred, party=f"parties/{slug}", **data)
+
+
+def signed(agreement: str, occurred: str | None, *slugs: str, **data: Any) -> dict[str, Any]:
+    """A signature with title and kind, as the first event of an agreement."""
+    signatories = [{"party": f"parties/{slug}"} for slug in slugs]
+    data = {"title": agreement, "kind": "treaty", "parties": signatories, **data}
+    return event("agreement.signed", f"agreements/{agreement}", occurred, **data)
+
+
+def also_signed(agreement: str, occurred: str | None, *slugs: str, **data: Any) -> dict[str, Any]:
+    """A later signature, which describes nothing unless told to."""
+    signatories = [{"party": f"parties/{slug}"} for slug in slugs]
+    return event("agreement.signed", f"agreements/{agreement}", occurred, parties=signatories, **data)
+
+
+def adopted(agreement: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
+    """A treaty opened for signature."""
+    data = {"title": agreement, "kind": "treaty", **data}
+    return event("agreement.adopted", f"agreements/{agreement}", occurred, **data)
+
+
+def step(kind: str, agreement: str, occurred: str | None = None, slug: str | None = None, **data: Any) -> dict[str, Any]:
+    """`agreement.<kind>`, of one party where `slug` is given, else of the agreement itself."""
+    if slug is not None:
+        data = {"party": f"parties/{slug}", **data}
+    return event(f"agreement.{kind}", f"agreements/{agreement}", occurred, **data)
+
+
+def lab(slug: str, occurred: str | None, *founders: str, **data: Any) -> dict[str, Any]:
+    """A lab that is founded."""
+    data = {"name": slug, "founders": [f"parties/{founder}" for founder in founders], **data}
+    return event("lab.founded", f"labs/{slug}", occurred, **data)
+
+
+def of_lab(kind: str, slug: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
+    """`lab.<kind>`."""
+    return event(f"lab.{kind}", f"labs/{slug}", occurred, **data)
+
+
+def document(slug: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
+    """A document that is registered."""
+    return event("document.registered", f"documents/{slug}", occurred, **{"title": slug, "sha256": SHA, **data})
+
+
+def corrected(subject: str, position: int, **data: Any) -> dict[str, Any]:
+    """A correction of `data`, `occurred` or both."""
+    return event("event.corrected", subject, None, event=position, reason="misread", **data)
+
+
+def retracted(subject: str, position: int) -> dict[str, Any]:
+    """A retraction."""
+    return event("event.retracted", subject, None, event=position, reason="a mistake")
+
+
+def disputed(subject: str, position: int, **claims: Any) -> dict[str, Any]:
+    """A dispute; claims by pointer, `occurred=` for the date. Its evidence cites `documents/d`, which must exist."""
+    listed = [{"pointer": "/occurred" if at == "occurred" else at, "value": value} for at, value in claims.items()]
+    evidence = [{"document": "documents/d", "start": 0, "end": 1}]
+    return event("event.disputed", subject, None, event=position, claims=listed, evidence=evidence)
+
+
+def status_of(item: Mapping[str, Any]) -> tuple[str, tuple[str, ...], str]:
+    """What an item claims: its status, all that may be, its certainty."""
+    return item["status"], tuple(item.get("statuses", (item["status"],))), item["certainty"]

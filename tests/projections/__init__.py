@@ -1,0 +1,1 @@
+"""What can be asked: the views driven directly, held against the contract."""

@@ -1,0 +1,285 @@
+"""Resolving says which party is meant, whatever it is called, and nothing where nothing is near."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from projections.wording import acronyms_of, bare, key_of, runs_of
+from tests.given import World, corrected, event, party, retracted
+
+CATL = "Contemporary Amperex Technology Co., Limited"
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path / "views.sqlite")
+    yield made
+    made.close()
+
+
+def resolved(registry: World, name: str, *, as_of: int | None = None, limit: int = 10) -> list[tuple[str, float]]:
+    items = registry.reader.resolve(name, registry.question(as_of=as_of), limit=limit)
+    scores = [item["score"] for item in items]
+    assert scores == sorted(scores, reverse=True)
+    assert len({item["subject"] for item in items}) == len(items) <= limit
+    return [(item["subject"].removeprefix("parties/"), item["score"]) for item in items]
+
+
+def best(registry: World, name: str, *, as_of: int | None = None) -> tuple[str, float]:
+    return resolved(registry, name, as_of=as_of)[0]
+
+
+def slugs(registry: World, name: str, *, as_of: int | None = None) -> list[str]:
+    return [slug for slug, _ in resolved(registry, name, as_of=as_of)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        CATL,
+        "contemporary amperex technology co ltd",
+        "Contemporary Amperex Technology",
+        "CONTEMPORARY AMPEREX TECHNOLOGY CO., LTD.",
+        "Contemporary Ampérex Technology, Inc.",
+        "ＣＯＮＴＥＭＰＯＲＡＲＹ Amperex Technology",
+        "Contemporary-Amperex Technology",
+        "ContemporaryAmperex Technology",
+        "宁德时代新能源科技股份有限公司",
+        "宁德时代新能源科技",
+        "宁德时代新能源科技有限公司",
+        "宁德时代",
+        "91350900587527783P",
+        "uscc:91350900587527783P",
+    ],
+)
+def test_a_name_of_the_party_in_any_form_is_certain(registry, name):
+    registry.take(
+        party("other", name="Contemporary Amperex Energy Service Technology Ltd."),
+        party(
+            "catl",
+            name={"en": CATL, "zh": "宁德时代新能源科技股份有限公司"},
+            other_names=["宁德时代"],
+            identifiers=[{"scheme": "uscc", "value": "91350900587527783P"}],
+        ),
+    )
+    assert best(registry, name) == ("catl", 1.0)
+
+
+def test_what_was_matched_is_said(registry):
+    registry.take(
+        party("catl", name={"en": CATL, "zh": "宁德时代"}),
+        event("party.identified", "parties/catl", scheme="lei", value="X-1"),
+    )
+    for name, matched in {
+        "宁德时代": "宁德时代",
+        "contemporary amperex technology": CATL,
+        "lei x1": "lei:X-1",
+        "catl": CATL,
+    }.items():
+        (item,) = registry.reader.resolve(name, registry.question(), limit=3)
+        assert item["matched"] == matched
+        assert item["name"] == {"en": CATL, "zh": "宁德时代"}
+
+
+@pytest.mark.parametrize(
+    ("name", "acronyms"),
+    [
+        (CATL, {"CATL", "CAT", "C.A.T.L."}),
+        ("Ministry of Science and Technology", {"MOST", "MST"}),
+        ("Massachusetts Institute of Technology", {"MIT", "mit"}),
+        ("State Grid Corporation of China (SGCC)", {"SGCC"}),
+    ],
+)
+def test_an_acronym_means_the_party_though_nobody_gave_it(registry, name, acronyms):
+    registry.take(party("a", name=name), party("b", name="Another Body"))
+    for acronym in acronyms:
+        slug, score = best(registry, acronym)
+        assert slug == "a"
+        assert score >= 0.9
+
+
+def test_two_initials_mean_the_party_but_less_surely_than_a_name(registry):
+    registry.take(
+        party("un", name={"en": "United Nations", "fr": "Nations Unies"}),
+        party("named", name="UN"),
+        party("small", name="The Foo"),
+        party("form", name="Foo Ltd"),
+    )
+    assert resolved(registry, "UN") == [("named", 1.0), ("un", 0.8)]
+    assert resolved(registry, "n.u.") == [("un", 0.8)]
+    assert resolved(registry, "TF") == resolved(registry, "FL") == []
+    slug, score = best(registry, "Ural Nickel")
+    assert slug == "named"
+    assert score < 0.8
+
+
+def test_a_name_is_not_lost_among_very_many_with_its_initials(registry):
+    registry.take(party("named", name="UN"))
+    registry.batch(*(party(f"p{number}", name=f"United{number} Nations") for number in range(250)))
+    assert best(registry, "UN") == ("named", 1.0)
+
+
+@pytest.mark.parametrize(
+    "name", ["Institute of Physics CAS", "CAS Institute of Physics", "Institute of Physics (C.A.S.)", "Physics, CAS"]
+)
+def test_part_of_a_name_may_be_initials(registry, name):
+    registry.take(
+        party("iop", name="Institute of Physics, Chinese Academy of Sciences"),
+        party("other", name="Institute of Chemistry"),
+    )
+    slug, score = best(registry, name)
+    assert slug == "iop"
+    assert 0.6 <= score <= 0.85
+
+
+def test_a_name_that_holds_most_of_the_words_is_found_after_those_that_hold_all(registry):
+    registry.take(
+        party("most", name="Institute of Physics, Chinese Academy of Sciences"),
+        party("all", name="Institute of Physics, Beijing Polytechnic University"),
+        party("few", name="Institute of Chemistry"),
+    )
+    assert slugs(registry, "Institute of Physics Beijing") == ["all", "most"]
+    assert slugs(registry, "Sciences Academy Physics Zz Qwertz") == ["most"]
+
+
+def test_a_given_acronym_comes_before_one_that_only_fits(registry):
+    registry.take(
+        party("fits", name="Chengdu Air Transport Lines"), party("given", name="Somebody", other_names=["CATL"])
+    )
+    assert resolved(registry, "CATL") == [("given", 1.0), ("fits", 0.9)]
+
+
+def test_a_full_name_may_mean_the_party_known_by_its_acronym(registry):
+    registry.take(party("a", name="CATL"))
+    slug, score = best(registry, CATL)
+    assert slug == "a"
+    assert score < 0.9
+
+
+def test_a_former_name_still_means_the_party_and_yields_to_who_bears_it_now(registry):
+    registry.take(
+        party("old", "2001", name="Harbour Works"), event("party.renamed", "parties/old", "2010", name="Ocean Works")
+    )
+    assert best(registry, "harbour works") == ("old", 1.0)
+    registry.take(party("new", "2011", name="Harbour Works"))
+    assert slugs(registry, "harbour works")[:2] == ["new", "old"]
+    registry.take(event("party.name-added", "parties/old", None, name="Quay Works"))
+    assert best(registry, "Quay works") == ("old", 1.0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Contemprary Amperex Technology",
+        "Contemporary Amprex Tecnology Co Ltd",
+        "Kontemporary Amperex Technology",
+        "Contemporary Amperx",
+        "Amperex Technology Contemporary",
+        "Contemporary Amperex Technology Group",
+        "宁得时代新能源科技",
+        "宁德时代能源科技有限公司",
+        "宁德时代新能源",
+    ],
+)
+def test_a_near_spelling_or_part_of_a_name_is_found_but_not_certain(registry, name):
+    registry.take(
+        party("catl", name={"en": CATL, "zh": "宁德时代新能源科技股份有限公司"}), party("b", name="Beijing Institute")
+    )
+    slug, score = best(registry, name)
+    assert slug == "catl"
+    assert 0.55 <= score < 1
+
+
+def test_the_nearest_comes_first(registry):
+    registry.take(
+        party("b", name="Beijing Institute"),
+        party("n", name="Nanjing Institute"),
+        party("l", name="Beijing Institute of Long Names"),
+    )
+    assert slugs(registry, "Bejing Institute")[0] == "b"
+    assert slugs(registry, "Beijing Institute")[:2] == ["b", "l"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "qwertz uiop",
+        "zzzzzz",
+        "完全无关的名字",
+        "x",
+        "12345678",
+        "Battery Castle",
+        "",
+        "   ",
+        "()",
+        "😀",
+        "bx",
+        "Castle CATL",
+    ],
+)
+def test_nonsense_means_nobody(registry, name):
+    registry.take(
+        party("catl", name={"en": CATL, "zh": "宁德时代新能源科技股份有限公司"}), party("b", name="Beijing Institute")
+    )
+    assert resolved(registry, name) == []
+
+
+def test_only_parties_are_meant(registry):
+    registry.take(event("platform.launched", "platforms/p", "2020", name="Only Platform"))
+    assert resolved(registry, "Only Platform") == []
+
+
+def test_a_merged_party_means_its_survivor_as_of_the_question(registry):
+    registry.take(party("a", name="Alpha"), party("b", name="Beta"))
+    before = registry.head
+    registry.take(event("party.merged", "parties/b", None, into="parties/a"))
+    assert best(registry, "beta") == ("a", 1.0)
+    assert best(registry, "beta", as_of=before) == ("b", 1.0)
+
+
+def test_corrected_and_retracted_names_are_known_only_as_of_before(registry):
+    first = registry.take(party("a", name="Misspelt"))
+    second = registry.take(corrected("parties/a", first, data={"name": "Quite Other", "kind": "company"}))
+    assert resolved(registry, "Misspelt") == []
+    assert best(registry, "Misspelt", as_of=first) == ("a", 1.0)
+    registry.take(retracted("parties/a", first))
+    assert resolved(registry, "Quite Other") == []
+    assert best(registry, "Quite Other", as_of=second) == ("a", 1.0)
+    assert resolved(registry, "Quite Other", as_of=first) == []
+
+
+def test_names_and_spellings_are_found_alike_before_and_after_they_reach_the_index(registry):
+    """The index takes 256 rows at a time."""
+    registry.take(party("first", name="Pottinger Aerodrome"))
+    for number in range(300):
+        registry.batch(party(f"p{number}", name=f"Company Number{number:03}"))
+        if number in (10, 254, 255, 299):
+            assert best(registry, "Pottinger Aerodrome") == ("first", 1.0)
+            assert slugs(registry, "Potinger Aerodrom")[0] == "first"
+            assert best(registry, f"number{number:03}")[0] == f"p{number}"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("Foo Limited Liability Company", ["foo"]),
+        ("The Foo Company", ["foo"]),
+        ("Fiat S.p.A.", ["fiat"]),
+        ("Limited", ["limited"]),
+        ("有限公司", ["有限公司"]),
+        ("株式会社日立製作所", ["日立製作所"]),
+        ("中国石油天然气集团有限公司", ["中国石油天然气集团"]),
+        ("Foo 有限责任公司", ["foo"]),
+    ],
+)
+def test_what_only_says_that_it_is_a_company_is_left_out(name, kept):
+    assert list(bare(runs_of(name))) == kept
+    assert key_of(name) == "".join(kept)
+
+
+def test_acronyms_of_a_very_long_name_are_few():
+    assert len(acronyms_of("The of and for in on at to a an of the Co. Ltd. Inc. Co.")) <= 16
+    assert acronyms_of("word " * 1000) == frozenset()
