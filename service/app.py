@@ -1,0 +1,94 @@
+"""The application: its parts made in cleanup contexts, in the order they need each other, and its routes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import closing
+
+from aiohttp import web
+
+from service import files, readers, rebuild, store
+from service.http import (
+    asking,
+    events_get,
+    events_post,
+    finding,
+    health,
+    openapi,
+    pages,
+    problem_pages,
+    stream,
+)
+from service.http.access import readers_only
+from service.http.frame import awaited, finish, observed
+from service.http.problems import problems
+from service.keys import Keys
+from service.live import Live
+from service.logreaders import LogReaders
+from service.observe import Logger, Metrics, Readiness, make_logger
+from service.parts import (
+    CLOCK,
+    HEAD,
+    KEYS,
+    LIVE,
+    LOGGER,
+    LOGS,
+    METRICS,
+    READY,
+    SETTINGS,
+    STOPPING,
+    WRITER,
+    Clock,
+)
+from service.settings import Settings
+
+_HTTP = {
+    "access_log": None,  # `observed` writes the one line of a request
+    "auto_decompress": False,  # a body that is compressed is refused, not inflated
+    "max_line_size": 2**16,  # longer than anything that is understood, so that it can be said what is wrong
+    "max_field_size": 2**16,
+}
+
+
+def make_app(settings: Settings, *, clock: Clock = store.now, logger: Logger | None = None) -> web.Application:
+    """The registry of a data directory. Once it has started up, its store is open and caught up.
+
+    Starting raises what `service.store.opened` raises.
+    """
+    app = web.Application(middlewares=(observed, problems, awaited, readers_only), handler_args=_HTTP)
+    app[SETTINGS] = settings
+    app[CLOCK] = clock
+    app[LOGGER] = make_logger() if logger is None else logger
+    app[METRICS] = Metrics()
+    app[READY] = Readiness()
+    app[STOPPING] = asyncio.Event()
+    app.on_response_prepare.append(finish)
+    app.on_shutdown.append(_stop)
+    app.cleanup_ctx.extend((_storing, _knowing, readers.reading, rebuild.rebuild_watch))
+    for resource in (stream, events_get, events_post, finding, asking, health, problem_pages, openapi, pages):
+        resource.add_routes(app)
+    return app
+
+
+async def _storing(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS]
+    async with store.opened(settings.data, clock=app[CLOCK], logger=app[LOGGER], metrics=app[METRICS]) as opened:
+        store.name(opened.log, settings.origin)
+        app[WRITER], app[HEAD] = opened.writer, opened.head
+        with closing(LogReaders(opened.log)) as logs:
+            app[LOGS] = logs
+            app[LIVE] = Live(opened.head, logs.here)
+            yield
+
+
+async def _knowing(app: web.Application) -> AsyncIterator[None]:
+    with closing(Keys(app[SETTINGS].data / files.KEYS)) as keys:
+        app[KEYS] = keys
+        yield
+
+
+async def _stop(app: web.Application) -> None:
+    """Before requests are waited for: those that would last are told to come to an end."""
+    app[STOPPING].set()
+    app[HEAD].wake()

@@ -1,0 +1,193 @@
+"""The commands that bring events in, write them out, and fold them anew."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterable, Callable, Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+import orjson
+
+from projections.questions import BadQuestion
+from service import rebuild as rebuilding
+from service.cli.options import Failed, output, progress, settings_of, settings_options
+from service.exports import NAMES, LogExport, NothingHere, ViewsExport
+from service.files import LOG
+from service.lock import InUse, held
+from service.log import LogError
+from service.transfers import ImportFailed, recorded_at, recorded_in
+
+SHOWN_PROBLEMS = 10
+TAKE_OVER_SECONDS = 60.0
+
+
+@click.command("import")
+@click.argument("file", type=click.File("rb"))
+@settings_options("data")
+@click.option("--url", help="Address of a registry that is served, such as http://127.0.0.1:8080, instead of --data.")
+@click.option("--key", envvar="REGISTRY_KEY", help="With --url: a key that may post there. [env REGISTRY_KEY]")
+@click.option("--results", type=click.File("wb"), help="File for the result of each line, as NDJSON.")
+@click.option("--actor", default="import", help="Without --url: who is recorded as having posted. [default import]")
+def import_(
+    file: BinaryIO, data: str | None, url: str | None, key: str | None, results: BinaryIO | None, actor: str
+) -> None:
+    """Record the events in FILE (NDJSON; - is standard input).
+
+    Every line is taken or refused on its own. The same import again is safe.
+    """
+    if url is not None and data is not None:
+        raise click.UsageError("--url and --data do not go together: give one of them")
+    lines = recorded_in(settings_of(data=data), file, actor) if url is None else recorded_at(url, key, file)
+    tally = Tally(results)
+    try:
+        with progress("Recording", _lines_in(file)) as advance:
+            asyncio.run(tally.count(lines, advance))
+    except ImportFailed as error:
+        raise Failed(f"{error} ({tally.summary}; the same import again is safe)") from None
+    finally:
+        for problem in tally.problems:
+            click.echo(problem, err=True)
+    click.echo(tally.summary, err=True)
+    if tally.refused:
+        sys.exit(1)
+
+
+class Tally:
+    """Counts the results of an import, passes them on, and keeps the first `problems`, to be shown."""
+
+    def __init__(self, results: BinaryIO | None) -> None:
+        self._results = results
+        self.taken = self.refused = 0
+        self.problems: list[str] = []
+
+    async def count(self, lines: AsyncIterable[bytes], advance: Callable[[int], None]) -> None:
+        """Takes in every result."""
+        async for line in lines:
+            if self._results is not None:
+                self._results.write(line + b"\n")
+            result = orjson.loads(line)
+            if "leaf" in result:
+                self.taken += 1
+            else:
+                self.refused += 1
+                if self.refused <= SHOWN_PROBLEMS:
+                    self.problems.append(_shown(result))
+            advance(1)
+
+    @property
+    def summary(self) -> str:
+        """What has become of the lines so far."""
+        return f"{self.taken + self.refused} lines: {self.taken} taken, {self.refused} refused"
+
+
+def _shown(problem: Mapping[str, Any]) -> str:
+    flaws = "; ".join(f"{flaw['pointer'] or 'the event'}: {flaw['detail']}" for flaw in problem.get("errors", ()))
+    said = f"line {problem.get('line', '?')}: {problem.get('detail') or problem['title']}"
+    return f"{said} ({flaws})" if flaws else said
+
+
+def _lines_in(file: BinaryIO) -> int | None:
+    """How many lines a file has; None where finding out would use it up."""
+    if not file.seekable():
+        return None
+    count = sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(2**20), b""))
+    file.seek(0)
+    return count
+
+
+@click.command()
+@click.argument("what")
+@click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
+@settings_options("data")
+@click.option("--output", "-o", "path", type=click.Path(path_type=Path, dir_okay=False), help="File to write to.")
+@click.option("--as-of", help="Of views: as known at this position or RFC 3339 instant. [default: now]")
+@click.option("--on", help="Of views: the day, YYYY-MM-DD, or any. [default: today; of the timeline: any]")
+def export(
+    what: str, directory: Path | None, data: str | None, path: Path | None, as_of: str | None, on: str | None
+) -> None:
+    """Write out WHAT: `log` as NDJSON, a view (parties, agreements, ...) as CSV, or all `views` into DIRECTORY."""
+    if what not in ("log", "views", *NAMES):
+        raise click.UsageError(f"{what!r} cannot be exported; log, views, {', '.join(NAMES)} can")
+    if (what == "views") != (directory is not None):
+        raise click.UsageError("a directory goes with views, and only with them: registry export views DIRECTORY")
+    root = settings_of(data=data).data
+    try:
+        if what == "log":
+            with closing(LogExport(root)) as log, progress("Exporting", log.head) as advance, output(path) as write:
+                for count, lines in log.lines():
+                    write(lines)
+                    advance(count)
+            return
+        with closing(ViewsExport(root, as_of, on)) as views:
+            if directory is None:
+                _write(views, what, path)
+                return
+            directory.mkdir(parents=True, exist_ok=True)
+            with progress("Exporting", len(NAMES)) as advance:
+                for name in NAMES:
+                    _write(views, name, directory / f"{name}.csv")
+                    advance(1)
+    except BadQuestion as error:
+        raise click.UsageError(f"--{str(error).replace('_', '-')}") from None
+    except (NothingHere, LogError) as error:
+        raise Failed(str(error)) from None
+
+
+def _write(views: ViewsExport, name: str, path: Path | None) -> None:
+    with output(path) as write:
+        for lines in views.rows(name):
+            write(lines)
+
+
+@click.command()
+@settings_options("data")
+def rebuild(data: str | None) -> None:
+    """Fold the views anew from the log; a server goes on serving the old ones until the new are ready."""
+    root = settings_of(data=data).data
+    if not (root / LOG).exists():
+        raise Failed(f"there is no log in {root}: nothing to rebuild; --data names the directory")
+    try:
+        with ExitStack() as holding:
+            try:
+                holding.enter_context(held(root))
+                is_served = False
+            except InUse:
+                is_served = True
+            with progress("Rebuilding", rebuilding.head(root)) as advance:
+                built = rebuilding.build(root, _advancing(advance))
+            if not is_served:
+                rebuilding.install(built)
+                click.echo("the views were rebuilt", err=True)
+                return
+        _hand_over(root, built)
+    except LogError as error:
+        raise Failed(str(error)) from None
+
+
+def _advancing(advance: Callable[[int], None]) -> Callable[[int], None]:
+    """Tells a bar that counts steps about positions."""
+    reached = 0
+
+    def report(position: int) -> None:
+        nonlocal reached
+        advance(position - reached)
+        reached = position
+
+    return report
+
+
+def _hand_over(root: Path, built: Path) -> None:
+    offered = rebuilding.offer(built)
+    deadline = time.monotonic() + TAKE_OVER_SECONDS
+    while (taken := rebuilding.was_taken(root, offered)) is None:
+        if time.monotonic() > deadline:
+            raise Failed("no server took the rebuilt views over yet; one that serves this directory will")
+        time.sleep(0.1)
+    if not taken:
+        raise Failed("the server did not take the rebuilt views: it runs other code than this command, restart it")
+    click.echo("the server has taken over the rebuilt views", err=True)

@@ -1,0 +1,71 @@
+"""The commands that make, list and revoke keys; a registry that is served heeds them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import click
+
+from service.cli.options import Failed, settings_of, settings_options
+from service.files import KEYS
+from service.keys import KeyNameTaken, Keys, Scope
+
+
+@click.group()
+def keys() -> None:
+    """Keys for posting, reading and administering."""
+
+
+@keys.command()
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice([str(scope) for scope in Scope]),
+    required=True,
+    help="What it may do; may be given several times. admin includes post and read.",
+)
+@settings_options("data")
+def create(name: str, scopes: tuple[str, ...], data: str | None) -> None:
+    """Make a key named NAME and print it. It cannot be shown again: only its hash is kept."""
+    with _opened(data, make=True) as known:
+        try:
+            click.echo(known.create(name, scopes))
+        except (KeyNameTaken, ValueError) as error:
+            raise Failed(str(error)) from None
+
+
+@keys.command("list")
+@settings_options("data")
+def list_(data: str | None) -> None:
+    """List all keys ever made: name, scopes, when made, when revoked."""
+    with _opened(data) as known:
+        for key in known.listed():
+            ended = f"revoked {key.revoked}" if key.revoked else "in use"
+            click.echo("\t".join((key.name, ",".join(sorted(key.scopes)), key.created, ended)))
+
+
+@keys.command()
+@click.argument("name")
+@settings_options("data")
+def revoke(name: str, data: str | None) -> None:
+    """Revoke the key named NAME, at once and for good."""
+    with _opened(data) as known:
+        if not known.revoke(name):
+            raise Failed(f"no key named {name!r} is in use; registry keys list shows those there are")
+
+
+@contextmanager
+def _opened(data: str | None, *, make: bool = False) -> Iterator[Keys]:
+    root = settings_of(data=data).data
+    try:
+        if make:
+            root.mkdir(parents=True, exist_ok=True)
+        elif not (root / KEYS).exists():
+            raise Failed(f"there are no keys in {root}; --data names the directory")
+        with closing(Keys(root / KEYS)) as known:
+            yield known
+    except OSError as error:
+        raise Failed(f"{root}: {error.strerror}") from None

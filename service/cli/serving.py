@@ -1,0 +1,82 @@
+"""The commands that serve, and that tell what is served."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from shlex import quote
+
+import click
+import orjson
+
+from service.app import make_app
+from service.cli.options import VERSION, Failed, settings_of, settings_options
+from service.http.openapi import document
+from service.http.operations import DESCRIBED
+from service.lock import InUse
+from service.log import LogError
+from service.serving import FIRST_KEY, CannotServe, Started
+from service.serving import serve as serve_until_told
+from service.settings import Settings
+from service.store import OtherOrigin
+
+_EXAMPLE = {
+    "specversion": "1.0",
+    "id": "united-nations",
+    "source": "https://www.un.org/en/about-us",
+    "type": "party.registered",
+    "subject": "parties/united-nations",
+    "occurred": "1945-10-24",
+    "data": {"name": {"en": "United Nations", "fr": "Nations Unies"}, "kind": "international-organization"},
+}
+"""An event that needs no other to be there, and may be posted any number of times."""
+
+
+@click.command()
+@settings_options("data", "host", "port", "origin", "read")
+@click.option("--seeds", type=click.Path(path_type=Path), help="Directory of seed files, recorded if the log is empty.")
+@click.option("--first-key", is_flag=True, help=f"On first start make a posting key named `{FIRST_KEY}` and print it.")
+def serve(
+    seeds: Path | None,
+    first_key: bool,
+    **flags: str | None,
+) -> None:
+    """Serve the registry until told to stop (SIGTERM, Ctrl-C)."""
+    settings = settings_of(**flags)
+    try:
+        asyncio.run(serve_until_told(settings, seeds=seeds, first_key=first_key, started=_say))
+    except InUse as error:
+        raise Failed(f"{error}: stop it first, or name another directory with --data") from None
+    except (CannotServe, LogError, OtherOrigin) as error:
+        raise Failed(str(error)) from None
+    except OSError as error:
+        raise Failed(f"{settings.data}: {error.strerror or error}") from None
+
+
+def _say(started: Started) -> None:
+    click.echo(f"Agreement Registry {VERSION} serves {started.url}")
+    click.echo(f"What it takes and answers: {started.url}/docs")
+    if started.key is None:
+        click.echo("Keys are made with: registry keys create NAME --scope post")
+    else:
+        event = json.dumps(_EXAMPLE, separators=(",", ":"))
+        click.echo(f"\nA key that may post, named {FIRST_KEY} and shown this once:\n\n  {started.key}\n")
+        click.echo("Copy this line to record an event with it:\n")
+        click.echo(
+            f"  curl -sS {started.url}/v1/events -H {quote(f'Authorization: Bearer {started.key}')}"
+            f" -H 'Content-Type: application/cloudevents+json' -d {quote(event)}\n"
+        )
+
+
+@click.command()
+def openapi() -> None:
+    """Print the API document (OpenAPI 3.1)."""
+    rows = make_app(Settings())[DESCRIBED]
+    click.echo(orjson.dumps(document(rows), option=orjson.OPT_INDENT_2))
+
+
+@click.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(VERSION)

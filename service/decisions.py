@@ -1,0 +1,162 @@
+"""What becomes of posted batches, one after the other: known already, refused, or recorded at the next places.
+
+Synchronous and without a clock of its own. It appends to the log's open transaction and folds into the views' one, and
+commits neither: whoever opened them does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domain.errors import DifferentContent, Flaw, Refused, VersionMismatch
+from domain.facts import Event
+from domain.posting import Posted
+from projections.views import Views
+from service.entries import Receipt, differences, logged, receipt, recorded_event
+from service.log import Log, LoggedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a post demands of its subject: to be new, to stand at one of `versions`, or (None) to exist at all."""
+
+    versions: frozenset[int] | None = None
+    is_new: bool = False
+
+    def holds_at(self, version: int) -> bool:
+        """Whether a subject of this version (0: it is new) meets the demand."""
+        if self.is_new:
+            return version == 0
+        return version > 0 if self.versions is None else version in self.versions
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events posted together: all of them are taken, or none. `size` is what they take in memory, in bytes.
+
+    `is_list` says that flaws point into an array of events, even of one.
+    """
+
+    events: Sequence[Posted]
+    actor: str
+    size: int
+    is_list: bool = False
+    condition: Condition | None = None
+
+
+class Desk:
+    """Takes batches within one transaction of the views; their events bear the instant `recorded`.
+
+    In a trial the log is only read, and the views are for the caller to roll back.
+    """
+
+    def __init__(self, log: Log, views: Views, recorded: str, *, is_trial: bool = False) -> None:
+        self._log = log
+        self._views = views
+        self._recorded = recorded
+        self._tried: dict[tuple[str, str], LoggedEvent] | None = {} if is_trial else None
+        self.count = 0
+        """How many events were recorded."""
+
+    def take(self, batch: Batch) -> list[Receipt]:
+        """The receipts of a batch's events, in their order. Raises Refused; then nothing of the batch is left.
+
+        Any other exception leaves both transactions unfit for anything but a rollback.
+        """
+        known = self._known(batch)
+        fresh = [index for index in range(len(batch.events)) if known[index] is None]
+        if fresh and batch.condition is not None:
+            self._demand(batch.condition, batch.events[fresh[0]].subject)
+        events, same = self._placed(batch, fresh)
+        if events:
+            try:
+                self._views.admit(events)
+            except Refused as refused:
+                if batch.is_list:
+                    _point_into_list(refused, [index for index in fresh if index not in same], len(batch.events))
+                raise
+        stored = [logged(event) for event in events]
+        if self._tried is None:
+            self._log.append(stored)
+        else:
+            self._tried |= {(each.source, each.id): each for each in stored}
+        self.count += len(stored)
+        places = iter(stored)
+        made: dict[int, LoggedEvent] = {}
+        for index in fresh:
+            made[index] = made[same[index]] if index in same else next(places)
+        return [
+            receipt(old, is_new=False) if old is not None else receipt(made[index], is_new=True)
+            for index, old in enumerate(known)
+        ]
+
+    def find(self, source: str, id_: str) -> LoggedEvent | None:
+        """The event recorded under a source and id, or taken here."""
+        found = self._log.find(source, id_)
+        return self._tried.get((source, id_)) if found is None and self._tried else found
+
+    def _known(self, batch: Batch) -> list[LoggedEvent | None]:
+        """The events recorded already under the same source and id. Raises DifferentContent for others."""
+        known: list[LoggedEvent | None] = []
+        flaws: list[Flaw] = []
+        positions: list[int] = []
+        for index, posted in enumerate(batch.events):
+            old = self.find(posted.source, posted.id)
+            known.append(old)
+            if old is not None and (different := differences(old, posted)):
+                at = f"/{index}" if batch.is_list else ""
+                flaws += [Flaw(f"{at}/{name}", "is not what was recorded") for name in different]
+                positions.append(old.position)
+        if flaws:
+            raise DifferentContent("this source and id were recorded with other content", flaws, positions)
+        return known
+
+    def _demand(self, condition: Condition, subject: str) -> None:
+        version = self._views.version(subject)
+        if not condition.holds_at(version):
+            stands = f"stands at version {version}" if version else "has no event yet"
+            raise VersionMismatch(f"{subject} {stands}")
+
+    def _placed(self, batch: Batch, fresh: Sequence[int]) -> tuple[list[Event], dict[int, int]]:
+        """The new events at their places, and which of the `fresh` are the same as an earlier one of the batch."""
+        position = self._views.position
+        versions: dict[str, int] = {}
+        first: dict[tuple[str, str], int] = {}
+        same: dict[int, int] = {}
+        events: list[Event] = []
+        for index in fresh:
+            posted = batch.events[index]
+            earlier = first.setdefault((posted.source, posted.id), index)
+            if earlier != index:
+                if _content(batch.events[earlier]) != _content(posted):
+                    detail = "this source and id stand twice in the batch, with different content"
+                    raise DifferentContent(detail, [Flaw(f"/{index}", f"is not the same as the event at /{earlier}")])
+                same[index] = earlier
+                continue
+            subject = posted.subject
+            version = versions[subject] = (versions.get(subject) or self._views.version(subject)) + 1
+            position += 1
+            events.append(recorded_event(posted, position, version, self._recorded, batch.actor))
+        return events, same
+
+
+def _content(posted: Posted) -> tuple[str, str, str | None, str | None, bytes]:
+    return (posted.type, posted.subject, posted.time, posted.occurred, posted.data)
+
+
+def _point_into_list(refused: Refused, places: Sequence[int], length: int) -> None:
+    """Has the flaws point into the batch as posted instead of into its new events alone."""
+    if len(places) == length > 1:
+        return
+    flaws = []
+    for flaw in refused.flaws:
+        index, rest = 0, flaw.pointer
+        if len(places) > 1:
+            head, slash, tail = flaw.pointer[1:].partition("/")
+            if not head.isdigit():
+                flaws.append(flaw)
+                continue
+            index, rest = int(head), slash + tail
+        flaws.append(Flaw(f"/{places[index]}{rest}", flaw.detail))
+    refused.flaws = tuple(flaws)

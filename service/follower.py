@@ -1,0 +1,69 @@
+"""From the log to the views, and on to whoever waits for them: catching up at start and after a failure, and the head
+that readers may rely on. It never skips an event, and never writes to the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from projections.views import Views
+from service.entries import event_of
+from service.log import LogReader
+
+AT_ONCE = 1000
+"""Events folded between two commits of the views."""
+
+
+class Head:
+    """The position up to which everything is recorded and can be read here. Belongs to the loop's thread."""
+
+    def __init__(self, position: int = 0) -> None:
+        self.position = position
+        self._moved: asyncio.Future[None] | None = None
+
+    def advance(self, position: int) -> None:
+        """Everything up to `position` can be read from now on; whoever waits is woken. Never goes back."""
+        if position <= self.position:
+            return
+        self.position = position
+        self.wake()
+
+    def wake(self) -> None:
+        """Has everybody who waits look again."""
+        if self._moved is not None and not self._moved.done():
+            self._moved.set_result(None)
+        self._moved = None
+
+    async def moved(self) -> None:
+        """Returns once it has moved on, or `wake` was called."""
+        if self._moved is None:
+            self._moved = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._moved)  # many wait for it: one that gives up must not cancel it for the others
+
+    async def reached(self, position: int, seconds: float) -> bool:
+        """Waits for a position, for some seconds at most; whether it can be read here now."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self.position < position:
+                    await self.moved()
+        except TimeoutError:
+            return False
+        return True
+
+
+def catch_up(log: LogReader, views: Views, report: Callable[[int], None] | None = None) -> None:
+    """Folds into the views what the log has and they lack, and commits it; `report` hears each position reached.
+
+    Whatever is raised, the views are left at an event of the log, with nothing uncommitted.
+    """
+    while missing := log.read(views.position, limit=AT_ONCE):
+        views.begin()
+        try:
+            for stored in missing:
+                views.apply(event_of(stored))
+            views.commit()
+        except BaseException:
+            views.rollback()
+            raise
+        if report is not None:
+            report(views.position)

@@ -1,0 +1,40 @@
+"""What answers have in common: the form the client would rather have, validators, and JSON bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+from aiohttp import hdrs, web
+
+from service.http.negotiation import choose
+from service.http.problems import Kind, Problem
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+
+
+def negotiate(request: web.Request, offers: Sequence[str]) -> str:
+    """The offered media type the client would rather have. Raises a 406 problem where it takes none."""
+    chosen = choose(", ".join(request.headers.getall(hdrs.ACCEPT, ())), tuple(offers))
+    if chosen is None:
+        raise Problem(Kind.NOT_ACCEPTABLE, f"this can be answered as {', '.join(offers)}")
+    return chosen
+
+
+def json_answer(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Ready bytes of JSON."""
+    return web.Response(status=status, body=body, content_type=JSON, headers=headers)
+
+
+def strong_tag(body: bytes) -> str:
+    """A strong validator of these bytes."""
+    return f'"{sha256(body).hexdigest()[:32]}"'
+
+
+def etag_matches(request: web.Request, etag: str) -> bool:
+    """Whether the client holds an answer with this validator (`If-None-Match`, weak comparison)."""
+    if hdrs.IF_NONE_MATCH not in request.headers:
+        return False
+    opaque = etag.removeprefix("W/").strip('"')
+    return any(held.value in (opaque, "*") for held in request.if_none_match or ())

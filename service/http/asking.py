@@ -1,0 +1,199 @@
+"""The views as resources: a list of each, one subject of each collection, its history and the lists inside its state.
+It reads what is asked and answers what the views say; it decides nothing about either."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from domain.values import SLUG
+from projections.questions import FILTERS, LISTS, SORTS, Merged, NotFound, Page, Question
+from projections.reading import Reader
+from service.http import tables
+from service.http.answers import JSON, negotiate
+from service.http.filters import FILTER_PARAMETERS
+from service.http.lists import Listing, Source, about_columns, answer_list, kept_key, list_answer, moved, now_of
+from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
+from service.http.questions import AS_OF, CURSOR, EVIDENCE, LIMITED, ON, ON_ANY, read_times
+from service.http.ready import KEPT_ANSWERS, Kept, Ready, body_tag, respond
+from service.http.schemas import ref
+from service.http.shapes import entry_name
+from service.readers import READERS
+
+SINGULAR = {
+    "parties": "party",
+    "agreements": "agreement",
+    "labs": "lab",
+    "platforms": "platform",
+    "documents": "document",
+}
+SLUG_PARAMETER = Parameter(
+    "slug", "The subject's place in its collection.", {"type": "string", "pattern": f"^{SLUG}$"}, "path", required=True
+)
+_LISTED = {
+    "parties": "Parties",
+    "agreements": "Agreements",
+    "labs": "Laboratories",
+    "platforms": "Platforms",
+    "documents": "Documents that passages are cited from",
+    "memberships": "Parties in agreements, labs and platforms",
+    "commitments": "What parties committed themselves to",
+    "timeline": "What happened, in the order of valid time",
+}
+_STATE = (AS_OF, ON, EVIDENCE)
+_PAGED = (AS_OF, ON, LIMITED, CURSOR)
+_MOVED = Answer("The party is one with another, which answers for it; the query is kept.", {}, ("Location",))
+_SLUG = re.compile(SLUG, re.ASCII)
+
+
+def _list(view: str) -> Operation:
+    """The list of one view."""
+    sorts = [sort for name in SORTS[view] for sort in (name, f"-{name}")]
+    parameters = (
+        AS_OF,
+        ON_ANY if view == "timeline" else ON,
+        *FILTER_PARAMETERS[view],
+        Parameter("sort", "The order; with `-` in front, descending.", {"type": "string", "enum": sorts}),
+        LIMITED,
+        CURSOR,
+        EVIDENCE,
+    )
+    names = frozenset(FILTERS[view])
+
+    def source(values: Values) -> Source:
+        filters = {name: given for name, given in values.items() if name in names}
+        sort = values["sort"][0] if "sort" in values else None
+        evidence = EVIDENCE.name in values
+        return lambda reader, question, limit, after: reader.page(
+            view, question, filters, sort=sort, limit=limit, after=after, evidence=evidence
+        )
+
+    listing = Listing(parameters, tables.OF_VIEW[view], source, any_day=view == "timeline")
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await answer_list(request, listing)
+
+    return Operation(
+        "GET",
+        f"/v1/{view}",
+        f"list{view.title()}",
+        view,
+        _LISTED[view],
+        handler,
+        {200: list_answer(ref(view))},
+        parameters,
+        (401, 403, 406, 422, 503),
+        description=about_columns(listing.table),
+        scope="read",
+    )
+
+
+def _one(collection: str) -> Operation:
+    """The state of one subject."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        now = now_of(request)
+        key = kept_key(request, now)
+        if (ready := request.app[KEPT_ANSWERS].get(key)) is not None:
+            return respond(request, ready)
+        subject = _subject(request, collection)
+        negotiate(request, (JSON,))
+        values = read_query(request.query, _STATE)
+
+        evidence = EVIDENCE.name in values
+
+        def state(reader: Reader) -> Ready:
+            question = read_times(values, now, reader.position_at)
+            found = reader.state(subject, question, evidence=evidence)
+            body = orjson.dumps(found.body)
+            return Ready(body, JSON, body_tag(body, found.version))
+
+        try:
+            readers = request.app[READERS]
+            ready = await readers.ask(state) if evidence else readers.here(state)
+        except Merged as merged:
+            return moved(request, subject, merged.into)
+        request.app[KEPT_ANSWERS].keep(key, ready)
+        return respond(request, ready)
+
+    answers = {200: Answer("The state.", {JSON: ref(collection)}, ("ETag",))}
+    return Operation(
+        "GET",
+        f"/v1/{collection}/{{slug}}",
+        f"get{SINGULAR[collection].title()}",
+        collection,
+        f"One {SINGULAR[collection]}: what it is on a day, as known at a time",
+        handler,
+        answers | _moves(collection),
+        (SLUG_PARAMETER, *_STATE),
+        (401, 403, 404, 406, 410, 422, 503),
+        scope="read",
+    )
+
+
+def _inner(collection: str, section: str) -> Operation:
+    """A list that belongs to one subject: its history, or the whole of a list inside its state."""
+    is_history = section == "history"
+    item = ref("history" if is_history else entry_name(collection, section))
+    table = tables.HISTORY if is_history else tables.OF_ENTRY[entry_name(collection, section)]
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        subject = _subject(request, collection)
+
+        def page(reader: Reader, question: Question, limit: int, after: list[Any] | None) -> Page:
+            if is_history:
+                return reader.history(subject, question, limit=limit, after=after)
+            return reader.section(subject, section, question, limit=limit, after=after)
+
+        try:
+            return await answer_list(request, Listing(_PAGED, table, lambda _: page))
+        except Merged as merged:
+            return moved(request, subject, merged.into)
+
+    about = "Every event of it, each with the change it made" if is_history else f"The whole of its `{section}`"
+    return Operation(
+        "GET",
+        f"/v1/{collection}/{{slug}}/{section}",
+        f"list{SINGULAR[collection].title()}{section.title().replace('_', '')}",
+        collection,
+        about,
+        handler,
+        {200: list_answer(item)} | _moves(collection),
+        (SLUG_PARAMETER, *_PAGED),
+        (401, 403, 404, 406, 410, 422, 503),
+        description=about_columns(table),
+        scope="read",
+    )
+
+
+def _subject(request: web.Request, collection: str) -> str:
+    slug = request.match_info["slug"]
+    if not _SLUG.fullmatch(slug):
+        raise NotFound(f"{slug!r} is no slug: a slug matches {SLUG}")
+    return f"{collection}/{slug}"
+
+
+def _moves(collection: str) -> dict[int, Answer]:
+    return {308: _MOVED} if collection == "parties" else {}
+
+
+def _operations() -> Iterator[Operation]:
+    for view in _LISTED:
+        yield _list(view)
+        if view in SINGULAR:
+            yield _one(view)
+            for section in ("history", *LISTS[view]):
+                yield _inner(view, section)
+
+
+OPERATIONS = tuple(_operations())
+
+
+def add_routes(app: web.Application) -> None:
+    """Adds what this module answers, and where ready answers are kept."""
+    app[KEPT_ANSWERS] = Kept()
+    add(app, OPERATIONS)

@@ -1,0 +1,206 @@
+"""GET /v1/events: the log in order, a page at a time or streamed whole, and single events. Everything up to the head is
+answered as it stands in the log; nothing is taken from views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+from aiohttp import hdrs, web
+
+from domain.events import CATALOGUE
+from domain.values import is_subject
+from projections.questions import BadQuestion
+from service.entries import answered
+from service.http.answers import JSON, NDJSON, etag_matches, json_answer, negotiate, strong_tag
+from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
+from service.http.problems import Kind, Problem
+from service.log import LoggedEvent, LogReader
+from service.parts import HEAD, LOGS, STOPPING
+
+LIMIT = 50
+MAX_LIMIT = 1000
+_CACHE = {"Cache-Control": "no-cache"}
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events of the log are meant; None and empty leave nothing out."""
+
+    types: tuple[str, ...] = ()
+    subject: str | None = None
+    source: str | None = None
+
+    def read(self, log: LogReader, after: int, until: int, limit: int) -> list[LoggedEvent]:
+        """The first of those that are meant with after < position <= until."""
+        return log.read(after, until, limit, type=self.types, subject=self.subject, source=self.source)
+
+    def passes(self, event: LoggedEvent) -> bool:
+        """Whether this one is meant."""
+        return (
+            (not self.types or event.type in self.types)
+            and self.subject in (None, event.subject)
+            and self.source in (None, event.source)
+        )
+
+
+def filter_of(values: Values) -> Filter:
+    """The filter that a query asks for. Raises BadQuestion."""
+    types = values.get("type", ())
+    (subject,) = values.get("subject", (None,))
+    (source,) = values.get("source", (None,))
+    flaws = {}
+    if unknown := [name for name in types if name not in CATALOGUE]:
+        flaws["type"] = f"{unknown[0]!r} is not a type the registry knows"
+    if subject is not None and not is_subject(subject):
+        flaws["subject"] = "is <collection>/<slug>"
+    if flaws:
+        raise BadQuestion(flaws)
+    return Filter(types, subject, source)
+
+
+async def get_events(request: web.Request) -> web.StreamResponse:
+    """The events of the log that pass the filters, in order."""
+    form = negotiate(request, (JSON, NDJSON))
+    values = read_query(request.query, PARAMETERS)
+    wanted = filter_of(values)
+    head = request.app[HEAD].position
+    after, until = _number(values, "after", 0), min(_number(values, "until", head), head)
+    if form == NDJSON:
+        limit = _number(values, "limit", 0) or None
+        return await _streamed(request, wanted, after, until, limit)
+    limit = _number(values, "limit", LIMIT)
+
+    def page(log: LogReader) -> tuple[bytes, int | None]:
+        events = wanted.read(log, after, until, limit + 1)
+        is_more = len(events) > limit
+        del events[limit:]
+        return b",".join(map(answered, events)), events[-1].position if is_more else None
+
+    items, last = await request.app[LOGS].ask(page)
+    following = None if last is None else str(request.rel_url.update_query({"after": str(last)}))
+    headers = _CACHE | ({} if following is None else {hdrs.LINK: f'<{following}>; rel="next"'})
+    body = b'{"items":[%b],"next":%b,"position":%d}' % (items, orjson.dumps(following), head)
+    return json_answer(body, headers=headers)
+
+
+async def get_event(request: web.Request) -> web.StreamResponse:
+    """One event."""
+    read_query(request.query, ())
+    position = int(request.match_info["position"])
+    event = request.app[LOGS].here.at(position) if position <= request.app[HEAD].position else None
+    if event is None:
+        raise Problem(Kind.NOT_FOUND, f"the log has no position {position} yet")
+    body = answered(event)
+    headers = _CACHE | {hdrs.ETAG: strong_tag(body)}
+    if etag_matches(request, headers[hdrs.ETAG]):
+        return web.Response(status=304, headers=headers)
+    return json_answer(body, headers=headers)
+
+
+async def _streamed(
+    request: web.Request, wanted: Filter, after: int, until: int, limit: int | None
+) -> web.StreamResponse:
+    """All of them up to the head as it was when the question came, in constant memory."""
+    response = web.StreamResponse(headers=_CACHE | {hdrs.CONTENT_TYPE: NDJSON})
+    await response.prepare(request)
+    left = limit
+    while request.method != hdrs.METH_HEAD:
+        size = MAX_LIMIT if left is None else min(left, MAX_LIMIT)
+        events, chunk = await request.app[LOGS].ask(_lines(wanted, after, until, size))
+        if chunk:
+            await response.write(chunk)
+        if left is not None:
+            left -= len(events)
+        if len(events) < size or left == 0:
+            break
+        if request.app[STOPPING].is_set():  # to end as if this were all would be a lie
+            raise ConnectionResetError("the registry is stopping")
+        after = events[-1].position
+    await response.write_eof()
+    return response
+
+
+def _lines(
+    wanted: Filter, after: int, until: int, size: int
+) -> Callable[[LogReader], tuple[Sequence[LoggedEvent], bytes]]:
+    def lines(log: LogReader) -> tuple[Sequence[LoggedEvent], bytes]:
+        events = wanted.read(log, after, until, size)
+        return events, b"".join(answered(event) + b"\n" for event in events)
+
+    return lines
+
+
+def _number(values: Values, name: str, default: int) -> int:
+    return int(values[name][0]) if name in values else default
+
+
+_RECORDED = {"$ref": "#/components/schemas/RecordedEvent"}
+_POSITION: Mapping[str, object] = {"type": "integer", "minimum": 0}
+FILTERS = (
+    Parameter("type", "Only events of this type; of several, any.", {"type": "string"}, repeatable=True),
+    Parameter("subject", "Only events on this subject.", {"type": "string"}),
+    Parameter("source", "Only events from this source.", {"type": "string"}),
+)
+PARAMETERS = (
+    Parameter("after", "Only events after this position. Default: 0.", _POSITION),
+    Parameter("until", "Only events up to this position. Default: the log's head.", _POSITION),
+    *FILTERS,
+    Parameter(
+        "limit",
+        f"Most events of a page; as NDJSON, of all. Default: {LIMIT}; as NDJSON, no limit.",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+    ),
+)
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/v1/events",
+        "listEvents",
+        "events",
+        "The log in order",
+        get_events,
+        answers={
+            200: Answer(
+                "A page of events; `position` is the log's head. Or all of them, one a line.",
+                {
+                    JSON: {
+                        "type": "object",
+                        "properties": {
+                            "items": {"type": "array", "items": _RECORDED},
+                            "next": {"type": ["string", "null"]},
+                            "position": _POSITION,
+                        },
+                        "required": ["items", "next", "position"],
+                    },
+                    NDJSON: _RECORDED,
+                },
+                ("Link",),
+            )
+        },
+        parameters=PARAMETERS,
+        problems=(401, 403, 406, 422, 503),
+        scope="read",
+    ),
+    Operation(
+        "GET",
+        r"/v1/events/{position:[1-9][0-9]{0,15}}",
+        "getEvent",
+        "events",
+        "One event of the log",
+        get_event,
+        answers={
+            200: Answer("The event.", {JSON: _RECORDED}, ("ETag",)),
+            304: Answer("The client holds it already.", {}),
+        },
+        parameters=(Parameter("position", "Its place in the log.", {"type": "integer", "minimum": 1}, where="path"),),
+        problems=(401, 403, 404, 503),
+        scope="read",
+    ),
+)
+
+
+def add_routes(app: web.Application) -> None:
+    """Adds what this module answers."""
+    add(app, OPERATIONS)

@@ -1,0 +1,138 @@
+"""Imports over HTTP, streamed both ways: a client may send everything before it reads, or read as it sends. Results it
+does not read yet wait on disk, and never hold up the request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+from aiohttp import StreamReader, web
+
+from service.decisions import Desk
+from service.http.answers import NDJSON
+from service.http.problems import Kind, Problem
+from service.imports import Line, Lines, recorded, tried
+from service.keys import Key
+from service.parts import LOGGER, LOGS, METRICS, SETTINGS, STOPPING, WRITER
+from service.spool import Spool
+from service.writer import Unavailable
+
+MAX_TRIAL_LINES = 10_000
+MAX_TRIAL_BYTES = 256 * 2**20
+CHUNK = 2**18
+
+
+async def answer(request: web.Request, key: Key, *, is_trial: bool) -> web.StreamResponse:
+    """Streams a result for each line of the request."""
+    return await (_tried(request, key) if is_trial else _recorded(request, key))
+
+
+async def _recorded(request: web.Request, key: Key) -> web.StreamResponse:
+    app = request.app
+    response = web.StreamResponse(headers={"Content-Type": NDJSON, "Cache-Control": "no-store"})
+    await response.prepare(request)
+    with closing(Spool(app[SETTINGS].data)) as spool:
+
+        async def fill() -> None:
+            try:
+                chunks = _until(app[STOPPING], request.content)
+                async for results in recorded(app[WRITER], app[LOGS].find, chunks, key.name):
+                    _count(app, Counter(result.kind for result in results))
+                    spool.put(b"".join(result.body + b"\n" for result in results))
+            finally:
+                spool.end()
+
+        filling = asyncio.create_task(fill())
+        try:
+            async for chunk in spool.chunks():
+                await response.write(chunk)
+            await filling
+            if app[STOPPING].is_set():
+                response.force_close()
+            await response.write_eof()
+        except ConnectionError:
+            raise
+        except Exception:  # noqa: BLE001 - logged, and seen by the client
+            # The answer has begun, so all that can be said is that it does not end as it should.
+            app[LOGGER].exception("an import broke off", actor=key.name)
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError from None
+        finally:
+            filling.cancel()
+            await asyncio.gather(filling, return_exceptions=True)
+    return response
+
+
+async def _tried(request: web.Request, key: Key) -> web.StreamResponse:
+    """All of the request is read before any of it is judged: the writer must not wait for a client."""
+    app = request.app
+    directory = app[SETTINGS].data
+    with TemporaryFile(dir=directory) as posted, TemporaryFile(dir=directory) as results:
+        await _receive(request, posted)
+
+        def trial(desk: Desk) -> Counter[Kind | None]:
+            kinds: Counter[Kind | None] = Counter()
+            for result in tried(desk, _lines(posted), key.name):
+                results.write(result.body + b"\n")
+                kinds[result.kind] += 1
+            return kinds
+
+        _count(app, await app[WRITER].check(trial))
+        response = web.StreamResponse(headers={"Content-Type": NDJSON, "Cache-Control": "no-store"})
+        await response.prepare(request)
+        results.seek(0)
+        while chunk := results.read(CHUNK):
+            await response.write(chunk)
+        await response.write_eof()
+    return response
+
+
+async def _receive(request: web.Request, file: BinaryIO) -> None:
+    cutter = Lines()
+    count = size = 0
+    async for chunk in _until(request.app[STOPPING], request.content):
+        size += len(chunk)
+        count += sum(1 for _ in cutter.feed(chunk))
+        if count > MAX_TRIAL_LINES or size > MAX_TRIAL_BYTES:
+            raise Problem(Kind.TOO_LARGE, f"a trial has at most {MAX_TRIAL_LINES} lines and {MAX_TRIAL_BYTES} bytes")
+        file.write(chunk)
+    if count + sum(1 for _ in cutter.end()) > MAX_TRIAL_LINES:
+        raise Problem(Kind.TOO_LARGE, f"a trial has at most {MAX_TRIAL_LINES} lines")
+
+
+def _lines(file: BinaryIO) -> Iterator[Line]:
+    cutter = Lines()
+    file.seek(0)
+    while chunk := file.read(CHUNK):
+        yield from cutter.feed(chunk)
+    yield from cutter.end()
+
+
+def _count(app: web.Application, kinds: Counter[Kind | None]) -> None:
+    for kind, count in kinds.items():
+        if kind is not None:
+            app[METRICS].refused(kind, count)
+
+
+async def _until(stopping: asyncio.Event, content: StreamReader) -> AsyncIterator[bytes]:
+    """What the client sends. Raises Unavailable once the registry is stopping, however long the client is silent."""
+    stopped = asyncio.create_task(stopping.wait())
+    reading: asyncio.Task[bytes] | None = None
+    try:
+        while True:
+            reading = asyncio.create_task(content.readany())
+            await asyncio.wait((reading, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                raise Unavailable("the registry is stopping")
+            if not (chunk := reading.result()):
+                return
+            yield chunk
+    finally:
+        stopped.cancel()
+        if reading is not None:
+            reading.cancel()

@@ -1,0 +1,151 @@
+"""POST /v1/events: one event, a batch, or an import, by content type; recorded, or only checked."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from service.cloudevents import (
+    MAX_BATCH,
+    MAX_BATCH_EVENTS,
+    MAX_EVENT,
+    Malformed,
+    decode,
+    from_headers,
+    parsed,
+    parsed_list,
+)
+from service.decisions import Batch
+from service.http import events_import
+from service.http.access import require
+from service.http.answers import NDJSON, json_answer
+from service.http.bodies import POSTED, read_body, refuse_encoded
+from service.http.conditions import condition_of
+from service.http.frame import POSITION
+from service.http.operations import Answer, Operation, Parameter, add, read_query
+from service.http.problems import Kind, Problem
+from service.keys import Key, Scope
+from service.parts import HEAD, LOGS, WRITER
+
+JSON = "application/json"
+STRUCTURED = "application/cloudevents+json"
+LIST = "application/cloudevents-batch+json"
+NDJSON_TYPES = (NDJSON, "application/ndjson")
+
+
+async def post_events(request: web.Request) -> web.StreamResponse:
+    """Records what is posted, whole or not at all; an import line by line."""
+    key = require(request, Scope.POST)
+    is_trial = "validate" in read_query(request.query, PARAMETERS)
+    refuse_encoded(request)
+    media_type = request.content_type
+    if media_type in NDJSON_TYPES:
+        if condition_of(request) is not None:
+            raise Problem(Kind.MALFORMED, "a condition goes with one event, not with an import")
+        return await events_import.answer(request, key, is_trial=is_trial)
+    batch = await _batch(request, media_type, key)
+    if is_trial:
+        receipts = await request.app[WRITER].check(lambda desk: desk.take(batch), batch.size)
+    else:
+        receipts = await request.app[WRITER].post(batch)
+    recorded = [receipt.position for receipt in receipts if not (is_trial and receipt.is_new)]
+    # Where the views lag behind what was just recorded, the head alone would say too little.
+    headers = {POSITION: str(max([request.app[HEAD].position, *recorded]))}
+    if recorded and not batch.is_list:
+        headers["Location"] = f"/v1/events/{recorded[0]}"
+    bodies = b",".join(receipt.body for receipt in receipts)
+    status = 201 if any(receipt.is_new for receipt in receipts) else 200
+    return json_answer(b"[%b]" % bodies if batch.is_list else bodies, status=status, headers=headers)
+
+
+async def _batch(request: web.Request, media_type: str, key: Key) -> Batch:
+    condition = condition_of(request)
+    find = request.app[LOGS].find
+    match media_type:
+        case "application/cloudevents+json":
+            raw = await read_body(request, MAX_EVENT)
+            return Batch((parsed(decode(raw), find),), key.name, len(raw), condition=condition)
+        case "application/json" if any(name.lower().startswith("ce-") for name in request.headers):
+            raw = await read_body(request, MAX_EVENT)
+            document = from_headers(request.headers.items(), media_type, raw)
+            return Batch((parsed(document, find),), key.name, len(raw), condition=condition)
+        case "application/cloudevents-batch+json":
+            raw = await read_body(request, MAX_BATCH)
+            documents = decode(raw)
+            if not isinstance(documents, list):
+                raise Malformed("a batch is an array of events")
+            if len(documents) > MAX_BATCH_EVENTS:
+                raise Problem(Kind.TOO_LARGE, f"the batch has more than {MAX_BATCH_EVENTS} events")
+            if condition is not None and len(documents) != 1:
+                raise Problem(Kind.MALFORMED, f"a condition goes with one event, not with {len(documents)}")
+            return Batch(parsed_list(documents, find), key.name, len(raw), is_list=True, condition=condition)
+        case "application/json":
+            detail = "application/json needs ce-* headers (binary mode); an event as one JSON object is " + STRUCTURED
+        case _:
+            detail = f"events are posted as {POSTED}"
+    raise Problem(Kind.UNSUPPORTED_TYPE, detail, headers={"Accept-Post": POSTED})
+
+
+_RECEIPT = {"$ref": "#/components/schemas/Receipt"}
+_RECEIPTS = {"type": "array", "items": _RECEIPT}
+_EVENT = {"$ref": "#/components/schemas/Event"}
+_LINES = {"type": "string", "description": "One JSON object a line."}
+
+PARAMETERS = (
+    Parameter(
+        "validate",
+        "Run every check and answer as if recording, but record nothing. At most 10,000 lines of an import.",
+        {"type": "string", "enum": ["only"]},
+    ),
+    Parameter(
+        "If-Match",
+        'The subject must stand at this version: `"3"`, or the whole `ETag` of its state. With one event only.',
+        {"type": "string"},
+        where="header",
+    ),
+    Parameter(
+        "If-None-Match", "`*`: the subject must be new. With one event only.", {"type": "string"}, where="header"
+    ),
+)
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/v1/events",
+        "postEvents",
+        "events",
+        "Record one event, a batch or an import",
+        post_events,
+        answers={
+            201: Answer(
+                "Recorded: the receipt of one event, or the receipts of a batch of which at least one is new.",
+                {JSON: {"oneOf": [_RECEIPT, _RECEIPTS]}},
+                ("Location",),
+            ),
+            200: Answer(
+                "All of it was recorded before: the first receipts. Of an import: a receipt or a problem for each line,"
+                " in order; a problem's `line` counts from 1.",
+                {JSON: {"oneOf": [_RECEIPT, _RECEIPTS]}, NDJSON: _LINES},
+                ("Location",),
+            ),
+        },
+        parameters=PARAMETERS,
+        problems=(400, 401, 403, 408, 409, 412, 413, 415, 422, 503),
+        body={
+            STRUCTURED: _EVENT,
+            LIST: {"type": "array", "items": _EVENT, "maxItems": MAX_BATCH_EVENTS},
+            NDJSON: _LINES,
+            JSON: {"description": "The data of an event in binary mode, its attributes in `ce-*` headers."},
+        },
+        description=(
+            "By content type: one CloudEvent, one in binary mode (`application/json` with `ce-*` headers), a batch that"
+            " is taken whole or not at all, or an import of any size whose lines are each taken on their own. What is"
+            " acknowledged is durable, and can be read at once. `source` and `id` name an event once for ever: the"
+            " same again gets the first receipt."
+        ),
+        scope="post",
+    ),
+)
+
+
+def add_routes(app: web.Application) -> None:
+    """Adds what this module answers."""
+    add(app, OPERATIONS)

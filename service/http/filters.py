@@ -1,0 +1,90 @@
+"""What each list may be narrowed by, and what each filter means. The names are those the views know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from domain.entries import COMMITMENT_STATUSES
+from domain.events import CATALOGUE, AgreementKind, CommitmentKind, PartyKind
+from domain.things import STATUSES
+from domain.ties import ORDER_OF_STATUSES
+from service.http.operations import Parameter
+from service.http.schemas import subject
+
+
+def _of(name: str, description: str, *collections: str, repeatable: bool = False) -> Parameter:
+    return Parameter(name, description, subject(*collections), repeatable=repeatable)
+
+
+def _one_of(name: str, description: str, values: Sequence[str]) -> Parameter:
+    return Parameter(name, description, {"type": "string", "enum": list(values)})
+
+
+def _word(name: str, description: str, **schema: Any) -> Parameter:
+    return Parameter(name, description, {"type": "string", **schema})
+
+
+def _day(name: str, description: str) -> Parameter:
+    return Parameter(name, f"{description}, `YYYY-MM-DD`.", {"type": "string", "format": "date"})
+
+
+_STATUS = "The status on that day; where readings of imprecise dates differ, under each that may be."
+
+_WORDS = _word("q", "Words in its names and texts, English or Chinese.", maxLength=1000)
+
+FILTER_PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
+    "parties": (
+        _WORDS,
+        _one_of("kind", "The kind of party.", get_args(PartyKind)),
+        _word("jurisdiction", "The jurisdiction, ISO 3166.", examples=["CN"]),
+        _of("part_of", "The party it is part of.", "parties"),
+        _word("identifier", "An identifier, `scheme:value`.", examples=["lei:529900T8BM49AURSDO55"]),
+    ),
+    "agreements": (
+        _WORDS,
+        _of("party", "A party to it; given several times, all of them.", "parties", repeatable=True),
+        _one_of("kind", "The kind of agreement.", get_args(AgreementKind)),
+        _one_of("status", _STATUS, STATUSES["agreements"]),
+        _word("scope", "A term of its scope, in any language."),
+        _of("under", "The agreement it was signed under.", "agreements"),
+        _day("signed_from", "Signed on this day or later"),
+        _day("signed_to", "Signed on this day or earlier"),
+    ),
+    "labs": (
+        _WORDS,
+        _of("founder", "A party that founded it.", "parties"),
+        _word("field", "A field it works in, in any language."),
+        _one_of("status", _STATUS, STATUSES["labs"]),
+    ),
+    "platforms": (
+        _WORDS,
+        _of("member", "A member.", "parties"),
+        _of("supporter", "A supporter.", "parties"),
+        _one_of("status", _STATUS, STATUSES["platforms"]),
+    ),
+    "documents": (_WORDS,),
+    "memberships": (
+        _WORDS,
+        _of("party", "The party.", "parties"),
+        _of("in", "The agreement, lab or platform.", "agreements", "labs", "platforms"),
+        _word("category", "The category of a platform's member, in any language."),
+        _one_of("status", f"{_STATUS} Asked for, ties that have ended are listed too.", ORDER_OF_STATUSES),
+    ),
+    "commitments": (
+        _WORDS,
+        _of("party", "A party it is made by or with.", "parties"),
+        _of("agreement", "The agreement it is part of.", "agreements"),
+        _one_of("kind", "The kind of commitment.", get_args(CommitmentKind)),
+        _one_of("status", _STATUS, COMMITMENT_STATUSES),
+        _day("due_before", "Due before this day"),
+    ),
+    "timeline": (
+        _WORDS,
+        _of("party", "A party the event names or is about.", "parties"),
+        _of("subject", "The subject the event is about."),
+        _one_of("type", "The type of event.", tuple(CATALOGUE)),
+        _day("from", "What may have come about on this day or later"),
+        _day("to", "What may have come about on this day or earlier"),
+    ),
+}

@@ -1,0 +1,77 @@
+"""For those who run the registry: whether the process lives, whether it may be asked, and its numbers."""
+
+from __future__ import annotations
+
+import orjson
+from aiohttp import hdrs, web
+
+from service.http.answers import JSON, json_answer
+from service.http.operations import Answer, Operation, add
+from service.http.problems import Kind, Problem
+from service.parts import HEAD, METRICS, READY, STOPPING, WRITER
+
+_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+_NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
+
+
+async def healthz(_request: web.Request) -> web.Response:
+    """The process answers."""
+    return json_answer(b'{"status":"ok"}', headers=_NO_STORE)
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """The registry may be asked and posted to."""
+    reasons = request.app[READY].reasons
+    if (failure := request.app[WRITER].failure) is not None:
+        reasons.append(failure)
+    if request.app[STOPPING].is_set():
+        reasons.append("the registry is stopping")
+    if reasons:
+        raise Problem(Kind.NOT_READY, "; ".join(reasons))
+    return json_answer(orjson.dumps({"status": "ready", "position": request.app[HEAD].position}), headers=_NO_STORE)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """The numbers, in the Prometheus text format."""
+    app = request.app
+    return web.Response(
+        body=app[METRICS].text(app[HEAD].position, app[WRITER].queued), headers={hdrs.CONTENT_TYPE: _TEXT} | _NO_STORE
+    )
+
+
+_STATUS = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/healthz",
+        "health",
+        "running",
+        "Whether the process lives",
+        healthz,
+        {200: Answer("It does.", {JSON: _STATUS})},
+    ),
+    Operation(
+        "GET",
+        "/readyz",
+        "ready",
+        "running",
+        "Whether it may be asked",
+        readyz,
+        {200: Answer("It may.", {JSON: _STATUS})},
+        problems=(503,),
+    ),
+    Operation(
+        "GET",
+        "/metrics",
+        "metrics",
+        "running",
+        "Numbers for Prometheus",
+        metrics,
+        {200: Answer("The numbers.", {"text/plain": {"type": "string"}})},
+    ),
+)
+
+
+def add_routes(app: web.Application) -> None:
+    """Adds what this module answers."""
+    add(app, OPERATIONS)

@@ -1,0 +1,163 @@
+"""Answers every resource that is a list: one page as JSON, or the whole of it as CSV or NDJSON, streamed in constant
+memory from pages that are pinned to one position and one day. Knows no list by name."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from projections.questions import BadQuestion, Page, Question
+from projections.reading import Reader
+from service.http.answers import JSON, NDJSON, etag_matches, negotiate
+from service.http.operations import Answer, Parameter, Values, read_query
+from service.http.questions import CURSOR, MAX_LIMIT, Asked, Now, cursor, read_list
+from service.http.ready import KEPT_ANSWERS, Ready, body_tag, headers, question_tag, respond
+from service.http.schemas import Schema
+from service.http.shapes import page_of
+from service.http.tables import Table
+from service.parts import CLOCK, HEAD
+from service.readers import READERS
+
+CSV = "text/csv"
+FORMS = (JSON, CSV, NDJSON)
+
+Source = Callable[[Reader, Question, int, "list[Any] | None"], Page]
+"""A list: at most so many items after some key, of the views as they answer a question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list that a request asks for: what parameters it may give, what columns it has, where it comes from."""
+
+    parameters: tuple[Parameter, ...]
+    table: Table
+    source: Callable[[Values], Source]
+    any_day: bool = False
+
+
+def now_of(request: web.Request) -> Now:
+    """What the request means by now."""
+    return Now(request.app[HEAD].position, request.app[CLOCK]())
+
+
+def kept_key(request: web.Request, now: Now) -> tuple[str, tuple[str, ...], int, int, int]:
+    """Everything that a question's answer depends on."""
+    accepted = tuple(request.headers.getall("Accept", ()))
+    return request.raw_path, accepted, now.head, now.today, request.app[READERS].generation
+
+
+def moved(request: web.Request, subject: str, survivor: str) -> web.Response:
+    """308 to the same resource of the party that answers for this one, with the query as it was."""
+    path = request.path.replace(f"/{subject}", f"/{survivor}", 1)
+    target = str(request.rel_url.with_path(path, keep_query=True))
+    return web.Response(status=308, headers={"Location": target, "Cache-Control": "no-cache", "Vary": "Accept"})
+
+
+def list_answer(item: Schema) -> Answer:
+    """What a list answers: a page of these items, or all of them one a line."""
+    return Answer(
+        "One page; as CSV or NDJSON the whole list, unless `limit` is given.",
+        {JSON: page_of(item), CSV: {"type": "string"}, NDJSON: item},
+        ("ETag", "Link"),
+    )
+
+
+def about_columns(table: Table) -> str:
+    """What the description of a list says about it as a table."""
+    return f"As CSV it has the columns {', '.join(f'`{name}`' for name in table.names)}."
+
+
+async def answer_list(request: web.Request, listing: Listing) -> web.StreamResponse:
+    """The list, in the form the client would rather have. A problem is raised before anything is sent."""
+    now = now_of(request)
+    key = kept_key(request, now)
+    if (ready := request.app[KEPT_ANSWERS].get(key)) is not None:
+        return respond(request, ready)
+    form = negotiate(request, FORMS)
+    values = read_query(request.query, listing.parameters)
+    if form != JSON:
+        return await _streamed(request, listing, values, now, form)
+    source = listing.source(values)
+
+    def page(reader: Reader) -> Ready:
+        asked = _asked(request, listing, values, now, reader)
+        found = _first(source, reader, asked, asked.page_size)
+        following = _next(request, values, asked.question, found)
+        body = orjson.dumps({"items": found.items, "next": following, "position": asked.question.as_of})
+        return Ready(body, JSON, body_tag(body), _link(following))
+
+    ready = await request.app[READERS].ask(page)
+    request.app[KEPT_ANSWERS].keep(key, ready)
+    return respond(request, ready)
+
+
+async def _streamed(request: web.Request, listing: Listing, values: Values, now: Now, form: str) -> web.StreamResponse:
+    """The whole list from where the cursor says on, or one page of it where the client gave a limit."""
+    readers, source = request.app[READERS], listing.source(values)
+    encode: Callable[[Iterable[Any]], bytes] = listing.table.rows if form == CSV else _lines
+
+    def first(reader: Reader) -> tuple[Asked, Page, bytes]:
+        asked = _asked(request, listing, values, now, reader)
+        page = _first(source, reader, asked, asked.limit or MAX_LIMIT)
+        return asked, page, encode(page.items)
+
+    asked, page, chunk = await readers.ask(first)
+    following = _next(request, values, asked.question, page) if asked.limit else None
+    etag = question_tag(request.raw_path, form, asked.question)
+    said = headers(etag, {**_link(following), "Content-Type": f"{form}; charset=utf-8"})
+    if etag_matches(request, etag):
+        del said["Content-Type"]
+        return web.Response(status=304, headers=said)
+    response = web.StreamResponse(headers=said)
+    await response.prepare(request)
+    if request.method == "HEAD":
+        return response
+    if form == CSV:
+        await response.write(listing.table.header)
+    while True:
+        if chunk:
+            await response.write(chunk)
+        if asked.limit or page.after is None:
+            break
+        after = page.after
+
+        def further(reader: Reader, after: list[Any] = after) -> tuple[Page, bytes]:
+            page = source(reader, asked.question, MAX_LIMIT, after)
+            return page, encode(page.items)
+
+        page, chunk = await readers.ask(further)
+    await response.write_eof()
+    return response
+
+
+def _asked(request: web.Request, listing: Listing, values: Values, now: Now, reader: Reader) -> Asked:
+    return read_list(request.path, values, now, reader.position_at, any_day=listing.any_day)
+
+
+def _first(source: Source, reader: Reader, asked: Asked, limit: int) -> Page:
+    try:
+        return source(reader, asked.question, limit, asked.after)
+    except (IndexError, TypeError, ValueError, sqlite3.ProgrammingError):
+        if asked.after is None:
+            raise
+        raise BadQuestion({CURSOR.name: "is not a cursor of this list"}) from None  # well-formed, but made up
+
+
+def _next(request: web.Request, values: Values, question: Question, page: Page) -> str | None:
+    if page.after is None:
+        return None
+    going_on = cursor(request.path, values, question, page.after)
+    return str(request.rel_url.update_query({CURSOR.name: going_on}))
+
+
+def _link(following: str | None) -> dict[str, str]:
+    return {} if following is None else {"Link": f'<{following}>; rel="next"'}
+
+
+def _lines(items: Iterable[Any]) -> bytes:
+    return b"".join(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in items)

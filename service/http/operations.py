@@ -1,0 +1,127 @@
+"""What the API can do, one row an operation: its route, what its query may say, what it answers. The routes, the checks
+of their queries and the API document all come from these rows, so none of the three can say what the others do not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aiohttp import web
+from multidict import MultiMapping
+
+from projections.questions import BadQuestion
+
+Schema = Mapping[str, Any]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Values = Mapping[str, tuple[str, ...]]
+"""The values given for each query parameter that was given, in order."""
+
+STRING: Schema = {"type": "string"}
+PROBLEM = "application/problem+json"
+MAX_VALUE = 2000
+"""Most characters of one query parameter."""
+
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,15})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of an operation. Of its schema, `enum` is checked, and of integers `minimum` and `maximum`."""
+
+    name: str
+    description: str
+    schema: Schema
+    where: Literal["query", "path", "header"] = "query"
+    required: bool = False
+    repeatable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an operation answers with one status: the schema of the body by media type, and notable headers."""
+
+    description: str
+    content: Mapping[str, Schema]
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method on one path. `problems` are the statuses that it answers with a problem; `body` is by media type.
+
+    `scope` is what a key needs to be allowed, None where none is asked for.
+    """
+
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    name: str
+    tag: str
+    summary: str
+    handler: Handler
+    answers: Mapping[int, Answer]
+    parameters: tuple[Parameter, ...] = ()
+    problems: tuple[int, ...] = ()
+    body: Mapping[str, Schema] | None = None
+    description: str = ""
+    scope: Literal["read", "post", "admin"] | None = None
+
+
+DESCRIBED: web.AppKey[list[Operation]] = web.AppKey("described operations", list)
+"""Every operation of the application, in the order of its routes."""
+
+
+def add(app: web.Application, operations: Iterable[Operation]) -> None:
+    """Adds the routes of these operations, in their order, and keeps the rows; GET answers HEAD as well."""
+    if DESCRIBED not in app:
+        app[DESCRIBED] = []
+    for each in operations:
+        app.router.add_route(each.method, each.path, each.handler)
+        if each.method == "GET":
+            app.router.add_route("HEAD", each.path, each.handler)
+        app[DESCRIBED].append(each)
+
+
+def read_query(query: MultiMapping[str], parameters: Iterable[Parameter]) -> Values:
+    """The query, checked against the parameters that an operation takes. Raises BadQuestion with all that is wrong."""
+    known = {each.name: each for each in parameters if each.where == "query"}
+    values: dict[str, tuple[str, ...]] = {}
+    flaws: dict[str, str] = {}
+    for name in dict.fromkeys(query):
+        parameter = known.get(name)
+        if parameter is None:
+            flaws[name] = f"is not a parameter here; there are {_listed(known)}"
+            continue
+        values[name] = tuple(query.getall(name))
+        if len(values[name]) > 1 and not parameter.repeatable:
+            flaws[name] = "is given once"
+        for value in values[name]:
+            if (flaw := _flaw(value, parameter.schema)) is not None:
+                flaws.setdefault(name, flaw)
+    for name, parameter in known.items():
+        if parameter.required and name not in values:
+            flaws[name] = "is required"
+    if flaws:
+        raise BadQuestion(flaws)
+    return values
+
+
+def _listed(known: Mapping[str, Parameter]) -> str:
+    return ", ".join(known) if known else "none"
+
+
+def _flaw(value: str, schema: Schema) -> str | None:
+    if len(value) > MAX_VALUE:
+        return f"has at most {MAX_VALUE} characters"
+    if "\x00" in value:
+        return "holds no U+0000"
+    if not value.strip():
+        return "is not empty"
+    if "enum" in schema and value not in schema["enum"]:
+        return f"is one of {', '.join(schema['enum'])}"
+    if schema.get("type") == "integer":
+        low, high = schema.get("minimum", 0), schema.get("maximum", 2**53 - 1)
+        if not _INTEGER.fullmatch(value) or not low <= int(value) <= high:
+            return f"is a whole number from {low} to {high}"
+    return None

@@ -1,0 +1,280 @@
+"""Everything that can go wrong for a client, as RFC 9457 problems: one table from kind to status, title and
+explanation, and one middleware that turns whatever is raised into one of them. It must never show a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import orjson
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from domain.errors import Contradiction, DifferentContent, Invalid, Refused, VersionMismatch
+from projections.questions import BadQuestion, Gone, NotFound
+from service.cloudevents import Malformed
+from service.log import LogUnavailable
+from service.parts import LOGGER, METRICS
+from service.writer import Overloaded, Unavailable
+
+MOST_ERRORS = 100
+RETRY_SECONDS = "1"
+MEDIA_TYPE = "application/problem+json"
+
+
+class Kind(StrEnum):
+    """The kinds of problems. Each is the last part of the address that is a problem's `type`."""
+
+    MALFORMED = "malformed-request"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not-found"
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+    NOT_ACCEPTABLE = "not-acceptable"
+    TIMEOUT = "request-timeout"
+    CONTRADICTION = "contradiction"
+    DIFFERENT_CONTENT = "different-content"
+    GONE = "gone"
+    VERSION_MISMATCH = "version-mismatch"
+    TOO_LARGE = "too-large"
+    UNSUPPORTED_TYPE = "unsupported-media-type"
+    INVALID_EVENT = "invalid-event"
+    INVALID_QUERY = "invalid-query"
+    INTERNAL = "internal-error"
+    OVERLOADED = "overloaded"
+    UNAVAILABLE = "unavailable"
+    POSITION_AHEAD = "position-ahead"
+    NOT_READY = "not-ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What every problem of a kind has in common. `text` is for people: what it means and what to do."""
+
+    status: int
+    title: str
+    text: str
+
+
+KINDS: Mapping[Kind, Explained] = {
+    Kind.MALFORMED: Explained(
+        400,
+        "The request is malformed",
+        "The request cannot be read: its body is not JSON in UTF-8, a header or a condition is not of its form, or they"
+        " do not go together. `detail` says where. Nothing was recorded.",
+    ),
+    Kind.UNAUTHORIZED: Explained(
+        401,
+        "A key is needed",
+        "Posting needs a key, sent as `Authorization: Bearer <key>`; reading does too where the registry is so"
+        " configured. None was sent, or it is unknown or revoked. Keys are made with `registry keys create`.",
+    ),
+    Kind.FORBIDDEN: Explained(
+        403, "The key does not allow this", "The key is good, but lacks the scope that `detail` names."
+    ),
+    Kind.NOT_FOUND: Explained(
+        404,
+        "There is nothing here",
+        "The address leads nowhere, or what it names was not known to the registry as of the position asked for.",
+    ),
+    Kind.METHOD_NOT_ALLOWED: Explained(
+        405,
+        "This cannot be done here",
+        "The resource exists but does not take this method; `Allow` lists those it does.",
+    ),
+    Kind.NOT_ACCEPTABLE: Explained(
+        406,
+        "No form of the answer is accepted",
+        "The `Accept` header rules out every form the answer can take; `detail` lists them.",
+    ),
+    Kind.TIMEOUT: Explained(408, "The request took too long", "The rest of the request did not arrive in time."),
+    Kind.CONTRADICTION: Explained(
+        409,
+        "The fact contradicts the history",
+        "The fact cannot be true beside those already recorded, whichever way their dates are read. `positions` are the"
+        " events in the way. Either one of them is wrong, to be corrected or retracted first, or this one is.",
+    ),
+    Kind.DIFFERENT_CONTENT: Explained(
+        409,
+        "Recorded already with other content",
+        "`source` and `id` together name an event once for ever. They were recorded with other content, in the event at"
+        " `positions`; to correct that one, post an `event.corrected` with an id of its own.",
+    ),
+    Kind.GONE: Explained(
+        410, "Everything about this was retracted", "The subject was known once, and all its events were retracted."
+    ),
+    Kind.VERSION_MISMATCH: Explained(
+        412,
+        "The subject is not at this version",
+        "The condition in `If-Match` or `If-None-Match` does not hold: somebody else was faster. Read the state again,"
+        " and post again if the fact is still to be recorded.",
+    ),
+    Kind.TOO_LARGE: Explained(
+        413,
+        "This is too large",
+        "An event has at most 1 MiB, a batch 8 MiB and 1,000 events, a trial import 10,000 lines. An import, posted as"
+        " `application/x-ndjson`, may have any size.",
+    ),
+    Kind.UNSUPPORTED_TYPE: Explained(
+        415,
+        "This type of content is not taken",
+        "Events are posted as `application/cloudevents+json`, as `application/cloudevents-batch+json`, as"
+        " `application/x-ndjson`, or as `application/json` with `ce-*` headers; not compressed, in UTF-8.",
+    ),
+    Kind.INVALID_EVENT: Explained(
+        422,
+        "The event is not valid",
+        "The event is not of the shape of its type, or speaks of something that does not exist. `errors` lists all that"
+        " is wrong, each with a pointer (RFC 6901) into what was posted; in a batch it starts with the event's index.",
+    ),
+    Kind.INVALID_QUERY: Explained(
+        422,
+        "The question is not valid",
+        "A parameter is unknown or has a value it cannot have; `errors` lists them all.",
+    ),
+    Kind.INTERNAL: Explained(
+        500, "The registry made a mistake", "This is a fault of the registry, not of the request. It has been logged."
+    ),
+    Kind.OVERLOADED: Explained(
+        503,
+        "Too much is waiting to be recorded",
+        "The request was not taken. `Retry-After` says when to send it again.",
+    ),
+    Kind.UNAVAILABLE: Explained(
+        503,
+        "It cannot be done at the moment",
+        "The store failed or the registry is stopping. What was posted may or may not have been recorded; posting the"
+        " same again is safe, since `source` and `id` name an event once.",
+    ),
+    Kind.POSITION_AHEAD: Explained(
+        503,
+        "This node is not that far yet",
+        "The position that the request asked for was not reached here in time. `Retry-After` says when to ask again.",
+    ),
+    Kind.NOT_READY: Explained(503, "The registry is not ready", "`detail` says what it waits for."),
+}
+
+
+class Problem(Exception):
+    """One problem, to be answered. `members` stand in it beside the usual ones, `headers` beside its body."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        detail: str = "",
+        errors: Sequence[Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.errors = errors
+        self.headers = dict(headers or {})
+        self.members = members
+        if KINDS[kind].status == 503:
+            self.headers.setdefault("Retry-After", RETRY_SECONDS)
+
+    def body(self, **more: Any) -> bytes:
+        """The problem as JSON, with `more` members."""
+        explained = KINDS[self.kind]
+        document: dict[str, Any] = {
+            "type": f"/problems/{self.kind}",
+            "title": explained.title,
+            "status": explained.status,
+        }
+        if self.detail:
+            document["detail"] = self.detail
+        if self.errors:
+            document["errors"] = self.errors[:MOST_ERRORS]
+        return orjson.dumps(document | self.members | more)
+
+    def response(self) -> web.Response:
+        """The problem as an answer."""
+        return web.Response(
+            status=KINDS[self.kind].status, body=self.body(), content_type=MEDIA_TYPE, headers=self.headers
+        )
+
+
+_INTERNAL = "the registry failed at this; it is in its own log"
+_OF_REFUSED: Mapping[type[Refused], Kind] = {
+    Invalid: Kind.INVALID_EVENT,
+    Contradiction: Kind.CONTRADICTION,
+    DifferentContent: Kind.DIFFERENT_CONTENT,
+    VersionMismatch: Kind.VERSION_MISMATCH,
+}
+_OF_STATUS: Mapping[int, Kind] = {
+    400: Kind.MALFORMED,
+    404: Kind.NOT_FOUND,
+    405: Kind.METHOD_NOT_ALLOWED,
+    413: Kind.TOO_LARGE,
+    415: Kind.UNSUPPORTED_TYPE,
+}
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that an exception is for the client; INTERNAL if it was not foreseen."""
+    match error:
+        case Problem():
+            return error
+        case Refused():
+            members: dict[str, Any] = {"positions": error.positions} if error.positions else {}
+            errors = [{"pointer": flaw.pointer, "detail": flaw.detail} for flaw in error.flaws]
+            return Problem(_OF_REFUSED.get(type(error), Kind.INVALID_EVENT), error.detail, errors, **members)
+        case Malformed():
+            return Problem(Kind.MALFORMED, str(error), [{"pointer": error.pointer, "detail": str(error)}])
+        case BadQuestion():
+            return Problem(
+                Kind.INVALID_QUERY,
+                "; ".join(f"{name}: {detail}" for name, detail in error.flaws.items()),
+                [{"pointer": "", "parameter": name, "detail": detail} for name, detail in error.flaws.items()],
+            )
+        case NotFound():
+            return Problem(Kind.NOT_FOUND, str(error))
+        case Gone():
+            return Problem(Kind.GONE, str(error))
+        case Overloaded():
+            return Problem(Kind.OVERLOADED, str(error))
+        case Unavailable() | LogUnavailable():
+            return Problem(Kind.UNAVAILABLE, str(error))
+        case web.HTTPException():
+            return _of_http(error)
+        case _:
+            return Problem(Kind.INTERNAL, _INTERNAL)
+
+
+def _of_http(error: web.HTTPException) -> Problem:
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    kind = _OF_STATUS.get(error.status, Kind.INTERNAL if error.status >= 500 else Kind.MALFORMED)
+    match kind:
+        case Kind.NOT_FOUND:
+            return Problem(kind, "no page of this registry has this address", headers=headers)
+        case Kind.METHOD_NOT_ALLOWED:
+            return Problem(kind, f"this address takes {headers.get('Allow', 'other methods')}", headers=headers)
+        case Kind.INTERNAL:
+            return Problem(kind, _INTERNAL, headers=headers)
+    return Problem(kind, error.reason, headers=headers)
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answers whatever is raised as a problem."""
+    try:
+        return await handler(request)
+    except ConnectionError:  # the client went away: there is nobody to answer
+        raise
+    except Exception as error:
+        if isinstance(error, web.HTTPException) and error.status < 400:
+            raise
+        problem = problem_of(error)
+        request.app[METRICS].refused(problem.kind)
+        if problem.kind is Kind.INTERNAL:
+            request.app[LOGGER].exception("unforeseen", method=request.method, path=request.path)
+        return problem.response()
+
+
+def listed() -> Iterable[tuple[str, Explained]]:
+    """Every kind's address, and what it means."""
+    return ((f"/problems/{kind}", explained) for kind, explained in KINDS.items())

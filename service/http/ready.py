@@ -1,0 +1,83 @@
+"""Ready answers: bytes with what is said about them, and those of late kept, so that asking again costs next to
+nothing. An answer is kept under everything it depends on; nothing here ever has to be told that something changed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from aiohttp import web
+
+from projections.store import fold
+from service.http.answers import etag_matches
+
+KEPT = 32 * 2**20
+"""Most bytes of answers that are kept."""
+_KEPT_EACH = 2**20
+_OVERHEAD = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An answer of status 200, complete but for the request's own headers."""
+
+    body: bytes
+    media_type: str
+    etag: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Kept:
+    """The answers given of late, within `KEPT` bytes; the one not asked for longest goes first."""
+
+    def __init__(self, most: int = KEPT) -> None:
+        self._most = most
+        self._bytes = 0
+        self._answers: OrderedDict[Hashable, Ready] = OrderedDict()
+
+    def get(self, key: Hashable) -> Ready | None:
+        ready = self._answers.get(key)
+        if ready is not None:
+            self._answers.move_to_end(key)
+        return ready
+
+    def keep(self, key: Hashable, ready: Ready) -> None:
+        """Keeps the answer unless it is large; `key` says everything that it depends on."""
+        if len(ready.body) > _KEPT_EACH or key in self._answers:
+            return
+        self._answers[key] = ready
+        self._bytes += len(ready.body) + _OVERHEAD
+        while self._bytes > self._most:
+            _, dropped = self._answers.popitem(last=False)
+            self._bytes -= len(dropped.body) + _OVERHEAD
+
+
+KEPT_ANSWERS: web.AppKey[Kept] = web.AppKey("kept answers", Kept)
+
+
+def body_tag(body: bytes, version: int | None = None) -> str:
+    """A strong validator of these bytes and of the code that folded them; of a state it opens with its version."""
+    digest = sha256(fold().encode() + b"\x00" + body).hexdigest()[:24]
+    return f'"{digest}"' if version is None else f'"{version}-{digest}"'
+
+
+def question_tag(*asked: object) -> str:
+    """A weak validator of an answer too long to be hashed before it is sent: of all that it depends on."""
+    return 'W/"' + sha256(repr((fold(), *asked)).encode()).hexdigest()[:24] + '"'
+
+
+def headers(etag: str, more: Mapping[str, str]) -> dict[str, str]:
+    """What every answer says about itself: it may be kept, but is asked for again before it is used."""
+    return {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept", **more}
+
+
+def respond(request: web.Request, ready: Ready) -> web.Response:
+    """The answer, or 304 where the client holds it."""
+    if etag_matches(request, ready.etag):
+        return web.Response(status=304, headers=headers(ready.etag, ready.headers))
+    return web.Response(
+        body=ready.body,
+        headers={**headers(ready.etag, ready.headers), "Content-Type": ready.media_type},
+    )

@@ -1,0 +1,63 @@
+"""How requests come in from the wire: what is no HTTP at all is answered with a problem too, and logged in one line.
+
+aiohttp has no public place for that, so two of its classes are filled in here, and only here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from service.http.frame import POSITION
+from service.http.problems import Kind, Problem
+from service.parts import HEAD, LOGGER, METRICS
+
+
+class Runner(web.AppRunner):
+    """Runs an application whose every error is answered with a problem."""
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        server.__class__ = _Server
+        assert isinstance(server, _Server)
+        server.app = self.app
+        return server
+
+
+class _Server(web.Server):
+    app: web.Application
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self.app, self, loop=self._loop, **self._kwargs)
+
+
+class _Connection(web.RequestHandler):
+    __slots__ = ("_app",)
+
+    def __init__(self, app: web.Application, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._app = app
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The last resort: a request could not be parsed (400), or something failed outside of every middleware."""
+        problem = Problem(Kind.MALFORMED, _detail(message)) if status == 400 else Problem(Kind.INTERNAL)
+        self._app[METRICS].refused(problem.kind)
+        self._app[LOGGER].warning("no request", status=status, remote=request.remote, error=repr(exc))
+        if request.writer.output_size > 0:
+            raise ConnectionResetError("an answer has begun already")
+        response = problem.response()
+        response.headers[POSITION] = str(self._app[HEAD].position)
+        response.force_close()
+        return response
+
+
+def _detail(message: str | None) -> str:
+    """What the parser says; below its first line it quotes what was sent."""
+    return "not HTTP: " + (message or "").partition("\n")[0].strip(" :")

@@ -1,0 +1,182 @@
+"""Imports: any number of events as lines of JSON, each taken or refused on its own, in constant memory.
+
+Lines are parsed in slices while earlier ones are being recorded, and share commits. There is one result a line, in
+order: its receipt, or its problem. What was recorded stays, however the import ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from domain.errors import Refused
+from service.cloudevents import MAX_EVENT, Find, Malformed, decode, parsed
+from service.decisions import Batch, Desk
+from service.http.problems import Kind, Problem, problem_of
+from service.writer import Outcome, Unavailable, Writer
+
+SLICE_LINES = 128
+SLICE_BYTES = 2**20
+IN_FLIGHT = 3
+"""Slices that are parsed but not yet answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one line, counted from 1. `body` is its receipt or its problem as JSON, without a newline."""
+
+    line: int
+    body: bytes
+    is_new: bool = False
+    kind: Kind | None = None
+    """Of the problem; None if the line was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that is not blank; `raw` is None if it was longer than an event may be."""
+
+    number: int
+    raw: bytes | None
+
+
+_Taken = tuple[int, Batch | Result]
+"""A line's number, and what is to be recorded of it, or why nothing is."""
+
+
+class Lines:
+    """Cuts a stream of bytes into lines, holding no more than one of them."""
+
+    def __init__(self, longest: int = MAX_EVENT) -> None:
+        self._longest = longest
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._number = 1
+
+    def feed(self, chunk: bytes) -> Iterator[Line]:
+        """The lines that end in this chunk."""
+        start = 0
+        while (end := chunk.find(b"\n", start)) >= 0:
+            self._keep(chunk[start:end])
+            yield from self._line()
+            start = end + 1
+        self._keep(chunk[start:])
+
+    def end(self) -> Iterator[Line]:
+        """The last line, where no newline ends it."""
+        yield from self._line()
+
+    def _keep(self, part: bytes) -> None:
+        self._size += len(part)
+        if self._size <= self._longest:
+            self._parts.append(part)
+        else:
+            self._parts.clear()
+
+    def _line(self) -> Iterator[Line]:
+        if self._size > self._longest:
+            yield Line(self._number, None)
+        elif raw := b"".join(self._parts).strip(b" \t\r"):
+            yield Line(self._number, raw)
+        self._parts.clear()
+        self._size = 0
+        self._number += 1
+
+
+async def recorded(
+    writer: Writer, find: Find, chunks: AsyncIterable[bytes], actor: str
+) -> AsyncIterator[Sequence[Result]]:
+    """Records the lines in a stream of bytes; yields their results in order, some at a time, as soon as they are known.
+
+    If the stream raises, what is under way is answered before that is raised here; a line without its end is not taken.
+    Where the registry stops, one last result says from which line on nothing was taken.
+    """
+    sent: asyncio.Queue[tuple[list[_Taken], asyncio.Future[list[Outcome]]] | None] = asyncio.Queue()
+    room = asyncio.Semaphore(IN_FLIGHT)
+    upcoming = 1
+
+    async def send() -> None:
+        nonlocal upcoming
+        try:
+            async for lines in _slices(chunks):
+                upcoming = lines[0].number
+                await room.acquire()
+                taken = [(line.number, _batch(line, find, actor)) for line in lines]
+                future = await writer.submit([each for _, each in taken if isinstance(each, Batch)])
+                sent.put_nowait((taken, future))
+                upcoming = lines[-1].number + 1
+        finally:
+            sent.put_nowait(None)
+
+    sending = asyncio.create_task(send())
+    try:
+        while (under_way := await sent.get()) is not None:
+            taken, future = under_way
+            outcomes = iter(await future)
+            room.release()
+            yield [each if isinstance(each, Result) else _result(number, next(outcomes)) for number, each in taken]
+        try:
+            await sending
+        except Unavailable as error:
+            yield [_refused(upcoming, error)]
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+
+
+def tried(desk: Desk, lines: Iterable[Line], actor: str) -> Iterator[Result]:
+    """What would become of the lines, each seeing those before it; nothing is recorded."""
+    for line in lines:
+        batch = _batch(line, desk.find, actor)
+        if isinstance(batch, Batch):
+            try:
+                yield _result(line.number, desk.take(batch))
+            except Refused as refused:
+                yield _result(line.number, refused)
+        else:
+            yield batch
+
+
+async def _slices(chunks: AsyncIterable[bytes]) -> AsyncIterator[list[Line]]:
+    """The lines, as many at a time as have arrived, within bounds."""
+    cutter = Lines()
+    async for chunk in chunks:
+        for lines in _bounded(cutter.feed(chunk)):
+            yield lines
+    for lines in _bounded(cutter.end()):
+        yield lines
+
+
+def _bounded(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    some: list[Line] = []
+    size = 0
+    for line in lines:
+        some.append(line)
+        size += len(line.raw or b"")
+        if len(some) >= SLICE_LINES or size >= SLICE_BYTES:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+def _batch(line: Line, find: Find, actor: str) -> Batch | Result:
+    if line.raw is None:
+        return _refused(line.number, Problem(Kind.TOO_LARGE, f"the line has more than {MAX_EVENT} bytes"))
+    try:
+        return Batch((parsed(decode(line.raw), find),), actor, len(line.raw))
+    except (Malformed, Refused) as error:
+        return _refused(line.number, error)
+
+
+def _result(line: int, outcome: Outcome) -> Result:
+    if isinstance(outcome, Exception):
+        return _refused(line, outcome)
+    (taken,) = outcome
+    return Result(line, taken.body, taken.is_new)
+
+
+def _refused(line: int, error: Exception) -> Result:
+    problem = problem_of(error)
+    return Result(line, problem.body(line=line), kind=problem.kind)

@@ -1,0 +1,33 @@
+"""The parts of a running application, by the keys they are kept under. Each is made in a cleanup context in
+`service.app`, and lives as long as the application; nothing of it is global."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from aiohttp import web
+
+from service.follower import Head
+from service.keys import Keys
+from service.live import Live
+from service.logreaders import LogReaders
+from service.observe import Logger, Metrics, Readiness
+from service.settings import Settings
+from service.writer import Writer
+
+Clock = Callable[[], datetime]
+"""Tells the time, aware and in UTC."""
+
+SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
+CLOCK: web.AppKey[Clock] = web.AppKey("clock")
+LOGGER: web.AppKey[Logger] = web.AppKey("logger")
+METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
+READY: web.AppKey[Readiness] = web.AppKey("ready", Readiness)
+STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
+WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)
+HEAD: web.AppKey[Head] = web.AppKey("head", Head)
+LOGS: web.AppKey[LogReaders] = web.AppKey("logs", LogReaders)
+LIVE: web.AppKey[Live] = web.AppKey("live", Live)
+KEYS: web.AppKey[Keys] = web.AppKey("keys", Keys)

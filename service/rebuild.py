@@ -1,0 +1,114 @@
+"""Views folded anew from the log, put in the place of the old ones: by a command of its own process, while a server
+goes on serving the old. The log is only read. What is half made is never asked, and never outlives the next rebuild."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+from aiohttp import web
+
+from projections.views import StaleViews, Views
+from service.files import LOG, VIEWS, remove
+from service.follower import catch_up
+from service.log import LogReader
+from service.parts import LOGGER, SETTINGS, WRITER
+from service.readers import READERS
+
+READY = "views.ready.sqlite"
+_NEXT = "views.next.sqlite"
+POLL_SECONDS = 0.5
+
+
+def head(data: Path) -> int:
+    """How many events there are to fold. Raises as `build` does."""
+    with closing(LogReader(data / LOG)) as log:
+        return log.head()
+
+
+def build(data: Path, report: Callable[[int], None]) -> Path:
+    """Folds the whole log of the directory into a new file, and returns its path. `report` hears each position reached.
+
+    Raises LogUnavailable or LogFormatError where the log cannot be read.
+    """
+    path = data / _NEXT
+    with closing(LogReader(data / LOG)) as log:
+        remove(path)
+        with closing(Views(path)) as views:
+            catch_up(log, views, report)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return path
+
+
+def install(built: Path) -> None:
+    """Puts the built views in the place of the old. For whoever holds the directory; nobody has either of them open."""
+    views = built.with_name(VIEWS)
+    remove(views)
+    built.rename(views)
+
+
+def offer(built: Path) -> int:
+    """Leaves the built views to the server that holds the directory; `was_taken` tells what became of them."""
+    ready = built.with_name(READY)
+    remove(ready)
+    built.rename(ready)
+    return ready.stat().st_ino
+
+
+def was_taken(data: Path, offered: int) -> bool | None:
+    """Whether the server has put what was offered in place; None while it has yet to look."""
+    if (data / READY).exists():
+        return None
+    return (data / VIEWS).stat().st_ino == offered
+
+
+async def rebuild_watch(app: web.Application) -> AsyncIterator[None]:
+    """While the application runs, takes over views that were rebuilt for it."""
+    task = asyncio.create_task(_watch(app), name="rebuild watch")
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def _watch(app: web.Application) -> None:
+    ready, logger = app[SETTINGS].data / READY, app[LOGGER]
+    while True:
+        await asyncio.sleep(POLL_SECONDS)
+        if not ready.exists():
+            continue
+        try:
+            await _take_over(app, ready)
+        except Exception:  # whatever it is, the old views are served on
+            logger.exception("the rebuilt views could not be taken over")
+            remove(ready)
+
+
+async def _take_over(app: web.Application, ready: Path) -> None:
+    try:
+        await asyncio.to_thread(_caught_up, ready)
+    except StaleViews:
+        app[LOGGER].warning("the rebuilt views were folded by other code and are not taken over")
+        remove(ready)
+        return
+    readers = app[READERS]
+
+    def replace(old: Views) -> Views:
+        _caught_up(ready)  # with what was recorded meanwhile: nothing is, from here on
+        with readers.replacing():
+            old.close()
+            install(ready)
+            return Views(ready.with_name(VIEWS))
+
+    await app[WRITER].between(replace)
+    readers.reopen()
+    app[LOGGER].info("the rebuilt views were taken over")
+
+
+def _caught_up(path: Path) -> None:
+    with closing(LogReader(path.with_name(LOG))) as log, closing(Views(path)) as views:
+        catch_up(log, views)

@@ -1,0 +1,123 @@
+"""Serving from start to stop: the application set up, on first start the seeds recorded and a key made, then the port
+opened; on SIGTERM or SIGINT the port closed and everything under way brought to its end. It opens no port before the
+registry is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+from aiohttp import web
+
+from domain.errors import Flaw, Refused
+from domain.posting import Posted, parse
+from service.app import make_app
+from service.decisions import Batch
+from service.http.wire import Runner
+from service.keys import Scope
+from service.parts import HEAD, KEYS, WRITER
+from service.settings import Settings
+
+STOP_SECONDS = 8.0
+"""How long requests under way are given when the server stops."""
+FIRST_KEY = "first"
+SEEDS_ACTOR = "seeds"
+
+
+class CannotServe(Exception):
+    """The server cannot start. Its text is one line that says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A server that takes requests at `url`. `key` is the text of the first key, where it was made by this start."""
+
+    url: str
+    key: str | None
+
+
+async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, started: Callable[[Started], None]) -> None:
+    """Serves until it is told to stop. `started` is called once it can be asked. Raises CannotServe.
+
+    Told to stop before that, it ends the process at once: nothing was acknowledged, and a crash needs no repair.
+    """
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, _give_up)
+    app = make_app(settings)
+    runner = Runner(app, handle_signals=False, shutdown_timeout=STOP_SECONDS)
+    try:
+        await runner.setup()
+        if seeds is not None and app[HEAD].position == 0:
+            await _record_seeds(app, seeds)
+        stop = asyncio.Event()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+        try:
+            await web.TCPSite(runner, settings.host, settings.port).start()
+        except OSError as error:
+            raise CannotServe(f"port {settings.port} of {settings.host}: {error.strerror or error}") from None
+        key = _first_key(app) if first_key else None
+        started(Started(_url(settings.host, runner.addresses[0][1]), key))
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _give_up(signum: int, _: object) -> None:
+    os._exit(128 + signum)
+
+
+def read_seeds(folder: Path) -> list[tuple[str, Posted]]:
+    """The events of the files that the manifest lists, in order, each with its place. Raises CannotServe."""
+    try:
+        manifest = orjson.loads((folder / "manifest.json").read_bytes())
+        lines = [
+            (f"{folder / entry['file']}, line {number}", line)
+            for entry in manifest["files"]
+            for number, line in enumerate((folder / entry["file"]).read_bytes().splitlines(), 1)
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CannotServe(f"{folder} holds no seeds: {error}") from None
+    events = []
+    for place, line in lines:
+        try:
+            events.append((place, parse(orjson.loads(line))))
+        except (ValueError, Refused) as error:
+            raise CannotServe(f"{place}: {error}") from None
+    return events
+
+
+async def _record_seeds(app: web.Application, folder: Path) -> None:
+    """Records all of them in one batch, so that a start that fails half way leaves none."""
+    events = await asyncio.to_thread(read_seeds, folder)
+    batch = Batch(
+        [event for _, event in events], SEEDS_ACTOR, sum(len(event.data) for _, event in events), is_list=True
+    )
+    try:
+        await app[WRITER].post(batch)
+    except Refused as refused:
+        places = [place for flaw in refused.flaws for place in _place(flaw, events)]
+        raise CannotServe(f"{places[0] if places else folder}: {refused.detail}") from None
+
+
+def _place(flaw: Flaw, events: Sequence[tuple[str, Posted]]) -> list[str]:
+    index = flaw.pointer[1:].partition("/")[0]
+    return [events[int(index)][0]] if index.isdecimal() else []
+
+
+def _first_key(app: web.Application) -> str | None:
+    keys = app[KEYS]
+    if any(key.name == FIRST_KEY for key in keys.listed()):
+        return None
+    return keys.create(FIRST_KEY, [Scope.POST])
+
+
+def _url(host: str, port: int) -> str:
+    """An address that works on this machine, also where the server listens on all of its addresses."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"

@@ -1,0 +1,81 @@
+"""What can be set from outside: flags, then the environment, then defaults. Checked once at start; never changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+_ORIGIN = re.compile(r"[!-*,-~]{1,255}", re.ASCII)
+DEFAULTS: Mapping[str, str] = {"data": "./data", "host": "127.0.0.1", "port": "8080", "read": "open"}
+NAMES = ("data", "host", "port", "log", "origin", "read")
+
+
+class SettingsError(Exception):
+    """An option or a value that cannot be. Its text is one line that says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one process of the registry runs. `port` 0 takes any free one; `origin` None leaves the log's name to it."""
+
+    data: Path = Path("data")
+    host: str = "127.0.0.1"
+    port: int = 8080
+    origin: str | None = None
+    read: Literal["open", "key"] = "open"
+
+    @classmethod
+    def of(cls, flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
+        """The settings that these flags and this environment give. Raises SettingsError.
+
+        A flag has the name of its field, a variable that name in capitals after `REGISTRY_`. What is empty counts as
+        not given.
+        """
+        if unknown := sorted(set(flags) - set(NAMES)):
+            raise SettingsError(f"there is no option {unknown[0]!r}; there are {', '.join(NAMES)}")
+        given = {name: flags.get(name) or environ.get(_variable(name)) or DEFAULTS.get(name) for name in NAMES}
+        if given["log"]:
+            raise SettingsError(f"{_variable('log')}: leave it out; the log is kept in SQLite in the data directory")
+        origin = given["origin"]
+        if origin and not _ORIGIN.fullmatch(origin):
+            raise SettingsError(
+                f"{_variable('origin')}: {origin!r} is no name for a log; a name such as example.org/registry has no"
+                " spaces and no plus sign"
+            )
+        return cls(_data(given["data"] or ""), _host(given["host"] or ""), _port(given["port"]), origin, _read(given))
+
+
+def _variable(name: str) -> str:
+    return f"REGISTRY_{name.upper()}"
+
+
+def _data(text: str) -> Path:
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise SettingsError(f"{_variable('data')}: {text!r} is a file; a directory is needed")
+    return path
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[0-9A-Za-z.:_%-]{1,255}", text, re.ASCII):
+        raise SettingsError(f"{_variable('host')}: {text!r} is no host; an address or a name such as 127.0.0.1 is")
+    return text
+
+
+def _port(text: str | None) -> int:
+    if text is None or not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or int(text) > 65535:
+        raise SettingsError(f"{_variable('port')}: {text!r} is no port; a number from 0 to 65535 is")
+    return int(text)
+
+
+def _read(given: Mapping[str, str | None]) -> Literal["open", "key"]:
+    match given["read"]:
+        case "open":
+            return "open"
+        case "key":
+            return "key"
+        case other:
+            raise SettingsError(f"{_variable('read')}: {other!r} is neither 'open' nor 'key'")

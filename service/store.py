@@ -1,0 +1,125 @@
+"""One data directory, open: held against other processes, its log opened, its views caught up, its writer running.
+Serving and working without a server open it alike, and a crash needs nothing but to open it again."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+
+from projections.views import StaleViews, Views
+from service.entries import event_of
+from service.files import LOG, VIEWS, remove
+from service.follower import Head, catch_up
+from service.lock import held
+from service.log import Log
+from service.observe import Logger, Metrics
+from service.writer import Writer
+
+_REPORT_EVENTS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What is open. `log` is the writer's: others only make readers of it."""
+
+    log: Log
+    writer: Writer
+    head: Head
+
+
+def now() -> datetime:
+    """The time, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def opened(
+    data: Path, *, clock: Callable[[], datetime] = now, logger: Logger, metrics: Metrics
+) -> AsyncIterator[Store]:
+    """The store in a directory, made where it is missing; at the end everything queued is recorded, and all closed.
+
+    Raises InUse where another process holds it, LogFormatError, LogUnavailable, OSError.
+    """
+    await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
+    with held(data), closing(Log(data / LOG)) as log:
+        views = await asyncio.to_thread(_caught_up, log, data / VIEWS, logger)
+        head = Head()
+        writer = Writer(log, views, head, clock=clock, logger=logger, metrics=metrics)
+        writer.start()
+        try:
+            yield Store(log, writer, head)
+        finally:
+            await writer.stop()
+            writer.views.close()
+
+
+class OtherOrigin(Exception):
+    """The log was given another name at its first start, for ever."""
+
+
+def name(log: Log, origin: str | None) -> None:
+    """Fix the name of a log that has none yet: `origin`, else one of its own. Raises OtherOrigin."""
+    kept = log.meta("origin")
+    if kept is None:
+        log.set_meta("origin", origin or f"agreement-registry.local/{token_hex(4)}")
+    elif origin not in (None, kept):
+        raise OtherOrigin(f"this log was named {kept} at its first start, for ever: leave --origin out")
+
+
+def _caught_up(log: Log, path: Path, logger: Logger) -> Views:
+    """The views in step with the log: as they are if they can be, else made anew from the first event on."""
+    try:
+        return _stepped(log, path, logger)
+    except StaleViews:
+        reason = "they were folded by other code"
+    except (_Mismatch, sqlite3.DatabaseError) as error:
+        reason = str(error)
+    logger.warning("the views are made anew", reason=reason, events=log.head())
+    remove(path)
+    return _stepped(log, path, logger)
+
+
+class _Mismatch(Exception):
+    """The views are not of this log: it may have been restored, or lost and begun again."""
+
+
+def _stepped(log: Log, path: Path, logger: Logger) -> Views:
+    views = Views(path)
+    try:
+        _refuse_mismatch(log, views)
+        _catch_up(log, views, logger)
+    except BaseException:
+        views.close()
+        raise
+    return views
+
+
+def _refuse_mismatch(log: Log, views: Views) -> None:
+    if views.position == 0:
+        return
+    if views.position > log.head():
+        raise _Mismatch(f"they stand at {views.position}, and the log ends at {log.head()}")
+    last, stored = views.last(), log.at(views.position)
+    if last is None or stored is None or (last.id, last.recorded) != (stored.id, event_of(stored).recorded):
+        raise _Mismatch(f"their event {views.position} is not the log's")
+
+
+def _catch_up(log: Log, views: Views, logger: Logger) -> None:
+    began = views.position
+    reported = began
+
+    def report(position: int) -> None:
+        nonlocal reported
+        if position - reported >= _REPORT_EVENTS:
+            reported = position
+            logger.info("the views catch up", position=position, head=log.head())
+
+    catch_up(log, views, report)
+    if views.position > began:
+        logger.info("the views have caught up", events=views.position - began, position=views.position)

@@ -1,0 +1,79 @@
+"""Events on their way into a registry, from the command line: into a data directory that nobody serves, or to a
+server by HTTP. Results come as they are known; neither lines nor results are kept in memory, and nothing is tried
+twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import BinaryIO
+
+import aiohttp
+import orjson
+
+from service.imports import recorded
+from service.lock import InUse
+from service.log import LogError
+from service.observe import Metrics, make_logger
+from service.settings import Settings
+from service.store import opened
+
+CHUNK = 2**16
+_LONGEST_RESULT = 2**22
+
+
+class ImportFailed(Exception):
+    """The import was refused as a whole, or broke off before its last result. One line that says why."""
+
+
+async def recorded_in(settings: Settings, file: BinaryIO, actor: str) -> AsyncIterator[bytes]:
+    """Records the lines of a file in the data directory; yields the result of each. Raises ImportFailed."""
+    try:
+        async with opened(settings.data, logger=make_logger(), metrics=Metrics()) as store:
+            reader = await asyncio.to_thread(store.log.reader)
+            try:
+                async for results in recorded(store.writer, reader.find, _chunks(file), actor):
+                    for result in results:
+                        yield result.body
+            finally:
+                reader.close()
+    except InUse as error:
+        raise ImportFailed(f"{error}: give its address with --url, and a key with --key") from None
+    except (LogError, OSError) as error:
+        raise ImportFailed(str(error)) from None
+
+
+async def recorded_at(url: str, key: str | None, file: BinaryIO) -> AsyncIterator[bytes]:
+    """Posts the lines of a file to the registry at `url`; yields the result of each. Raises ImportFailed."""
+    headers = {"Content-Type": "application/x-ndjson"}
+    if key is not None:
+        headers["Authorization"] = f"Bearer {key}"
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, read_bufsize=_LONGEST_RESULT) as session,
+            session.post(f"{url.rstrip('/')}/v1/events", data=_chunks(file), headers=headers) as response,
+        ):
+            if response.status != 200:
+                raise ImportFailed(_reason(url, response.status, await response.read()))
+            async for line in response.content:
+                yield line.rstrip(b"\n")
+    except aiohttp.InvalidURL:
+        raise ImportFailed(f"{url!r} is no address; http://127.0.0.1:8080 is") from None
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise ImportFailed(f"{url}: {str(error) or type(error).__name__}") from None
+
+
+async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
+    """The bytes of a file, without holding up the loop where they are slow to come."""
+    read = getattr(file, "read1", file.read)  # of a pipe, what is there already
+    while chunk := await asyncio.to_thread(read, CHUNK):
+        yield chunk
+
+
+def _reason(url: str, status: int, body: bytes) -> str:
+    try:
+        problem = orjson.loads(body)
+        return f"{url}: {problem['title']}: {problem.get('detail', '')}".rstrip(": ")
+    except (ValueError, KeyError, TypeError):
+        return f"{url} answered {status}, and no registry would"

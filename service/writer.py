@@ -1,0 +1,384 @@
+"""The one writer: takes what is posted in groups, decides each batch against all before it, commits once, answers all.
+
+There is no timer: a group is what came while the one before was committed. It must never answer before what it answers
+is on disk and can be read here, never let one batch's refusal touch another, and never lose what it has queued because
+a client went away. The order of the durable steps stands in `Writer._record`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter
+from typing import Any, TypeVar
+
+import orjson
+
+from domain.errors import Refused
+from projections.views import Views
+from service.decisions import Batch, Desk
+from service.entries import Receipt
+from service.follower import Head, catch_up
+from service.log import DuplicateEvent, HeadMoved, Log, LogError, VersionConflict
+from service.observe import Logger, Metrics
+
+MOST_QUEUED = 10_000
+MOST_QUEUED_BYTES = 64 * 2**20
+GROUP_EVENTS = 1_000
+GROUP_BYTES = 16 * 2**20
+LOOP_EVENTS = 64
+"""Groups of more events than this are decided in the writer's thread, so that they do not hold up the loop."""
+RACES = 8
+"""How often a group is decided again because another writer was faster."""
+MEND_SECONDS = 1.0
+
+T = TypeVar("T")
+Outcome = list[Receipt] | Exception
+
+
+class Overloaded(Exception):
+    """More is waiting to be recorded than the registry keeps in memory. The same again may work in a second."""
+
+
+class Unavailable(Exception):
+    """It was not recorded, or nobody knows whether it was. The same again is safe, and may work later."""
+
+
+@dataclass(slots=True)
+class _Posts:
+    """Batches that wait, each taken on its own; the future gets an outcome for each."""
+
+    batches: Sequence[Batch]
+    future: asyncio.Future[list[Outcome]]
+    events: int
+    size: int
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A piece of work that has log and views to itself, in the writer's thread. `mends` says that it leaves both in
+    step, in whatever state it finds them.
+    """
+
+    work: Callable[[], Any]
+    future: asyncio.Future[Any]
+    mends: bool
+
+
+class Writer:
+    """Owns the log and the write half of the views. Made and used on the loop's thread."""
+
+    def __init__(
+        self,
+        log: Log,
+        views: Views,
+        head: Head,
+        *,
+        clock: Callable[[], datetime],
+        logger: Logger,
+        metrics: Metrics,
+    ) -> None:
+        """`views` are caught up with `log`."""
+        self._log = log
+        self._views = views
+        self._head = head
+        self._clock = clock
+        self._logger = logger
+        self._metrics = metrics
+        self._queue: deque[_Posts | _Turn] = deque()
+        self._batches = 0
+        self._bytes = 0
+        self._work = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._stopping = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._task: asyncio.Task[None] | None = None
+        self._recorded = self._last_recorded()
+        self.failure: str | None = None
+        """Why nothing can be recorded at the moment, if so."""
+        head.advance(views.position)
+
+    def start(self) -> None:
+        """Begins to take what is queued."""
+        self._task = asyncio.create_task(self._run(), name="writer")
+
+    async def stop(self) -> None:
+        """Takes nothing more, records what is queued, and returns once all of it is answered."""
+        self._stopping = True
+        self._work.set()
+        self._room.set()
+        if self._task is not None:
+            await self._task
+        self._thread.shutdown()
+
+    @property
+    def queued(self) -> tuple[int, int]:
+        """How many batches wait or are being recorded, and their bytes."""
+        return self._batches, self._bytes
+
+    @property
+    def views(self) -> Views:
+        """The views as they are now; `between` may put others in their place. For the writer's thread and the end."""
+        return self._views
+
+    async def post(self, batch: Batch) -> list[Receipt]:
+        """Records a batch; the receipts of its events, in order, once they are durable and can be read here.
+
+        Raises Refused, Overloaded, Unavailable. Being cancelled does not take the batch back.
+        """
+        self._refuse_if_full(batch.size)
+        (outcome,) = await self._put((batch,))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def submit(self, batches: Sequence[Batch]) -> asyncio.Future[list[Outcome]]:
+        """Has each batch recorded on its own, in order, sharing commits; the future gets an outcome for each.
+
+        Waits for room instead of turning away. Raises Unavailable once the writer is stopping.
+        """
+        while not self._room.is_set():
+            await self._room.wait()
+        return self._put(batches)
+
+    async def check(self, trial: Callable[[Desk], T], size: int = 0) -> T:
+        """Runs `trial` in the writer's thread with a desk that judges as always, and keeps nothing of it.
+
+        Each batch sees those taken before it. `size` is what the trial takes in memory while it waits. Raises
+        Overloaded, Unavailable, and what `trial` raises.
+        """
+        self._refuse_if_full(size)
+
+        def tried() -> T:
+            self._views.begin()
+            try:
+                return trial(Desk(self._log, self._views, self._now(), is_trial=True))
+            finally:
+                self._views.rollback()
+
+        self._count(1, size)
+        try:
+            return await self._turn(tried)
+        finally:
+            self._count(-1, -size)
+
+    async def between(self, replace: Callable[[Views], Views]) -> None:
+        """Runs `replace` in the writer's thread between two groups: it gets the views, and what it returns is used from
+        then on. What it returns may lack the last events, which are folded in at once. If it raises, the views it was
+        given are still used, so they must be fit for that.
+        """
+
+        def replaced() -> None:
+            self._views = replace(self._views)
+            self._mended()
+
+        await self._turn(replaced, mends=True)
+
+    async def _turn(self, work: Callable[[], T], *, mends: bool = False) -> T:
+        self._refuse_if_stopping()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Turn(work, future, mends))
+        self._work.set()
+        return await future
+
+    def _put(self, batches: Sequence[Batch]) -> asyncio.Future[list[Outcome]]:
+        self._refuse_if_stopping()
+        future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        size = sum(batch.size for batch in batches)
+        self._queue.append(_Posts(batches, future, sum(len(batch.events) for batch in batches), size))
+        self._count(len(batches), size)
+        self._work.set()
+        return future
+
+    def _refuse_if_full(self, size: int) -> None:
+        if self._batches >= MOST_QUEUED or self._bytes + size > MOST_QUEUED_BYTES:
+            raise Overloaded("too much is waiting to be recorded")
+
+    def _refuse_if_stopping(self) -> None:
+        if self._stopping:
+            raise Unavailable("the registry is stopping")
+
+    def _count(self, batches: int, size: int) -> None:
+        self._batches += batches
+        self._bytes += size
+        if self._batches < MOST_QUEUED // 2 and self._bytes < MOST_QUEUED_BYTES // 2:
+            self._room.set()
+        elif not self._stopping:
+            self._room.clear()
+
+    # --- the task ---
+
+    async def _run(self) -> None:
+        while True:
+            if not self._queue:
+                if self._stopping:
+                    return
+                self._work.clear()
+                try:
+                    await asyncio.wait_for(self._work.wait(), MEND_SECONDS if self.failure else None)
+                except TimeoutError:
+                    await self._mend()
+                    continue
+            await asyncio.sleep(0)  # what has arrived already joins the group
+            match self._next():
+                case _Turn() as turn:
+                    await self._take_turn(turn)
+                case list() as works:
+                    await self._take_group(works)
+
+    def _next(self) -> _Turn | list[_Posts]:
+        works: list[_Posts] = []
+        events = size = 0
+        while self._queue:
+            work = self._queue[0]
+            if isinstance(work, _Turn):
+                if works:
+                    break
+                self._queue.popleft()
+                return work
+            if works and (events + work.events > GROUP_EVENTS or size + work.size > GROUP_BYTES):
+                break
+            self._queue.popleft()
+            works.append(work)
+            events += work.events
+            size += work.size
+        return works
+
+    async def _take_turn(self, turn: _Turn) -> None:
+        try:
+            if self.failure is not None and not turn.mends and not await self._mend():
+                raise Unavailable(self.failure)
+            result = await self._threaded(turn.work)
+            if turn.mends:
+                self._is_mended()
+        except Exception as error:  # noqa: BLE001 - whoever asked for the work gets it
+            if not turn.future.done():
+                turn.future.set_exception(error)
+        else:
+            if not turn.future.done():
+                turn.future.set_result(result)
+
+    async def _take_group(self, works: list[_Posts]) -> None:
+        batches = [batch for work in works for batch in work.batches]
+        outcomes = iter(await self._outcomes(batches))
+        self._count(-len(batches), -sum(work.size for work in works))
+        for work in works:
+            own = [next(outcomes) for _ in work.batches]
+            if not work.future.done():
+                work.future.set_result(own)
+
+    async def _outcomes(self, batches: Sequence[Batch]) -> Sequence[Outcome]:
+        """What became of each; never raises."""
+        for _ in range(RACES):
+            if self.failure is not None and not await self._mend():
+                return [Unavailable(self.failure) for _ in batches]
+            try:
+                return await self._record(batches)
+            except (HeadMoved, VersionConflict, DuplicateEvent):
+                await self._mend()  # another writer was faster: decided again, after what it recorded
+            except (LogError, sqlite3.OperationalError) as error:
+                self._metrics.failed()
+                self._logger.error("events could not be recorded", batches=len(batches), error=str(error))
+                await self._mend()
+                return [Unavailable("the store could not take it") for _ in batches]
+            except Exception as error:
+                self._logger.exception("a batch could not be decided", batches=len(batches))
+                await self._mend()
+                if len(batches) == 1:
+                    return [error]
+                return [outcome for batch in batches for outcome in await self._outcomes([batch])]
+        return [Unavailable("other writers were faster each time") for _ in batches]
+
+    async def _record(self, batches: Sequence[Batch]) -> Sequence[Outcome]:
+        """Decides and commits one group.
+
+        The order is the promise. A failure at any step leaves what the steps before it made durable, and the log alone
+        is the truth, so what is to be answered and where to go on can always be read from it.
+
+        1. `views.admit` and `log.append`, batch by batch, in open transactions. Nothing is on disk. Fails: both are
+           rolled back, and the group is answered 503 (all of it: a refusal may rest on an event that now is not).
+        2. `log.commit`. Once it returns the events are recorded for ever. Fails: as before, except that they may have
+           been kept after all: then the views catch up, and a client that posts again gets its receipt.
+        3. `views.commit`. Fails: the events are recorded all the same, and are answered so. The views go back and catch
+           up from the log; until they have, readiness is red and nothing more is decided. A crash before or in this
+           step leaves them behind the log, and they catch up at the next start.
+        4. The head advances: readers, streams and those who wait for a position see the events.
+        5. The answers.
+        """
+        began = perf_counter()
+        here = sum(len(batch.events) for batch in batches) <= LOOP_EVENTS
+        outcomes, count = self._decide(batches) if here else await self._threaded(lambda: self._decide(batches))
+        if count == 0:
+            self._views.commit()  # nothing stands in it; unlike a rollback it keeps what the views have at hand
+            return outcomes
+        position = self._views.position
+        kept = await self._threaded(self._commit)
+        if kept:
+            self._head.advance(position)
+        else:
+            await self._mend()
+        self._metrics.committed(count, perf_counter() - began)
+        return outcomes
+
+    def _decide(self, batches: Sequence[Batch]) -> tuple[list[Outcome], int]:
+        self._views.begin()
+        desk = Desk(self._log, self._views, self._now())
+        outcomes: list[Outcome] = []
+        for batch in batches:
+            try:
+                outcomes.append(desk.take(batch))
+            except Refused as refused:
+                outcomes.append(refused)
+        return outcomes, desk.count
+
+    def _commit(self) -> bool:
+        """Whether the views are committed too. Raises if the log is not."""
+        self._log.commit()
+        try:
+            self._views.commit()
+        except Exception as error:
+            self.failure = f"the views could not be committed: {error}"
+            self._logger.exception("the views could not be committed", position=self._log.head())
+            return False
+        return True
+
+    async def _mend(self) -> bool:
+        """Back to what the log has committed, the views in step with it; whether it worked. `failure` says why not."""
+        try:
+            await self._threaded(self._mended)
+        except Exception as error:
+            if self.failure is None:
+                self._logger.exception("the store cannot be brought back in step")
+            self.failure = f"the store cannot be brought back in step: {error}"
+            return False
+        self._is_mended()
+        return True
+
+    def _is_mended(self) -> None:
+        self.failure = None
+        self._head.advance(self._views.position)
+
+    def _mended(self) -> None:
+        self._views.rollback()
+        self._log.rollback()
+        catch_up(self._log, self._views)
+        self._recorded = self._last_recorded()
+
+    async def _threaded(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _now(self) -> str:
+        """The clock, but never before what was recorded last."""
+        now = self._clock().isoformat(timespec="microseconds").replace("+00:00", "Z")
+        self._recorded = max(self._recorded, now)
+        return self._recorded
+
+    def _last_recorded(self) -> str:
+        last = self._log.at(self._log.head())
+        return "" if last is None else str(orjson.loads(last.entry)["recorded"])

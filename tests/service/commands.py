@@ -1,0 +1,128 @@
+"""The command `registry` as a user runs it: in a process of its own, with a directory and a port of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+REGISTRY = Path(sys.executable).with_name("registry")
+START_SECONDS = 30
+
+
+def environment(data: Path | None = None, **more: str) -> dict[str, str]:
+    """The environment without any setting but these."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "PYTHON"))}
+    return plain | ({"REGISTRY_DATA": str(data)} if data else {}) | more
+
+
+def run(*arguments: object, data: Path | None = None, stdin: bytes | None = None, cwd: Path | None = None, **env: str):
+    """Runs a command to its end."""
+    return subprocess.run(
+        [REGISTRY, *map(str, arguments)],
+        env=environment(data, **env),
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        cwd=cwd,
+        timeout=60,
+        check=False,
+    )
+
+
+def done(*arguments: object, **more) -> bytes:
+    """Runs a command that must succeed; what it printed."""
+    ended = run(*arguments, **more)
+    assert ended.returncode == 0, ended.stderr.decode()
+    return ended.stdout
+
+
+def refused(*arguments: object, code: int, **more) -> str:
+    """Runs a command that must fail with this code and one line; that line."""
+    ended = run(*arguments, **more)
+    said = ended.stderr.decode()
+    assert (ended.returncode, ended.stdout) == (code, b""), said
+    assert said.startswith("registry: "), said
+    assert said.count("\n") == 1, said
+    return said
+
+
+@dataclass
+class Server:
+    """A server in a process of its own."""
+
+    process: subprocess.Popen
+    url: str
+    said: str
+    data: Path
+
+    def get(self, path: str, **headers: str):
+        return call(f"{self.url}{path}", headers=headers)
+
+    def json(self, path: str):
+        status, body = self.get(path)
+        assert status == 200, body
+        return orjson.loads(body)
+
+    def stop(self, how: int = signal.SIGTERM) -> float:
+        """Tells it to stop; how many seconds it took."""
+        began = time.monotonic()
+        self.process.send_signal(how)
+        self.process.wait(timeout=15)
+        return time.monotonic() - began
+
+
+def call(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+    """Asks by a client that is neither aiohttp nor curl."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    asked = urllib.request.Request(url, data=body, headers=headers or {})
+    try:
+        with opener.open(asked, timeout=20) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as answer:
+        return answer.code, answer.read()
+
+
+@contextmanager
+def serving(data: Path, *arguments: object, cwd: Path | None = None, **env: str):
+    """A server on a free port, ready; killed at the end if it still runs."""
+    process = subprocess.Popen(
+        [REGISTRY, "serve", "--port", "0", *map(str, arguments)],
+        env=environment(data, **env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=(log := (data.parent / f"{data.name}.log").open("ab")),
+        cwd=cwd,
+        start_new_session=True,
+    )
+    try:
+        said = _until_ready(process, Path(log.name))
+        yield Server(process, re.findall(r"http://\S+:\d+", said)[0], said, data)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+        log.close()
+
+
+def _until_ready(process: subprocess.Popen, log: Path) -> str:
+    assert process.stdout is not None
+    os.set_blocking(process.stdout.fileno(), False)
+    said, deadline = b"", time.monotonic() + START_SECONDS
+    while b"/docs" not in said:
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        said += process.stdout.read() or b""
+        time.sleep(0.02)
+    time.sleep(0.05)
+    return (said + (process.stdout.read() or b"")).decode()

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.service.world import running
+
+
+@pytest.fixture
+async def registry(tmp_path):
+    """A registry that is empty."""
+    async with running(tmp_path / "data") as found:
+        yield found

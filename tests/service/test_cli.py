@@ -1,0 +1,196 @@
+"""The commands besides `serve`: what they print, where they print it, and what they exit with."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import stat
+import subprocess
+
+import orjson
+import pytest
+
+from service.exports import NAMES
+from tests.service.asked import SEEDS, party, seed_lines, signed
+from tests.service.commands import REGISTRY, call, done, environment, refused, run, serving
+from tests.service.world import renamed
+
+SEEDED = seed_lines().count(b"\n")
+
+
+@pytest.fixture
+def data(tmp_path):
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def seeded(data):
+    done("import", "-", data=data, stdin=seed_lines())
+    return data
+
+
+def test_the_version_is_printed():
+    assert re.fullmatch(rb"\d+\.\d+\.\d+\n", done("version"))
+    assert done("--version") == done("version")
+
+
+def test_help_says_every_command():
+    said = done("--help").decode()
+    for command in ("serve", "import", "export", "rebuild", "keys", "openapi", "version"):
+        assert command in said
+        assert done(command, "--help")
+
+
+def test_a_command_that_is_none_is_refused():
+    assert "No such command" in refused("sreve", code=2)
+
+
+# keys
+
+
+def test_a_key_is_printed_alone_and_only_once(data):
+    made = run("keys", "create", "analyst", "--scope", "post", "--scope", "read", data=data)
+    assert re.fullmatch(rb"rk_[\w-]{43}\n", made.stdout)
+    listed = done("keys", "list", data=data).decode()
+    assert listed.startswith("analyst\tpost,read\t")
+    assert listed.endswith("\tin use\n")
+    assert made.stdout.decode().strip() not in listed
+    assert not any(made.stdout.strip() in path.read_bytes() for path in data.iterdir())
+    assert stat.S_IMODE((data / "keys.sqlite").stat().st_mode) == 0o600
+
+
+def test_a_key_takes_effect_while_serving_and_ends_when_it_is_revoked(data):
+    with serving(data, "--read", "key") as server:
+        key = done("keys", "create", "reader", "--scope", "read", data=data).decode().strip()
+        assert server.get("/v1/parties", Authorization=f"Bearer {key}")[0] == 200
+        done("keys", "revoke", "reader", data=data)
+        assert server.get("/v1/parties", Authorization=f"Bearer {key}")[0] == 401
+        assert "revoked 20" in done("keys", "list", data=data).decode()
+
+
+def test_keys_that_cannot_be_made_or_revoked_are_refused(data):
+    assert "scope" in refused("keys", "create", "x", data=data, code=2)
+    assert "'post'" in refused("keys", "create", "x", "--scope", "write", data=data, code=2)
+    assert "no keys" in refused("keys", "revoke", "x", data=data, code=1)
+    done("keys", "create", "x", "--scope", "post", data=data)
+    assert "in use" in refused("keys", "create", "x", "--scope", "post", data=data, code=1)
+    assert "'y'" in refused("keys", "revoke", "y", data=data, code=1)
+    assert "name" in refused("keys", "create", " ", "--scope", "post", data=data, code=1)
+
+
+# import
+
+
+def test_an_import_into_a_directory_records_every_line(data, tmp_path):
+    ended = run("import", SEEDS / "01-casip-consortium.ndjson", "--results", tmp_path / "results", data=data)
+    assert (ended.returncode, ended.stdout) == (0, b"")
+    assert ended.stderr == b"12 lines: 12 taken, 0 refused\n"
+    results = [orjson.loads(line) for line in (tmp_path / "results").read_bytes().splitlines()]
+    assert [result["position"] for result in results] == list(range(1, 13))
+    assert orjson.loads(done("export", "log", data=data).splitlines()[0])["actor"] == "import"
+
+
+def test_the_same_import_again_records_nothing_new(seeded):
+    before = done("export", "log", data=seeded)
+    assert run("import", "-", data=seeded, stdin=seed_lines()).stderr == b"75 lines: 75 taken, 0 refused\n"
+    assert done("export", "log", data=seeded) == before
+
+
+def test_a_line_that_is_refused_is_shown_and_exits_with_one(data, tmp_path):
+    lines = b"\n".join([orjson.dumps(party("a")), b"{", orjson.dumps(renamed("nobody", "N")), orjson.dumps(party("b"))])
+    ended = run("import", "-", "--results", tmp_path / "results", data=data, stdin=lines)
+    said = ended.stderr.decode().splitlines()
+    assert ended.returncode == 1
+    assert said[0].startswith("line 2: ")
+    assert said[1].startswith("line 3: ")
+    assert said[2] == "4 lines: 2 taken, 2 refused"
+    results = [orjson.loads(line) for line in (tmp_path / "results").read_bytes().splitlines()]
+    assert ["line" in result for result in results] == [False, True, True, False]
+
+
+def test_an_import_to_a_server_records_every_line(data, tmp_path):
+    with serving(data) as server:
+        key = done("keys", "create", "poster", "--scope", "post", data=data).decode().strip()
+        path = tmp_path / "events.ndjson"
+        path.write_bytes(seed_lines() + b"{\n")
+        ended = run("import", path, "--url", server.url, "--key", key, "--results", tmp_path / "results")
+        assert (ended.returncode, ended.stdout) == (1, b"")
+        assert ended.stderr.decode().splitlines()[-1] == f"{SEEDED + 1} lines: {SEEDED} taken, 1 refused"
+        assert len((tmp_path / "results").read_bytes().splitlines()) == SEEDED + 1
+        assert server.json("/v1/events?limit=1")["position"] == SEEDED
+        assert server.json("/v1/events/1")["actor"] == "poster"
+        again = run("import", "-", "--url", f"{server.url}/", stdin=seed_lines(), REGISTRY_KEY=key)
+        assert again.returncode == 0
+
+
+def test_an_import_that_cannot_begin_says_why(data, tmp_path):
+    with serving(data) as server:
+        assert "--url" in refused("import", "-", data=data, stdin=b"", code=1)
+        assert "key is needed" in refused("import", "-", "--url", server.url, stdin=b"{}\n", code=1)
+        assert "unknown" in refused("import", "-", "--url", server.url, "--key", "x", stdin=b"{}\n", code=1)
+        url = server.url
+    assert url in refused("import", "-", "--url", url, stdin=b"{}\n", code=1)
+    assert "http://" in refused("import", "-", "--url", "nowhere", stdin=b"{}\n", code=1)
+    assert "--url" in refused("import", "-", "--url", url, "--data", data, stdin=b"{}\n", code=2)
+    assert "No such file" in refused("import", tmp_path / "none", data=data, code=2)
+
+
+def test_an_import_of_many_lines_uses_little_memory_and_answers_each(data, tmp_path):
+    path = tmp_path / "many.ndjson"
+    with path.open("wb") as file:
+        for number in range(3000):
+            file.write(orjson.dumps(party(f"p{number}")) + b"\n")
+    ended = run("import", path, data=data)
+    assert ended.stderr == b"3000 lines: 3000 taken, 0 refused\n"
+
+
+# export
+
+
+def test_the_log_is_exported_as_it_is_answered(seeded, tmp_path):
+    done("export", "log", "-o", tmp_path / "log.ndjson", data=seeded)
+    with serving(seeded) as server:
+        status, answered = call(f"{server.url}/v1/events", headers={"Accept": "application/x-ndjson"})
+        assert status == 200
+        assert done("export", "log", data=seeded) == answered, "also while it is served"
+    assert (tmp_path / "log.ndjson").read_bytes() == answered
+
+
+def test_views_are_exported_as_their_lists_answer_csv(seeded, tmp_path):
+    done("export", "views", tmp_path / "views", data=seeded)
+    assert {path.name for path in (tmp_path / "views").iterdir()} == {f"{name}.csv" for name in NAMES}
+    with serving(seeded) as server:
+        for name in NAMES:
+            _, answered = call(f"{server.url}/v1/{name}", headers={"Accept": "text/csv"})
+            assert (tmp_path / "views" / f"{name}.csv").read_bytes() == answered
+            assert done("export", name, data=seeded) == answered
+
+
+def test_a_view_is_exported_as_of_any_time(data):
+    events = [party("a"), party("b"), signed("deal", "2024-01-21", "a", "b")]
+    done("import", "-", data=data, stdin=b"\n".join(map(orjson.dumps, events)))
+
+    def subjects(*options):
+        text = done("export", "agreements", *options, data=data).decode()
+        return [row["subject"] for row in csv.DictReader(io.StringIO(text))]
+
+    assert subjects() == subjects("--on", "any") == ["agreements/deal"]
+    assert subjects("--on", "2024-01-20") == subjects("--as-of", "2") == []
+    assert "as-of" in refused("export", "agreements", "--as-of", "9", data=data, code=2)
+    assert "--on" in refused("export", "agreements", "--on", "x", data=data, code=2)
+
+
+def test_what_cannot_be_exported_is_refused(data, tmp_path):
+    assert "no log" in refused("export", "log", data=data, code=1)
+    assert "no views" in refused("export", "parties", data=data, code=1)
+    assert "timeline" in refused("export", "everything", data=data, code=2)
+    assert "directory" in refused("export", "views", data=data, code=2)
+    assert "directory" in refused("export", "parties", tmp_path, data=data, code=2)
+
+
+def test_a_reader_that_stops_reading_is_no_fault(seeded):
+    piped = f"{REGISTRY} export log | head -n 1"
+    ended = subprocess.run(piped, shell=True, env=environment(seeded), capture_output=True, check=True)
+    assert b"Traceback" not in ended.stderr
+    assert ended.stdout.count(b"\n") == 1

@@ -1,0 +1,63 @@
+"""`If-Match` and `If-None-Match` on a post: who was faster."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.service.world import NDJSON, problem, registered, renamed
+
+
+@pytest.mark.parametrize(
+    ("condition", "is_met"),
+    [
+        ({"If_Match": '"1"'}, True),
+        ({"If_Match": '"1-5f0c"'}, True),
+        ({"If_Match": '"7", "1"'}, True),
+        ({"If_Match": "*"}, True),
+        ({"If_Match": '"2"'}, False),
+        ({"If_Match": 'W/"1"'}, False),
+        ({"If_Match": '"abc"'}, False),
+        ({"If_None_Match": "*"}, False),
+    ],
+)
+async def test_a_condition_on_a_known_subject_decides(registry, condition, is_met):
+    await registry.take(registered("a"))
+    answer = await registry.post(renamed("a", "B"), **condition)
+    if is_met:
+        assert answer.status == 201, await answer.text()
+    else:
+        await problem(answer, 412, "version-mismatch")
+
+
+@pytest.mark.parametrize(
+    ("condition", "is_met"), [({"If_None_Match": "*"}, True), ({"If_Match": "*"}, False), ({"If_Match": '"0"'}, True)]
+)
+async def test_a_condition_on_a_new_subject_decides(registry, condition, is_met):
+    assert (await registry.post([registered("a")], **condition)).status == (201 if is_met else 412)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"If_Match": "1"},
+        {"If_Match": '"1'},
+        {"If_Match": ""},
+        {"If_None_Match": '"1"'},
+        {"If_Match": "*", "If_None_Match": "*"},
+    ],
+)
+async def test_a_condition_that_is_none_is_malformed(registry, condition):
+    await problem(await registry.post(registered("a"), **condition), 400, "malformed-request")
+
+
+async def test_a_condition_goes_with_one_event(registry):
+    await problem(await registry.post([registered("a"), registered("b")], If_Match="*"), 400, "malformed-request")
+    await problem(await registry.post(b"", type_=NDJSON, If_None_Match="*"), 400, "malformed-request")
+
+
+async def test_of_two_who_demand_the_same_version_one_is_taken(registry):
+    await registry.take(registered("a"))
+    answers = await asyncio.gather(*(registry.post(renamed("a", f"N{n}"), If_Match='"1"') for n in range(20)))
+    assert sorted(answer.status for answer in answers) == [201] + [412] * 19

@@ -1,0 +1,251 @@
+"""The forms of an answer: which of them a client gets, lists as CSV and NDJSON from end to end, drawings of the graph."""
+
+from __future__ import annotations
+
+import csv
+import io
+from xml.etree import ElementTree as ET
+
+import orjson
+import pytest
+
+from projections.questions import LISTS
+from service.http import lists, tables
+from service.http.negotiation import choose
+from service.http.shapes import PARTS
+from tests.service.asked import event, party, seeded
+from tests.service.world import problem
+
+JSON, CSV, NDJSON = "application/json", "text/csv", "application/x-ndjson"
+VIEWS = tuple(tables.OF_VIEW)
+
+
+@pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [
+        ("", JSON),
+        ("*/*", JSON),
+        ("text/csv", CSV),
+        ("TEXT/CSV; charset=utf-8", CSV),
+        ("text/*", CSV),
+        ("application/*", JSON),
+        ("application/json;q=0.5, text/csv", CSV),
+        ("application/json;q=0.5, text/csv;q=0.4", JSON),
+        ("text/csv;q=0.1, application/x-ndjson;q=0.2", NDJSON),
+        ("text/csv, */*;q=0.1", CSV),
+        ("text/csv, */*", CSV),
+        ("application/x-ndjson, application/json", NDJSON),
+        ("application/json, application/x-ndjson", JSON),
+        ("*/*, application/json;q=0", CSV),
+        ("application/*;q=0, */*", CSV),
+        ("application/*;q=0.3, application/json;q=0.9, text/csv;q=0.8", JSON),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", JSON),
+        ('text/csv;header="a,b;q=0", text/html', CSV),
+        ("nonsense", JSON),
+        ("text/csv;q=2, application/json;q=0.1", JSON),
+        ("text/html", None),
+        ("application/json;q=0", None),
+        ("*/*;q=0", None),
+    ],
+)
+def test_the_form_is_the_one_the_client_would_rather_have(accept, chosen):
+    assert choose(accept, (JSON, CSV, NDJSON)) == chosen
+
+
+async def test_what_no_form_of_is_accepted_is_406_and_says_what_there_is(registry):
+    await registry.take(party("catl"))
+    for path, offered in (
+        ("/v1/parties", CSV),
+        ("/v1/parties/catl", JSON),
+        ("/v1/statistics", JSON),
+        ("/v1/graph", "application/gexf+xml"),
+    ):
+        found = await problem(await registry.get(path, Accept="text/html"), 406, "not-acceptable")
+        assert offered in found["detail"]
+    await problem(await registry.get("/v1/parties/catl", Accept=CSV), 406, "not-acceptable")
+
+
+async def test_several_accept_headers_are_one(registry):
+    async with registry.client.get("/v1/parties", headers=[("Accept", "text/html"), ("Accept", "text/csv")]) as answer:
+        assert answer.content_type == CSV
+
+
+async def test_an_answer_kept_for_one_client_is_not_given_to_another_that_accepts_less(registry):
+    both = [("Accept", "text/html"), ("Accept", "application/json")]
+    async with registry.client.get("/v1/parties", headers=both) as answer:
+        assert answer.content_type == JSON
+    await problem(await registry.get("/v1/parties", Accept="text/html"), 406, "not-acceptable")
+
+
+async def test_an_answer_says_that_it_depends_on_accept(registry):
+    for accept in (JSON, CSV, NDJSON):
+        answer = await registry.get("/v1/parties", Accept=accept)
+        assert answer.content_type == accept
+        assert answer.headers["Vary"] == "Accept"
+    assert (await registry.get("/v1/parties", Accept=CSV)).headers["Content-Type"] == "text/csv; charset=utf-8"
+
+
+async def rows(registry, path):
+    answer = await registry.get(path, Accept=CSV)
+    assert answer.status == 200, await answer.text()
+    text = (await answer.read()).decode()
+    assert text.endswith("\r\n")
+    return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+
+
+async def ndjson(registry, path):
+    answer = await registry.get(path, Accept=NDJSON)
+    assert answer.status == 200, await answer.text()
+    return [orjson.loads(line) for line in (await answer.read()).splitlines()]
+
+
+async def test_every_list_is_answered_whole_as_ndjson_and_as_csv(tmp_path):
+    async with seeded(tmp_path / "data") as registry:
+        paths = [f"/v1/{view}?on=any" for view in VIEWS]
+        paths += [
+            "/v1/platforms/casip/members",
+            "/v1/platforms/casip/history",
+            "/v1/labs/clean-energy-joint-lab/phases",
+        ]
+        paths += ["/v1/search?q=battery", "/v1/parties/resolve?name=CATL"]
+        for path in paths:
+            mark = "&" if "?" in path else "?"
+            whole = (await registry.json(f"{path}{mark}limit=1000"))["items"]
+            assert whole, path
+            assert await ndjson(registry, path) == whole
+            assert len(await rows(registry, path)) == len(whole)
+
+
+async def test_a_stream_goes_on_over_pages_pinned_to_where_it_began(registry, monkeypatch):
+    monkeypatch.setattr(lists, "MAX_LIMIT", 3)
+    await registry.take([party(f"p{number:02}") for number in range(10)])
+    answer = await registry.get("/v1/parties?as_of=9", Accept=NDJSON)
+    found = [orjson.loads(line)["subject"] for line in (await answer.read()).splitlines()]
+    assert found == [f"parties/p{number:02}" for number in range(9)]
+    assert [row["subject"] for row in await rows(registry, "/v1/parties")] == [
+        f"parties/p{number:02}" for number in range(10)
+    ]
+
+
+async def test_a_limit_makes_a_stream_one_page_with_a_way_on(registry):
+    await registry.take([party(f"p{number}") for number in range(5)])
+    answer = await registry.get("/v1/parties?limit=2", Accept=NDJSON)
+    assert len((await answer.read()).splitlines()) == 2
+    following = answer.headers["Link"].removeprefix("<").partition(">")[0]
+    rest = await registry.get(following.replace("limit=2", "limit=9"), Accept=NDJSON)
+    assert [orjson.loads(line)["subject"] for line in (await rest.read()).splitlines()] == [
+        f"parties/p{n}" for n in (2, 3, 4)
+    ]
+    assert "Link" not in rest.headers
+    whole = await registry.get("/v1/parties", Accept=NDJSON)
+    assert "Link" not in whole.headers
+
+
+async def test_a_stream_that_the_client_holds_is_not_sent_again(registry):
+    await registry.take(party("a"))
+    first = await registry.get("/v1/parties", Accept=CSV)
+    again = await registry.get("/v1/parties", Accept=CSV, If_None_Match=first.headers["ETag"])
+    assert (again.status, await again.read()) == (304, b"")
+    other = await registry.get("/v1/parties", Accept=NDJSON, If_None_Match=first.headers["ETag"])
+    assert other.status == 200
+    await registry.take(party("b"))
+    later = await registry.get("/v1/parties", Accept=CSV, If_None_Match=first.headers["ETag"])
+    assert later.status == 200
+
+
+async def test_a_stream_that_cannot_be_begun_is_a_problem(registry):
+    await problem(await registry.get("/v1/parties?kind=planet", Accept=CSV), 422, "invalid-query")
+    await problem(await registry.get("/v1/parties/nobody/history", Accept=NDJSON), 404, "not-found")
+
+
+async def test_a_row_keeps_what_csv_makes_hard(registry):
+    awkward = 'Line one\nline "two", three\r\n; =1+1'
+    await registry.take(
+        party("catl", {"zh": "宁德时代", "en-GB": awkward}, other_names=["A", {"zh": "乙"}], jurisdiction="CN")
+    )
+    await registry.take(event("party.reorganized", "parties/catl", {"part_of": None}))
+    await registry.take(party("sub", "Sub", part_of="parties/catl"))
+    first, second = await rows(registry, "/v1/parties")
+    assert first["name"] == awkward
+    assert orjson.loads(first["other_names"]) == ["A", {"zh": "乙"}]
+    assert (first["part_of"], first["jurisdiction"], first["version"]) == ("", "CN", "2")
+    assert (second["part_of"], second["part_of_name"]) == ("parties/catl", awkward)
+
+
+async def test_the_columns_do_not_depend_on_what_the_list_holds(registry):
+    empty = {view: await (await registry.get(f"/v1/{view}", Accept=CSV)).text() for view in VIEWS}
+    for view, text in empty.items():
+        assert text == ",".join(tables.OF_VIEW[view].names) + "\r\n"
+    await registry.take(party("a"))
+    text = await (await registry.get("/v1/parties", Accept=CSV)).text()
+    assert text.startswith(empty["parties"])
+
+
+def test_every_member_of_an_item_has_a_column():
+    shown_elsewhere = {"evidence", "more"}
+    tabled = {view: (PARTS[view], table) for view, table in tables.OF_VIEW.items()}
+    tabled |= {name: (PARTS[name], table) for name, table in tables.OF_ENTRY.items()}
+    tabled |= {"history": (PARTS["history"], tables.HISTORY)}
+    assert set(tables.OF_ENTRY) == {f"{each}.{name}" for each, names in LISTS.items() for name in names}
+    for name, (shape, table) in tabled.items():
+        columns = {column.path[0] for column in table.columns}
+        assert set(shape["properties"]) - columns <= shown_elsewhere | ({"events"} if name == "history" else set()), (
+            name
+        )
+        assert columns <= set(shape["properties"]), name
+        assert len(set(table.names)) == len(table.names), name
+
+
+# the graph
+
+
+async def drawn(tmp_path, media_type):
+    async with seeded(tmp_path / "data") as registry:
+        graph = await registry.json("/v1/graph?on=any")
+        answer = await registry.get("/v1/graph?on=any", Accept=media_type)
+        assert answer.content_type == media_type
+        return graph, ET.fromstring(await answer.read())
+
+
+async def test_the_graph_is_drawn_as_gexf(tmp_path):
+    graph, root = await drawn(tmp_path, "application/gexf+xml")
+    space = {"g": "http://gexf.net/1.3"}
+    nodes = root.findall(".//g:node", space)
+    assert {node.get("id") for node in nodes} == {node["subject"] for node in graph["nodes"]}
+    edges = root.findall(".//g:edge", space)
+    assert [(edge.get("source"), edge.get("target")) for edge in edges] == [
+        (e["source"], e["target"]) for e in graph["edges"]
+    ]
+    declared = {(kind.get("class"), each.get("id")) for kind in root.findall(".//g:attributes", space) for each in kind}
+    for tag in ("node", "edge"):
+        for value in root.findall(f".//g:{tag}//g:attvalue", space):
+            assert (tag, value.get("for")) in declared
+    assert edges
+
+
+async def test_the_graph_is_drawn_as_graphml(tmp_path):
+    graph, root = await drawn(tmp_path, "application/graphml+xml")
+    space = {"g": "http://graphml.graphdrawing.org/xmlns"}
+    names = {
+        node.get("id"): node.find("g:data[@key='node-name']", space).text for node in root.findall(".//g:node", space)
+    }
+    assert names.keys() == {node["subject"] for node in graph["nodes"]}
+    assert names["platforms/casip"] == "China All-Solid-State Battery Collaborative Innovation Platform (CASIP)"
+    keys = {key.get("id") for key in root.findall("g:key", space)}
+    assert {data.get("key") for data in root.findall(".//g:data", space)} <= keys
+    assert len(root.findall(".//g:edge", space)) == len(graph["edges"])
+
+
+async def test_a_name_that_xml_cannot_hold_is_drawn_all_the_same(registry):
+    await registry.take([party("a", "A\x01\ufffe<&>"), party("b")])
+    for media_type in ("application/gexf+xml", "application/graphml+xml"):
+        ET.fromstring(await (await registry.get("/v1/graph", Accept=media_type)).read())
+
+
+async def test_the_graph_reaches_as_far_as_its_depth(tmp_path):
+    async with seeded(tmp_path / "data") as registry:
+        near, far = [await registry.json(f"/v1/graph?center=platforms/casip&depth={depth}&on=any") for depth in (1, 2)]
+        assert {node["subject"] for node in near["nodes"]} < {node["subject"] for node in far["nodes"]}
+        alone = await registry.json("/v1/graph?center=platforms/casip&depth=0")
+        assert ([node["subject"] for node in alone["nodes"]], alone["edges"]) == (["platforms/casip"], [])
+        assert (await registry.json("/v1/graph?limit=3&on=any"))["truncated"] is True

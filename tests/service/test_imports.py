@@ -1,0 +1,285 @@
+"""Imports: a result for each line, in order, however the lines come and however slowly the results are taken."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+from pathlib import Path
+
+import orjson
+import pytest
+
+from service.imports import Lines
+from service.log import LogUnavailable
+from service.parts import METRICS, WRITER
+from tests.service.world import NDJSON, lines, problem, registered, renamed, running
+
+MIB = 2**20
+
+
+def kinds(results) -> list[str]:
+    return [result.get("type", "taken").rpartition("/")[2] for result in results]
+
+
+async def test_each_line_is_answered_with_its_receipt_or_its_problem_in_order(registry):
+    results = await registry.import_(
+        lines(
+            registered("a"),
+            b"nonsense",
+            registered("b", data={}),
+            registered("a", id="again"),
+            renamed("a", "A2"),
+            registered("a"),
+            registered("a", occurred="2011"),
+            [registered("c")],
+            b'{"id":1,"id":2}',
+        )
+    )
+    assert kinds(results) == [
+        "taken",
+        "malformed-request",
+        "invalid-event",
+        "contradiction",
+        "taken",
+        "taken",
+        "different-content",
+        "invalid-event",
+        "malformed-request",
+    ]
+    assert [result.get("line") for result in results] == [None, 2, 3, 4, None, None, 7, 8, 9]
+    assert results[0] == results[5]
+    assert results[3]["positions"] == [1]
+    assert [error["pointer"] for error in results[2]["errors"]] == ["/data/name", "/data/kind"]
+    assert (await registry.json("/v1/events/2"))["data"] == {"name": "A2"}
+    assert await registry.head() == 2
+
+
+async def test_results_of_lines_are_the_receipts_that_single_posts_get(registry):
+    answer = await registry.post(lines(registered("a")), type_=NDJSON)
+    assert answer.content_type == NDJSON
+    again = await registry.post(registered("a"))
+    assert await answer.read() == await again.read() + b"\n"
+
+
+async def test_blank_lines_have_no_result_but_are_counted(registry):
+    body = b"\n\r\n" + lines(registered("a")) + b"  \t\r\nx\r\n\n" + orjson.dumps(renamed("a", "B"))
+    results = await registry.import_(body)
+    assert kinds(results) == ["taken", "malformed-request", "taken"]
+    assert results[1]["line"] == 5
+
+
+async def test_an_empty_import_has_no_results(registry):
+    assert await registry.import_(b"") == []
+    assert await registry.import_(b"\n\n") == []
+
+
+async def test_a_line_that_is_too_long_is_refused_and_the_next_is_taken(registry):
+    body = orjson.dumps(registered("a"))
+    fits = body[:-1] + b" " * (MIB - len(body)) + b"}"
+    results = await registry.import_(lines(b"x" * 3 * MIB, fits, fits + b" x", b" " * 2 * MIB, registered("b")))
+    assert kinds(results) == ["too-large", "taken", "too-large", "too-large", "taken"]
+    assert [result.get("line") for result in results] == [1, None, 3, 4, None]
+
+
+async def test_many_lines_share_a_commit(registry):
+    results = await registry.import_(lines(*(registered(f"p{number}") for number in range(1500))))
+    assert [result["position"] for result in results] == list(range(1, 1501))
+    assert registry.app[METRICS].registry.get_sample_value("registry_group_events_count") < 150
+
+
+async def test_results_come_while_lines_are_still_being_sent(registry):
+    to_send: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    async def body():
+        while (chunk := await to_send.get()) is not None:
+            yield chunk
+
+    to_send.put_nowait(b"\n")
+    answer = await registry.post(body(), type_=NDJSON)
+    for number in range(1, 4):
+        half = len(line := lines(registered(f"p{number}"))) // 2
+        to_send.put_nowait(line[:half])
+        await asyncio.sleep(0.01)
+        to_send.put_nowait(line[half:])
+        async with asyncio.timeout(5):
+            assert orjson.loads(await answer.content.readline())["position"] == number
+    to_send.put_nowait(None)
+    assert await answer.content.read() == b""
+
+
+async def test_a_client_may_send_everything_before_it_reads(registry):
+    count = 60_000
+    head = (
+        f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {registry.key}\r\n"
+        f"Content-Type: {NDJSON}\r\nContent-Length: {2 * count}\r\nConnection: close\r\n\r\n"
+    )
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        await loop.sock_connect(client, ("127.0.0.1", registry.client.port))
+        async with asyncio.timeout(60):
+            await loop.sock_sendall(client, head.encode() + b"x\n" * count)
+            spooled = await _spooled(registry.data)
+            answer = bytearray()
+            while chunk := await loop.sock_recv(client, 2**20):
+                answer += chunk
+    assert spooled > MIB
+    assert answer.endswith(b"0\r\n\r\n")
+    results = [orjson.loads(line) for line in _unchunked(bytes(answer)).splitlines()]
+    assert [result["line"] for result in results] == list(range(1, count + 1))
+    assert _open_files(registry.data) == 0
+
+
+async def _spooled(data: Path) -> int:
+    """Bytes of the largest unnamed file in the directory, once it has stopped growing."""
+    sizes = [0]
+    while not sizes[-1] or sizes[-1] != sizes[-2]:
+        await asyncio.sleep(0.3)
+        sizes.append(_open_files(data))
+    return sizes[-1]
+
+
+def _open_files(data: Path) -> int:
+    sizes = [0]
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            target = descriptor.readlink()
+            if str(target).startswith(str(data)) and "(deleted)" in str(target):
+                sizes.append(descriptor.stat().st_size)
+        except FileNotFoundError:
+            continue
+    return max(sizes)
+
+
+def _unchunked(answer: bytes) -> bytes:
+    _, _, rest = answer.partition(b"\r\n\r\n")
+    body = bytearray()
+    while rest:
+        size, _, rest = rest.partition(b"\r\n")
+        length = int(size, 16)
+        body += rest[:length]
+        rest = rest[length + 2 :]
+    return bytes(body)
+
+
+async def test_what_was_taken_stays_when_the_client_goes_away(registry):
+    to_send: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def body():
+        while True:
+            yield await to_send.get()
+
+    to_send.put_nowait(lines(registered("a")) + orjson.dumps(registered("half")))
+    answer = await registry.post(body(), type_=NDJSON)
+    assert orjson.loads(await answer.content.readline())["position"] == 1
+    answer.close()
+    await asyncio.sleep(0.05)
+    assert await registry.head() == 1
+    await registry.take(registered("b"))
+    gc.collect()
+    assert not [task for task in asyncio.all_tasks() if "import" in str(task.get_coro())]
+    assert _open_files(registry.data) == 0
+
+
+async def test_lines_that_cannot_be_stored_say_so_and_the_import_goes_on(registry, monkeypatch):
+    log = registry.app[WRITER]._log
+    real, failures = log.commit, [LogUnavailable("disk full")]
+
+    def commit():
+        if failures:
+            raise failures.pop()
+        real()
+
+    monkeypatch.setattr(log, "commit", commit)
+    to_send: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    async def body():
+        while (chunk := await to_send.get()) is not None:
+            yield chunk
+
+    to_send.put_nowait(lines(registered("a"), registered("b")))
+    answer = await registry.post(body(), type_=NDJSON)
+    first = [orjson.loads(await answer.content.readline()) for _ in range(2)]
+    to_send.put_nowait(lines(registered("c")))
+    to_send.put_nowait(None)
+    rest = [orjson.loads(line) async for line in answer.content]
+    assert kinds([*first, *rest]) == ["unavailable", "unavailable", "taken"]
+    assert rest[0]["position"] == 1
+
+
+async def test_an_import_says_where_it_ended_when_the_registry_stops(tmp_path):
+    async with running(tmp_path) as registry:
+        to_send: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def body():
+            while True:
+                yield await to_send.get()
+
+        to_send.put_nowait(lines(registered("a")) + b"\n")
+        answer = await registry.post(body(), type_=NDJSON)
+        assert orjson.loads(await answer.content.readline())["position"] == 1
+        async with asyncio.timeout(5):
+            stopping = asyncio.create_task(registry.client.server.close())
+            last = orjson.loads(await answer.content.readline())
+            answer.close()
+            await stopping
+        assert (kinds([last]), last["line"]) == (["unavailable"], 2)
+
+
+async def test_a_trial_import_sees_the_lines_before_and_records_nothing(registry):
+    await registry.take(registered("a"))
+    body = lines(
+        registered("b"),
+        renamed("b", "B2"),
+        renamed("nobody", "N"),
+        b"x",
+        registered("a"),
+        registered("b"),
+        b"",
+        registered("b", occurred="2011"),
+    )
+    results = await registry.import_(body, query="?validate=only")
+    assert kinds(results) == [
+        "taken",
+        "taken",
+        "invalid-event",
+        "malformed-request",
+        "taken",
+        "taken",
+        "different-content",
+    ]
+    assert [result.get("position", result.get("line")) for result in results[:6]] == [2, 3, 3, 4, 1, 2]
+    assert results[6]["line"] == 8
+    assert await registry.head() == 1
+    assert (await registry.get("/v1/parties/b")).status == 404
+
+
+async def test_a_trial_import_has_at_most_ten_thousand_lines(registry):
+    results = await registry.import_(b"x\n" * 10_000, query="?validate=only")
+    assert len(results) == 10_000
+    answer = await registry.post(b"x\n" * 10_000 + b"x", type_=NDJSON, query="?validate=only")
+    await problem(answer, 413, "too-large")
+
+
+@pytest.mark.parametrize("type_", [NDJSON, "application/ndjson", f"{NDJSON}; charset=utf-8"])
+async def test_an_import_needs_a_key_that_may_post(registry, type_):
+    await problem(await registry.post(lines(registered("a")), type_=type_, key=None), 401, "unauthorized")
+    assert await registry.head() == 0
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_lines_are_cut_alike_however_the_bytes_arrive(size):
+    text = b"one\n\n  two \r\n" + b"y" * 11 + b"\nthree\n" + b"z" * 40 + b"\nlast"
+    cutter = Lines(longest=10)
+    found = [line for at in range(0, len(text), size) for line in cutter.feed(text[at : at + size])]
+    found += cutter.end()
+    assert [(line.number, line.raw) for line in found] == [
+        (1, b"one"),
+        (3, b"two"),
+        (4, None),
+        (5, b"three"),
+        (6, None),
+        (7, b"last"),
+    ]

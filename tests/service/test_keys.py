@@ -1,0 +1,139 @@
+"""Keys: who may post and read, from the moment a key is made until the moment it is revoked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from service.keys import KeyNameTaken, Keys, Scope
+from tests.service.world import problem, registered, running
+
+
+@pytest.fixture
+def keys(registry):
+    """The keys as another process has them."""
+    with closing(Keys(registry.data / "keys.sqlite")) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("authorization", "challenge"),
+    [
+        (None, "Bearer"),
+        ("", "Bearer"),
+        ("Basic dXNlcjpwYXNz", "Bearer"),
+        ("Bearer", "Bearer"),
+        ("Bearer rk_nonsense", 'Bearer error="invalid_token"'),
+        ("Bearer \xe9", 'Bearer error="invalid_token"'),
+        ("Bearer " + "x" * 8000, 'Bearer error="invalid_token"'),
+    ],
+)
+async def test_posting_without_a_good_key_is_unauthorized(registry, authorization, challenge):
+    headers = {} if authorization is None else {"Authorization": authorization}
+    answer = await registry.client.post("/v1/events", json=registered("a"), headers=headers)
+    await problem(answer, 401, "unauthorized")
+    assert answer.headers["WWW-Authenticate"] == challenge
+    assert await registry.head() == 0
+
+
+async def test_a_key_without_the_scope_is_forbidden(registry, keys):
+    answer = await registry.post(registered("a"), key=keys.create("reader", ["read"]))
+    await problem(answer, 403, "forbidden")
+    assert 'scope="post"' in answer.headers["WWW-Authenticate"]
+
+
+async def test_an_admin_key_may_post(registry, keys):
+    assert (await registry.post(registered("a"), key=keys.create("admin", ["admin"]))).status == 201
+
+
+async def test_the_scheme_is_not_case_sensitive(registry):
+    answer = await registry.client.post(
+        "/v1/events",
+        json=registered("a"),
+        headers={"Authorization": f"bearer {registry.key}", "Content-Type": "application/cloudevents+json"},
+    )
+    assert answer.status == 201
+
+
+async def test_the_name_of_the_key_is_the_actor(registry, keys):
+    await registry.take(registered("a"), key=keys.create("Ms Né", ["post"]))
+    assert (await registry.json("/v1/events/1"))["actor"] == "Ms Né"
+
+
+async def test_a_key_made_or_revoked_by_another_process_counts_at_once(registry):
+    code = (
+        "import sys; from pathlib import Path; from service.keys import Keys; keys = Keys(Path(sys.argv[1]));"
+        "print(keys.create('other', ['post']) if sys.argv[2] == 'create' else keys.revoke('other'))"
+    )
+
+    def run(action: str) -> str:
+        path = str(registry.data / "keys.sqlite")
+        return subprocess.run(
+            [sys.executable, "-c", code, path, action], check=True, capture_output=True, text=True
+        ).stdout
+
+    key = run("create").strip()
+    assert (await registry.post(registered("a"), key=key)).status == 201
+    assert (await registry.post(registered("a"), key=key)).status == 200
+    assert run("revoke").strip() == "True"
+    await problem(await registry.post(registered("a"), key=key), 401, "unauthorized")
+
+
+async def test_reading_is_open_unless_a_key_is_asked_for(tmp_path):
+    async with running(tmp_path, read="key") as registry:
+        for path in ("/v1/events", "/v1/events/1", "/v1/events/stream", "/v1/parties", "/v1/parties/a", "/nowhere"):
+            await problem(await registry.get(path), 401, "unauthorized")
+            assert (await registry.client.head(path)).status == 401
+        for path in ("/healthz", "/readyz", "/metrics", "/problems", "/problems/unauthorized"):
+            assert (await registry.get(path)).status == 200, path
+        await registry.take(registered("a"))
+        await problem(await registry.get("/v1/events/1", Authorization=f"Bearer {registry.key}"), 403, "forbidden")
+        with closing(Keys(tmp_path / "keys.sqlite")) as keys:
+            reader, admin = keys.create("reader", ["read"]), keys.create("admin", ["admin"])
+        for key in (reader, admin):
+            assert (await registry.get("/v1/events/1", Authorization=f"Bearer {key}")).status == 200
+
+
+async def test_only_hashes_of_keys_are_kept_where_only_the_owner_reads(registry, keys):
+    key = keys.create("new", ["post", "read"])
+    stored = b"".join(path.read_bytes() for path in registry.data.glob("keys.sqlite*"))
+    assert key.startswith("rk_")
+    assert key.encode() not in stored
+    assert key[3:].encode() not in stored
+    assert (registry.data / "keys.sqlite").stat().st_mode & 0o077 == 0
+
+
+async def test_a_name_is_used_by_one_key_at_a_time(keys):
+    keys.create("a", ["post"])
+    with pytest.raises(KeyNameTaken, match="'a' is in use"):
+        keys.create("a", ["read"])
+    assert keys.revoke("a")
+    assert not keys.revoke("a")
+    assert not keys.revoke("nobody")
+    keys.create("a", ["read"])
+    listed = [key for key in keys.listed() if key.name == "a"]
+    assert [(key.scopes, key.revoked is None) for key in listed] == [
+        (frozenset({Scope.POST}), False),
+        (frozenset({Scope.READ}), True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "scopes"),
+    [("", ["post"]), (" ", ["post"]), ("a\n", ["post"]), ("x" * 101, ["post"]), ("a", []), ("a", ["x"])],
+)
+async def test_a_key_that_cannot_be_is_not_made(keys, name, scopes):
+    before = keys.listed()
+    with pytest.raises(ValueError, match=r"1 to 100|at least one|not a valid"):
+        keys.create(name, scopes)
+    assert keys.listed() == before
+
+
+async def test_no_key_is_ever_logged(registry):
+    await registry.take(registered("a"))
+    await registry.post(registered("a"), key="rk_guess")
+    assert registry.key.encode() not in registry.logged.getvalue()
+    assert b"rk_" not in registry.logged.getvalue()

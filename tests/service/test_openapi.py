@@ -1,0 +1,372 @@
+"""The API document: that it is one, that it says all that is served, and that every answer is what it says."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+from referencing import Registry as Resources
+from referencing.jsonschema import DRAFT202012
+
+from domain.events import CATALOGUE
+from domain.posting import checked
+from service.app import make_app
+from service.http import asking, finding
+from service.http.openapi import document, shown_path
+from service.http.operations import DESCRIBED
+from service.http.problems import KINDS
+from service.http.schemas import event_schemas
+from service.settings import Settings
+from tests.service.asked import event, party, seed_lines, seeded, signed
+from tests.service.world import NDJSON, registered, renamed
+
+
+@pytest.fixture
+def described():
+    rows = make_app(Settings())[DESCRIBED]
+    return orjson.loads(orjson.dumps(document(rows)))
+
+
+class Judge:
+    """Holds answers against the document. What an object of a component has beyond it is an error here, though not for
+    clients, who are to expect more members with time."""
+
+    def __init__(self, described):
+        strict = copy.deepcopy(described)
+        for schema in strict["components"]["schemas"].values():
+            _close(schema)
+        self._document = strict
+        self._resources = Resources().with_resource("urn:api", DRAFT202012.create_resource(strict))
+        self.seen: set[tuple[str, str, str]] = set()
+
+    async def judge(self, answer, method, template):
+        operation = self._document["paths"][template][method.lower()]
+        status = str(answer.status)
+        assert status in operation["responses"], f"{method} {template} answered {status}: {await answer.text()}"
+        self.seen.add((operation["operationId"], status, answer.content_type))
+        where = ["paths", template, method.lower(), "responses", status]
+        response = operation["responses"][status]
+        if "$ref" in response:
+            where = response["$ref"].split("/")[1:]
+            response = self._document["components"]["responses"][where[-1]]
+        for name in ("ETag", "Location", "Link", "Registry-Position"):
+            assert name in response["headers"] or name not in answer.headers, (template, status, name)
+        assert "Registry-Position" in answer.headers
+        if status in ("304", "308"):
+            assert await answer.read() == b""
+            return
+        assert answer.content_type in response["content"], (template, answer.content_type)
+        body = await answer.read()
+        documents = body.splitlines() if answer.content_type == NDJSON else [body]
+        if answer.content_type.endswith("json"):
+            for line in documents:
+                self._check([*where, "content", answer.content_type, "schema"], orjson.loads(line))
+
+    def component(self, name, value):
+        self._check(["components", "schemas", name], value)
+
+    def _check(self, where, value):
+        pointer = "/".join(part.replace("~", "~0").replace("/", "~1") for part in where)
+        validator = Draft202012Validator({"$ref": f"urn:api#/{pointer}"}, registry=self._resources)
+        errors = [f"{error.json_path}: {error.message[:300]}" for error in validator.iter_errors(value)]
+        assert not errors, (pointer, errors)
+
+
+def _close(schema):
+    if isinstance(schema, dict):
+        if "properties" in schema:
+            schema.setdefault("additionalProperties", False)
+        for part in schema.values():
+            _close(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _close(part)
+
+
+# the document by itself
+
+
+def test_it_is_an_openapi_document(described):
+    validate(described)
+    assert described["openapi"].startswith("3.1")
+
+
+def test_it_says_every_route_and_nothing_else(described):
+    routed = {
+        (shown_path(route.resource.canonical), route.method.lower())
+        for route in make_app(Settings()).router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    }
+    assert routed == {(path, method) for path, methods in described["paths"].items() for method in methods}
+
+
+def test_operations_have_names_of_their_own_and_say_their_problems(described):
+    rows = [row for methods in described["paths"].values() for row in methods.values()]
+    names = [row["operationId"] for row in rows]
+    assert len(set(names)) == len(names)
+    for row in rows:
+        assert row["summary"], row
+        assert not row["summary"].endswith("."), row["summary"]
+        assert row["tags"][0] in {tag["name"] for tag in described["tags"]}
+        for parameter in row["parameters"]:
+            assert parameter["description"].endswith("."), parameter
+
+
+def test_it_says_every_type_of_event_and_every_problem(described):
+    schemas = described["components"]["schemas"]
+    assert [each["$ref"].rpartition("/")[2] for each in schemas["Event"]["oneOf"]] == list(CATALOGUE)
+    told = [
+        kind
+        for response in described["components"]["responses"].values()
+        for kind in response["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]["type"]["enum"]
+    ]
+    assert sorted(told) == sorted(f"/problems/{kind}" for kind in KINDS)
+
+
+def test_every_path_parameter_is_described(described):
+    for path, methods in described["paths"].items():
+        named = {part.strip("{}") for part in path.split("/") if part.startswith("{")}
+        for row in methods.values():
+            assert {each["name"] for each in row["parameters"] if each["in"] == "path"} == named, path
+
+
+def test_the_command_prints_it(described):
+    printed = subprocess.run([Path(sys.executable).with_name("registry"), "openapi"], capture_output=True, check=True)
+    assert orjson.loads(printed.stdout) == described
+
+
+async def test_it_is_served_as_it_is(registry, described):
+    assert await registry.json("/openapi.json") == described
+
+
+# events
+
+
+def test_the_schema_of_an_event_takes_the_seeds(described):
+    judge = Judge(described)
+    for line in seed_lines().splitlines():
+        judge.component("Event", orjson.loads(line))
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_schema_takes_null_only_where_the_registry_does(name):
+    kind = CATALOGUE[name]
+    properties = event_schemas()[kind.data.__name__]["properties"]
+    assert set(properties) == {field.alias or key for key, field in kind.data.model_fields.items()}
+    for member, schema in properties.items():
+        model, flaws = checked(kind, {member: None})
+        refused = any(flaw.pointer == f"/{member}" for flaw in flaws)
+        assert refused == ("null" not in schema.get("type", ())), (name, member)
+        assert model is None or not refused
+
+
+# answers
+
+
+async def test_every_answer_of_a_run_is_what_the_document_says(tmp_path, described):
+    judge = Judge(described)
+    async with seeded(tmp_path / "data") as registry:
+        await _more_events(registry)
+        for operation in (*asking.OPERATIONS, *finding.OPERATIONS):
+            for address in _addresses(operation):
+                for accept in ("image/png", "text/csv", NDJSON, "application/json"):
+                    answer = await registry.client.get(address, headers={"Accept": accept}, allow_redirects=False)
+                    await judge.judge(answer, "GET", operation.path)
+                    if "ETag" in answer.headers:
+                        held = {"Accept": accept, "If-None-Match": answer.headers["ETag"]}
+                        await judge.judge(await registry.client.get(address, headers=held), "GET", operation.path)
+            await judge.judge(
+                await registry.get(operation.path.replace("{slug}", "nobody") + "?colour=red"), "GET", operation.path
+            )
+        for address in ("/v1/events", "/v1/events?limit=3", "/openapi.json", "/healthz", "/readyz", "/problems"):
+            await judge.judge(await registry.get(address), "GET", address.partition("?")[0])
+        await judge.judge(await registry.get("/v1/events", Accept=NDJSON), "GET", "/v1/events")
+        for address in ("/", "/docs", "/static/registry.css", "/metrics"):
+            await judge.judge(await registry.get(address), "GET", address)
+        for position in (1, 999):
+            await judge.judge(await registry.get(f"/v1/events/{position}"), "GET", "/v1/events/{position}")
+        for kind in KINDS:
+            await judge.judge(await registry.get(f"/problems/{kind}"), "GET", "/problems/{kind}")
+        await _posts(registry, judge)
+    listed = {row.name for row in (*asking.OPERATIONS, *finding.OPERATIONS)}
+    assert {name for name, status, _ in judge.seen if status == "200"} >= listed
+    assert {name for name, status, _ in judge.seen if status == "422"} >= listed
+
+
+def _addresses(operation):
+    """Questions that have answers, of every kind that the operation takes."""
+    needed = {"/v1/search": "q=battery&", "/v1/parties/resolve": "name=CATL&"}.get(operation.path, "")
+    slugs = {
+        "parties": ["catl", "was-catl", "retracted", "gone-on"],
+        "agreements": ["treaty", "catl-chengdu-framework"],
+        "labs": ["clean-energy-joint-lab"],
+        "platforms": ["casip", "old"],
+        "documents": ["catl-chengdu-news"],
+    }
+    paths = [operation.path.replace("{slug}", slug) for slug in slugs.get(operation.tag, [""])]
+    known = {each.name for each in operation.parameters}
+    for path in dict.fromkeys(paths):
+        yield f"{path}?{needed}on=any"
+        yield f"{path}?{needed}as_of=75"
+        if "evidence" in known:
+            yield f"{path}?{needed}evidence=full&on=any"
+        if "cursor" in known:
+            yield f"{path}?{needed}limit=1"
+
+
+async def _more_events(registry):
+    """One of everything that the seeds have none of."""
+    digest = "0" * 64
+    await registry.take(
+        [
+            event(
+                "document.registered",
+                "documents/full",
+                {
+                    "title": "Full",
+                    "sha256": digest,
+                    "publisher": {"en": "P"},
+                    "language": "en",
+                    "published": "2024-01",
+                    "url": "https://example.org/",
+                    "original": {"sha256": digest, "media_type": "application/pdf"},
+                },
+            ),
+            party("was-catl", "Catl Ltd"),
+            party("retracted"),
+            party(
+                "a",
+                kind="state",
+                jurisdiction="CN",
+                other_names=["Alpha"],
+                identifiers=[{"scheme": "lei", "value": "1"}],
+            ),
+            party(
+                "b", part_of="parties/a", evidence=[{"document": "documents/full", "exact": "B", "translation": "b"}]
+            ),
+            party("gone-on"),
+            signed(
+                "treaty",
+                "2020-01~",
+                "a",
+                "b",
+                kind="treaty",
+                scope=["peace"],
+                place="Here",
+                summary="Of peace",
+                until="2020-12",
+            ),
+            signed("later", "2024", "a", "b", under="agreements/treaty"),
+        ]
+    )
+    head = await registry.head()
+    facts = [
+        event("party.merged", "parties/was-catl", {"into": "parties/catl"}),
+        event("party.dissolved", "parties/gone-on", {"successors": ["parties/a"]}, "2024"),
+        event("party.name-added", "parties/a", {"name": {"zh": "甲"}}),
+        event("party.identified", "parties/a", {"scheme": "wikidata", "value": "Q1"}),
+        event(
+            "agreement.ratified", "agreements/treaty", {"party": "parties/a", "instrument": "ratification"}, "2020-02"
+        ),
+        event("agreement.entered-into-force", "agreements/treaty", {}, "2020-03"),
+        event(
+            "agreement.amended",
+            "agreements/treaty",
+            {"summary": "More", "by": "agreements/later", "scope_added": ["trade"]},
+            "2020-04",
+        ),
+        event(
+            "agreement.declaration-made",
+            "agreements/treaty",
+            {"party": "parties/b", "kind": "reservation", "text": "No", "provision": "1"},
+            "2020-05",
+        ),
+        event("agreement.suspended", "agreements/treaty", {}, "2020-06"),
+        event("agreement.resumed", "agreements/treaty", {}, "2020-07"),
+        event("agreement.withdrawn", "agreements/treaty", {"party": "parties/b", "effective": "2020-09"}, "2020-08"),
+        event(
+            "agreement.commitment-made",
+            "agreements/treaty",
+            {
+                "commitment": "c",
+                "kind": "facility",
+                "title": "C",
+                "by": ["parties/a"],
+                "with": ["parties/b"],
+                "place": "Here",
+                "due": "2020-11",
+                "amount": {"value": "1.50", "currency": "EUR"},
+            },
+            "2020-05",
+        ),
+        event(
+            "agreement.commitment-updated",
+            "agreements/treaty",
+            {"commitment": "c", "status": "in-progress"},
+            "2020-06?",
+        ),
+        event(
+            "agreement.terminated",
+            "agreements/treaty",
+            {"reason": "superseded", "superseded_by": "agreements/later"},
+            "2020-11",
+        ),
+        event("lab.opened", "labs/clean-energy-joint-lab", {}, "2024-02"),
+        event("lab.phase-started", "labs/clean-energy-joint-lab", {"phase": "phase-1"}, "2024-03"),
+        event("lab.phase-completed", "labs/clean-energy-joint-lab", {"phase": "phase-1"}, "2024-04"),
+        event("lab.recruitment-closed", "labs/clean-energy-joint-lab", {"call": "post-docs", "hired": 3}, "2024-05"),
+        event("platform.launched", "platforms/old", {"name": "Old", "target_date": "2020"}, "2010"),
+        event("platform.member-joined", "platforms/old", {"party": "parties/a", "category": {"en": "state"}}, "2011"),
+        event("platform.member-left", "platforms/old", {"party": "parties/a"}, "2012"),
+        event("platform.supporter-added", "platforms/old", {"party": "parties/b", "support": "funding"}, "2012"),
+        event("platform.document-adopted", "platforms/old", {"title": "Charter", "kind": "charter"}, "2013"),
+        event("platform.dissolved", "platforms/old", {}, "2014"),
+        event("event.retracted", "parties/retracted", {"event": head - 5, "reason": "not so"}),
+        event(
+            "event.disputed",
+            "agreements/treaty",
+            {
+                "event": head - 1,
+                "claims": [{"pointer": "/data/place", "value": "There"}],
+                "evidence": [{"document": "documents/full", "exact": "x"}],
+            },
+        ),
+        event("event.corrected", "agreements/later", {"event": head, "reason": "month found", "occurred": "2024-02"}),
+        event(
+            "evidence.added",
+            "agreements/later",
+            {"event": head, "evidence": [{"document": "documents/full", "start": 1, "end": 2}]},
+        ),
+    ]
+    for fact in facts:
+        await registry.take(fact)
+
+
+async def _posts(registry, judge):
+    for body in (
+        registered("new"),
+        registered("new"),
+        [registered("one"), renamed("one", "One")],
+        registered("new") | {"data": {"name": "Else", "kind": "company"}},
+        renamed("nobody", "N"),
+        registered("bad", data={"kind": "planet"}),
+        event("party.registered", "parties/new", {"name": "again", "kind": "company"}),
+        b"{",
+    ):
+        await judge.judge(await registry.post(body), "POST", "/v1/events")
+    await judge.judge(await registry.post(registered("x"), key=None), "POST", "/v1/events")
+    await judge.judge(await registry.post(registered("x"), key="rk_wrong"), "POST", "/v1/events")
+    await judge.judge(await registry.post(registered("x"), type_="text/plain"), "POST", "/v1/events")
+    await judge.judge(await registry.post(renamed("new", "x"), If_Match='"9"'), "POST", "/v1/events")
+    results = await registry.import_(
+        b"\n".join([orjson.dumps(registered("imported")), b"{", orjson.dumps(renamed("nobody", "x"))])
+    )
+    judge.component("Receipt", results[0])
+    for result in results[1:]:
+        judge.component("Problem", result)

@@ -1,0 +1,31 @@
+"""A log is named once, at its first start."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.log import Log
+from service.store import OtherOrigin, name
+
+
+@pytest.fixture
+def log(tmp_path):
+    log = Log(tmp_path / "log.sqlite")
+    yield log
+    log.close()
+
+
+def test_the_name_of_a_log_is_fixed_at_its_first_start(log):
+    name(log, "example.org/one")
+    name(log, None)
+    assert log.meta("origin") == "example.org/one"
+    with pytest.raises(OtherOrigin, match=r"example\.org/one"):
+        name(log, "example.org/two")
+
+
+def test_a_log_that_is_not_given_a_name_gets_one_of_its_own_and_keeps_it(log):
+    name(log, None)
+    own = log.meta("origin")
+    assert own
+    name(log, None)
+    assert log.meta("origin") == own

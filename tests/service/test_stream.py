@@ -1,0 +1,176 @@
+"""GET /v1/events/stream: every event once and in order, whatever happens to the connection meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import orjson
+import pytest
+
+from service import live
+from service.http import stream
+from service.parts import LIVE, METRICS
+from tests.service.world import problem, registered, renamed, running
+
+SECONDS = 10
+
+
+class Reader:
+    """A client of the stream, as browsers are."""
+
+    def __init__(self, answer) -> None:
+        self.answer = answer
+        self.comments = 0
+        self.retry: str | None = None
+
+    async def event(self) -> dict:
+        """The next event; its id is checked against its position."""
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(SECONDS):
+            while True:
+                line = (await self.answer.content.readline()).decode()
+                assert line, "the stream ended"
+                name, colon, value = line.rstrip("\n").partition(":")
+                if name and colon:
+                    fields[name] = value.removeprefix(" ")
+                elif colon:
+                    self.comments += 1
+                elif "data" in fields:
+                    event = orjson.loads(fields["data"])
+                    assert set(fields) == {"id", "data"}
+                    assert fields["id"] == str(event["position"])
+                    return event
+                else:
+                    self.retry = fields.get("retry", self.retry)
+                    fields = {}
+
+    async def positions(self, count: int) -> list[int]:
+        return [(await self.event())["position"] for _ in range(count)]
+
+
+async def reading(registry, query: str = "", **headers: str) -> Reader:
+    answer = await registry.get(f"/v1/events/stream{query}", **headers)
+    assert answer.status == 200, await answer.text()
+    assert answer.content_type == "text/event-stream"
+    return Reader(answer)
+
+
+async def test_the_stream_begins_now_unless_told_otherwise(registry):
+    await registry.take([registered("a"), registered("b")])
+    reader = await reading(registry)
+    await registry.take(registered("c"))
+    event = await reader.event()
+    assert event == await registry.json("/v1/events/3")
+    assert reader.retry is not None
+
+
+async def test_the_stream_resumes_after_the_last_event(registry):
+    await registry.take([registered(f"p{number}") for number in range(1000)])
+    whole = await reading(registry, "?after=0")
+    resumed = await reading(registry, "?after=0", Last_Event_ID="990")
+    assert await resumed.positions(10) == list(range(991, 1001))
+    await registry.take(registered("a"))
+    assert await whole.positions(1001) == list(range(1, 1002))
+    assert await resumed.positions(1) == [1001]
+
+
+@pytest.mark.parametrize("kept", [live.MOST_FRAMES, 40, 3])
+async def test_nothing_is_lost_or_doubled_while_many_post_and_readers_come_and_go(registry, monkeypatch, kept):
+    monkeypatch.setattr(live, "MOST_FRAMES", kept)
+    monkeypatch.setattr(live, "AT_ONCE", 16)
+    monkeypatch.setattr(stream, "AT_ONCE", 16)
+    total = 600
+
+    async def post(number: int) -> None:
+        for turn in range(15):
+            batch = [registered(f"p-{number}-{turn}-{each}") for each in range(turn % 3 or 1)]
+            await registry.take(batch)
+
+    async def read(number: int) -> list[int]:
+        seen = [0]
+        while seen[-1] < total:
+            reader = await reading(registry, "?after=0", **({"Last_Event_ID": str(seen[-1])} if seen[1:] else {}))
+            for _ in range(number * 37 + 11):
+                seen.append((await reader.event())["position"])
+                if seen[-1] == total:
+                    break
+            reader.answer.close()
+        return seen[1:]
+
+    readers = [asyncio.create_task(read(number)) for number in range(6)]
+    await asyncio.gather(*(post(number) for number in range(30)))
+    assert await registry.head() == total
+    for seen in await asyncio.gather(*readers):
+        assert seen == list(range(1, total + 1))
+
+
+async def test_filters_leave_out_what_does_not_pass_live_and_from_the_log(registry):
+    query = "?subject=parties/a&type=party.renamed&type=party.name-added"
+    live_reader = await reading(registry, query)
+    await registry.take([registered("a"), registered("b")])
+    for number in range(20):
+        await registry.take([renamed("a", f"N{number}"), renamed("b", f"N{number}")])
+    expected = list(range(3, 43, 2))
+    assert await live_reader.positions(20) == expected
+    log_reader = await reading(registry, f"{query}&after=0")
+    assert await log_reader.positions(20) == expected
+    await registry.take(renamed("a", "Last", source="https://example.org/else"))
+    by_source = await reading(registry, "?source=https://example.org/else&after=0")
+    assert await by_source.positions(1) == await live_reader.positions(1) == await log_reader.positions(1) == [43]
+
+
+async def test_silence_is_filled_with_comments(registry, monkeypatch):
+    monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.05)
+    reader = await reading(registry, "?subject=parties/b")
+    deadline = asyncio.get_running_loop().time() + 0.5
+    while asyncio.get_running_loop().time() < deadline:
+        await registry.take(registered(f"p{deadline}-{asyncio.get_running_loop().time()}".replace(".", "-")))
+    await asyncio.sleep(0.2)
+    await registry.take(registered("b"))
+    assert (await reader.event())["subject"] == "parties/b"
+    assert reader.comments >= 3
+
+
+async def test_a_reader_that_takes_nothing_is_cut_off(registry, monkeypatch):
+    monkeypatch.setattr(stream, "SLOW_SECONDS", 0.2)
+    note = {"name": "Big", "kind": "company", "note": "N" * 20_000}
+    reader = await reading(registry)
+    assert registry.app[METRICS].registry.get_sample_value("registry_streams") == 1
+    async with asyncio.timeout(30):
+        number = 0
+        while registry.app[METRICS].registry.get_sample_value("registry_streams") == 1:
+            await registry.take([registered(f"p{number}-{each}", data=note) for each in range(100)])
+            number += 1
+    with pytest.raises((aiohttp.ClientError, AssertionError)):
+        await reader.positions(100 * number)
+
+
+async def test_streams_end_when_the_registry_stops(tmp_path):
+    async with running(tmp_path) as registry:
+        readers = [await reading(registry) for _ in range(3)]
+        async with asyncio.timeout(5):
+            stopping = asyncio.create_task(registry.client.server.close())
+            for reader in readers:
+                assert (await reader.answer.content.read()).startswith(b"retry:")
+            await stopping
+
+
+@pytest.mark.parametrize("header", ["x", "-1", "1.5", "99999999999999999999"])
+async def test_a_last_event_id_that_is_no_position_is_malformed(registry, header):
+    await problem(await registry.get("/v1/events/stream", Last_Event_ID=header), 400, "malformed-request")
+
+
+async def test_a_position_that_is_not_reached_in_time_is_said_to_be(registry, monkeypatch):
+    monkeypatch.setattr(stream, "WAIT_SECONDS", 0.05)
+    answer = await registry.get("/v1/events/stream", Last_Event_ID="5")
+    await problem(answer, 503, "position-ahead")
+    assert answer.headers["Retry-After"] == "1"
+
+
+async def test_many_readers_share_what_is_encoded(registry):
+    readers = [await reading(registry) for _ in range(50)]
+    await registry.take([registered(f"p{number}") for number in range(20)])
+    for seen in await asyncio.gather(*(reader.positions(20) for reader in readers)):
+        assert seen == list(range(1, 21))
+    assert len(registry.app[LIVE]._joined) == 1

@@ -1,0 +1,290 @@
+"""The writer: groups that share a commit, and every step of it broken, kept and not kept."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from contextlib import closing, contextmanager
+
+import pytest
+
+from domain.posting import parse
+from projections.views import Views
+from service import writer as writing
+from service.entries import logged, recorded_event
+from service.log import Log, LogUnavailable
+from service.parts import METRICS, WRITER
+from tests.service.world import problem, registered, renamed, running
+
+
+def sample(registry, name: str) -> float:
+    return registry.app[METRICS].registry.get_sample_value(name) or 0
+
+
+@contextmanager
+def broken(monkeypatch, part, method, *, kept=False, error=None, times=1):
+    """Within it, the first calls of a method raise; `kept` has it do its work before."""
+    real, left = getattr(part, method), [times]
+
+    def call(*args):
+        if left[0] <= 0:
+            return real(*args)
+        left[0] -= 1
+        if kept:
+            real(*args)
+        raise error or LogUnavailable("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(part, method, call)
+        yield
+
+
+@contextmanager
+def held(monkeypatch, registry):
+    """Within it, commits wait until the event that it gives is set."""
+    log, release = registry.app[WRITER]._log, threading.Event()
+    real = log.commit
+
+    def commit():
+        release.wait(20)
+        real()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "commit", commit)
+        try:
+            yield release
+        finally:
+            release.set()
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.005)
+
+
+async def test_many_clients_share_commits_and_read_at_once_what_they_were_told(registry):
+    async def client(number: int) -> list[int]:
+        positions = []
+        for turn in range(5):
+            receipt = await registry.take(registered(f"p-{number}-{turn}"))
+            event = await registry.json(f"/v1/events/{receipt['position']}")
+            assert event["subject"] == receipt["subject"]
+            state = await registry.get(f"/v1/{receipt['subject']}")
+            assert state.status == 200, await state.text()
+            positions.append(receipt["position"])
+        return positions
+
+    told = await asyncio.gather(*(client(number) for number in range(64)))
+    assert sorted(position for positions in told for position in positions) == list(range(1, 321))
+    assert all(positions == sorted(positions) for positions in told)
+    assert sample(registry, "registry_group_events_sum") == 320
+    assert sample(registry, "registry_group_events_count") < 250
+
+
+async def test_a_commit_that_fails_is_answered_503_and_leaves_nothing(registry, monkeypatch):
+    await registry.take(registered("a"))
+    with broken(monkeypatch, registry.app[WRITER]._log, "commit"):
+        answer = await registry.post(registered("b"))
+        await problem(answer, 503, "unavailable")
+        assert answer.headers["Retry-After"] == "1"
+    assert await registry.head() == 1
+    assert (await registry.get("/v1/parties/b")).status == 404
+    assert any(line["level"] == "error" for line in registry.lines())
+    assert sample(registry, "registry_group_failures_total") == 1
+    assert (await registry.take(registered("b")))["position"] == 2
+    assert (await registry.get("/v1/parties/b")).status == 200
+
+
+async def test_a_commit_that_fails_but_was_kept_is_found_again(registry, monkeypatch):
+    with broken(monkeypatch, registry.app[WRITER]._log, "commit", kept=True):
+        await problem(await registry.post(registered("a")), 503, "unavailable")
+    assert await registry.head() == 1
+    assert (await registry.get("/v1/parties/a")).status == 200
+    again = await registry.post(registered("a"))
+    assert (again.status, (await again.json())["position"]) == (200, 1)
+    assert (await registry.take(renamed("a", "B")))["version"] == 2
+
+
+async def test_an_append_that_fails_leaves_nothing_of_its_group(registry, monkeypatch):
+    log = registry.app[WRITER]._log
+    with broken(monkeypatch, log, "append", kept=True):
+        await problem(await registry.post(registered("a")), 503, "unavailable")
+    with broken(monkeypatch, log, "append", error=sqlite3.OperationalError("disk I/O error")):
+        await problem(await registry.post(registered("a")), 503, "unavailable")
+    assert await registry.head() == 0
+    assert (await registry.take(registered("a")))["position"] == 1
+
+
+async def test_nobody_is_refused_for_an_event_that_was_not_recorded(registry, monkeypatch):
+    with held(monkeypatch, registry) as release:
+        first = asyncio.create_task(registry.post(registered("first")))
+        await until(lambda: registry.app[WRITER].queued[0] == 1)
+        both = [asyncio.create_task(registry.post(registered("a", id=str(number)))) for number in range(2)]
+        await until(lambda: registry.app[WRITER].queued[0] == 3)
+        with broken(monkeypatch, registry.app[WRITER]._log, "commit"):
+            release.set()
+            assert (await first).status == 201
+            assert [answer.status for answer in await asyncio.gather(*both)] == [503, 503]
+
+
+async def test_views_that_fail_to_commit_never_fail_a_recorded_event(registry, monkeypatch):
+    views = registry.app[WRITER].views
+    with broken(monkeypatch, views, "commit", error=sqlite3.OperationalError("disk full")):
+        answer = await registry.post(registered("a"))
+    assert answer.status == 201
+    assert (await registry.get("/v1/parties/a")).status == 200
+    assert await registry.head() == 1
+    assert (await registry.take(renamed("a", "B")))["version"] == 2
+
+
+async def test_while_views_lag_readiness_is_red_and_nothing_is_decided_until_they_have_caught_up(registry, monkeypatch):
+    monkeypatch.setattr(writing, "MEND_SECONDS", 0.05)
+    views = registry.app[WRITER].views
+    with broken(monkeypatch, views, "commit", error=sqlite3.OperationalError("disk full"), times=10**9):
+        answer = await registry.post(registered("a"))
+        assert (answer.status, answer.headers["Registry-Position"]) == (201, "1")
+        await problem(await registry.get("/readyz"), 503, "not-ready")
+        await problem(await registry.post(registered("b")), 503, "unavailable")
+        await problem(await registry.post(registered("b"), query="?validate=only"), 503, "unavailable")
+        assert (await registry.get("/v1/parties/a")).status == 404
+        assert (await registry.get("/healthz")).status == 200
+    await until(lambda: registry.app[WRITER].failure is None)
+    assert (await registry.get("/readyz")).status == 200
+    assert (await registry.get("/v1/parties/a")).status == 200
+    assert (await registry.take(registered("b")))["position"] == 2
+
+
+async def test_a_batch_that_breaks_a_rule_s_code_fails_alone(registry, monkeypatch):
+    views = registry.app[WRITER].views
+    real = views.admit
+
+    def admit(events):
+        if events[0].subject == "parties/poison":
+            raise ZeroDivisionError
+        real(events)
+
+    monkeypatch.setattr(views, "admit", admit)
+    slugs = ["a", "poison", "b"]
+    answers = await asyncio.gather(*(registry.post(registered(slug)) for slug in slugs))
+    assert [answer.status for answer in answers] == [201, 500, 201]
+    found = await problem(answers[1], 500, "internal-error")
+    assert "ZeroDivision" not in str(found)
+    assert any("ZeroDivisionError" in line.get("exception", "") for line in registry.lines())
+    assert await registry.head() == 2
+
+
+async def test_when_too_much_waits_posts_are_turned_away(registry, monkeypatch):
+    monkeypatch.setattr(writing, "MOST_QUEUED", 3)
+    with held(monkeypatch, registry) as release:
+        posts = [asyncio.create_task(registry.post(registered(f"p{number}"))) for number in range(8)]
+        await until(lambda: sum(post.done() for post in posts) == 5)
+        release.set()
+        answers = await asyncio.gather(*posts)
+    assert sorted(answer.status for answer in answers) == [201] * 3 + [503] * 5
+    turned_away = next(answer for answer in answers if answer.status == 503)
+    await problem(turned_away, 503, "overloaded")
+    assert turned_away.headers["Retry-After"] == "1"
+    assert await registry.head() == 3
+
+
+async def test_when_too_many_bytes_wait_posts_are_turned_away(registry, monkeypatch):
+    monkeypatch.setattr(writing, "MOST_QUEUED_BYTES", 1000)
+    await problem(await registry.post(registered("a", data={"name": "N" * 1000, "kind": "company"})), 503, "overloaded")
+    await registry.take(registered("a"))
+
+
+async def test_a_client_that_goes_away_does_not_take_its_event_back(registry, monkeypatch):
+    with held(monkeypatch, registry) as release:
+        post = asyncio.create_task(registry.post(registered("a")))
+        await until(lambda: registry.app[WRITER].queued[0] == 1)
+        post.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await post
+        release.set()
+        await until(lambda: registry.app[WRITER].queued[0] == 0)
+    assert (await registry.post(registered("a"))).status == 200
+
+
+async def test_stopping_records_and_answers_what_is_queued(tmp_path, monkeypatch):
+    async with running(tmp_path) as registry:
+        with held(monkeypatch, registry) as release:
+            posts = [asyncio.create_task(registry.post(registered(f"p{number}"))) for number in range(10)]
+            await until(lambda: registry.app[WRITER].queued[0] == 10)
+            stopping = asyncio.create_task(registry.client.server.close())
+            await asyncio.sleep(0.05)
+            release.set()
+            assert [answer.status for answer in await asyncio.gather(*posts)] == [201] * 10
+            await stopping
+    async with running(tmp_path) as registry:
+        assert await registry.head() == 10
+
+
+async def test_a_race_lost_to_another_writer_is_decided_again(registry):
+    await registry.take(registered("a"))
+    posted = parse(renamed("a", "Elsewhere"))
+    event = recorded_event(posted, 2, 2, "2026-01-31T12:00:01.000000Z", "elsewhere")
+    with closing(Log(registry.data / "log.sqlite")) as other:
+        other.append([logged(event)])
+        other.commit()
+    receipt = await registry.take(renamed("a", "Here"))
+    assert (receipt["position"], receipt["version"]) == (3, 3)
+    assert receipt["recorded"] >= "2026-01-31T12:00:01.000000Z"
+    history = await registry.json("/v1/events?subject=parties/a")
+    assert [item["data"]["name"] for item in history["items"]] == ["A", "Elsewhere", "Here"]
+    assert (await registry.post(renamed("a", "Elsewhere"))).status == 200
+
+
+async def test_views_may_be_replaced_between_two_groups(registry, tmp_path):
+    await registry.take([registered("a"), registered("b")])
+
+    def replace(old: Views) -> Views:
+        old.close()
+        return Views(tmp_path / "other.sqlite")
+
+    await registry.app[WRITER].between(replace)
+    assert registry.app[WRITER].views.position == 2
+    assert (await registry.take(renamed("a", "C")))["version"] == 2
+
+
+async def test_views_that_cannot_be_mended_can_be_replaced(registry, monkeypatch, tmp_path):
+    views = registry.app[WRITER].views
+    with broken(monkeypatch, views, "commit", error=sqlite3.OperationalError("disk full"), times=10**9):
+        assert (await registry.post(registered("a"))).status == 201
+        assert registry.app[WRITER].failure is not None
+        await registry.app[WRITER].between(lambda old: (old.close(), Views(tmp_path / "other.sqlite"))[1])
+        assert (await registry.get("/readyz")).status == 200
+        assert await registry.head() == 1
+        assert (await registry.take(renamed("a", "B")))["version"] == 2
+
+
+async def test_trials_that_wait_are_bounded_like_posts(registry, monkeypatch):
+    monkeypatch.setattr(writing, "MOST_QUEUED", 1)
+    with held(monkeypatch, registry) as release:
+        first = asyncio.create_task(registry.post(registered("a")))
+        await until(lambda: registry.app[WRITER].queued[0] == 1)
+        await problem(await registry.post(registered("b"), query="?validate=only"), 503, "overloaded")
+        release.set()
+        assert (await first).status == 201
+    assert (await registry.post(registered("b"), query="?validate=only")).status == 201
+    assert registry.app[WRITER].queued == (0, 0)
+
+
+async def test_a_large_batch_does_not_hold_up_the_loop(registry):
+    batch = [registered(f"p{number}") for number in range(1000)]
+    slowest = 0.0
+
+    async def watch() -> None:
+        nonlocal slowest
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            await asyncio.sleep(0)
+            slowest = max(slowest, loop.time() - began)
+
+    watching = asyncio.create_task(watch())
+    receipts = await registry.take(batch)
+    watching.cancel()
+    assert len(receipts) == 1000
+    assert slowest < 0.5
