@@ -3,7 +3,7 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/registry
 WORKDIR /src
 COPY . .
-RUN /opt/registry/bin/pip install --constraint constraints.txt '.[postgres]'
+RUN /opt/registry/bin/pip install --constraint constraints.txt .
 
 FROM python:3.12-slim
 # The user is a number, so that a cluster that forbids root can tell without looking it up; a mounted /data must let it write.

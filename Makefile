@@ -49,5 +49,5 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt
 
 $(VENV)/all.stamp: pyproject.toml constraints.txt
 	$(environment)
-	$(INSTALL) --editable '.[postgres,test,check]'
+	$(INSTALL) --editable '.[test,check]'
 	@touch $(VENV)/run.stamp $@

@@ -1,0 +1,110 @@
+"""Many events at once: an import over HTTP, a rebuild of the views, and what both are held against, a plain load of the
+same lines into one table. Each runs in whatever process it is called in; it reads nothing but the files it is given."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from time import perf_counter, process_time
+
+import aiohttp
+
+from benchmarks.client import HOST
+from benchmarks.shapes import EVENT
+from service.rebuild import build
+
+AT_ONCE = 5_000
+AT_LEAST = 20_000
+CHUNK = 2**18
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """So many events in so many seconds, of which this process was at work for `cpu`."""
+
+    events: int
+    seconds: float
+    cpu: float
+
+
+def import_over_http(port: int, headers: Mapping[str, str], path: Path) -> Done:
+    """Posts the lines of a file as one import; done when each line's receipt is there, so that it can be asked for.
+
+    Raises RuntimeError where a line was refused.
+    """
+    return asyncio.run(_import(port, headers, path))
+
+
+async def _import(port: int, headers: Mapping[str, str], path: Path) -> Done:
+    lines = receipts = 0
+    with path.open("rb") as file:
+
+        async def chunks() -> AsyncIterator[bytes]:
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+        began, cpu = perf_counter(), process_time()
+        timeout = aiohttp.ClientTimeout(total=None)  # whoever calls bounds it
+        sent = {"Content-Type": "application/x-ndjson", **headers}
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post(f"http://{HOST}:{port}/v1/events", data=chunks(), headers=sent) as response,
+        ):
+            rest = b""
+            async for chunk in response.content.iter_any():
+                whole, newline, rest = (rest + chunk).rpartition(b"\n")
+                lines += (whole + newline).count(b"\n")
+                receipts += whole.count(b'"leaf":')
+        seconds, cpu = perf_counter() - began, process_time() - cpu
+    if not lines or receipts < lines:
+        raise RuntimeError(f"of {lines} lines of the import {lines - receipts} were refused")
+    return Done(lines, seconds, cpu)
+
+
+def load_plainly(path: Path, database: Path) -> Done:
+    """Checks each line with pydantic and puts it into a table, with a durable commit every so many.
+
+    A short file is taken several times, so that what is measured lasts.
+    """
+    count = 0
+    with closing(sqlite3.connect(database, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute(
+            "CREATE TABLE events (position INTEGER PRIMARY KEY, subject TEXT, type TEXT, source TEXT, id TEXT,"
+            " occurred TEXT, body BLOB)"
+        )
+        began, cpu = perf_counter(), process_time()
+        for lines in _slices(path):
+            events = [EVENT.validate_json(line) for line in lines]
+            rows = [
+                (position, event.subject, event.type, event.source, event.id, event.occurred, line)
+                for position, (event, line) in enumerate(zip(events, lines, strict=True), count + 1)
+            ]
+            db.execute("BEGIN")
+            db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            db.execute("COMMIT")
+            count += len(lines)
+        return Done(count, perf_counter() - began, process_time() - cpu)
+
+
+def _slices(path: Path) -> Iterator[list[bytes]]:
+    count = 0
+    while count < AT_LEAST:
+        with path.open("rb") as file:
+            while lines := list(islice(file, AT_ONCE)):
+                yield lines
+                count += len(lines)
+
+
+def rebuild(folder: Path) -> Done:
+    """Folds the log of a data directory into new views, which are left beside the old ones."""
+    reached = [0]
+    began, cpu = perf_counter(), process_time()
+    build(folder, reached.append)
+    return Done(reached[-1], perf_counter() - began, process_time() - cpu)

@@ -1,0 +1,79 @@
+"""What is measured and what it is measured against, each started as a process on the server's core in a folder of its
+own, and ended by its id."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+
+from benchmarks.client import HOST
+from benchmarks.events import known
+from benchmarks.machine import Server, serving
+
+REGISTRY = "registry"
+OBVIOUS = "the obvious"
+COMMAND = str(Path(sys.executable).with_name("registry"))
+BATCH = "application/cloudevents-batch+json"
+MOST_IN_BATCH = 1000
+ASK_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """A registry that serves, with all its durability, and the headers that let a client post."""
+
+    server: Server
+    folder: Path
+    headers: Mapping[str, str]
+
+
+@contextmanager
+def registry(folder: Path, core: int | None, *, parties: int = 0) -> Iterator[Registry]:
+    """A registry on a data directory, made where it is missing; with `parties` they and the documents are recorded."""
+    folder.mkdir(exist_ok=True)
+    create = (COMMAND, "keys", "create", f"load-{len(list(folder.iterdir()))}", "--scope", "post", "--data", folder)
+    key = subprocess.run(create, capture_output=True, check=True, text=True, timeout=ASK_SECONDS).stdout.strip()
+    headers = {"Authorization": f"Bearer {key}"}
+    with serving((COMMAND, "serve", "--data", str(folder), "--port", "0"), core, folder) as server:
+        events = known(parties) if parties else []
+        for start in range(0, len(events), MOST_IN_BATCH):
+            batch = b"[" + b",".join(events[start : start + MOST_IN_BATCH]) + b"]"
+            ask(server, "POST", "/v1/events", batch, {"Content-Type": BATCH, **headers})
+        yield Registry(server, folder, headers)
+
+
+@contextmanager
+def limits(folder: Path, core: int | None) -> Iterator[Server]:
+    """Bare aiohttp: `benchmarks.limits`."""
+    folder.mkdir()
+    with serving((sys.executable, "-m", "benchmarks.limits"), core, folder) as server:
+        yield server
+
+
+@contextmanager
+def obvious(folder: Path, core: int | None) -> Iterator[Server]:
+    """The obvious implementation: `benchmarks.obvious`."""
+    folder.mkdir()
+    with serving((sys.executable, "-m", "benchmarks.obvious", str(folder / "events.sqlite")), core, folder) as server:
+        yield server
+
+
+def ask(
+    server: Server, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> bytes:
+    """One request outside all measuring. Raises RuntimeError unless it succeeds."""
+    connection = HTTPConnection(HOST, server.port, timeout=ASK_SECONDS)
+    try:
+        connection.request(method, path, body, dict(headers or {}))
+        response = connection.getresponse()
+        answer = response.read()
+    finally:
+        connection.close()
+    if response.status >= 300:
+        raise RuntimeError(f"{method} {path} was answered {response.status}: {answer[:500]!r}")
+    return answer

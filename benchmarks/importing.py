@@ -1,0 +1,60 @@
+"""Many events at once: an import over HTTP into an empty registry, and a rebuild of its views, against a plain load of
+the same lines into one table."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import count
+from pathlib import Path
+from shutil import rmtree
+
+from benchmarks.bench import PARTIES, Bench, Footprint, Sample
+from benchmarks.bulk import import_over_http, load_plainly, rebuild
+from benchmarks.contestants import REGISTRY, registry
+from benchmarks.events import write_lives, write_signed
+from benchmarks.footprints import footprint, weigh
+
+IMPORT = f"{REGISTRY}, import over HTTP"
+REBUILD = f"{REGISTRY}, rebuild"
+
+
+def measure(bench: Bench) -> None:
+    """Compares imports and rebuilds, once of agreements signed and once of whole lives."""
+    sizes = bench.sizes
+    signed, lives = bench.folder / "signed.ndjson", bench.folder / "lives.ndjson"
+    write_signed(signed, sizes.signed, PARTIES)
+    write_lives(lives, sizes.lives, PARTIES)
+    _measure(bench, "agreements signed", signed)
+    _measure(bench, "whole lives", lives)
+
+
+def _measure(bench: Bench, name: str, lines: Path) -> None:
+    core = bench.cores.server
+    numbers = count()
+    kept: list[Path] = []  # the data directory of the last import
+
+    def load() -> Sample:
+        database = bench.folder / f"plain-{next(numbers)}.sqlite"
+        try:
+            return bench.worked(partial(load_plainly, lines, database))
+        finally:
+            database.unlink()
+
+    def take_in() -> Sample:
+        folder = bench.folder / f"import-{next(numbers)}"
+        with registry(folder, core) as ours:
+            sample = bench.taken_in(ours.server, partial(import_over_http, ours.server.port, ours.headers, lines))
+            weight = weigh(ours)
+        footprints[:] = [footprint(f"import of {name}", folder, weight)]
+        for old in kept:
+            rmtree(old)
+        kept[:] = [folder]
+        return sample
+
+    def fold() -> Sample:
+        return bench.worked(partial(rebuild, kept[0]))
+
+    footprints: list[Footprint] = []
+    bench.compare(f"take in {name}", None, load, {IMPORT: take_in, REBUILD: fold})
+    bench.results.footprints += footprints
+    rmtree(kept[0])
