@@ -39,8 +39,12 @@ DECLARATION_STATUSES = ("made", "withdrawn")
 STATUS_ORDER = COMMITMENT_STATUSES + PHASE_STATUSES[1:] + CALL_STATUSES + DECLARATION_STATUSES
 
 
-def _set(state: str | None, step: Step) -> str | None:
-    if state is None and not step.what.startswith("="):
+_NOT_YET = ""
+"""The state before the opening; not None, which is a machine's word for what cannot be."""
+
+
+def _set(state: str, step: Step) -> str | None:
+    if state == _NOT_YET and not step.what.startswith("="):
         return None
     return step.what.removeprefix("=")
 
@@ -51,7 +55,7 @@ def _follow(
     changes: Sequence[tuple[Fact, str]],
     life: Life,
     reaches: Mapping[int, Span] | None = None,
-) -> Sweep[str | None]:
+) -> Sweep[str]:
     """`reaches` gives, by position, the readings of a change's date where they are fewer than its own."""
     span = life.clip(opening.span)
     steps = [Step(f"={status}", span.lo, span.hi, (-1, "", ""), opening.position)]
@@ -59,13 +63,13 @@ def _follow(
         reach = life.clip(fact.span) if reaches is None else reaches[fact.position]
         order = (fact.kind.rank, fact.source, fact.id)
         steps.append(Step(following, max(reach.lo, min(span.lo, reach.hi)), reach.hi, order, fact.position))
-    return sweep(steps, _set, None)
+    return sweep(steps, _set, _NOT_YET)
 
 
-def _ranges(found: Sweep[str | None]) -> Iterator[tuple[int, int, str, tuple[str, ...], bool, bool, bool]]:
+def _ranges(found: Sweep[str]) -> Iterator[tuple[int, int, str, tuple[str, ...], bool, bool, bool]]:
     kept: list[tuple[int, int, str, tuple[str, ...], bool]] = []
     for cell, following in zip(found.cells, [*found.cells[1:], None], strict=True):
-        if cell.earliest is None:
+        if cell.earliest == _NOT_YET:
             continue
         known = tuple(status for status in STATUS_ORDER if status in cell.states)
         row = (cell.since, following.since if following else FOREVER, cell.earliest, known, len(cell.states) == 1)
@@ -73,7 +77,7 @@ def _ranges(found: Sweep[str | None]) -> Iterator[tuple[int, int, str, tuple[str
             kept[-1] = (kept[-1][0], *row[1:])
         else:
             kept.append(row)
-    ever = {state for state in found.final if state is not None}
+    ever = found.final - {_NOT_YET}
     for index, row in enumerate(kept):
         last = index == len(kept) - 1
         yield (*row, last, ever == {row[2]} if last else row[4])
@@ -182,7 +186,7 @@ def phase_days(founding: Fact, happened: Sequence[Fact], life: Life) -> dict[str
     """Every phase of a lab, as planned at its founding; `waits_for` names what an unstarted phase still waits for."""
     data: Any = founding.data
     phases = data.phases or ()
-    sweeps: dict[str, Sweep[str | None]] = {}
+    sweeps: dict[str, Sweep[str]] = {}
     own: dict[str, list[Fact]] = {phase.phase: [] for phase in phases}
     for fact in happened:
         own.setdefault(fact.data.phase, []).append(fact)  # type: ignore[attr-defined]
@@ -239,5 +243,5 @@ def _phase_reaches(direct: Mapping[str, Sequence[str]], happened: Sequence[Fact]
     return reaches
 
 
-def _first_day(found: Sweep[str | None], status: str) -> int:
+def _first_day(found: Sweep[str], status: str) -> int:
     return next((cell.since for cell in found.cells if cell.earliest == status), FOREVER)

@@ -51,7 +51,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Cell(Generic[S]):
-    """The days from `since` to the next cell: the state with each date at its earliest, and every state there may be."""
+    """The days from `since` to the next cell: the state with each date at its earliest, and all there may be."""
 
     since: int
     earliest: S

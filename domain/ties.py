@@ -6,7 +6,6 @@ intervals (joined, left, joined again); a leaving nobody recorded a joining for 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -260,7 +259,15 @@ def _step(fact: Fact, life: Life, names: Sequence[str], *, whole: bool) -> Step:
         born, effective = life.birth.lo, fact.effective
         what, span = "withdrawn-later", Span(max(effective.lo, born), max(effective.hi, born))
     who = next((name for name in names if name in parties_of(fact)), "") if len(names) > 1 else ""
-    return Step(what, span.lo, span.hi, (fact.kind.rank, fact.source, fact.id), fact.position, who, daily="leaving" if what in _LEAVING else "")
+    return Step(
+        what,
+        span.lo,
+        span.hi,
+        (fact.kind.rank, fact.source, fact.id),
+        fact.position,
+        who,
+        daily="leaving" if what in _LEAVING else "",
+    )
 
 
 def parties_of(fact: Fact) -> list[str]:

@@ -39,7 +39,7 @@ from projections.rows import (
 )
 from projections.store import OPEN
 
-_CONTEXTS = 5_000
+_CONTEXTS = 2_000
 _COUNTED = f"SELECT d0, d1, status, force, bearer FROM ties WHERE container = ? AND p1 = {OPEN} AND force & 3"
 NOTHING_IN_FORCE = (ForceDays(BEFORE, FOREVER, None, Force(False, False, True), None),)
 

@@ -24,8 +24,8 @@ _OF_FACT = (
     "SELECT f.position, f.rank, f.lo, f.hi, f.meaning, e.source, e.id, e.occurred, e.data, e.subject"
     " FROM facts f JOIN events e ON e.position = f.position WHERE f.id = ?"
 )
-_CACHED_FACTS = 20_000
-_CACHED_LIVES = 50_000
+_CACHED_FACTS = 5_000
+_CACHED_LIVES = 10_000
 _MAKERS = 2
 
 
@@ -155,8 +155,8 @@ class Known(Ledger):
             meaning = orjson.dumps([fact.occurred, list(fact.positions), data])
         span = fact.span
         row = self.db.execute(
-            "INSERT INTO facts(position, subject, rank, p0, p1, lo, hi, at, core, meaning)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO facts(position, subject, rank, p0, p1, lo, hi, at, core, label, meaning)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 fact.position,
                 number,
@@ -167,6 +167,7 @@ class Known(Ledger):
                 span.hi,
                 span.sort_key[0],
                 describes(fact),
+                f"{fact.source} {fact.id}",
                 meaning,
             ),
         )

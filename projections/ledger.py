@@ -13,7 +13,7 @@ from projections.identity import one_with, survivor
 from projections.store import OPEN
 
 KINDS: tuple[EventType, ...] = tuple(CATALOGUE.values())
-_CACHED = 50_000
+_CACHED = 20_000
 
 
 @dataclass(slots=True)

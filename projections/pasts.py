@@ -219,8 +219,8 @@ def _order(sort: str) -> tuple[tuple[str, ...], str]:
     if sort.removeprefix("-") == "position":
         return ("f.position",), turn
     if turn:
-        return (f"CASE WHEN f.at = {AFTER} THEN -1 ELSE f.at END", "f.hi", "f.rank", "f.position"), turn
-    return ("f.at", "f.hi", "f.rank", "f.position"), turn
+        return (f"CASE WHEN f.at = {AFTER} THEN -1 ELSE f.at END", "f.hi", "f.rank", "f.label"), turn
+    return ("f.at", "f.hi", "f.rank", "f.label"), turn
 
 
 def _places(values: Collection[Any]) -> str:

@@ -38,11 +38,11 @@ CREATE INDEX events_about ON events(about) WHERE about IS NOT NULL;
 CREATE TABLE facts(
     id INTEGER PRIMARY KEY, position INTEGER NOT NULL, subject INTEGER NOT NULL, rank INTEGER NOT NULL,
     p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, lo INTEGER NOT NULL, hi INTEGER NOT NULL, at INTEGER NOT NULL,
-    core INTEGER NOT NULL, meaning BLOB);
+    core INTEGER NOT NULL, label TEXT NOT NULL, meaning BLOB);
 CREATE INDEX facts_of_event ON facts(position);
 CREATE INDEX facts_of_subject ON facts(subject, lo) WHERE p1 = {OPEN};
 CREATE INDEX facts_core ON facts(subject) WHERE p1 = {OPEN} AND core;
-CREATE INDEX facts_in_time ON facts(at, hi, rank, position);
+CREATE INDEX facts_in_time ON facts(at, hi, rank, label);
 CREATE TABLE links(
     key INTEGER NOT NULL, subject INTEGER NOT NULL, fact INTEGER NOT NULL,
     PRIMARY KEY (key, subject, fact)) WITHOUT ROWID;
@@ -98,13 +98,14 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, cached_statements=512
         )
         connection.execute("PRAGMA query_only = 1")
+        connection.execute("PRAGMA cache_size = -8192")
     else:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
         connection.execute("PRAGMA page_size = 8192")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
-    connection.execute("PRAGMA cache_size = -65536")
+        connection.execute("PRAGMA cache_size = -32768")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA busy_timeout = 10000")
     return connection

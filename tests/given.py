@@ -242,7 +242,9 @@ def adopted(agreement: str, occurred: str | None = None, **data: Any) -> dict[st
     return event("agreement.adopted", f"agreements/{agreement}", occurred, **data)
 
 
-def step(kind: str, agreement: str, occurred: str | None = None, slug: str | None = None, **data: Any) -> dict[str, Any]:
+def step(
+    kind: str, agreement: str, occurred: str | None = None, slug: str | None = None, **data: Any
+) -> dict[str, Any]:
     """`agreement.<kind>`, of one party where `slug` is given, else of the agreement itself."""
     if slug is not None:
         data = {"party": f"parties/{slug}", **data}

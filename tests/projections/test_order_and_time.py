@@ -117,9 +117,7 @@ def told(answers: dict[str, Any]) -> dict[str, Any]:
 
 def seen(made: World, as_of: int | None = None) -> dict[str, Any]:
     """Everything the lists say, on several days."""
-    return {
-        f"{view} on {day}": made.items(view, on=day, as_of=as_of) for view in VIEWS for day in DAYS
-    }
+    return {f"{view} on {day}": made.items(view, on=day, as_of=as_of) for view in VIEWS for day in DAYS}
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -161,7 +159,9 @@ def _referable(waiting: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for fact in waiting:
         if fact["type"] in early:
             rank[id(fact)] = 1 if fact["type"] == "agreement.adopted" else 2
-    return sorted(waiting, key=lambda fact: (rank.get(id(fact), 3), rank.get(id(fact)) == 1 and "under" in fact["data"]))
+    return sorted(
+        waiting, key=lambda fact: (rank.get(id(fact), 3), rank.get(id(fact)) == 1 and "under" in fact["data"])
+    )
 
 
 def _one_by_one(ordered: list[dict[str, Any]]) -> dict[str, Any] | None:

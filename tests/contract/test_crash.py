@@ -1,0 +1,173 @@
+"""`kill -9` in the middle of imports and posts: what was acknowledged is there, and no half of anything else."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import random
+import threading
+import time
+
+import httpx
+
+from tests.contract.server import BATCH, CLOUDEVENT, NDJSON, SOURCE, Server, served
+
+ROUNDS = 15
+
+
+class Load:
+    """Clients that post until the server goes, and remember every receipt they got."""
+
+    def __init__(self, server: Server, tag: int) -> None:
+        self.server, self.tag = server, tag
+        self.receipts: list[dict] = []
+        self.sent: dict[str, dict] = {}
+        self.batches: list[list[str]] = []
+        self.stop = threading.Event()
+        self.threads = [threading.Thread(target=work) for work in (self._import, self._post, self._batch)]
+        for thread in self.threads:
+            thread.start()
+
+    def join(self) -> None:
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(30)
+            assert not thread.is_alive()
+
+    def _made(self, word: str, number: int) -> dict:
+        id_ = f"{word}-{self.tag}-{number}"
+        made = {
+            "specversion": "1.0",
+            "source": SOURCE,
+            "id": id_,
+            "type": "party.registered",
+            "subject": f"parties/{id_}",
+            "data": {"name": f"Name {id_}", "kind": "company"},
+        }
+        self.sent[id_] = made
+        return made
+
+    def _import(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
+
+        def body():
+            for number in itertools.count():
+                if self.stop.is_set():
+                    return
+                yield b"".join(json.dumps(self._made("i", number * 20 + index)).encode() + b"\n" for index in range(20))
+
+        def send() -> None:
+            try:
+                connection.request(
+                    "POST",
+                    "/v1/events",
+                    body=body(),
+                    headers={"Content-Type": NDJSON, **self.server.authorization},
+                    encode_chunked=True,
+                )
+            except OSError:
+                return
+
+        # The answer begins before the request ends, which http.client reads only afterwards: so this one reads what it can at the end.
+        connection.connect()
+        sender = threading.Thread(target=send)
+        sender.start()
+        buffer = b""
+        assert connection.sock is not None
+        try:
+            while chunk := connection.sock.recv(1 << 16):
+                buffer += chunk
+        except OSError:
+            pass
+        sender.join(20)
+        connection.close()
+        for line in buffer.split(b"\n"):
+            if line.startswith(b"{") and line.endswith(b"}"):
+                receipt = json.loads(line)
+                assert "leaf" in receipt, receipt
+                self.receipts.append(receipt)
+
+    def _post(self) -> None:
+        with httpx.Client(base_url=self.server.address, trust_env=False, timeout=20) as client:
+            for number in itertools.count():
+                try:
+                    answer = client.post(
+                        "/v1/events",
+                        json=self._made("s", number),
+                        headers={"Content-Type": CLOUDEVENT, **self.server.authorization},
+                    )
+                except httpx.HTTPError:
+                    return
+                if answer.status_code != 201 or self.stop.is_set():
+                    return
+                self.receipts.append(answer.json())
+
+    def _batch(self) -> None:
+        with httpx.Client(base_url=self.server.address, trust_env=False, timeout=20) as client:
+            for number in itertools.count():
+                batch = [self._made("b", number * 5 + index) for index in range(5)]
+                self.batches.append([each["id"] for each in batch])
+                try:
+                    answer = client.post(
+                        "/v1/events", json=batch, headers={"Content-Type": BATCH, **self.server.authorization}
+                    )
+                except httpx.HTTPError:
+                    return
+                if answer.status_code != 201 or self.stop.is_set():
+                    return
+                self.receipts += answer.json()
+
+
+def assert_all_is_there(server: Server, loads: list[Load]) -> None:
+    """Every receipt names what stands at its position; positions have no gaps; batches are whole; views hold what the log does."""
+    log = server.items("/v1/events")
+    assert [item["position"] for item in log] == list(range(1, len(log) + 1))
+    by_id = {item["id"]: item for item in log}
+    assert len(by_id) == len(log), "nothing twice"
+    recorded = [item["recorded"] for item in log]
+    assert recorded == sorted(recorded)
+    for load in loads:
+        for receipt in load.receipts:
+            stored = log[receipt["position"] - 1]
+            assert (stored["id"], stored["subject"], stored["version"], stored["recorded"]) == (
+                receipt["id"],
+                receipt["subject"],
+                receipt["version"],
+                receipt["recorded"],
+            )
+        for id_, item in ((id_, by_id[id_]) for id_ in load.sent if id_ in by_id):
+            assert item["data"] == load.sent[id_]["data"], "no half event"
+        for batch in load.batches:
+            assert sum(id_ in by_id for id_ in batch) in (0, len(batch)), "no half batch"
+    parties = {item["subject"] for item in server.items("/v1/parties")}
+    assert parties == {item["subject"] for item in log}
+
+
+def crash(server: Server, choice: random.Random, tag: int) -> Load:
+    """Load, killed at some moment."""
+    load = Load(server, tag)
+    time.sleep(choice.random() * 0.4)
+    server.kill()
+    load.join()
+    return load
+
+
+def test_kill_9_in_the_middle_loses_nothing_that_was_acknowledged():
+    choice = random.Random(9)
+    with served() as server:
+        key = server.key
+        loads = []
+        for tag in range(ROUNDS):
+            loads.append(crash(server, choice, tag))
+            server.restart()
+            server.key = key
+            if tag % 5 == 4:
+                assert_all_is_there(server, loads)
+        assert sum(len(load.receipts) for load in loads) > ROUNDS * 5
+        # And the same again is told from the new.
+        again = loads[-1]
+        known = [receipt for receipt in again.receipts if receipt["id"].startswith("s-")][-1:]
+        for receipt in known:
+            answer = server.send(again.sent[receipt["id"]])
+            assert (answer.status_code, answer.json()) == (200, receipt)

@@ -1,0 +1,1 @@
+"""What may happen: the rules and folds of the domain, held against the contract."""

@@ -1,0 +1,410 @@
+"""Status, statuses and certainty on every day are those that going through every reading gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from domain.errors import Contradiction
+from tests.enumerated import (
+    BEYOND,
+    DAYS,
+    FIRST,
+    LAST,
+    Happening,
+    Reading,
+    Timeline,
+    Verdict,
+    by_day,
+    day,
+    edtf,
+    in_order,
+    verdict,
+)
+from tests.given import World, event, party, world
+
+RANKS = {
+    "launched": 3,
+    "founded": 2,
+    "adopted": 4,
+    "signed": 5,
+    "ratified": 11,
+    "acceded": 12,
+    "provisionally-applied": 13,
+    "entered-into-force": 14,
+    "suspended": 17,
+    "resumed": 18,
+    "withdrawn": 19,
+    "opened": 24,
+    "joined": 29,
+    "left": 30,
+    "terminated": 33,
+    "closed": 34,
+    "dissolved": 35,
+}
+ENDS = ("terminated", "closed", "dissolved")
+MAKES = ("launched", "founded", "adopted", "signed")
+
+
+def fits_a_life(reading: Reading) -> bool:
+    """Nothing before the subject came about, nothing after its end; adopted no later than signed, if it can be."""
+    born = min(on for fact, (on, _) in reading.items() if fact.what in MAKES)
+    ended = min((effect for fact, (_, effect) in reading.items() if fact.what in ENDS), default=BEYOND)
+    for fact, (on, effect) in reading.items():
+        if on < born or (effect if fact.what in ENDS else on) > ended:
+            return False
+    adoptions = [fact for fact in reading if fact.what == "adopted"]
+    signatures = [fact for fact in reading if fact.what == "signed"]
+    if not adoptions or not signatures or min(fact.lo for fact in adoptions) > min(fact.hi for fact in signatures):
+        return True
+    return min(reading[fact][0] for fact in adoptions) <= min(reading[fact][0] for fact in signatures)
+
+
+def hidden(line: list[str | None], gaps: Sequence[tuple[int, int, str]]) -> Iterator[Timeline]:
+    """The timelines in which each tie of unknown beginning began on any of its days, the earliest first."""
+    for begun in product(*(range(since, until + 1) for since, until, _ in gaps)):
+        filled = list(line)
+        for start, (_, until, bond) in zip(begun, gaps, strict=True):
+            for on in range(max(start, FIRST), min(until, LAST + 1)):
+                filled[on - FIRST] = bond
+        yield tuple(filled)
+
+
+# platforms
+
+
+def platform_tie(reading: Reading) -> list[Timeline]:
+    """What one party is to a platform, in one reading."""
+    if not fits_a_life(reading):
+        return []
+    born = next(on for fact, (on, _) in reading.items() if fact.what == "launched")
+
+    def take(state, fact, today):
+        status, since, gaps = state
+        match fact.what:
+            case "joined":
+                return None if status in ("member", "over", "none") else ("member", today, gaps)
+            case "left" if status in ("over", "none"):
+                return None
+            case "left":
+                if status == "left" and since == today:
+                    return state
+                if status == "member":
+                    return ("left", today, gaps)
+                begun = since if status is None else since + 1
+                return ("left", today, (*gaps, (begun, today, "member"))) if begun <= today else None
+            case "dissolved":
+                return ("over" if status in ("member", "left", "over") else "none", today, gaps)
+        return state
+
+    folded = by_day(reading, reading, take, (None, born, ()))
+    if folded is None:
+        return []
+    shown = {"over": "left", "none": None}
+    line: list[Any] = [next((state[0] for on, state in reversed(folded) if on <= today), None) for today in DAYS]
+    line = [shown.get(status, status) for status in line]
+    return list(hidden(line, folded[-1][1][2]))
+
+
+def spanned(span: tuple[int, int], what: str, who: str | None, rank: int, id_: str, effect: Any = None) -> Happening:
+    return Happening(what, who, *span, rank, id_, effect)
+
+
+@st.composite
+def spans(draw, *, undated: bool = True) -> Any:
+    """Days lo to hi, often one, sometimes unbounded."""
+    lo = draw(st.integers(FIRST, LAST))
+    if undated and draw(st.integers(0, 7)) == 0:
+        return FIRST, BEYOND
+    return lo, draw(st.one_of(st.just(lo), st.integers(lo, LAST)))
+
+
+@st.composite
+def platform_facts(draw):
+    facts = [spanned(draw(spans(undated=False)), "launched", None, RANKS["launched"], "0")]
+    for index in range(draw(st.integers(1, 4))):
+        what = draw(st.sampled_from(("joined", "left")))
+        facts.append(spanned(draw(spans()), what, "a", RANKS[what], f"{index + 1}"))
+    if draw(st.integers(0, 2)) == 0:
+        facts.append(spanned(draw(spans()), "dissolved", None, RANKS["dissolved"], "9"))
+    assume(sum(fact.hi == BEYOND for fact in facts) <= 2)
+    return facts
+
+
+TYPES = {
+    "launched": "platform.launched",
+    "joined": "platform.member-joined",
+    "left": "platform.member-left",
+    "dissolved": "platform.dissolved",
+}
+
+
+def post_platform(found: World, facts: Sequence[Happening]) -> None:
+    found.take(party("a"))
+    documents = []
+    for fact in facts:
+        data = {"party": "parties/a"} if fact.who else {"name": "p"} if fact.what == "launched" else {}
+        documents.append(event(TYPES[fact.what], "platforms/p", edtf(fact.lo, fact.hi), id_=fact.id, **data))
+    found.batch(*documents)
+
+
+def claims(rows) -> dict:
+    return {
+        on: (row["status"], frozenset(row.get("statuses", [row["status"]])), row["certainty"] == "certain")
+        for on, row in rows.items()
+    }
+
+
+def agree(expected: Verdict, rows: dict[int, dict]) -> None:
+    """The engine's rows, by day, against the model's verdict."""
+    for index, on in enumerate(DAYS):
+        possible = expected.possible[index]
+        row = rows.get(on)
+        soonest = expected.earliest[index] if expected.earliest is not None else None
+        if row is None:
+            assert soonest is None, (on, expected)
+            assert expected.earliest is not None or None in possible, (on, expected)
+            continue
+        status, statuses, certain = row["status"], frozenset(row.get("statuses", [row["status"]])), row["certainty"]
+        assert statuses == possible - {None}, (on, row, expected)
+        assert (certain == "certain") == (len(possible) == 1), (on, row, expected)
+        assert status in statuses
+        if expected.earliest is not None:
+            assert status == soonest, (on, row, expected)
+
+
+def ties_by_day(found: World, container: str) -> dict[int, dict]:
+    rows = {}
+    for on in DAYS:
+        ties = found.ties("parties/a", container, on=day(on))
+        assert len(ties) <= 1, ties
+        if ties:
+            rows[on] = ties[0]
+    return rows
+
+
+def states_by_day(found: World, subject: str) -> dict[int, dict]:
+    states = {on: found.seen(subject, on=day(on)) for on in DAYS}
+    return {on: state for on, state in states.items() if isinstance(state, dict)}
+
+
+@settings(max_examples=150, deadline=None)
+@given(platform_facts())
+def test_membership_of_a_platform(facts):
+    expected = verdict(facts, platform_tie)
+    with world() as found:
+        if expected is None:
+            with pytest.raises(Contradiction):
+                post_platform(found, facts)
+        else:
+            post_platform(found, facts)
+            agree(expected, ties_by_day(found, "platforms/p"))
+
+
+# agreements
+
+ONCE = {"signed": "signed", "ratified": "bound", "acceded": "bound"}
+OWN = ("provisionally-applied", "entered-into-force", "suspended", "resumed")
+
+
+@dataclass(frozen=True)
+class Tie:
+    """A party in an agreement, in one reading, so far."""
+
+    bond: str | None = None
+    once: frozenset[str] = frozenset()
+    provisional: bool = False
+    suspended: bool = False
+    frozen: bool = False
+    gone: str | None = None
+    gone_on: int = 0
+    over: bool = False
+    unmatched: tuple[Happening, int, int] | None = None
+
+    @property
+    def standing(self) -> str | None:
+        bond = "provisional" if self.provisional and self.bond != "in-force" else self.bond
+        if self.suspended or (self.frozen and bond in ("in-force", "provisional")):
+            return "suspended"
+        return bond
+
+    @property
+    def status(self) -> str | None:
+        return self.gone or self.standing
+
+
+def take_step(tie: Tie, fact: Happening, today: int, *, consents: bool, born: int) -> Tie | None:
+    """Section 5, for one party: what a fact of its own or of the whole makes of its tie."""
+    if fact.what == "terminated":
+        ended = tie.gone or ("ended" if tie.standing else None)
+        return replace(tie, gone=ended, over=True)
+    if tie.over:
+        return tie if fact.what == "withdrawn" and fact.effect else None
+    if fact.who is None:
+        match fact.what:
+            case "entered-into-force" if tie.gone is None:
+                if tie.bond == "bound" or (tie.bond == "signed" and not consents):
+                    return replace(tie, bond="in-force", provisional=False)
+            case "provisionally-applied" if tie.gone is None and tie.bond in ("signed", "bound"):
+                return replace(tie, provisional=True)
+            case "suspended":
+                return replace(tie, frozen=True)
+            case "resumed":
+                return replace(tie, frozen=False)
+        return tie
+    if fact.what == "withdrawn":
+        if tie.gone == "withdrawn" and tie.gone_on == today:
+            return tie
+        if tie.gone or tie.standing is None:
+            since = tie.gone_on + 1 if tie.gone else born
+            return replace(tie, unmatched=tie.unmatched or (fact, since, today), gone="withdrawn", gone_on=today)
+        return replace(tie, gone="withdrawn", gone_on=today)
+    if tie.gone:
+        tie = Tie(frozen=tie.frozen, unmatched=tie.unmatched)
+    match fact.what:
+        case "presumed":
+            return replace(tie, bond="bound") if tie.standing is None else None
+        case "entered-into-force":
+            return replace(tie, bond="in-force", provisional=False)
+        case "provisionally-applied":
+            return replace(tie, provisional=tie.bond != "in-force")
+        case "suspended":
+            return replace(tie, suspended=True)
+        case "resumed":
+            known = tie.bond is not None or tie.provisional
+            return replace(tie, suspended=False, bond=tie.bond if known else "in-force")
+    if fact.what in tie.once:
+        return None
+    bond = tie.bond if tie.bond in ("bound", "in-force") else ONCE[fact.what]
+    return replace(tie, bond=bond, once=tie.once | {fact.what})
+
+
+def agreement_ties(reading: Reading, who: str) -> list[tuple[Tie, ...]]:
+    """What one party is to an agreement on each day, in one reading; in several ways where a beginning is missing."""
+    if not fits_a_life(reading):
+        return []
+    consents = any(fact.what in ("ratified", "acceded") for fact in reading)
+    born = min(on for fact, (on, _) in reading.items() if fact.what in MAKES)
+    facts = [fact for fact in reading if fact.what != "adopted" and (fact.who is None or who in fact.who)]
+
+    def take(tie, fact, today):
+        return take_step(tie, fact, today, consents=consents, born=born)
+
+    pending, lines = [dict(reading)], []
+    while pending:
+        tried = pending.pop(0)
+        presumed = [fact for fact in tried if fact.what == "presumed"]
+        folded = by_day(tried, [*facts, *presumed], take, Tie())
+        if folded is None:
+            continue
+        unmatched = folded[-1][1].unmatched if folded else None
+        if unmatched is None:
+            lines.append(tuple(next((tie for on, tie in reversed(folded) if on <= today), Tie()) for today in DAYS))
+            continue
+        leaving, since, until = unmatched
+        for start in range(since, until + 1):
+            beginning = Happening("presumed", who, start, start, -1, leaving.id)
+            pending.append({**tried, beginning: (start, start)})
+    return lines
+
+
+def agreement_tie(reading: Reading) -> list[Timeline]:
+    return [tuple(tie.status for tie in line) for line in agreement_ties(reading, "a")]
+
+
+def agreement(reading: Reading) -> list[Timeline]:
+    """The status of an agreement on each day, in one reading."""
+    whole = []
+    for today in DAYS:
+        done = {fact for fact in reading if reading[fact][1] <= today}
+        of_all = [fact for _, fact in in_order(reading, (fact for fact in done if fact.who is None))]
+        made = next((what for what in ("signed", "adopted") if any(fact.what == what for fact in done)), None)
+        in_force = any(fact.what in ("entered-into-force", "resumed") for fact in of_all)
+        stopped = [fact.what for fact in of_all if fact.what in ("suspended", "resumed")][-1:] == ["suspended"]
+        if any(fact.what == "terminated" for fact in of_all):
+            made = "terminated"
+        elif made is not None and (stopped or in_force):
+            made = "suspended" if stopped else "in-force"
+        whole.append(made)
+    lines = []
+    for ties in product(*(agreement_ties(reading, who) for who in "ab")):
+        line: list[Any] = []
+        for index, made in enumerate(whole):
+            held = {tie[index].standing for tie in ties if not tie[index].gone}
+            joint = next((status for status in ("in-force", "suspended") if status in held), None)
+            line.append(joint if made in ("adopted", "signed") and joint else made)
+        lines.append(tuple(line))
+    return lines
+
+
+@st.composite
+def agreement_facts(draw):
+    facts = []
+    made = draw(st.sampled_from(("signed ab", "signed a", "adopted", "adopted signed")))
+    if "adopted" in made:
+        facts.append(spanned(draw(spans(undated=False)), "adopted", None, RANKS["adopted"], "0"))
+    if "signed" in made:
+        facts.append(
+            spanned(draw(spans(undated=False)), "signed", "ab" if "ab" in made else "a", RANKS["signed"], "00")
+        )
+    for index in range(draw(st.integers(1, 4))):
+        what = draw(st.sampled_from((*ONCE, *OWN, "entered-into-force", "withdrawn")))
+        whose = ["a", "a", "b"] if what in (*ONCE, "withdrawn") else ["a", "b", None]
+        effect = draw(spans(undated=False)) if what == "withdrawn" and draw(st.booleans()) else None
+        assume(effect is None or effect[0] >= max(fact.hi for fact in facts if fact.what in MAKES))
+        facts.append(spanned(draw(spans()), what, draw(st.sampled_from(whose)), RANKS[what], f"{index + 1}", effect))
+    if draw(st.integers(0, 3)) == 0:
+        effect = draw(spans(undated=False)) if draw(st.booleans()) else None
+        facts.append(spanned(draw(spans()), "terminated", None, RANKS["terminated"], "9", effect))
+    makers = [fact for fact in facts if fact.what in MAKES]
+    if len(makers) > 1:  # which of them was the first is told apart only from what comes after all
+        assume(all(fact.lo >= max(maker.hi for maker in makers) for fact in facts if fact not in makers))
+    assume(sum(fact.hi == BEYOND for fact in facts) <= 2)
+    count = 1
+    for fact in facts:
+        first, last = fact.effect or (0, 0)
+        count *= (fact.hi - fact.lo + 1) * (last - first + 1)
+    assume(count <= 1500)
+    return facts
+
+
+def post_agreement(found: World, facts: Sequence[Happening]) -> None:
+    found.take(party("a"), party("b"))
+    documents = []
+    for fact in facts:
+        data: dict[str, Any] = {}
+        match fact.what:
+            case "adopted":
+                data = {"title": "t", "kind": "treaty"}
+            case "signed":
+                signatories = [{"party": f"parties/{who}"} for who in fact.who or ""]
+                data = {"title": "t", "kind": "treaty", "parties": signatories}
+            case "terminated":
+                data = {"reason": "terminated"}
+            case _ if fact.who:
+                data = {"party": f"parties/{fact.who}"}
+        if fact.effect:
+            data["effective"] = edtf(*fact.effect)
+        documents.append(event(f"agreement.{fact.what}", "agreements/t", edtf(fact.lo, fact.hi), id_=fact.id, **data))
+    found.batch(*documents)
+
+
+@settings(max_examples=150, deadline=None)
+@given(agreement_facts())
+def test_membership_of_an_agreement_and_its_status(facts):
+    expected = verdict(facts, agreement_tie)
+    both = expected and verdict(facts, agreement)
+    with world() as found:
+        if expected is None or both is None:
+            with pytest.raises(Contradiction):
+                post_agreement(found, facts)
+        else:
+            post_agreement(found, facts)
+            agree(expected, ties_by_day(found, "agreements/t"))
+            agree(both, states_by_day(found, "agreements/t"))

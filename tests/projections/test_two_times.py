@@ -1,0 +1,70 @@
+"""What was known then is answered as it was then, whatever came later; and folding again gives the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+
+from domain.errors import Refused
+from projections.questions import Merged, NotFound
+from tests.given import world
+from tests.histories import DAYS, SUBJECTS, difference, everything, histories, posted
+
+
+def taken(found: Any, documents: list[dict]) -> list[dict]:
+    """The documents that were not refused, as posted."""
+    positions: dict[str, int] = {}
+    accepted = []
+    for document in documents:
+        ready = posted(document, positions, found)
+        try:
+            found.take(ready)
+        except Refused:
+            continue
+        positions[document["id"]] = found.head
+        accepted.append(ready)
+    return accepted
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(histories())
+def test_every_answer_as_of_a_position_is_what_was_answered_when_that_was_the_head(documents):
+    with world() as found:
+        answered = {}
+        positions: dict[str, int] = {}
+        for document in documents:
+            try:
+                found.take(posted(document, positions, found))
+            except Refused:
+                continue
+            positions[document["id"]] = found.head
+            answered[found.head] = everything(found)
+        for position, then in answered.items():
+            assert difference(then, everything(found, as_of=position)) == {}, position
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(histories(most=30))
+def test_folding_the_log_again_answers_the_same(documents):
+    with world() as found, world() as again:
+        taken(found, documents)
+        for event in found.events:
+            again.apply(event)
+        assert difference(everything(found), everything(again)) == {}
+        for on in DAYS:
+            for subject in sum(SUBJECTS.values(), ()):
+                try:
+                    past = found.history(subject, on=on)
+                except (NotFound, Merged):
+                    continue
+                assert past == again.history(subject, on=on)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(histories(most=30))
+def test_a_batch_answers_as_its_events_one_by_one(documents):
+    with world() as found, world() as batched:
+        accepted = taken(found, documents)
+        batched.batch(*accepted)
+        assert difference(everything(found), everything(batched)) == {}
