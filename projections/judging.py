@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from domain.errors import Contradiction, Flaw, Invalid
-from domain.events import EventType, Makes
+from domain.events import CATALOGUE, EventType, Makes
 from domain.facts import Event, Fact
 from domain.posting import checked, pointer
 from domain.records import Data
@@ -28,9 +28,10 @@ from domain.rules import (
 )
 from domain.things import bears_on_all
 from domain.ties import TIE_TYPES, tie_sweep
-from domain.times import AFTER, BEFORE
 from domain.values import is_subject, pointer_tokens
-from projections.known import Known, slugs
+from projections.identity import edges_of
+from projections.known import Known, references, slugs
+from projections.parents import part_of_itself
 from projections.rows import OPENINGS
 from projections.store import OPEN
 
@@ -50,7 +51,7 @@ _REFERRING = frozenset(
         "convened_by",
     )
 )
-_LONGEST_CHAIN = 10_000
+_KEPT = ("evidence", "note")
 _DEEPEST = 32
 
 
@@ -105,23 +106,34 @@ class Judging:
         if not self._one(target.subject, event.subject):
             yield Flaw("/data/event", f"the event at position {target.position} is about {target.subject}")
             return
-        if event.type == "event.disputed":
-            yield from self._undisputable(target, model)
-        if event.type == "event.corrected" and model.data is not None:
-            kept = {
-                name: value
-                for name, value in self._known.standing(target).meaning(target).data.items()
-                if name in ("evidence", "note")
-            }
-            data = {**kept, **event.plain["data"]}
-            corrected, flaws = checked(target.kind, data)
-            for flaw in flaws:
-                yield Flaw(f"/data/data{flaw.pointer}", flaw.detail)
-            if corrected is not None:
-                yield from self._missing(event.plain["data"], ("data", "data"))
-                yield from self._still_about(target, corrected)
+        yield from self._spoken(event.type, target, model, event.plain, "/data")
 
-    def _undisputable(self, target: Event, model: Any) -> Iterator[Flaw]:
+    def _spoken(self, name: str, target: Event, model: Any, said: Mapping[str, Any], at: str) -> Iterator[Flaw]:
+        """What is wrong with what an event of a type would say, at a pointer, of another event."""
+        if name == "event.disputed":
+            yield from self._undisputable(target, model, at)
+        if name == "event.corrected" and model.data is not None:
+            yield from self._uncorrectable(target, said["data"], f"{at}/data")
+
+    def _uncorrectable(self, target: Event, given: Mapping[str, Any], at: str) -> Iterator[Flaw]:
+        """What is wrong with data, at a pointer, that would stand in place of an event's own."""
+        said = self._known.standing(target).meaning(target).data
+        corrected: Any
+        corrected, flaws = checked(target.kind, {**{name: said[name] for name in _KEPT if name in said}, **given})
+        yield from (Flaw(at + flaw.pointer, flaw.detail) for flaw in flaws)
+        if corrected is None:
+            return
+        yield from self._missing(given, tuple(pointer_tokens(at)))
+        number = self._known.find(target.subject)
+        if not target.kind.about_event:
+            for flaw in self._unopened(target.type, corrected, number) if number is not None else ():
+                yield Flaw(at.removesuffix("/data") + flaw.pointer, flaw.detail)
+        elif corrected.event != target.plain["event"]:
+            yield Flaw(f"{at}/event", "stays the same; to speak of another event, retract this one")
+        elif (spoken := self._known.event(corrected.event)) is not None:
+            yield from self._spoken(target.type, spoken, corrected, given, at)
+
+    def _undisputable(self, target: Event, model: Any, at: str) -> Iterator[Flaw]:
         """Claims about places that the event has not and could not have."""
         shown = {"data": self._known.standing(target).meaning(target).data}
         fields = {field.alias or name for name, field in target.kind.data.model_fields.items()}
@@ -134,7 +146,7 @@ class Judging:
                 place = _within(place, token)
             known = last in fields if len(parents) == 1 else isinstance(place, dict) or _within(place, last) is not None
             if place is None or not known:
-                yield Flaw(f"/data/claims/{index}/pointer", "points to nothing that the event could say")
+                yield Flaw(f"{at}/claims/{index}/pointer", "points to nothing that the event could say")
 
     def _depth(self, event: Event) -> int:
         depth, spoken = 0, event
@@ -144,16 +156,6 @@ class Judging:
                 break
             depth, spoken = depth + 1, following
         return depth
-
-    def _still_about(self, target: Event, corrected: Any) -> Iterator[Flaw]:
-        """A corrected event still speaks of what is there, and one about an event of that same event."""
-        number = self._known.find(target.subject)
-        if target.kind.about_event:
-            if corrected.event != target.plain["event"]:
-                yield Flaw("/data/data/event", "stays the same; to speak of another event, retract this one")
-        elif number is not None:
-            for flaw in self._unopened(target.type, corrected, number):
-                yield Flaw(f"/data{flaw.pointer}", flaw.detail)
 
     def _one(self, subject: str, other: str) -> bool:
         if subject == other:
@@ -205,22 +207,26 @@ class Judging:
         subject = self._known.name(number)
         collection = subject.partition("/")[0]
         yield from self._existence(number, subject, collection, facts)
+        yield from self._revived([fact for fact in facts if fact.position not in new])
         yield from self._lifetime(number, facts)
         yield from self._ties(number, collection, facts, new)
         yield from self._openings(number, facts)
         if collection == "parties":
-            yield from self._parents(number)
+            yield from self._circles([fact for fact in facts if fact.position not in new])
+            yield from part_of_itself(self._known, number)
 
     def _existence(self, number: int, subject: str, collection: str, facts: Sequence[Fact]) -> Iterator[Conflict]:
         makers_changed = [fact for fact in facts if fact.makes]
-        if not makers_changed:
-            return
         known = self._known
         if not known.exists(number):
             if rest := known.facts(number):
                 yield Conflict(f"facts about {subject} rest on what makes it", _positions(rest))
+            elif not makers_changed:
+                return
             elif named := (known.naming(number, _MOST_NAMED) or self._citing(subject, collection)):
                 yield Conflict(f"{subject} is referred to by other facts", tuple(named))
+            return
+        if not makers_changed:
             return
         if any(fact.kind.makes is Makes.ONCE for fact in makers_changed):
             yield from made_twice(known.makers(number))
@@ -228,6 +234,38 @@ class Judging:
             describing = known.describing(number)
             if untitled([fact for fact in describing if fact.makes]):
                 yield Conflict(f"{subject} would be left without title and kind", _positions(known.makers(number)))
+
+    def _revived(self, facts: Sequence[Fact]) -> Iterator[Conflict]:
+        """Facts that are believed again, or otherwise, and speak of subjects of which no fact stands any longer."""
+        known = self._known
+        for fact in facts:
+            if known.fact(fact.position) != fact:
+                continue
+            for subject in sorted({*references(fact), *(passage.document for passage in fact.data.evidence or ())}):
+                number = known.find(subject)
+                if not known.exists(number):
+                    gone = self._db.execute(
+                        "SELECT position FROM events WHERE subject = ? AND rank = ? AND about IS NOT NULL LIMIT ?",
+                        (number, CATALOGUE["event.retracted"].rank, _MOST_NAMED),
+                    ).fetchall()
+                    detail = f"the event at {fact.position} would speak of {subject}, which was retracted"
+                    yield Conflict(detail, (fact.position, *(row[0] for row in gone)))
+
+    def _circles(self, facts: Sequence[Fact]) -> Iterator[Conflict]:
+        """Mergers, believed again or otherwise, of parties that are one without them."""
+        known = self._known
+        if not any(fact.type == "party.merged" for fact in facts):
+            return
+        edges = {
+            fact.position: (known.must_find(fact.subject), known.must_find(fact.data.into), fact.position)  # type: ignore[attr-defined]
+            for fact in known.mergers()
+        }
+        needed = {position for *_, position in edges_of(list(edges.values()))}
+        for party, _, position in edges.values():
+            if position not in needed:
+                group = known.one_with(party)
+                others = [other for loser, _, other in edges.values() if loser in group]
+                yield Conflict(f"{known.name(party)} would be merged in a circle", (position, *others[:_MOST_NAMED]))
 
     def _citing(self, subject: str, collection: str) -> list[int]:
         """Standing events whose evidence cites a document. Reads every event: documents are rarely retracted."""
@@ -317,49 +355,6 @@ class Judging:
             if fact.type == "lab.founded"
             for phase in fact.data.phases or ()  # type: ignore[attr-defined]
         }
-
-    # parts of parties
-
-    def _parents(self, number: int) -> Iterator[Conflict]:
-        """A party that would be part of itself, through a chain that holds on some day for certain."""
-        start = self._known.survivor(number)
-        pending: list[tuple[int, int, int, tuple[int, ...]]] = [(start, BEFORE, AFTER, ())]
-        seen: set[tuple[int, int, int]] = set()
-        while pending and len(seen) < _LONGEST_CHAIN:
-            party, lo, hi, positions = pending.pop()
-            for parent, since, until, by in self._certain_parents(party):
-                first, last = max(lo, since), min(hi, until)
-                if first > last:
-                    continue
-                if parent == start:
-                    yield Conflict(f"{self._known.name(start)} would be part of itself", (*positions, *by))
-                    return
-                if (parent, first, last) not in seen:
-                    seen.add((parent, first, last))
-                    pending.append((parent, first, last, (*positions, *by)))
-
-    def _certain_parents(self, party: int) -> list[tuple[int, int, int, tuple[int, ...]]]:
-        stated = [
-            fact
-            for member in self._known.one_with(party)
-            for fact in self._known.describing(member)
-            if fact.type == "party.reorganized" or (fact.makes and fact.data.part_of is not None)  # type: ignore[attr-defined]
-        ]
-        found = []
-        for fact in stated:
-            parent = self._known.find(fact.data.part_of) if fact.data.part_of else None  # type: ignore[attr-defined]
-            if parent is None:
-                continue
-            lo, hi = (BEFORE, BEFORE) if fact.makes else (fact.span.lo, fact.span.hi)
-            later = [
-                other.span.lo
-                for other in stated
-                if other is not fact and not other.makes and (other.span.hi, other.order) > (lo, fact.order)
-            ]
-            until = min(later, default=AFTER + 1) - 1
-            if hi <= until:
-                found.append((self._known.survivor(parent), hi, until, fact.positions))
-        return found
 
 
 def _within(value: Any, token: str) -> Any:

@@ -7,7 +7,7 @@ fact with the positions between which it was believed. It judges nothing.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -307,13 +307,13 @@ class Known(Ledger):
 
     def _extend_life(self, fact: Fact, number: int) -> None:
         values = self._life(number) or _no_life(number)
-        _extend(values, fact)
+        _extend(values, fact, self.fact)
         self._write_life(number, values)
 
     def _recount_life(self, number: int) -> None:
-        values = _no_life(number)
-        for fact in self.facts(number):
-            _extend(values, fact)
+        values, facts = _no_life(number), {fact.position: fact for fact in self.facts(number)}
+        for fact in facts.values():
+            _extend(values, fact, facts.get)
         self._write_life(number, values)
 
     def _write_life(self, number: int, values: list[Any]) -> None:
@@ -331,8 +331,8 @@ def _span(lo: int | None, hi: int | None) -> Span | None:
     return None if lo is None or hi is None else Span(lo, hi)
 
 
-def _extend(values: list[Any], fact: Fact) -> None:
-    """Add a fact to a row of `lives`."""
+def _extend(values: list[Any], fact: Fact, known: Callable[[int], Fact | None]) -> None:
+    """Add a fact to a row of `lives`; `known` gives the fact of a position."""
     span = fact.span
     values[1] += 1
     values[3] += fact.type in _CONSENTS
@@ -341,12 +341,8 @@ def _extend(values: list[Any], fact: Fact) -> None:
         _widen(values, 4, span)
         at = {"agreement.signed": 8, "agreement.adopted": 11}.get(fact.type)
         if at is not None:
-            first = values[at + 2] is None or (span.lo, span.hi, fact.position) < (
-                values[at],
-                values[at + 1],
-                values[at + 2],
-            )
-            if first:
+            first = None if values[at + 2] is None else known(values[at + 2])
+            if first is None or fact.order < first.order:
                 values[at + 2] = fact.position
             _widen(values, at, span)
     elif fact.kind.ends:

@@ -101,17 +101,17 @@ class Overviews:
             for each in others:
                 found += self._references(column, each, question, limit)
         supporters = self._db.execute(
-            "SELECT r.subject, r.body FROM entries r WHERE r.subject = ?"
+            "SELECT r.at, r.label, r.subject, r.body FROM entries r WHERE r.subject = ?"
             f" AND r.section = {SECTIONS.index('supporters')} AND {rectangle('r', question)} LIMIT ?",
             (number, *times(question), limit),
         ).fetchall()
         for each in numbers:
             supporters += self._db.execute(
-                "SELECT r.subject, r.body FROM terms x JOIN entries r ON r.id = x.owner"
+                "SELECT r.at, r.label, r.subject, r.body FROM terms x JOIN entries r ON r.id = x.owner"
                 f" WHERE x.kind = {TERM_KINDS['supporter']} AND x.value = ? AND {rectangle('r', question)} LIMIT ?",
                 (str(each), *times(question), limit),
             ).fetchall()
-        for platform, stored in supporters:
+        for *_, platform, stored in sorted(supporters, reverse=True):  # of several by one party the first is shown
             body = orjson.loads(stored)
             party = self._ledger.must_find(body["party"]["subject"])
             claimed = {name: body[name] for name in ("support", "occurred", "events") if name in body}

@@ -243,7 +243,7 @@ def adopted(agreement: str, occurred: str | None = None, **data: Any) -> dict[st
 
 
 def step(
-    kind: str, agreement: str, occurred: str | None = None, slug: str | None = None, **data: Any
+    kind: str, agreement: str, occurred: str | None = None, slug: str | None = None, /, **data: Any
 ) -> dict[str, Any]:
     """`agreement.<kind>`, of one party where `slug` is given, else of the agreement itself."""
     if slug is not None:
@@ -257,7 +257,7 @@ def lab(slug: str, occurred: str | None, *founders: str, **data: Any) -> dict[st
     return event("lab.founded", f"labs/{slug}", occurred, **data)
 
 
-def of_lab(kind: str, slug: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
+def of_lab(kind: str, slug: str, occurred: str | None = None, /, **data: Any) -> dict[str, Any]:
     """`lab.<kind>`."""
     return event(f"lab.{kind}", f"labs/{slug}", occurred, **data)
 

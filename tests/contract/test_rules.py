@@ -172,9 +172,11 @@ def test_nothing_happens_before_an_imprecise_making(shared, made, before):
 
 @pytest.mark.parametrize(
     ("opened", "closed"),
-    itertools.product(
-        ["2006-03/..", "2006", "2006-03-01", "2006-05-05~", None],
-        ["2005-05", "2005-05-01", "2004/2005", "XXXX-05-05", None],
+    list(
+        itertools.product(
+            ["2006-03/..", "2006", "2006-03-01", "2006-05-05~", None],
+            ["2005-05", "2005-05-01", "2004/2005", "XXXX-05-05", None],
+        )
     ),
 )
 def test_an_end_before_its_opening_is_no_fault_of_the_server(shared, opened, closed):

@@ -1,0 +1,29 @@
+"""A fact is not believed again while what it speaks of is retracted."""
+
+from __future__ import annotations
+
+from domain.errors import Contradiction
+from tests.given import adopted, corrected, event, joined, parties, platform, retracted, world
+
+
+def test_a_correction_is_not_retracted_when_the_party_it_took_away_is_no_more():
+    with world() as made:
+        made.take(*parties("a", "b"), adopted("t", "2000"))
+        reservation = {"kind": "reservation", "text": "but"}
+        at = made.take(event("agreement.declaration-made", "agreements/t", party="parties/b", **reservation))
+        change = made.take(corrected("agreements/t", at, data={"party": "parties/a", **reservation}))
+        gone = made.take(retracted("parties/b", 2))
+        refused = made.refused(retracted("agreements/t", change))
+        assert isinstance(refused, Contradiction)
+        assert {at, gone} <= set(refused.positions)
+
+
+def test_a_fact_is_not_believed_again_when_its_subject_is_wholly_retracted():
+    with world() as made:
+        made.take(*parties("a"), platform("p", "2000"))
+        at = made.take(joined("a", "p", "2001"))
+        undone = made.take(retracted("platforms/p", at))
+        made.take(retracted("platforms/p", 2))
+        refused = made.refused(retracted("platforms/p", undone))
+        assert isinstance(refused, Contradiction)
+        assert at in refused.positions
