@@ -6,13 +6,12 @@ contradiction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.events import Makes
 from domain.facts import Fact
-from domain.readings import Sweep
-from domain.ties import Life, State
+from domain.ties import LEAVING_TYPES, Life
 from domain.times import AFTER, BEFORE, Span, day_text
 
 MOST_NAMED = 100
@@ -79,24 +78,28 @@ def before_birth(facts: Sequence[Fact], makers: Sequence[Fact]) -> Iterator[Conf
     if not makers or (makers[0].kind.collection in ("parties", "documents") and not makers[0].is_dated):
         return
     earliest = min(maker.span.lo for maker in makers)
-    for fact in facts:
-        if not fact.makes and fact.type != "party.merged" and fact.span.hi < earliest:
-            yield Conflict(
-                f"{fact.type} falls before {fact.subject} came about, no earlier than {day_text(earliest)}",
-                (fact.position, *_named(makers)),
-            )
+    early = [fact for fact in facts if not fact.makes and fact.type != "party.merged" and fact.span.hi < earliest]
+    if early:
+        yield Conflict(
+            f"{early[0].type} falls before {early[0].subject} came about, no earlier than {day_text(earliest)}",
+            (*_named(early), *_named(makers)),
+        )
 
 
 def after_end(facts: Sequence[Fact], ends: Sequence[Fact]) -> Iterator[Conflict]:
     """Facts that fall, on every reading, after their subject ended."""
     for end in ends:
-        for fact in facts:
-            when = fact.effective if fact.kind.ends else fact.span
-            if fact.position != end.position and fact.type != "party.merged" and when.lo > end.effective.hi:
-                yield Conflict(
-                    f"{fact.type} falls after {fact.subject} ended, no later than {day_text(end.effective.hi)}",
-                    (fact.position, end.position),
-                )
+        latest = end.effective.hi
+        late = [
+            fact
+            for fact in facts
+            if fact.type != "party.merged" and (fact.effective if fact.kind.ends else fact.span).lo > latest
+        ]
+        if late:
+            yield Conflict(
+                f"{late[0].type} falls after {end.subject} ended, no later than {day_text(latest)}",
+                (end.position, *_named(late)),
+            )
 
 
 _ONCE_A_TIE = {
@@ -107,14 +110,18 @@ _ONCE_A_TIE = {
 }
 
 
-def twice(own: Sequence[Fact], found: Sweep[State]) -> Iterator[Conflict]:
-    """A party that signs, ratifies, accedes or joins again with no leaving that may lie between."""
-    if found.consistent:
-        return
+def twice(own: Sequence[Fact], is_consistent: Callable[[Sequence[Fact]], bool]) -> Iterator[Conflict]:
+    """A party that signs, ratifies, accedes or joins again with no leaving that may lie between.
+
+    `is_consistent` says of some of the party's facts whether there is a reading of them.
+    """
+    leavings = [fact for fact in own if fact.type in LEAVING_TYPES]
     for kind, verb in _ONCE_A_TIE.items():
         again = [fact for fact in own if fact.type == kind]
-        if len(again) > 1:
-            yield Conflict(f"a party {verb} a second time with no leaving between", _named(again))
+        if len(again) < 2 or is_consistent([*again, *leavings]):
+            continue
+        needed = [fact for fact in again if is_consistent([*(each for each in again if each is not fact), *leavings])]
+        yield Conflict(f"a party {verb} a second time with no leaving between", _named(needed or again))
 
 
 def too_early_phases(after: Mapping[str, frozenset[str]], happened: Sequence[Fact]) -> Iterator[Conflict]:

@@ -216,6 +216,7 @@ _STEP_OF = {
     "platform.member-left": "left",
     "platform.dissolved": "dissolved",
 }
+LEAVING_TYPES = frozenset(("agreement.withdrawn", "platform.member-left"))
 TIE_TYPES = frozenset(_STEP_OF) - {"agreement.terminated", "lab.closed", "platform.dissolved"}
 """The types whose events, where they name a party, make or change its tie."""
 

@@ -313,18 +313,22 @@ class Judging:
         describing = known.describing(number)
         whole = [fact for fact in describing if bears_on_all(fact)]
         for party in sorted(parties):
-            linked = known.linked(self._known.one_with(party), number)
+            group = known.one_with(party)
+            linked = known.linked(group, number)
             own = [fact for fact in linked if fact.type in TIE_TYPES]
             if len(own) < 2:
-                continue
-            found = tie_sweep(own, whole, life, consents=consents)
-            if found.consistent:
                 continue
             known_before = {fact.position for fact in facts if fact.position not in new}
             before = [fact for fact in own if fact.position not in new and fact.position not in known_before]
             before += [fact for fact in facts if fact.position in known_before and fact not in own]
-            if tie_sweep(before, whole, life, consents=consents).consistent:
-                yield from twice(own, found)
+            names = [known.name(each) for each in group]
+            for as_one in ((), names) if len(names) > 1 else ((),):  # what two parties both did before they were one
+
+                def is_consistent(some: Sequence[Fact], as_one: Sequence[str] = as_one) -> bool:
+                    return tie_sweep(some, whole, life, consents=consents, names=as_one).consistent
+
+                if not is_consistent(own) and is_consistent(before):
+                    yield from twice(own, is_consistent)
 
     def _openings(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
         known = self._known

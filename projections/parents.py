@@ -43,7 +43,7 @@ def _certain_parents(known: Known, party: int) -> list[tuple[int, int, int, tupl
         parent = known.find(fact.data.part_of) if fact.data.part_of else None  # type: ignore[attr-defined]
         if parent is None:
             continue
-        lo, hi = (BEFORE, BEFORE) if fact.makes else (fact.span.lo, fact.span.hi)
+        lo, hi = (BEFORE, BEFORE) if fact.makes and not fact.is_dated else (fact.span.lo, fact.span.hi)
         later = [
             other.span.lo
             for other in stated

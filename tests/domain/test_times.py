@@ -1,0 +1,95 @@
+"""The days that a date in EDTF may mean."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.times import AFTER, BEFORE, Span, parse_edtf
+
+
+@pytest.mark.parametrize(
+    ("text", "earliest", "latest"),
+    [
+        ("2024-01-21", "2024-01-21", "2024-01-21"),
+        ("2024-02", "2024-02-01", "2024-02-29"),
+        ("2023", "2023-01-01", "2023-12-31"),
+        ("XXXX-08-18", None, None),
+        ("XXXX-02-29", None, None),
+        ("2021?-08-18", "2020-08-18", "2022-08-18"),
+        ("2021-08?-18", "2021-07-18", "2021-09-18"),
+        ("2021-08-18~", "2021-08-17", "2021-08-19"),
+        ("2021?-08-18%", "2020-08-17", "2022-08-19"),
+        ("2021-08~", "2021-07-01", "2021-09-30"),
+        ("2021%", "2020-01-01", "2022-12-31"),
+        ("2020?-02-29", "2019-02-28", "2021-02-28"),
+        ("2021-08/2021-09", "2021-08-01", "2021-09-30"),
+        ("2021-08-15/2021-08", "2021-08-15", "2021-08-31"),
+        ("2021-08/..", "2021-08-01", None),
+        ("0001~", None, "0002-12-31"),
+        ("9999~", "9998-01-01", None),
+    ],
+)
+def test_a_date_has_an_earliest_and_a_latest_day(text, earliest, latest):
+    span = parse_edtf(text)
+    assert (span.earliest, span.latest) == (earliest, latest)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2023-02-30",
+        "2023-13",
+        "2023-00",
+        "2023-01-00",
+        "0000",
+        "XXXX",
+        "XXXX-02-30",
+        "20XX",
+        "2021-21",
+        "2021-8",
+        "21",
+        "-2021",
+        "Y12021",
+        "2021-09/2021-08",
+        "2021/",
+        "/2021",
+        "../2021",
+        "../..",
+        "XXXX-08-18/2021",
+        "2021/2022/2023",
+        "2021-08-18T10:00:00Z",
+        "?2021",
+        "[2021,2022]",
+        "2021-08-18 ",
+        "２０２１",
+    ],
+)
+def test_other_forms_and_days_that_are_none_are_refused(text):
+    with pytest.raises(ValueError, match="."):
+        parse_edtf(text)
+
+
+@given(st.dates(), st.sampled_from("?~%"), st.integers(0, 2))
+def test_a_qualified_date_may_mean_every_day_that_the_plain_one_may(day, qualifier, part):
+    parts = day.isoformat().split("-")
+    plain = parse_edtf("-".join(parts[: part + 1]))
+    wide = parse_edtf("-".join(parts[: part + 1]) + qualifier)
+    assert wide.lo <= plain.lo <= day.toordinal() <= plain.hi <= wide.hi
+    assert wide != plain
+
+
+@given(st.dates(), st.dates())
+def test_an_interval_reaches_from_its_first_day_to_its_last(one, other):
+    first, last = sorted((one, other))
+    assert parse_edtf(f"{first}/{last}") == Span(first.toordinal(), last.toordinal())
+    assert parse_edtf(f"{first}/..") == Span(first.toordinal(), AFTER)
+
+
+def test_what_is_unbounded_sorts_last():
+    known = parse_edtf(date.max.isoformat())
+    assert Span(BEFORE, AFTER).sort_key > known.sort_key
