@@ -75,9 +75,7 @@ def order_makers(adopted: Span, signed: Span) -> tuple[Span, Span]:
 
 def before_birth(facts: Sequence[Fact], makers: Sequence[Fact]) -> Iterator[Conflict]:
     """Facts that fall, on every reading, before their subject came about."""
-    if not makers or (makers[0].kind.collection in ("parties", "documents") and not makers[0].is_dated):
-        return
-    earliest = min(maker.span.lo for maker in makers)
+    earliest = min((maker.span.lo for maker in makers), default=BEFORE)
     early = [fact for fact in facts if not fact.makes and fact.type != "party.merged" and fact.span.hi < earliest]
     if early:
         yield Conflict(

@@ -254,7 +254,9 @@ class Folding:
         if not own:
             return []
         whole = context.whole
-        ranges = lapse(tie_days(tie_sweep(own, whole, context.life, consents=context.consents)), context.lapses)
+        names = [self._known.name(member) for member in group]
+        found = tie_sweep(own, whole, context.life, consents=context.consents, names=names)
+        ranges = lapse(tie_days(found), context.lapses)
         return tie_rows(self._known.name(container), self._known.name(party), own, whole, context.life, ranges)
 
     def _moves_force(

@@ -20,20 +20,18 @@ from domain.rules import (
     after_end,
     all_after,
     before_birth,
-    life_of,
     made_twice,
     too_early_phases,
-    twice,
+    united,
     untitled,
 )
-from domain.things import bears_on_all
-from domain.ties import TIE_TYPES, tie_sweep
 from domain.values import is_subject, pointer_tokens
 from projections.identity import edges_of
 from projections.known import Known, references, slugs
 from projections.parents import part_of_itself
 from projections.rows import OPENINGS
 from projections.store import OPEN
+from projections.tied import parted, tied_twice
 
 _MOST_NAMED = 100
 _REFERRING = frozenset(
@@ -209,10 +207,12 @@ class Judging:
         yield from self._existence(number, subject, collection, facts)
         yield from self._revived([fact for fact in facts if fact.position not in new])
         yield from self._lifetime(number, facts)
-        yield from self._ties(number, collection, facts, new)
+        yield from tied_twice(self._known, number, facts, new)
         yield from self._openings(number, facts)
         if collection == "parties":
-            yield from self._circles([fact for fact in facts if fact.position not in new])
+            yield from self._mergers(
+                [fact for fact in facts if fact.position not in new and fact.type == "party.merged"]
+            )
             yield from part_of_itself(self._known, number)
 
     def _existence(self, number: int, subject: str, collection: str, facts: Sequence[Fact]) -> Iterator[Conflict]:
@@ -251,11 +251,15 @@ class Judging:
                     detail = f"the event at {fact.position} would speak of {subject}, which was retracted"
                     yield Conflict(detail, (fact.position, *(row[0] for row in gone)))
 
-    def _circles(self, facts: Sequence[Fact]) -> Iterator[Conflict]:
-        """Mergers, believed again or otherwise, of parties that are one without them."""
+    def _mergers(self, facts: Sequence[Fact]) -> Iterator[Conflict]:
+        """Mergers, believed again or otherwise, of parties that are one without them; and what rested on those gone."""
         known = self._known
-        if not any(fact.type == "party.merged" for fact in facts):
+        if not facts:
             return
+        involved = {known.must_find(name) for fact in facts for name in (fact.subject, fact.data.into)}  # type: ignore[attr-defined]
+        for party in sorted(involved):
+            yield from self._lifetime(party, ())
+        yield from parted(known, involved)
         edges = {
             fact.position: (known.must_find(fact.subject), known.must_find(fact.data.into), fact.position)  # type: ignore[attr-defined]
             for fact in known.mergers()
@@ -288,47 +292,17 @@ class Judging:
 
     def _lifetime(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
         known = self._known
-        bounds = known.life_row(number)[0]
-        if bounds.made is not None and bounds.earliest_end < bounds.made.lo:
-            yield from before_birth(known.facts(number), known.makers(number))
-        if bounds.ended is not None and (
-            bounds.latest_start > bounds.ended.hi or sum(fact.kind.ends for fact in facts) > 0
-        ):
-            everything = known.facts(number)
-            yield from after_end(everything, [fact for fact in everything if fact.kind.ends])
-
-    def _ties(self, number: int, collection: str, facts: Sequence[Fact], new: Container[int]) -> Iterator[Conflict]:
-        known = self._known
-        parties = {
-            self._known.survivor(party)
-            for fact in facts
-            if fact.type in TIE_TYPES
-            for name in _parties_of(fact)
-            if (party := known.find(name)) is not None
-        }
-        if not parties:
+        group = known.one_with(number) if known.name(number).startswith("parties/") else [number]
+        bounds = united([known.life_row(member)[0] for member in group])
+        early = bounds.made is not None and bounds.earliest_end < bounds.made.lo
+        late = bounds.ended is not None and bounds.latest_start > bounds.ended.hi
+        if not early and not late and not any(fact.kind.ends for fact in facts):
             return
-        bounds, consents, _, _ = known.life_row(number)
-        life = life_of(collection, bounds)
-        describing = known.describing(number)
-        whole = [fact for fact in describing if bears_on_all(fact)]
-        for party in sorted(parties):
-            group = known.one_with(party)
-            linked = known.linked(group, number)
-            own = [fact for fact in linked if fact.type in TIE_TYPES]
-            if len(own) < 2:
-                continue
-            known_before = {fact.position for fact in facts if fact.position not in new}
-            before = [fact for fact in own if fact.position not in new and fact.position not in known_before]
-            before += [fact for fact in facts if fact.position in known_before and fact not in own]
-            names = [known.name(each) for each in group]
-            for as_one in ((), names) if len(names) > 1 else ((),):  # what two parties both did before they were one
-
-                def is_consistent(some: Sequence[Fact], as_one: Sequence[str] = as_one) -> bool:
-                    return tie_sweep(some, whole, life, consents=consents, names=as_one).consistent
-
-                if not is_consistent(own) and is_consistent(before):
-                    yield from twice(own, is_consistent)
+        everything = [fact for member in group for fact in known.facts(member)]
+        judged = everything if len(group) == 1 else [fact for fact in everything if fact in facts]
+        yield from before_birth(judged, [fact for fact in everything if fact.makes])
+        yield from after_end(judged, [fact for fact in everything if fact.kind.ends])
+        yield from after_end(everything, [fact for fact in judged if fact.kind.ends])
 
     def _openings(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
         known = self._known
@@ -368,15 +342,6 @@ def _within(value: Any, token: str) -> Any:
     if isinstance(value, list) and token.isdigit() and int(token) < len(value):
         return value[int(token)]
     return None
-
-
-def _parties_of(fact: Fact) -> list[str]:
-    data: Any = fact.data
-    if fact.type == "agreement.signed":
-        return [signatory.party for signatory in data.parties]
-    if fact.type == "lab.founded":
-        return list(data.founders)
-    return [data.party] if data.party is not None else []
 
 
 def _unmade(event: Event, model: Any) -> Iterator[Flaw]:

@@ -154,7 +154,7 @@ def _inner(collection: str, section: str) -> Operation:
         except Merged as merged:
             return moved(request, subject, merged.into)
 
-    about = "Every event of it, each with the change it made" if is_history else f"The whole of its `{section}`"
+    about = "Every event of it, each with the change it made" if is_history else f"The whole of its list {section}"
     return Operation(
         "GET",
         f"/v1/{collection}/{{slug}}/{section}",

@@ -70,7 +70,7 @@ def test_a_date_has_an_earliest_and_a_latest_day(text, earliest, latest):
     ],
 )
 def test_other_forms_and_days_that_are_none_are_refused(text):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         parse_edtf(text)
 
 

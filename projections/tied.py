@@ -1,0 +1,66 @@
+"""Whether ties contradict: a party that joins, signs or consents a second time with no leaving that may lie between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+
+from domain.facts import Fact
+from domain.rules import Conflict, life_of, twice
+from domain.things import bears_on_all
+from domain.ties import TIE_TYPES, parties_of, tie_sweep
+from projections.known import Known
+
+_HOLDERS = ("agreements/", "labs/", "platforms/")
+Consistent = Callable[[Sequence[Fact]], bool]
+
+
+def tied_twice(known: Known, number: int, facts: Sequence[Fact], new: Container[int]) -> Iterator[Conflict]:
+    """Contradictions among the ties to a subject that these facts about it changed; those of `new` were posted now.
+
+    What two parties both did before they were found to be one is no contradiction, what either does after is.
+    """
+    parties = {
+        known.survivor(known.must_find(name)) for fact in facts if fact.type in TIE_TYPES for name in parties_of(fact)
+    }
+    if not parties:
+        return
+    known_before = {fact.position for fact in facts if fact.position not in new}
+    for party, own, strictly, leniently in _ties(known, number, parties):
+        before = [fact for fact in own if fact.position not in new and fact.position not in known_before]
+        before += [fact for fact in facts if fact.position in known_before and fact not in own]
+        for is_consistent in (strictly, leniently) if len(known.one_with(party)) > 1 else (strictly,):
+            if not is_consistent(own) and is_consistent(before):
+                yield from twice(own, is_consistent)
+
+
+def parted(known: Known, parties: Iterable[int]) -> Iterator[Conflict]:
+    """Contradictions among the ties of parties that are no longer one, which being one had kept apart."""
+    members = {member for party in parties for member in known.one_with(party)}
+    containers = {container for member in members for container in known.containers(member)}
+    for container in sorted(containers):
+        if known.name(container).startswith(_HOLDERS):
+            for _, own, _, leniently in _ties(known, container, {known.survivor(member) for member in members}):
+                if not leniently(own):
+                    yield from twice(own, leniently)
+
+
+def _ties(
+    known: Known, number: int, parties: Iterable[int]
+) -> Iterator[tuple[int, list[Fact], Consistent, Consistent]]:
+    """Each party with its facts, where there are several, and whether some of them go together: strictly, leniently."""
+    bounds, consents, _, _ = known.life_row(number)
+    life = life_of(known.name(number).partition("/")[0], bounds)
+    whole = [fact for fact in known.describing(number) if bears_on_all(fact)]
+    for party in sorted(parties):
+        group = known.one_with(party)
+        own = [fact for fact in known.linked(group, number) if fact.type in TIE_TYPES]
+        names = [known.name(member) for member in group]
+
+        def strictly(some: Sequence[Fact]) -> bool:
+            return tie_sweep(some, whole, life, consents=consents).consistent
+
+        def leniently(some: Sequence[Fact], names: Sequence[str] = names) -> bool:
+            return tie_sweep(some, whole, life, consents=consents, names=names).consistent
+
+        if len(own) > 1:
+            yield party, own, strictly, leniently
