@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from pathlib import Path
 from typing import Literal
 from unittest import TestCase
@@ -19,13 +20,20 @@ class LogFile(TestCase):
     originator_id_type: Literal["uuid", "text"] = "uuid"
 
     def new_datastore(self) -> LogDatastore:
+        running = set(threading.enumerate())
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         datastore = LogDatastore(
             Path(directory.name, "log.db"), pool_size=100, originator_id_type=self.originator_id_type
         )
         self.addCleanup(datastore.close)
+        self.addCleanup(_join_others, running)  # first: a case leaves threads reading, which closing would crash
         return datastore
+
+
+def _join_others(running: set[threading.Thread]) -> None:
+    for thread in set(threading.enumerate()) - running:
+        thread.join(10)
 
 
 class TextOriginatorID:
