@@ -20,7 +20,10 @@ from domain.times import Span
 
 @dataclass(frozen=True, slots=True)
 class EntryDays:
-    """An entry over the days `since` to before `until`; `value` is JSON-ready, `events` in it the positions behind."""
+    """An entry over the days `since` to before `until`; `value` is JSON-ready, `events` in it the positions behind.
+
+    `last` marks its last days, `ever` every status it may have in the end.
+    """
 
     since: int
     until: int
@@ -28,7 +31,7 @@ class EntryDays:
     statuses: tuple[str, ...]
     certain: bool
     last: bool
-    certain_ever: bool
+    ever: tuple[str, ...]
     value: Mapping[str, Any]
 
 
@@ -44,9 +47,12 @@ _NOT_YET = ""
 
 
 def _set(state: str, step: Step) -> str | None:
-    if state == _NOT_YET and not step.what.startswith("="):
+    """An opening, then any changes; a phase that was completed is not started again."""
+    if step.what.startswith("="):
+        return step.what.removeprefix("=")
+    if state == _NOT_YET:
         return None
-    return step.what.removeprefix("=")
+    return state if (state, step.what) == ("completed", "started") else step.what
 
 
 def _follow(
@@ -57,7 +63,7 @@ def _follow(
     reaches: Mapping[int, Span] | None = None,
 ) -> Sweep[str]:
     """`reaches` gives, by position, the readings of a change's date where they are fewer than its own."""
-    span = life.clip(opening.span)
+    span = life.birth if opening.makes else life.clip(opening.span)
     steps = [Step(f"={status}", span.lo, span.hi, (-1, "", ""), opening.position)]
     for fact, following in changes:
         reach = life.clip(fact.span) if reaches is None else reaches[fact.position]
@@ -66,7 +72,7 @@ def _follow(
     return sweep(steps, _set, _NOT_YET)
 
 
-def _ranges(found: Sweep[str]) -> Iterator[tuple[int, int, str, tuple[str, ...], bool, bool, bool]]:
+def _ranges(found: Sweep[str]) -> Iterator[tuple[int, int, str, tuple[str, ...], bool, bool, tuple[str, ...]]]:
     kept: list[tuple[int, int, str, tuple[str, ...], bool]] = []
     for cell, following in zip(found.cells, [*found.cells[1:], None], strict=True):
         if cell.earliest == _NOT_YET:
@@ -77,10 +83,9 @@ def _ranges(found: Sweep[str]) -> Iterator[tuple[int, int, str, tuple[str, ...],
             kept[-1] = (kept[-1][0], *row[1:])
         else:
             kept.append(row)
-    ever = found.final - {_NOT_YET}
+    ever = tuple(status for status in STATUS_ORDER if status in found.final)
     for index, row in enumerate(kept):
-        last = index == len(kept) - 1
-        yield (*row, last, ever == {row[2]} if last else row[4])
+        yield (*row, index == len(kept) - 1, ever)
 
 
 def _positions(*facts: Fact | None) -> list[int]:
@@ -100,7 +105,7 @@ def simple_days(fact: Fact, value: Mapping[str, Any], life: Life) -> list[EntryD
     found = _follow(fact, "made", (), life)
     shown = {**value, "events": _positions(fact)}
     return [
-        EntryDays(since, until, None, (), certain, last, True, shown)
+        EntryDays(since, until, None, (), certain, last, (), shown)
         for since, until, _, _, certain, last, _ in _ranges(found)
     ]
 

@@ -352,6 +352,8 @@ class EventRetracted(Data):
 
 
 class Claim(Record):
+    NULLABLE = frozenset(("value",))
+
     pointer: Pointer
     value: Json
 

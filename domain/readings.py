@@ -25,6 +25,9 @@ MOST_IMPRECISE = 8
 """Past this many imprecise dates that may fall on one day the rest are read at their earliest: the sweep is exponential
 in them."""
 
+MOST_WAYS = 10_000
+"""Past this many ways through the readings of one sweep all its dates are read at their earliest, none refused."""
+
 _FIRST: Order = (-2, "", "")
 _LAST: Order = (1 << 30, "", "")
 _NEVER = AFTER + 1
@@ -100,17 +103,25 @@ def sweep(steps: Sequence[Step], machine: Machine[S], start: S) -> Sweep[S]:
     recorded = [step for step in steps if step.starts < 0]
     if len(recorded) == len(steps) and all(step.lo == step.hi for step in steps):
         return _precise(steps, machine, start)
-    found = _Readings(_bounded(steps), machine, start).sweep()
-    if found is not None:
-        return found
 
     def forgiving(state: S, step: Step) -> S | None:
         following = machine(state, step)
         return state if following is None else following
 
-    forgiven = _Readings(_bounded(recorded), forgiving, start).sweep()
-    assert forgiven is not None
-    return replace(forgiven, consistent=False)
+    try:
+        found = _Readings(_bounded(steps), machine, start).sweep()
+        if found is not None:
+            return found
+        forgiven = _Readings(_bounded(recorded), forgiving, start).sweep()
+        assert forgiven is not None
+        return replace(forgiven, consistent=False)
+    except _TooManyWays:
+        earliest = [replace(step, hi=step.lo) for step in recorded]
+        return replace(_precise(earliest, machine, start), consistent=True)
+
+
+class _TooManyWays(Exception):
+    """There are more than `MOST_WAYS`."""
 
 
 def _precise(steps: Sequence[Step], machine: Machine[S], start: S) -> Sweep[S]:
@@ -156,11 +167,16 @@ class _Readings(Generic[S]):
     """All readings of some steps, by what each may have done so far."""
 
     def __init__(self, steps: Sequence[Step], machine: Machine[S], start: S) -> None:
-        self._steps = steps
+        by_end = sorted(range(len(steps)), key=lambda index: (steps[index].starts >= 0, steps[index].hi))
+        places = {index: place for place, index in enumerate(by_end)}
+        self._steps = [replace(steps[index], starts=places.get(steps[index].starts, -1)) for index in by_end]
         self._machine = machine
         self._start = _Done(0, start)
-        self._all = sum(1 << index for index, step in enumerate(steps) if step.starts < 0)
+        self._recorded = sum(step.starts < 0 for step in steps)
+        self._all = (1 << self._recorded) - 1
+        self._vague = [index for index, step in enumerate(self._steps) if step.lo < step.hi or step.starts >= 0]
         self._ways: dict[_Done[S], list[_Way[S]]] = {}
+        self._count = 0
 
     def sweep(self) -> Sweep[S] | None:
         """All states over all days; None if there is no reading."""
@@ -196,9 +212,8 @@ class _Readings(Generic[S]):
     def _is_waiting(self, done: _Done[S]) -> bool:
         """Whether something that nobody recorded was begun and has not led to what it starts."""
         return any(
-            done.steps >> index & 1 and not done.steps >> step.starts & 1
-            for index, step in enumerate(self._steps)
-            if step.starts >= 0
+            done.steps >> index & 1 and not done.steps >> self._steps[index].starts & 1
+            for index in range(self._recorded, len(self._steps))
         )
 
     def _soonest(self) -> dict[_Done[S], Key]:
@@ -279,20 +294,28 @@ class _Readings(Generic[S]):
         ways = self._ways.get(done)
         if ways is None:
             ways = self._ways[done] = list(self._find(done))
+            self._count += len(ways)
+            if self._count > MOST_WAYS:
+                raise _TooManyWays
         return ways
 
     def _find(self, done: _Done[S]) -> Iterator[_Way[S]]:
-        left = [index for index in range(len(self._steps)) if not done.steps >> index & 1]
-        due = sorted((self._steps[index].hi, index) for index in left if self._steps[index].starts < 0)
+        due, left = self._left(done)
 
         def last(*taken: int) -> int:
-            return next((hi for hi, index in due if index not in taken), _NEVER)
+            return next((self._steps[index].hi for index in due if index not in taken), _NEVER)
 
-        for index in left:
+        states = {index: self._machine(done.state, self._steps[index]) for index in left}
+        for index, state in states.items():
             step = self._steps[index]
             if step.lo > last(index) or (step.starts >= 0 and done.steps >> step.starts & 1):
                 continue
-            state = self._machine(done.state, step)
+            if any(
+                self._steps[other].hi == step.lo and self._steps[other].order < step.order and states[other] is not None
+                for other in due
+                if other in states
+            ):
+                continue  # the other has its last chance on this one's first day, and comes before it
             if state is None:
                 groups = self._making_room(done, step, left) if step.starts < 0 else ()
             else:
@@ -305,6 +328,22 @@ class _Readings(Generic[S]):
                 if lo <= hi:
                     steps = done.steps | 1 << index | sum(1 << other for other in others)
                     yield _Way(_Done(steps, both), lo, hi, order, step.order, step.starts)
+
+    def _left(self, done: _Done[S]) -> tuple[list[int], list[int]]:
+        """Of the steps not done those that are due first, by their last day, and those that may be among the next."""
+        first = (~done.steps & (done.steps + 1)).bit_length() - 1
+        due: list[int] = []
+        for index in range(first, self._recorded):
+            if not done.steps >> index & 1:
+                due.append(index)
+                if len(due) > MOST_IMPRECISE + 2 and self._steps[index].hi > self._steps[due[0]].hi:
+                    break
+        if not due:
+            return [], []
+        day = self._steps[due[0]].hi
+        left = {index for index in due if self._steps[index].hi == day}
+        left.update(index for index in self._vague if not done.steps >> index & 1 and self._steps[index].lo <= day)
+        return due, sorted(left)
 
     def _doubles(self, step: Step, left: Sequence[int]) -> Iterator[tuple[int, ...]]:
         """What may be the same as a step, recorded again: nothing, or any of its kind where it is daily."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from domain.events import OfParty, TakesEffect
+from domain.events import Makes, OfParty, TakesEffect
 from domain.facts import Fact
 from domain.readings import Cell, Step, sweep
 from domain.ties import FOREVER, Force, Life, TieDays
@@ -129,7 +129,7 @@ class ThingDays:
     statuses: tuple[str, ...]
     certain: bool
     last: bool = False
-    certain_ever: bool = False
+    ever: tuple[str, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
     bearing: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     lapsed: bool = False
@@ -206,7 +206,9 @@ def thing_days(
     if ranges:
         last, likely = ranges[-1], force[-1].likely if force else None
         ever = {_with_ties(_plain_status(collection, state), likely) for state in found.final}
-        ranges[-1] = replace(last, last=True, certain_ever=ever == {last.status} and not last.lapsed)
+        if last.lapsed:
+            ever.add(last.status)
+        ranges[-1] = replace(last, last=True, ever=tuple(each for each in STATUSES[collection] if each in ever))
     return ranges
 
 
@@ -262,7 +264,7 @@ def _range(
     if first_signature is not None and signed is not None and signed.lo <= since:
         fields["signed"], bearing["signed"] = first_signature, (signed.fact,)
     lapsed = False
-    if "until" in fields and status != "terminated" and since > parse_edtf(fields["until"]).lo:
+    if "until" in fields and status != "terminated" and BEFORE < parse_edtf(fields["until"]).lo < since:
         lapsed, status = True, "terminated"
         known.add(status)
     deciding = [step.fact for step in steps if step.lo <= since and _STATUS_BEARERS.get(status) == step.what]
@@ -311,16 +313,19 @@ def described(facts: Iterable[Fact], day: int) -> tuple[dict[str, Any], dict[str
     bearing: dict[str, tuple[int, ...]] = {}
     dated: set[str] = set()
     for fact in facts:
-        if not fact.makes and fact.span.lo > day:
+        later = fact.span.lo > day and fact.kind.makes is not Makes.ONCE
+        if later and not fact.makes:
             continue
         if (date := DATES.get(fact.type)) is not None:
             when = fact.data.effective if isinstance(fact.data, TakesEffect) else None
             when = when or fact.occurred
-            if when is not None and date not in fields:
+            if when is not None and date not in fields and not later:
                 fields[date], bearing[date] = when, fact.positions
         for stated in FIELDS.get(fact.type, ()):
             value = getattr(fact.data, stated)
             name = "scope" if stated in _SCOPES else stated
+            if later and (name not in _ALWAYS or name in fields):
+                continue  # a later signature changes nothing before its day, but nothing is ever without title and kind
             if value is None:
                 if (fact.type, name) in _ENDED_BY_NONE:
                     fields.pop(name, None)
@@ -348,6 +353,7 @@ def _removed(terms: Sequence[Any], gone: Sequence[Any]) -> list[Any]:
 
 
 _SCOPES = {"scope": _added, "scope_added": _added, "scope_removed": _removed}
+_ALWAYS = frozenset(("title", "kind"))
 _ENDED_BY_NONE = frozenset((("agreement.renewed", "until"), ("party.reorganized", "part_of")))
 """Where leaving a field out, or null, says that it holds no longer."""
 

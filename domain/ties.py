@@ -55,7 +55,7 @@ class TieDays:
     """A tie over the days `since` to before `until`.
 
     `interval` counts from 0; `opened` and `closed` are positions of the facts that began and ended it (None: not
-    recorded). `last` marks the last status of the interval, `certain_ever` whether every reading ends with that status.
+    recorded). `last` marks the last status of the interval, `ever` is every status with which it may end.
     """
 
     since: int
@@ -65,7 +65,7 @@ class TieDays:
     statuses: tuple[str, ...]
     certain: bool
     last: bool
-    certain_ever: bool
+    ever: tuple[str, ...]
     opened: int | None
     closed: int | None
     force: Force
@@ -299,13 +299,13 @@ def tie_days(found: Sweep[State]) -> list[TieDays]:
             ranges.append(days)
     closed = {days.interval: days.closed for days in ranges}
     final = {days.interval: index for index, days in enumerate(ranges)}
-    ever = {state.status for state in found.final}
+    ever = tuple(each for each in ORDER_OF_STATUSES if each in {state.status for state in found.final})
     return [
         replace(
             days,
             closed=closed[days.interval],
             last=final[days.interval] == index,
-            certain_ever=days.interval != interval or ever == {ranges[-1].status},
+            ever=ever if days.interval == interval else (ranges[final[days.interval]].status,),
         )
         for index, days in enumerate(ranges)
     ]
@@ -324,7 +324,7 @@ def _days(cell: Cell[State], until: int, interval: int) -> TieDays:
         tuple(each for each in ORDER_OF_STATUSES if each in known),
         len(known) == 1,
         False,
-        False,
+        (),
         state.opened if state.opened > 0 else None,
         state.closed if state.closed > 0 else None,
         _force(cell),
@@ -349,7 +349,10 @@ def lapse(ranges: Sequence[TieDays], lapses: Sequence[tuple[int, int]]) -> list[
         for since, until in pairwise(ordered):
             part = replace(days, since=since, until=until, last=days.last and until == days.until)
             if days.status not in ("withdrawn", "ended") and any(lo <= since < hi for lo, hi in lapses):
-                statuses = tuple(each for each in ORDER_OF_STATUSES if each in {*days.statuses, "ended"})
-                part = replace(part, status="ended", statuses=statuses, certain=False, certain_ever=False)
+                statuses, ever = (
+                    tuple(each for each in ORDER_OF_STATUSES if each in {*known, "ended"})
+                    for known in (days.statuses, days.ever)
+                )
+                part = replace(part, status="ended", statuses=statuses, certain=False, ever=ever)
             found.append(part)
     return found

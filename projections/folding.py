@@ -170,7 +170,7 @@ class Folding:
             (fact.type, fact.effective.lo, fact.effective.hi, fact.occurred, fact.positions) for fact in context.whole
         ]
         end = life.end and (life.end.lo, life.end.hi)
-        made = life.birth.hi if life.sole else None
+        made = life.birth.hi if life.sole or collection == "parties" else None
         context.basis = orjson.dumps([life.birth.lo, end, consents, context.lapses, whole, made])
         return context
 
@@ -219,7 +219,7 @@ class Folding:
         if moved or old[1:] != new[1:]:
             rows = self._db.execute(f"SELECT DISTINCT party FROM ties WHERE container = ? AND p1 = {OPEN}", (number,))
             parties.update(row[0] for row in rows)
-        return parties, moved or old[1] != new[1]
+        return parties, moved or (old[1], old[-1]) != (new[1], new[-1])
 
     def _tied(self, fact: Fact) -> list[int]:
         data: Any = fact.data
@@ -277,7 +277,7 @@ class Folding:
         for d0, d1, status, force, bearer in self._db.execute(_COUNTED, (container,)):
             may = Force(bool(force & 1), bool(force & 2), bool(force & 4))
             name = ORDER_OF_STATUSES[status]
-            ties.append((TieDays(d0, d1, 0, name, (), False, False, False, None, None, may), bearer or None))
+            ties.append((TieDays(d0, d1, 0, name, (), False, False, (), None, None, may), bearer or None))
         return tuple(force_days(ties))
 
     # entries

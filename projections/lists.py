@@ -21,7 +21,7 @@ from projections.filtering import matching
 from projections.ledger import Ledger
 from projections.questions import FILTERS, SORTS, BadQuestion, Page, Question
 from projections.rows import COLLECTIONS, TERM_KINDS
-from projections.states import IN_ITEM, THING, States, entry, rectangle, tie, times
+from projections.states import IN_ITEM, States, claims, entry, may_be, rectangle, thing_columns, tie, times
 
 KINDS_OF = {
     "parties": PartyKind.__args__,  # type: ignore[attr-defined]
@@ -133,16 +133,14 @@ class Lists:
             order = Order((key, f"{plain}s.name"))
         if name == "subject" and not query.narrow:
             query.add("s.name > ? AND s.name < ?", f"{view}/", f"{view}0")
-            source = f"{THING} FROM subjects s CROSS JOIN things t ON t.subject = s.id"
+            source = f"{thing_columns(question)} FROM subjects s CROSS JOIN things t ON t.subject = s.id"
         else:
-            source = f"{THING} FROM things t CROSS JOIN subjects s ON s.id = t.subject"
+            source = f"{thing_columns(question)} FROM things t CROSS JOIN subjects s ON s.id = t.subject"
 
         def shape(row: Sequence[Any]) -> dict[str, Any]:
             body = self._states.thing(row, question, IN_ITEM)
             if query.status is not None:
-                body["certainty"] = _certainty(
-                    row[3], query.status, bool(row[4 if question.on is not None else 5]), row[2]
-                )
+                body["certainty"] = _certainty(query.status, *row[2:5])
             return body
 
         return source, order, shape
@@ -153,7 +151,7 @@ class Lists:
                 query.add(f"t.{name} = ?", value)
             case "status":
                 query.status = STATUSES[view].index(value)
-                query.add("t.mask & ?", 1 << query.status)
+                query.add(f"{may_be('t', question)} & ?", 1 << query.status)
             case "part_of" | "under":
                 self._among("t.ref", value, question, query)
             case "scope" | "field":
@@ -175,7 +173,11 @@ class Lists:
                     narrow=True,
                 )
             case "party" | "founder" | "member":
-                held = f" AND r.mask & {1 << ORDER_OF_STATUSES.index('member')}" if name == "member" else ""
+                held = (
+                    f" AND {may_be('r', question)} & {1 << ORDER_OF_STATUSES.index('member')}"
+                    if name == "member"
+                    else ""
+                )
                 group = self._group(value, question)
                 query.add(
                     f"t.subject IN (SELECT r.container FROM ties r WHERE r.party IN ({_places(group)})"
@@ -222,7 +224,7 @@ class Lists:
                         )
                     case "status":
                         query.status = ORDER_OF_STATUSES.index(value)
-                        query.add("t.mask & ?", 1 << query.status)
+                        query.add(f"{may_be('t', question)} & ?", 1 << query.status)
                     case "q":
                         self._words("memberships", value, question, query)
         if query.status is None and question.on is not None:
@@ -234,16 +236,12 @@ class Lists:
             order = _by_date("t.at", sort, "t.label")
 
         def shape(row: Sequence[Any]) -> dict[str, Any]:
-            item = tie(row, question)
+            item = tie(row)
             if query.status is not None:
-                item["certainty"] = _certainty(
-                    row[1], query.status, bool(row[2 if question.on is not None else 3]), row[0]
-                )
-            elif question.on is not None and row[1] & _ENDED_TIES == 0:
-                item["certainty"] = "certain" if row[2] else "possible"
+                item["certainty"] = _certainty(query.status, *row[:3])
             return item
 
-        return "t.status, t.mask, t.certain, t.ever, t.body FROM ties t", order, shape
+        return f"{claims('t', question)}, t.body FROM ties t", order, shape
 
     # commitments
 
@@ -268,7 +266,7 @@ class Lists:
                         query.add("t.kind = ?", value)
                     case "status":
                         query.status = STATUS_ORDER.index(value)
-                        query.add("t.mask & ?", 1 << query.status)
+                        query.add(f"{may_be('t', question)} & ?", 1 << query.status)
                     case "due_before":
                         query.add("t.due > ? AND t.due < ?", BEFORE, parse_day(value))
                     case "q":
@@ -287,12 +285,10 @@ class Lists:
         def shape(row: Sequence[Any]) -> dict[str, Any]:
             item = {"agreement": {"subject": self._ledger.name(row[0])}, **entry(row[1:], question)}
             if query.status is not None:
-                item["certainty"] = _certainty(
-                    row[2], query.status, bool(row[3 if question.on is not None else 4]), row[1]
-                )
+                item["certainty"] = _certainty(query.status, *row[1:4])
             return item
 
-        return "t.subject, t.status, t.mask, t.certain, t.ever, t.body FROM entries t", order, shape
+        return f"t.subject, {claims('t', question)}, t.body FROM entries t", order, shape
 
     # filters
 
@@ -353,8 +349,8 @@ def _flaw(view: str, name: str, value: str) -> str | None:
     return None
 
 
-def _certainty(mask: int, status: int, certain: bool, shown: int) -> str:
-    return "certain" if mask == 1 << status and certain and shown == status else "possible"
+def _certainty(asked: int, status: int, mask: int, certain: int) -> str:
+    return "certain" if certain and asked == status and mask == 1 << asked else "possible"
 
 
 def _by_date(column: str, sort: str, label: str) -> Order:

@@ -16,7 +16,7 @@ from domain.times import AFTER, day_text
 from projections.ledger import KINDS, Ledger
 from projections.questions import Question
 from projections.rows import COLLECTIONS, SECTIONS, TERM_KINDS
-from projections.states import States, claim, rectangle, times
+from projections.states import States, claim, claims, rectangle, times
 
 MOST_PARTIES = 100
 
@@ -70,7 +70,7 @@ class Overviews:
 
     def _node(self, number: int, question: Question) -> dict[str, Any]:
         row = self._db.execute(
-            f"SELECT kind, status, mask, certain, ever FROM things t WHERE subject = ? AND {rectangle('t', question)}",
+            f"SELECT t.kind, {claims('t', question)} FROM things t WHERE subject = ? AND {rectangle('t', question)}",
             (number, *times(question)),
         ).fetchone()
         subject, name = self._states.named(self._ledger.name(number), question)
@@ -78,19 +78,19 @@ class Overviews:
         if row is not None:
             if row[0] is not None:
                 node["kind"] = row[0]
-            node |= claim(STATUSES[node["collection"]], row[1], row[2], row[3 if question.on is not None else 4])
+            node |= claim(STATUSES[node["collection"]], *row[1:])
         return node
 
     def _edges(self, number: int, question: Question, limit: int) -> list[tuple[int, int, str, dict[str, Any]]]:
         found: list[tuple[int, int, str, dict[str, Any]]] = []
         for column in ("party", "container"):
             rows = self._db.execute(
-                "SELECT r.interval, r.party, r.container, r.status, r.mask, r.certain, r.ever, r.body FROM ties r"
+                f"SELECT r.interval, r.party, r.container, {claims('r', question)}, r.body FROM ties r"
                 f" WHERE r.{column} = ? AND {rectangle('r', question)} LIMIT ?",
                 (number, *times(question), limit),
             ).fetchall()
-            for _, party, container, status, mask, certain, ever, stored in sorted(rows, key=lambda row: row[:3]):
-                claimed = claim(ORDER_OF_STATUSES, status, mask, certain if question.on is not None else ever)
+            for _, party, container, status, mask, certain, stored in sorted(rows, key=lambda row: row[:3]):
+                claimed = claim(ORDER_OF_STATUSES, status, mask, certain)
                 body = orjson.loads(stored)
                 kind = {"agreements": "party", "labs": "founder", "platforms": "member"}
                 name = kind[self._ledger.name(container).partition("/")[0]]

@@ -157,7 +157,7 @@ def thing_row(collection: str, days: ThingDays, life: Life, ref: int | None) -> 
         order.index(days.status),
         mask_of(days.statuses, order),
         int(days.certain),
-        int(days.certain_ever),
+        mask_of(days.ever, order),
         fields.get("kind"),
         fields.get("jurisdiction"),
         next(iter(texts_of(name)), "").casefold()[:200],
@@ -200,7 +200,7 @@ def tie_rows(
                 ORDER_OF_STATUSES.index(days.status),
                 mask_of(days.statuses, ORDER_OF_STATUSES),
                 int(days.certain),
-                int(days.certain_ever),
+                mask_of(days.ever, ORDER_OF_STATUSES),
                 days.force.in_force | days.force.suspended << 1 | days.force.neither << 2,
                 bearer,
                 opened.span.sort_key[0] if opened is not None else AFTER,
@@ -257,7 +257,7 @@ def entry_row(subject: str, section: int, entry: Entry) -> tuple[Any, ...]:
         STATUS_ORDER.index(days.status) if days.status is not None else None,
         mask_of(days.statuses, STATUS_ORDER),
         int(days.certain),
-        int(days.certain_ever),
+        mask_of(days.ever, STATUS_ORDER),
         days.value.get("kind"),
         due,
         entry.opening.span.sort_key[0],
@@ -344,7 +344,7 @@ def former_names(facts: Sequence[Fact], things: Sequence[ThingDays]) -> dict[str
         value = {"name": name, "events": list(fact.positions)}
         found[f"former:{fact.position}"] = [
             Entry(
-                EntryDays(since, until, None, (), True, index == len(runs) - 1 and until == FOREVER, True, value),
+                EntryDays(since, until, None, (), True, index == len(runs) - 1 and until == FOREVER, (), value),
                 fact,
                 f"{fact.span.sort_key[0]:07} {fact.source} {fact.id}",
             )

@@ -25,8 +25,6 @@ _TIES = {"agreements": "parties", "labs": "founders", "platforms": "members"}
 _DISPUTED = CATALOGUE["event.disputed"].rank
 _HOLDING = sum(1 << index for index, name in enumerate(ORDER_OF_STATUSES) if name not in ("withdrawn", "left", "ended"))
 
-THING = "t.subject, t.collection, t.status, t.mask, t.certain, t.ever, t.body"
-
 
 class States:
     """States as of a question, on one connection."""
@@ -41,7 +39,7 @@ class States:
         """The state of a subject. Raises NotFound, Gone, Merged. `bare` leaves out the names of others."""
         number = self.number(subject, question)
         row = self._db.execute(
-            f"SELECT {THING} FROM things t WHERE t.subject = ? AND {rectangle('t', question)}",
+            f"SELECT {thing_columns(question)} FROM things t WHERE t.subject = ? AND {rectangle('t', question)}",
             (number, *times(question)),
         ).fetchone()
         if row is None:
@@ -91,8 +89,8 @@ class States:
     # parts of a state
 
     def thing(self, row: Sequence[Any], question: Question, most: int) -> dict[str, Any]:
-        """The state of a row of things (columns `THING`), its lists cut after `most` entries."""
-        number, collection_at, status, mask, certain, ever, stored = row
+        """The state of a row of things (of `thing_columns`), its lists cut after `most` entries."""
+        number, collection_at, status, mask, certain, stored = row
         collection = COLLECTIONS[collection_at]
         group = self._ledger.one_with(number, question.as_of) if collection == "parties" else [number]
         lasts = [last for member in group if (last := self.last_event(member, question.as_of)) is not None]
@@ -102,7 +100,7 @@ class States:
             "version": lasts[0][0],
             "position": max(position for _, position in lasts),
             **kept["fields"],
-            **claim(STATUSES[collection], status, mask, certain if question.on is not None else ever),
+            **claim(STATUSES[collection], status, mask, certain),
         }
         more: dict[str, str] = {}
         for name in LISTS[collection]:
@@ -141,7 +139,7 @@ class States:
             label = " AND (r.at, r.label, r.id) > (?, ?, ?)"
             parameters += list(after)
         rows = self._db.execute(
-            "SELECT r.at, r.label, r.id, r.status, r.mask, r.certain, r.ever, r.body FROM entries r"
+            f"SELECT r.at, r.label, r.id, {claims('r', question)}, r.body FROM entries r"
             f" WHERE r.subject = ? AND r.section = {SECTIONS.index(name)} AND {rectangle('r', question)}{label}"
             " ORDER BY r.at, r.label, r.id LIMIT ?",
             (*parameters, limit + 1),
@@ -157,13 +155,13 @@ class States:
             condition += " AND (r.at, r.label) > (?, ?)"
             parameters += list(after)
         rows = self._db.execute(
-            "SELECT r.at, r.label, r.status, r.mask, r.certain, r.ever, r.body FROM ties r"
+            f"SELECT r.at, r.label, {claims('r', question)}, r.body FROM ties r"
             f" WHERE r.container = ? AND {rectangle('r', question)}{condition} ORDER BY r.at, r.label LIMIT ?",
             (*parameters, limit + 1),
         ).fetchall()
         items = []
         for row in rows[:limit]:
-            item = tie(row[2:], question)
+            item = tie(row[2:])
             del item["in"]
             if collection == "labs":
                 item = {**item.pop("party"), **item}
@@ -287,6 +285,23 @@ def times(question: Question) -> tuple[int, ...]:
     return (question.as_of, question.as_of, question.on, question.on)
 
 
+def claims(table: str, question: Question) -> str:
+    """The columns that `claim` takes: the status, all that may be, whether it is certain."""
+    if question.on is None:
+        return f"{table}.status, {may_be(table, question)}, {table}.ever = 1 << {table}.status"
+    return f"{table}.status, {may_be(table, question)}, {table}.certain"
+
+
+def may_be(table: str, question: Question) -> str:
+    """The column of all statuses that may be, as bits."""
+    return f"{table}.mask" if question.on is not None else f"{table}.ever"
+
+
+def thing_columns(question: Question) -> str:
+    """The columns of `things t` that a state is made of."""
+    return f"t.subject, t.collection, {claims('t', question)}, t.body"
+
+
 def claim(order: Sequence[str], status: int, mask: int, certain: int) -> dict[str, Any]:
     """A status as answered."""
     claimed: dict[str, Any] = {"status": order[status]}
@@ -296,22 +311,21 @@ def claim(order: Sequence[str], status: int, mask: int, certain: int) -> dict[st
     return claimed
 
 
-def tie(row: Sequence[Any], question: Question) -> dict[str, Any]:
-    """A tie as answered, from status, mask, certain, ever, body."""
-    status, mask, certain, ever, stored = row
+def tie(row: Sequence[Any]) -> dict[str, Any]:
+    """A tie as answered, from `claims` and the body."""
+    status, mask, certain, stored = row
     body: dict[str, Any] = orjson.loads(stored)
     head = {name: body.pop(name) for name in ("party", "in")}
-    return {**head, **claim(ORDER_OF_STATUSES, status, mask, certain if question.on is not None else ever), **body}
+    return {**head, **claim(ORDER_OF_STATUSES, status, mask, certain), **body}
 
 
 def entry(row: Sequence[Any], question: Question) -> dict[str, Any]:
-    """An entry as answered, from status, mask, certain, ever, body."""
-    status, mask, certain, ever, stored = row
+    """An entry as answered, from `claims` and the body."""
+    status, mask, certain, stored = row
     body: dict[str, Any] = orjson.loads(stored)
-    sure = certain if question.on is not None else ever
     if status is not None:
-        body |= claim(STATUS_ORDER, status, mask, sure)
-    elif not sure:
+        body |= claim(STATUS_ORDER, status, mask, certain)
+    elif question.on is not None and not certain:
         body["certainty"] = "possible"
     return body
 

@@ -24,11 +24,12 @@ def tied_twice(known: Known, number: int, facts: Sequence[Fact], new: Container[
     }
     if not parties:
         return
-    known_before = {fact.position for fact in facts if fact.position not in new}
+    earlier = {fact.position: fact for fact in reversed(facts) if fact.type in TIE_TYPES and fact.position not in new}
     for party, own, strictly, leniently in _ties(known, number, parties):
-        before = [fact for fact in own if fact.position not in new and fact.position not in known_before]
-        before += [fact for fact in facts if fact.position in known_before and fact not in own]
-        for is_consistent in (strictly, leniently) if len(known.one_with(party)) > 1 else (strictly,):
+        group = {known.name(member) for member in known.one_with(party)}
+        before = [fact for fact in own if fact.position not in new and fact.position not in earlier]
+        before += [fact for fact in earlier.values() if fact not in own and not group.isdisjoint(parties_of(fact))]
+        for is_consistent in (strictly, leniently) if len(group) > 1 else (strictly,):
             if not is_consistent(own) and is_consistent(before):
                 yield from twice(own, is_consistent)
 

@@ -8,10 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 
 from domain.events import CATALOGUE
 from tests.given import SHA, World
+
+GENERATED: Any = {
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+    "phases": (Phase.explicit, Phase.reuse, Phase.generate),
+    "report_multiple_bugs": False,
+}
+"""Settings for tests over histories: a failing one is told as it was found, as shrinking it takes minutes."""
 
 PARTIES = ("parties/a", "parties/b", "parties/c")
 AGREEMENTS = ("agreements/t", "agreements/t", "agreements/s")

@@ -94,7 +94,8 @@ class Server:
                 self.port = int(found[1])
                 break
         else:
-            raise AssertionError(f"it did not start: {seen} {self.errors()}")
+            status = self.process.wait(15)
+            raise AssertionError(f"it did not start, and ended with {status}: {seen} {self.errors()}")
         os.set_blocking(self.process.stdout.fileno(), False)
         self.client = httpx.Client(base_url=self.address, timeout=60, trust_env=False)
         deadline = time.monotonic() + 30

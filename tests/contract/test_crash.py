@@ -22,6 +22,7 @@ class Load:
     def __init__(self, server: Server, tag: int) -> None:
         self.server, self.tag = server, tag
         self.receipts: list[dict] = []
+        self.heard = 0  # lines of the import's answer, read only at its end
         self.sent: dict[str, dict] = {}
         self.batches: list[list[str]] = []
         self.stop = threading.Event()
@@ -78,6 +79,7 @@ class Load:
         try:
             while chunk := connection.sock.recv(1 << 16):
                 buffer += chunk
+                self.heard += chunk.count(b"\n")
         except OSError:
             pass
         sender.join(20)
@@ -145,9 +147,12 @@ def assert_all_is_there(server: Server, loads: list[Load]) -> None:
 
 
 def crash(server: Server, choice: random.Random, tag: int) -> Load:
-    """Load, killed at some moment."""
+    """Load, killed at some moment after some has been acknowledged."""
     load = Load(server, tag)
-    time.sleep(choice.random() * 0.4)
+    enough, deadline = choice.randrange(1, 400), time.monotonic() + 20
+    while load.heard + len(load.receipts) < enough and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(choice.random() * 0.02)
     server.kill()
     load.join()
     return load

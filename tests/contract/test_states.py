@@ -234,6 +234,56 @@ def test_an_agreements_describing_fields_change_on_their_day(shared, treaty):
     ]
 
 
+def test_what_a_later_signature_describes_holds_from_its_day_on(shared):
+    one, two = shared.parties(2)
+    subject = f"agreements/{shared.new('a')}"
+    shared.take(
+        event(
+            "agreement.signed",
+            subject,
+            "2001-01-01",
+            title="T",
+            kind="contract",
+            parties=[{"party": one}],
+            summary="one",
+        ),
+        event("agreement.signed", subject, "2002-01-01", parties=[{"party": two}], summary="two", place="Kyoto"),
+    )
+    early, late = (shared.state(subject, on=day) for day in ("2001-12-31", "2002-01-01"))
+    assert (early["summary"], early.get("place")) == ("one", None)
+    assert (late["summary"], late["place"]) == ("two", "Kyoto")
+
+
+def test_ended_commitments_are_listed_where_the_status_asks_for_them(shared):
+    subject = f"agreements/{shared.new('a')}"
+    shared.take(
+        event("agreement.adopted", subject, "2001-01-01", title="T", kind="contract"),
+        event("agreement.commitment-made", subject, "2002-01-01", commitment="c", kind="other", title="C"),
+        event("agreement.commitment-updated", subject, "2003-01-01", commitment="c", status="fulfilled"),
+    )
+
+    def listed(**query):
+        items = shared.items("/v1/commitments", agreement=subject, **query)
+        return [(item["commitment"], item["status"]) for item in items]
+
+    assert listed(on="2002-06-01") == [("c", "planned")]
+    assert listed(on="2004-01-01") == []
+    assert listed(on="2004-01-01", status="fulfilled") == [("c", "fulfilled")]
+    assert listed(on="2002-06-01", status="fulfilled") == []
+    assert listed(on="any") == [("c", "fulfilled")]
+
+
+def test_an_undated_adoption_is_no_later_than_a_dated_signature(shared):
+    subject = f"agreements/{shared.new('a')}"
+    shared.take(
+        event("agreement.adopted", subject, title="T", kind="treaty"),
+        event("agreement.signed", subject, "2005-01-01", parties=[{"party": shared.party()}]),
+    )
+    before, after = (shared.state(subject, on=day) for day in ("2004-12-31", "2005-01-01"))
+    assert (before["status"], before["certainty"]) == ("adopted", "possible")
+    assert (after["status"], after["certainty"]) == ("signed", "certain")
+
+
 def test_a_withdrawals_notice_and_effect(shared, treaty):
     subject, (one, *_), _ = treaty
     tie = shared.items("/v1/memberships", in_=subject, party=one, on="2010-01-01", status="withdrawn")

@@ -141,7 +141,7 @@ def joined():
 def test_treaties_which_were_in_force_and_for_whom(deposited):
     choice = random.Random(3)
     wrong = []
-    for on in days(deposited.records, choice, 9):
+    for on in days(deposited.records, choice, 6):
         wrong += compare_agreements(deposited, on, None, WHOLE)
         wrong += compare_ties(deposited, on, None, choice.sample(TIE, 2))
     none(wrong)
@@ -160,7 +160,7 @@ def test_treaties_as_known_in_the_middle(deposited):
 def test_trade_agreements(traded):
     choice = random.Random(5)
     wrong = []
-    for on in days(traded.records, choice, 12):
+    for on in days(traded.records, choice, 8):
         for as_of in (None, choice.randrange(traded.first, traded.last)):
             wrong += compare_agreements(traded, on, as_of, WHOLE)
             wrong += compare_ties(traded, on, as_of, choice.sample(TIE, 1))
@@ -170,7 +170,7 @@ def test_trade_agreements(traded):
 def test_the_members_of_a_consortium(joined):
     choice = random.Random(6)
     wrong = []
-    for on in days(joined.records, choice, 12):
+    for on in days(joined.records, choice, 9):
         for as_of in (None, choice.randrange(joined.first, joined.last)):
             wrong += compare_ties(joined, on, as_of, ["member", "left"])
     none(wrong)

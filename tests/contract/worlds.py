@@ -281,6 +281,10 @@ class Record:
     def membership(self, party: str, on: int) -> Told:
         """What a party is in a platform on a day."""
         facts = [fact for fact in self.facts if not fact.parties or party in fact.parties]
+        own = [fact for fact in facts if fact.parties]
+        for fact, other in itertools.permutations(own, 2):
+            if fact.when.exact and fact.when.low - 1 <= on <= fact.when.low and not other.when.exact:
+                return Told({"unknown"}, None)  # which comes first of a joining and a leaving on one day is left open
         return tell(
             facts,
             [fact for fact in self.facts if fact.parties and party not in fact.parties],

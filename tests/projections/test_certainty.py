@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -42,6 +42,8 @@ RANKS = {
     "resumed": 18,
     "withdrawn": 19,
     "opened": 24,
+    "started": 25,
+    "completed": 26,
     "joined": 29,
     "left": 30,
     "terminated": 33,
@@ -408,3 +410,154 @@ def test_membership_of_an_agreement_and_its_status(facts):
             post_agreement(found, facts)
             agree(expected, ties_by_day(found, "agreements/t"))
             agree(both, states_by_day(found, "agreements/t"))
+
+
+# labs, their phases, platforms themselves
+
+LAB = {
+    "founded": "lab.founded",
+    "opened": "lab.opened",
+    "closed": "lab.closed",
+    "started": "lab.phase-started",
+    "completed": "lab.phase-completed",
+}
+
+
+def waits(reading: Reading) -> bool:
+    """Whether no phase starts before the completion of the one it is contingent on."""
+    starts = [on for fact, (on, _) in reading.items() if (fact.what, fact.who) == ("started", "y")]
+    completions = [on for fact, (on, _) in reading.items() if (fact.what, fact.who) == ("completed", "x")]
+    return not starts or not completions or max(completions) <= min(starts)
+
+
+def whole(statuses: dict[str, str]) -> Callable[[Reading], list[Timeline]]:
+    """The status of a lab or a platform: what came about last, of what has one."""
+
+    def timelines(reading: Reading) -> list[Timeline]:
+        if not fits_a_life(reading) or not waits(reading):
+            return []
+        told = in_order(reading, (fact for fact in reading if fact.what in statuses))
+        return [tuple(next((statuses[f.what] for on, f in reversed(told) if on <= day), None) for day in DAYS)]
+
+    return timelines
+
+
+def phase(name: str) -> Callable[[Reading], list[Timeline]]:
+    """The status of a phase: planned with the lab, then as far as it got."""
+
+    def timelines(reading: Reading) -> list[Timeline]:
+        if not fits_a_life(reading) or not waits(reading):
+            return []
+        days = {what: [on for fact, (on, _) in reading.items() if fact.what == what] for what in ("founded",)}
+        for what in ("started", "completed"):
+            days[what] = [on for fact, (on, _) in reading.items() if (fact.what, fact.who) == (what, name)]
+        return [
+            tuple(
+                next(
+                    (
+                        status
+                        for what, status in (("completed", "completed"), ("started", "started"), ("founded", "planned"))
+                        if days[what] and min(days[what]) <= day
+                    ),
+                    None,
+                )
+                for day in DAYS
+            )
+        ]
+
+    return timelines
+
+
+@st.composite
+def lab_facts(draw):
+    facts = [spanned(draw(spans(undated=False)), "founded", None, RANKS["founded"], "0")]
+    for index in range(draw(st.integers(1, 3))):
+        what = draw(st.sampled_from(("opened", "started", "started", "completed", "completed")))
+        who = None if what == "opened" else draw(st.sampled_from("xy"))
+        facts.append(spanned(draw(spans()), what, who, RANKS[what], f"{index + 1}"))
+    if draw(st.integers(0, 2)) == 0:
+        facts.append(spanned(draw(spans()), "closed", None, RANKS["closed"], "9"))
+    assume(sum(fact.hi == BEYOND for fact in facts) <= 2)
+    return facts
+
+
+def post_lab(found: World, facts: Sequence[Happening]) -> None:
+    documents = []
+    for fact in facts:
+        data: dict[str, Any] = {"phase": fact.who} if fact.who else {}
+        if fact.what == "founded":
+            phases = [{"phase": "x"}, {"phase": "y", "after": ["x"]}]
+            data = {"name": "l", "founders": ["parties/a"], "phases": phases}
+        documents.append(event(LAB[fact.what], "labs/l", edtf(fact.lo, fact.hi), id_=fact.id, **data))
+    found.batch(party("a"), *documents)
+
+
+@settings(max_examples=100, deadline=None)
+@given(lab_facts())
+def test_a_lab_and_its_phases(facts):
+    expected = verdict(facts, whole({"founded": "founded", "opened": "operating", "closed": "closed"}))
+    with world() as found:
+        if expected is None:
+            with pytest.raises(Contradiction):
+                post_lab(found, facts)
+            return
+        post_lab(found, facts)
+        states = states_by_day(found, "labs/l")
+        agree(expected, states)
+        for name in ("x", "y"):
+            phases = verdict(facts, phase(name))
+            assert phases is not None
+            listed = {on: [each for each in state["phases"] if each["phase"] == name] for on, state in states.items()}
+            agree(phases, {on: rows[0] for on, rows in listed.items() if rows})
+
+
+@settings(max_examples=75, deadline=None)
+@given(platform_facts())
+def test_a_platform(facts):
+    expected = verdict(facts, whole({"launched": "launched", "dissolved": "dissolved"}))
+    assume(verdict(facts, platform_tie) is not None)
+    assert expected is not None
+    with world() as found:
+        post_platform(found, facts)
+        agree(expected, states_by_day(found, "platforms/p"))
+
+
+# commitments
+
+
+def commitment(reading: Reading) -> list[Timeline]:
+    """Planned when made; then the last of the updates, none of which comes before."""
+    made = next(on for fact, (on, _) in reading.items() if fact.what == "made")
+    updates = in_order(reading, (fact for fact in reading if fact.what != "made"))
+    if updates and updates[0][0] < made:
+        return []
+    line = [next((fact.what for on, fact in reversed(updates) if on <= today), "planned") for today in DAYS]
+    return [tuple(status if today >= made else None for today, status in zip(DAYS, line, strict=True))]
+
+
+@st.composite
+def commitment_facts(draw):
+    facts = [spanned(draw(spans()), "made", None, 22, "0")]
+    for index in range(draw(st.integers(0, 3))):
+        status = draw(st.sampled_from(("planned", "in-progress", "fulfilled", "cancelled")))
+        facts.append(spanned(draw(spans()), status, None, 23, f"{index + 1}"))
+    assume(sum(fact.hi == BEYOND for fact in facts) <= 2)
+    return facts
+
+
+@settings(max_examples=75, deadline=None)
+@given(commitment_facts())
+def test_a_commitment(facts):
+    expected = verdict(facts, commitment)
+    assume(expected is not None)
+    assert expected is not None
+    with world() as found:
+        found.take(event("agreement.adopted", "agreements/t", day(FIRST), title="t", kind="treaty"))
+        for fact in facts:
+            data = {"commitment": "x", "status": fact.what}
+            if fact.what == "made":
+                data = {"commitment": "x", "kind": "research", "title": "x"}
+            kind = "agreement.commitment-made" if fact.what == "made" else "agreement.commitment-updated"
+            found.take(event(kind, "agreements/t", edtf(fact.lo, fact.hi), id_=fact.id, **data))
+        states = states_by_day(found, "agreements/t")
+        agree(expected, {on: state["commitments"][0] for on, state in states.items() if state["commitments"]})

@@ -1,0 +1,66 @@
+"""The sweep over readings stays bounded, whatever is recorded, and reads at the earliest what it cannot go through."""
+
+from __future__ import annotations
+
+from domain.readings import MOST_IMPRECISE, MOST_WAYS, Step, sweep
+
+Steps = frozenset[str]
+NONE: Steps = frozenset()
+
+
+def count(state: int, step: Step) -> int:
+    return state + 1
+
+
+def each_once(state: Steps, step: Step) -> Steps | None:
+    return None if step.what in state else state | {step.what}
+
+
+def steps(number: int, lo: int, hi: int, what: str = "{}") -> list[Step]:
+    return [Step(what.format(index), lo, hi, (0, "", f"{index:03}")) for index in range(number)]
+
+
+def test_a_precise_date_is_one_reading():
+    found = sweep([Step("a", 5, 5), Step("b", 7, 7)], count, 0)
+    assert [(cell.since, cell.earliest, set(cell.states)) for cell in found.cells] == [
+        (0, 0, {0}),
+        (5, 1, {1}),
+        (7, 2, {2}),
+    ]
+    assert (set(found.final), found.consistent) == ({2}, True)
+
+
+def test_an_imprecise_date_may_not_have_come_until_its_last_day():
+    found = sweep([Step("a", 5, 8)], count, 0)
+    assert [(cell.since, cell.earliest, set(cell.states)) for cell in found.cells] == [
+        (0, 0, {0}),
+        (5, 1, {0, 1}),
+        (8, 1, {1}),
+    ]
+
+
+def test_what_only_a_contradiction_leads_to_is_no_reading():
+    found = sweep([Step("same", 5, 9), Step("same", 7, 7)], each_once, NONE)
+    assert not found.consistent
+    assert set(found.final) == {frozenset(("same",))}
+
+
+def test_more_imprecise_dates_than_can_be_gone_through_are_read_at_their_earliest():
+    found = sweep(steps(MOST_IMPRECISE + 3, 5, 9), count, 0)
+    known = {cell.since: (cell.earliest, set(cell.states)) for cell in found.cells}
+    assert known[5] == (MOST_IMPRECISE + 3, set(range(3, MOST_IMPRECISE + 4)))
+    assert known[9] == (MOST_IMPRECISE + 3, {MOST_IMPRECISE + 3})
+
+
+def test_however_many_dates_the_sweep_ends_soon():
+    for many in (steps(200, 5, 9), [*steps(60, 5, 900), *steps(60, 100, 100)], steps(40, 5, 9, "same")):
+        calls = 0
+
+        def counted(state: Steps, step: Step) -> Steps | None:
+            nonlocal calls
+            calls += 1
+            return each_once(state, step)
+
+        found = sweep(many, counted, NONE)
+        assert found.cells[-1].earliest
+        assert calls < 50 * MOST_WAYS

@@ -1,0 +1,335 @@
+"""An agreement over time: who is in which status on which day, and what the agreement itself is (sections 2 and 5)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.given import World, adopted, also_signed, corrected, parties, retracted, signed, status_of, step
+
+ABC = parties("a", "b", "c")
+T = signed("t", "2020-01-01", "a", "b")
+
+
+def statuses(views: World, *, on: str | None = "2030-01-01") -> dict[str, str]:
+    """The status of each party on a day."""
+    found = {}
+    for item in views.state("agreements/t", on=on)["parties"]:
+        found[item["party"]["subject"].removeprefix("parties/")] = item["status"]
+    return found
+
+
+def test_the_status_of_an_agreement_is_how_far_it_has_come(views: World):
+    views.take(
+        *ABC,
+        adopted("t", "2019-05-05"),
+        also_signed("t", "2020-01-01", "a", "b"),
+        step("entered-into-force", "t", "2021-01-01"),
+        step("suspended", "t", "2022-01-01"),
+        step("resumed", "t", "2023-01-01"),
+        step("terminated", "t", "2024-01-01", reason="completed"),
+    )
+    days = ("2019-05-05", "2020-01-01", "2021-01-01", "2022-01-01", "2023-01-01", "2023-12-31", "2024-01-01")
+    assert [status_of(views.state("agreements/t", on=day)) for day in days] == [
+        (status, (status,), "certain")
+        for status in ("adopted", "signed", "in-force", "suspended", "in-force", "in-force", "terminated")
+    ]
+    state = views.state("agreements/t")
+    dates = {name: state[name] for name in ("adopted", "signed", "entered_into_force", "terminated", "reason")}
+    assert dates == {
+        "adopted": "2019-05-05",
+        "signed": "2020-01-01",
+        "entered_into_force": "2021-01-01",
+        "terminated": "2024-01-01",
+        "reason": "completed",
+    }
+
+
+def test_entering_into_force_as_a_whole_binds_the_signatories_where_no_consent_is_recorded(views: World):
+    views.take(*ABC, T, step("entered-into-force", "t", "2021-01-01"))
+    assert statuses(views, on="2020-12-31") == {"a": "signed", "b": "signed"}
+    assert statuses(views, on="2021-01-01") == {"a": "in-force", "b": "in-force"}
+
+
+def test_entering_into_force_as_a_whole_makes_it_so_only_for_those_bound_by_then_where_consents_are_recorded(
+    views: World,
+):
+    views.take(
+        *ABC,
+        T,
+        step("ratified", "t", "2020-06-01", "a"),
+        step("entered-into-force", "t", "2021-01-01"),
+        step("acceded", "t", "2022-01-01", "c"),
+    )
+    assert statuses(views) == {"a": "in-force", "b": "signed", "c": "bound"}
+    assert views.state("agreements/t")["status"] == "in-force"
+
+
+def test_a_consent_on_the_day_of_entering_into_force_is_one_by_then(views: World):
+    views.take(*ABC, T, step("entered-into-force", "t", "2021-01-01"), step("ratified", "t", "2021-01-01", "a"))
+    assert statuses(views) == {"a": "in-force", "b": "signed"}
+
+
+def test_who_consents_later_is_bound_until_their_own_entry_into_force(views: World):
+    views.take(
+        *ABC,
+        T,
+        step("ratified", "t", "2020-06-01", "a"),
+        step("entered-into-force", "t", "2021-01-01"),
+        step("ratified", "t", "2021-06-01", "b"),
+        step("entered-into-force", "t", "2021-09-01", "b"),
+    )
+    assert statuses(views, on="2021-05-31")["b"] == "signed"
+    assert statuses(views, on="2021-06-01")["b"] == "bound"
+    assert statuses(views, on="2021-09-01")["b"] == "in-force"
+
+
+def test_a_later_instrument_never_takes_a_party_out_of_force(views: World):
+    views.take(
+        *ABC,
+        T,
+        step("entered-into-force", "t", "2021-01-01", "c"),
+        step("acceded", "t", "2022-01-01", "c", instrument="succession"),
+        step("ratified", "t", "2022-01-01", "a"),
+        step("entered-into-force", "t", "2022-06-01", "a"),
+        also_signed("t", "2023-01-01", "c"),
+    )
+    assert statuses(views, on="2021-12-31")["c"] == "in-force"
+    assert statuses(views, on="2022-01-01")["c"] == "in-force"
+    assert statuses(views) == {"a": "in-force", "b": "signed", "c": "in-force"}
+
+
+def test_the_first_consent_recorded_takes_signatories_out_of_a_whole_entry_into_force(views: World):
+    views.take(*ABC, T, step("entered-into-force", "t", "2021-01-01"))
+    views.take(step("ratified", "t", "2020-02-02", "a"))
+    assert statuses(views) == {"a": "in-force", "b": "signed"}
+    assert statuses(views, on="2021-01-01") == {"a": "in-force", "b": "signed"}
+    views.take(retracted("agreements/t", 6))
+    assert statuses(views) == {"a": "in-force", "b": "in-force"}
+
+
+def test_an_agreement_is_in_force_while_it_is_so_for_any_party(views: World):
+    views.take(
+        *ABC,
+        T,
+        step("entered-into-force", "t", "2021-01-01", "a"),
+        step("suspended", "t", "2022-01-01", "a"),
+        step("resumed", "t", "2023-01-01", "a"),
+        step("withdrawn", "t", "2023-06-01", "a", effective="2024-01-01"),
+    )
+    status = {day: views.state("agreements/t", on=day)["status"] for day in ("2020-12-31", "2021-01-01", "2022-01-01")}
+    assert status == {"2020-12-31": "signed", "2021-01-01": "in-force", "2022-01-01": "suspended"}
+    status = {day: views.state("agreements/t", on=day)["status"] for day in ("2023-01-01", "2023-12-31", "2024-01-01")}
+    assert status == {"2023-01-01": "in-force", "2023-12-31": "in-force", "2024-01-01": "signed"}
+
+
+def test_a_suspension_of_the_whole_suspends_whom_it_is_in_force_for(views: World):
+    views.take(
+        *ABC,
+        T,
+        step("ratified", "t", "2020-06-01", "a"),
+        step("entered-into-force", "t", "2021-01-01"),
+        step("suspended", "t", "2022-01-01"),
+        step("ratified", "t", "2022-03-01", "b"),
+        step("entered-into-force", "t", "2022-04-01", "b"),
+        step("resumed", "t", "2023-01-01"),
+    )
+    assert statuses(views, on="2022-02-01") == {"a": "suspended", "b": "signed"}
+    assert statuses(views, on="2022-03-15") == {"a": "suspended", "b": "bound"}
+    assert statuses(views, on="2022-05-01") == {"a": "suspended", "b": "suspended"}
+    assert statuses(views, on="2023-01-01") == {"a": "in-force", "b": "in-force"}
+
+
+def test_a_suspension_of_one_party_is_its_own(views: World):
+    views.take(
+        *ABC,
+        T,
+        step("entered-into-force", "t", "2021-01-01"),
+        step("suspended", "t", "2022-01-01", "a"),
+    )
+    assert statuses(views, on="2022-01-01") == {"a": "suspended", "b": "in-force"}
+    assert views.state("agreements/t")["status"] == "in-force"
+    views.take(step("resumed", "t", "2023-01-01", "a"))
+    assert statuses(views) == {"a": "in-force", "b": "in-force"}
+
+
+def test_provisional_application(views: World):
+    views.take(
+        *ABC,
+        T,
+        step("provisionally-applied", "t", "2020-03-01", "a"),
+        step("provisionally-applied", "t", "2020-06-01"),
+        step("entered-into-force", "t", "2021-01-01", "a"),
+    )
+    assert statuses(views, on="2020-03-01") == {"a": "provisional", "b": "signed"}
+    assert statuses(views, on="2020-06-01") == {"a": "provisional", "b": "provisional"}
+    assert statuses(views) == {"a": "in-force", "b": "provisional"}
+    assert views.state("agreements/t", on="2020-12-31")["status"] == "signed"
+
+
+def test_a_withdrawal_takes_effect_when_it_says_else_when_it_occurred(views: World):
+    views.take(
+        *ABC,
+        T,
+        step("entered-into-force", "t", "2021-01-01"),
+        step("withdrawn", "t", "2022-01-01", "a", effective="2023-01-01"),
+        step("withdrawn", "t", "2022-01-01", "b"),
+    )
+    assert statuses(views, on="2021-12-31") == {"a": "in-force", "b": "in-force"}
+    assert statuses(views, on="2022-01-01") == {"a": "in-force", "b": "withdrawn"}
+    assert statuses(views, on="2022-12-31")["a"] == "in-force"
+    assert statuses(views, on="2023-01-01")["a"] == "withdrawn"
+    assert views.tie("parties/a", "agreements/t")["to"] == "2023-01-01"
+    assert views.tie("parties/b", "agreements/t")["to"] == "2022-01-01"
+
+
+def test_a_termination_takes_effect_when_it_says_else_when_it_occurred(views: World):
+    views.take(
+        *ABC,
+        T,
+        step("entered-into-force", "t", "2021-01-01"),
+        step("withdrawn", "t", "2022-01-01", "b"),
+        step("terminated", "t", "2022-06-01", reason="terminated", effective="2023-01-01"),
+    )
+    assert views.state("agreements/t", on="2022-12-31")["status"] == "in-force"
+    assert views.state("agreements/t", on="2023-01-01")["status"] == "terminated"
+    assert statuses(views, on="2022-12-31") == {"a": "in-force", "b": "withdrawn"}
+    assert statuses(views, on="2023-01-01") == {"a": "ended", "b": "withdrawn"}
+    views.take(corrected("agreements/t", 7, data={"reason": "terminated"}))
+    assert views.state("agreements/t", on="2022-06-01")["status"] == "terminated"
+    assert statuses(views, on="2022-06-01") == {"a": "ended", "b": "withdrawn"}
+
+
+def test_a_party_may_come_back_after_withdrawing(views: World):
+    views.take(
+        *ABC,
+        T,
+        step("entered-into-force", "t", "2021-01-01"),
+        step("withdrawn", "t", "2022-01-01", "a"),
+        step("acceded", "t", "2023-01-01", "a"),
+    )
+    assert statuses(views, on="2022-06-01")["a"] == "withdrawn"
+    assert statuses(views)["a"] == "bound"
+    first, second = views.ties("parties/a", "agreements/t", on=None)
+    assert (first["status"], first["from"], first["to"]) == ("withdrawn", "2020-01-01", "2022-01-01")
+    assert (second["status"], second["from"], second["to"]) == ("bound", "2023-01-01", None)
+
+
+def test_withdrawing_without_a_recorded_consent_ends_a_tie_of_unknown_beginning(views: World):
+    views.take(*ABC, T, step("withdrawn", "t", "2022-01-01", "c"))
+    assert status_of(views.tie("parties/c", "agreements/t", on="2021-12-31")) == ("bound", ("bound",), "possible")
+    tie = views.tie("parties/c", "agreements/t", on="2022-01-01")
+    assert status_of(tie) == ("withdrawn", ("withdrawn",), "certain")
+    assert (tie["from"], tie["to"]) == (None, "2022-01-01")
+
+
+@pytest.mark.parametrize(
+    ("renewed", "on", "status", "statuses_there", "certainty"),
+    [
+        ([], "2025-12-31", "in-force", ("in-force",), "certain"),
+        ([], "2026-01-01", "terminated", ("in-force", "terminated"), "possible"),
+        ([("2025-06-01", "2030-12-31")], "2026-01-01", "in-force", ("in-force",), "certain"),
+        ([("2025-06-01", "2030-12-31")], "2031-01-01", "terminated", ("in-force", "terminated"), "possible"),
+        ([("2025-06-01", None)], "2031-01-01", "in-force", ("in-force",), "certain"),
+        ([("2027-06-01", None)], "2026-06-01", "terminated", ("in-force", "terminated"), "possible"),
+        ([("2027-06-01", None)], "2027-06-01", "in-force", ("in-force",), "certain"),
+    ],
+)
+def test_past_its_until_and_not_renewed_it_is_possibly_terminated(
+    views: World, renewed, on, status, statuses_there, certainty
+):
+    views.take(*ABC, signed("t", "2020-01-01", "a", until="2025-12-31"), step("entered-into-force", "t", "2021-01-01"))
+    for occurred, until in renewed:
+        views.take(step("renewed", "t", occurred, **({"until": until} if until else {})))
+    assert status_of(views.state("agreements/t", on=on)) == (status, statuses_there, certainty)
+    tie = views.tie("parties/a", "agreements/t", on=on)
+    assert tie["status"] == ("ended" if status == "terminated" else "in-force")
+    assert tie["certainty"] == certainty
+
+
+def test_an_until_of_no_year_ends_nothing(views: World):
+    views.take(*ABC, signed("t", "2020-01-01", "a", until="XXXX-12-31"))
+    assert status_of(views.state("agreements/t")) == ("signed", ("signed",), "certain")
+
+
+def test_a_termination_settles_what_was_past_its_until(views: World):
+    views.take(
+        *ABC,
+        signed("t", "2020-01-01", "a", until="2025"),
+        step("terminated", "t", "2026-02-01", reason="expired"),
+    )
+    assert status_of(views.state("agreements/t", on="2026-01-31")) == (
+        "terminated",
+        ("signed", "terminated"),
+        "possible",
+    )
+    assert status_of(views.state("agreements/t", on="2026-02-01")) == ("terminated", ("terminated",), "certain")
+
+
+def test_an_undated_adoption_is_no_later_than_a_dated_signature(views: World):
+    views.take(*ABC, adopted("t"), also_signed("t", "2020-01-01", "a"))
+    assert status_of(views.state("agreements/t", on="2020-01-01")) == ("signed", ("signed",), "certain")
+    assert status_of(views.state("agreements/t", on="2019-12-31")) == ("adopted", ("adopted",), "possible")
+
+
+def test_an_amendment_holds_from_its_day_on(views: World):
+    views.take(
+        *ABC,
+        signed("t", "2020-01-01", "a", scope=["solar", "wind"], title="Old"),
+        step(
+            "amended", "t", "2021-01-01", summary="more", title="New", scope_added=["storage"], scope_removed=["wind"]
+        ),
+    )
+    before, after = (views.state("agreements/t", on=day) for day in ("2020-12-31", "2021-01-01"))
+    assert (before["title"], before["scope"], before["amendments"]) == ("Old", ["solar", "wind"], [])
+    assert (after["title"], after["scope"]) == ("New", ["solar", "storage"])
+    assert [item["summary"] for item in after["amendments"]] == ["more"]
+
+
+def test_a_later_signature_describes_from_its_day_on_but_title_and_kind_are_never_missing(views: World):
+    views.take(*ABC, signed("t", "2021-01-01", "a", title="The treaty", place="Beijing"))
+    views.take(
+        also_signed("t", "2020-01-01", "b", summary="first"), also_signed("t", "2022-01-01", "c", summary="last")
+    )
+    first = views.state("agreements/t", on="2020-06-01")
+    assert (first["title"], first["kind"], first["summary"], first.get("place")) == (
+        "The treaty",
+        "treaty",
+        "first",
+        None,
+    )
+    second = views.state("agreements/t", on="2021-06-01")
+    assert (second["summary"], second["place"]) == ("first", "Beijing")
+    assert views.state("agreements/t")["summary"] == "last"
+    assert views.state("agreements/t")["signed"] == "2020-01-01"
+
+
+def test_an_undated_text_never_overrides_a_dated_one(views: World):
+    views.take(
+        *ABC, signed("t", "2020-01-01", "a", title="Dated"), step("amended", "t", None, summary="s", title="Undated")
+    )
+    assert views.state("agreements/t")["title"] == "Dated"
+    views.take(step("amended", "t", "2021", summary="s", title="Dated later"))
+    assert views.state("agreements/t")["title"] == "Dated later"
+
+
+def test_of_several_signatures_the_first_is_when_it_was_signed(views: World):
+    views.take(*ABC, signed("t", "2021-05-05", "a"), also_signed("t", "2020-02", "b"), also_signed("t", None, "c"))
+    state = views.state("agreements/t")
+    assert state["signed"] == "2020-02"
+    assert state["events"]["signed"] == [5]
+
+
+def test_each_party_has_its_steps_with_their_dates(views: World):
+    views.take(
+        *ABC,
+        signed("t", "2020-01-01", "a"),
+        step("ratified", "t", "2021-02", "a", instrument="acceptance"),
+        step("withdrawn", "t", "2022-01-01", "a", effective="2023-01-01"),
+    )
+    (item,) = views.state("agreements/t")["parties"]
+    assert item["party"] == {"subject": "parties/a", "name": "a"}
+    assert item["steps"] == [
+        {"type": "agreement.signed", "occurred": "2020-01-01", "events": [4]},
+        {"type": "agreement.ratified", "occurred": "2021-02", "instrument": "acceptance", "events": [5]},
+        {"type": "agreement.withdrawn", "occurred": "2022-01-01", "effective": "2023-01-01", "events": [6]},
+    ]

@@ -1,0 +1,223 @@
+"""Corrections, retractions and disputes: what stands of an event, and what is shown beside it."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.errors import Invalid
+from projections.questions import Gone
+from tests.given import (
+    World,
+    corrected,
+    disputed,
+    document,
+    event,
+    joined,
+    left,
+    parties,
+    party,
+    platform,
+    retracted,
+    status_of,
+)
+
+D = document("d")
+PASSAGE = [{"document": "documents/d", "start": 0, "end": 4}]
+OTHER_PASSAGE = [{"document": "documents/d", "start": 5, "end": 9}]
+
+
+def passages(state: dict, position: int) -> list[tuple[int, int]]:
+    return [(passage["start"], passage["event"]) for passage in state["evidence"][str(position)]]
+
+
+def test_a_correction_of_data_replaces_all_of_it(views: World):
+    views.take(party("a", "2020-01-01", name="Wrong", jurisdiction="CN", other_names=["W"]))
+    views.take(corrected("parties/a", 1, data={"name": "Right", "kind": "state"}))
+    state = views.state("parties/a")
+    assert (state["name"], state["kind"], state.get("jurisdiction"), state["other_names"]) == (
+        "Right",
+        "state",
+        None,
+        [],
+    )
+    assert state["events"]["name"] == [1, 2]
+    assert views.state("parties/a", as_of=1)["name"] == "Wrong"
+
+
+def test_evidence_and_note_stay_unless_given(views: World):
+    views.take(D, party("a", name="Wrong", evidence=PASSAGE, note="seen"))
+    views.take(corrected("parties/a", 2, data={"name": "Right", "kind": "company"}))
+    assert passages(views.state("parties/a", evidence=True), 2) == [(0, 2)]
+    views.take(corrected("parties/a", 2, data={"name": "Right", "kind": "company", "evidence": OTHER_PASSAGE}))
+    assert passages(views.state("parties/a", evidence=True), 2) == [(5, 2)]
+    (item,) = views.items("timeline", subject="parties/a")
+    assert item["data"]["note"] == "seen"
+
+
+def test_the_latest_standing_correction_wins_field_by_field(views: World):
+    views.take(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01", category="one"))
+    views.take(
+        corrected("platforms/p", 3, occurred="2022-01-01"),
+        corrected("platforms/p", 3, data={"party": "parties/a", "category": "two"}),
+        corrected("platforms/p", 3, occurred="2023-01-01", data={"party": "parties/a", "category": "three"}),
+    )
+
+    def seen() -> tuple:
+        tie = views.tie("parties/a", "platforms/p")
+        return tie["from"], tie["category"], tie["events"]
+
+    assert seen() == ("2023-01-01", "three", [3, 4, 5, 6])
+    views.take(retracted("platforms/p", 6))
+    assert seen() == ("2022-01-01", "two", [3, 4, 5])
+    views.take(retracted("platforms/p", 4))
+    assert seen() == ("2021-01-01", "two", [3, 5])
+    views.take(retracted("platforms/p", 7))
+    assert seen() == ("2023-01-01", "three", [3, 5, 6])
+
+
+def test_a_date_is_corrected_to_not_known(views: World):
+    views.take(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"))
+    views.take(corrected("platforms/p", 3, occurred=None))
+    tie = views.tie("parties/a", "platforms/p", on="2020-06-01")
+    assert (tie["from"], tie["certainty"]) == (None, "possible")
+
+
+def test_a_correction_may_itself_be_corrected(views: World):
+    views.take(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"))
+    views.take(corrected("platforms/p", 3, occurred="2022-01-01"))
+    views.take(corrected("platforms/p", 4, data={"event": 3, "reason": "misread again", "occurred": "2023-01-01"}))
+    assert views.tie("parties/a", "platforms/p")["from"] == "2023-01-01"
+    views.take(retracted("platforms/p", 5))
+    assert views.tie("parties/a", "platforms/p")["from"] == "2022-01-01"
+
+
+def test_a_retraction_may_itself_be_retracted(views: World):
+    views.take(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"), retracted("platforms/p", 3))
+    assert views.ties("parties/a", "platforms/p") == []
+    views.take(retracted("platforms/p", 4))
+    assert views.tie("parties/a", "platforms/p")["status"] == "member"
+    views.take(retracted("platforms/p", 5))
+    assert views.ties("parties/a", "platforms/p") == []
+    assert views.tie("parties/a", "platforms/p", as_of=5)["status"] == "member"
+    assert views.ties("parties/a", "platforms/p", as_of=4) == []
+
+
+def test_the_first_event_is_corrected(views: World):
+    views.take(platform("p", "2020-01-01"), corrected("platforms/p", 1, occurred="2019-01-01"))
+    assert views.state("platforms/p", on="2019-06-01")["launched"] == "2019-01-01"
+    assert "NotFound" in views.seen("platforms/p", on="2019-06-01", as_of=1)
+
+
+def test_a_correction_moves_a_fact_to_another_party(views: World):
+    views.take(*parties("a", "b"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"))
+    views.take(corrected("platforms/p", 4, data={"party": "parties/b"}))
+    assert views.ties("parties/a", "platforms/p") == []
+    assert views.tie("parties/b", "platforms/p")["from"] == "2021-01-01"
+    assert views.ties("parties/b", "platforms/p", as_of=4) == []
+    assert views.tie("parties/a", "platforms/p", as_of=4)["from"] == "2021-01-01"
+
+
+def test_a_correction_that_changes_nothing_bears_what_it_confirms(views: World):
+    views.take(party("a", name="Same"), corrected("parties/a", 1, data={"name": "Same", "kind": "company"}))
+    assert views.state("parties/a")["events"]["name"] == [1, 2]
+
+
+def test_a_correction_gives_data_or_a_date(views: World):
+    views.take(party("a"))
+    with pytest.raises(Invalid):
+        views.take(corrected("parties/a", 1))
+
+
+def test_evidence_is_added_and_retracted(views: World):
+    views.take(D, party("a"), event("evidence.added", "parties/a", None, event=2, evidence=PASSAGE))
+    assert passages(views.state("parties/a", evidence=True), 2) == [(0, 3)]
+    views.take(retracted("parties/a", 3))
+    assert views.state("parties/a", evidence=True)["evidence"] == {}
+    assert passages(views.state("parties/a", evidence=True, as_of=3), 2) == [(0, 3)]
+
+
+def test_a_dispute_stands_beside_the_fact_wherever_it_is_shown(views: World):
+    views.take(D, *parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01", category="core"))
+    views.take(disputed("platforms/p", 4, **{"/data/category": "associate"}))
+    claim = {"pointer": "/data/category", "value": "associate", "position": 5}
+    shown = [
+        views.state("platforms/p"),
+        *views.state("platforms/p")["members"],
+        *views.items("platforms"),
+        *views.items("memberships"),
+        *views.items("timeline", type="platform.member-joined"),
+    ]
+    assert len(shown) == 5
+    for item in shown:
+        (told,) = item["disputed"]
+        assert {name: told[name] for name in claim} == claim
+    assert views.tie("parties/a", "platforms/p")["category"] == "core"
+
+
+@pytest.mark.parametrize("one", [4, 5])
+def test_a_dispute_stands_until_one_of_both_is_retracted(views: World, one):
+    views.take(D, *parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"))
+    views.take(disputed("platforms/p", 4, occurred="2022-01-01"))
+    views.take(retracted("platforms/p", one))
+    assert "disputed" not in views.state("platforms/p")
+    assert all("disputed" not in item for view in ("memberships", "timeline") for item in views.items(view))
+    assert "disputed" in views.state("platforms/p", as_of=5)
+
+
+def test_a_disputed_date_is_one_more_reading(views: World):
+    views.take(D, *parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"))
+    views.take(disputed("platforms/p", 4, occurred="2023-01-01"))
+    tie = views.tie("parties/a", "platforms/p", on="2022-01-01")
+    assert (status_of(tie), tie["from"]) == (("member", ("member",), "possible"), "2021-01-01")
+    assert status_of(views.tie("parties/a", "platforms/p", on="2023-01-01"))[2] == "certain"
+    views.take(disputed("platforms/p", 4, occurred="2020-06-01"))
+    assert status_of(views.tie("parties/a", "platforms/p", on="2020-07-01"))[2] == "possible"
+    views.take(disputed("platforms/p", 4, occurred=None))
+    assert status_of(views.tie("parties/a", "platforms/p", on="2025-01-01"))[2] == "possible"
+    views.take(retracted("platforms/p", 7), retracted("platforms/p", 6), retracted("platforms/p", 5))
+    assert status_of(views.tie("parties/a", "platforms/p", on="2021-01-01"))[2] == "certain"
+
+
+def test_a_dispute_claims_what_the_event_could_say(views: World):
+    views.take(D, party("a", other_names=["x"]))
+    views.take(
+        disputed("parties/a", 2, **{"/data/jurisdiction": "CN"}),
+        disputed("parties/a", 2, **{"/data/other_names/0": "y"}),
+    )
+    for pointer in ("/data/nothing", "/data/other_names/7", "/id", "", "/data"):
+        assert isinstance(refused_claim(views, pointer), Invalid)
+
+
+def refused_claim(views: World, pointer: str) -> Exception:
+    try:
+        views.take(disputed("parties/a", 2, **{pointer: "x"}))
+    except Invalid as refused:
+        return refused
+    raise AssertionError(f"a claim about {pointer!r} was taken")
+
+
+def test_corrected_and_retracted_parts_of_lists_come_and_go(views: World):
+    views.take(
+        *parties("a", "b"),
+        platform("p", "2020-01-01"),
+        event("platform.supporter-added", "platforms/p", "2021", party="parties/a", support="funding"),
+        event("platform.document-adopted", "platforms/p", "2021", title="Charter", kind="charter"),
+    )
+    views.take(corrected("platforms/p", 4, data={"party": "parties/b"}), retracted("platforms/p", 5))
+    state = views.state("platforms/p")
+    assert [item["party"]["subject"] for item in state["supporters"]] == ["parties/b"]
+    assert state["supporters"][0]["events"] == [4, 6]
+    assert state["documents"] == []
+    assert views.subjects("platforms", supporter="parties/a") == []
+    assert views.subjects("platforms", supporter="parties/b") == ["platforms/p"]
+    assert views.subjects("platforms", supporter="parties/a", as_of=5) == ["platforms/p"]
+
+
+def test_a_subject_wholly_retracted_is_gone_from_every_list(views: World):
+    views.take(*parties("a"), platform("p", "2020"), joined("a", "p", "2021"), left("a", "p", "2022"))
+    views.take(retracted("platforms/p", 4), retracted("platforms/p", 3), retracted("platforms/p", 2))
+    with pytest.raises(Gone):
+        views.state("platforms/p")
+    assert views.items("platforms", on=None) == views.items("memberships", on=None) == []
+    assert [item["subject"]["subject"] for item in views.items("timeline")] == ["parties/a"]
+    assert len(views.history("platforms/p")) == 6

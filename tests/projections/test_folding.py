@@ -1,0 +1,180 @@
+"""The same facts give the same answers, in whatever order and by whatever corrections and retractions they came to be.
+
+Positions, versions and what is counted by events stand apart; where an answer names events it is compared by their ids.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from domain.errors import Refused
+from tests.given import World, retracted, world
+from tests.histories import GENERATED, difference, everything, histories, posted
+
+REMARKS = ("event.corrected", "event.retracted", "event.disputed", "evidence.added")
+OF_THE_LOG = ("version", "recorded", "position", "more")
+Documents = list[dict[str, Any]]
+
+
+def taken(found: World, documents: Documents) -> tuple[Documents, dict[int, str]]:
+    """The documents that were not refused, speaking of events by id; and the id of each position."""
+    positions: dict[str, int] = {}
+    accepted = []
+    for document in documents:
+        ready = posted(document, positions, found)
+        try:
+            found.take(ready)
+        except Refused:
+            continue
+        positions[document["id"]] = found.head
+        ids = {position: id_ for id_, position in positions.items()}
+        spoken = ready["data"].get("event")
+        accepted.append({**document, "data": {**document["data"], **({"event": ids[spoken]} if spoken else {})}})
+    return accepted, {position: id_ for id_, position in positions.items()}
+
+
+def waited(found: World, documents: Documents) -> dict[int, str] | None:
+    """Take documents in their order, each as soon as it can be; None if some never can."""
+    positions: dict[str, int] = {}
+    pending = list(documents)
+    while pending:
+        for document in pending:
+            later = [other["id"] for other in pending if other is not document and of_one(document, other)]
+            if document["data"].get("event", "") not in ("", *positions) or min(later, default="~") < document["id"]:
+                continue
+            try:
+                found.take(posted(document, positions, found))
+            except Refused:
+                continue
+            positions[document["id"]] = found.head
+            pending.remove(document)
+            break
+        else:
+            return None
+    return {position: id_ for id_, position in positions.items()}
+
+
+def of_one(document: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether it matters which came first: of two corrections of an event the later wins, of two mergers the survivor."""
+    kinds = {document["type"], other["type"]}
+    if kinds == {"event.corrected"}:
+        return bool(document["data"]["event"] == other["data"]["event"])
+    return kinds == {"party.merged"}
+
+
+def plain(value: Any, ids: Mapping[int, str] | None) -> Any:
+    """An answer apart from the log: events by id, or left out where there are no ids to compare."""
+    if isinstance(value, dict):
+        kept: dict[str, Any] = {}
+        for name, part in value.items():
+            if name in OF_THE_LOG or (ids is None and name in ("events", "event")):
+                continue
+            if name == "events" and ids is not None and isinstance(part, list):
+                kept[name] = sorted(ids[position] for position in part)
+            elif name == "events" and ids is not None and all(isinstance(each, list) for each in part.values()):
+                kept[name] = {field: sorted(ids[each] for each in listed) for field, listed in part.items()}
+            elif name == "event" and isinstance(part, int) and ids is not None:
+                kept[name] = ids[part]
+            else:
+                kept[name] = plain(part, ids)
+            if name == "disputed":
+                kept[name].sort(key=repr)
+        return kept
+    if isinstance(value, list):
+        return [plain(part, ids) for part in value]
+    return value.partition(":")[0] if isinstance(value, str) and value.startswith(("NotFound", "Gone")) else value
+
+
+def told(found: World, ids: Mapping[int, str] | None) -> dict[str, Any]:
+    """Everything, apart from the log."""
+    return {asked: plain(answer, ids) for asked, answer in everything(found).items() if "statistics" not in asked}
+
+
+@settings(**GENERATED, max_examples=30)
+@given(histories(most=24), st.randoms(use_true_random=False))
+def test_any_order_in_which_facts_are_taken_gives_the_same_answers(documents: Documents, chance: random.Random):
+    with world() as found, world() as shuffled:
+        accepted, ids = taken(found, by_number(documents))
+        mixed = list(accepted)
+        chance.shuffle(mixed)
+        other_ids = waited(shuffled, mixed)
+        assume(other_ids is not None)
+        assert difference(told(found, ids), told(shuffled, other_ids)) == {}
+
+
+def by_number(documents: Documents) -> Documents:
+    """The documents under ids that sort as they were posted."""
+    names = {document["id"]: f"e{index:03}" for index, document in enumerate(documents)}
+    renamed = []
+    for document in documents:
+        data = dict(document["data"])
+        if isinstance(data.get("event"), str):
+            data["event"] = names[data["event"]]
+        renamed.append({**document, "id": names[document["id"]], "data": data})
+    return renamed
+
+
+@settings(**GENERATED, max_examples=30)
+@given(histories(most=16), st.data())
+def test_a_fact_that_was_retracted_is_as_if_it_had_never_been_recorded(documents: Documents, data: st.DataObject):
+    with world() as found, world() as without:
+        accepted, ids = taken(found, by_number(documents))
+        gone = {spoken_of(each) for each in accepted if each["type"] == "event.retracted"}
+        facts = [each for each in accepted if each["type"] not in REMARKS and each["id"] not in gone]
+        fact = data.draw(st.sampled_from(facts))
+        position = next(position for position, id_ in ids.items() if id_ == fact["id"])
+        try:
+            found.take(retracted(fact["subject"], position))
+        except Refused:
+            assume(False)
+        ids[found.head] = "retraction"
+        rest = [each for each in accepted if each["id"] not in about(accepted, fact["id"])]
+        other_ids = waited(without, rest)
+        assume(other_ids is not None)
+        answers, others = told(found, ids), told(without, other_ids)
+        never = {asked for asked, answer in others.items() if answer == "NotFound" and answers[asked] == "Gone"}
+        assert set(difference(answers, others)) <= never
+
+
+def spoken_of(document: Mapping[str, Any]) -> str | None:
+    spoken = document["data"].get("event")
+    return spoken if isinstance(spoken, str) else None
+
+
+def about(documents: Sequence[Mapping[str, Any]], id_: str) -> set[str]:
+    """An event and all that speak of it."""
+    found = {id_}
+    for document in documents:
+        if document["type"] in REMARKS and spoken_of(document) in found:
+            found.add(document["id"])
+    return found
+
+
+@settings(**GENERATED, max_examples=30)
+@given(histories(most=16, undone=False))
+def test_a_corrected_fact_is_as_if_it_had_been_so_from_the_start(documents: Documents):
+    with world() as found, world() as so_from_the_start:
+        accepted, _ = taken(found, by_number(documents))
+        known = {document["id"]: document for document in accepted}
+        corrections = [each for each in accepted if each["type"] == "event.corrected"]
+        spoken = {known[each["data"]["event"]]["type"] for each in accepted if each["type"] in REMARKS}
+        assume(corrections and not spoken & set(REMARKS))
+        for correction in corrections:
+            said = correction["data"]
+            fact = known[said["event"]]
+            corrected = dict(fact)
+            if "data" in said:
+                kept = {name: fact["data"][name] for name in ("evidence", "note") if name in fact["data"]}
+                corrected["data"] = {**kept, **said["data"]}
+            if "occurred" in said:
+                corrected.pop("occurred", None)
+                corrected |= {"occurred": said["occurred"]} if said["occurred"] is not None else {}
+            known[said["event"]] = corrected
+        others = [document for document in known.values() if document["type"] != "event.corrected"]
+        assume(waited(so_from_the_start, others) is not None)
+        assert difference(told(found, None), told(so_from_the_start, None)) == {}

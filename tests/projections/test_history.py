@@ -1,0 +1,108 @@
+"""A history's patches turn each state into the next, from nothing to what the subject is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from jsonpatch import apply_patch
+
+from domain.errors import Refused
+from projections.questions import Gone, Merged, NotFound
+from tests.given import World, corrected, event, joined, left, parties, party, platform, retracted, world
+from tests.histories import DAYS, GENERATED, SUBJECTS, histories, posted
+
+
+def bare(found: World, subject: str, on: str | None, as_of: int | None = None) -> Any:
+    """A state without the names of others; None where there is none."""
+    try:
+        return found.reader._states.state(subject, found.question(on, as_of), bare=True).body
+    except (NotFound, Gone, Merged):
+        return None
+
+
+def assert_patched(found: World, subject: str, on: str | None) -> None:
+    """Each item's patch gives the state as of it, the last one the state now."""
+    state = None
+    for item in found.history(subject, on=on):
+        state = apply_patch(state, item["patch"])
+        assert state == bare(found, subject, on, item["position"])
+    assert state == bare(found, subject, on)
+
+
+@settings(**GENERATED, max_examples=25)
+@given(histories(most=24))
+def test_patches_turn_each_state_into_the_next_whatever_happened(documents):
+    with world() as found:
+        positions: dict[str, int] = {}
+        for document in documents:
+            try:
+                found.take(posted(document, positions, found))
+            except Refused:
+                continue
+            positions[document["id"]] = found.head
+        for subject in sorted({subject for listed in SUBJECTS.values() for subject in listed}):
+            for on in DAYS:
+                try:
+                    assert_patched(found, subject, on)
+                except (NotFound, Merged):
+                    assert not isinstance(found.seen(subject, on=on), dict)
+
+
+def test_across_a_retraction_and_being_made_again(views: World):
+    views.take(party("a", name="first"), retracted("parties/a", 1), party("a", name="second"))
+    assert [bool(item["patch"]) for item in views.history("parties/a")] == [True, True, True]
+    assert views.history("parties/a")[1]["patch"] == [{"op": "replace", "path": "", "value": None}]
+    assert_patched(views, "parties/a", None)
+
+
+def test_across_a_merger_and_its_retraction(views: World):
+    views.take(party("a"), party("b", identifiers=[{"scheme": "lei", "value": "B"}]))
+    views.take(event("party.merged", "parties/b", None, into="parties/a"))
+    views.take(event("party.renamed", "parties/b", "2021", name="Gamma"))
+    assert [(item["position"], item["version"]) for item in views.history("parties/a")] == [
+        (1, 1),
+        (2, 1),
+        (3, 2),
+        (4, 3),
+    ]
+    assert_patched(views, "parties/a", None)
+    views.take(retracted("parties/b", 3))
+    for subject in ("parties/a", "parties/b"):
+        assert_patched(views, subject, None)
+
+
+def test_a_patch_holds_what_its_event_changed_on_the_questions_day(views: World):
+    views.take(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"), left("a", "p", "2022-01-01"))
+    changed = {
+        on: [
+            {operation["path"] for operation in item["patch"]} - {"/version", "/position"}
+            for item in views.history("platforms/p", on=on)
+        ]
+        for on in ("2020-06-01", "2021-06-01", "2022-06-01")
+    }
+    assert changed["2020-06-01"][1:] == [set(), set()]
+    assert changed["2021-06-01"][1:] == [{"/members/0"}, {"/members/0/to"}] or changed["2021-06-01"][1] == {
+        "/members/0"
+    }
+    assert changed["2022-06-01"][1:] == [{"/members/0"}, {"/members/0"}]
+
+
+def test_a_history_is_as_of_the_question_and_names_what_was_said(views: World):
+    views.take(party("a", name="one"), corrected("parties/a", 1, data={"name": "two", "kind": "company"}))
+    (only,) = views.history("parties/a", as_of=1)
+    assert (only["position"], only["version"], only["type"]) == (1, 1, "party.registered")
+    first, second = views.history("parties/a")
+    assert first["data"]["name"] == "one"
+    assert second["data"]["data"]["name"] == "two"
+    page = views.reader.history("parties/a", views.question(), limit=1, after=None)
+    rest = views.reader.history("parties/a", views.question(), limit=1, after=page.after)
+    assert [item["position"] for item in (*page.items, *rest.items)] == [1, 2]
+    assert rest.after is None
+    assert rest.items == [second]
+
+
+def test_of_what_was_never_there_there_is_no_history(views: World):
+    with pytest.raises(NotFound):
+        views.history("parties/a")

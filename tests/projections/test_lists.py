@@ -1,0 +1,394 @@
+"""Lists: what is on them on a day and whenever, in any order, page by page, with events arriving in between."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from projections.questions import SORTS, BadQuestion
+from tests.given import (
+    World,
+    adopted,
+    document,
+    event,
+    joined,
+    lab,
+    left,
+    of_lab,
+    parties,
+    party,
+    platform,
+    signed,
+    status_of,
+    step,
+    world,
+)
+
+VIEWS = tuple(SORTS)
+DATES = ("2019", "2020", "2020-03-03", "2021-06", "2022", "2022-01-01", "2022-03-03", "2022-06", "2024", "2025-01-01")
+ORDER = {date: index for index, date in enumerate(DATES)} | {"2022-01-01": DATES.index("2022")}
+
+
+def much(seed: int) -> list[dict]:
+    """A few of everything, on the same and on other days, many of them not known."""
+    chance = random.Random(seed)
+    slugs = [f"{letter}{index}" for letter in "ab" for index in range(4)]
+
+    def day() -> str | None:
+        return chance.choice((None, "2020", "2020-03-03", "2020-03-03", "2021-06", "2022-01-01", "XXXX-01-01"))
+
+    def later() -> str | None:
+        return chance.choice((None, "2022", "2022-03-03", "2022-03-03", "2022-06", "XXXX-01-01"))
+
+    documents = [party(slug, name=chance.choice(("same", slug, "Ärger", "东海"))) for slug in slugs]
+    for index in range(6):
+        documents += [
+            document(f"d{index}", published=day() or "2019"),
+            signed(f"t{index}", day(), *chance.sample(slugs, 3), title=chance.choice(("one", "two"))),
+            platform(f"p{index}", day(), name=chance.choice(("one", "two"))),
+            lab(f"l{index}", day(), *chance.sample(slugs, 2), name=chance.choice(("one", "two"))),
+        ]
+        due = {"due": chance.choice(("2024", "2025-01-01"))} if chance.random() < 0.7 else {}
+        documents.append(step("commitment-made", f"t{index}", later(), commitment="x", kind="other", title="x", **due))
+        for slug in chance.sample(slugs, 3):
+            documents += [joined(slug, f"p{index}", later()), left(slug, f"p{index}", chance.choice((None, "2024")))]
+    return documents
+
+
+@pytest.fixture(scope="module")
+def full():
+    with world() as made:
+        made.batch(*much(0))
+        yield made
+
+
+@pytest.mark.parametrize("on", ["2023-06-15", None])
+@pytest.mark.parametrize(
+    ("view", "sort"), [(view, turn + sort) for view in VIEWS for sort in SORTS[view] for turn in ("", "-")]
+)
+def test_pages_neither_repeat_nor_skip_while_events_arrive(full: World, view, sort, on):
+    as_of = full.head
+    whole = full.items(view, sort=sort, on=on, as_of=as_of)
+    assert len(whole) > 4
+    listed, after = [], None
+    for turn in range(len(whole)):
+        items, after = full.page(view, sort=sort, on=on, as_of=as_of, limit=3, after=after)
+        listed += items
+        if turn < 2:
+            slug = f"z{full.head}"
+            full.take(party(slug, name="same"), joined(slug, "p0", "2022-03-03"), signed(slug, "2020-03-03", slug))
+        if after is None:
+            break
+    assert listed == whole
+
+
+@pytest.mark.parametrize(
+    ("view", "sort", "dated"),
+    [
+        ("agreements", "signed", "signed"),
+        ("labs", "founded", "founded"),
+        ("platforms", "launched", "launched"),
+        ("documents", "published", "published"),
+        ("memberships", "from", "from"),
+        ("commitments", "due", "due"),
+        ("commitments", "made", "made"),
+    ],
+)
+def test_by_date_is_by_the_earliest_day_and_the_unbounded_last_either_way(views: World, view, sort, dated):
+    views.batch(*much(1))
+    for turn in ("", "-"):
+        dates = [ORDER.get(item.get(dated) or "", 99) for item in views.items(view, sort=turn + sort, on=None)]
+        known = [date for date in dates if date != 99]
+        assert dates == known + [99] * dates.count(99)
+        assert known == sorted(known, reverse=bool(turn))
+
+
+def test_the_timeline_is_in_the_order_of_valid_time(views: World):
+    views.batch(*much(2))
+    dates = [ORDER.get(item["occurred"] or "", 99) for item in views.items("timeline", on=None)]
+    assert dates == sorted(dates)
+    backwards = [ORDER.get(item["occurred"] or "", -1) for item in views.items("timeline", on=None, sort="-occurred")]
+    assert backwards == sorted(backwards, reverse=True)
+    positions = [item["position"] for item in views.items("timeline", on=None, sort="position")]
+    assert positions == sorted(positions)
+
+
+def test_by_name_is_without_regard_to_case(views: World):
+    views.take(
+        party("a", name="beta"),
+        party("b", name="Alpha"),
+        party("c", name={"zh": "东海", "en": "Gamma"}),
+        party("d", name="alpha"),
+    )
+    assert views.subjects("parties", sort="name") == ["parties/b", "parties/d", "parties/a", "parties/c"]
+    assert views.subjects("parties", sort="-name") == ["parties/c", "parties/a", "parties/d", "parties/b"]
+
+
+def test_things_are_listed_from_the_day_they_may_have_come_about_ended_or_not(views: World):
+    views.take(*parties("a"), platform("p", "2020"), event("platform.dissolved", "platforms/p", "2022-01-01"))
+    assert views.subjects("platforms", on="2019-12-31") == []
+    claims = {on: status_of(views.items("platforms", on=on)[0]) for on in ("2020-06-01", "2021-01-01", "2023-01-01")}
+    assert claims == {
+        "2020-06-01": ("launched", ("launched",), "possible"),
+        "2021-01-01": ("launched", ("launched",), "certain"),
+        "2023-01-01": ("dissolved", ("dissolved",), "certain"),
+    }
+    assert status_of(views.items("platforms", on=None)[0]) == ("dissolved", ("dissolved",), "certain")
+
+
+def test_a_status_is_filtered_for_under_each_that_may_be(views: World):
+    views.take(*parties("a"), platform("p", "2020-01-01"), event("platform.dissolved", "platforms/p", "2022"))
+    for status in ("launched", "dissolved"):
+        (item,) = views.items("platforms", on="2022-06-01", status=status)
+        assert status_of(item) == ("dissolved", ("launched", "dissolved"), "possible")
+    (item,) = views.items("platforms", on="2021-06-01", status="launched")
+    assert status_of(item) == ("launched", ("launched",), "certain")
+    assert views.items("platforms", on="2021-06-01", status="dissolved") == []
+    assert views.items("platforms", on=None, status="launched") == []
+    (item,) = views.items("platforms", on=None, status="dissolved")
+    assert status_of(item) == ("dissolved", ("dissolved",), "certain")
+
+
+def test_memberships_are_those_that_held_on_the_day_and_ended_ones_where_the_status_asks(views: World):
+    views.take(*parties("a", "b"), platform("p", "2020-01-01"))
+    views.take(joined("a", "p", "2020-02-01"), left("a", "p", "2021-01-01"), joined("b", "p", "2020"))
+    assert [item["party"]["subject"] for item in views.items("memberships")] == ["parties/b"]
+    assert [item["party"]["subject"] for item in views.items("memberships", status="left")] == ["parties/a"]
+    assert [item["party"]["subject"] for item in views.items("memberships", on="2020-12-31")] == [
+        "parties/a",
+        "parties/b",
+    ]
+    assert [item["certainty"] for item in views.items("memberships", on="2020-06-01")] == ["certain", "possible"]
+    assert views.items("memberships", on="2020-06-01", status="left") == []
+
+
+def test_a_tie_that_ends_on_a_day_no_longer_holds_on_it(views: World):
+    views.take(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2020-02-01"), left("a", "p", "2021-01-01"))
+    assert len(views.items("memberships", on="2020-12-31")) == 1
+    assert views.items("memberships", on="2021-01-01") == []
+
+
+def test_whenever_there_is_one_item_per_interval_with_its_last_status(views: World):
+    views.take(*parties("a"), platform("p", "2020-01-01"))
+    views.take(joined("a", "p", "2020-02-01"), left("a", "p", "2021-01-01"), joined("a", "p", "2022-01-01"))
+    first, second = views.items("memberships", on=None)
+    assert [(each["status"], each["from"], each["to"], each["certainty"]) for each in (first, second)] == [
+        ("left", "2020-02-01", "2021-01-01", "certain"),
+        ("member", "2022-01-01", None, "certain"),
+    ]
+
+
+def test_whenever_the_last_status_is_certain_though_its_day_is_not(views: World):
+    views.take(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2020-02-01"))
+    views.take(left("a", "p", "2022/.."))
+    assert status_of(views.tie("parties/a", "platforms/p", on="2023-01-01")) == ("left", ("member", "left"), "possible")
+    assert status_of(views.tie("parties/a", "platforms/p", on=None)) == ("left", ("left",), "certain")
+    assert views.items("memberships", on=None, status="member") == []
+    (item,) = views.items("memberships", on=None, status="left")
+    assert item["certainty"] == "certain"
+
+
+def test_commitments_are_those_that_held_and_ended_ones_where_the_status_asks(views: World):
+    views.take(*parties("a"), adopted("t", "2020-01-01"))
+    for slug, occurred in (("x", "2021-01-01"), ("y", "2022")):
+        views.take(step("commitment-made", "t", "2020-06-01", commitment=slug, kind="research", title=slug))
+        views.take(step("commitment-updated", "t", occurred, commitment=slug, status="fulfilled"))
+    assert [item["commitment"] for item in views.items("commitments", on="2020-12-31")] == ["x", "y"]
+    assert [item["commitment"] for item in views.items("commitments", on="2022-06-01")] == ["y"]
+    assert views.items("commitments") == []
+    found = views.items("commitments", on="2022-06-01", status="fulfilled")
+    assert [(item["commitment"], item["certainty"]) for item in found] == [("x", "certain"), ("y", "possible")]
+    assert [item["status"] for item in views.items("commitments", on=None)] == ["fulfilled", "fulfilled"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"kind": "treaty"}, "st"),
+        ({"kind": "contract"}, "u"),
+        ({"party": "parties/a"}, "stu"),
+        ({"party": ["parties/a", "parties/b"]}, "s"),
+        ({"scope": "solar"}, "s"),
+        ({"scope": "SOLAR"}, "s"),
+        ({"under": "agreements/s"}, "t"),
+        ({"status": "in-force"}, "t"),
+        ({"status": "signed"}, "su"),
+        ({"signed_from": "2020-06-01"}, "tu"),
+        ({"signed_to": "2020-06-01"}, "su"),
+        ({"signed_from": "2020-01-01", "signed_to": "2020-01-01"}, "s"),
+        ({"kind": "treaty", "status": "signed"}, "s"),
+        ({"party": "parties/nobody"}, ""),
+    ],
+)
+def test_filters_of_agreements(views: World, filters, found):
+    views.take(
+        *parties("a", "b"),
+        signed("s", "2020-01-01", "a", "b", scope=["Solar"]),
+        signed("t", "2021-01-01", "a", under="agreements/s"),
+        signed("u", "2020-05/2020-07", "a", kind="contract"),
+        step("entered-into-force", "t", "2021-06-01"),
+    )
+    assert views.subjects("agreements", **filters) == [f"agreements/{slug}" for slug in found]
+
+
+@pytest.mark.parametrize(
+    ("view", "filters", "found"),
+    [
+        ("parties", {"kind": "state"}, ["parties/b"]),
+        ("parties", {"jurisdiction": "DE"}, ["parties/b"]),
+        ("parties", {"part_of": "parties/a"}, ["parties/b"]),
+        ("parties", {"identifier": "lei:1:2"}, ["parties/a"]),
+        ("parties", {"identifier": "ror:1:2"}, []),
+        ("labs", {"founder": "parties/a"}, ["labs/l"]),
+        ("labs", {"founder": "parties/b"}, []),
+        ("labs", {"field": "solar"}, ["labs/l"]),
+        ("labs", {"status": "operating"}, ["labs/l"]),
+        ("labs", {"status": "founded"}, []),
+        ("platforms", {"member": "parties/a"}, ["platforms/p"]),
+        ("platforms", {"member": "parties/b"}, []),
+        ("platforms", {"supporter": "parties/b"}, ["platforms/p"]),
+        ("platforms", {"supporter": "parties/a"}, []),
+        ("platforms", {"status": "launched"}, ["platforms/p"]),
+    ],
+)
+def test_filters_of_other_things(views: World, view, filters, found):
+    views.take(
+        party("a", identifiers=[{"scheme": "lei", "value": "1:2"}]),
+        party("b", kind="state", jurisdiction="DE", part_of="parties/a"),
+        lab("l", "2020", "a", fields=["solar"]),
+        of_lab("opened", "l", "2021"),
+        platform("p", "2020"),
+        joined("a", "p", "2021"),
+        joined("b", "p", "2021"),
+        left("b", "p", "2022"),
+        event("platform.supporter-added", "platforms/p", "2021", party="parties/b"),
+    )
+    assert views.subjects(view, **filters) == found
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"party": "parties/a"}, ["agreements/t", "labs/l", "platforms/p"]),
+        ({"in_": "platforms/p"}, ["platforms/p", "platforms/p"]),
+        ({"category": "CORE"}, ["platforms/p"]),
+        ({"category": "核心"}, ["platforms/p"]),
+        ({"category": "cor"}, []),
+        ({"status": "founder"}, ["labs/l"]),
+        ({"status": "member", "party": "parties/b"}, ["platforms/p"]),
+    ],
+)
+def test_filters_of_memberships(views: World, filters, found):
+    views.take(
+        *parties("a", "b"),
+        platform("p", "2020"),
+        joined("a", "p", "2021", category={"en": "Core", "zh": "核心"}),
+        joined("b", "p", "2021"),
+        signed("t", "2020", "a"),
+        lab("l", "2020", "a"),
+    )
+    assert [item["in"]["subject"] for item in views.items("memberships", **filters)] == found
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"party": "parties/a"}, "x"),
+        ({"party": "parties/b"}, "xy"),
+        ({"agreement": "agreements/t"}, "xy"),
+        ({"agreement": "agreements/s"}, ""),
+        ({"kind": "talent"}, "y"),
+        ({"status": "in-progress"}, "y"),
+        ({"due_before": "2024-06-02"}, "x"),
+        ({"due_before": "2024-06-01"}, ""),
+    ],
+)
+def test_filters_of_commitments(views: World, filters, found):
+    views.take(*parties("a", "b"), adopted("s", "2020"), adopted("t", "2020"))
+    views.take(
+        step(
+            "commitment-made",
+            "t",
+            "2020",
+            commitment="x",
+            kind="facility",
+            title="x",
+            by=["parties/a"],
+            with_=["parties/b"],
+            due="2024-06-01",
+        ),
+        step("commitment-made", "t", "2020", commitment="y", kind="talent", title="y", by=["parties/b"]),
+        step("commitment-updated", "t", "2021", commitment="y", status="in-progress"),
+    )
+    assert "".join(item["commitment"] for item in views.items("commitments", **filters)) == found
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"party": "parties/a"}, [1, 3]),
+        ({"subject": "platforms/p"}, [2, 3, 4]),
+        ({"type": "platform.member-joined"}, [3]),
+        ({"from_": "2021-01-02"}, [3, 4]),
+        ({"to": "2020-12-31"}, [2]),
+        ({"from_": "2022-01-01", "to": "2022-12-31"}, [4]),
+    ],
+)
+def test_filters_of_the_timeline(views: World, filters, found):
+    views.take(party("a", "2021-01-01"), platform("p", "2020"), joined("a", "p", "2021-01/2021-03"))
+    views.take(event("platform.dissolved", "platforms/p", "2022-05-05"))
+    assert sorted(item["position"] for item in views.items("timeline", on=None, **filters)) == found
+
+
+def test_what_happened_perhaps_within_the_asked_days_is_possible(views: World):
+    views.take(*parties("a"), platform("p", "2020"), joined("a", "p", "2021"))
+    certainty = {item["type"]: item["certainty"] for item in views.items("timeline", on="2021-06-01")}
+    assert certainty == {
+        "party.registered": "possible",
+        "platform.launched": "certain",
+        "platform.member-joined": "possible",
+    }
+
+
+@pytest.mark.parametrize(
+    ("view", "asked"),
+    [
+        ("parties", {"colour": "red"}),
+        ("parties", {"kind": "ship"}),
+        ("parties", {"part_of": "agreements/t"}),
+        ("parties", {"identifier": "lei"}),
+        ("agreements", {"status": "member"}),
+        ("agreements", {"signed_from": "2020"}),
+        ("agreements", {"kind": ["treaty", "contract"]}),
+        ("memberships", {"in_": "nowhere"}),
+        ("commitments", {"due_before": "soon"}),
+        ("timeline", {"type": "party.born"}),
+        ("labs", {"sort": "title"}),
+        ("labs", {"after": [1, 2, 3, 4, 5]}),
+    ],
+)
+def test_what_cannot_be_asked_is_said(views: World, view, asked):
+    with pytest.raises(BadQuestion) as told:
+        views.items(view, **asked)
+    assert len(told.value.flaws) == 1
+
+
+def test_long_lists_are_cut_and_say_where_the_whole_is(views: World):
+    slugs = [f"m{index:03}" for index in range(120)]
+    views.batch(*parties(*slugs), platform("p", "2020"), *(joined(slug, "p", "2021") for slug in slugs))
+    state = views.state("platforms/p")
+    assert len(state["members"]) == 100
+    assert state["more"] == {"members": f"/v1/platforms/p/members?as_of={views.head}&on=2026-06-01"}
+    (item,) = views.items("platforms")
+    assert len(item["members"]) == 10
+    assert set(item["more"]) == {"members"}
+    listed, after = [], None
+    while True:
+        page = views.reader.section("platforms/p", "members", views.question(), limit=50, after=after)
+        listed += page.items
+        after = page.after
+        if after is None:
+            break
+    assert [each["party"]["subject"] for each in listed] == [f"parties/{slug}" for slug in slugs]
+    assert listed[:100] == state["members"]

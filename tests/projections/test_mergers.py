@@ -1,0 +1,189 @@
+"""A merged party and its survivor are one, on every day, from the merger's position on and until it is retracted."""
+
+from __future__ import annotations
+
+import pytest
+
+from projections.questions import Merged
+from tests.given import (
+    World,
+    corrected,
+    event,
+    joined,
+    left,
+    party,
+    platform,
+    retracted,
+    signed,
+    step,
+)
+
+
+def merged(slug: str, into: str, occurred: str | None = None):
+    return event("party.merged", f"parties/{slug}", occurred, into=f"parties/{into}")
+
+
+@pytest.fixture
+def one(views: World) -> World:
+    """a (position 1) and b (2); both joined p (4, 5), both signed t (6), b supports p (7); then b is merged into a (8)."""
+    views.take(
+        party("a", name="Alpha", identifiers=[{"scheme": "lei", "value": "A"}]),
+        party("b", name="Beta", other_names=["B"], identifiers=[{"scheme": "lei", "value": "B"}], jurisdiction="DE"),
+        platform("p", "2020-01-01"),
+        joined("a", "p", "2021-01-01"),
+        joined("b", "p", "2022-01-01"),
+        signed("t", "2021-01-01", "a", "b"),
+        event("platform.supporter-added", "platforms/p", "2020", party="parties/b"),
+        merged("b", "a"),
+    )
+    return views
+
+
+def test_the_survivor_answers_for_both(one: World):
+    with pytest.raises(Merged) as told:
+        one.state("parties/b")
+    assert told.value.into == "parties/a"
+    with pytest.raises(Merged):
+        one.history("parties/b")
+    state = one.state("parties/a")
+    assert state["name"] == "Alpha"
+    assert {"Beta", "B"} <= set(state["other_names"])
+    assert sorted(item["value"] for item in state["identifiers"]) == ["A", "B"]
+    assert one.subjects("parties") == ["parties/a"]
+
+
+def test_as_of_before_the_merger_each_answers_for_itself(one: World):
+    assert one.state("parties/b", as_of=7)["name"] == "Beta"
+    assert one.state("parties/a", as_of=7)["other_names"] == []
+    assert one.subjects("parties", as_of=7) == ["parties/a", "parties/b"]
+    assert [tie["from"] for tie in one.ties("parties/b", "platforms/p", as_of=7)] == ["2022-01-01"]
+
+
+def test_doubled_ties_unite_on_every_day(one: World):
+    for on in ("2021-06-01", "2023-01-01", None):
+        tie = one.tie("parties/a", "platforms/p", on=on)
+        assert (tie["status"], tie["from"], tie["to"], tie["events"]) == ("member", "2021-01-01", None, [4, 5][:2])
+        assert one.tie("parties/b", "platforms/p", on=on) == tie
+    assert len(one.items("memberships", in_="agreements/t")) == 1
+    assert len(one.items("memberships", in_="platforms/p")) == 1
+    assert len(one.state("agreements/t")["parties"]) == 1
+    assert len(one.items("memberships", in_="platforms/p", as_of=7)) == 2
+
+
+def test_doubled_joinings_and_leavings_are_one_interval(views: World):
+    views.take(party("a"), party("b"), platform("p", "2020-01-01"))
+    views.take(joined("a", "p", "2021-01-01"), joined("b", "p", "2021-01-01"))
+    views.take(left("a", "p", "2022-01-01"), left("b", "p", "2022-03-01"), merged("b", "a"))
+    tie = views.tie("parties/a", "platforms/p", on=None)
+    assert (tie["status"], tie["from"], tie["to"], tie["certainty"]) == ("left", "2021-01-01", "2022-01-01", "certain")
+
+
+def test_either_name_is_understood_wherever_a_party_is_asked_for(one: World):
+    for name in ("parties/a", "parties/b"):
+        assert one.subjects("platforms", member=name) == ["platforms/p"]
+        assert one.subjects("platforms", supporter=name) == ["platforms/p"]
+        assert one.subjects("agreements", party=name) == ["agreements/t"]
+        assert len(one.items("memberships", party=name)) == 2
+        assert len(one.items("timeline", party=name)) == 7
+        assert len(one.items("timeline", subject=name)) == 3
+    assert one.subjects("agreements", party=["parties/a", "parties/b"]) == ["agreements/t"]
+    assert one.subjects("parties", identifier="lei:B") == ["parties/a"]
+
+
+def test_what_refers_to_the_merged_party_shows_the_survivor(one: World):
+    state = one.state("platforms/p")
+    assert [item["party"] for item in state["supporters"]] == [{"subject": "parties/a", "name": "Alpha"}]
+    assert [item["party"] for item in state["members"]] == [{"subject": "parties/a", "name": "Alpha"}]
+    before = one.state("platforms/p", as_of=7)
+    assert [item["party"] for item in before["supporters"]] == [{"subject": "parties/b", "name": "Beta"}]
+
+
+def test_later_posts_to_either_count_for_the_survivor(one: World):
+    one.take(
+        event("party.renamed", "parties/b", "2023-01-01", name="Gamma"),
+        left("b", "p", "2024-01-01"),
+        step("ratified", "t", "2022-01-01", "b"),
+        event("party.identified", "parties/b", None, scheme="ror", value="R"),
+    )
+    state = one.state("parties/a")
+    assert state["name"] == "Gamma"
+    assert "R" in [item["value"] for item in state["identifiers"]]
+    assert one.tie("parties/a", "platforms/p", on=None)["to"] == "2024-01-01"
+    assert one.tie("parties/a", "agreements/t")["status"] == "bound"
+    assert [item["position"] for item in one.history("parties/a")] == [1, 2, 8, 9, 12]
+
+
+def test_either_subject_may_speak_of_events_about_the_other(one: World):
+    one.take(corrected("parties/a", 2, data={"name": "Bee", "kind": "company"}))
+    assert "Bee" in one.state("parties/a")["other_names"]
+    assert "Beta" not in one.state("parties/a")["other_names"]
+
+
+def test_retracting_the_merger_parts_them_again(one: World):
+    before = {
+        subject: one.state(subject, as_of=7) for subject in ("parties/a", "parties/b", "platforms/p", "agreements/t")
+    }
+    lists = {view: one.items(view, as_of=7, on=None) for view in ("parties", "memberships", "platforms", "agreements")}
+    one.take(retracted("parties/b", 8))
+    for subject, state in before.items():
+        now = one.state(subject)
+        assert apart(now) == apart(state)
+    for view, items in lists.items():
+        assert [apart(item) for item in one.items(view, on=None)] == [apart(item) for item in items]
+    with pytest.raises(Merged):
+        one.state("parties/b", as_of=8)
+    one.take(retracted("parties/b", 9))
+    with pytest.raises(Merged):
+        one.state("parties/b")
+
+
+def apart(state: dict) -> dict:
+    """A state without its place in the log."""
+    return {name: value for name, value in state.items() if name not in ("version", "position")}
+
+
+def test_posts_made_while_they_were_one_stay_with_the_subject_they_name(one: World):
+    one.take(event("party.renamed", "parties/b", "2023-01-01", name="Gamma"), retracted("parties/b", 8))
+    assert one.state("parties/a")["name"] == "Alpha"
+    assert one.state("parties/b")["name"] == "Gamma"
+
+
+def test_survivors_may_be_merged_on(views: World):
+    views.take(*(party(slug, name=slug.upper()) for slug in "abcd"))
+    views.take(merged("a", "b"), merged("b", "c"), merged("d", "a"))
+    assert views.subjects("parties") == ["parties/c"]
+    assert set(views.state("parties/c")["other_names"]) == {"A", "B", "D"}
+    views.take(retracted("parties/b", 6))
+    assert views.subjects("parties") == ["parties/b", "parties/c"]
+    assert set(views.state("parties/b")["other_names"]) == {"A", "D"}
+    for subject, into in (("parties/a", "parties/b"), ("parties/d", "parties/b")):
+        with pytest.raises(Merged) as told:
+            views.state(subject)
+        assert told.value.into == into
+        with pytest.raises(Merged) as told:
+            views.state(subject, as_of=7)
+        assert told.value.into == "parties/c"
+
+
+def test_a_merger_may_be_corrected_to_another_survivor(views: World):
+    views.take(
+        party("a"), party("b"), party("c"), merged("a", "b"), corrected("parties/a", 4, data={"into": "parties/c"})
+    )
+    with pytest.raises(Merged) as told:
+        views.state("parties/a")
+    assert told.value.into == "parties/c"
+    assert views.subjects("parties") == ["parties/b", "parties/c"]
+    with pytest.raises(Merged) as told:
+        views.state("parties/a", as_of=4)
+    assert told.value.into == "parties/b"
+
+
+def test_parts_of_the_merged_party_are_parts_of_the_survivor(views: World):
+    views.take(party("a"), party("b"), party("c", part_of="parties/b"), merged("b", "a"))
+    assert views.state("parties/c")["part_of"] == {"subject": "parties/a", "name": "a"}
+    assert (
+        views.subjects("parties", part_of="parties/a")
+        == views.subjects("parties", part_of="parties/b")
+        == ["parties/c"]
+    )
+    assert views.subjects("parties", part_of="parties/a", as_of=3) == []

@@ -1,0 +1,608 @@
+"""What contradicts for certain is refused and names what is in the way; what is merely missing or imprecise is taken."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.errors import Contradiction, Invalid
+from projections.questions import Gone
+from tests.given import (
+    World,
+    adopted,
+    also_signed,
+    corrected,
+    disputed,
+    document,
+    event,
+    joined,
+    lab,
+    left,
+    of_lab,
+    parties,
+    party,
+    platform,
+    retracted,
+    signed,
+    step,
+)
+
+ABC = parties("a", "b", "c")
+"""Positions 1 to 3."""
+P = platform("p", "2020-01-01")
+"""Position 4 after `ABC`."""
+T = signed("t", "2020-01-01", "a")
+L = lab("l", "2020-01-01", "a", phases=[{"phase": "x"}, {"phase": "y", "after": ["x"]}, {"phase": "z", "after": ["y"]}])
+DECLARED = step("declaration-made", "t", None, "a", kind="reservation", text="not article 3")
+COMMITTED = step("commitment-made", "t", None, commitment="x", kind="research", title="x")
+
+
+def renamed(slug: str, occurred: str | None = None, name: str = "new"):
+    return event("party.renamed", f"parties/{slug}", occurred, name=name)
+
+
+def dissolved(slug: str, occurred: str | None = None):
+    return event("party.dissolved", f"parties/{slug}", occurred)
+
+
+def merged(slug: str, into: str):
+    return event("party.merged", f"parties/{slug}", None, into=f"parties/{into}")
+
+
+def part_of(slug: str, parent: str | None, occurred: str | None):
+    return event("party.reorganized", f"parties/{slug}", occurred, part_of=parent and f"parties/{parent}")
+
+
+# Each: what is given, what is then refused, and the positions in the way.
+CONTRADICTIONS = {
+    "before the launch": ([*ABC, P], joined("a", "p", "2019-12-31"), (4,)),
+    "before the launch, on every reading": ([*ABC, P], joined("a", "p", "2019"), (4,)),
+    "before the founding": ([*ABC, L], of_lab("opened", "l", "2019"), (4,)),
+    "before the earliest signature": ([*ABC, T], step("ratified", "t", "2019-06", "a"), (4,)),
+    "before every maker": (
+        [*ABC, adopted("t", "2020-01-01"), also_signed("t", "2021-01-01", "a")],
+        step("ratified", "t", "2019", "a"),
+        (4, 5),
+    ),
+    "before a dated registration": ([party("a", "2020-01-01")], renamed("a", "2019"), (1,)),
+    "dissolved before a dated registration": ([party("a", "2020-01-01")], dissolved("a", "2019-12-31"), (1,)),
+    "after a dissolution": (
+        [*ABC, P, event("platform.dissolved", "platforms/p", "2021-06-01")],
+        joined("a", "p", "2021-06-02"),
+        (5,),
+    ),
+    "after a dissolution known to the year": (
+        [*ABC, P, event("platform.dissolved", "platforms/p", "2021")],
+        joined("a", "p", "2022"),
+        (5,),
+    ),
+    "after a closing": ([*ABC, L, of_lab("closed", "l", "2021")], of_lab("opened", "l", "2022"), (5,)),
+    "after a termination takes effect": (
+        [*ABC, T, step("terminated", "t", "2020-06-01", reason="terminated", effective="2021-01-01")],
+        step("ratified", "t", "2021-01-02", "a"),
+        (5,),
+    ),
+    "signed after the end": (
+        [*ABC, T, step("terminated", "t", "2021-01-01", reason="expired")],
+        also_signed("t", "2022", "b"),
+        (5,),
+    ),
+    "a party's end": ([party("a"), dissolved("a", "2020")], renamed("a", "2021"), (2,)),
+    "an end with facts after it": (
+        [*ABC, P, joined("a", "p", "2021"), joined("b", "p", "2022"), joined("c", "p", "2020-06-01")],
+        event("platform.dissolved", "platforms/p", "2020-06-01"),
+        (5, 6),
+    ),
+    "a second, later end": (
+        [*ABC, P, event("platform.dissolved", "platforms/p", "2021-01-01")],
+        event("platform.dissolved", "platforms/p", "2022-01-01"),
+        (5,),
+    ),
+    "an end before the beginning": ([*ABC, T], step("terminated", "t", None, reason="expired", effective="2019"), (4,)),
+    "joining twice": ([*ABC, P, joined("a", "p", "2021")], joined("a", "p", "2022"), (5,)),
+    "joining twice, undated": ([*ABC, P, joined("a", "p")], joined("a", "p"), (5,)),
+    "joining between joining and leaving": (
+        [*ABC, P, joined("a", "p", "2021"), left("a", "p", "2023")],
+        joined("a", "p", "2022"),
+        (5,),
+    ),
+    "joining a third time": (
+        [*ABC, P, joined("a", "p", "2020-02"), left("a", "p", "2020-03"), joined("a", "p", "2020-04")],
+        joined("a", "p", "2020-05"),
+        (7,),
+    ),
+    "ratifying twice": ([*ABC, T, step("ratified", "t", "2021", "a")], step("ratified", "t", "2022", "a"), (5,)),
+    "acceding twice": ([*ABC, T, step("acceded", "t", "2021", "b")], step("acceded", "t", "2022", "b"), (5,)),
+    "signing twice": ([*ABC, T], also_signed("t", "2021", "b", "a"), (4,)),
+    "ratifying twice by a party that signed twice": (
+        [
+            *ABC,
+            T,
+            step("withdrawn", "t", "2020-06-01", "a"),
+            also_signed("t", "2021-01-01", "a"),
+            step("ratified", "t", "2022-01-01", "a"),
+        ],
+        step("ratified", "t", "2023-01-01", "a"),
+        (7,),
+    ),
+    "a phase before one it waits for": (
+        [*ABC, L, of_lab("phase-completed", "l", "2021-01-01", phase="x")],
+        of_lab("phase-started", "l", "2020-06", phase="y"),
+        (5,),
+    ),
+    "a phase before one it waits for through another": (
+        [*ABC, L, of_lab("phase-completed", "l", "2021-01-01", phase="x")],
+        of_lab("phase-started", "l", "2020-06", phase="z"),
+        (5,),
+    ),
+    "completing what another has not waited for": (
+        [*ABC, L, of_lab("phase-started", "l", "2020-06", phase="y")],
+        of_lab("phase-completed", "l", "2021", phase="x"),
+        (5,),
+    ),
+    "part of itself": ([*ABC, part_of("a", "b", "2020")], part_of("b", "a", "2021"), (4,)),
+    "part of itself at once": (ABC, part_of("a", "a", "2021"), ()),
+    "part of itself through a chain": (
+        [*ABC, part_of("a", "b", "2020"), part_of("b", "c", "2021")],
+        part_of("c", "a", "2022"),
+        (4, 5),
+    ),
+    "part of itself since it was registered": (
+        [party("a"), party("b", part_of="parties/a")],
+        part_of("a", "b", "2021"),
+        (2,),
+    ),
+    "part of itself at the end of days": ([*ABC, part_of("a", "b", None)], part_of("b", "a", None), (4,)),
+    "registered again": (ABC, party("a"), (1,)),
+    "launched again": ([*ABC, P], platform("p", "2021"), (4,)),
+    "founded again": ([*ABC, L], lab("l", "2021", "b"), (4,)),
+    "a document registered again": ([document("d")], document("d"), (1,)),
+    "the same commitment": ([*ABC, T, COMMITTED], COMMITTED, (5,)),
+    "merged with itself": (ABC, merged("a", "a"), ()),
+    "merged in a circle": ([*ABC, merged("a", "b")], merged("b", "a"), (4,)),
+    "merged in a longer circle": ([*ABC, merged("a", "b"), merged("b", "c")], merged("c", "a"), (4, 5)),
+    "merged again": ([*ABC, merged("a", "b")], merged("a", "b"), (4,)),
+    "merged into what it is part of": ([*ABC, part_of("a", "b", "2020")], merged("a", "b"), (4,)),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_refused(views: World, case):
+    given, refused, in_the_way = CONTRADICTIONS[case]
+    views.take(*given)
+    why = views.refused(refused)
+    assert isinstance(why, Contradiction), why.flaws
+    assert why.positions == in_the_way
+    assert why.detail
+
+
+TAKEN = {
+    "ratifying without a signature": [*ABC, T, step("ratified", "t", "2021", "b")],
+    "in force before any instrument": [*ABC, T, step("entered-into-force", "t", "2021", "b")],
+    "an instrument after being in force": [
+        *ABC,
+        T,
+        step("entered-into-force", "t", "2021", "b"),
+        step("acceded", "t", "2022", "b", instrument="succession"),
+    ],
+    "leaving without joining": [*ABC, P, left("a", "p", "2021")],
+    "leaving twice": [*ABC, P, left("a", "p", "2021"), left("a", "p", "2022")],
+    "withdrawing without consent": [*ABC, T, step("withdrawn", "t", "2021", "b")],
+    "resuming without a suspension": [*ABC, T, step("resumed", "t", "2021", "b")],
+    "on the day of the launch": [*ABC, P, joined("a", "p", "2020-01-01")],
+    "perhaps after the launch": [*ABC, P, joined("a", "p", "2020")],
+    "an uncertain year that may be after the launch": [*ABC, P, joined("a", "p", "2019?")],
+    "no date before a dated launch": [*ABC, P, joined("a", "p")],
+    "no year": [*ABC, P, joined("a", "p", "XXXX-08-18"), left("a", "p", "XXXX-08-17")],
+    "on the day of the end": [
+        *ABC,
+        P,
+        event("platform.dissolved", "platforms/p", "2021-06-01"),
+        joined("a", "p", "2021-06-01"),
+    ],
+    "perhaps before the end": [
+        *ABC,
+        P,
+        event("platform.dissolved", "platforms/p", "2021-06-01"),
+        joined("a", "p", "2021"),
+    ],
+    "an end that may come after": [
+        *ABC,
+        P,
+        joined("a", "p", "2021"),
+        event("platform.dissolved", "platforms/p", "2021"),
+    ],
+    "a notice before the end with effect after it": [
+        *ABC,
+        T,
+        step("terminated", "t", "2021-01-01", reason="expired"),
+        step("withdrawn", "t", "2020-06-01", "a", effective="2022-01-01"),
+    ],
+    "the same end from two sources": [
+        *ABC,
+        P,
+        event("platform.dissolved", "platforms/p", "2021"),
+        event("platform.dissolved", "platforms/p", "2021-06"),
+    ],
+    "rejoining": [*ABC, P, joined("a", "p", "2021"), left("a", "p", "2022"), joined("a", "p", "2023")],
+    "rejoining on the day of leaving": [
+        *ABC,
+        P,
+        joined("a", "p", "2021-01-01"),
+        left("a", "p", "2022-02-02"),
+        joined("a", "p", "2022-02-02"),
+    ],
+    "rejoining where a leaving may lie between": [
+        *ABC,
+        P,
+        joined("a", "p", "2020-02-01"),
+        left("a", "p", "2020"),
+        joined("a", "p", "2020-12-01"),
+    ],
+    "rejoining where an undated leaving may lie between": [
+        *ABC,
+        P,
+        joined("a", "p", "2020-02-01"),
+        left("a", "p"),
+        joined("a", "p", "2020-12-01"),
+    ],
+    "signing, ratifying and acceding": [
+        *ABC,
+        T,
+        step("ratified", "t", "2021", "a"),
+        step("acceded", "t", "2022", "a"),
+    ],
+    "acceding again after withdrawing on the same day, with imprecise steps beside": [
+        *ABC,
+        T,
+        step("entered-into-force", "t", "2020", "a"),
+        step("acceded", "t", "2020-05-05", "a"),
+        step("withdrawn", "t", "2021-06-06", "a"),
+        step("acceded", "t", "2021-06-06", "a"),
+    ],
+    "a phase whose predecessor nobody saw completed": [*ABC, L, of_lab("phase-started", "l", "2020-06", phase="z")],
+    "a phase in the year of the completion": [
+        *ABC,
+        L,
+        of_lab("phase-completed", "l", "2021-06-01", phase="x"),
+        of_lab("phase-started", "l", "2021", phase="y"),
+    ],
+    "completing without starting": [*ABC, L, of_lab("phase-completed", "l", "2021", phase="z")],
+    "adopted after a signature": [*ABC, T, adopted("t", "2021-01-01")],
+    "a registration without a date": [party("a"), renamed("a", "1900")],
+    "part of another in turn": [
+        *ABC,
+        part_of("a", "b", "2020-01-01"),
+        part_of("a", None, "2021-01-01"),
+        part_of("b", "a", "2021-01-01"),
+    ],
+    "part of each other perhaps in turn": [
+        *ABC,
+        part_of("a", "b", "2020"),
+        part_of("a", None, "2021"),
+        part_of("b", "a", "2021"),
+    ],
+    "part of what is registered later, and parted by then": [
+        *ABC,
+        part_of("b", "a", "2010-01-01"),
+        part_of("b", None, "2012-01-01"),
+        party("d", "2015-01-01", part_of="parties/b"),
+        part_of("b", "d", "2011-01-01"),
+        part_of("b", None, "2011-06-01"),
+    ],
+    "doubled ties of parties found to be one": [
+        *ABC,
+        P,
+        joined("a", "p", "2021-01-01"),
+        joined("b", "p", "2022-01-01"),
+        merged("a", "b"),
+    ],
+    "a commitment updated before it was made, as dated": [
+        *ABC,
+        T,
+        {**COMMITTED, "occurred": "2021-05"},
+        step("commitment-updated", "t", "2021-03", commitment="x", status="fulfilled"),
+    ],
+}
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_taken(views: World, case):
+    views.take(*TAKEN[case])
+    assert views.head == len(TAKEN[case])
+
+
+# Each: what is given, what is then refused, and the pointers of its flaws.
+MISSING = {
+    "a party that is not there": ([*ABC, P], joined("x", "p"), ["/data/party"]),
+    "a parent that is not there": ([], party("a", part_of="parties/x"), ["/data/part_of"]),
+    "itself, not there yet": ([], party("a", part_of="parties/a"), ["/data/part_of"]),
+    "signatories that are not there": (
+        ABC,
+        signed("t", None, "a", "x", "y"),
+        ["/data/parties/1/party", "/data/parties/2/party"],
+    ),
+    "an agreement that is not there": (ABC, signed("t", None, "a", under="agreements/x"), ["/data/under"]),
+    "founders that are not there": (ABC, lab("l", None, "a", "x"), ["/data/founders/1"]),
+    "conveners that are not there": ([], platform("p", convened_by=["parties/x"]), ["/data/convened_by/0"]),
+    "successors that are not there": (
+        ABC,
+        event("party.dissolved", "parties/a", None, successors=["parties/b", "parties/x"]),
+        ["/data/successors/1"],
+    ),
+    "those with whom a commitment is made": (
+        [*ABC, T],
+        step(
+            "commitment-made", "t", None, commitment="x", kind="other", title="x", by=["parties/x"], with_=["parties/y"]
+        ),
+        ["/data/by/0", "/data/with/0"],
+    ),
+    "a document that is not there": (
+        [],
+        party("a", evidence=[{"document": "documents/x", "start": 0, "end": 1}]),
+        ["/data/evidence/0/document"],
+    ),
+    "a commitment that was not made": (
+        [*ABC, T],
+        step("commitment-updated", "t", None, commitment="x", status="planned"),
+        ["/data/commitment"],
+    ),
+    "a phase that was not planned": ([*ABC, L], of_lab("phase-started", "l", phase="q"), ["/data/phase"]),
+    "a call that was not opened": ([*ABC, L], of_lab("recruitment-closed", "l", call="q"), ["/data/call"]),
+    "a declaration that was not made": ([*ABC, T], step("declaration-withdrawn", "t", None, event=4), ["/data/event"]),
+    "a declaration on another agreement": (
+        [*ABC, T, signed("s", None, "a"), DECLARED],
+        step("declaration-withdrawn", "s", None, event=6),
+        ["/data/event"],
+    ),
+    "a first event that makes nothing": (ABC, renamed("x"), ["/subject"]),
+    "a first signature without title and kind": (ABC, also_signed("t", None, "a"), ["/data/title", "/data/kind"]),
+    "a position that is not there": (ABC, retracted("parties/a", 99), ["/data/event"]),
+    "itself": (ABC, retracted("parties/a", 4), ["/data/event"]),
+    "an event about another subject": (ABC, retracted("parties/b", 1), ["/data/event"]),
+    "a correction of an event about another subject": (ABC, corrected("parties/b", 1, occurred=None), ["/data/event"]),
+    "evidence for an event about another subject": (
+        [*ABC, document("d")],
+        event(
+            "evidence.added", "parties/b", None, event=1, evidence=[{"document": "documents/d", "start": 0, "end": 1}]
+        ),
+        ["/data/event"],
+    ),
+    "data that is not of the corrected type": (
+        ABC,
+        corrected("parties/a", 1, data={"nome": "x"}),
+        ["/data/data/kind", "/data/data/name", "/data/data/nome"],
+    ),
+    "a correction naming what is not there": (
+        ABC,
+        corrected("parties/a", 1, data={"name": "x", "kind": "state", "part_of": "parties/x"}),
+        ["/data/data/part_of"],
+    ),
+    "a correction to a commitment that was not made": (
+        [*ABC, T, COMMITTED, step("commitment-updated", "t", None, commitment="x", status="planned")],
+        corrected("agreements/t", 6, data={"commitment": "y", "status": "planned"}),
+        ["/data/data/commitment"],
+    ),
+    "a corrected correction that would correct another event": (
+        [*ABC, renamed("a"), corrected("parties/a", 4, occurred="2020")],
+        corrected("parties/a", 5, data={"event": 1, "reason": "r", "occurred": "2021"}),
+        ["/data/data/event"],
+    ),
+    "a corrected correction that would put in what is no data of the type": (
+        [*ABC, corrected("parties/a", 1, data={"name": "x", "kind": "company"})],
+        corrected("parties/a", 4, data={"event": 1, "reason": "r", "data": {"name": "x"}}),
+        ["/data/data/data/kind"],
+    ),
+    "a corrected correction that would name what is not there": (
+        [*ABC, corrected("parties/a", 1, data={"name": "x", "kind": "company"})],
+        corrected(
+            "parties/a",
+            4,
+            data={"event": 1, "reason": "r", "data": {"name": "x", "kind": "state", "part_of": "parties/x"}},
+        ),
+        ["/data/data/data/part_of"],
+    ),
+    "a party wholly retracted": ([*ABC, P, retracted("parties/a", 1)], joined("a", "p"), ["/data/party"]),
+    "speaking of a party wholly retracted": ([*ABC, retracted("parties/a", 1)], renamed("a"), ["/subject"]),
+}
+
+
+@pytest.mark.parametrize("case", MISSING)
+def test_invalid_where_what_is_spoken_of_is_not_there(views: World, case):
+    given, refused, pointers = MISSING[case]
+    views.take(*given)
+    why = views.refused(refused)
+    assert isinstance(why, Invalid), why.detail
+    assert sorted(flaw.pointer for flaw in why.flaws) == sorted(pointers)
+
+
+# Each: what is given, what would undo part of it, and the positions of what depends on that.
+DEPENDED_ON = {
+    "a party others rest on": ([*ABC, P, joined("a", "p"), joined("b", "p")], retracted("parties/a", 1), (5,)),
+    "a party that is a parent": ([*ABC, part_of("b", "a", "2020")], retracted("parties/a", 1), (4,)),
+    "a party that another was merged into": ([*ABC, merged("a", "b")], retracted("parties/b", 2), (4,)),
+    "a party that was merged": ([*ABC, merged("a", "b")], retracted("parties/a", 1), (4,)),
+    "an agreement that others are under": (
+        [*ABC, T, signed("s", None, "a", under="agreements/t")],
+        retracted("agreements/t", 4),
+        (5,),
+    ),
+    "a document that is cited": (
+        [document("d"), party("a", evidence=[{"document": "documents/d", "start": 0, "end": 1}])],
+        retracted("documents/d", 1),
+        (2,),
+    ),
+    "a first event with others on it": (
+        [*ABC, P, joined("a", "p"), left("a", "p")],
+        retracted("platforms/p", 4),
+        (5, 6),
+    ),
+    "the signature that has title and kind": (
+        [*ABC, T, also_signed("t", "2021", "b")],
+        retracted("agreements/t", 4),
+        (5,),
+    ),
+    "the opening of a commitment": (
+        [*ABC, T, COMMITTED, step("commitment-updated", "t", None, commitment="x", status="planned")],
+        retracted("agreements/t", 5),
+        (6,),
+    ),
+    "the opening of a call": (
+        [*ABC, L, of_lab("recruitment-opened", "l", call="q", role="r"), of_lab("recruitment-closed", "l", call="q")],
+        retracted("labs/l", 5),
+        (6,),
+    ),
+    "a declaration that was withdrawn": (
+        [*ABC, T, DECLARED, step("declaration-withdrawn", "t", None, event=5)],
+        retracted("agreements/t", 5),
+        (6,),
+    ),
+    "phases that were started": (
+        [*ABC, L, of_lab("phase-started", "l", phase="y")],
+        corrected("labs/l", 4, data={"name": "l", "founders": ["parties/a"], "phases": [{"phase": "x"}]}),
+        (5,),
+    ),
+    "the leaving between two joinings": (
+        [*ABC, P, joined("a", "p", "2021"), left("a", "p", "2022"), joined("a", "p", "2023")],
+        retracted("platforms/p", 6),
+        (5, 7),
+    ),
+    "the date of the leaving between two joinings": (
+        [*ABC, P, joined("a", "p", "2021"), left("a", "p", "2022"), joined("a", "p", "2023")],
+        corrected("platforms/p", 6, occurred="2024"),
+        (5, 7),
+    ),
+    "the date of a launch": (
+        [*ABC, P, joined("a", "p", "2021"), joined("b", "p", "2023")],
+        corrected("platforms/p", 4, occurred="2022"),
+        (4, 5),
+    ),
+    "who joined": (
+        [*ABC, P, joined("a", "p", "2021"), joined("b", "p", "2023")],
+        corrected("platforms/p", 6, data={"party": "parties/a"}),
+        (5, 6),
+    ),
+    "a retraction that made room for another first event": (
+        [party("a"), retracted("parties/a", 1), party("a")],
+        retracted("parties/a", 2),
+        (1, 3),
+    ),
+    "a retraction that made room for another joining": (
+        [*ABC, P, joined("a", "p", "2021"), retracted("platforms/p", 5), joined("a", "p", "2022")],
+        retracted("platforms/p", 6),
+        (5, 7),
+    ),
+    "a retraction on a subject that is wholly retracted": (
+        [party("a"), renamed("a"), retracted("parties/a", 2), retracted("parties/a", 1)],
+        retracted("parties/a", 3),
+        (2,),
+    ),
+    "a retraction of what speaks of a party since retracted": (
+        [*ABC, P, joined("a", "p"), retracted("platforms/p", 5), retracted("parties/a", 1)],
+        retracted("platforms/p", 6),
+        (5, 7),
+    ),
+    "a correction from a party since retracted": (
+        [
+            *ABC,
+            P,
+            joined("a", "p"),
+            corrected("platforms/p", 5, data={"party": "parties/b"}),
+            retracted("parties/a", 1),
+        ],
+        retracted("platforms/p", 6),
+        (5, 7),
+    ),
+    "a retracted merger, another having been recorded the other way round": (
+        [*ABC, merged("a", "b"), retracted("parties/a", 4), merged("b", "a")],
+        retracted("parties/a", 5),
+        (4, 6),
+    ),
+    "a merger, corrected into a circle": (
+        [*ABC, merged("a", "b"), merged("b", "c")],
+        corrected("parties/b", 5, data={"into": "parties/a"}),
+        (4, 5),
+    ),
+    "a merger without which a party joined twice": (
+        [*ABC, P, merged("b", "a"), joined("a", "p", "2021"), left("b", "p", "2022"), joined("a", "p", "2023")],
+        retracted("parties/b", 5),
+        (6, 8),
+    ),
+    "a merger without which a party was renamed before it came about": (
+        [party("a", "2020-01-01"), party("b", "2010-01-01"), merged("b", "a"), renamed("a", "2015")],
+        retracted("parties/b", 3),
+        (1, 4),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DEPENDED_ON)
+def test_refused_to_undo_what_others_depend_on(views: World, case):
+    given, undone, depending = DEPENDED_ON[case]
+    views.take(*given)
+    why = views.refused(undone)
+    assert isinstance(why, Contradiction), why.flaws
+    assert why.positions == depending
+
+
+def test_wholly_retracted_is_gone_and_may_be_made_again_and_versions_go_on(views: World):
+    views.take(party("a", name="first"), renamed("a"), retracted("parties/a", 2), retracted("parties/a", 1))
+    with pytest.raises(Gone):
+        views.state("parties/a")
+    assert views.state("parties/a", as_of=3)["name"] == "first"
+    views.take(party("a", name="second"))
+    state = views.state("parties/a")
+    assert (state["name"], state["version"], state["position"]) == ("second", 5, 5)
+    with pytest.raises(Gone):
+        views.state("parties/a", as_of=4)
+
+
+def test_a_batch_is_judged_at_its_end(views: World):
+    views.take(*ABC, P)
+    views.batch(joined("a", "p", "2021"), joined("a", "p", "2023"), left("a", "p", "2022"))
+    views.batch(event("platform.dissolved", "platforms/p", "2022"), corrected("platforms/p", 8, occurred="2024"))
+    assert views.head == 9
+
+
+def test_the_references_of_a_batch_are_judged_in_order(views: World):
+    views.batch(party("a"), platform("p"), joined("a", "p"))
+    why = views.refused(platform("q"), joined("b", "q"), party("b"))
+    assert isinstance(why, Invalid)
+    assert [flaw.pointer for flaw in why.flaws] == ["/1/data/party"]
+    why = views.refused(
+        signed("t", None, "a"), step("commitment-updated", "t", None, commitment="x", status="planned"), COMMITTED
+    )
+    assert [flaw.pointer for flaw in why.flaws] == ["/1/data/commitment"]
+
+
+def test_of_a_refused_batch_nothing_stays(views: World):
+    views.take(*ABC, P)
+    before = views.seen("platforms/p"), views.items("memberships", on=None), views.items("timeline")
+    why = views.refused(joined("a", "p", "2021"), party("d"), joined("d", "p"), joined("a", "p", "2022"))
+    assert isinstance(why, Contradiction)
+    assert {flaw.pointer for flaw in why.flaws} == {"/0", "/3"}
+    assert (views.seen("platforms/p"), views.items("memberships", on=None), views.items("timeline")) == before
+    assert isinstance(views.refused(joined("d", "p")), Invalid)
+
+
+def test_parties_found_to_be_one_join_once(views: World):
+    views.take(*ABC, P, joined("a", "p", "2021"), merged("b", "a"))
+    assert views.refused(joined("b", "p", "2022")).positions == (5,)
+    views.take(left("b", "p", "2022"), joined("b", "p", "2023"))
+
+
+def test_parties_found_to_be_one_have_one_life(views: World):
+    views.take(party("a", "2010-01-01"), party("b", "2020-01-01"), dissolved("a", "2021"), merged("b", "a"))
+    views.take(renamed("b", "2015"))
+    assert views.refused(renamed("b", "2022")).positions == (3,)
+
+
+def test_a_disputed_date_widens_what_may_be(views: World):
+    views.take(*ABC, P, document("d"), joined("a", "p", "2021"), disputed("platforms/p", 4, occurred="2018"))
+    views.take(joined("b", "p", "2019"))
+    assert views.refused(retracted("platforms/p", 7)).positions == (4, 8)
+
+
+def test_a_claimed_date_is_a_date(views: World):
+    views.take(*ABC, document("d"))
+    with pytest.raises(Invalid):
+        views.take(disputed("parties/a", 1, occurred="some day"))
