@@ -1,0 +1,235 @@
+"""Signed notes, checkpoints, tile addresses and offline proofs: the texts of C2SP signed-note, tlog-checkpoint,
+tlog-tiles and tlog-proof. Texts and bytes only; who signs and what is stored is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from domain.merkle import HASH_BYTES, TILE_HEIGHT
+
+ED25519 = b"\x01"
+TILE_WIDTH = 1 << TILE_HEIGHT
+MOST_SIGNATURES = 100
+_NAME = re.compile(r"[^\s+]+")
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_TILE_NUMBER = re.compile(r"(?:x\d{3}/)*\d{3}", re.ASCII)
+
+
+class NoteError(ValueError):
+    """A text that is not in its form. The argument says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One signature line: who signed, by the first four bytes of which key's hash, and the signature."""
+
+    name: str
+    key_id: bytes
+    signature: bytes
+
+    @property
+    def line(self) -> str:
+        """As it stands in a note, without the end of the line."""
+        return f"\u2014 {self.name} {b64encode(self.key_id + self.signature).decode()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A text, which ends in a newline, and its signatures."""
+
+    text: str
+    signatures: tuple[Signature, ...]
+
+    @property
+    def signed(self) -> str:
+        """The whole note."""
+        return self.text + "\n" + "".join(signature.line + "\n" for signature in self.signatures)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a log commits to: that its first `size` entries have this root."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    @property
+    def text(self) -> str:
+        """The text of the note."""
+        return f"{self.origin}\n{self.size}\n{b64encode(self.root).decode()}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """A public Ed25519 key by the name it signs under."""
+
+    name: str
+    public: bytes
+
+    @property
+    def key_id(self) -> bytes:
+        """The first four bytes of the hash of name, algorithm and key."""
+        return sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
+
+    @property
+    def text(self) -> str:
+        """`<name>+<key id>+<base64 of algorithm and key>`, the form of `/log/vkey`."""
+        return f"{self.name}+{self.key_id.hex()}+{b64encode(ED25519 + self.public).decode()}"
+
+
+def is_key_name(name: str) -> bool:
+    """Whether a name may sign notes: not empty, without Unicode space and `+`."""
+    return _NAME.fullmatch(name) is not None
+
+
+def parse_verifier(text: str) -> Verifier:
+    """A verifier key. Raises NoteError."""
+    name, _, rest = text.strip().partition("+")
+    key_id, _, encoded = rest.partition("+")
+    key = _decoded(encoded, "the key")
+    if not is_key_name(name) or key[:1] != ED25519 or len(key) != 33:
+        raise NoteError("a verifier key is <name>+<key id>+<base64 of 1 and an Ed25519 key>")
+    verifier = Verifier(name, key[1:])
+    if key_id != verifier.key_id.hex():
+        raise NoteError("the key id is not that of the name and key")
+    return verifier
+
+
+def parse_note(signed: str) -> Note:
+    """A signed note. Raises NoteError."""
+    text, gap, block = signed.rpartition("\n\n")
+    if not gap or not block.endswith("\n"):
+        raise NoteError("a signed note is a text, an empty line and signatures, each line ended")
+    lines = block[:-1].split("\n")
+    if len(lines) > MOST_SIGNATURES:
+        raise NoteError(f"a note has at most {MOST_SIGNATURES} signatures")
+    signatures = []
+    for line in lines:
+        dash, _, rest = line.partition(" ")
+        name, _, encoded = rest.partition(" ")
+        blob = _decoded(encoded, "a signature")
+        if dash != "\u2014" or not is_key_name(name) or len(blob) < 5:
+            raise NoteError("a signature line is a dash, a name and base64")
+        signatures.append(Signature(name, blob[:4], blob[4:]))
+    return Note(text + "\n", tuple(signatures))
+
+
+def parse_checkpoint(text: str) -> Checkpoint:
+    """The text of a checkpoint; lines after the third are extensions, and left alone. Raises NoteError."""
+    lines = text.split("\n")
+    if len(lines) < 4 or lines[-1] or not lines[0]:
+        raise NoteError("a checkpoint is an origin, a size and a root, each on a line")
+    if not _DECIMAL.fullmatch(lines[1]):
+        raise NoteError("the size of a checkpoint is a decimal number")
+    root = _decoded(lines[2], "the root")
+    if len(root) != HASH_BYTES:
+        raise NoteError(f"the root of a checkpoint has {HASH_BYTES} bytes")
+    return Checkpoint(lines[0], int(lines[1]), root)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A tile's address: level (None: of entries), number, and width, 256 when full."""
+
+    level: int | None
+    number: int
+    width: int = TILE_WIDTH
+
+    @property
+    def path(self) -> str:
+        """Under the log's prefix, as in `tile/0/x001/067.p/8`."""
+        digits = f"{self.number:03d}"
+        while len(digits) % 3:
+            digits = "0" + digits
+        groups = [digits[at : at + 3] for at in range(0, len(digits), 3)]
+        number = "/".join([*(f"x{group}" for group in groups[:-1]), groups[-1]])
+        partial = "" if self.width == TILE_WIDTH else f".p/{self.width}"
+        return f"tile/{'entries' if self.level is None else self.level}/{number}{partial}"
+
+
+def parse_tile(path: str) -> Tile:
+    """The address after `tile/`, such as `0/x001/067.p/8`. Raises NoteError for any other form of it."""
+    level_text, _, rest = path.partition("/")
+    number_text, partial, width_text = rest.partition(".p/")
+    if level_text != "entries" and not (_DECIMAL.fullmatch(level_text) and int(level_text) <= 63):
+        raise NoteError("a level is entries or 0 to 63")
+    if not _TILE_NUMBER.fullmatch(number_text) or len(number_text) > 35:
+        raise NoteError("a tile's number is in groups of three digits")
+    width = TILE_WIDTH
+    if partial:
+        if not _DECIMAL.fullmatch(width_text) or not 1 <= int(width_text) < TILE_WIDTH:
+            raise NoteError("a partial tile is 1 to 255 wide")
+        width = int(width_text)
+    tile = Tile(
+        None if level_text == "entries" else int(level_text), int(number_text.replace("x", "").replace("/", "")), width
+    )
+    if tile.path != f"tile/{path}":
+        raise NoteError("a tile's number has no leading groups of zeros")
+    return tile
+
+
+def entry_bundle(entries: Sequence[bytes]) -> bytes:
+    """The content of a tile of entries: each behind its length as two bytes."""
+    return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
+
+
+def parse_bundle(content: bytes) -> list[bytes]:
+    """The entries of a tile of entries. Raises NoteError."""
+    entries, at = [], 0
+    while at < len(content):
+        length = int.from_bytes(content[at : at + 2], "big")
+        entry = content[at + 2 : at + 2 + length]
+        if at + 2 > len(content) or len(entry) < length:
+            raise NoteError("the last entry is cut off")
+        entries.append(entry)
+        at += 2 + length
+    return entries
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """An offline proof (C2SP tlog-proof) that entry `index` is in the tree of a signed checkpoint."""
+
+    index: int
+    path: tuple[bytes, ...]
+    checkpoint: str
+
+    @property
+    def text(self) -> str:
+        """The whole proof."""
+        hashes = "".join(b64encode(each).decode() + "\n" for each in self.path)
+        return f"c2sp.org/tlog-proof@v1\nindex {self.index}\n{hashes}\n{self.checkpoint}"
+
+
+def parse_proof(text: str) -> Proof:
+    """An offline proof. Raises NoteError."""
+    head, gap, checkpoint = text.partition("\n\n")
+    lines = head.split("\n")
+    if not gap or lines[0] != "c2sp.org/tlog-proof@v1":
+        raise NoteError("not a C2SP tlog-proof of version 1")
+    del lines[0]
+    if lines and lines[0].startswith("extra "):
+        _decoded(lines.pop(0).removeprefix("extra "), "extra data")
+    if not lines or not lines[0].startswith("index ") or not _DECIMAL.fullmatch(lines[0].removeprefix("index ")):
+        raise NoteError("a proof names the index of its entry")
+    path = tuple(_decoded(line, "a hash") for line in lines[1:])
+    if any(len(each) != HASH_BYTES for each in path):
+        raise NoteError(f"a hash has {HASH_BYTES} bytes")
+    return Proof(int(lines[0].removeprefix("index ")), path, checkpoint)
+
+
+def _decoded(text: str, what: str) -> bytes:
+    try:
+        decoded = b64decode(text, validate=True)
+    except (Base64Error, ValueError):
+        raise NoteError(f"{what} is not base64") from None
+    if b64encode(decoded).decode() != text:
+        raise NoteError(f"{what} is not in the one form of base64")
+    return decoded
