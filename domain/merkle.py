@@ -14,11 +14,15 @@ TILE_HEIGHT = 8
 EMPTY_ROOT = sha256(b"").digest()
 
 Stored = Callable[[int, int, int], Sequence[bytes]]
-"""(level, first index, count) -> that many stored hashes."""
+"""(level, first index, count) -> that many stored hashes; fewer where there are no more."""
 
 
 class ProofError(ValueError):
     """A proof that does not prove what it is given for; the argument says why."""
+
+
+class MissingHash(LookupError):
+    """A stored hash that the tree of that size needs, and that was not given; the argument says which."""
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -54,12 +58,12 @@ def complete(first: int, leaves: Sequence[bytes], stored: Stored) -> list[tuple[
 
 
 def root(size: int, stored: Stored) -> bytes:
-    """The root of the tree of the first `size` entries."""
+    """The root of the tree of the first `size` entries. Raises MissingHash."""
     return EMPTY_ROOT if size == 0 else _over(0, size, stored)
 
 
 def prove_inclusion(index: int, size: int, stored: Stored) -> list[bytes]:
-    """The path from entry `index` to the root of the first `size`, the leaf's sibling first."""
+    """The path from entry `index` to the root of the first `size`, the leaf's sibling first. Raises MissingHash."""
     if not 0 <= index < size:
         raise ValueError(f"entry {index} is not in a tree of {size}")
     path: list[bytes] = []
@@ -76,7 +80,10 @@ def prove_inclusion(index: int, size: int, stored: Stored) -> list[bytes]:
 
 
 def prove_consistency(old: int, size: int, stored: Stored) -> list[bytes]:
-    """The proof that the tree of the first `old` entries is a beginning of the tree of the first `size`."""
+    """The proof that the tree of the first `old` entries is a beginning of that of the first `size`.
+
+    Raises MissingHash.
+    """
     if not 0 <= old <= size:
         raise ValueError(f"a tree of {old} is no beginning of a tree of {size}")
     if old in (0, size):
@@ -120,19 +127,18 @@ def check_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes], e
 
 def check_consistency(old: int, size: int, path: Sequence[bytes], old_root: bytes, new_root: bytes) -> None:
     """Raises ProofError unless the path shows that the old root's tree is a beginning of the new one's."""
+    if old != size:  # two equal roots of one size are all that is to be shown
+        _check_hashes(old_root, new_root, *path)
     if not 0 <= old <= size:
         raise ProofError(f"a tree of {old} is no beginning of a tree of {size}")
     if old in (0, size):
         if path:
             raise ProofError("the path is too long")
-        if old != size:
-            _check_hashes(old_root, new_root)
         if old == 0 and old_root != EMPTY_ROOT:
             raise ProofError("the root of the empty tree is another")
         if old == size and old_root != new_root:
             raise ProofError("trees of the same size have different roots")
         return
-    _check_hashes(old_root, new_root, *path)
     hashes = list(path)
     if old & (old - 1) == 0:
         hashes.insert(0, old_root)
@@ -172,8 +178,11 @@ def _over(low: int, high: int, stored: Stored) -> bytes:
         middle = low + _split(count)
         return node_hash(_over(low, middle, stored), _over(middle, high, stored))
     level, rest = divmod(count.bit_length() - 1, TILE_HEIGHT)
-    unit = 1 << level * TILE_HEIGHT
-    return _fold(stored(level, low // unit, 1 << rest))
+    first = low >> level * TILE_HEIGHT
+    hashes = stored(level, first, 1 << rest)
+    if len(hashes) != 1 << rest:
+        raise MissingHash(f"hash {first + len(hashes)} of level {level} is not stored")
+    return _fold(hashes)
 
 
 def _fold(hashes: Sequence[bytes]) -> bytes:

@@ -1,5 +1,6 @@
-"""Signed notes, checkpoints, tile addresses and offline proofs: the texts of C2SP signed-note, tlog-checkpoint,
-tlog-tiles and tlog-proof. Texts and bytes only; who signs and what is stored is decided elsewhere.
+"""Signed notes, checkpoints, tile addresses, offline proofs and cosignatures: the texts of C2SP signed-note,
+tlog-checkpoint, tlog-tiles, tlog-proof and tlog-cosignature. Each parser takes the one form its specification allows
+and nothing near it. Texts and bytes only; who signs and what is stored is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from domain.merkle import HASH_BYTES, TILE_HEIGHT
+from domain.merkle import EMPTY_ROOT, HASH_BYTES, TILE_HEIGHT
 
 ED25519 = b"\x01"
+"""The algorithm of keys that sign notes."""
+COSIGNATURE = b"\x04"
+"""The algorithm of keys that cosign checkpoints, with Ed25519 and the time."""
 TILE_WIDTH = 1 << TILE_HEIGHT
 MOST_SIGNATURES = 100
-_NAME = re.compile(r"[^\s+]+")
+_NAME = re.compile(r"[^\s+\x00-\x1f]+")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 _TILE_NUMBER = re.compile(r"(?:x\d{3}/)*\d{3}", re.ASCII)
 
@@ -51,6 +56,10 @@ class Note:
         """The whole note."""
         return self.text + "\n" + "".join(signature.line + "\n" for signature in self.signatures)
 
+    def by(self, verifier: Verifier) -> tuple[Signature, ...]:
+        """The signatures that claim to be by this key. Nothing is verified."""
+        return tuple(each for each in self.signatures if (each.name, each.key_id) == (verifier.name, verifier.key_id))
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -68,20 +77,21 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """A public Ed25519 key by the name it signs under."""
+    """A public Ed25519 key by the name it signs under, and what it signs."""
 
     name: str
     public: bytes
+    algorithm: bytes = ED25519
 
     @property
     def key_id(self) -> bytes:
         """The first four bytes of the hash of name, algorithm and key."""
-        return sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
+        return sha256(self.name.encode() + b"\n" + self.algorithm + self.public).digest()[:4]
 
     @property
     def text(self) -> str:
         """`<name>+<key id>+<base64 of algorithm and key>`, the form of `/log/vkey`."""
-        return f"{self.name}+{self.key_id.hex()}+{b64encode(ED25519 + self.public).decode()}"
+        return f"{self.name}+{self.key_id.hex()}+{b64encode(self.algorithm + self.public).decode()}"
 
 
 def is_key_name(name: str) -> bool:
@@ -89,14 +99,14 @@ def is_key_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def parse_verifier(text: str) -> Verifier:
-    """A verifier key. Raises NoteError."""
+def parse_verifier(text: str, algorithm: bytes = ED25519) -> Verifier:
+    """A verifier key of an algorithm; space around it is none of it. Raises NoteError."""
     name, _, rest = text.strip().partition("+")
     key_id, _, encoded = rest.partition("+")
     key = _decoded(encoded, "the key")
-    if not is_key_name(name) or key[:1] != ED25519 or len(key) != 33:
-        raise NoteError("a verifier key is <name>+<key id>+<base64 of 1 and an Ed25519 key>")
-    verifier = Verifier(name, key[1:])
+    if not is_key_name(name) or key[:1] != algorithm or len(key) != 33:
+        raise NoteError(f"a verifier key is <name>+<key id>+<base64 of {algorithm[0]} and an Ed25519 key>")
+    verifier = Verifier(name, key[1:], algorithm)
     if key_id != verifier.key_id.hex():
         raise NoteError("the key id is not that of the name and key")
     return verifier
@@ -107,6 +117,15 @@ def parse_note(signed: str) -> Note:
     text, gap, block = signed.rpartition("\n\n")
     if not gap or not block.endswith("\n"):
         raise NoteError("a signed note is a text, an empty line and signatures, each line ended")
+    if _CONTROL.search(signed):
+        raise NoteError("a note has no control characters but the ends of its lines")
+    return Note(text + "\n", parse_signatures(block))
+
+
+def parse_signatures(block: str) -> tuple[Signature, ...]:
+    """Signature lines, each ended, at least one. Raises NoteError."""
+    if not block.endswith("\n"):
+        raise NoteError("a signature line is ended")
     lines = block[:-1].split("\n")
     if len(lines) > MOST_SIGNATURES:
         raise NoteError(f"a note has at most {MOST_SIGNATURES} signatures")
@@ -118,19 +137,26 @@ def parse_note(signed: str) -> Note:
         if dash != "\u2014" or not is_key_name(name) or len(blob) < 5:
             raise NoteError("a signature line is a dash, a name and base64")
         signatures.append(Signature(name, blob[:4], blob[4:]))
-    return Note(text + "\n", tuple(signatures))
+    return tuple(signatures)
+
+
+def cosigned(text: str, when: int) -> bytes:
+    """What a witness signs who saw the checkpoint of this text; `when` in seconds since 1970."""
+    return f"cosignature/v1\ntime {when}\n{text}".encode()
 
 
 def parse_checkpoint(text: str) -> Checkpoint:
     """The text of a checkpoint; lines after the third are extensions, and left alone. Raises NoteError."""
-    lines = text.split("\n")
-    if len(lines) < 4 or lines[-1] or not lines[0]:
+    *lines, rest = text.split("\n")
+    if len(lines) < 3 or rest or not all(lines):
         raise NoteError("a checkpoint is an origin, a size and a root, each on a line")
     if not _DECIMAL.fullmatch(lines[1]):
         raise NoteError("the size of a checkpoint is a decimal number")
     root = _decoded(lines[2], "the root")
     if len(root) != HASH_BYTES:
         raise NoteError(f"the root of a checkpoint has {HASH_BYTES} bytes")
+    if lines[1] == "0" and root != EMPTY_ROOT:
+        raise NoteError("the root of an empty log is another")
     return Checkpoint(lines[0], int(lines[1]), root)
 
 
