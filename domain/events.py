@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import Field, WithJsonSchema, model_validator
 
@@ -375,6 +375,16 @@ class EventDisputed(Data):
     evidence: Annotated[Passages, Field(min_length=1)]
 
 
+class EventRedacted(Data):
+    event: Position
+    reason: Text
+
+
+class OfText(Data):
+    sha256: Sha256
+    characters: Count
+
+
 class Makes(StrEnum):
     """How an event brings its subject into being."""
 
@@ -403,6 +413,20 @@ class EventType:
     def about_event(self) -> bool:
         """Whether it speaks of another event instead of the world."""
         return self.collection is None
+
+    @property
+    def is_posted(self) -> bool:
+        """Whether clients post it; the registry itself records the others, which state no fact about the world."""
+        return self.data is not OfText
+
+    @property
+    def nothing(self) -> Data:
+        """What is left of the data once it is erased: every field unknown, every required list empty."""
+        left: dict[str, Any] = {
+            name: () if field.is_required() and get_origin(field.annotation) is tuple else None
+            for name, field in self.data.model_fields.items()
+        }
+        return self.data.model_construct(set(), **left)
 
 
 _ROWS: tuple[tuple[str, type[Data], str | None, Makes, bool], ...] = (
@@ -447,6 +471,9 @@ _ROWS: tuple[tuple[str, type[Data], str | None, Makes, bool], ...] = (
     ("event.corrected", EventCorrected, None, Makes.NEVER, False),
     ("event.retracted", EventRetracted, None, Makes.NEVER, False),
     ("event.disputed", EventDisputed, None, Makes.NEVER, False),
+    ("event.redacted", EventRedacted, None, Makes.NEVER, False),
+    ("document.text-stored", OfText, "documents", Makes.NEVER, False),
+    ("document.text-erased", OfText, "documents", Makes.NEVER, False),
 )
 
 CATALOGUE: dict[str, EventType] = {

@@ -19,7 +19,10 @@ from domain.times import BEFORE, Span, parse_edtf, span_of
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event as recorded: posted attributes, the data as posted (JSON bytes), and its places."""
+    """An event as recorded: posted attributes, the data as posted (JSON bytes), and its places.
+
+    Of an `erased` event the data is gone but for `event`, where it spoke of one and that is known.
+    """
 
     position: int
     version: int
@@ -32,6 +35,7 @@ class Event:
     data: bytes
     recorded: str
     actor: str
+    erased: bool = False
 
     @property
     def kind(self) -> EventType:
@@ -39,10 +43,25 @@ class Event:
         return CATALOGUE[self.type]
 
     @property
+    def model(self) -> Data:
+        """The data as a record; of an erased event one that says nothing."""
+        return self.kind.nothing if self.erased else self.kind.data.model_validate_json(self.data)
+
+    @property
+    def about(self) -> int | None:
+        """The position of the event it speaks of; None if it speaks of the world, or nobody knows any longer."""
+        return self.plain.get("event") if self.kind.about_event else None
+
+    @property
     def plain(self) -> dict[str, Any]:
         """The data as posted, decoded anew at each call."""
         decoded: dict[str, Any] = from_json(self.data)
         return decoded
+
+
+def erased_data(about: int | None) -> bytes:
+    """The data of an erased event, which spoke of the event at a position (None: of none, or nobody knows)."""
+    return b"{}" if about is None else b'{"event":%d}' % about
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +121,13 @@ class Dispute:
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What an event says after its standing corrections, as plain JSON."""
+    """What an event says after its standing corrections, as plain JSON. Of what was `erased` nothing is left to say."""
 
     data: dict[str, Any]
     occurred: str | None
     positions: tuple[int, ...]
     disputes: tuple[Dispute, ...]
+    erased: bool
 
 
 class Standing:
@@ -127,28 +147,38 @@ class Standing:
         return None
 
     def meaning(self, event: Event) -> Meaning:
-        """The event after its standing corrections: the latest wins, field by field."""
-        data, occurred = event.plain, event.occurred
+        """The event after its standing corrections: the latest wins, field by field.
+
+        A correction whose own data was erased leaves the event without data.
+        """
+        data, occurred, erased = event.plain, event.occurred, event.erased
         positions = [event.position]
         for other, said in self._speaking_of(event, "event.corrected"):
-            if "data" in said:
+            if "data" not in said and "occurred" not in said:
+                data, erased = {name: value for name, value in data.items() if name == "event"}, True
+            elif "data" in said:
                 kept = {name: value for name, value in data.items() if name in ("evidence", "note")}
-                data = {**kept, **said["data"]}
+                data, erased = {**kept, **said["data"]}, False
             if "occurred" in said:
                 occurred = said["occurred"]
             positions.append(other.position)
         disputes = tuple(
             Dispute(claim["pointer"], claim["value"], other.position)
             for other, said in self._speaking_of(event, "event.disputed")
-            for claim in said["claims"]
+            for claim in said.get("claims", ())
         )
-        return Meaning(data, occurred, tuple(positions), disputes)
+        return Meaning(data, occurred, tuple(positions), disputes, erased)
 
     def fact(self, event: Event) -> Fact | None:
-        """The fact that stands of an event about the world; None if it is retracted."""
+        """The fact that stands of an event about the world.
+
+        None if it is retracted, or if its data was erased, unless it made or ended its subject: that it still did.
+        """
         if self.retracted_by(event) is not None:
             return None
         meaning = self.meaning(event)
+        if meaning.erased and not stands_erased(event.kind):
+            return None
         span = span_of(meaning.occurred)
         for dispute in meaning.disputes:
             if dispute.pointer == "/occurred":
@@ -161,7 +191,7 @@ class Standing:
             event.id,
             meaning.occurred,
             span,
-            event.kind.data.model_validate_json(to_json(meaning.data)),
+            event.kind.nothing if meaning.erased else event.kind.data.model_validate_json(to_json(meaning.data)),
             meaning.positions,
         )
 
@@ -169,7 +199,7 @@ class Standing:
         """The evidence for an event, each passage with the position of the event that gives it."""
         cited = [(event.position, passage) for passage in self.meaning(event).data.get("evidence", ())]
         for other, said in self._speaking_of(event, "evidence.added"):
-            cited += [(other.position, passage) for passage in said["evidence"]]
+            cited += [(other.position, passage) for passage in said.get("evidence", ())]
         return cited
 
     def _speaking_of(self, event: Event, *types: str) -> list[tuple[Event, dict[str, Any]]]:
@@ -177,6 +207,11 @@ class Standing:
         for other in self._about.get(event.position, ()):
             if other.type in types and self.retracted_by(other) is None:
                 said = self.meaning(other).data
-                if said["event"] == event.position:
+                if said.get("event") == event.position:
                     standing.append((other, said))
         return standing
+
+
+def stands_erased(kind: EventType) -> bool:
+    """Whether an event of a type still says something of the world once its data is erased."""
+    return kind.makes is not Makes.NEVER or kind.ends

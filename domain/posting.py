@@ -152,6 +152,8 @@ def _attribute_flaws(name: str, value: Any) -> list[Flaw]:
             return [Flaw(at, "is a URI reference")]
         case "type" if value not in CATALOGUE:
             return [Flaw(at, "is not a type the registry knows")]
+        case "type" if not CATALOGUE[value].is_posted:
+            return [Flaw(at, "is recorded by the registry itself, when a document's text is put or deleted")]
         case "subject" if not is_subject(value):
             return [Flaw(at, f"is <collection>/<slug>, the slug matching {SLUG}")]
         case "time" if not _TIME.fullmatch(value):

@@ -161,9 +161,10 @@ def made_twice(makers: Sequence[Fact]) -> Iterator[Conflict]:
 
 
 def untitled(makers: Sequence[Fact]) -> bool:
-    """Whether an agreement's making events leave it without a title or a kind."""
+    """Whether an agreement's making events leave it without a title or a kind; what was erased may have given them."""
     return not any(
-        getattr(maker.data, "title", None) is not None and getattr(maker.data, "kind", None) is not None
+        not maker.data.model_fields_set
+        or (getattr(maker.data, "title", None) is not None and getattr(maker.data, "kind", None) is not None)
         for maker in makers
     )
 

@@ -26,6 +26,7 @@ from domain.rules import (
     untitled,
 )
 from domain.values import is_subject, pointer_tokens
+from projections.documents import is_held as is_held_of
 from projections.identity import edges_of
 from projections.known import Known, references, slugs
 from projections.parents import part_of_itself
@@ -50,6 +51,7 @@ _REFERRING = frozenset(
     )
 )
 _KEPT = ("evidence", "note")
+_REDACTED = CATALOGUE["event.redacted"].rank
 _DEEPEST = 32
 
 
@@ -76,8 +78,13 @@ class Judging:
                 flaws += self._unopened(event.type, model, number)
         if flaws:
             raise Invalid("the event speaks of what is not there", flaws)
-        if event.type == "party.merged":
-            self._check_merger(event, model)
+        match event.type:
+            case "party.merged":
+                self._check_merger(event, model)
+            case "event.redacted":
+                self._check_redaction(model)
+            case "document.text-stored" | "document.text-erased":
+                self._check_text(event, model)
 
     def _missing(self, value: Any, at: tuple[str | int, ...], name: str = "") -> Iterator[Flaw]:
         """References in data, which stand under the names of `_REFERRING`, to subjects of which no fact stands."""
@@ -104,6 +111,12 @@ class Judging:
         if not self._one(target.subject, event.subject):
             yield Flaw("/data/event", f"the event at position {target.position} is about {target.subject}")
             return
+        if not target.kind.is_posted and event.type != "event.redacted":
+            yield Flaw("/data/event", f"the event at position {target.position} was recorded by the registry itself")
+            return
+        if (event.type, target.type) == ("event.retracted", "event.redacted"):
+            yield Flaw("/data/event", "a redaction stays: what was erased does not come back")
+            return
         yield from self._spoken(event.type, target, model, event.plain, "/data")
 
     def _spoken(self, name: str, target: Event, model: Any, said: Mapping[str, Any], at: str) -> Iterator[Flaw]:
@@ -126,7 +139,7 @@ class Judging:
         if not target.kind.about_event:
             for flaw in self._unopened(target.type, corrected, number) if number is not None else ():
                 yield Flaw(at.removesuffix("/data") + flaw.pointer, flaw.detail)
-        elif corrected.event != target.plain["event"]:
+        elif corrected.event != target.about:
             yield Flaw(f"{at}/event", "stays the same; to speak of another event, retract this one")
         elif (spoken := self._known.event(corrected.event)) is not None:
             yield from self._spoken(target.type, spoken, corrected, given, at)
@@ -148,8 +161,8 @@ class Judging:
 
     def _depth(self, event: Event) -> int:
         depth, spoken = 0, event
-        while spoken.kind.about_event and depth < _DEEPEST:
-            following = self._known.event(spoken.plain["event"])
+        while spoken.about is not None and depth < _DEEPEST:
+            following = self._known.event(spoken.about)
             if following is None:
                 break
             depth, spoken = depth + 1, following
@@ -185,6 +198,27 @@ class Judging:
             rows = self._db.execute(f"SELECT event, loser FROM mergers WHERE p1 = {OPEN}").fetchall()
             positions = [position for position, loser in rows if loser in group]
             raise Contradiction(f"{event.subject} and {model.into} are one already", positions=positions)
+
+    def _check_redaction(self, model: Any) -> None:
+        row = self._db.execute(
+            "SELECT position FROM events WHERE about = ? AND rank = ?", (model.event, _REDACTED)
+        ).fetchone()
+        if row is not None:
+            raise Contradiction(f"the event at position {model.event} is redacted already", positions=row)
+
+    def _check_text(self, event: Event, model: Any) -> None:
+        number = self._known.must_find(event.subject)
+        is_held = is_held_of(self._known, number)
+        if event.type == "document.text-erased":
+            if not is_held:
+                raise Contradiction(f"no text of {event.subject} is held")
+            return
+        if is_held:
+            raise Contradiction(f"the text of {event.subject} is held already")
+        registered = {fact.data.sha256 for fact in self._known.describing(number)}  # type: ignore[attr-defined]
+        if model.sha256 not in registered:
+            detail = f"the text's SHA-256 is {model.sha256}; that of {event.subject} is another"
+            raise Invalid(detail, [Flaw("/data/sha256", detail)])
 
     # a batch, at its end
 
@@ -272,12 +306,12 @@ class Judging:
                 yield Conflict(f"{known.name(party)} would be merged in a circle", (position, *others[:_MOST_NAMED]))
 
     def _citing(self, subject: str, collection: str) -> list[int]:
-        """Standing events whose evidence cites a document. Reads every event: documents are rarely retracted."""
+        """Standing events whose evidence cites a document."""
         if collection != "documents":
             return []
         found = []
         rows = self._db.execute(
-            "SELECT position FROM events WHERE instr(data, ?) > 0", (f'"{subject}"'.encode(),)
+            "SELECT position FROM cited WHERE document = ?", (self._known.must_find(subject),)
         ).fetchall()
         for (position,) in rows:
             event = self._known.event(position)

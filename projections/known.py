@@ -27,6 +27,8 @@ _OF_FACT = (
 _CACHED_FACTS = 5_000
 _CACHED_LIVES = 10_000
 _MAKERS = 2
+_NOTHING = (b"", b"{}")
+"""Data that was erased, as an event and as what a correction left of one; of what takes no data at all, the same."""
 
 
 REFERRING = (
@@ -107,7 +109,7 @@ class Known(Ledger):
 
     # events
 
-    def put_event(self, event: Event, about: int | None) -> int:
+    def put_event(self, event: Event) -> int:
         """Keep an event; the number of its subject."""
         number = self.find(event.subject)
         if number is None:
@@ -129,13 +131,13 @@ class Known(Ledger):
                 event.version,
                 event.kind.rank,
                 event.recorded,
-                about,
+                event.about,
                 self.words.number(event.source),
                 event.id,
                 event.time,
                 event.occurred,
                 self.words.number(event.actor),
-                event.data,
+                b"" if event.erased else event.data,
             ),
         )
         return number
@@ -272,7 +274,7 @@ class Known(Ledger):
             id_,
             occurred,
             Span(lo, hi),
-            kind.data.model_validate_json(data),
+            kind.nothing if data in _NOTHING else kind.data.model_validate_json(data),
             positions,
         )
 

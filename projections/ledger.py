@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.events import CATALOGUE, EventType
-from domain.facts import Event, Standing
+from domain.facts import Event, Standing, erased_data
 from projections.identity import one_with, survivor
 from projections.store import OPEN
 
@@ -150,8 +150,8 @@ class Ledger:
         return Standing(about)
 
     def decoded(self, row: Sequence[Any]) -> Event:
-        """The event of a row of `events`."""
-        position, subject, version, rank, recorded, _, source, id_, time, occurred, actor, data = row
+        """The event of a row of `events`, which keeps nothing as the data of an erased one."""
+        position, subject, version, rank, recorded, about, source, id_, time, occurred, actor, data = row
         return Event(
             position,
             version,
@@ -161,7 +161,8 @@ class Ledger:
             id_,
             time,
             occurred,
-            data,
+            data or erased_data(about),
             recorded,
             self.words.text(actor),
+            not data,
         )

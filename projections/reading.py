@@ -5,11 +5,12 @@ Sees what was committed, never waits for the write half, and is used by one thre
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from projections import names, search
+from projections import names, search, tree
+from projections.digests import Digests, Lines
 from projections.ledger import Ledger
 from projections.lists import Lists
 from projections.overviews import Overviews
@@ -30,6 +31,7 @@ class Reader:
         self._lists = Lists(self._db, ledger, self._states)
         self._pasts = Pasts(self._db, ledger, self._states)
         self._overviews = Overviews(self._db, ledger, self._states)
+        self._digests = Digests(self._db)
         self._seen = -1
 
     def _refresh(self) -> None:
@@ -38,6 +40,10 @@ class Reader:
         if version != self._seen:
             self._seen = version
             self._ledger.forget_mergers()
+
+    def hashes(self, level: int, first: int, count: int) -> list[bytes]:
+        """Stored hashes of the log's Merkle tree (see `domain.merkle`); fewer where it holds no more."""
+        return tree.hashes(self._db, level, first, count)
 
     def close(self) -> None:
         """Close the connection."""
@@ -141,6 +147,18 @@ class Reader:
         """Counts by type, kind, status, year and party."""
         self._refresh()
         return self._overviews.statistics(question)
+
+    def lines(self, view: str, as_of: int) -> Iterator[bytes]:
+        """What a view (one of `digests.VIEWS`) holds as of a position, line by line, in constant memory."""
+        return self._digests.lines(view, as_of)
+
+    def some_lines(self, view: str, as_of: int, after: Sequence[Any] | None) -> Lines:
+        """Some of those lines, found within milliseconds, and where to go on."""
+        return self._digests.some(view, as_of, after)
+
+    def digest(self, view: str, as_of: int) -> str:
+        """`sha256:` and the SHA-256 of those lines."""
+        return self._digests.digest(view, as_of)
 
     def _named(self, hits: Sequence[Mapping[str, Any]], question: Question) -> list[dict[str, Any]]:
         found = []

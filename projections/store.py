@@ -35,6 +35,13 @@ CREATE INDEX events_of_subject ON events(subject, position);
 CREATE INDEX events_speaking ON events(subject, rank) WHERE about IS NOT NULL;
 CREATE INDEX events_about ON events(about) WHERE about IS NOT NULL;
 
+CREATE TABLE held(
+    id INTEGER PRIMARY KEY, document INTEGER NOT NULL, p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, sha256 TEXT NOT NULL,
+    characters INTEGER NOT NULL, text TEXT NOT NULL);
+CREATE INDEX held_of_document ON held(document);
+CREATE TABLE cited(
+    document INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (document, position)) WITHOUT ROWID;
+
 CREATE TABLE facts(
     id INTEGER PRIMARY KEY, position INTEGER NOT NULL, subject INTEGER NOT NULL, rank INTEGER NOT NULL,
     p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, lo INTEGER NOT NULL, hi INTEGER NOT NULL, at INTEGER NOT NULL,

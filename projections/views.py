@@ -11,17 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from domain.errors import Contradiction, Flaw, Invalid, Refused
-from domain.facts import Event, Fact
+from domain.facts import Event, Fact, stands_erased
 from domain.records import Data
 from domain.times import span_of
-from projections import names, search
+from projections import documents, names, search, tree
 from projections.folding import Folding
 from projections.identity import add_edge, edges_of, replace_edges
 from projections.judging import Judging
 from projections.known import Known
 from projections.store import connect, create, fold, is_empty
 
-SCHEMAS = (search.SCHEMA, names.SCHEMA)
+SCHEMAS = (search.SCHEMA, names.SCHEMA, tree.SCHEMA)
+_CHANGING = frozenset(("event.corrected", "event.retracted", "event.disputed"))
+"""Events about events that may change what is believed of the world."""
 
 
 class StaleViews(Exception):
@@ -31,18 +33,22 @@ class StaleViews(Exception):
 class Views:
     """One node's views, for writing. Raises StaleViews on opening a file that other code folded."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, erasures: int = 0) -> None:
+        """`erasures`, of a file that is made here, is how often the log it is folded from had erased something."""
         self._db = connect(path)
         if is_empty(self._db):
             create(self._db, SCHEMAS)
+            self._db.execute("INSERT INTO meta VALUES ('erasures', ?)", (str(erasures),))
         if self._meta("fold") != fold():
             self._db.close()
             raise StaleViews(str(path))
+        self.erasures = int(self._meta("erasures"))
         self._known = Known(self._db)
         self._folding = Folding(self._db, self._known)
         self._judging = Judging(self._db, self._known)
         self.position = int(self._meta("position"))
         self._committed = self.position
+        self._leaves: list[bytes] = []
 
     def begin(self) -> None:
         """Start a transaction."""
@@ -51,9 +57,11 @@ class Views:
     def commit(self) -> None:
         """Make everything since `begin` visible to readers."""
         if self.position != self._committed:
+            tree.grow(self._db, self._committed, self._leaves)
             self._db.execute("UPDATE meta SET value = ? WHERE name = 'position'", (str(self.position),))
         self._db.execute("COMMIT")
         self._committed = self.position
+        self._leaves.clear()
 
     def rollback(self) -> None:
         """Undo everything since `begin`."""
@@ -61,6 +69,7 @@ class Views:
             self._db.execute("ROLLBACK")
         self._forget()
         self.position = self._committed
+        self._leaves.clear()
 
     @contextmanager
     def trial(self) -> Iterator[None]:
@@ -72,8 +81,8 @@ class Views:
         finally:
             self._undo("trial", position)
 
-    def admit(self, events: Sequence[Event]) -> None:
-        """Judge one batch and fold it in, whole or not at all.
+    def admit(self, events: Sequence[Event], leaves: Sequence[bytes]) -> None:
+        """Judge one batch and fold it in, whole or not at all; `leaves` are the Merkle leaf hashes of its log entries.
 
         Raises Refused: Invalid for what does not exist, Contradiction for what cannot be. With several events, a flaw's
         pointer starts with the event's index.
@@ -84,7 +93,7 @@ class Views:
             changed: dict[int, list[Fact]] = {}
             for index, event in enumerate(events):
                 try:
-                    model = event.kind.data.model_validate_json(event.data)
+                    model = event.model
                     self._judging.check(event, model)
                     mine: dict[int, list[Fact]] = {}
                     united = self._take(event, model, mine)
@@ -101,16 +110,26 @@ class Views:
             self._undo("batch", position)
             raise
         self._db.execute("RELEASE batch")
+        self._leaves += leaves
 
-    def apply(self, event: Event) -> None:
-        """Fold in the next event of the log, which was judged when it was recorded."""
+    def apply(self, event: Event, leaf: bytes) -> None:
+        """Fold in the next event of the log, which was judged when it was recorded; `leaf` as in `admit`."""
         changed: dict[int, list[Fact]] = {}
-        united = self._take(event, event.kind.data.model_validate_json(event.data), changed)
+        united = self._take(event, event.model, changed)
         self._fold(event, changed, united)
+        self._leaves.append(leaf)
+
+    def hold(self, event: Event, text: str) -> None:
+        """Keep the text of a document that the event last folded in says is stored."""
+        documents.hold(self._known, event, text)
 
     def version(self, subject: str) -> int:
         """The version of the last event about a subject, 0 if there is none."""
         return self._known.version(subject)
+
+    def event(self, position: int) -> Event | None:
+        """The event at a position, as the views keep it."""
+        return self._known.event(position)
 
     def last(self) -> Event | None:
         """The last event folded in."""
@@ -127,10 +146,14 @@ class Views:
         """
         if event.position != self.position + 1:
             raise ValueError(f"event {event.position} does not follow {self.position}")
-        about: int | None = getattr(model, "event", None) if event.kind.about_event else None
-        number = self._known.put_event(event, about)
+        number = self._known.put_event(event)
         self.position = event.position
-        if about is None:
+        documents.cite(self._known, event)
+        if event.type == "document.text-erased":
+            documents.let_go(self._known, event)
+        elif event.kind.collection is not None and event.kind.is_posted:
+            if event.erased and not stands_erased(event.kind):
+                return set()
             fact = Fact(
                 event.position,
                 event.subject,
@@ -143,22 +166,23 @@ class Views:
                 (event.position,),
             )
             self._believe(fact, number, event.position, changed, altered=False)
-        elif event.type != "evidence.added":
-            self._reconsider(self._root(about), event.position, changed)
+        elif event.type in _CHANGING and (root := self._root(event)) is not None:
+            self._reconsider(root, event.position, changed)
         united: set[int] = set()
         for each, facts in changed.items():
             if mergers := [fact for fact in facts if fact.type == "party.merged"]:
                 united |= self._unite(event, each, mergers)
         return united
 
-    def _root(self, position: int) -> Event:
-        """The event about the world that an event about an event, or about one of those, comes down to."""
-        while True:
-            event = self._known.event(position)
-            assert event is not None
-            if not event.kind.about_event:
-                return event
-            position = event.plain["event"]
+    def _root(self, event: Event) -> Event | None:
+        """The event about the world that an event about an event, or about one of those, comes down to.
+
+        None where that was erased and nobody knows.
+        """
+        found: Event | None = event
+        while found is not None and found.kind.about_event:
+            found = None if found.about is None else self._known.event(found.about)
+        return found
 
     def _reconsider(self, root: Event, position: int, changed: dict[int, list[Fact]]) -> None:
         before = self._known.fact(root.position)
@@ -211,6 +235,7 @@ class Views:
         self._db.execute(f"RELEASE {savepoint}")
         self._forget()
         self.position = position
+        del self._leaves[position - self._committed :]
 
     def _forget(self) -> None:
         self._known.forget()

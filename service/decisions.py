@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from domain.errors import DifferentContent, Flaw, Refused, VersionMismatch
 from domain.facts import Event
+from domain.merkle import leaf_hash
 from domain.posting import Posted
 from projections.views import Views
 from service.entries import Receipt, differences, logged, receipt, recorded_event
@@ -31,11 +32,16 @@ class Condition:
         return version > 0 if self.versions is None else version in self.versions
 
 
+ERASING = frozenset(("event.redacted", "document.text-erased"))
+"""Events that have something erased from every file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Events posted together: all of them are taken, or none. `size` is what they take in memory, in bytes.
 
-    `is_list` says that flaws point into an array of events, even of one.
+    `is_list` says that flaws point into an array of events, even of one. `text` is that of the document which the one
+    event says is stored.
     """
 
     events: Sequence[Posted]
@@ -43,6 +49,12 @@ class Batch:
     size: int
     is_list: bool = False
     condition: Condition | None = None
+    text: str | None = None
+
+    @property
+    def erases(self) -> bool:
+        """Whether any of its events has something erased."""
+        return any(event.type in ERASING for event in self.events)
 
 
 class Desk:
@@ -69,16 +81,17 @@ class Desk:
         if fresh and batch.condition is not None:
             self._demand(batch.condition, batch.events[fresh[0]].subject)
         events, same = self._placed(batch, fresh)
+        stored = [logged(event) for event in events]
         if events:
             try:
-                self._views.admit(events)
+                self._views.admit(events, [leaf_hash(each.entry) for each in stored])
             except Refused as refused:
                 if batch.is_list:
                     _point_into_list(refused, [index for index in fresh if index not in same], len(batch.events))
                 raise
-        stored = [logged(event) for event in events]
         if self._tried is None:
             self._log.append(stored)
+            self._follow(events, batch.text)
         else:
             self._tried |= {(each.source, each.id): each for each in stored}
         self.count += len(stored)
@@ -90,6 +103,21 @@ class Desk:
             receipt(old, is_new=False) if old is not None else receipt(made[index], is_new=True)
             for index, old in enumerate(known)
         ]
+
+    def _follow(self, events: Sequence[Event], text: str | None) -> None:
+        """Does to the log what the events say is done to it."""
+        for event in events:
+            match event.type:
+                case "event.redacted":
+                    erased = self._views.event(event.plain["event"])
+                    assert erased is not None
+                    self._log.erase(erased.position, event.position, erased.about)
+                case "document.text-stored":
+                    assert text is not None
+                    self._log.put_text(event.position, text)
+                    self._views.hold(event, text)
+                case "document.text-erased":
+                    self._log.drop_texts(event.subject)
 
     def find(self, source: str, id_: str) -> LoggedEvent | None:
         """The event recorded under a source and id, or taken here."""

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from domain.events import CATALOGUE
-from domain.facts import Event
+from domain.facts import Event, erased_data
 from domain.merkle import leaf_hash
 from domain.posting import Posted
 from service.log import LoggedEvent
@@ -84,7 +84,7 @@ def logged(event: Event) -> LoggedEvent:
 
 
 def event_of(stored: LoggedEvent) -> Event:
-    """The event that the log keeps. Its data is empty once erased."""
+    """The event that the log keeps."""
     entry = orjson.loads(stored.entry)
     return Event(
         stored.position,
@@ -95,9 +95,10 @@ def event_of(stored: LoggedEvent) -> Event:
         stored.id,
         entry.get("time"),
         entry.get("occurred"),
-        stored.data,
+        stored.data or erased_data(stored.about),
         entry["recorded"],
         entry["actor"],
+        not stored.data,
     )
 
 
@@ -119,7 +120,11 @@ def receipt(stored: LoggedEvent, *, is_new: bool) -> Receipt:
 
 
 def answered(stored: LoggedEvent) -> bytes:
-    """The event as JSON: as posted, with its places, and with what is needed to check it. Erased data is left out."""
+    """The event as JSON: as posted, with its places, and with what is needed to check it.
+
+    Erased data and salt are left out; `redacted` tells the position of the event that had them erased, and `about` that
+    of the event it spoke of, if any.
+    """
     entry = orjson.loads(stored.entry)
     item: dict[str, Any] = {name: entry[name] for name in ("specversion", "id", "source", "type", "subject")}
     item |= {name: entry[name] for name in ("time", "occurred") if name in entry}
@@ -129,6 +134,9 @@ def answered(stored: LoggedEvent) -> bytes:
     item["entry"] = stored.entry.decode()
     if stored.salt:
         item["salt"] = b64encode(stored.salt).decode()
+    for name, position in (("redacted", stored.redacted), ("about", stored.about)):
+        if position is not None:
+            item[name] = position
     return orjson.dumps(item)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from domain.merkle import leaf_hash
 from projections.views import Views
 from service.entries import event_of
 from service.log import LogReader
@@ -60,7 +61,10 @@ def catch_up(log: LogReader, views: Views, report: Callable[[int], None] | None 
         views.begin()
         try:
             for stored in missing:
-                views.apply(event_of(stored))
+                event = event_of(stored)
+                views.apply(event, leaf_hash(stored.entry))
+                if event.type == "document.text-stored" and (text := log.text(event.position)) is not None:
+                    views.hold(event, text)
             views.commit()
         except BaseException:
             views.rollback()

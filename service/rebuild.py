@@ -37,7 +37,7 @@ def build(data: Path, report: Callable[[int], None]) -> Path:
     path = data / _NEXT
     with closing(LogReader(data / LOG)) as log:
         remove(path)
-        with closing(Views(path)) as views:
+        with closing(Views(path, log.erasures())) as views:
             catch_up(log, views, report)
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -86,11 +86,11 @@ def _caught_up(log: Log, path: Path, logger: Logger) -> Views:
 
 
 class _Mismatch(Exception):
-    """The views are not of this log: it may have been restored, or lost and begun again."""
+    """The views are not of this log as it is: something was erased, or it was restored, or lost and begun again."""
 
 
 def _stepped(log: Log, path: Path, logger: Logger) -> Views:
-    views = Views(path)
+    views = Views(path, log.erasures())
     try:
         _refuse_mismatch(log, views)
         _catch_up(log, views, logger)
@@ -101,6 +101,8 @@ def _stepped(log: Log, path: Path, logger: Logger) -> Views:
 
 
 def _refuse_mismatch(log: Log, views: Views) -> None:
+    if views.erasures != log.erasures():
+        raise _Mismatch("they hold what was erased from the log")
     if views.position == 0:
         return
     if views.position > log.head():

@@ -14,6 +14,7 @@ from typing import Any
 
 from domain.errors import Refused
 from domain.facts import Event
+from domain.merkle import leaf_hash
 from domain.posting import parse
 from domain.times import parse_day
 from projections.questions import Gone, Merged, NotFound, Question
@@ -76,7 +77,7 @@ class World:
         self._made += len(documents)
         self.views.begin()
         try:
-            self.views.admit(events)
+            self.views.admit(events, [leaf_hash(event.data) for event in events])
         except BaseException:
             self.views.rollback()
             raise
@@ -97,7 +98,7 @@ class World:
     def apply(self, event: Event) -> None:
         """Fold in an event of another world's log."""
         self.views.begin()
-        self.views.apply(event)
+        self.views.apply(event, leaf_hash(event.data))
         self.views.commit()
         self.events.append(event)
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -445,14 +446,85 @@ def _another_database(path: Path) -> None:
 def _a_later_format(path: Path) -> None:
     Log(path).close()
     with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
+
+
+@pytest.mark.parametrize("size", [40, 3_000, 60_000])
+def test_what_is_erased_is_in_no_file_of_the_log(path: Path, size: int) -> None:
+    word = b"erase-me-" * (size // 9)
+    with closing(Log(path)) as log, closing(log.reader()) as reader:
+        put(log, *events(1, 40))
+        told = replace(event(41), data=b'{"name":"%b"}' % word, salt=b"salt-to-be-gone!")
+        put(log, told)
+        put(log, *events(42, 80))
+        log.append([event(81)])
+        log.erase(41, 81, 7)
+        log.commit()
+        assert reader.read(40, 41) == [replace(told, data=b"", salt=b"", redacted=81, about=7)]
+        assert reader.read(0, 40) == events(1, 40)
+        assert log.erasures() == reader.erasures() == 1
+        assert log.scrub()
+        for file in path.parent.iterdir():
+            assert b"erase-me-" not in file.read_bytes(), file
+            assert b"salt-to-be-gone!" not in file.read_bytes(), file
+
+
+def test_the_text_of_a_document_is_kept_until_it_is_erased(path: Path) -> None:
+    text = "\u5b81\u5fb7 " * 20_000
+    with closing(Log(path)) as log, closing(log.reader()) as reader:
+        log.append([event(1, "documents/d"), event(2, "documents/d", 2), event(3, "documents/e")])
+        log.put_text(2, text)
+        log.put_text(3, "another")
+        log.commit()
+        assert [reader.text(position) for position in (1, 2, 3)] == [None, text, "another"]
+        log.append([event(4, "documents/d", 3)])
+        log.drop_texts("documents/d")
+        log.commit()
+        assert [reader.text(position) for position in (1, 2, 3)] == [None, None, "another"]
+        assert log.scrub()
+        for file in path.parent.iterdir():
+            assert text[:100].encode() not in file.read_bytes(), file
+
+
+def test_what_was_to_be_erased_stays_where_the_transaction_is_rolled_back(log: Log, reader: LogReader) -> None:
+    put(log, *events(1, 2))
+    log.append([event(3)])
+    log.erase(1, 3, None)
+    log.rollback()
+    assert reader.read() == events(1, 2)
+    assert reader.erasures() == 0
+
+
+def test_files_are_not_scrubbed_while_a_reader_needs_them(log: Log, reader: LogReader) -> None:
+    put(log, *events(1, 2))
+    statement = reader._db.execute("SELECT * FROM events")
+    statement.fetchone()
+    put(log, event(3))
+    assert not log.scrub()
+    statement.fetchall()
+    assert log.scrub()
+
+
+def test_a_log_of_the_first_format_is_brought_up_to_date_with_all_it_holds(path: Path) -> None:
+    with closing(Log(path)) as log:
+        put(log, *events(1, 3))
+        kept = log.read()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE erased; DROP TABLE texts; PRAGMA user_version = 1")
+    with pytest.raises(LogFormatError, match="serve it once"):
+        LogReader(path)
+    with closing(Log(path)) as log:
+        assert log.read() == kept
+        assert log.erasures() == 0
+    with closing(LogReader(path)) as reader:
+        assert reader.read() == kept
 
 
 @pytest.mark.parametrize(
     ("make", "why"),
     [
         (_another_database, "not a log"),
-        (_a_later_format, "format 2"),
+        (_a_later_format, "format 3"),
         (lambda path: path.write_text("short"), "not a log"),
         (lambda path: path.write_bytes(b"not a database " * 1000), "not a log"),
     ],

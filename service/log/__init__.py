@@ -33,7 +33,10 @@ _REMEMBERED = 50_000  # subjects, and sources, whose keys are kept at hand: some
 
 @dataclass(frozen=True, slots=True)
 class LoggedEvent:
-    """One event as it is kept. `entry` is what was hashed; `data` and `salt` are empty once erased."""
+    """One event as it is kept. `entry` is what was hashed; `data` and `salt` are empty once erased.
+
+    `redacted` is the position of the event that had them erased, `about` that of the event it spoke of, if any.
+    """
 
     position: int
     version: int
@@ -44,6 +47,8 @@ class LoggedEvent:
     entry: bytes
     data: bytes
     salt: bytes
+    redacted: int | None = None
+    about: int | None = None
 
 
 class LogReader:
@@ -103,6 +108,16 @@ class LogReader:
                 self._db, tables.LOGGED, after, until, limit, topics=topics, stream=stream, source=origin
             )
         return [LoggedEvent(*row) for row in rows]
+
+    def text(self, position: int) -> str | None:
+        """The text of a document that the event at a position says is stored; None where it was erased."""
+        with _failures:
+            rows = self._db.execute("SELECT text FROM texts WHERE position = ?", (position,)).fetchall()
+        return rows[0][0].decode() if rows else None
+
+    def erasures(self) -> int:
+        """How many times something was erased from the log."""
+        return int(self.meta("erasures") or 0)
 
     def meta(self, name: str) -> str | None:
         """What `Log.set_meta` keeps under `name`."""
@@ -180,6 +195,39 @@ class Log(LogReader):
         self._begun = self._spoiled = False
         self.recorder.wake()
 
+    def erase(self, position: int, by: int, about: int | None) -> None:
+        """Erases data and salt of an event, because of the one at `by`; within the open transaction, as `append`.
+
+        `about` is the position of the event that it spoke of, if any. `scrub` must follow the commit.
+        """
+        self._refuse_if_failed()
+        with _failures:
+            self._db.execute(tables.ERASE, (position,))
+            self._db.execute(tables.ERASED, (position, by, about))
+        self._count_erasure()
+
+    def put_text(self, position: int, text: str) -> None:
+        """Keeps the text of a document with the event at a position; within the open transaction, as `append`."""
+        self._refuse_if_failed()
+        with _failures:
+            self._db.execute("INSERT INTO texts VALUES (?, ?)", (position, text.encode()))
+
+    def drop_texts(self, subject: str) -> None:
+        """Erases every text kept of a document; within the open transaction. `scrub` must follow the commit."""
+        self._refuse_if_failed()
+        with _failures:
+            self._db.execute(tables.DROP_TEXTS, (tables.key(self._db, "streams", subject),))
+        self._count_erasure()
+
+    def scrub(self) -> bool:
+        """Removes from the files what was erased in committed transactions; False if a reader is in the way.
+
+        The database itself is overwritten at once; what is left is in the write-ahead log, which this empties.
+        """
+        with _failures:
+            ((busy, _, _),) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return not busy
+
     def rollback(self) -> None:
         """Takes back what was not committed and learns from the file where the log ends.
 
@@ -215,6 +263,9 @@ class Log(LogReader):
         # rolled back by itself on an I/O error, even on one in reading.
         if self._spoiled or (self._begun and not self._db.connection.in_transaction):
             raise LogError("the transaction has failed: roll it back first")
+
+    def _count_erasure(self) -> None:
+        self.set_meta("erasures", str(self.erasures() + 1))
 
     def _begin(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")

@@ -69,6 +69,7 @@ class LogConnectionPool(SQLiteConnectionPool):
             db.execute("PRAGMA page_size = 8192")  # of a new file: so before WAL, which writes its first page
             _turn_to_wal(db)
             db.execute("PRAGMA wal_autocheckpoint = 2000")
+            db.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten, not only forgotten
 
 
 def _turn_to_wal(db: sqlite3.Connection) -> None:
@@ -110,12 +111,16 @@ class LogAggregateRecorder(SQLiteAggregateRecorder):
         return list(tables.SCHEMA)
 
     def create_table(self) -> None:
-        """Makes an empty file a log. One that is a log already is not written to."""
+        """Makes an empty file a log, and one of an earlier format one of today's. Another is not written to."""
         with self.datastore.transaction(commit=False) as c:
-            c.execute("PRAGMA application_id")
-            exists = c.fetchone()[0] == tables.APPLICATION
-        if not exists:
+            c.execute("SELECT * FROM pragma_application_id, pragma_user_version")
+            application, version = c.fetchone()
+        if application != tables.APPLICATION:
             super().create_table()
+        elif version in tables.UPGRADES:
+            with self.datastore.transaction(commit=True) as c:
+                for statement in tables.UPGRADES[version]:
+                    c.execute(statement)
 
     def _insert_events(self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
         self._insert(c, stored_events)

@@ -1,5 +1,6 @@
 """The tables in the log's file and the statements on them. It must never write to a file before it is known to be a
-log, nor hold a statement that changes or removes an event."""
+log, nor hold a statement that changes or removes more of an event than what the contract lets be erased: its data with
+the salt, and the text of a document."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from typing import Any, Literal
 
 from service.log.errors import LogFormatError
 
-FORMAT = 1
-"""The version of these tables (`user_version` in the file). A file of any other is refused, never guessed at."""
+FORMAT = 2
+"""The version of these tables (`user_version` in the file). A file of a later one is refused, never guessed at."""
 APPLICATION = 0x41675265
 """`application_id` in the file: it is a log."""
 
@@ -39,7 +40,13 @@ SCHEMA = (
     # By blocks of positions first, or each small commit rewrites one page for every topic in it, which costs a third of
     # the speed. Reading by topic or source looks into one block after the other instead.
     f"CREATE INDEX IF NOT EXISTS events_by_topic ON events (position >> {_BLOCK}, topic, source)",
+    # Which event had an event's data erased, and which event that spoke of, if any.
+    "CREATE TABLE IF NOT EXISTS erased (position INTEGER PRIMARY KEY, by INTEGER NOT NULL, about INTEGER)",
+    # The texts of documents, by the position of the event that says that they are stored.
+    "CREATE TABLE IF NOT EXISTS texts (position INTEGER PRIMARY KEY, text BLOB NOT NULL)",
 )
+UPGRADES = {1: (f"PRAGMA user_version = {FORMAT}", *SCHEMA[-2:])}
+"""What brings the tables of an earlier version up to date."""
 INSERT = (
     "INSERT INTO events (position, stream, version, topic, state, source, event_id, salt, data)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -48,15 +55,21 @@ LAST_VERSION = (
     "SELECT id, (SELECT ifnull(max(version), 0) FROM events WHERE stream = streams.id) FROM streams WHERE name = ?"
 )
 
+_ERASED = "CASE WHEN data IS NULL THEN (SELECT {} FROM erased WHERE erased.position = events.position) END"
 _STREAM = "(SELECT name FROM streams WHERE id = stream)"
 LOGGED = (
     f"position, version, {_STREAM}, topic, ifnull((SELECT name FROM sources WHERE id = source), ''),"
-    " ifnull(event_id, ''), state, ifnull(data, x''), ifnull(salt, x'')"
+    " ifnull(event_id, ''), state, ifnull(data, x''), ifnull(salt, x''),"
+    f" {_ERASED.format('by')}, {_ERASED.format('about')}"
 )
 """The columns of a LoggedEvent."""
 NOTIFIED = f"{_STREAM}, version, topic, state, position"
 """The columns of the library's Notification."""
 FIND = f"SELECT {LOGGED} FROM events WHERE source = (SELECT id FROM sources WHERE name = ?) AND event_id = ?"
+
+ERASE = "UPDATE events SET data = NULL, salt = NULL WHERE position = ?"
+ERASED = "INSERT INTO erased VALUES (?, ?, ?)"
+DROP_TEXTS = "DELETE FROM texts WHERE position IN (SELECT position FROM events WHERE stream = ?)"
 
 _LARGEST = 2**63 - 1  # integer of SQLite
 
@@ -64,12 +77,17 @@ Names = Literal["streams", "sources"]
 
 
 def check_format(db: sqlite3.Connection, path: object, *, may_be_new: bool) -> None:
-    """Raises LogFormatError unless the file is a log, or empty where it `may_be_new`. Changes nothing."""
+    """Raises LogFormatError unless the file is a log, or, where it `may_be_new`, empty or of an earlier format.
+
+    Changes nothing.
+    """
     ((application, version, objects),) = db.execute(
         "SELECT * FROM pragma_application_id, pragma_user_version, (SELECT count(*) FROM sqlite_master)"
     ).fetchall()
     if application == APPLICATION:
-        if version != FORMAT:
+        if version in UPGRADES and not may_be_new:
+            raise LogFormatError(f"{path} is a log of format {version}: serve it once to bring it to format {FORMAT}")
+        if version != FORMAT and version not in UPGRADES:
             raise LogFormatError(f"{path} is a log of format {version}; this version of the registry reads {FORMAT}")
     elif not may_be_new or (application, version, objects) != (0, 0, 0):
         raise LogFormatError(f"{path} is not a log of the registry")
