@@ -51,3 +51,9 @@ class VersionMismatch(Refused):
     """The subject does not stand at the version the client demanded."""
 
     code = "version-mismatch"
+
+
+class NotAllowed(Refused):
+    """Whoever posted it may not post events of this type."""
+
+    code = "not-allowed"

@@ -41,7 +41,7 @@ class Views:
             self._db.execute("INSERT INTO meta VALUES ('erasures', ?)", (str(erasures),))
         if self._meta("fold") != fold():
             self._db.close()
-            raise StaleViews(str(path))
+            raise StaleViews("they were folded by other code")
         self.erasures = int(self._meta("erasures"))
         self._known = Known(self._db)
         self._folding = Folding(self._db, self._known)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from domain.errors import DifferentContent, Flaw, Refused, VersionMismatch
+from domain.errors import DifferentContent, Flaw, NotAllowed, Refused, VersionMismatch
 from domain.facts import Event
 from domain.merkle import leaf_hash
 from domain.posting import Posted
@@ -41,7 +41,7 @@ class Batch:
     """Events posted together: all of them are taken, or none. `size` is what they take in memory, in bytes.
 
     `is_list` says that flaws point into an array of events, even of one. `text` is that of the document which the one
-    event says is stored.
+    event says is stored. `may_erase` says that whoever posts may have something erased.
     """
 
     events: Sequence[Posted]
@@ -50,6 +50,7 @@ class Batch:
     is_list: bool = False
     condition: Condition | None = None
     text: str | None = None
+    may_erase: bool = False
 
     @property
     def erases(self) -> bool:
@@ -76,6 +77,8 @@ class Desk:
 
         Any other exception leaves both transactions unfit for anything but a rollback.
         """
+        if batch.erases and not batch.may_erase:
+            raise NotAllowed("this takes a key with scope admin: what is erased does not come back")
         known = self._known(batch)
         fresh = [index for index in range(len(batch.events)) if known[index] is None]
         if fresh and batch.condition is not None:

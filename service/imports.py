@@ -85,7 +85,7 @@ class Lines:
 
 
 async def recorded(
-    writer: Writer, find: Find, chunks: AsyncIterable[bytes], actor: str
+    writer: Writer, find: Find, chunks: AsyncIterable[bytes], actor: str, *, may_erase: bool
 ) -> AsyncIterator[Sequence[Result]]:
     """Records the lines in a stream of bytes; yields their results in order, some at a time, as soon as they are known.
 
@@ -102,7 +102,7 @@ async def recorded(
             async for lines in _slices(chunks):
                 upcoming = lines[0].number
                 await room.acquire()
-                taken = [(line.number, _batch(line, find, actor)) for line in lines]
+                taken = [(line.number, _batch(line, find, actor, may_erase=may_erase)) for line in lines]
                 future = await writer.submit([each for _, each in taken if isinstance(each, Batch)])
                 sent.put_nowait((taken, future))
                 upcoming = lines[-1].number + 1
@@ -125,10 +125,10 @@ async def recorded(
         await asyncio.gather(sending, return_exceptions=True)
 
 
-def tried(desk: Desk, lines: Iterable[Line], actor: str) -> Iterator[Result]:
+def tried(desk: Desk, lines: Iterable[Line], actor: str, *, may_erase: bool) -> Iterator[Result]:
     """What would become of the lines, each seeing those before it; nothing is recorded."""
     for line in lines:
-        batch = _batch(line, desk.find, actor)
+        batch = _batch(line, desk.find, actor, may_erase=may_erase)
         if isinstance(batch, Batch):
             try:
                 yield _result(line.number, desk.take(batch))
@@ -161,11 +161,11 @@ def _bounded(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield some
 
 
-def _batch(line: Line, find: Find, actor: str) -> Batch | Result:
+def _batch(line: Line, find: Find, actor: str, *, may_erase: bool) -> Batch | Result:
     if line.raw is None:
         return _refused(line.number, Problem(Kind.TOO_LARGE, f"the line has more than {MAX_EVENT} bytes"))
     try:
-        return Batch((parsed(decode(line.raw), find),), actor, len(line.raw))
+        return Batch((parsed(decode(line.raw), find),), actor, len(line.raw), may_erase=may_erase)
     except (Malformed, Refused) as error:
         return _refused(line.number, error)
 

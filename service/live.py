@@ -58,6 +58,12 @@ class Live:
             self._joined[position] = found
         return found
 
+    def forget(self) -> None:
+        """Drops what is kept: something in it was erased. Whoever is behind reads from the log."""
+        self._frames.clear()
+        self._joined.clear()
+        self._bytes = 0
+
     def _fill(self, position: int) -> None:
         """Takes in what was recorded since, no more than can be kept, and nothing that nobody asks for."""
         head = self._head.position

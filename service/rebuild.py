@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from service.parts import LOGGER, SETTINGS, WRITER
 from service.readers import READERS
 
 READY = "views.ready.sqlite"
+ERASED = "views.erased.sqlite"
 _NEXT = "views.next.sqlite"
 POLL_SECONDS = 0.5
 
@@ -29,15 +31,15 @@ def head(data: Path) -> int:
         return log.head()
 
 
-def build(data: Path, report: Callable[[int], None]) -> Path:
+def build(data: Path, report: Callable[[int], None] | None = None, *, name: str = _NEXT) -> Path:
     """Folds the whole log of the directory into a new file, and returns its path. `report` hears each position reached.
 
     Raises LogUnavailable or LogFormatError where the log cannot be read.
     """
-    path = data / _NEXT
+    path = data / name
     with closing(LogReader(data / LOG)) as log:
         remove(path)
-        with closing(Views(path, log.erasures())) as views:
+        with closing(Views(path, log.erasures())) as views:  # counted first: what is erased meanwhile may be in it
             catch_up(log, views, report)
     with path.open("rb") as file:
         os.fsync(file.fileno())
@@ -82,19 +84,23 @@ async def _watch(app: web.Application) -> None:
         if not ready.exists():
             continue
         try:
-            await _take_over(app, ready)
+            await _offered(app, ready)
         except Exception:  # whatever it is, the old views are served on
             logger.exception("the rebuilt views could not be taken over")
             remove(ready)
 
 
-async def _take_over(app: web.Application, ready: Path) -> None:
+async def _offered(app: web.Application, ready: Path) -> None:
     try:
-        await asyncio.to_thread(_caught_up, ready)
-    except StaleViews:
-        app[LOGGER].warning("the rebuilt views were folded by other code and are not taken over")
+        await take_over(app, ready)
+    except StaleViews as stale:
+        app[LOGGER].warning("the rebuilt views are not taken over", reason=str(stale))
         remove(ready)
-        return
+
+
+async def take_over(app: web.Application, ready: Path) -> None:
+    """Puts the views built at a path in the place of those that are served. Raises StaleViews where they do not fit."""
+    await asyncio.to_thread(_caught_up, ready)
     readers = app[READERS]
 
     def replace(old: Views) -> Views:
@@ -111,4 +117,11 @@ async def _take_over(app: web.Application, ready: Path) -> None:
 
 def _caught_up(path: Path) -> None:
     with closing(LogReader(path.with_name(LOG))) as log, closing(Views(path)) as views:
+        if views.erasures != log.erasures():
+            raise StaleViews("something was erased while they were built")
         catch_up(log, views)
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    build(target.parent, name=target.name)

@@ -48,6 +48,7 @@ async def opened(
     """
     await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
     with held(data), closing(Log(data / LOG)) as log:
+        log.scrub()  # a crash may have come between the commit of a redaction and this
         views = await asyncio.to_thread(_caught_up, log, data / VIEWS, logger)
         head = Head()
         writer = Writer(log, views, head, clock=clock, logger=logger, metrics=metrics)
@@ -57,6 +58,9 @@ async def opened(
         finally:
             await writer.stop()
             writer.views.close()
+            if writer.views.erasures != log.erasures():
+                log.scrub()
+                remove(data / VIEWS)
 
 
 class OtherOrigin(Exception):
@@ -76,9 +80,7 @@ def _caught_up(log: Log, path: Path, logger: Logger) -> Views:
     """The views in step with the log: as they are if they can be, else made anew from the first event on."""
     try:
         return _stepped(log, path, logger)
-    except StaleViews:
-        reason = "they were folded by other code"
-    except (_Mismatch, sqlite3.DatabaseError) as error:
+    except (StaleViews, _Mismatch, sqlite3.DatabaseError) as error:
         reason = str(error)
     logger.warning("the views are made anew", reason=reason, events=log.head())
     remove(path)

@@ -32,7 +32,7 @@ async def recorded_in(settings: Settings, file: BinaryIO, actor: str) -> AsyncIt
         async with opened(settings.data, logger=make_logger(), metrics=Metrics()) as store:
             reader = await asyncio.to_thread(store.log.reader)
             try:
-                async for results in recorded(store.writer, reader.find, _chunks(file), actor):
+                async for results in recorded(store.writer, reader.find, _chunks(file), actor, may_erase=True):
                     for result in results:
                         yield result.body
             finally:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +24,7 @@ from projections.views import Views
 from service.decisions import Batch, Desk
 from service.entries import Receipt
 from service.follower import Head, catch_up
-from service.log import DuplicateEvent, HeadMoved, Log, LogError, VersionConflict
+from service.log import DuplicateEvent, HeadMoved, Log, LogError, LogUnavailable, VersionConflict
 from service.observe import Logger, Metrics
 
 MOST_QUEUED = 10_000
@@ -36,6 +36,7 @@ LOOP_EVENTS = 64
 RACES = 8
 """How often a group is decided again because another writer was faster."""
 MEND_SECONDS = 1.0
+SCRUB_SECONDS = 10.0
 
 T = TypeVar("T")
 Outcome = list[Receipt] | Exception
@@ -100,8 +101,13 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._task: asyncio.Task[None] | None = None
         self._recorded = self._last_recorded()
+        self._answering: set[asyncio.Task[None]] = set()
+        self.erased: Callable[[], Awaitable[None]] | None = None
+        """Has what the log erased erased everywhere else; awaited before a batch that erases is answered."""
         self.failure: str | None = None
         """Why nothing can be recorded at the moment, if so."""
+        self.refusal: str | None = None
+        """Why nothing may be recorded until the next start, if so: whoever finds that out says it here."""
         head.advance(views.position)
 
     def start(self) -> None:
@@ -115,6 +121,7 @@ class Writer:
         self._room.set()
         if self._task is not None:
             await self._task
+        await asyncio.gather(*self._answering)
         self._thread.shutdown()
 
     @property
@@ -180,6 +187,14 @@ class Writer:
 
         await self._turn(replaced, mends=True)
 
+    async def scrub(self) -> None:
+        """Removes from the log's files what was erased, between two groups. Raises LogUnavailable."""
+        deadline = perf_counter() + SCRUB_SECONDS
+        while not await self._turn(self._log.scrub):
+            if perf_counter() > deadline:
+                raise LogUnavailable("a reader of the log is in the way of erasing")
+            await asyncio.sleep(0.02)
+
     async def _turn(self, work: Callable[[], T], *, mends: bool = False) -> T:
         self._refuse_if_stopping()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -189,6 +204,8 @@ class Writer:
 
     def _put(self, batches: Sequence[Batch]) -> asyncio.Future[list[Outcome]]:
         self._refuse_if_stopping()
+        if self.refusal is not None:
+            raise Unavailable(self.refusal)
         future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
         size = sum(batch.size for batch in batches)
         self._queue.append(_Posts(batches, future, sum(len(batch.events) for batch in batches), size))
@@ -270,8 +287,24 @@ class Writer:
         self._count(-len(batches), -sum(work.size for work in works))
         for work in works:
             own = [next(outcomes) for _ in work.batches]
-            if not work.future.done():
+            if self.erased is not None and any(batch.erases for batch in work.batches):
+                task = asyncio.create_task(self._answer_erased(work, own, self.erased))
+                self._answering.add(task)
+                task.add_done_callback(self._answering.discard)
+            elif not work.future.done():
                 work.future.set_result(own)
+
+    async def _answer_erased(self, work: _Posts, own: list[Outcome], erased: Callable[[], Awaitable[None]]) -> None:
+        """Answers once what was erased is gone; a batch that erases is told if that failed."""
+        try:
+            await erased()
+        except Exception as error:  # noqa: BLE001 - whoever posted gets it
+            own = [
+                error if batch.erases and isinstance(outcome, list) else outcome
+                for batch, outcome in zip(work.batches, own, strict=True)
+            ]
+        if not work.future.done():
+            work.future.set_result(own)
 
     async def _outcomes(self, batches: Sequence[Batch]) -> Sequence[Outcome]:
         """What became of each; never raises."""

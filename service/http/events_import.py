@@ -16,7 +16,7 @@ from service.decisions import Desk
 from service.http.answers import NDJSON
 from service.http.problems import Kind, Problem
 from service.imports import Line, Lines, recorded, tried
-from service.keys import Key
+from service.keys import Key, Scope
 from service.parts import LOGGER, LOGS, METRICS, SETTINGS, STOPPING, WRITER
 from service.spool import Spool
 from service.writer import Unavailable
@@ -32,7 +32,7 @@ async def answer(request: web.Request, key: Key, *, is_trial: bool) -> web.Strea
 
 
 async def _recorded(request: web.Request, key: Key) -> web.StreamResponse:
-    app = request.app
+    app, may_erase = request.app, key.allows(Scope.ADMIN)
     response = web.StreamResponse(headers={"Content-Type": NDJSON, "Cache-Control": "no-store"})
     await response.prepare(request)
     with closing(Spool(app[SETTINGS].data)) as spool:
@@ -40,7 +40,7 @@ async def _recorded(request: web.Request, key: Key) -> web.StreamResponse:
         async def fill() -> None:
             try:
                 chunks = _until(app[STOPPING], request.content)
-                async for results in recorded(app[WRITER], app[LOGS].find, chunks, key.name):
+                async for results in recorded(app[WRITER], app[LOGS].find, chunks, key.name, may_erase=may_erase):
                     _count(app, Counter(result.kind for result in results))
                     spool.put(b"".join(result.body + b"\n" for result in results))
             finally:
@@ -70,14 +70,14 @@ async def _recorded(request: web.Request, key: Key) -> web.StreamResponse:
 
 async def _tried(request: web.Request, key: Key) -> web.StreamResponse:
     """All of the request is read before any of it is judged: the writer must not wait for a client."""
-    app = request.app
+    app, may_erase = request.app, key.allows(Scope.ADMIN)
     directory = app[SETTINGS].data
     with TemporaryFile(dir=directory) as posted, TemporaryFile(dir=directory) as results:
         await _receive(request, posted)
 
         def trial(desk: Desk) -> Counter[Kind | None]:
             kinds: Counter[Kind | None] = Counter()
-            for result in tried(desk, _lines(posted), key.name):
+            for result in tried(desk, _lines(posted), key.name, may_erase=may_erase):
                 results.write(result.body + b"\n")
                 kinds[result.kind] += 1
             return kinds

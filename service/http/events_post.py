@@ -60,14 +60,15 @@ async def post_events(request: web.Request) -> web.StreamResponse:
 async def _batch(request: web.Request, media_type: str, key: Key) -> Batch:
     condition = condition_of(request)
     find = request.app[LOGS].find
+    may_erase = key.allows(Scope.ADMIN)
     match media_type:
         case "application/cloudevents+json":
             raw = await read_body(request, MAX_EVENT)
-            return Batch((parsed(decode(raw), find),), key.name, len(raw), condition=condition)
+            return Batch((parsed(decode(raw), find),), key.name, len(raw), condition=condition, may_erase=may_erase)
         case "application/json" if any(name.lower().startswith("ce-") for name in request.headers):
             raw = await read_body(request, MAX_EVENT)
             document = from_headers(request.headers.items(), media_type, raw)
-            return Batch((parsed(document, find),), key.name, len(raw), condition=condition)
+            return Batch((parsed(document, find),), key.name, len(raw), condition=condition, may_erase=may_erase)
         case "application/cloudevents-batch+json":
             raw = await read_body(request, MAX_BATCH)
             documents = decode(raw)
@@ -77,7 +78,7 @@ async def _batch(request: web.Request, media_type: str, key: Key) -> Batch:
                 raise Problem(Kind.TOO_LARGE, f"the batch has more than {MAX_BATCH_EVENTS} events")
             if condition is not None and len(documents) != 1:
                 raise Problem(Kind.MALFORMED, f"a condition goes with one event, not with {len(documents)}")
-            return Batch(parsed_list(documents, find), key.name, len(raw), is_list=True, condition=condition)
+            return Batch(parsed_list(documents, find), key.name, len(raw), is_list=True, condition=condition, may_erase=may_erase)
         case "application/json":
             detail = "application/json needs ce-* headers (binary mode); an event as one JSON object is " + STRUCTURED
         case _:

@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from domain.errors import Contradiction, DifferentContent, Invalid, Refused, VersionMismatch
+from domain.errors import Contradiction, DifferentContent, Invalid, NotAllowed, Refused, VersionMismatch
 from projections.questions import BadQuestion, Gone, NotFound
 from service.cloudevents import Malformed
 from service.log import LogUnavailable
@@ -204,6 +204,7 @@ _OF_REFUSED: Mapping[type[Refused], Kind] = {
     Contradiction: Kind.CONTRADICTION,
     DifferentContent: Kind.DIFFERENT_CONTENT,
     VersionMismatch: Kind.VERSION_MISMATCH,
+    NotAllowed: Kind.FORBIDDEN,
 }
 _OF_STATUS: Mapping[int, Kind] = {
     400: Kind.MALFORMED,
