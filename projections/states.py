@@ -186,9 +186,9 @@ class States:
             standing = self._ledger.standing(event, as_of)
             if standing.retracted_by(event) is not None:
                 continue
-            said = standing.meaning(event).data
-            if self._stands(said["event"], as_of):
-                found += [{**claimed, "position": event.position, "event": said["event"]} for claimed in said["claims"]]
+            claimed = standing.meaning(event).data.get("claims", ())
+            if event.about is not None and claimed and self._stands(event.about, as_of):
+                found += [{**each, "position": event.position, "event": event.about} for each in claimed]
         return found
 
     def _stands(self, position: int, as_of: int) -> bool:
@@ -208,7 +208,7 @@ class States:
                     if event is not None:
                         standing = self._ledger.standing(event, as_of)
                         if standing.retracted_by(event) is None:
-                            claims = standing.meaning(event).data["claims"]
+                            claims = standing.meaning(event).data.get("claims", ())
                             disputed += [{**claimed, "position": by, "event": position} for claimed in claims]
             if disputed:
                 item["disputed"] = disputed

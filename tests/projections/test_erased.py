@@ -1,0 +1,185 @@
+"""Views fold what is left of a log once some of its data is erased (section 6, redaction)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.errors import Refused
+from domain.events import CATALOGUE
+from domain.facts import Event, erased_data, stands_erased
+from projections.questions import Merged
+from tests.given import (
+    World,
+    also_signed,
+    corrected,
+    disputed,
+    document,
+    event,
+    joined,
+    lab,
+    of_lab,
+    parties,
+    party,
+    platform,
+    retracted,
+    signed,
+    step,
+    world,
+)
+from tests.histories import GENERATED, difference, everything, histories, posted
+
+
+def without(events: Sequence[Event], positions: Collection[int]) -> list[Event]:
+    """The events of a log from which the data of some was erased."""
+    return [
+        replace(each, data=erased_data(each.about), erased=True) if each.position in positions else each
+        for each in events
+    ]
+
+
+def folded(into: World, events: Sequence[Event]) -> World:
+    """A world that holds these events of a log."""
+    for each in events:
+        into.apply(each)
+    return into
+
+
+def redacted(made: World, *positions: int) -> list[Event]:
+    """The log of a world once redactions of these events were recorded in it."""
+    for position in positions:
+        subject = made.events[position - 1].subject
+        made.take(event("event.redacted", subject, None, event=position, reason="a person asked for it"))
+    return without(made.events, positions)
+
+
+def test_every_type_says_what_is_left_of_it_without_data():
+    for kind in CATALOGUE.values():
+        left = kind.nothing
+        assert type(left) is kind.data
+        assert not left.model_fields_set
+        assert all(value in (None, ()) for value in vars(left).values())
+        assert set(vars(left)) == set(kind.data.model_fields)
+
+
+@settings(max_examples=40, **GENERATED)
+@given(histories(most=24), st.randoms(use_true_random=False))
+def test_any_data_may_be_erased_and_every_question_is_still_answered(history, chance: random.Random):
+    with world() as made, world() as left, world() as then:
+        positions: dict[str, int] = {}
+        for each in history:
+            try:
+                (positions[each["id"]],) = made.batch(posted(each, positions, made))
+            except Refused:
+                continue
+        chosen = chance.sample(range(1, made.head + 1), min(made.head, chance.choice((1, 2, 4))))
+        events = redacted(made, *chosen)
+        folded(left, events)
+        for each in events:
+            then.apply(each)
+            if each.position % 7 == 0 or each.position > made.head - 3:
+                assert difference(everything(then), everything(left, as_of=each.position)) == {}
+        for subject in sorted({each.subject for each in events}):
+            with suppress(Merged):
+                left.history(subject)
+        for each in history[-4:]:  # whatever is posted upon it is taken or refused, and never breaks
+            try:
+                left.batch(posted({**each, "id": f"again {each['id']}"}, positions, left))
+            except Refused:
+                continue
+
+
+ABC = parties("a", "b", "c")
+EACH = {
+    "party.registered": ([party("s", "2001", name="Zwyzzerdd", part_of="parties/a")], "parties/s"),
+    "agreement.signed": ([signed("s", "2001-02-03", "a", "b", summary="Zwyzzerdd")], "agreements/s"),
+    "lab.founded": ([lab("s", "2001", "a", place="Zwyzzerdd", phases=[{"phase": "x"}])], "labs/s"),
+    "platform.launched": ([platform("s", "2001", purpose="Zwyzzerdd")], "platforms/s"),
+    "document.registered": ([document("s", "2001", title="Zwyzzerdd")], "documents/s"),
+}
+
+
+@pytest.mark.parametrize("kind", EACH)
+def test_what_made_a_subject_still_did(kind):
+    documents, subject = EACH[kind]
+    with world() as made, world() as left:
+        at = made.take(*ABC, *documents)
+        folded(left, redacted(made, at))
+        state = left.state(subject)
+        assert state["position"] == at + 1
+        assert "Zwyzzerdd" not in str(left.state(subject, as_of=at))
+        assert "name" not in state
+        assert "title" not in state
+        assert stands_erased(CATALOGUE[kind])
+
+
+def test_ties_and_entries_that_came_with_erased_data_are_gone_and_the_rest_stands():
+    with world() as made, world() as left:
+        made.take(*ABC, platform("p", "2000"), lab("l", "2000", "a", phases=[{"phase": "x"}]), signed("t", "2000", "a"))
+        gone = [
+            made.take(joined("b", "p", "2001")),
+            made.take(also_signed("t", "2001", "b")),
+            made.take(
+                event("agreement.commitment-made", "agreements/t", "2001", commitment="k", kind="other", title="K")
+            ),
+            made.take(of_lab("phase-started", "l", "2001", phase="x")),
+            made.take(event("party.renamed", "parties/a", "2001", name="Zwyzzerdd")),
+        ]
+        made.take(event("agreement.commitment-updated", "agreements/t", "2002", commitment="k", status="fulfilled"))
+        made.take(joined("c", "p", "2002"), step("ratified", "t", "2003", "c"))
+        folded(left, redacted(made, *gone))
+        assert [item["party"]["subject"] for item in left.state("platforms/p")["members"]] == ["parties/c"]
+        assert {item["party"]["subject"] for item in left.state("agreements/t")["parties"]} == {
+            "parties/a",
+            "parties/c",
+        }
+        assert left.state("agreements/t")["commitments"] == []
+        assert left.state("labs/l")["phases"][0]["status"] != "started"
+        assert left.state("parties/a")["name"] == "a"
+
+
+def test_what_ended_a_subject_still_ended_it():
+    with world() as made, world() as left:
+        made.take(*ABC, signed("t", "2000", "a", "b"))
+        at = made.take(event("agreement.terminated", "agreements/t", "2005-01-01", reason="expired"))
+        folded(left, redacted(made, at))
+        assert left.state("agreements/t", on="2006-01-01")["status"] == "terminated"
+        assert left.state("agreements/t", on="2004-12-31")["status"] == "signed"
+
+
+def test_a_retraction_without_data_still_retracts_and_a_dispute_claims_nothing():
+    with world() as made, world() as left:
+        made.take(*ABC, document("d"), platform("p", "2000"))
+        at = made.take(joined("a", "p", "2001"))
+        retraction = made.take(retracted("platforms/p", at))
+        dispute = made.take(disputed("platforms/p", 5, occurred="1999"))
+        folded(left, redacted(made, retraction, dispute))
+        assert left.state("platforms/p")["members"] == []
+        assert "disputed" not in left.state("platforms/p")
+        assert left.state("platforms/p")["launched"] == "2000"
+
+
+def test_a_correction_without_data_leaves_what_it_corrected_without_data_until_it_is_corrected_anew():
+    with world() as made, world() as left:
+        made.take(*ABC)
+        told = made.take(party("s", "2001", name="Wrong"))
+        at = made.take(corrected("parties/s", told, data={"name": "Zwyzzerdd", "kind": "person"}))
+        folded(left, redacted(made, at))
+        assert "name" not in left.state("parties/s")
+        assert left.state("parties/s", as_of=told)["name"] == "Wrong"
+        left.take(corrected("parties/s", told, data={"name": "Right", "kind": "person"}))
+        assert left.state("parties/s")["name"] == "Right"
+
+
+def test_an_erased_merger_parts_the_parties_again():
+    with world() as made, world() as left:
+        made.take(*ABC)
+        at = made.take(event("party.merged", "parties/a", None, into="parties/b"))
+        folded(left, redacted(made, at))
+        assert left.state("parties/a")["subject"] == "parties/a"
