@@ -8,7 +8,8 @@ from contextlib import closing
 
 from aiohttp import web
 
-from service import files, readers, rebuild, store
+from service import checkpoint, files, readers, rebuild, store, witnesses
+from service.erasing import erasing
 from service.http import (
     asking,
     events_get,
@@ -18,7 +19,9 @@ from service.http import (
     openapi,
     pages,
     problem_pages,
+    proofs,
     stream,
+    tlog,
 )
 from service.http.access import readers_only
 from service.http.frame import awaited, finish, observed
@@ -54,7 +57,7 @@ _HTTP = {
 def make_app(settings: Settings, *, clock: Clock = store.now, logger: Logger | None = None) -> web.Application:
     """The registry of a data directory. Once it has started up, its store is open and caught up.
 
-    Starting raises what `service.store.opened` raises.
+    Starting raises what `service.store.opened` raises, and CannotSign.
     """
     app = web.Application(middlewares=(observed, problems, awaited, readers_only), handler_args=_HTTP)
     app[SETTINGS] = settings
@@ -65,8 +68,30 @@ def make_app(settings: Settings, *, clock: Clock = store.now, logger: Logger | N
     app[STOPPING] = asyncio.Event()
     app.on_response_prepare.append(finish)
     app.on_shutdown.append(_stop)
-    app.cleanup_ctx.extend((_storing, _knowing, readers.reading, rebuild.rebuild_watch))
-    for resource in (stream, events_get, events_post, finding, asking, health, problem_pages, openapi, pages):
+    app.cleanup_ctx.extend(
+        (
+            _storing,
+            _knowing,
+            readers.reading,
+            checkpoint.publishing,
+            witnesses.witnessing,
+            rebuild.rebuild_watch,
+            erasing,
+        )
+    )
+    for resource in (
+        stream,
+        events_get,
+        events_post,
+        proofs,
+        tlog,
+        finding,
+        asking,
+        health,
+        problem_pages,
+        openapi,
+        pages,
+    ):
         resource.add_routes(app)
     return app
 

@@ -15,8 +15,10 @@ import orjson
 from aiohttp import web
 
 from domain.errors import Flaw, Refused
+from domain.notes import Verifier
 from domain.posting import Posted, parse
 from service.app import make_app
+from service.checkpoint import PUBLISHER
 from service.decisions import Batch
 from service.http.wire import Runner
 from service.keys import Scope
@@ -35,10 +37,13 @@ class CannotServe(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A server that takes requests at `url`. `key` is the text of the first key, where it was made by this start."""
+    """A server that takes requests at `url`. `key` is the text of the first key, where it was made by this start;
+    `verifier` verifies the log's checkpoints.
+    """
 
     url: str
     key: str | None
+    verifier: Verifier
 
 
 async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, started: Callable[[Started], None]) -> None:
@@ -52,7 +57,7 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
     runner = Runner(app, handle_signals=False, shutdown_timeout=STOP_SECONDS)
     try:
         await runner.setup()
-        if seeds is not None and app[HEAD].position == 0:
+        if seeds is not None and app[HEAD].position == 0 and app[PUBLISHER].refusal is None:
             await _record_seeds(app, seeds)
         stop = asyncio.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
@@ -62,7 +67,7 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
         except OSError as error:
             raise CannotServe(f"port {settings.port} of {settings.host}: {error.strerror or error}") from None
         key = _first_key(app) if first_key else None
-        started(Started(_url(settings.host, runner.addresses[0][1]), key))
+        started(Started(_url(settings.host, runner.addresses[0][1]), key, app[PUBLISHER].verifier))
         await stop.wait()
     finally:
         await runner.cleanup()

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
+
+from domain.notes import COSIGNATURE, NoteError, Verifier, parse_verifier
 
 _ORIGIN = re.compile(r"[!-*,-~]{1,255}", re.ASCII)
 DEFAULTS: Mapping[str, str] = {"data": "./data", "host": "127.0.0.1", "port": "8080", "read": "open"}
-NAMES = ("data", "host", "port", "log", "origin", "read")
+NAMES = ("data", "host", "port", "log", "origin", "read", "signing_key", "witnesses")
 
 
 class SettingsError(Exception):
@@ -18,14 +21,27 @@ class SettingsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Witness:
+    """Who is asked to cosign checkpoints: the key that does, and the address that `/add-checkpoint` is added to."""
+
+    verifier: Verifier
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """How one process of the registry runs. `port` 0 takes any free one; `origin` None leaves the log's name to it."""
+    """How one process of the registry runs. `port` 0 takes any free one; `origin` None leaves the log's name to it.
+
+    `signing_key` None: the log's own, in its directory.
+    """
 
     data: Path = Path("data")
     host: str = "127.0.0.1"
     port: int = 8080
     origin: str | None = None
     read: Literal["open", "key"] = "open"
+    signing_key: Path | None = None
+    witnesses: tuple[Witness, ...] = ()
 
     @classmethod
     def of(cls, flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
@@ -45,7 +61,15 @@ class Settings:
                 f"{_variable('origin')}: {origin!r} is no name for a log; a name such as example.org/registry has no"
                 " spaces and no plus sign"
             )
-        return cls(_data(given["data"] or ""), _host(given["host"] or ""), _port(given["port"]), origin, _read(given))
+        return cls(
+            _data(given["data"] or ""),
+            _host(given["host"] or ""),
+            _port(given["port"]),
+            origin,
+            _read(given),
+            _signing_key(given["signing_key"]),
+            tuple(_witness(text) for text in (given["witnesses"] or "").split(",") if text.strip()),
+        )
 
 
 def _variable(name: str) -> str:
@@ -69,6 +93,26 @@ def _port(text: str | None) -> int:
     if text is None or not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or int(text) > 65535:
         raise SettingsError(f"{_variable('port')}: {text!r} is no port; a number from 0 to 65535 is")
     return int(text)
+
+
+def _signing_key(text: str | None) -> Path | None:
+    if text is None:
+        return None
+    if not Path(text).is_file():
+        raise SettingsError(f"{_variable('signing_key')}: {text!r} is no file; the file of the log's signing key is")
+    return Path(text)
+
+
+def _witness(text: str) -> Witness:
+    match text.split():
+        case [key, url] if urlsplit(url).scheme in ("http", "https") and urlsplit(url).netloc:
+            try:
+                return Witness(parse_verifier(key, COSIGNATURE), url.rstrip("/"))
+            except NoteError as error:
+                flaw = str(error)
+        case _:
+            flaw = "a witness is <verifier key> <http or https address>, and a comma stands between two"
+    raise SettingsError(f"{_variable('witnesses')}: {text.strip()!r}: {flaw}")
 
 
 def _read(given: Mapping[str, str | None]) -> Literal["open", "key"]:

@@ -11,11 +11,13 @@ from typing import BinaryIO
 import aiohttp
 import orjson
 
+from service.checkpoint import Unfit, refuse_unfit_offline
 from service.imports import recorded
 from service.lock import InUse
 from service.log import LogError
 from service.observe import Metrics, make_logger
 from service.settings import Settings
+from service.signing import CannotSign
 from service.store import opened
 
 CHUNK = 2**16
@@ -30,6 +32,7 @@ async def recorded_in(settings: Settings, file: BinaryIO, actor: str) -> AsyncIt
     """Records the lines of a file in the data directory; yields the result of each. Raises ImportFailed."""
     try:
         async with opened(settings.data, logger=make_logger(), metrics=Metrics()) as store:
+            refuse_unfit_offline(settings.data, store.log.meta("origin"))
             reader = await asyncio.to_thread(store.log.reader)
             try:
                 async for results in recorded(store.writer, reader.find, _chunks(file), actor, may_erase=True):
@@ -39,7 +42,7 @@ async def recorded_in(settings: Settings, file: BinaryIO, actor: str) -> AsyncIt
                 reader.close()
     except InUse as error:
         raise ImportFailed(f"{error}: give its address with --url, and a key with --key") from None
-    except (LogError, OSError) as error:
+    except (CannotSign, LogError, OSError, Unfit) as error:
         raise ImportFailed(str(error)) from None
 
 

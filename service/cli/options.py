@@ -23,6 +23,8 @@ _SETTINGS = {
     "port": "Port to listen on; 0 takes any that is free. [env REGISTRY_PORT; default 8080]",
     "origin": "The log's name, such as example.org/registry, fixed at first start. [env REGISTRY_ORIGIN]",
     "read": "Who may read: open, or key. [env REGISTRY_READ; default open]",
+    "signing_key": "File of the log's signing key. [env REGISTRY_SIGNING_KEY; default log.key in the data directory]",
+    "witnesses": "Who cosigns: `KEY URL` of each, with commas between. [env REGISTRY_WITNESSES]",
 }
 
 
@@ -35,7 +37,7 @@ def settings_options(*names: str) -> Callable[[C], C]:
 
     def decorate(command: C) -> C:
         for name in reversed(names):
-            command = click.option(f"--{name}", metavar=name.upper(), help=_SETTINGS[name])(command)
+            command = click.option(f"--{name.replace('_', '-')}", metavar=name.upper(), help=_SETTINGS[name])(command)
         return command
 
     return decorate

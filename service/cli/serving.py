@@ -19,6 +19,7 @@ from service.log import LogError
 from service.serving import FIRST_KEY, CannotServe, Started
 from service.serving import serve as serve_until_told
 from service.settings import Settings
+from service.signing import CannotSign
 from service.store import OtherOrigin
 
 _EXAMPLE = {
@@ -34,7 +35,7 @@ _EXAMPLE = {
 
 
 @click.command()
-@settings_options("data", "host", "port", "origin", "read")
+@settings_options("data", "host", "port", "origin", "read", "signing_key", "witnesses")
 @click.option("--seeds", type=click.Path(path_type=Path), help="Directory of seed files, recorded if the log is empty.")
 @click.option("--first-key", is_flag=True, help=f"On first start make a posting key named `{FIRST_KEY}` and print it.")
 def serve(
@@ -48,7 +49,7 @@ def serve(
         asyncio.run(serve_until_told(settings, seeds=seeds, first_key=first_key, started=_say))
     except InUse as error:
         raise Failed(f"{error}: stop it first, or name another directory with --data") from None
-    except (CannotServe, LogError, OtherOrigin) as error:
+    except (CannotServe, CannotSign, LogError, OtherOrigin) as error:
         raise Failed(str(error)) from None
     except OSError as error:
         raise Failed(f"{settings.data}: {error.strerror or error}") from None
@@ -57,6 +58,7 @@ def serve(
 def _say(started: Started) -> None:
     click.echo(f"Agreement Registry {VERSION} serves {started.url}")
     click.echo(f"What it takes and answers: {started.url}/docs")
+    click.echo(f"Its log is signed by the key {started.verifier.text}")
     if started.key is None:
         click.echo("Keys are made with: registry keys create NAME --scope post")
     else:

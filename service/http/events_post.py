@@ -35,6 +35,8 @@ NDJSON_TYPES = (NDJSON, "application/ndjson")
 async def post_events(request: web.Request) -> web.StreamResponse:
     """Records what is posted, whole or not at all; an import line by line."""
     key = require(request, Scope.POST)
+    if (refusal := request.app[WRITER].refusal) is not None:
+        raise Problem(Kind.NOT_READY, refusal)
     is_trial = "validate" in read_query(request.query, PARAMETERS)
     refuse_encoded(request)
     media_type = request.content_type

@@ -1,0 +1,229 @@
+"""The log's evidence, under `/log/`: its signed checkpoint, its key, the tiles of its Merkle tree and of its entries
+(C2SP tlog-tiles), and consistency proofs. It answers what is published and not one event more, and never while the log
+does not continue what was signed."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+
+import orjson
+from aiohttp import hdrs, web
+
+from domain.merkle import prove_consistency, root
+from domain.notes import NoteError, Tile, entry_bundle, parse_tile
+from projections.questions import BadQuestion
+from projections.reading import Reader
+from service.checkpoint import PUBLISHER, Published
+from service.http.answers import JSON, json_answer
+from service.http.operations import Answer, Operation, Parameter, add, read_query
+from service.http.pieces import COUNT, STRING, list_of, object_of
+from service.http.problems import Kind, Problem
+from service.http.schemas import Schema
+from service.parts import LOGS, SETTINGS
+from service.readers import READERS
+
+TEXT = "text/plain"
+BYTES = "application/octet-stream"
+_PREFIX = "/log/tile/"
+_TEXT_TYPE = f"{TEXT}; charset=utf-8"
+_FOR_EVER = "max-age=31536000, immutable"
+
+
+def published(request: web.Request) -> Published:
+    """What is published. Raises a 503 problem where nothing is, or where the log does not continue it."""
+    publisher = request.app[PUBLISHER]
+    if publisher.refusal is not None:
+        raise Problem(Kind.NOT_READY, publisher.refusal)
+    if publisher.published is None:
+        raise Problem(Kind.NOT_READY, "no checkpoint of the log is published yet")
+    return publisher.published
+
+
+async def checkpoint(request: web.Request) -> web.Response:
+    """The newest checkpoint, which is what was promised, also where the log does not continue it."""
+    read_query(request.query, ())
+    newest = request.app[PUBLISHER].published or published(request)
+    return _text(newest.note.signed)
+
+
+async def vkey(request: web.Request) -> web.Response:
+    """The key that verifies the log's checkpoints."""
+    read_query(request.query, ())
+    return _text(f"{request.app[PUBLISHER].verifier.text}\n")
+
+
+async def tile(request: web.Request) -> web.Response:
+    """One tile of hashes or of entries, full or partial."""
+    read_query(request.query, ())
+    try:
+        wanted = parse_tile(request.rel_url.raw_path.removeprefix(_PREFIX))
+    except NoteError as error:
+        raise Problem(Kind.NOT_FOUND, f"this is no address of a tile: {error}") from None
+    first, size = wanted.number * 256, published(request).size
+    if first + wanted.width > size >> 8 * (wanted.level or 0):
+        raise Problem(Kind.NOT_FOUND, f"the log has no such tile yet: {size} events are published")
+    body = await _content(request, wanted, first)
+    shared = "public" if request.app[SETTINGS].read == "open" else "private"
+    response = web.Response(body=body, headers={hdrs.CONTENT_TYPE: BYTES, hdrs.CACHE_CONTROL: f"{shared}, {_FOR_EVER}"})
+    if wanted.level is None:
+        response.headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
+        if _takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
+            response.enable_compression(web.ContentCoding.gzip)
+    return response
+
+
+def _takes_gzip(accepted: str) -> bool:
+    codings = [part.replace(" ", "").lower().partition(";") for part in accepted.split(",")]
+    return any(coding == "gzip" and not re.fullmatch(r"q=0(\.0*)?", weight) for coding, _, weight in codings)
+
+
+async def _content(request: web.Request, wanted: Tile, first: int) -> bytes:
+    level = wanted.level
+    if level is None:
+        parts = await request.app[LOGS].ask(lambda log: log.entries(first, first + wanted.width))
+    else:
+        parts = request.app[READERS].here(lambda reader: reader.hashes(level, first, wanted.width))
+    if len(parts) != wanted.width:
+        raise Problem(Kind.UNAVAILABLE, "the stored tree lacks what is published")
+    return entry_bundle(parts) if level is None else b"".join(parts)
+
+
+async def consistency(request: web.Request) -> web.Response:
+    """The proof that the log at one size is a beginning of the log at another."""
+    values = read_query(request.query, CONSISTENCY)
+    most = published(request).size
+    size = int(values["size"][0]) if "size" in values else most
+    old = int(values["old"][0])
+    flaws = {}
+    if size > most:
+        flaws["size"] = f"is more than the {most} events that are published"
+    if old > size:
+        flaws["old"] = f"is more than {size}, the size it is to be a beginning of"
+    if flaws:
+        raise BadQuestion(flaws)
+
+    def proof(reader: Reader) -> bytes:
+        return orjson.dumps(
+            {
+                "old": old,
+                "size": size,
+                "old_root": _shown(root(old, reader.hashes)),
+                "root": _shown(root(size, reader.hashes)),
+                "hashes": [_shown(each) for each in prove_consistency(old, size, reader.hashes)],
+            }
+        )
+
+    return json_answer(await request.app[READERS].ask(proof), headers={hdrs.CACHE_CONTROL: "no-cache"})
+
+
+def _text(text: str) -> web.Response:
+    headers = {hdrs.CONTENT_TYPE: _TEXT_TYPE, hdrs.CACHE_CONTROL: "no-store"}
+    return web.Response(body=text.encode(), headers=headers)
+
+
+def _shown(hash_: bytes) -> str:
+    return b64encode(hash_).decode()
+
+
+_HASH: Schema = {"type": "string", "description": "32 bytes, base64."}
+_NUMBER = Parameter(
+    "number",
+    "The tile's place in its level, in groups of three digits, all but the last behind `x`: `x001/x234/067`; of a"
+    " partial tile followed by `.p/` and its width, 1 to 255.",
+    {"type": "string", "examples": ["000", "x001/067", "000.p/17"]},
+    "path",
+)
+_LEVEL = Parameter(
+    "level",
+    "0 to 63; hash `i` of a level is the root over 256 to its power of entries.",
+    {"type": "string", "examples": ["0", "1"]},
+    "path",
+)
+CONSISTENCY = (
+    Parameter("old", "How many events the beginning has.", COUNT, required=True),
+    Parameter("size", "How many events the whole has. Default: all that are published.", COUNT),
+)
+_TILE = {200: Answer("The tile. It never changes.", {BYTES: {"type": "string", "contentMediaType": BYTES}})}
+_PROBLEMS = (401, 403, 422, 503)
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/log/checkpoint",
+        "getCheckpoint",
+        "log",
+        "The newest signed checkpoint",
+        checkpoint,
+        {200: Answer("A signed note (C2SP tlog-checkpoint), with its cosignatures.", {TEXT: STRING})},
+        problems=_PROBLEMS,
+        scope="read",
+    ),
+    Operation(
+        "GET",
+        "/log/vkey",
+        "getVerifierKey",
+        "log",
+        "The key that verifies the log's checkpoints",
+        vkey,
+        {200: Answer("A verifier key (C2SP signed-note).", {TEXT: STRING})},
+        problems=(422,),
+    ),
+    Operation(
+        "GET",
+        "/log/tile/entries/{number:.+}",
+        "getEntries",
+        "log",
+        "The log entries of a tile",
+        tile,
+        _TILE,
+        (_NUMBER,),
+        (401, 403, 404, 422, 503),
+        description="256 entries, or as many as the width says, each behind its length as two bytes (C2SP tlog-tiles).",
+        scope="read",
+    ),
+    Operation(
+        "GET",
+        "/log/tile/{level}/{number:.+}",
+        "getTile",
+        "log",
+        "The hashes of a tile of the Merkle tree",
+        tile,
+        _TILE,
+        (_LEVEL, _NUMBER),
+        (401, 403, 404, 422, 503),
+        description="256 hashes of 32 bytes, or as many as the width says (C2SP tlog-tiles).",
+        scope="read",
+    ),
+    Operation(
+        "GET",
+        "/log/consistency",
+        "getConsistency",
+        "log",
+        "The proof that the log at one size is a beginning of it at another",
+        consistency,
+        {
+            200: Answer(
+                "A consistency proof (RFC 9162, section 2.1.4).",
+                {
+                    JSON: object_of(
+                        {
+                            "old": COUNT,
+                            "size": COUNT,
+                            "old_root": _HASH,
+                            "root": _HASH,
+                            "hashes": list_of(_HASH),
+                        }
+                    )
+                },
+            )
+        },
+        CONSISTENCY,
+        _PROBLEMS,
+        scope="read",
+    ),
+)
+
+
+def add_routes(app: web.Application) -> None:
+    """Adds what this module answers."""
+    add(app, OPERATIONS)
