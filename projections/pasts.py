@@ -16,7 +16,7 @@ from domain.values import is_subject
 from projections.filtering import matching
 from projections.ledger import KINDS, Ledger
 from projections.lists import check
-from projections.questions import BadQuestion, Gone, Merged, NotFound, Page, Question
+from projections.questions import BadQuestion, Difference, Gone, Merged, NotFound, Page, Question
 from projections.states import States
 
 _REFERRING = frozenset(
@@ -123,30 +123,14 @@ class Pasts:
         question's day and without the names of others; before the first event the state is null. Raises NotFound,
         Merged.
         """
-        try:
-            number = self._states.number(subject, question)
-        except Gone:
-            number = self._ledger.must_find(subject)
-        group = self._ledger.one_with(number, question.as_of)
+        group = self._ledger.one_with(self._number(subject, question), question.as_of)
         since = int(after[0]) if after else 0
-        rows = self._db.execute(
-            f"SELECT * FROM events WHERE subject IN ({_places(group)}) AND position > ? AND position <= ?"
-            " ORDER BY position LIMIT ?",
-            (*group, since, question.as_of, limit + 1),
-        ).fetchall()
-        own = {row[0] for row in rows}
-        last = rows[-1][0] if len(rows) > limit else question.as_of
-        rows += [
-            row
-            for position in self._mergers_of(group)
-            if since < position <= last and position not in own
-            for row in self._db.execute("SELECT * FROM events WHERE position = ?", (position,)).fetchall()
-        ]
-        rows.sort()
+        positions = self._told(group, since, question.as_of, limit + 1)
         state = self._bare(subject, since, question) if since else None
         items = []
-        for row in rows[:limit]:
-            event = self._ledger.decoded(row)
+        for position in positions[:limit]:
+            event = self._ledger.event(position)
+            assert event is not None
             following = self._bare(subject, event.position, question)
             data = event.plain
             evidence = data.pop("evidence", [])
@@ -169,9 +153,58 @@ class Pasts:
                 }
             )
             state = following
-        return Page(items, [rows[limit - 1][0]] if len(rows) > limit else None)
+        return Page(items, [positions[limit - 1]] if len(positions) > limit else None)
 
-    def _mergers_of(self, group: Sequence[int]) -> set[int]:
+    def difference(self, subject: str, first: Question, second: Question, most: int) -> Difference:
+        """What turns a subject's state as one question has it into that of another, without the names of others; a side
+        on which there is no state (not yet known or come about, gone, merged) is null.
+
+        Of the events of its history between the two positions there are `most`, the earliest. Raises NotFound or Merged
+        where neither side has a state and its history is not to be had either.
+        """
+        before, after = (self._bare(subject, side.as_of, side) for side in (first, second))
+        since, until = sorted((first.as_of, second.as_of))
+        if before is None and after is None:
+            self._number(subject, Question(until, None))
+        number = self._ledger.must_find(subject)
+        group = {member for as_of in (since, until) for member in self._ledger.one_with(number, as_of)}
+        events = self._told(group, since, until, most + 1)
+        return Difference(patch(before, after), events[:most], len(events) > most)
+
+    def mementos(self, subject: str, as_of: int, since: int, limit: int) -> list[tuple[int, str]]:
+        """The positions of a subject's history after `since`, and when each was recorded. Raises NotFound, Merged."""
+        group = self._ledger.one_with(self._number(subject, Question(as_of, None)), as_of)
+        positions = self._told(group, since, as_of, limit)
+        return self._db.execute(
+            f"SELECT position, recorded FROM events WHERE position IN ({_places(positions)}) ORDER BY position",
+            positions,
+        ).fetchall()
+
+    def recorded(self, position: int) -> str | None:
+        """When the event at a position was recorded; None where there is none."""
+        row = self._db.execute("SELECT recorded FROM events WHERE position = ?", (position,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _number(self, subject: str, question: Question) -> int:
+        """The number of a subject that has a history. Raises NotFound, Merged."""
+        try:
+            return self._states.number(subject, question)
+        except Gone:
+            return self._ledger.must_find(subject)
+
+    def _told(self, group: Collection[int], since: int, until: int, limit: int) -> list[int]:
+        """The first positions, after one and up to another, of events about these subjects, and of those by which
+        parties they name became one or were parted."""
+        rows = self._db.execute(
+            f"SELECT position FROM events WHERE subject IN ({_places(group)}) AND position > ? AND position <= ?"
+            " ORDER BY position LIMIT ?",
+            (*group, since, until, limit),
+        ).fetchall()
+        last = rows[-1][0] if len(rows) == limit else until
+        mergers = (position for position in self._mergers_of(group) if since < position <= last)
+        return sorted({row[0] for row in rows}.union(mergers))[:limit]
+
+    def _mergers_of(self, group: Collection[int]) -> set[int]:
         """The positions at which parties that these subjects' facts name became one or were parted."""
         found: set[int] = set()
         for loser, kept, since, until in self._db.execute("SELECT loser, survivor, p0, p1 FROM mergers").fetchall():

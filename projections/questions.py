@@ -31,6 +31,15 @@ class Page:
     after: list[Any] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What turns one state into another (RFC 6902), and the positions of the events in between; not all if cut."""
+
+    patch: list[dict[str, Any]]
+    events: list[int]
+    is_cut: bool
+
+
 class NotFound(Exception):
     """There is no such subject, or it had not come about. The argument says which."""
 

@@ -15,7 +15,7 @@ from projections.ledger import Ledger
 from projections.lists import Lists
 from projections.overviews import Overviews
 from projections.pasts import Pasts
-from projections.questions import Page, Question, State
+from projections.questions import Difference, Page, Question, State
 from projections.states import States
 from projections.store import connect
 
@@ -122,6 +122,20 @@ class Reader:
             self._states.name_others([item], question)
             item["patch"] = kept
         return page
+
+    def difference(self, subject: str, first: Question, second: Question, *, most: int) -> Difference:
+        """What turns one state of a subject into another. Raises NotFound, Merged."""
+        self._refresh()
+        return self._pasts.difference(subject, first, second, most)
+
+    def mementos(self, subject: str, as_of: int, *, since: int, limit: int) -> list[tuple[int, str]]:
+        """The positions of a subject's history after `since`, and when each was recorded. Raises NotFound, Merged."""
+        self._refresh()
+        return self._pasts.mementos(subject, as_of, since, limit)
+
+    def recorded(self, position: int) -> str | None:
+        """When the event at a position was recorded; None where there is none."""
+        return self._pasts.recorded(position)
 
     def resolve(self, name: str, question: Question, *, limit: int) -> list[dict[str, Any]]:
         """Which party is meant: ranked, each with `subject`, `name`, `matched` and `score`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -15,13 +16,16 @@ from projections.questions import FILTERS, LISTS, SORTS, Merged, NotFound, Page,
 from projections.reading import Reader
 from service.http import tables
 from service.http.answers import JSON, negotiate
+from service.http.differences import ABOUT, HISTORY, answer_difference, asks_difference
 from service.http.filters import FILTER_PARAMETERS
 from service.http.lists import Listing, Source, about_columns, answer_list, kept_key, list_answer, moved, now_of
+from service.http.memento import ACCEPT_DATETIME, HEADERS, LINK_FORMAT, said
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.questions import AS_OF, CURSOR, EVIDENCE, LIMITED, ON, ON_ANY, read_times
 from service.http.ready import KEPT_ANSWERS, Kept, Ready, body_tag, respond
 from service.http.schemas import ref
-from service.http.shapes import entry_name
+from service.http.shapes import entry_name, page_of
+from service.http.timemaps import SINCE, answer_timemap
 from service.readers import READERS
 
 SINGULAR = {
@@ -44,8 +48,9 @@ _LISTED = {
     "commitments": "What parties committed themselves to",
     "timeline": "What happened, in the order of valid time",
 }
-_STATE = (AS_OF, ON, EVIDENCE)
-_PAGED = (AS_OF, ON, LIMITED, CURSOR)
+_STATE = (AS_OF, ON, EVIDENCE, ACCEPT_DATETIME)
+_PAGED = (AS_OF, ON, LIMITED, CURSOR, ACCEPT_DATETIME)
+_MAPPED = tuple(each for each in _STATE if each not in (AS_OF, ACCEPT_DATETIME))
 _MOVED = Answer("The party is one with another, which answers for it; the query is kept.", {}, ("Location",))
 _SLUG = re.compile(SLUG, re.ASCII)
 
@@ -61,6 +66,7 @@ def _list(view: str) -> Operation:
         LIMITED,
         CURSOR,
         EVIDENCE,
+        ACCEPT_DATETIME,
     )
     names = frozenset(FILTERS[view])
 
@@ -86,7 +92,7 @@ def _list(view: str) -> Operation:
         handler,
         {200: list_answer(ref(view))},
         parameters,
-        (401, 403, 406, 422, 503),
+        (400, 401, 403, 406, 422, 503),
         description=about_columns(listing.table),
         scope="read",
     )
@@ -110,7 +116,8 @@ def _one(collection: str) -> Operation:
             question = read_times(values, now, reader.position_at)
             found = reader.state(subject, question, evidence=evidence)
             body = orjson.dumps(found.body)
-            return Ready(body, JSON, body_tag(body, found.version))
+            placed = said(request, now, question.as_of, reader.recorded, is_mapped=True)
+            return Ready(body, JSON, body_tag(body, found.version), placed)
 
         try:
             readers = request.app[READERS]
@@ -120,7 +127,7 @@ def _one(collection: str) -> Operation:
         request.app[KEPT_ANSWERS].keep(key, ready)
         return respond(request, ready)
 
-    answers = {200: Answer("The state.", {JSON: ref(collection)}, ("ETag",))}
+    answers = {200: Answer("The state.", {JSON: ref(collection)}, ("ETag", *HEADERS))}
     return Operation(
         "GET",
         f"/v1/{collection}/{{slug}}",
@@ -130,7 +137,7 @@ def _one(collection: str) -> Operation:
         handler,
         answers | _moves(collection),
         (SLUG_PARAMETER, *_STATE),
-        (401, 403, 404, 406, 410, 422, 503),
+        (400, 401, 403, 404, 406, 410, 422, 503),
         scope="read",
     )
 
@@ -140,6 +147,10 @@ def _inner(collection: str, section: str) -> Operation:
     is_history = section == "history"
     item = ref("history" if is_history else entry_name(collection, section))
     table = tables.HISTORY if is_history else tables.OF_ENTRY[entry_name(collection, section)]
+    parameters = HISTORY if is_history else _PAGED
+    answer = list_answer(item)
+    if is_history:
+        answer = replace(answer, content={**answer.content, JSON: {"oneOf": [page_of(item), ref("Difference")]}})
 
     async def handler(request: web.Request) -> web.StreamResponse:
         subject = _subject(request, collection)
@@ -150,7 +161,9 @@ def _inner(collection: str, section: str) -> Operation:
             return reader.section(subject, section, question, limit=limit, after=after)
 
         try:
-            return await answer_list(request, Listing(_PAGED, table, lambda _: page))
+            if is_history and asks_difference(request):
+                return await answer_difference(request, subject)
+            return await answer_list(request, Listing(parameters, table, lambda _: page))
         except Merged as merged:
             return moved(request, subject, merged.into)
 
@@ -162,10 +175,34 @@ def _inner(collection: str, section: str) -> Operation:
         collection,
         about,
         handler,
-        {200: list_answer(item)} | _moves(collection),
-        (SLUG_PARAMETER, *_PAGED),
-        (401, 403, 404, 406, 410, 422, 503),
-        description=about_columns(table),
+        {200: answer} | _moves(collection),
+        (SLUG_PARAMETER, *parameters),
+        (400, 401, 403, 404, 406, 410, 422, 503),
+        description=about_columns(table) + (ABOUT if is_history else ""),
+        scope="read",
+    )
+
+
+def _timemap(collection: str) -> Operation:
+    """The mementos of the state of one subject."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        subject = _subject(request, collection)
+        try:
+            return await answer_timemap(request, subject, _MAPPED)
+        except Merged as merged:
+            return moved(request, subject, merged.into)
+
+    return Operation(
+        "GET",
+        f"/v1/{collection}/{{slug}}/timemap",
+        f"map{SINGULAR[collection].title()}",
+        collection,
+        f"The mementos of one {SINGULAR[collection]}: a TimeMap (RFC 7089)",
+        handler,
+        {200: Answer("The links.", {LINK_FORMAT: {"type": "string"}}, ("ETag", "Link"))} | _moves(collection),
+        (SLUG_PARAMETER, *_MAPPED, SINCE),
+        (400, 401, 403, 404, 406, 422, 503),
         scope="read",
     )
 
@@ -186,6 +223,7 @@ def _operations() -> Iterator[Operation]:
         yield _list(view)
         if view in SINGULAR:
             yield _one(view)
+            yield _timemap(view)
             for section in ("history", *LISTS[view]):
                 yield _inner(view, section)
 

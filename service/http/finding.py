@@ -14,6 +14,7 @@ from projections.reading import Reader
 from service.http import drawings, tables
 from service.http.answers import JSON, negotiate
 from service.http.lists import Listing, Source, about_columns, answer_list, kept_key, list_answer, now_of
+from service.http.memento import ACCEPT_DATETIME, HEADERS, said
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.questions import AS_OF, CURSOR, LIMITED, MAX_LIMIT, ON, read_times
 from service.http.ready import KEPT_ANSWERS, Ready, body_tag, respond
@@ -50,10 +51,10 @@ _DEPTH = Parameter(
 _NODES = Parameter(
     "limit", "Most subjects to draw.", {"type": "integer", "minimum": 1, "maximum": MAX_NODES, "default": MAX_LIMIT}
 )
-_RESOLVE = (_NAME, AS_OF, ON, LIMITED)
-_SEARCH = (_WORDS, _COLLECTION, AS_OF, ON, LIMITED, CURSOR)
-_GRAPH = (_CENTER, _DEPTH, _NODES, AS_OF, ON)
-_STATISTICS = (AS_OF, ON)
+_RESOLVE = (_NAME, AS_OF, ON, LIMITED, ACCEPT_DATETIME)
+_SEARCH = (_WORDS, _COLLECTION, AS_OF, ON, LIMITED, CURSOR, ACCEPT_DATETIME)
+_GRAPH = (_CENTER, _DEPTH, _NODES, AS_OF, ON, ACCEPT_DATETIME)
+_STATISTICS = (AS_OF, ON, ACCEPT_DATETIME)
 _DRAWN: dict[str, Callable[[dict[str, Any]], bytes]] = {
     JSON: orjson.dumps,
     drawings.GEXF: drawings.gexf,
@@ -118,7 +119,7 @@ async def _overview(
         def found(reader: Reader) -> Ready:
             question = read_times(values, now, reader.position_at)
             body = _DRAWN[form]({**find(reader, question), "position": question.as_of})
-            return Ready(body, form, body_tag(body))
+            return Ready(body, form, body_tag(body), said(request, now, question.as_of, reader.recorded))
 
         ready = await request.app[READERS].ask(found)
         request.app[KEPT_ANSWERS].keep(key, ready)
@@ -135,7 +136,7 @@ OPERATIONS = (
         resolve,
         {200: list_answer(ref("resolve"))},
         _RESOLVE,
-        (401, 403, 406, 422, 503),
+        (400, 401, 403, 406, 422, 503),
         description=about_columns(tables.RESOLVED),
         scope="read",
     ),
@@ -148,7 +149,7 @@ OPERATIONS = (
         search,
         {200: list_answer(ref("search"))},
         _SEARCH,
-        (401, 403, 406, 422, 503),
+        (400, 401, 403, 406, 422, 503),
         description=about_columns(tables.FOUND),
         scope="read",
     ),
@@ -163,11 +164,11 @@ OPERATIONS = (
             200: Answer(
                 "The subjects and the ties between them.",
                 {JSON: ref("Graph"), drawings.GEXF: {"type": "string"}, drawings.GRAPHML: {"type": "string"}},
-                ("ETag",),
+                ("ETag", *HEADERS),
             )
         },
         _GRAPH,
-        (401, 403, 404, 406, 410, 422, 503),
+        (400, 401, 403, 404, 406, 410, 422, 503),
         scope="read",
     ),
     Operation(
@@ -177,9 +178,9 @@ OPERATIONS = (
         "finding",
         "How much there is of what",
         statistics,
-        {200: Answer("The counts.", {JSON: ref("Statistics")}, ("ETag",))},
+        {200: Answer("The counts.", {JSON: ref("Statistics")}, ("ETag", *HEADERS))},
         _STATISTICS,
-        (401, 403, 406, 422, 503),
+        (400, 401, 403, 406, 422, 503),
         scope="read",
     ),
 )

@@ -14,6 +14,7 @@ from aiohttp import web
 from projections.questions import BadQuestion, Page, Question
 from projections.reading import Reader
 from service.http.answers import JSON, NDJSON, etag_matches, negotiate
+from service.http.memento import HEADERS, at, said, then_of, vary
 from service.http.operations import Answer, Parameter, Values, read_query
 from service.http.questions import CURSOR, MAX_LIMIT, Asked, Now, cursor, read_list
 from service.http.ready import KEPT_ANSWERS, Ready, body_tag, headers, question_tag, respond
@@ -41,21 +42,21 @@ class Listing:
 
 
 def now_of(request: web.Request) -> Now:
-    """What the request means by now."""
-    return Now(request.app[HEAD].position, request.app[CLOCK]())
+    """What the request means by now. Raises a 400 problem where `Accept-Datetime` is no date."""
+    return Now(request.app[HEAD].position, request.app[CLOCK](), then_of(request))
 
 
-def kept_key(request: web.Request, now: Now) -> tuple[str, tuple[str, ...], int, int, int]:
+def kept_key(request: web.Request, now: Now) -> tuple[str, tuple[str, ...], int, int, str | None, int]:
     """Everything that a question's answer depends on."""
     accepted = tuple(request.headers.getall("Accept", ()))
-    return request.raw_path, accepted, now.head, now.today, request.app[READERS].generation
+    return request.raw_path, accepted, now.head, now.today, now.then, request.app[READERS].generation
 
 
 def moved(request: web.Request, subject: str, survivor: str) -> web.Response:
     """308 to the same resource of the party that answers for this one, with the query as it was."""
     path = request.path.replace(f"/{subject}", f"/{survivor}", 1)
     target = str(request.rel_url.with_path(path, keep_query=True))
-    return web.Response(status=308, headers={"Location": target, "Cache-Control": "no-cache", "Vary": "Accept"})
+    return web.Response(status=308, headers={"Location": target, "Cache-Control": "no-cache", "Vary": vary(request)})
 
 
 def list_answer(item: Schema) -> Answer:
@@ -63,7 +64,7 @@ def list_answer(item: Schema) -> Answer:
     return Answer(
         "One page; as CSV or NDJSON the whole list, unless `limit` is given.",
         {JSON: page_of(item), CSV: {"type": "string"}, NDJSON: item},
-        ("ETag", "Link"),
+        ("ETag", *HEADERS),
     )
 
 
@@ -87,9 +88,10 @@ async def answer_list(request: web.Request, listing: Listing) -> web.StreamRespo
     def page(reader: Reader) -> Ready:
         asked = _asked(request, listing, values, now, reader)
         found = _first(source, reader, asked, asked.page_size)
-        following = _next(request, values, asked.question, found)
-        body = orjson.dumps({"items": found.items, "next": following, "position": asked.question.as_of})
-        return Ready(body, JSON, body_tag(body), _link(following))
+        as_of = asked.question.as_of
+        following = _next(request, values, now, asked.question, found)
+        body = orjson.dumps({"items": found.items, "next": following, "position": as_of})
+        return Ready(body, JSON, body_tag(body), said(request, now, as_of, reader.recorded, following=following))
 
     ready = await request.app[READERS].ask(page)
     request.app[KEPT_ANSWERS].keep(key, ready)
@@ -101,19 +103,19 @@ async def _streamed(request: web.Request, listing: Listing, values: Values, now:
     readers, source = request.app[READERS], listing.source(values)
     encode: Callable[[Iterable[Any]], bytes] = listing.table.rows if form == CSV else _lines
 
-    def first(reader: Reader) -> tuple[Asked, Page, bytes]:
+    def first(reader: Reader) -> tuple[Asked, Page, bytes, dict[str, str]]:
         asked = _asked(request, listing, values, now, reader)
         page = _first(source, reader, asked, asked.limit or MAX_LIMIT)
-        return asked, page, encode(page.items)
+        following = _next(request, values, now, asked.question, page) if asked.limit else None
+        placed = said(request, now, asked.question.as_of, reader.recorded, following=following)
+        return asked, page, encode(page.items), placed
 
-    asked, page, chunk = await readers.ask(first)
-    following = _next(request, values, asked.question, page) if asked.limit else None
+    asked, page, chunk, placed = await readers.ask(first)
     etag = question_tag(request.raw_path, form, asked.question)
-    said = headers(etag, {**_link(following), "Content-Type": f"{form}; charset=utf-8"})
+    sent = headers(etag, placed)
     if etag_matches(request, etag):
-        del said["Content-Type"]
-        return web.Response(status=304, headers=said)
-    response = web.StreamResponse(headers=said)
+        return web.Response(status=304, headers=sent)
+    response = web.StreamResponse(headers={**sent, "Content-Type": f"{form}; charset=utf-8"})
     await response.prepare(request)
     if request.method == "HEAD":
         return response
@@ -148,15 +150,12 @@ def _first(source: Source, reader: Reader, asked: Asked, limit: int) -> Page:
         raise BadQuestion({CURSOR.name: "is not a cursor of this list"}) from None  # well-formed, but made up
 
 
-def _next(request: web.Request, values: Values, question: Question, page: Page) -> str | None:
+def _next(request: web.Request, values: Values, now: Now, question: Question, page: Page) -> str | None:
+    """The address of the page after this one, which is a memento where this one is."""
     if page.after is None:
         return None
-    going_on = cursor(request.path, values, question, page.after)
-    return str(request.rel_url.update_query({CURSOR.name: going_on}))
-
-
-def _link(following: str | None) -> dict[str, str]:
-    return {} if following is None else {"Link": f'<{following}>; rel="next"'}
+    here = request.rel_url if now.then is None else at(request.rel_url, question.as_of)
+    return str(here.update_query({CURSOR.name: cursor(request.path, values, question, page.after)}))
 
 
 def _lines(items: Iterable[Any]) -> bytes:

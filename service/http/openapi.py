@@ -49,7 +49,18 @@ _HEADERS: Mapping[str, Document] = {
         "description": "Names this very answer. Sent as `If-None-Match`, it is answered 304 while nothing changed.",
         "schema": {"type": "string"},
     },
-    "Link": {"description": 'The next page, `rel="next"`, where there is one.', "schema": {"type": "string"}},
+    "Content-Location": {
+        "description": "Where `Accept-Datetime` was obeyed, the address that always answers as of that position.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "Link": {
+        "description": 'The next page, `rel="next"`, where there is one; original, TimeMap and memento (RFC 7089).',
+        "schema": {"type": "string"},
+    },
+    "Memento-Datetime": {
+        "description": "When the position that is answered from was recorded (RFC 7089), where one was asked for.",
+        "schema": {"type": "string"},
+    },
     "Location": {"description": "The address to go to.", "schema": {"type": "string", "format": "uri-reference"}},
     "Registry-Position": {
         "description": "The position of the last event that the answer may know of.",

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from typing import Any
@@ -32,6 +32,17 @@ ON = Parameter(
     {"type": "string", "pattern": r"^(any|\d{4}-\d{2}-\d{2})$", "examples": ["2024-01-21", "any"]},
 )
 ON_ANY = Parameter("on", ON.description.replace("today (UTC)", "`any`"), ON.schema)
+FROM = Parameter(
+    "from",
+    "Answers the difference between two states instead of the list. The first: a position or an RFC 3339 instant, to"
+    " compare what was known, or a day, `YYYY-MM-DD`, to compare what held.",
+    {"type": "string", "examples": ["1", "2026-01-31T09:30:00Z", "2024-01-21"]},
+)
+TO = Parameter(
+    "to",
+    "The second, a day where `from` is one. Default: now, or today. It may lie before `from`.",
+    FROM.schema,
+)
 LIMITED = Parameter(
     "limit",
     "How many items to answer at most.",
@@ -53,15 +64,20 @@ _INSTANT = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:[Zz]|([+ -])(\d{2}):(\d{2}))", re.ASCII
 )
 _POSITION = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOST_KEYS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """What a question without a time means: the last event readers see, and the clock (aware, UTC)."""
+    """What a question without a time means: the last event readers see, and the clock (aware, UTC).
+
+    `then` is the instant that it asks for beside its address (see `memento`), which stands in for `head`.
+    """
 
     head: int
     instant: datetime
+    then: str | None = None
 
     @property
     def today(self) -> int:
@@ -88,6 +104,8 @@ def read_times(values: Values, now: Now, position_at: Callable[[str], int], *, a
     """
     flaws: dict[str, str] = {}
     as_of, on = now.head, None if any_day else now.today
+    if now.then is not None:
+        as_of = min(position_at(now.then), now.head)
     if AS_OF.name in values:
         try:
             as_of = _as_of(values[AS_OF.name][0], now, position_at)
@@ -125,9 +143,52 @@ def read_list(
     return Asked(pinned, limit, after)
 
 
+def read_pair(values: Values, now: Now, position_at: Callable[[str], int]) -> tuple[Question, Question]:
+    """The two questions whose answers `from` and `to` compare: what held on a day as known at two positions, or on two
+    days as known at one. Raises BadQuestion."""
+    if FROM.name not in values:
+        raise BadQuestion({FROM.name: "is needed where `to` is given"})
+    flaws = {each.name: "does not go with `from` and `to`" for each in (LIMITED, CURSOR) if each.name in values}
+    of_days = is_day(values[FROM.name][0])
+    compared, shared = (ON, AS_OF) if of_days else (AS_OF, ON)
+    if compared.name in values:
+        flaws[compared.name] = "is what `from` and `to` say; leave it out"
+    if not of_days:
+        now = replace(now, then=None)  # both ends have instants of their own
+    ends = []
+    for end in (FROM, TO):
+        asked = {shared.name: values[shared.name]} if shared.name in values else {}
+        if end.name in values:
+            asked[compared.name] = values[end.name]
+            if (flaw := _flaw_of_end(values[end.name][0], of_days, end is FROM)) is not None:
+                flaws[end.name] = flaw
+                continue
+        try:
+            ends.append(read_times(asked, now, position_at))
+        except BadQuestion as error:
+            flaws |= {end.name if name == compared.name else name: flaw for name, flaw in error.flaws.items()}
+    if flaws:
+        raise BadQuestion(flaws)
+    return ends[0], ends[1]
+
+
+def is_day(text: str) -> bool:
+    """Whether an end of a difference has the form of a day."""
+    return _DAY.fullmatch(text) is not None
+
+
 def cursor(path: str, values: Values, question: Question, after: list[Any]) -> str:
     """The cursor that goes on after the item with these keys; opaque to clients, so its form may change."""
     return _encoded([question.as_of, question.on, _digest(path, values), after])
+
+
+def _flaw_of_end(text: str, of_days: bool, is_first: bool) -> str | None:
+    """What is wrong with the form of `from` or `to`."""
+    if not (is_day(text) or _POSITION.fullmatch(text) or _INSTANT.fullmatch(text)):
+        return "is a position, an RFC 3339 instant or a day, written YYYY-MM-DD"
+    if is_first or is_day(text) == of_days:
+        return None
+    return f"is {'a day' if of_days else 'a position or an instant'}, as `from` is"
 
 
 def _as_of(text: str, now: Now, position_at: Callable[[str], int]) -> int:

@@ -232,6 +232,12 @@ _THINGS: Mapping[str, Schema] = {
     ),
 }
 
+_PATCH: Schema = {
+    "type": "array",
+    "description": "The change to the state (RFC 6902), without the names of others; from null at first.",
+    "items": object_of({"op": STRING, "path": STRING}, {"value": {}, "from": STRING}, "One operation of RFC 6902."),
+}
+
 _OTHER_ITEMS: Mapping[str, Schema] = {
     "memberships": _entry(
         {"party": REFERENCE, "in": REFERENCE, "category": nullable(TEXT), **TIED, "steps": _STEPS},
@@ -270,16 +276,31 @@ _OTHER_ITEMS: Mapping[str, Schema] = {
             "data": {"type": "object"},
             "evidence": list_of(ref("Passage")),
             "events": EVENTS,
-            "patch": {
-                "type": "array",
-                "description": "The change to the state (RFC 6902), without the names of others; from null at first.",
-                "items": object_of(
-                    {"op": STRING, "path": STRING}, {"value": {}, "from": STRING}, "One operation of RFC 6902."
-                ),
-            },
+            "patch": _PATCH,
         },
         {"disputed": list_of(ref("Disputed"))},
         about="An event as it was recorded, and the change it made to the state.",
+    ),
+    "Difference": object_of(
+        {
+            "subject": subject(),
+            "position": {**COUNT, "description": "The later of the positions it knows of."},
+            "from": ref("Moment"),
+            "to": ref("Moment"),
+            "patch": _PATCH,
+            "events": {**EVENTS, "description": "Between two positions: those of the events recorded in between."},
+        },
+        {
+            "more": {
+                "type": "string",
+                "format": "uri-reference",
+                "description": "Where `events` was cut short, the address of the whole.",
+            }
+        },
+        "What changed between two states of a subject.",
+    ),
+    "Moment": object_of(
+        {"as_of": COUNT, "on": {**STRING, "description": "A day, or `any`."}}, about="The two times of a state."
     ),
     "resolve": object_of(
         {"subject": subject("parties"), "name": nullable(TEXT), "matched": STRING, "score": {"type": "number"}}

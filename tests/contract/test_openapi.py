@@ -157,8 +157,12 @@ def schema_of(document, path: str, method: str, status: int, content_type: str):
 
 def check(document, path: str, method: str, answer) -> None:
     """That an answer is one that is described."""
-    schema = schema_of(document, path, method, answer.status_code, answer.headers["Content-Type"].split(";")[0])
+    content_type = answer.headers["Content-Type"].split(";")[0]
+    schema = schema_of(document, path, method, answer.status_code, content_type)
     assert schema, path
+    if not content_type.endswith("json"):
+        assert schema == {"type": "string"}, (path, content_type)
+        return
     resource = Resource.from_contents(document, default_specification=DRAFT202012)
     registry = Registry().with_resource("urn:registry", resource)
     absolute = json.loads(json.dumps(schema).replace('"#/', '"urn:registry#/'))
@@ -206,7 +210,8 @@ def test_states_lists_and_histories_fit(shared, document, story, collection):
     for query in ({}, {"on": "2002-06-01"}, {"on": "any"}, {"evidence": "full"}):
         check(document, f"/v1/{collection}/{{slug}}", "get", shared.get(f"/v1/{subject}", **query))
         check(document, f"/v1/{collection}", "get", shared.get(f"/v1/{collection}", limit=1000, **query))
-    check(document, f"/v1/{collection}/{{slug}}/history", "get", shared.get(f"/v1/{subject}/history"))
+    for pair in ({}, {"from": "1"}, {"from": "2000-01-01", "to": "2002-06-01"}, {"from": "x"}):
+        check(document, f"/v1/{collection}/{{slug}}/history", "get", shared.get(f"/v1/{subject}/history", **pair))
     check(document, f"/v1/{collection}/{{slug}}", "get", shared.get(f"/v1/{collection}/never-made"))
     check(document, f"/v1/{collection}", "get", shared.get(f"/v1/{collection}", limit="x"))
     for path in document["paths"]:

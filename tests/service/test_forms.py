@@ -81,7 +81,7 @@ async def test_an_answer_says_that_it_depends_on_accept(registry):
     for accept in (JSON, CSV, NDJSON):
         answer = await registry.get("/v1/parties", Accept=accept)
         assert answer.content_type == accept
-        assert answer.headers["Vary"] == "Accept"
+        assert answer.headers["Vary"] == "Accept, Accept-Datetime"
     assert (await registry.get("/v1/parties", Accept=CSV)).headers["Content-Type"] == "text/csv; charset=utf-8"
 
 

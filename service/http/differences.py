@@ -1,0 +1,70 @@
+"""What changed between two states of one subject: as known at two positions or instants, or as it was on two days.
+Answers a history that is asked with `from` and `to`; it decides nothing about either state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from domain.times import day_text
+from projections.questions import Question
+from projections.reading import Reader
+from service.http.answers import JSON, negotiate
+from service.http.lists import kept_key, now_of
+from service.http.memento import ACCEPT_DATETIME, said
+from service.http.operations import read_query
+from service.http.questions import AS_OF, CURSOR, FROM, LIMITED, MAX_LIMIT, ON, TO, is_day, read_pair
+from service.http.ready import KEPT_ANSWERS, Ready, body_tag, respond
+from service.readers import READERS
+
+HISTORY = (AS_OF, ON, FROM, TO, LIMITED, CURSOR, ACCEPT_DATETIME)
+"""What may be asked of a history, as a list or as a difference."""
+ABOUT = (
+    " With `from`, and `to`, it is the difference between two states instead: `patch` (RFC 6902) turns the first into"
+    " the second, both without the names of others; where there is no state (not yet known or come about, gone, merged"
+    " into another) it is null. Between two positions, `events` are the positions of those recorded after the one and"
+    " up to the other."
+)
+
+
+def asks_difference(request: web.Request) -> bool:
+    """Whether the request asks a history for a difference."""
+    return FROM.name in request.query or TO.name in request.query
+
+
+async def answer_difference(request: web.Request, subject: str) -> web.Response:
+    """The difference. Raises Merged where neither side has a state and another party answers for the subject."""
+    now = now_of(request)
+    key = kept_key(request, now)
+    if (ready := request.app[KEPT_ANSWERS].get(key)) is not None:
+        return respond(request, ready)
+    negotiate(request, (JSON,))
+    values = read_query(request.query, HISTORY)
+
+    def found(reader: Reader) -> Ready:
+        first, second = read_pair(values, now, reader.position_at)
+        known = max(first.as_of, second.as_of)
+        difference = reader.difference(subject, first, second, most=MAX_LIMIT)
+        answer: dict[str, Any] = {
+            "subject": subject,
+            "position": known,
+            "from": _side(first),
+            "to": _side(second),
+            "patch": difference.patch,
+            "events": difference.events,
+        }
+        if difference.is_cut:
+            answer["more"] = f"/v1/{subject}/history?as_of={known}"
+        body = orjson.dumps(answer)
+        of_days = is_day(values[FROM.name][0])  # two positions are no memento of anything: they stand in the address
+        return Ready(body, JSON, body_tag(body), said(request, now, known, reader.recorded) if of_days else {})
+
+    ready = await request.app[READERS].ask(found)
+    request.app[KEPT_ANSWERS].keep(key, ready)
+    return respond(request, ready)
+
+
+def _side(question: Question) -> dict[str, Any]:
+    return {"as_of": question.as_of, "on": "any" if question.on is None else day_text(question.on)}

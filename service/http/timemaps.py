@@ -1,0 +1,66 @@
+"""The TimeMap (RFC 7089, section 5) of a state: the positions of its history as mementos, a page at a time. It lists
+what was recorded about the subject, never what changed in others that its state names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+from yarl import URL
+
+from projections.reading import Reader
+from service.http.answers import negotiate
+from service.http.lists import kept_key, now_of
+from service.http.memento import LINK_FORMAT, at, http_date, link
+from service.http.operations import Parameter, read_query
+from service.http.questions import FROM, MAX_LIMIT, read_times
+from service.http.ready import KEPT_ANSWERS, Ready, body_tag, respond
+from service.readers import READERS
+
+SINCE = Parameter(
+    FROM.name,
+    f"The position to begin at. A page holds {MAX_LIMIT:,} mementos and names the next.",
+    {"type": "integer", "minimum": 1, "default": 1},
+)
+
+
+async def answer_timemap(request: web.Request, subject: str, parameters: Sequence[Parameter]) -> web.Response:
+    """The TimeMap of a state asked with these parameters. Raises Merged where another party answers for the subject."""
+    now = now_of(request)
+    key = kept_key(request, now)
+    if (ready := request.app[KEPT_ANSWERS].get(key)) is not None:
+        return respond(request, ready)
+    negotiate(request, (LINK_FORMAT,))
+    values = read_query(request.query, (*parameters, SINCE))
+    first = int(values.get(SINCE.name, ("1",))[0])
+
+    def found(reader: Reader) -> Ready:
+        read_times(values, now, reader.position_at)
+        mementos = reader.mementos(subject, now.head, since=first - 1, limit=MAX_LIMIT + 1)
+        body, headers = _written(request.rel_url, first, mementos)
+        return Ready(body, LINK_FORMAT, body_tag(body), headers)
+
+    ready = await request.app[READERS].ask(found)
+    request.app[KEPT_ANSWERS].keep(key, ready)
+    return respond(request, ready)
+
+
+def _written(here: URL, first: int, mementos: Sequence[tuple[int, str]]) -> tuple[bytes, dict[str, str]]:
+    """The links, and the headers that name the next page. `mementos` are those of the page and the one beyond it."""
+    original = here.with_path(here.path.removesuffix("/timemap"), keep_query=True).without_query_params(SINCE.name)
+    page, beyond = mementos[:MAX_LIMIT], mementos[MAX_LIMIT:]
+    extent = [("from", page[0][1]), ("until", page[-1][1])] if page else []
+    links, headers = [f'<{original}>; rel="original timegate"', _timemap(here, "self", extent)], dict[str, str]()
+    for position, recorded in beyond:
+        following = here.update_query({SINCE.name: str(position)})
+        links.append(_timemap(following, "timemap", [("from", recorded)]))
+        headers["Link"] = f'<{following}>; rel="next"'
+    for index, (position, recorded) in enumerate(page):
+        ends = ("first",) * (index == 0 and first == 1) + ("last",) * (index == len(page) - 1 and not beyond)
+        links.append(link(at(original, position), recorded, " ".join((*ends, "memento"))))
+    return ",\n".join(links).encode() + b"\n", headers
+
+
+def _timemap(address: URL, relation: str, extent: Sequence[tuple[str, str]]) -> str:
+    told = "".join(f'; {end}="{http_date(recorded)}"' for end, recorded in extent)
+    return f'<{address}>; rel="{relation}"; type="{LINK_FORMAT}"{told}'

@@ -1,0 +1,176 @@
+"""The difference of two states turns the one into the other, between any two positions and any two days."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonpatch import apply_patch
+
+from domain.errors import Refused
+from projections.questions import Difference, Merged, NotFound, Question
+from tests.given import World, event, joined, left, parties, party, platform, retracted, signed, step, world
+from tests.histories import DAYS, GENERATED, SUBJECTS, histories, posted
+from tests.projections.test_history import bare
+
+SUBJECT_NAMES = sorted({subject for listed in SUBJECTS.values() for subject in listed})
+
+
+def difference(found: World, subject: str, first: Question, second: Question, most: int = 1000) -> Difference:
+    return found.reader.difference(subject, first, second, most=most)
+
+
+def between(found: World, subject: str, first: int, second: int, on: str | None = None) -> Difference:
+    """The difference of two positions."""
+    return difference(found, subject, found.question(on, first), found.question(on, second))
+
+
+def turned(state: Any, patch: list[dict[str, Any]]) -> Any:
+    """The state that a patch makes of another, by the library's own reading of RFC 6902."""
+    return apply_patch(copy.deepcopy(state), patch)
+
+
+@settings(**GENERATED, max_examples=25)
+@given(histories(most=24), st.data())
+def test_between_any_two_positions_the_patch_turns_the_one_state_into_the_other(documents, data):
+    with world() as found:
+        positions: dict[str, int] = {}
+        for document in documents:
+            try:
+                found.take(posted(document, positions, found))
+            except Refused:
+                continue
+            positions[document["id"]] = found.head
+        some = st.integers(0, found.head)
+        for subject, on in itertools.product(SUBJECT_NAMES, DAYS):
+            first, second = data.draw(some), data.draw(some)
+            states = [bare(found, subject, on, as_of) for as_of in (first, second)]
+            try:
+                told = between(found, subject, first, second, on)
+            except (NotFound, Merged):
+                assert states == [None, None]
+                continue
+            assert turned(states[0], told.patch) == states[1], (subject, on, first, second)
+            assert bool(told.patch) == (states[0] != states[1])
+            assert not told.patch or told.events, "what changed was recorded in between"
+            low, high = sorted((first, second))
+            assert all(low < position <= high for position in told.events)
+
+
+@settings(**GENERATED, max_examples=25)
+@given(histories(most=24), st.data())
+def test_between_any_two_days_the_patch_turns_the_one_state_into_the_other(documents, data):
+    with world() as found:
+        positions: dict[str, int] = {}
+        for document in documents:
+            try:
+                found.take(posted(document, positions, found))
+            except Refused:
+                continue
+            positions[document["id"]] = found.head
+        dated = [day for day in DAYS if day is not None]
+        for subject, first, second in itertools.product(SUBJECT_NAMES, dated, dated):
+            as_of = data.draw(st.integers(0, found.head))
+            states = [bare(found, subject, on, as_of) for on in (first, second)]
+            try:
+                told = difference(found, subject, found.question(first, as_of), found.question(second, as_of))
+            except (NotFound, Merged):
+                assert states == [None, None]
+                continue
+            assert turned(states[0], told.patch) == states[1], (subject, as_of, first, second)
+            assert told.events == []
+
+
+def test_it_says_what_changed_and_which_events_were_recorded_in_between(views: World):
+    views.take(*parties("a"), platform("p", "2020"), joined("a", "p", "2021"), party("b"), left("a", "p", "2022"))
+    told = between(views, "platforms/p", 2, 5)
+    assert told.events == [3, 5]
+    assert {operation["path"].split("/")[1] for operation in told.patch} == {"version", "position", "members"}
+    assert between(views, "platforms/p", 3, 4).patch == []
+    assert between(views, "platforms/p", 3, 4).events == []
+
+
+def test_backwards_it_undoes_what_it_does_forwards(views: World):
+    views.take(party("a", name="one"), event("party.renamed", "parties/a", "2020", name="two"))
+    forwards, backwards = between(views, "parties/a", 1, 2), between(views, "parties/a", 2, 1)
+    assert forwards.events == backwards.events == [2]
+    assert turned(turned(bare(views, "parties/a", None, 1), forwards.patch), backwards.patch) == bare(
+        views, "parties/a", None, 1
+    )
+
+
+def test_a_side_that_has_no_state_is_null(views: World):
+    views.take(party("z"), party("a"), retracted("parties/a", 2), party("a", name="again"))
+    state = {as_of: bare(views, "parties/a", None, as_of) for as_of in (1, 2, 3, 4)}
+    assert (state[1], state[3]) == (None, None)
+    assert between(views, "parties/a", 1, 2).patch == [{"op": "replace", "path": "", "value": state[2]}]
+    assert between(views, "parties/a", 2, 3).patch == [{"op": "replace", "path": "", "value": None}]
+    assert between(views, "parties/a", 1, 3) == Difference([], [2, 3], False)
+    assert between(views, "parties/a", 0, 4).events == [2, 3, 4]
+
+
+def test_a_day_before_it_came_about_has_no_state(views: World):
+    views.take(platform("p", "2020-01-01"))
+    told = difference(views, "platforms/p", views.question("2019-12-31"), views.question("2020-01-01"))
+    assert told.patch == [{"op": "replace", "path": "", "value": bare(views, "platforms/p", "2020-01-01")}]
+    assert difference(views, "platforms/p", views.question("2018-01-01"), views.question("2019-01-01")).patch == []
+
+
+def test_between_two_days_it_is_what_came_about_and_ended(views: World):
+    views.take(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"), left("a", "p", "2022-01-01"))
+    changes = [
+        difference(views, "platforms/p", views.question(first), views.question(second)).patch
+        for first, second in (("2020-06-01", "2021-06-01"), ("2021-06-01", "2021-07-01"), ("2021-06-01", "2022-06-01"))
+    ]
+    assert [{operation["op"] for operation in patch} for patch in changes] == [{"add"}, set(), {"remove"}]
+
+
+def test_a_party_found_to_be_another_has_no_state_of_its_own_from_then_on(views: World):
+    views.take(party("a"), party("b"), event("party.merged", "parties/b", None, into="parties/a"))
+    told = between(views, "parties/b", 2, 3)
+    assert told.patch == [{"op": "replace", "path": "", "value": None}]
+    assert 3 in told.events
+    views.take(event("party.renamed", "parties/a", "2020", name="A"))
+    with pytest.raises(Merged) as merged:
+        between(views, "parties/b", 3, 4)
+    assert merged.value.into == "parties/a"
+
+
+def test_mergers_of_parties_that_a_state_names_are_among_its_events(views: World):
+    views.take(party("a"), party("b"), signed("t", "2020", "a", "b"))
+    views.take(event("party.merged", "parties/b", None, into="parties/a"))
+    told = between(views, "agreements/t", 3, 4)
+    assert told.events == [4]
+    assert turned(bare(views, "agreements/t", None, 3), told.patch) == bare(views, "agreements/t", None, 4)
+    assert told.patch
+
+
+def test_many_events_are_cut_and_it_says_so(views: World):
+    views.take(party("a"), *(event("party.name-added", "parties/a", None, name=f"n{n}") for n in range(5)))
+    asked = views.question(None, 1), views.question(None, 6)
+    assert difference(views, "parties/a", *asked, most=3).events == [2, 3, 4]
+    assert difference(views, "parties/a", *asked, most=3).is_cut
+    assert not difference(views, "parties/a", *asked, most=5).is_cut
+
+
+def test_what_was_never_known_has_no_difference(views: World):
+    views.take(party("a"), party("b"))
+    for subject, first, second in (("parties/c", 0, 2), ("parties/b", 0, 1)):
+        with pytest.raises(NotFound):
+            between(views, subject, first, second)
+
+
+def test_mementos_are_the_positions_of_its_history(views: World):
+    views.take(*parties("a", "b"), signed("t", "2020", "a", "b"), step("ratified", "t", "2021", "a"), party("c"))
+    views.take(event("party.merged", "parties/b", None, into="parties/a"))
+    history = [(item["position"], item["recorded"]) for item in views.history("agreements/t")]
+    assert [position for position, _ in history] == [3, 4, 6]
+    assert views.reader.mementos("agreements/t", 6, since=0, limit=10) == history
+    assert views.reader.mementos("agreements/t", 6, since=3, limit=1) == history[1:2]
+    assert views.reader.mementos("agreements/t", 4, since=0, limit=10) == history[:2]
+    assert views.reader.recorded(4) == history[1][1]
+    assert views.reader.recorded(7) is None
