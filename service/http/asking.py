@@ -4,7 +4,7 @@ It reads what is asked and answers what the views say; it decides nothing about 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from domain.values import SLUG
-from projections.questions import FILTERS, LISTS, SORTS, Merged, NotFound, Page, Question
+from projections.questions import FILTERS, LISTS, SORTS, Merged, NotFound, Page, Question, State
 from projections.reading import Reader
 from service.http import tables
 from service.http.answers import JSON, negotiate
@@ -21,6 +21,7 @@ from service.http.filters import FILTER_PARAMETERS
 from service.http.lists import Listing, Source, about_columns, answer_list, kept_key, list_answer, moved, now_of
 from service.http.memento import ACCEPT_DATETIME, HEADERS, LINK_FORMAT, said
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
+from service.http.proofs import PROOF, proven
 from service.http.questions import AS_OF, CURSOR, EVIDENCE, LIMITED, ON, ON_ANY, read_times
 from service.http.ready import KEPT_ANSWERS, Kept, Ready, body_tag, respond
 from service.http.schemas import ref
@@ -49,6 +50,7 @@ _LISTED = {
     "timeline": "What happened, in the order of valid time",
 }
 _STATE = (AS_OF, ON, EVIDENCE, ACCEPT_DATETIME)
+_ONE = (*_STATE, PROOF)
 _PAGED = (AS_OF, ON, LIMITED, CURSOR, ACCEPT_DATETIME)
 _MAPPED = tuple(each for each in _STATE if each not in (AS_OF, ACCEPT_DATETIME))
 _MOVED = Answer("The party is one with another, which answers for it; the query is kept.", {}, ("Location",))
@@ -108,22 +110,22 @@ def _one(collection: str) -> Operation:
             return respond(request, ready)
         subject = _subject(request, collection)
         negotiate(request, (JSON,))
-        values = read_query(request.query, _STATE)
-
+        values = read_query(request.query, _ONE)
         evidence = EVIDENCE.name in values
 
-        def state(reader: Reader) -> Ready:
+        def state(reader: Reader) -> tuple[State, Mapping[str, str]]:
             question = read_times(values, now, reader.position_at)
             found = reader.state(subject, question, evidence=evidence)
-            body = orjson.dumps(found.body)
-            placed = said(request, now, question.as_of, reader.recorded, is_mapped=True)
-            return Ready(body, JSON, body_tag(body, found.version), placed)
+            return found, said(request, now, question.as_of, reader.recorded, is_mapped=True)
 
         try:
             readers = request.app[READERS]
-            ready = await readers.ask(state) if evidence else readers.here(state)
+            found, placed = await readers.ask(state) if evidence else readers.here(state)
         except Merged as merged:
             return moved(request, subject, merged.into)
+        if PROOF.name in values:  # not kept: it changes with the checkpoint
+            return respond(request, _ready(await proven(request, found.body), found.version, placed))
+        ready = _ready(found.body, found.version, placed)
         request.app[KEPT_ANSWERS].keep(key, ready)
         return respond(request, ready)
 
@@ -136,10 +138,15 @@ def _one(collection: str) -> Operation:
         f"One {SINGULAR[collection]}: what it is on a day, as known at a time",
         handler,
         answers | _moves(collection),
-        (SLUG_PARAMETER, *_STATE),
+        (SLUG_PARAMETER, *_ONE),
         (400, 401, 403, 404, 406, 410, 422, 503),
         scope="read",
     )
+
+
+def _ready(state: dict[str, Any], version: int, placed: Mapping[str, str]) -> Ready:
+    body = orjson.dumps(state)
+    return Ready(body, JSON, body_tag(body, version), placed)
 
 
 def _inner(collection: str, section: str) -> Operation:

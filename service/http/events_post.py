@@ -80,7 +80,9 @@ async def _batch(request: web.Request, media_type: str, key: Key) -> Batch:
                 raise Problem(Kind.TOO_LARGE, f"the batch has more than {MAX_BATCH_EVENTS} events")
             if condition is not None and len(documents) != 1:
                 raise Problem(Kind.MALFORMED, f"a condition goes with one event, not with {len(documents)}")
-            return Batch(parsed_list(documents, find), key.name, len(raw), is_list=True, condition=condition, may_erase=may_erase)
+            return Batch(
+                parsed_list(documents, find), key.name, len(raw), is_list=True, condition=condition, may_erase=may_erase
+            )
         case "application/json":
             detail = "application/json needs ce-* headers (binary mode); an event as one JSON object is " + STRUCTURED
         case _:

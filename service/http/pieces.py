@@ -90,8 +90,21 @@ PIECES: Mapping[str, Schema] = {
             "occurred": attributes()["occurred"],
             "data": {"type": "object", "description": "As posted; absent once redacted."},
             "salt": {"type": "string", "description": "Base64; `data_sha256` is the SHA-256 of salt and data."},
+            "redacted": {**POSITION, "description": "The position of the event that had data and salt erased."},
+            "about": {**POSITION, "description": "Once redacted: the position of the event it spoke of, if any."},
         },
         "An event as it was recorded.",
+    ),
+    "ProvenEvent": object_of(
+        {
+            "entry": {"type": "string", "description": "The log entry, exactly as it is hashed."},
+            "proof": {"type": "string", "description": "That it is in the log (C2SP tlog-proof)."},
+        },
+        {
+            "data": {"type": "object", "description": "As posted; absent once redacted."},
+            "salt": {"type": "string", "description": "Base64; `data_sha256` is the SHA-256 of salt and data."},
+        },
+        "An event with the proof that it is in the log; all of one answer are against the same checkpoint.",
     ),
     "Problem": object_of(
         {"type": {"type": "string", "format": "uri-reference"}, "title": STRING, "status": {"type": "integer"}},

@@ -36,6 +36,12 @@ _EVIDENCE: Schema = {
     "patternProperties": {"^[0-9]+$": list_of(ref("Passage"))},
     "additionalProperties": False,
 }
+_PROOFS: Schema = {
+    "type": "object",
+    "description": "With `proof=true`: the events that the state names, by position, each proven to be in the log.",
+    "patternProperties": {"^[0-9]+$": ref("ProvenEvent")},
+    "additionalProperties": False,
+}
 _SHOWN_BESIDE = {"disputed": list_of(ref("Disputed")), "evidence": _EVIDENCE}
 
 
@@ -56,7 +62,6 @@ def _state(collection: str, required: Mapping[str, Schema], optional: Mapping[st
             "subject": subject(collection),
             "version": {**COUNT, "description": "Of the subject's last event; the `ETag` begins with it."},
             "position": {**POSITION, "description": "Of the subject's last event."},
-            **required,
             **always,
             **lists,
             "events": {
@@ -66,9 +71,10 @@ def _state(collection: str, required: Mapping[str, Schema], optional: Mapping[st
             },
         },
         {
-            **optional,
+            **own,
             **differing,
             **_SHOWN_BESIDE,
+            "proofs": _PROOFS,
             "more": {
                 "type": "object",
                 "description": "Where a list was cut short, the address of the whole.",
@@ -278,7 +284,10 @@ _OTHER_ITEMS: Mapping[str, Schema] = {
             "events": EVENTS,
             "patch": _PATCH,
         },
-        {"disputed": list_of(ref("Disputed"))},
+        {
+            "disputed": list_of(ref("Disputed")),
+            "redacted": {**POSITION, "description": "The position of the event that had the data erased."},
+        },
         about="An event as it was recorded, and the change it made to the state.",
     ),
     "Difference": object_of(
