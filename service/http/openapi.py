@@ -40,7 +40,8 @@ Facts are recorded as events in a log that is only ever added to; everything tha
 
 Every question takes two times. `as_of`, a position or an instant, asks for the registry as it was known then; `on`, a
 day, for what held in the world on that day. Dates are EDTF, as far as they are known; where they leave open what was
-so, `certainty` is `possible` and `statuses` lists all that may be.
+so, `certainty` is `possible` and `statuses` lists all that may be. In place of `as_of` there is also `Accept-Datetime`
+(Memento, RFC 7089): what is known is what was recorded by the end of that second.
 
 Errors are problems (RFC 9457). Every answer bears `Registry-Position`, the position of the last event that it may know
 of; sent with a request, it has the registry answer only once it knows that much.

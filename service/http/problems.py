@@ -192,9 +192,12 @@ class Problem(Exception):
         return orjson.dumps(document | self.members | more)
 
     def response(self) -> web.Response:
-        """The problem as an answer."""
+        """The problem as an answer, which no cache gives again: what is not there yet may come to be."""
         return web.Response(
-            status=KINDS[self.kind].status, body=self.body(), content_type=MEDIA_TYPE, headers=self.headers
+            status=KINDS[self.kind].status,
+            body=self.body(),
+            content_type=MEDIA_TYPE,
+            headers={"Cache-Control": "no-cache", **self.headers},
         )
 
 

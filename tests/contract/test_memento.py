@@ -236,6 +236,17 @@ def test_a_subject_recorded_later_was_not_there_then(told):
     assert asked(told.server, "/v1/parties/c", told.then(told.ends[2])).status_code == 200
 
 
+def test_what_is_refused_for_one_datetime_is_kept_for_no_other(told):
+    for answer in (
+        asked(told.server, "/v1/parties/c", told.then(told.ends[0])),
+        asked(told.server, "/v1/parties/c", "no date"),
+        told.server.get("/v1/parties/never-made"),
+        told.server.get("/v1/parties", limit="x"),
+    ):
+        assert answer.status_code in (400, 404, 422)
+        assert answer.headers["Cache-Control"] == "no-cache"
+
+
 def test_a_party_answers_for_itself_before_it_was_merged(told):
     then = asked(told.server, "/v1/parties/b2?on=any", told.then(told.ends[1]))
     assert then.status_code == 200
@@ -320,6 +331,14 @@ def test_a_state_names_its_timegate_and_its_timemap(told):
     assert "memento" not in found
 
 
+@pytest.mark.parametrize("query", ["", "?on=2002-06-01", "?on=any&evidence=full", "?as_of=8&on=any"])
+def test_the_timemap_that_a_state_names_is_there(told, query):
+    state = told.server.get(f"/v1/agreements/t{query}")
+    timemap = told.server.get(links(state)["timemap"]["url"])
+    assert timemap.status_code == 200
+    assert mapped(timemap.text)[0][0] == links(state)["original"]["url"]
+
+
 def test_a_list_that_is_no_memento_links_to_its_next_page_alone(told):
     assert set(told.server.get("/v1/parties?limit=1").links) == {"next"}
     assert "Link" not in told.server.get("/v1/parties").headers
@@ -371,6 +390,7 @@ def test_pages_of_a_negotiated_list_stay_at_its_instant_while_events_arrive(serv
         places.append((answer.json()["position"], answer.headers["Memento-Datetime"]))
         seen += [item["subject"] for item in answer.json()["items"]]
         assert answer.links.get("next", {}).get("url") == answer.json()["next"]
+        assert links(answer)["original"]["url"] == "/v1/parties?limit=2"
         address = answer.json()["next"]
         server.party("Late")
     assert places == [(end, then)] * 3

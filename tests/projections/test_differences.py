@@ -140,6 +140,16 @@ def test_a_party_found_to_be_another_has_no_state_of_its_own_from_then_on(views:
     assert merged.value.into == "parties/a"
 
 
+def test_events_of_those_it_was_one_with_on_either_side_are_in_it(views: World):
+    views.take(party("a"), party("b", name="B"), event("party.merged", "parties/b", None, into="parties/a"))
+    views.take(event("party.renamed", "parties/b", "2020", name="C"), retracted("parties/b", 3))
+    assert between(views, "parties/a", 3, 5).events == [4, 5]
+    assert between(views, "parties/a", 2, 3).events == [3]
+    for first, second in itertools.permutations(range(1, 6), 2):
+        told = between(views, "parties/a", first, second)
+        assert turned(bare(views, "parties/a", None, first), told.patch) == bare(views, "parties/a", None, second)
+
+
 def test_mergers_of_parties_that_a_state_names_are_among_its_events(views: World):
     views.take(party("a"), party("b"), signed("t", "2020", "a", "b"))
     views.take(event("party.merged", "parties/b", None, into="parties/a"))
