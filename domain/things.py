@@ -59,6 +59,16 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 """The fields of the thing itself that each type says something about."""
 
+_ORDER = {
+    name: place
+    for place, name in enumerate(
+        dict.fromkeys(
+            (*(name for names in FIELDS.values() for name in names), "adopted", "signed", *DATES.values(), "status")
+        )
+    )
+}
+"""The order in which fields stand in a state, whichever fact came first."""
+
 WHOLE_TYPES = (
     "agreement.entered-into-force",
     "agreement.provisionally-applied",
@@ -281,10 +291,14 @@ def _range(
         status,
         tuple(each for each in order if each in known),
         len(known) == 1 and not lapsed,
-        fields=fields,
-        bearing=bearing,
+        fields={name: fields[name] for name in sorted(fields, key=_place)},
+        bearing={name: bearing[name] for name in sorted(bearing, key=_place)},
         lapsed=lapsed,
     )
+
+
+def _place(name: str) -> int:
+    return _ORDER[name]
 
 
 _STATUS_BEARERS = {status: status for status in _STATUS_OF.values()}

@@ -94,7 +94,7 @@ class Folding:
                 context.force = self._joint_force(number)
                 context.things = self._things(collection, context)
         self._fold_entries(number, collection, changed, context, position, everything=whole or entries)
-        if was is None or was.things != context.things or whole:
+        if was is None or whole or (was.things, was.life.birth) != (context.things, context.life.birth):
             self._write_things(number, collection, context, position)
         kept = (context.basis, orjson.dumps([_force_json(days) for days in context.force]))
         if (was_basis, orjson.dumps([_force_json(days) for days in force])) != kept:
@@ -165,7 +165,7 @@ class Folding:
             context.things, context.lapses = was.things, was.lapses
         else:
             context.things = self._things(collection, context)
-            context.lapses = [(days.since, days.until) for days in context.things if days.lapsed]
+            context.lapses = _lapses(context.things)
         whole = [
             (fact.type, fact.effective.lo, fact.effective.hi, fact.occurred, fact.positions) for fact in context.whole
         ]
@@ -405,6 +405,17 @@ class Folding:
             self._db.executemany("INSERT INTO terms VALUES (?, ?, ?)", [(*value, owner) for value in sorted(values)])
 
         write(self._db, "things", THING_COLUMNS, "subject = ?", (number,), rows, position, terms)
+
+
+def _lapses(things: Iterable[ThingDays]) -> list[tuple[int, int]]:
+    """The days on which an agreement is past its `until`, however else its days are cut: ties depend on them."""
+    found: list[tuple[int, int]] = []
+    for days in things:
+        if days.lapsed and found and found[-1][1] == days.since:
+            found[-1] = (found[-1][0], days.until)
+        elif days.lapsed:
+            found.append((days.since, days.until))
+    return found
 
 
 def _force_json(days: ForceDays) -> list[Any]:

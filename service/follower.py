@@ -52,12 +52,15 @@ class Head:
         return True
 
 
-def catch_up(log: LogReader, views: Views, report: Callable[[int], None] | None = None) -> None:
+def catch_up(
+    log: LogReader, views: Views, report: Callable[[int], None] | None = None, *, until: int | None = None
+) -> None:
     """Folds into the views what the log has and they lack, and commits it; `report` hears each position reached.
 
-    Whatever is raised, the views are left at an event of the log, with nothing uncommitted.
+    `until` is the position to stop at, where that is not the last. Whatever is raised, the views are left at an event
+    of the log, with nothing uncommitted.
     """
-    while missing := log.read(views.position, limit=AT_ONCE):
+    while missing := log.read(views.position, until, limit=AT_ONCE):
         views.begin()
         try:
             for stored in missing:
