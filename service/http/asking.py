@@ -52,7 +52,7 @@ _LISTED = {
 _STATE = (AS_OF, ON, EVIDENCE, ACCEPT_DATETIME)
 _ONE = (*_STATE, PROOF)
 _PAGED = (AS_OF, ON, LIMITED, CURSOR, ACCEPT_DATETIME)
-_MAPPED = tuple(each for each in _STATE if each not in (AS_OF, ACCEPT_DATETIME))
+_MAPPED = tuple(each for each in _ONE if each not in (AS_OF, ACCEPT_DATETIME))
 _MOVED = Answer("The party is one with another, which answers for it; the query is kept.", {}, ("Location",))
 _SLUG = re.compile(SLUG, re.ASCII)
 

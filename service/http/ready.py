@@ -43,6 +43,11 @@ class Kept:
             self._answers.move_to_end(key)
         return ready
 
+    def clear(self) -> None:
+        """Drops all of them."""
+        self._answers.clear()
+        self._bytes = 0
+
     def keep(self, key: Hashable, ready: Ready) -> None:
         """Keeps the answer unless it is large; `key` says everything that it depends on."""
         if len(ready.body) > _KEPT_EACH or key in self._answers:

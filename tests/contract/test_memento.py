@@ -331,7 +331,7 @@ def test_a_state_names_its_timegate_and_its_timemap(told):
     assert "memento" not in found
 
 
-@pytest.mark.parametrize("query", ["", "?on=2002-06-01", "?on=any&evidence=full", "?as_of=8&on=any"])
+@pytest.mark.parametrize("query", ["", "?on=2002-06-01", "?on=any&evidence=full", "?as_of=8&on=any", "?proof=true"])
 def test_the_timemap_that_a_state_names_is_there(told, query):
     state = told.server.get(f"/v1/agreements/t{query}")
     timemap = told.server.get(links(state)["timemap"]["url"])
