@@ -8,10 +8,11 @@ from contextlib import closing
 
 from aiohttp import web
 
-from service import checkpoint, files, readers, rebuild, store, witnesses
+from service import checkpoint, files, readers, rebuild, replays, store, witnesses
 from service.erasing import erasing
 from service.http import (
     asking,
+    digests,
     events_get,
     events_post,
     finding,
@@ -76,6 +77,7 @@ def make_app(settings: Settings, *, clock: Clock = store.now, logger: Logger | N
             checkpoint.publishing,
             witnesses.witnessing,
             rebuild.rebuild_watch,
+            replays.replaying,
             erasing,
         )
     )
@@ -85,6 +87,7 @@ def make_app(settings: Settings, *, clock: Clock = store.now, logger: Logger | N
         events_post,
         proofs,
         tlog,
+        digests,
         finding,
         asking,
         health,

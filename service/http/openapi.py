@@ -22,6 +22,7 @@ Document = dict[str, Any]
 TAGS: Mapping[str, str] = {
     "events": "The log: what was recorded, in order, and recording more.",
     "log": "Proof that the log was not edited: signed checkpoints, tiles, proofs (C2SP).",
+    "digests": "Proof that the views are what the log says.",
     "parties": "Companies, states, institutes, whoever agrees to something.",
     "agreements": "Agreements and their parties, commitments, declarations and amendments.",
     "labs": "Laboratories with their founders, phases and calls.",

@@ -44,6 +44,7 @@ class Kind(StrEnum):
     INVALID_QUERY = "invalid-query"
     INTERNAL = "internal-error"
     OVERLOADED = "overloaded"
+    BUSY = "busy"
     UNAVAILABLE = "unavailable"
     POSITION_AHEAD = "position-ahead"
     NOT_READY = "not-ready"
@@ -141,6 +142,12 @@ KINDS: Mapping[Kind, Explained] = {
         503,
         "Too much is waiting to be recorded",
         "The request was not taken. `Retry-After` says when to send it again.",
+    ),
+    Kind.BUSY: Explained(
+        503,
+        "As much of this is under way as there may be",
+        "What was asked for takes long, and only a little of it is done at a time. `Retry-After` says when to ask"
+        " again.",
     ),
     Kind.UNAVAILABLE: Explained(
         503,

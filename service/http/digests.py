@@ -1,0 +1,241 @@
+"""What the views hold, to be compared: digests of the stored views, and views folded anew from the log, each as of a
+position. Equal digests say that the stored views are what the log says. Neither ever answers from memory, and a replay
+that fails breaks off: it must never look complete."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from aiohttp import hdrs, web
+
+from projections.digests import VIEWS, written
+from projections.questions import BadQuestion
+from projections.reading import Reader
+from service.entries import event_of
+from service.http.answers import JSON, NDJSON, json_answer, negotiate
+from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
+from service.http.pieces import COUNT, POSITION, list_of, object_of
+from service.http.problems import Kind, Problem
+from service.http.questions import AS_OF, Now, read_times
+from service.log import LogReader
+from service.parts import CLOCK, HEAD, LOGGER, LOGS, STOPPING
+from service.readers import READERS
+from service.replays import REPLAYS, Replay, ReplayFailed, TooMany
+
+POLL_SECONDS = 0.25
+"""How soon it is noticed that nobody waits for a replay any longer."""
+SLOW_SECONDS = 30.0
+"""How long a reader may take for what it was sent last; then it is cut off."""
+_CACHE = {"Cache-Control": "no-store"}  # what is compared is asked for each time
+_RETRY_SECONDS = "5"
+
+_VIEW = {"type": "string", "enum": list(VIEWS)}
+_UNTIL = Parameter(
+    "until",
+    "The log up to then: a position, or an RFC 3339 instant. Default: all of it.",
+    AS_OF.schema,
+)
+_DIGESTED = (AS_OF, Parameter("view", "Only this view; of several, each.", _VIEW, repeatable=True))
+_REPLAYED = (Parameter("view", "The view to fold.", _VIEW, required=True), _UNTIL)
+
+
+async def digests(request: web.Request) -> web.StreamResponse:
+    """The digests of the stored views as of a position."""
+    negotiate(request, (JSON,))
+    values = read_query(request.query, _DIGESTED)
+    now = Now(request.app[HEAD].position, request.app[CLOCK]())
+    readers, logs = request.app[READERS], request.app[LOGS]
+    as_of = (await readers.ask(lambda reader: read_times(values, now, reader.position_at))).as_of
+    found = {view: await _digest(request, view, as_of) for view in dict.fromkeys(values.get("view", VIEWS))}
+    erased = await logs.ask(_erased_since(as_of))
+    body = {"position": as_of, "digests": found} | ({"redacted": erased} if erased else {})
+    return json_answer(orjson.dumps(body), headers=_CACHE)
+
+
+async def _digest(request: web.Request, view: str, as_of: int) -> str:
+    """In slices, each asked on a thread, so that neither the loop nor other questions wait for long."""
+    digest, after = sha256(), None
+
+    def slice_from(after: Any) -> Callable[[Reader], Any]:
+        def some(reader: Reader) -> Any:
+            found = reader.some_lines(view, as_of, after)
+            digest.update(b"".join(found.lines))
+            return found.after
+
+        return some
+
+    while True:
+        after = await request.app[READERS].ask(slice_from(after))
+        if after is None:
+            return written(digest.digest())
+        if _is_unwanted(request):
+            raise ConnectionResetError("nobody waits for the digests any longer")
+
+
+async def replay(request: web.Request) -> web.StreamResponse:
+    """One view, folded anew from the first event on."""
+    negotiate(request, (NDJSON,))
+    values = read_query(request.query, _REPLAYED)
+    (view,) = values["view"]
+    now = Now(request.app[HEAD].position, request.app[CLOCK]())
+    until = await request.app[LOGS].ask(lambda log: _until(values, now, log))
+    response = web.StreamResponse(headers=_CACHE | {hdrs.CONTENT_TYPE: NDJSON})
+    if request.method == hdrs.METH_HEAD:
+        await response.prepare(request)
+        return response
+    try:
+        async with request.app[REPLAYS].begun(view, until) as begun:
+            await response.prepare(request)  # the client knows by it that the folding goes on
+            await _pass_on(request, response, begun)
+    except TooMany as error:
+        raise Problem(Kind.BUSY, str(error), headers={hdrs.RETRY_AFTER: _RETRY_SECONDS}) from None
+    except (ReplayFailed, OSError) as error:
+        if isinstance(error, ConnectionError):
+            raise
+        request.app[LOGGER].error("a replay failed", view=view, until=until, error=str(error))
+        if not response.prepared:
+            raise Problem(Kind.UNAVAILABLE, "the replay could not be begun") from None
+        raise _broken_off(request, "the replay failed") from None
+    await response.write_eof()
+    return response
+
+
+async def _pass_on(request: web.Request, response: web.StreamResponse, begun: Replay) -> None:
+    """Sends on what the replay writes, until it is complete. Raises ReplayFailed, and ConnectionResetError."""
+    while True:
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                chunk = await begun.read()
+        except TimeoutError:
+            if _is_unwanted(request):
+                raise _broken_off(request, "nobody waits for the replay any longer") from None
+            continue
+        if not chunk:
+            return
+        if _is_unwanted(request):
+            raise _broken_off(request, "nobody waits for the replay any longer")
+        try:
+            async with asyncio.timeout(SLOW_SECONDS):
+                await response.write(chunk)
+        except TimeoutError:
+            raise _broken_off(request, "the reader is too slow") from None
+
+
+def _is_unwanted(request: web.Request) -> bool:
+    transport = request.transport
+    return transport is None or transport.is_closing() or request.app[STOPPING].is_set()
+
+
+def _broken_off(request: web.Request, reason: str) -> ConnectionResetError:
+    """Ends the connection as it stands, so that the client sees that the answer is not complete."""
+    if request.transport is not None:
+        request.transport.abort()
+    return ConnectionResetError(reason)
+
+
+def _until(values: Values, now: Now, log: LogReader) -> int:
+    """The position that `until` means, found in the log alone. Raises BadQuestion."""
+
+    def position_at(recorded: str) -> int:
+        low, high = 0, now.head
+        while low < high:
+            middle = (low + high + 1) // 2
+            stored = log.at(middle)
+            if stored is not None and event_of(stored).recorded <= recorded:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    try:
+        return read_times({AS_OF.name: values[_UNTIL.name]} if _UNTIL.name in values else {}, now, position_at).as_of
+    except BadQuestion as error:
+        raise BadQuestion({_UNTIL.name: error.flaws[AS_OF.name]}) from None
+
+
+def _erased_since(position: int) -> Callable[[LogReader], list[dict[str, int]]]:
+    """The events up to a position whose data was erased after it, each with the event that had it erased."""
+
+    def erased(log: LogReader) -> list[dict[str, int]]:
+        found: list[dict[str, int]] = []
+        after = position
+        while events := log.read(after, type="event.redacted"):
+            for stored in events:
+                about = event_of(stored).about
+                if about is not None and about <= position:
+                    found.append({"position": about, "by": stored.position})
+            after = events[-1].position
+        return sorted(found, key=lambda each: each["position"])
+
+    return erased
+
+
+_SHA256 = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
+_LINE = {
+    "type": "object",
+    "description": "A row of the view; the last line is the position and the digest of all lines before it.",
+}
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/v1/digests",
+        "getDigests",
+        "digests",
+        "The digests of the stored views as of a position",
+        digests,
+        {
+            200: Answer(
+                "The SHA-256 of the lines that `/v1/replay` gives of each view.",
+                {
+                    JSON: object_of(
+                        {
+                            "position": COUNT,
+                            "digests": {
+                                "type": "object",
+                                "properties": dict.fromkeys(VIEWS, _SHA256),
+                                "additionalProperties": False,
+                            },
+                        },
+                        {
+                            "redacted": {
+                                **list_of(object_of({"position": POSITION, "by": POSITION})),
+                                "description": "Events up to the position whose data was erased after it, each with"
+                                " the event that had it erased. Before that the digests were others.",
+                            }
+                        },
+                    )
+                },
+            )
+        },
+        _DIGESTED,
+        (401, 403, 406, 422, 503),
+        scope="read",
+    ),
+    Operation(
+        "GET",
+        "/v1/replay",
+        "replay",
+        "digests",
+        "One view, folded anew from the first event of the log",
+        replay,
+        {200: Answer("Every row of the view, one a line, in the one order there is.", {NDJSON: _LINE})},
+        _REPLAYED,
+        (401, 403, 406, 422, 503),
+        description=(
+            "The stored views are not looked at. Nothing is sent while the log is folded. The last line is"
+            ' `{"position": n, "digest": "sha256:..."}`; an answer without it is not complete. If the digest is the one'
+            " that `/v1/digests` gives as of the same position, the stored view is what the log says. Few replays run"
+            " at a time; more are asked to come back (503)."
+        ),
+        scope="read",
+    ),
+)
+
+
+def add_routes(app: web.Application) -> None:
+    """Adds what this module answers."""
+    add(app, OPERATIONS)

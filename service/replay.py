@@ -1,0 +1,95 @@
+"""Folds the log from the first event anew, apart from the stored views: for whoever would rather compare than believe.
+
+As a command, `python -m service.replay`, it is a process of its own that writes one view to standard output: it takes
+what the server leaves of the processor, can be ended at any moment, and leaves nothing behind. It only reads the log,
+and never looks at the stored views.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import orjson
+
+from projections.digests import written
+from projections.reading import Reader
+from projections.views import Views
+from service.files import LOG, VIEWS, remove
+from service.follower import catch_up
+from service.log import LogReader
+
+_NICE = 10
+_AT_ONCE = 64 * 1024
+
+
+class ShortLog(Exception):
+    """The log ends before the position up to which it was to be folded."""
+
+
+class _Passing(Views):
+    """Views that need not survive a power cut, nor this process: nothing of them waits for the disk."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._db.execute("PRAGMA synchronous = OFF")
+
+
+@contextmanager
+def replayed(log: LogReader, until: int, folder: Path, report: Callable[[int], None] | None = None) -> Iterator[Reader]:
+    """A reader of views folded from the first event to the one at `until`; `report` hears each position reached.
+
+    The views are in files in `folder` that have no name from the start, so that they go with this process, however it
+    ends. Raises ShortLog, and whatever LogReader does.
+    """
+    with TemporaryDirectory(prefix="folding-", dir=folder) as made:
+        path = Path(made) / VIEWS
+        views = _Passing(path)
+        reader = Reader(path)
+        reader.head()  # from here on both have all their files open
+        remove(path)
+    with closing(views), closing(reader):
+        catch_up(log, views, report, until=until)
+        if views.position != until:
+            raise ShortLog(f"the log ends at position {views.position}, before {until}")
+        yield reader
+
+
+def lines(reader: Reader, view: str, until: int) -> Iterator[bytes]:
+    """The lines of a view, some thousands of bytes at a time, and last the line that closes them: the position, and
+    the digest of all bytes before it."""
+    digest, chunk = sha256(), bytearray()
+    for line in reader.lines(view, until):
+        chunk += line
+        if len(chunk) >= _AT_ONCE:
+            digest.update(chunk)
+            yield bytes(chunk)
+            chunk.clear()
+    digest.update(chunk)
+    closing_line = {"position": until, "digest": written(digest.digest())}
+    yield bytes(chunk) + orjson.dumps(closing_line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Writes a view as of a position. The arguments: data directory, folder for files, view, position."""
+    data, folder, view, until = arguments
+    os.nice(_NICE)
+    parent = os.getppid()
+
+    def report(_: int) -> None:
+        if os.getppid() != parent:  # whoever asked is gone
+            raise SystemExit(1)
+
+    with closing(LogReader(Path(data) / LOG)) as log, replayed(log, int(until), Path(folder), report) as reader:
+        for chunk in lines(reader, view, int(until)):
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

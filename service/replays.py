@@ -1,0 +1,104 @@
+"""Replays for requests: each a process of its own (see `service.replay`), a few at a time. A process is ended and
+waited for as soon as nobody reads it any longer, and what it may have left is removed; none outlives the
+application."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import mkdtemp
+
+from aiohttp import web
+
+from service.parts import SETTINGS
+
+MOST = 2
+"""Replays at a time: more would each take a part of what the server leaves."""
+CHUNK = 64 * 1024
+_PREFIX = "replay-"
+_SHOWN = 2000
+
+
+class TooMany(Exception):
+    """As many replays as there may be are under way. The same again may work later."""
+
+
+class ReplayFailed(Exception):
+    """The process ended before it had written everything. Its text is what the process said last."""
+
+
+class Replay:
+    """One replay under way."""
+
+    def __init__(self, process: Process) -> None:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._process, self._output, self._errors = process, process.stdout, process.stderr
+
+    async def read(self) -> bytes:
+        """The next bytes; none once the view is complete. May be cancelled, and called again. Raises ReplayFailed."""
+        chunk = await self._output.read(CHUNK)
+        if not chunk and (status := await self._process.wait()) != 0:
+            said = (await self._errors.read()).decode(errors="replace").strip()
+            raise ReplayFailed(f"status {status}: {said[-_SHOWN:]}")
+        return chunk
+
+    async def end(self) -> None:
+        """Ends the process wherever it is, and waits for it."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        for pipe in (self._output, self._errors):
+            while await pipe.read(CHUNK):  # else a pipe that nobody reads keeps `wait` waiting
+                pass
+        await self._process.wait()
+
+
+class Replays:
+    """Starts replays of the log in a data directory, which this process holds. Made and used on the loop's thread."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._under_way = 0
+
+    @asynccontextmanager
+    async def begun(self, view: str, until: int) -> AsyncIterator[Replay]:
+        """A replay, for as long as the block lasts. Raises TooMany, and OSError where no process can be started."""
+        if self._under_way >= MOST:
+            raise TooMany(f"{MOST} replays are under way; there are no more at a time")
+        self._under_way += 1
+        try:
+            folder = await asyncio.to_thread(mkdtemp, prefix=_PREFIX, dir=self._data)
+            try:
+                arguments = ("-m", "service.replay", str(self._data), folder, view, str(until))
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True
+                )
+                replay = Replay(process)
+                try:
+                    yield replay
+                finally:
+                    await replay.end()
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            self._under_way -= 1
+
+    def tidy(self) -> None:
+        """Removes what replays left that were cut off together with the server."""
+        for folder in self._data.glob(f"{_PREFIX}*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+REPLAYS: web.AppKey[Replays] = web.AppKey("replays", Replays)
+
+
+async def replaying(app: web.Application) -> AsyncIterator[None]:
+    """Makes replays possible while the application runs."""
+    app[REPLAYS] = replays = Replays(app[SETTINGS].data)
+    await asyncio.to_thread(replays.tidy)
+    yield
