@@ -210,7 +210,8 @@ class Publisher:
         2. The root of the tree at `size`. Fails: nothing happened.
         3. The signature, in memory. A crash from here to within step 4 leaves a checkpoint that nobody saw, of a log
            that the next one continues as well.
-        4. The file is replaced, durably. Fails: nothing is published; it is tried again from step 1.
+        4. The file is replaced, durably. Fails: nothing is published; it is tried again from step 1, also where the
+           file was replaced after all, as that may not last.
         5. It is published.
         """
         promised = await self._threaded(self._promised)
@@ -222,10 +223,12 @@ class Publisher:
 
         found = await self._readers.ask(continued)
         if promised and promised[-1].size == size:
-            self._show(promised[-1])
+            signed = promised[-1]
+        else:
+            checkpoint = Checkpoint(self.verifier.name, size, found)
+            signed = Published(self._signer.sign(checkpoint.text), checkpoint)
+        if self.published is not None and self.published.note.text == signed.note.text:
             return
-        checkpoint = Checkpoint(self.verifier.name, size, found)
-        signed = Published(self._signer.sign(checkpoint.text), checkpoint)
         async with self._keeping:
             await self._threaded(lambda: self._keep(signed))
             self._show(signed)

@@ -105,7 +105,7 @@ def _signing_key(text: str | None) -> Path | None:
 
 def _witness(text: str) -> Witness:
     match text.split():
-        case [key, url] if urlsplit(url).scheme in ("http", "https") and urlsplit(url).netloc:
+        case [key, url] if _is_address(url):
             try:
                 return Witness(parse_verifier(key, COSIGNATURE), url.rstrip("/"))
             except NoteError as error:
@@ -113,6 +113,14 @@ def _witness(text: str) -> Witness:
         case _:
             flaw = "a witness is <verifier key> <http or https address>, and a comma stands between two"
     raise SettingsError(f"{_variable('witnesses')}: {text.strip()!r}: {flaw}")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
 
 
 def _read(given: Mapping[str, str | None]) -> Literal["open", "key"]:

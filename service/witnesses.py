@@ -71,6 +71,7 @@ class Asking:
         for _ in range(2):  # the second time because only its first answer tells what it has seen
             old = self._size
             if old > newest.size:
+                self._size = 0  # asked from there, it says again what it has seen
                 raise NotCosigned(f"it has seen {old} events of this log, more than are published: was the log lost?")
             status, answer = await self._post(newest, old)
             if status == 200:

@@ -361,7 +361,8 @@ def test_no_proof_is_made_of_sizes_that_are_not_published(grown, query, wrong):
 
 
 def test_checkpoints_seen_while_importing_are_pairwise_consistent_and_fully_served(server):
-    auditor, scales, seen = auditor_of(server), Scales(server), []
+    auditor, scales = auditor_of(server), Scales(server)
+    seen: list[Checkpoint] = []
     lines = b"".join(
         json.dumps(each).encode() + b"\n"
         for each in server.whole(
