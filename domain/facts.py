@@ -7,7 +7,7 @@ judges whether facts agree.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -36,6 +36,8 @@ class Event:
     recorded: str
     actor: str
     erased: bool = False
+    checked: Data | None = field(default=None, compare=False, repr=False)
+    """The data as a record, where it is at hand."""
 
     @property
     def kind(self) -> EventType:
@@ -45,6 +47,8 @@ class Event:
     @property
     def model(self) -> Data:
         """The data as a record; of an erased event one that says nothing."""
+        if self.checked is not None:
+            return self.checked
         return self.kind.nothing if self.erased else self.kind.data.model_validate_json(self.data)
 
     @property

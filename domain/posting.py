@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails, to_json
+from pydantic_core import ErrorDetails
 
 from domain.errors import Flaw, Invalid
 from domain.events import CATALOGUE, EventType
 from domain.records import Data, Record
 from domain.times import parse_edtf
-from domain.values import SLUG, is_subject
+from domain.values import MAX_INTEGER, SLUG, is_subject
 
 MAX_ATTRIBUTE = 1024
 MAX_DATA = 1_000_000
@@ -61,8 +62,11 @@ def pointer(*tokens: str | int) -> str:
 
 
 def canonical(data: object) -> bytes:
-    """RFC 8785 form of JSON that holds no fractional numbers and only ASCII keys."""
-    return to_json(_sorted(data))
+    """RFC 8785 form of JSON that holds no fractional numbers and only ASCII keys. Raises ValueError for other JSON."""
+    try:
+        return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise ValueError(str(error)) from None
 
 
 def parse(document: object) -> Posted:
@@ -75,13 +79,13 @@ def parse(document: object) -> Posted:
         if name in _ATTRIBUTES and name != "data":
             flaws += _attribute_flaws(name, document[name])
     kind = CATALOGUE.get(document["type"]) if isinstance(document.get("type"), str) else None
-    data, model = document.get("data", {}), None
+    data, encoded, model = document.get("data", {}), b"", None
     if kind is not None:
         subject = document.get("subject")
         if kind.collection is not None and isinstance(subject, str) and is_subject(subject):
             elsewhere = not subject.startswith(f"{kind.collection}/")
             flaws += [Flaw("/subject", f"{kind.name} is about a subject in {kind.collection}/")] if elsewhere else []
-        model, found = checked(kind, data)
+        encoded, model, found = _checked(kind, data)
         flaws += [Flaw(f"/data{flaw.pointer}", flaw.detail) for flaw in found]
     if flaws or model is None:
         raise Invalid("the event is not well-formed", flaws)
@@ -92,26 +96,38 @@ def parse(document: object) -> Posted:
         document["subject"],
         document.get("time"),
         document.get("occurred"),
-        canonical(data),
+        encoded,
         model,
     )
 
 
 def checked(kind: EventType, data: object) -> tuple[Data | None, list[Flaw]]:
     """The data of a type, checked; pointers of the flaws start at the data."""
+    _, model, flaws = _checked(kind, data)
+    return model, flaws
+
+
+def _checked(kind: EventType, data: object) -> tuple[bytes, Data | None, list[Flaw]]:
+    """The data of a type in canonical form and checked."""
     if not isinstance(data, Mapping):
-        return None, [Flaw("", "data is a JSON object")]
-    encoded = to_json(data)
+        return b"", None, [Flaw("", "data is a JSON object")]
+    try:
+        encoded = canonical(data)
+    except ValueError:
+        return b"", None, [Flaw("", f"numbers are integers within {-MAX_INTEGER} and {MAX_INTEGER}")]
     if len(encoded) > MAX_DATA:
-        return None, [Flaw("", f"data takes at most {MAX_DATA} bytes")]
+        return b"", None, [Flaw("", f"data takes at most {MAX_DATA} bytes")]
     if _holds_nul(encoded):
-        return None, [Flaw("", "strings hold no U+0000")]
-    nulls = [Flaw(at, "null is not taken here; leave the field out") for at in _nulls(kind.data, data)]
+        return b"", None, [Flaw("", "strings hold no U+0000")]
+    nulls: list[Flaw] = []
+    if b"null" in encoded:
+        nulls = [Flaw(at, "null is not taken here; leave the field out") for at in _nulls(kind.data, data)]
     try:
         model = kind.data.model_validate_json(encoded)
     except ValidationError as error:
-        return None, [*(_flaw(detail) for detail in error.errors(include_url=False, include_input=False)), *nulls]
-    return (None, nulls) if nulls else (model, [])
+        found = [_flaw(detail) for detail in error.errors(include_url=False, include_input=False)]
+        return b"", None, [*found, *nulls]
+    return (b"", None, nulls) if nulls else (encoded, model, [])
 
 
 def _nulls(shape: type[Record], value: object, at: str = "") -> list[str]:
@@ -175,11 +191,3 @@ def _flaw(detail: ErrorDetails) -> Flaw:
     elif detail["type"] == "missing":
         message = "is required"
     return Flaw(pointer(*detail["loc"]) + detail.get("ctx", {}).get("at", ""), message)
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    if isinstance(value, list):
-        return [_sorted(part) for part in value]
-    return value

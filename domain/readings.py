@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
-from itertools import combinations, groupby
+from itertools import combinations
 from typing import Generic, NamedTuple, TypeVar
 
 from domain.times import AFTER, BEFORE
@@ -124,12 +124,20 @@ class _TooManyWays(Exception):
     """There are more than `MOST_WAYS`."""
 
 
+def _in_turn(step: Step) -> Key:
+    return step.lo, step.order
+
+
 def _precise(steps: Sequence[Step], machine: Machine[S], start: S) -> Sweep[S]:
     cells = [Cell(BEFORE, start, frozenset((start,)))]
     state, consistent = start, True
-    ordered = sorted(steps, key=lambda step: (step.lo, step.order))
-    for day, group in groupby(ordered, key=lambda step: step.lo):
-        todo, taken = list(group), set[tuple[str, str]]()
+    ordered = list(steps) if len(steps) == 1 else sorted(steps, key=_in_turn)
+    at, count = 0, len(ordered)
+    while at < count:
+        day, first = ordered[at].lo, at
+        while at < count and ordered[at].lo == day:
+            at += 1
+        todo, taken = ordered[first:at], set[tuple[str, str]]()
         while todo:
             for step in todo:
                 following = machine(state, step)

@@ -188,7 +188,9 @@ def thing_days(
     first_signature = marks["agreement.signed"].occurred if "agreement.signed" in marks else None
     found = sweep(steps, _take, _Whole())
     cells = found.cells
-    bounds = {cell.since for cell in cells} | {days.since for days in force} | {fact.span.lo for fact in facts}
+    bounds = {cell.since for cell in cells}
+    bounds.update(days.since for days in force)
+    bounds.update(fact.span.lo for fact in facts)
     for fact in facts:
         until = fact.data.until if "until" in FIELDS.get(fact.type, ()) else None  # type: ignore[attr-defined]
         if until is not None and (lo := parse_edtf(until).lo) != BEFORE:
@@ -208,7 +210,7 @@ def thing_days(
         if (
             ranges
             and ranges[-1].until == since
-            and replace(ranges[-1], since=0, until=0) == replace(days, since=0, until=0)
+            and replace(ranges[-1], since=since, until=until) == days
         ):
             ranges[-1] = replace(ranges[-1], until=until)
         else:

@@ -297,9 +297,11 @@ def tie_days(found: Sweep[State]) -> list[TieDays]:
             ranges[-1] = replace(previous, until=days.until)
         else:
             ranges.append(days)
+    ever = _in_order({state.status for state in found.final})
+    if len(ranges) == 1:
+        return [replace(ranges[0], last=True, ever=ever)]
     closed = {days.interval: days.closed for days in ranges}
     final = {days.interval: index for index, days in enumerate(ranges)}
-    ever = tuple(each for each in ORDER_OF_STATUSES if each in {state.status for state in found.final})
     return [
         replace(
             days,
@@ -321,7 +323,7 @@ def _days(cell: Cell[State], until: int, interval: int) -> TieDays:
         until,
         interval,
         status,
-        tuple(each for each in ORDER_OF_STATUSES if each in known),
+        _in_order(known),
         len(known) == 1,
         False,
         (),
@@ -331,17 +333,27 @@ def _days(cell: Cell[State], until: int, interval: int) -> TieDays:
     )
 
 
+def _in_order(statuses: set[str | None]) -> tuple[str, ...]:
+    """The statuses, None apart, in their order."""
+    if len(statuses) == 1:
+        (only,) = statuses
+        return () if only is None else (only,)
+    return tuple(each for each in ORDER_OF_STATUSES if each in statuses)
+
+
 def _force(cell: Cell[State]) -> Force:
     standing = {None if each.gone == "withdrawn" else each.standing for each in cell.states if each.gone != "ended"}
     return Force("in-force" in standing, "suspended" in standing, bool(standing - {"in-force", "suspended"}))
 
 
 def _alike(one: TieDays, other: TieDays) -> bool:
-    return replace(one, since=0, until=0) == replace(other, since=0, until=0)
+    return replace(one, since=other.since, until=other.until) == other
 
 
 def lapse(ranges: Sequence[TieDays], lapses: Sequence[tuple[int, int]]) -> list[TieDays]:
     """The tie where its agreement is past its `until` on the days of `lapses` (since, until): possibly ended."""
+    if not lapses:
+        return list(ranges)
     found: list[TieDays] = []
     for days in ranges:
         cuts = {days.since, days.until, *(day for lapsed in lapses for day in lapsed if days.since < day < days.until)}

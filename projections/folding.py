@@ -59,6 +59,7 @@ class Context:
     force: Sequence[ForceDays]
     basis: bytes
     things: list[ThingDays]
+    is_new: bool
 
     @property
     def whole(self) -> list[Fact]:
@@ -84,9 +85,11 @@ class Folding:
         if collection == "parties":
             number = self._known.survivor(number)
         describing = whole or any(fact.makes or describes(fact) for fact in changed)
-        was_basis, force = self._kept(number)
         was = self._contexts.get(number)
+        is_new = was is None and self._known.is_new(number, position)
+        was_basis, force = (None, NOTHING_IN_FORCE) if is_new else self._kept(number)
         context = self._context(number, collection, None if describing else was, force)
+        context.is_new = is_new
         ties, entries = self._to_fold(number, was_basis, context, changed)
         if ties:
             closed, opened = self._fold_ties(number, ties, context, position)
@@ -159,8 +162,8 @@ class Folding:
         else:
             describing = [fact for member in reversed(group) for fact in self._known.describing(member)]
             describing.sort(key=lambda fact: (fact.order[0], () if fact.makes and len(group) > 1 else fact.order))
-        marks = self._marks(collection, describing, life, bounds, signed_by, adopted_by)
-        context = Context(life, describing, marks, consents, [], force, b"", [])
+        marks = self._marks(number, collection, describing, life, bounds, signed_by, adopted_by)
+        context = Context(life, describing, marks, consents, [], force, b"", [], is_new=False)
         if was is not None and (was.life, was.marks, was.force) == (life, marks, force):
             context.things, context.lapses = was.things, was.lapses
         else:
@@ -176,6 +179,7 @@ class Folding:
 
     def _marks(
         self,
+        number: int,
         collection: str,
         describing: Sequence[Fact],
         life: Life,
@@ -195,7 +199,7 @@ class Folding:
             ("agreement.signed", signed, signed_by),
         ):
             if span is not None and position is not None:
-                fact = self._known.fact(position)
+                fact = self._known.fact(position, number)
                 marks[name] = Mark(life.birth if span is born else span, position, fact.occurred if fact else None)
         return marks
 
@@ -239,24 +243,39 @@ class Folding:
         """Fold and write; the rows closed and opened, without their id."""
         gone: list[tuple[Any, ...]] = []
         come: list[tuple[Any, ...]] = []
+        shared: dict[int, list[TieDays]] = {}
         for party in sorted(parties):
-            rows = self._tie_rows(container, party, context) if self._known.survivor(party) == party else []
+            rows = self._tie_rows(container, party, context, shared) if self._known.survivor(party) == party else []
             closed, opened = write(
-                self._db, "ties", TIE_COLUMNS, "container = ? AND party = ?", (container, party), rows, position
+                self._db,
+                "ties",
+                TIE_COLUMNS,
+                "container = ? AND party = ?",
+                (container, party),
+                rows,
+                position,
+                is_new=context.is_new,
             )
             gone += closed
             come += opened
         return gone, come
 
-    def _tie_rows(self, container: int, party: int, context: Context) -> list[tuple[Any, ...]]:
+    def _tie_rows(
+        self, container: int, party: int, context: Context, shared: dict[int, list[TieDays]]
+    ) -> list[tuple[Any, ...]]:
+        """The rows of one tie. `shared` keeps the days of ties that rest on one fact, for the others that do."""
         group = self._known.one_with(party)
         own = [fact for fact in self._known.linked(group, container) if fact.type in TIE_TYPES]
         if not own:
             return []
         whole = context.whole
-        names = [self._known.name(member) for member in group]
-        found = tie_sweep(own, whole, context.life, consents=context.consents, names=names)
-        ranges = lapse(tie_days(found), context.lapses)
+        ranges = shared.get(own[0].position) if len(own) == 1 else None
+        if ranges is None:
+            names = [self._known.name(member) for member in group]
+            found = tie_sweep(own, whole, context.life, consents=context.consents, names=names)
+            ranges = lapse(tie_days(found), context.lapses)
+            if len(own) == 1:
+                shared[own[0].position] = ranges
         return tie_rows(self._known.name(container), self._known.name(party), own, whole, context.life, ranges)
 
     def _moves_force(
@@ -402,9 +421,14 @@ class Folding:
                 for term in body["fields"].get(kind, ())
                 for text in texts_of(term)
             }
-            self._db.executemany("INSERT INTO terms VALUES (?, ?, ?)", [(*value, owner) for value in sorted(values)])
+            if values:
+                self._db.executemany(
+                    "INSERT INTO terms VALUES (?, ?, ?)", [(*value, owner) for value in sorted(values)]
+                )
 
-        write(self._db, "things", THING_COLUMNS, "subject = ?", (number,), rows, position, terms)
+        write(
+            self._db, "things", THING_COLUMNS, "subject = ?", (number,), rows, position, terms, is_new=context.is_new
+        )
 
 
 def _lapses(things: Iterable[ThingDays]) -> list[tuple[int, int]]:

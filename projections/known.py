@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
+from domain.events import AgreementSigned
 from domain.facts import Event, Fact
 from domain.rules import Bounds
 from domain.things import describes
@@ -26,6 +27,8 @@ _OF_FACT = (
 )
 _CACHED_FACTS = 5_000
 _CACHED_LIVES = 10_000
+_FEW_FACTS = 64
+_FACTS = 1
 _MAKERS = 2
 _NOTHING = (b"", b"{}")
 """Data that was erased, as an event and as what a correction left of one; of what takes no data at all, the same."""
@@ -48,7 +51,11 @@ _REFERRING_OF = {kind.data: tuple(name for name in REFERRING if name in kind.dat
 
 def references(fact: Fact) -> set[str]:
     """Every subject the fact's data names, evidence apart."""
-    data: Any = fact.data
+    return named_in(fact.data)
+
+
+def named_in(data: Any) -> set[str]:
+    """Every subject that data names, evidence apart."""
     named: set[str] = set()
     for name in _REFERRING_OF[type(data)]:
         value = getattr(data, name)
@@ -56,7 +63,7 @@ def references(fact: Fact) -> set[str]:
             named.add(value)
         elif value is not None:
             named.update(value)
-    if fact.type == "agreement.signed":
+    if isinstance(data, AgreementSigned):
         named.update(signatory.party for signatory in data.parties)
     return named
 
@@ -77,28 +84,68 @@ def slugs(fact: Fact) -> list[str]:
     return []
 
 
+class Believed(NamedTuple):
+    """A standing fact, the keys it is linked by, and whether it describes its subject itself."""
+
+    fact: Fact
+    keys: frozenset[int]
+    core: bool
+
+
 class Known(Ledger):
     """Reading and writing what is known, on the write half's connection.
 
-    Facts are kept in memory by the id of their row, which never changes, and rows of `lives` as last written; both
-    until a transaction is undone.
+    Kept in memory until a transaction is undone: facts by the id of their row, which never changes; rows of `lives` as
+    last written; and, of subjects that lately came about and have few facts, all of them.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self._facts_by_row: dict[int, Fact] = {}
         self._lives: dict[int, list[Any]] = {}
+        self._newest = (0, 0)
+        self._lifeless = 0
+        self._absent: set[str] = set()
+        self._recent: dict[int, dict[int, Believed]] = {}
+
+    def is_new(self, number: int, position: int) -> bool:
+        """Whether the event at a position, the last one taken in, is the first about a subject."""
+        return self._newest == (number, position)
 
     def forget(self) -> None:
         """Drop caches, after a transaction was undone."""
         super().forget()
         self._facts_by_row.clear()
         self._lives.clear()
+        self._newest = (0, 0)
+        self._lifeless = 0
+        self._absent.clear()
+        self._recent.clear()
+
+    def find(self, subject: str) -> int | None:
+        """The number of a subject that events are about; None if there were none."""
+        if subject in self._absent:
+            return None
+        number = super().find(subject)
+        if number is None:
+            if len(self._absent) >= _CACHED_FACTS:
+                self._absent.clear()
+            self._absent.add(subject)
+        return number
 
     def version(self, subject: str) -> int:
         """The version of the last event about the subject, 0 if there is none."""
-        row = self.db.execute("SELECT version FROM subjects WHERE name = ?", (subject,)).fetchone()
-        return row[0] if row else 0
+        number = self.find(subject)
+        if number is None:
+            return 0
+        return int(self.db.execute("SELECT version FROM subjects WHERE id = ?", (number,)).fetchone()[0])
+
+    def is_alone(self, number: int, facts: Sequence[Fact]) -> bool:
+        """Whether these are one fact that makes the subject, and all that is known of it: nothing to contradict."""
+        if len(facts) > 1 or not facts[0].makes:
+            return False
+        row = self._life(number)
+        return row is not None and row[_FACTS] == 1 and self.fact(facts[0].position, number) == facts[0]
 
     def exists(self, number: int | None) -> bool:
         """Whether any fact about the subject stands."""
@@ -118,7 +165,13 @@ class Known(Ledger):
                 (event.subject, event.version, event.position),
             ).lastrowid
             assert number is not None
+            self._newest = (number, event.position)
+            self._lifeless = number
+            self._absent.discard(event.subject)
             self.remember(event.subject, number)
+            if len(self._recent) >= _CACHED_LIVES:
+                self._recent.clear()
+            self._recent[number] = {}
         else:
             self.db.execute(
                 "UPDATE subjects SET version = ?, last = ? WHERE id = ?", (event.version, event.position, number)
@@ -155,7 +208,7 @@ class Known(Ledger):
         if altered:
             data = orjson.loads(fact.data.model_dump_json(exclude_unset=True, by_alias=True))
             meaning = orjson.dumps([fact.occurred, list(fact.positions), data])
-        span = fact.span
+        span, core = fact.span, describes(fact)
         row = self.db.execute(
             "INSERT INTO facts(position, subject, rank, p0, p1, lo, hi, at, core, label, meaning)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -168,7 +221,7 @@ class Known(Ledger):
                 span.lo,
                 span.hi,
                 span.sort_key[0],
-                describes(fact),
+                core,
                 f"{fact.source} {fact.id}",
                 meaning,
             ),
@@ -182,6 +235,11 @@ class Known(Ledger):
         self._extend_life(fact, number)
         assert row.lastrowid is not None
         self._keep(row.lastrowid, fact)
+        recent = self._recent.get(number)
+        if recent is not None:
+            recent[fact.position] = Believed(fact, frozenset(keys), core)
+            if len(recent) > _FEW_FACTS:
+                del self._recent[number]
         return row.lastrowid
 
     def end_fact(self, position: int, number: int, since: int) -> None:
@@ -190,18 +248,29 @@ class Known(Ledger):
         if row is None:
             return
         self.db.execute("UPDATE facts SET p1 = ? WHERE id = ?", (since, row[0]))
+        if number in self._recent:
+            del self._recent[number][position]
         self._recount_life(number)
 
-    def fact(self, position: int) -> Fact | None:
-        """What is believed of the event at a position; None if it is retracted or says nothing about the world."""
+    def fact(self, position: int, number: int | None = None) -> Fact | None:
+        """What is believed of the event at a position; None if it is retracted or says nothing about the world.
+
+        `number` is that of its subject, where it is at hand.
+        """
+        if number is not None and (recent := self._recent.get(number)) is not None:
+            return recent[position].fact if position in recent else None
         return next(iter(self._facts(f"f.position = ? AND f.p1 = {OPEN}", (position,))), None)
 
     def facts(self, number: int) -> list[Fact]:
         """Every fact about a subject, in the order of folding."""
+        if (recent := self._recent.get(number)) is not None:
+            return _in_order(each.fact for each in recent.values())
         return self._facts(f"f.subject = ? AND f.p1 = {OPEN}", (number,))
 
     def describing(self, number: int) -> list[Fact]:
         """The facts that describe the subject itself, in the order of folding."""
+        if (recent := self._recent.get(number)) is not None:
+            return _in_order(each.fact for each in recent.values() if each.core)
         return self._facts(f"f.subject = ? AND f.p1 = {OPEN} AND f.core", (number,))
 
     def makers(self, number: int) -> list[Fact]:
@@ -210,13 +279,16 @@ class Known(Ledger):
 
     def linked(self, keys: Iterable[int], number: int) -> list[Fact]:
         """The facts about a subject that speak of any of these, in the order of folding."""
+        keys = tuple(keys)
+        if (recent := self._recent.get(number)) is not None:
+            return _in_order(each.fact for each in recent.values() if not each.keys.isdisjoint(keys))
         found: dict[int, Fact] = {}
         for key in keys:
             for fact in self._facts(
                 f"f.p1 = {OPEN} AND f.id IN (SELECT fact FROM links WHERE key = ? AND subject = ?)", (key, number)
             ):
                 found[fact.position] = fact
-        return sorted(found.values(), key=lambda fact: fact.order)
+        return _in_order(found.values())
 
     def slug_facts(self, slug: str, number: int) -> list[Fact]:
         """The facts within a subject that speak of a slug (see `slugs`)."""
@@ -252,7 +324,7 @@ class Known(Ledger):
                 fact = self._fact(self.db.execute(_OF_FACT, (row,)).fetchone())
                 self._keep(row, fact)
             facts.append(fact)
-        return facts if len(facts) < 2 else sorted(facts, key=lambda fact: fact.order)
+        return _in_order(facts)
 
     def _keep(self, row: int, fact: Fact) -> None:
         if len(self._facts_by_row) >= _CACHED_FACTS:
@@ -300,7 +372,7 @@ class Known(Ledger):
 
     def _life(self, number: int) -> list[Any] | None:
         kept = self._lives.get(number)
-        if kept is None:
+        if kept is None and number != self._lifeless:
             row = self.db.execute("SELECT * FROM lives WHERE subject = ?", (number,)).fetchone()
             if row is None:
                 return None
@@ -309,7 +381,7 @@ class Known(Ledger):
 
     def _extend_life(self, fact: Fact, number: int) -> None:
         values = self._life(number) or _no_life(number)
-        _extend(values, fact, self.fact)
+        _extend(values, fact, lambda position: self.fact(position, number))
         self._write_life(number, values)
 
     def _recount_life(self, number: int) -> None:
@@ -323,6 +395,13 @@ class Known(Ledger):
         if len(self._lives) >= _CACHED_LIVES:
             self._lives.clear()
         self._lives[number] = values
+        if number == self._lifeless:
+            self._lifeless = 0
+
+
+def _in_order(facts: Iterable[Fact]) -> list[Fact]:
+    listed = list(facts)
+    return listed if len(listed) < 2 else sorted(listed, key=lambda fact: fact.order)
 
 
 def _no_life(number: int) -> list[Any]:

@@ -6,8 +6,9 @@ A row's body is JSON bytes ready to be answered once names of other subjects are
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import orjson
@@ -111,30 +112,43 @@ def write(
     rows: Sequence[tuple[Any, ...]],
     position: int,
     added: Callable[[int, tuple[Any, ...]], None] | None = None,
+    *,
+    is_new: bool = False,
 ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """Believe exactly these rows of a key from a position on; the rows closed and those opened.
 
-    A row's first columns are the key's. `added` is told the id of each new row.
+    A row's first columns are the key's. `added` is told the id of each new row. Of what `is_new` no rows are there yet.
     """
-    listed = ", ".join(columns)
-    current = {
-        tuple(row[1:]): row[0]
-        for row in db.execute(f"SELECT id, {listed} FROM {table} WHERE {where} AND p1 = {OPEN}", key).fetchall()
-    }
+    select, insert, close = _statements(table, columns, where)
+    current = {} if is_new else {tuple(row[1:]): row[0] for row in db.execute(select, key).fetchall()}
     wanted = [key + row for row in rows]
     closed = [row for row in current if row not in set(wanted)] if current else []
     for row in closed:
-        db.execute(f"UPDATE {table} SET p1 = ? WHERE id = ?", (position, current[row]))
-    opened = [row for row in wanted if row not in current]
-    places = ", ".join("?" * len(columns))
+        db.execute(close, (position, current[row]))
+    opened = [row for row in wanted if row not in current] if current else wanted
+    if added is None:
+        db.executemany(insert, [(*row, position) for row in opened])
+        return closed, opened
     for row in opened:
-        cursor = db.execute(f"INSERT INTO {table}({listed}, p0, p1) VALUES ({places}, ?, ?)", (*row, position, OPEN))
-        if added is not None and cursor.lastrowid is not None:
-            added(cursor.lastrowid, row)
+        cursor = db.execute(insert, (*row, position))
+        assert cursor.lastrowid is not None
+        added(cursor.lastrowid, row)
     return closed, opened
 
 
-def mask_of(statuses: Iterable[str], order: Sequence[str]) -> int:
+@cache
+def _statements(table: str, columns: Sequence[str], where: str) -> tuple[str, str, str]:
+    """What selects the present rows of a key, adds one and closes one."""
+    listed, places = ", ".join(columns), ", ".join("?" * len(columns))
+    return (
+        f"SELECT id, {listed} FROM {table} WHERE {where} AND p1 = {OPEN}",
+        f"INSERT INTO {table}({listed}, p0, p1) VALUES ({places}, ?, {OPEN})",
+        f"UPDATE {table} SET p1 = ? WHERE id = ?",
+    )
+
+
+@cache
+def mask_of(statuses: tuple[str, ...], order: tuple[str, ...]) -> int:
     """A set of statuses as bits."""
     return sum(1 << order.index(status) for status in statuses)
 
@@ -181,12 +195,15 @@ def tie_rows(
     bearer = in_force[-1].position if in_force else own[0].position
     rows = []
     for days in ranges:
-        since, until = starts[days.interval], starts.get(days.interval + 1, FOREVER)
-        steps = [
-            fact
-            for fact in own
-            if (life.clip(fact.effective).lo >= since or days.interval == 0) and life.clip(fact.effective).lo < until
-        ]
+        steps = own
+        if len(starts) > 1:
+            since, until = starts[days.interval], starts.get(days.interval + 1, FOREVER)
+            steps = [
+                fact
+                for fact in own
+                if (life.clip(fact.effective).lo >= since or days.interval == 0)
+                and life.clip(fact.effective).lo < until
+            ]
         opened = facts.get(days.opened) if days.opened is not None else None
         closed = facts.get(days.closed) if days.closed is not None else None
         body = _tie_body(container, party, steps, whole, opened, closed)

@@ -36,6 +36,7 @@ TEXTS = Postings("texts")
 WRITTEN = Spellings("written")
 SCHEMA = TEXTS.schema + WRITTEN.schema
 
+_REMEMBERED = 50_000
 _RANKED = 200
 _BEGINNINGS = 40
 _PARTED = 8
@@ -56,13 +57,23 @@ class Hit(TypedDict):
     score: float
 
 
-def add(db: sqlite3.Connection, fact_id: int, _number: int, fact: Fact) -> None:
-    """Index a version of a fact. To be called once for every row of `facts`, in the order of their ids."""
+def add(db: sqlite3.Connection, fact_id: int, fact: Fact, written: set[str]) -> None:
+    """Index a version of a fact. To be called once for every row of `facts`, in the order of their ids.
+
+    `written` are words that are known to be in the vocabulary; those added now join them.
+    """
     tokens = tokens_of(fact.subject, fact.type, vars(fact.data))
     TEXTS.add(db, fact_id, tokens)
-    WRITTEN.add(
-        db, (token[1:] for token in tokens if token[0] == "a" and token.isalpha() and not is_unspaced(token[1:]))
-    )
+    new = [
+        token[1:]
+        for token in tokens
+        if token[0] == "a" and token[1:] not in written and token.isalpha() and not is_unspaced(token[1:])
+    ]
+    if new:
+        WRITTEN.add(db, new)
+        if len(written) > _REMEMBERED:
+            written.clear()
+        written.update(new)
 
 
 def tokens_of(subject: str, kind: str, data: Mapping[str, Any]) -> Iterable[str]:

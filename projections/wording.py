@@ -117,6 +117,8 @@ def pairs_of(run: str) -> list[str]:
 
 def words_of(text: str) -> list[str]:
     """The words a text is found by; of an unspaced run its pairs and its last character."""
+    if text.isascii():
+        return [run[:LONGEST] for run in runs_of(text)]
     words = []
     for run in runs_of(text):
         if is_unspaced(run):

@@ -46,6 +46,7 @@ def recorded_event(posted: Posted, position: int, version: int, recorded: str, a
         posted.data,
         recorded,
         actor,
+        checked=posted.model,
     )
 
 

@@ -5,6 +5,7 @@ registry is ready."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -57,6 +58,10 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
     runner = Runner(app, handle_signals=False, shutdown_timeout=STOP_SECONDS)
     try:
         await runner.setup()
+        # What is there by now stays. The collector looks for cycles among what comes and goes, and less often than it
+        # would by itself: facts and answers kept for later made it go through them all again and again.
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
         if seeds is not None and app[HEAD].position == 0 and app[PUBLISHER].refusal is None:
             await _record_seeds(app, seeds)
         stop = asyncio.Event()
