@@ -1,56 +1,188 @@
-"""Documents as evidence: which events cite a document, and the texts that are held of it, as of any position.
+"""Documents as evidence: the texts that are held of them, and the passages that are cited from them, each with the
+event it supports, as of any position.
 
-It keeps what the log says and never judges a passage.
+A passage stands as long as the event it supports and the event that gives it; what it says is read from the events.
+Nothing here decides what a text may be, or refuses a passage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+import sys
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from domain.facts import Event
+import orjson
+
+from domain.facts import Event, Standing
+from domain.values import MAX_INTEGER
 from projections.known import Known
+from projections.ledger import Ledger
 from projections.store import OPEN
 
+NOWHERE = MAX_INTEGER
+"""Start and stop of a passage that names no place in its document: after all that do."""
+KEPT = 2**24
+"""Most bytes of texts that one `Texts` keeps at hand, beside the one used last."""
 
-def cite(known: Known, event: Event) -> None:
-    """Keep which documents an event cites."""
-    if b'"evidence"' not in event.data:
-        return
-    cited = {known.must_find(passage["document"]) for passage in passages_of(event)}
-    known.db.executemany("INSERT INTO cited VALUES (?, ?)", [(number, event.position) for number in sorted(cited)])
+Citation = tuple[int, int, int, int, int, int]
+"""A passage: the number of its document, start, stop, the positions of the event it supports and of the one that gives
+it, and its place among the passages which that one gives for it."""
+
+_CHANGING = frozenset(("event.corrected", "event.retracted"))
 
 
-def passages_of(event: Event) -> Iterator[dict[str, Any]]:
-    """The passages that an event gives: as its own evidence, or, of a correction, as that of the event corrected."""
-    said = event.plain
-    yield from said.get("evidence", ())
-    if event.type == "event.corrected":
-        yield from said.get("data", {}).get("evidence", ())
+@dataclass(frozen=True, slots=True)
+class Held:
+    """That a text is held of a document, since the event at `position`; its size in code points."""
+
+    row: int
+    position: int
+    sha256: str
+    characters: int
+
+
+class Texts:
+    """The texts that are held, on one connection; those used last are kept in memory."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._kept: OrderedDict[str, str] = OrderedDict()
+        self._bytes = 0
+
+    def held(self, document: int, as_of: int = OPEN - 1) -> Held | None:
+        """The text that is held of a document as of a position."""
+        row = self._db.execute(
+            "SELECT id, p0, sha256, characters FROM held WHERE document = ? AND p0 <= ? AND p1 > ?",
+            (document, as_of, as_of),
+        ).fetchone()
+        return Held(*row) if row else None
+
+    def registered(self, document: int, as_of: int = OPEN - 1) -> str | None:
+        """The SHA-256 that is registered of a document's text; None where it was retracted or erased."""
+        row = self._db.execute(
+            "SELECT body FROM things WHERE subject = ? AND p0 <= ? AND p1 > ? LIMIT 1", (document, as_of, as_of)
+        ).fetchone()
+        found: str | None = orjson.loads(row[0])["fields"].get("sha256") if row else None
+        return found
+
+    def own(self, document: int, as_of: int = OPEN - 1) -> Held | None:
+        """The text held of a document if it is the registered one, which passages are checked against."""
+        held = self.held(document, as_of)
+        return held if held is not None and held.sha256 == self.registered(document, as_of) else None
+
+    def text(self, held: Held) -> str:
+        """A text that is held."""
+        found = self._kept.get(held.sha256)
+        if found is None:
+            (found,) = self._db.execute("SELECT text FROM held WHERE id = ?", (held.row,)).fetchone()
+            self._kept[held.sha256] = found
+            self._bytes += sys.getsizeof(found)
+            while self._bytes > KEPT and len(self._kept) > 1:
+                _, dropped = self._kept.popitem(last=False)
+                self._bytes -= sys.getsizeof(dropped)
+        self._kept.move_to_end(held.sha256)
+        return found
 
 
 def hold(known: Known, event: Event, text: str) -> None:
     """From the event on, its document's text is held."""
     known.db.execute(
         "INSERT INTO held(document, p0, p1, sha256, characters, text) VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            known.must_find(event.subject),
-            event.position,
-            OPEN,
-            sha256(text.encode()).hexdigest(),
-            len(text),
-            text,
-        ),
+        (known.must_find(event.subject), event.position, OPEN, sha256(text.encode()).hexdigest(), len(text), text),
     )
-
-
-def is_held(known: Known, number: int) -> bool:
-    """Whether a text of the document is held."""
-    return known.db.execute(f"SELECT 1 FROM held WHERE document = ? AND p1 = {OPEN}", (number,)).fetchone() is not None
 
 
 def let_go(known: Known, event: Event) -> None:
     """From the event on, no text of its document is held."""
     number = known.must_find(event.subject)
     known.db.execute(f"UPDATE held SET p1 = ? WHERE document = ? AND p1 = {OPEN}", (event.position, number))
+
+
+def cite(known: Known, event: Event) -> None:
+    """From the event on, the passages it gives stand, and those that rested on what it takes back no longer do."""
+    if event.type in _CHANGING:
+        spoken = event
+        while spoken.about is not None and (following := known.event(spoken.about)) is not None:
+            spoken = following
+            _replace(known, spoken, event.position)
+    if b'"evidence"' not in event.data:
+        return
+    supported = event
+    if event.type == "evidence.added":
+        target = None if event.about is None else known.event(event.about)
+        if target is None:
+            return
+        if known.fact(target.position) is None:  # it may have been retracted, or says nothing of the world
+            _replace(known, target, event.position)
+            return
+        supported = target
+    given = [(event.position, passage) for passage in event.plain.get("evidence", ())]
+    _put(known, _placed(known, supported, given), event.position)
+
+
+def citing(db: sqlite3.Connection, document: int, limit: int) -> list[int]:
+    """The events that give standing passages of a document, ascending."""
+    rows = db.execute(
+        f"SELECT DISTINCT event FROM cited WHERE document = ? AND p1 = {OPEN} ORDER BY event LIMIT ?", (document, limit)
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def passages(standing: Standing, event: Event) -> list[tuple[int, dict[str, Any]]]:
+    """The passages that support an event and stand, each with the position of the event that gives it.
+
+    What an `evidence.added` gives supports the event that it speaks of, not itself.
+    """
+    if standing.retracted_by(event) is not None:
+        return []
+    own = event.type == "evidence.added"
+    return [(by, passage) for by, passage in standing.passages(event) if not own or by != event.position]
+
+
+def placed(given: Iterable[tuple[int, dict[str, Any]]]) -> dict[tuple[int, int], dict[str, Any]]:
+    """Passages by the position of the event that gives them and their place among those it gives."""
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    counts: dict[int, int] = {}
+    for by, passage in given:
+        found[by, counts.setdefault(by, 0)] = passage
+        counts[by] += 1
+    return found
+
+
+def _placed(known: Ledger, supported: Event, given: Iterable[tuple[int, dict[str, Any]]]) -> set[Citation]:
+    return {
+        (
+            known.must_find(passage["document"]),
+            passage.get("start", NOWHERE),
+            passage.get("end", NOWHERE),
+            supported.position,
+            by,
+            place,
+        )
+        for (by, place), passage in placed(given).items()
+    }
+
+
+def _replace(known: Known, supported: Event, position: int) -> None:
+    """Puts the passages that support an event now in the place of those that did before the event at a position."""
+    before, now = (
+        _placed(known, supported, passages(known.standing(supported, as_of), supported))
+        for as_of in (position - 1, position)
+    )
+    known.db.executemany(
+        "UPDATE cited SET p1 = ? WHERE document = ? AND start = ? AND stop = ? AND fact = ? AND event = ? AND place = ?"
+        f" AND p1 = {OPEN}",
+        [(position, *citation) for citation in before - now],
+    )
+    _put(known, now - before, position)
+
+
+def _put(known: Known, citations: Iterable[Citation], position: int) -> None:
+    known.db.executemany(
+        "INSERT INTO cited(document, start, stop, fact, event, place, p0, p1) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [(*citation, position, OPEN) for citation in sorted(citations)],
+    )

@@ -13,6 +13,7 @@ from typing import Any
 from domain.errors import Contradiction, Flaw, Invalid
 from domain.events import CATALOGUE, EventType, Makes
 from domain.facts import Event, Fact
+from domain.passages import flaw_of
 from domain.posting import checked, pointer
 from domain.records import Data
 from domain.rules import (
@@ -26,9 +27,9 @@ from domain.rules import (
     untitled,
 )
 from domain.values import is_subject, pointer_tokens
-from projections.documents import is_held as is_held_of
+from projections.documents import Texts, citing
 from projections.identity import edges_of
-from projections.known import Known, references, slugs
+from projections.known import Known, named_in, references, slugs
 from projections.parents import part_of_itself
 from projections.rows import OPENINGS
 from projections.store import OPEN
@@ -51,7 +52,6 @@ _REFERRING = frozenset(
     )
 )
 _KEPT = ("evidence", "note")
-_REDACTED = CATALOGUE["event.redacted"].rank
 _DEEPEST = 32
 
 
@@ -61,23 +61,29 @@ class Judging:
     def __init__(self, connection: sqlite3.Connection, known: Known) -> None:
         self._db = connection
         self._known = known
+        self._texts = Texts(connection)
 
     # one event, before it is taken in
 
     def check(self, event: Event, model: Data) -> None:
-        """What the event speaks of exists. Raises Invalid with every flaw; Contradiction for a merger in a circle."""
-        known, data = self._known, event.plain
-        flaws = list(self._missing(data, ("data",)))
+        """What the event speaks of exists, and what it quotes is said in the texts that are held.
+
+        Raises Invalid with every flaw; Contradiction for a merger in a circle, and for what was erased or stored already.
+        """
+        known = self._known
+        flaws = [] if self._all_exist(model) else list(self._missing(event.plain, ("data",)))
+        if b'"evidence"' in event.data:
+            flaws += self._misquoted(event.plain, "/data")
         if event.kind.about_event:
             flaws += self._about(event, model)
         else:
             number = known.find(event.subject)
-            if not known.exists(number):
+            if not known.exists(number) and event.type != "document.text-erased":  # a text may outlast its document
                 flaws += _unmade(event, model)
             elif number is not None:
                 flaws += self._unopened(event.type, model, number)
         if flaws:
-            raise Invalid("the event speaks of what is not there", flaws)
+            raise Invalid("the event speaks of what is not there, or quotes what a text does not say", flaws)
         match event.type:
             case "party.merged":
                 self._check_merger(event, model)
@@ -85,6 +91,12 @@ class Judging:
                 self._check_redaction(model)
             case "document.text-stored" | "document.text-erased":
                 self._check_text(event, model)
+
+    def _all_exist(self, model: Data) -> bool:
+        """Whether a fact stands about every subject that data refers to."""
+        named = named_in(model)
+        named.update(passage.document for passage in model.evidence or ())
+        return all(self._known.exists(self._known.find(subject)) for subject in named)
 
     def _missing(self, value: Any, at: tuple[str | int, ...], name: str = "") -> Iterator[Flaw]:
         """References in data, which stand under the names of `_REFERRING`, to subjects of which no fact stands."""
@@ -99,6 +111,14 @@ class Judging:
                 yield from self._missing(part, (*at, index), name)
         elif name and isinstance(value, str) and is_subject(value) and not self._known.exists(self._known.find(value)):
             yield Flaw(pointer(*at), f"{value} does not exist")
+
+    def _misquoted(self, data: Mapping[str, Any], at: str) -> Iterator[Flaw]:
+        """Passages in the evidence of data, at a pointer, that the text which is held does not say."""
+        for index, passage in enumerate(data.get("evidence", ())):
+            document = self._known.find(passage["document"])
+            held = None if document is None else self._texts.own(document)
+            if held is not None and (flaw := flaw_of(passage, self._texts.text(held))) is not None:
+                yield Flaw(f"{at}/evidence/{index}{flaw.pointer}", flaw.detail)
 
     def _about(self, event: Event, model: Any) -> Iterator[Flaw]:
         target = self._known.event(model.event)
@@ -135,6 +155,7 @@ class Judging:
         if corrected is None:
             return
         yield from self._missing(given, tuple(pointer_tokens(at)))
+        yield from self._misquoted(given, at)
         number = self._known.find(target.subject)
         if not target.kind.about_event:
             for flaw in self._unopened(target.type, corrected, number) if number is not None else ():
@@ -200,25 +221,25 @@ class Judging:
             raise Contradiction(f"{event.subject} and {model.into} are one already", positions=positions)
 
     def _check_redaction(self, model: Any) -> None:
-        row = self._db.execute(
-            "SELECT position FROM events WHERE about = ? AND rank = ?", (model.event, _REDACTED)
-        ).fetchone()
-        if row is not None:
-            raise Contradiction(f"the event at position {model.event} is redacted already", positions=row)
+        if (by := self._known.redacted_by(model.event)) is not None:
+            raise Contradiction(f"the event at position {model.event} is redacted already", positions=[by])
 
     def _check_text(self, event: Event, model: Any) -> None:
-        number = self._known.must_find(event.subject)
-        is_held = is_held_of(self._known, number)
+        number = self._known.find(event.subject)
+        held = None if number is None else self._texts.held(number)
         if event.type == "document.text-erased":
-            if not is_held:
+            if held is None:
                 raise Contradiction(f"no text of {event.subject} is held")
+            if (held.sha256, held.characters) != (model.sha256, model.characters):
+                raise Contradiction(f"the text of {event.subject} that is held is another", positions=[held.position])
             return
-        if is_held:
-            raise Contradiction(f"the text of {event.subject} is held already")
-        registered = {fact.data.sha256 for fact in self._known.describing(number)}  # type: ignore[attr-defined]
-        if model.sha256 not in registered:
-            detail = f"the text's SHA-256 is {model.sha256}; that of {event.subject} is another"
-            raise Invalid(detail, [Flaw("/data/sha256", detail)])
+        registered = None if number is None else self._texts.registered(number)
+        if model.sha256 != registered:
+            detail = f"the SHA-256 of this text is {model.sha256}; that registered of {event.subject} is {registered}"
+            raise Invalid(detail, [Flaw("", detail)])
+        if held is not None:
+            detail = f"a text of {event.subject} is held already, of SHA-256 {held.sha256}; another takes its deletion"
+            raise Contradiction(detail, positions=[held.position])
 
     # a batch, at its end
 
@@ -236,6 +257,8 @@ class Judging:
                 raise Contradiction(conflict.detail, flaws, there)
 
     def _conflicts(self, number: int, facts: Sequence[Fact], new: Container[int]) -> Iterator[Conflict]:
+        if self._known.is_alone(number, facts):
+            return
         subject = self._known.name(number)
         collection = subject.partition("/")[0]
         yield from self._existence(number, subject, collection, facts)
@@ -257,7 +280,7 @@ class Judging:
                 yield Conflict(f"facts about {subject} rest on what makes it", _positions(rest))
             elif not makers_changed:
                 return
-            elif named := (known.naming(number, _MOST_NAMED) or self._citing(subject, collection)):
+            elif named := (known.naming(number, _MOST_NAMED) or citing(self._db, number, _MOST_NAMED)):
                 yield Conflict(f"{subject} is referred to by other facts", tuple(named))
             return
         if not makers_changed:
@@ -275,7 +298,10 @@ class Judging:
         for fact in facts:
             if known.fact(fact.position) != fact:
                 continue
-            for subject in sorted({*references(fact), *(passage.document for passage in fact.data.evidence or ())}):
+            event = known.event(fact.position)
+            assert event is not None
+            cited = {passage["document"] for _, passage in known.standing(event).passages(event)}
+            for subject in sorted(references(fact) | cited):
                 number = known.find(subject)
                 if not known.exists(number):
                     gone = self._db.execute(
@@ -304,25 +330,6 @@ class Judging:
                 group = known.one_with(party)
                 others = [other for loser, _, other in edges.values() if loser in group]
                 yield Conflict(f"{known.name(party)} would be merged in a circle", (position, *others[:_MOST_NAMED]))
-
-    def _citing(self, subject: str, collection: str) -> list[int]:
-        """Standing events whose evidence cites a document."""
-        if collection != "documents":
-            return []
-        found = []
-        rows = self._db.execute(
-            "SELECT position FROM cited WHERE document = ?", (self._known.must_find(subject),)
-        ).fetchall()
-        for (position,) in rows:
-            event = self._known.event(position)
-            if event is None:
-                continue
-            standing = self._known.standing(event)
-            said = standing.meaning(event).data
-            cited = any(passage["document"] == subject for passage in said.get("evidence", ()))
-            if cited and standing.retracted_by(event) is None:
-                found.append(position)
-        return found[:_MOST_NAMED]
 
     def _lifetime(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
         known = self._known

@@ -14,6 +14,7 @@ from projections.store import OPEN
 
 KINDS: tuple[EventType, ...] = tuple(CATALOGUE.values())
 _CACHED = 20_000
+_REDACTED = CATALOGUE["event.redacted"].rank
 
 
 @dataclass(slots=True)
@@ -91,9 +92,11 @@ class Ledger:
 
     def remember(self, subject: str, number: int) -> None:
         """Cache the number of a subject."""
-        if len(self._ids) >= _CACHED:
+        if len(self._ids) >= _CACHED or len(self._names) >= _CACHED:
             self._ids.clear()
+            self._names.clear()
         self._ids[subject] = number
+        self._names[number] = subject
 
     def must_find(self, subject: str) -> int:
         """The number of a subject that was named where only what exists may be. Raises LookupError."""
@@ -134,6 +137,13 @@ class Ledger:
         """The event at a position."""
         row = self.db.execute("SELECT * FROM events WHERE position = ?", (position,)).fetchone()
         return self.decoded(row) if row else None
+
+    def redacted_by(self, position: int) -> int | None:
+        """The position of the event that had the data of the event at a position erased."""
+        row = self.db.execute(
+            "SELECT position FROM events WHERE about = ? AND rank = ? LIMIT 1", (position, _REDACTED)
+        ).fetchone()
+        return row[0] if row else None
 
     def standing(self, root: Event, as_of: int = OPEN) -> Standing:
         """What stands of an event, by all events that speak of it, directly or through others, up to a position."""

@@ -127,6 +127,7 @@ class Pasts:
         since = int(after[0]) if after else 0
         positions = self._told(group, since, question.as_of, limit + 1)
         state = self._bare(subject, since, question) if since else None
+        verified = self._states.verifying(question)
         items = []
         for position in positions[:limit]:
             event = self._ledger.event(position)
@@ -147,9 +148,10 @@ class Pasts:
                     "recorded": event.recorded,
                     "actor": event.actor,
                     "data": refer(data),
-                    "evidence": refer(evidence),
+                    "evidence": [verified(passage) for passage in evidence],
                     "events": [event.position],
                     "patch": patch(state, following),
+                    **({"redacted": by} if event.erased and (by := self._ledger.redacted_by(event.position)) else {}),
                 }
             )
             state = following

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -25,10 +25,11 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some items of a list, and where the next page goes on; None at the end."""
+    """Some items of a list, and where the next page goes on; None at the end. `beside` is said of the whole list."""
 
     items: list[dict[str, Any]]
     after: list[Any] | None
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

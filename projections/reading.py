@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from projections import names, search, tree
+from projections.citations import Citations
 from projections.digests import Digests, Lines
+from projections.documents import Held
 from projections.ledger import Ledger
 from projections.lists import Lists
 from projections.overviews import Overviews
 from projections.pasts import Pasts
-from projections.questions import Difference, Page, Question, State
+from projections.questions import Difference, NotFound, Page, Question, State
 from projections.states import States
 from projections.store import connect
 
@@ -30,6 +32,7 @@ class Reader:
         self._states = States(self._db, ledger)
         self._lists = Lists(self._db, ledger, self._states)
         self._pasts = Pasts(self._db, ledger, self._states)
+        self._citations = Citations(self._db, ledger, self._states)
         self._overviews = Overviews(self._db, ledger, self._states)
         self._digests = Digests(self._db)
         self._seen = -1
@@ -111,6 +114,33 @@ class Reader:
         self._states.show_disputes(page.items, question.as_of)
         self._states.name_others([page.items], question)
         return page
+
+    def passages(
+        self, subject: str, question: Question, *, status: str | None, limit: int, after: Sequence[Any] | None
+    ) -> Page:
+        """The standing passages that cite a document, and how much of it is used. Raises NotFound, Gone."""
+        self._refresh()
+        page = self._citations.page(subject, question, status=status, limit=limit, after=after)
+        self._states.name_others([page.items], question)
+        return page
+
+    def stands(self, subject: str, as_of: int) -> None:
+        """Returns if any fact stands about a subject. Raises NotFound, Gone, Merged."""
+        self._refresh()
+        self._states.number(subject, Question(as_of, None))
+
+    def held(self, subject: str, as_of: int) -> Held | None:
+        """The text that is held of a document."""
+        number = self._ledger.find(subject)
+        return None if number is None else self._states.texts.held(number, as_of)
+
+    def text(self, subject: str, as_of: int) -> tuple[Held, str]:
+        """That text itself. Raises NotFound, also where none is held; Gone."""
+        self.stands(subject, as_of)
+        held = self.held(subject, as_of)
+        if held is None:
+            raise NotFound(f"no text of {subject} is held")
+        return held, self._states.texts.text(held)
 
     def history(self, subject: str, question: Question, *, limit: int, after: Sequence[Any] | None) -> Page:
         """Every event about a subject and what it changed. Raises NotFound, Merged."""

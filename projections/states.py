@@ -4,16 +4,18 @@ evidence. Reads only; one picture for single states, items of lists and historie
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from domain.entries import STATUS_ORDER
 from domain.events import CATALOGUE
+from domain.passages import status_of
 from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
 from domain.times import day_text
+from projections.documents import Held, Texts
 from projections.ledger import Ledger
 from projections.questions import LISTS, Gone, Merged, NotFound, Page, Question, State
 from projections.rows import COLLECTIONS, SECTIONS
@@ -32,6 +34,7 @@ class States:
     def __init__(self, db: sqlite3.Connection, ledger: Ledger) -> None:
         self._db = db
         self._ledger = ledger
+        self.texts = Texts(db)
 
     # one
 
@@ -102,6 +105,9 @@ class States:
             **kept["fields"],
             **claim(STATUSES[collection], status, mask, certain),
         }
+        if collection == "documents" and (held := self.texts.held(number, question.as_of)) is not None:
+            body["text"] = {"characters": held.characters}
+            kept["events"]["text"] = [held.position]
         more: dict[str, str] = {}
         for name in LISTS[collection]:
             page = self.section(number, name, question, most, None)
@@ -215,6 +221,7 @@ class States:
 
     def cite(self, items: Iterable[dict[str, Any]], question: Question) -> None:
         """Put the passages cited for each item's events beside them, as `evidence` by position."""
+        verified = self.verifying(question)
         for item in items:
             cited: dict[str, list[dict[str, Any]]] = {}
             for position in sorted(_positions(item)):
@@ -223,12 +230,24 @@ class States:
                     continue
                 passages = self._ledger.standing(event, question.as_of).passages(event)
                 if passages:
-                    cited[str(position)] = [
-                        {**passage, "document": {"subject": passage["document"]}, "event": by}
-                        for by, passage in passages
-                    ]
+                    cited[str(position)] = [{**verified(passage), "event": by} for by, passage in passages]
             item["evidence"] = cited
             self.name_others([cited], question)
+
+    def verifying(self, question: Question) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+        """A function that gives a passage its `status` as of the question, and its document as a reference."""
+        known: dict[str, Held | None] = {}
+
+        def verified(passage: Mapping[str, Any]) -> dict[str, Any]:
+            document = passage["document"]
+            if document not in known:
+                number = self._ledger.find(document)
+                known[document] = None if number is None else self.texts.own(number, question.as_of)
+            held = known[document]
+            text = None if held is None else self.texts.text(held)
+            return {**passage, "document": {"subject": document}, "status": status_of(passage, text)}
+
+        return verified
 
     def name_others(self, items: Iterable[Any], question: Question, *, names: bool = True) -> None:
         """Put the survivor and its name, as of the question, into every reference {"subject": ...}."""

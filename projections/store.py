@@ -40,7 +40,9 @@ CREATE TABLE held(
     characters INTEGER NOT NULL, text TEXT NOT NULL);
 CREATE INDEX held_of_document ON held(document);
 CREATE TABLE cited(
-    document INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (document, position)) WITHOUT ROWID;
+    document INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL, fact INTEGER NOT NULL,
+    event INTEGER NOT NULL, place INTEGER NOT NULL, p0 INTEGER NOT NULL, p1 INTEGER NOT NULL,
+    PRIMARY KEY (document, start, stop, fact, event, place, p0)) WITHOUT ROWID;
 
 CREATE TABLE facts(
     id INTEGER PRIMARY KEY, position INTEGER NOT NULL, subject INTEGER NOT NULL, rank INTEGER NOT NULL,

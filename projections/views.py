@@ -49,6 +49,7 @@ class Views:
         self.position = int(self._meta("position"))
         self._committed = self.position
         self._leaves: list[bytes] = []
+        self._written: set[str] = set()
 
     def begin(self) -> None:
         """Start a transaction."""
@@ -122,6 +123,12 @@ class Views:
     def hold(self, event: Event, text: str) -> None:
         """Keep the text of a document that the event last folded in says is stored."""
         documents.hold(self._known, event, text)
+
+    def stored(self, subject: str, sha256: str) -> int | None:
+        """The position of the event that stored the text of this SHA-256, if it is held and the registered one."""
+        number = self._known.find(subject)
+        held = None if number is None else documents.Texts(self._db).own(number)
+        return held.position if held is not None and held.sha256 == sha256 else None
 
     def version(self, subject: str) -> int:
         """The version of the last event about a subject, 0 if there is none."""
@@ -201,7 +208,7 @@ class Views:
         self, fact: Fact, number: int, position: int, changed: dict[int, list[Fact]], *, altered: bool
     ) -> None:
         row = self._known.put_fact(fact, number, position, altered=altered)
-        search.add(self._db, row, number, fact)
+        search.add(self._db, row, fact, self._written)
         names.add(self._db, row, number, fact)
         changed.setdefault(number, []).append(fact)
 
@@ -240,6 +247,7 @@ class Views:
     def _forget(self) -> None:
         self._known.forget()
         self._folding.forget()
+        self._written.clear()
 
     def _meta(self, name: str) -> str:
         row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()

@@ -22,6 +22,7 @@ from service.http import (
     problem_pages,
     proofs,
     stream,
+    texts,
     tlog,
 )
 from service.http.access import readers_only
@@ -90,6 +91,7 @@ def make_app(settings: Settings, *, clock: Clock = store.now, logger: Logger | N
         digests,
         finding,
         asking,
+        texts,
         health,
         problem_pages,
         openapi,

@@ -41,7 +41,8 @@ class Batch:
     """Events posted together: all of them are taken, or none. `size` is what they take in memory, in bytes.
 
     `is_list` says that flaws point into an array of events, even of one. `text` is that of the document which the one
-    event says is stored. `may_erase` says that whoever posts may have something erased.
+    event says is stored; where it is held already, the first receipt is given. `may_erase` says that whoever posts may
+    have something erased.
     """
 
     events: Sequence[Posted]
@@ -79,6 +80,8 @@ class Desk:
         """
         if batch.erases and not batch.may_erase:
             raise NotAllowed("this takes a key with scope admin: what is erased does not come back")
+        if batch.text is not None and (kept := self._kept(batch.events[0])) is not None:
+            return [receipt(kept, is_new=False)]
         known = self._known(batch)
         fresh = [index for index in range(len(batch.events)) if known[index] is None]
         if fresh and batch.condition is not None:
@@ -142,6 +145,11 @@ class Desk:
         if flaws:
             raise DifferentContent("this source and id were recorded with other content", flaws, positions)
         return known
+
+    def _kept(self, posted: Posted) -> LoggedEvent | None:
+        """The event by which the very text that this one would store is held."""
+        position = self._views.stored(posted.subject, posted.model.sha256)  # type: ignore[attr-defined]
+        return None if position is None else self._log.at(position)
 
     def _demand(self, condition: Condition, subject: str) -> None:
         version = self._views.version(subject)

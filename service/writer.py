@@ -32,7 +32,8 @@ MOST_QUEUED_BYTES = 64 * 2**20
 GROUP_EVENTS = 1_000
 GROUP_BYTES = 16 * 2**20
 LOOP_EVENTS = 64
-"""Groups of more events than this are decided in the writer's thread, so that they do not hold up the loop."""
+LOOP_BYTES = 2**18
+"""Groups of more events or bytes than this are decided in the writer's thread, so that they do not hold up the loop."""
 RACES = 8
 """How often a group is decided again because another writer was faster."""
 MEND_SECONDS = 1.0
@@ -345,7 +346,8 @@ class Writer:
         5. The answers.
         """
         began = perf_counter()
-        here = sum(len(batch.events) for batch in batches) <= LOOP_EVENTS
+        events, size = sum(len(batch.events) for batch in batches), sum(batch.size for batch in batches)
+        here = events <= LOOP_EVENTS and size <= LOOP_BYTES
         outcomes, count = self._decide(batches) if here else await self._threaded(lambda: self._decide(batches))
         if count == 0:
             self._views.commit()  # nothing stands in it; unlike a rollback it keeps what the views have at hand

@@ -24,7 +24,7 @@ def refuse_encoded(request: web.Request) -> None:
         )
     charset = (request.charset or "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
-        raise Problem(Kind.UNSUPPORTED_TYPE, f"the character set {charset} is not taken; JSON is in UTF-8")
+        raise Problem(Kind.UNSUPPORTED_TYPE, f"the character set {charset} is not taken; bodies are in UTF-8")
 
 
 async def read_body(request: web.Request, most: int) -> bytes:

@@ -90,7 +90,7 @@ async def answer_list(request: web.Request, listing: Listing) -> web.StreamRespo
         found = _first(source, reader, asked, asked.page_size)
         as_of = asked.question.as_of
         following = _next(request, values, now, asked.question, found)
-        body = orjson.dumps({"items": found.items, "next": following, "position": as_of})
+        body = orjson.dumps({"items": found.items, "next": following, "position": as_of, **found.beside})
         return Ready(body, JSON, body_tag(body), said(request, now, as_of, reader.recorded, following=following))
 
     ready = await request.app[READERS].ask(page)

@@ -128,7 +128,7 @@ def _operation(row: Operation) -> Document:
         described["description"] = row.description
     if row.body is not None:
         described["requestBody"] = {"required": True, "content": _content(row.body)}
-    if row.scope == "read":
+    if row.scope == "read" and not row.keyed:
         described["security"] = [{}, {"key": []}]
     elif row.scope is not None:
         described["security"] = [{"key": []}]

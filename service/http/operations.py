@@ -51,7 +51,8 @@ class Answer:
 class Operation:
     """One method on one path. `problems` are the statuses that it answers with a problem; `body` is by media type.
 
-    `scope` is what a key needs to be allowed, None where none is asked for.
+    `scope` is what a key needs to be allowed, None where none is asked for; for reading it is asked for where reading
+    is not open, and always where the operation is `keyed`.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -66,6 +67,7 @@ class Operation:
     body: Mapping[str, Schema] | None = None
     description: str = ""
     scope: Literal["read", "post", "admin"] | None = None
+    keyed: bool = False
 
 
 DESCRIBED: web.AppKey[list[Operation]] = web.AppKey("described operations", list)

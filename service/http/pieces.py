@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from domain.passages import Status
 from domain.things import STATUSES
 from service.http.schemas import Schema, attributes, ref, subject
 
@@ -43,6 +44,19 @@ def object_of(required: Mapping[str, Schema], optional: Mapping[str, Schema] | N
 EVENTS = {**list_of(POSITION), "description": "The positions of the events that bear this."}
 TIED: dict[str, Schema] = {"from": nullable(EDTF), "to": nullable(EDTF)}
 
+QUOTED: Mapping[str, Schema] = {
+    "start": COUNT,
+    "end": COUNT,
+    "exact": STRING,
+    "translation": TEXT,
+    "supports": list_of(ref("Pointer")),
+    "note": TEXT,
+}
+CHECKED: Schema = {
+    **one_of(tuple(Status)),
+    "description": "Whether the text that is held of the document as of the question says it; without one, unverified.",
+}
+
 PIECES: Mapping[str, Schema] = {
     "Reference": object_of(
         {"subject": subject(), "name": nullable(TEXT)}, about="Another subject, with its name as of the question."
@@ -52,17 +66,24 @@ PIECES: Mapping[str, Schema] = {
         about="Another source says otherwise: the event at `position` claims `value` for a part of `event`.",
     ),
     "Passage": object_of(
-        {"document": REFERENCE},
+        {"document": REFERENCE, "status": CHECKED},
         {
-            "start": COUNT,
-            "end": COUNT,
-            "exact": STRING,
-            "translation": TEXT,
-            "supports": list_of(ref("Pointer")),
-            "note": TEXT,
+            **QUOTED,
             "event": {**POSITION, "description": "The position of the event that cites it."},
         },
         "A passage of a document that supports an event.",
+    ),
+    "Citation": object_of(
+        {
+            "status": CHECKED,
+            "event": {**POSITION, "description": "The position of the event that cites it."},
+            "fact": object_of(
+                {"position": POSITION, "subject": REFERENCE, "type": STRING, "occurred": nullable(EDTF)},
+                about="The event that it supports, as corrections leave it.",
+            ),
+        },
+        QUOTED,
+        "A passage of a document, and the fact that it supports.",
     ),
     "Receipt": object_of(
         {

@@ -70,7 +70,8 @@ KINDS: Mapping[Kind, Explained] = {
         401,
         "A key is needed",
         "Posting needs a key, sent as `Authorization: Bearer <key>`; reading does too where the registry is so"
-        " configured. None was sent, or it is unknown or revoked. Keys are made with `registry keys create`.",
+        " configured, and of the texts of documents always. None was sent, or it is unknown or revoked. Keys are made"
+        " with `registry keys create`.",
     ),
     Kind.FORBIDDEN: Explained(
         403, "The key does not allow this", "The key is good, but lacks the scope that `detail` names."
@@ -115,14 +116,15 @@ KINDS: Mapping[Kind, Explained] = {
     Kind.TOO_LARGE: Explained(
         413,
         "This is too large",
-        "An event has at most 1 MiB, a batch 8 MiB and 1,000 events, a trial import 10,000 lines. An import, posted as"
-        " `application/x-ndjson`, may have any size.",
+        "An event has at most 1 MiB, a batch 8 MiB and 1,000 events, a trial import 10,000 lines, a document's text"
+        " 16 MiB. An import, posted as `application/x-ndjson`, may have any size.",
     ),
     Kind.UNSUPPORTED_TYPE: Explained(
         415,
         "This type of content is not taken",
         "Events are posted as `application/cloudevents+json`, as `application/cloudevents-batch+json`, as"
-        " `application/x-ndjson`, or as `application/json` with `ce-*` headers; not compressed, in UTF-8.",
+        " `application/x-ndjson`, or as `application/json` with `ce-*` headers, a document's text as `text/plain`; not"
+        " compressed, in UTF-8.",
     ),
     Kind.INVALID_EVENT: Explained(
         422,

@@ -233,6 +233,7 @@ _THINGS: Mapping[str, Schema] = {
             "published": EDTF,
             "url": STRING,
             "original": ref("Original"),
+            "text": object_of({"characters": COUNT}, about="That its text is held, in Unicode code points."),
         },
         "A document that passages are cited from.",
     ),
@@ -333,3 +334,22 @@ def page_of(item: Schema) -> Schema:
             "position": {**COUNT, "description": "The position the list is as of."},
         }
     )
+
+
+_PAGE = page_of(ref("Citation"))
+CITED: Schema = {
+    **_PAGE,
+    "properties": {
+        **_PAGE["properties"],
+        "used": object_of(
+            {
+                "characters": COUNT,
+                "of": {**nullable(COUNT), "description": "Of the document's text; null where it is not held."},
+                "share": nullable({"type": "number"}),
+            },
+            about="How many characters of the document lie within passages that stand, of the whole list.",
+        ),
+    },
+    "required": [*_PAGE["required"], "used"],
+}
+"""One page of the passages of a document."""

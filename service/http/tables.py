@@ -105,7 +105,7 @@ OF_VIEW: Mapping[str, Table] = {
     ),
     "documents": table(
         *("subject", "title!", "publisher!", "language", "published", "url", "sha256", "original.sha256"),
-        *("original.media_type", "status", "certainty", "statuses", "version", "position", *_LAST),
+        *("original.media_type", "status", "certainty", "statuses", "version", "position", *_LAST, "text.characters"),
     ),
     "memberships": table(
         *("party.subject", "party.name!", "in.subject", "in.name!", "category!", "role!", *_TIE, "steps", *_LAST),
@@ -156,3 +156,7 @@ OF_ENTRY: Mapping[str, Table] = {
 }
 RESOLVED = table("subject", "name!", "matched", "score")
 FOUND = table("subject", "name!", "snippet", "score")
+PASSAGES = table(
+    *("start", "end", "exact", "translation!", "note!", "supports", "status", "event", "fact.position"),
+    *("fact.subject.subject", "fact.subject.name!", "fact.type", "fact.occurred"),
+)

@@ -1,0 +1,59 @@
+"""Whether a text says what a passage quotes, code point by code point.
+
+Pure, and never lenient: no spaces are folded and no forms of a letter are taken for another, for a citation that holds
+only after mending is to be mended in the log.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from domain.errors import Flaw
+
+
+class Status(StrEnum):
+    """What is known of a passage. Unverified: no text to check it against, or nothing quoted that could be checked."""
+
+    VERIFIED = "verified"
+    UNVERIFIED = "unverified"
+    FAILED = "failed"
+
+
+def flaw_of(passage: Mapping[str, Any], text: str) -> Flaw | None:
+    """What is wrong with a passage (JSON of `records.Evidence`) of this text; the pointer starts at the passage.
+
+    `exact` must stand at `start` to `end`, or anywhere where no place is given; without `exact`, the place must lie
+    within the text. A passage that gives neither claims nothing.
+    """
+    start, end, exact = (passage.get(name) for name in ("start", "end", "exact"))
+    if start is None or end is None:
+        return None if exact is None or exact in text else Flaw("/exact", "stands nowhere in the document's text")
+    if end > len(text):
+        return Flaw("/end", f"lies beyond the document's text, which has {len(text)} characters")
+    if exact is None or exact == text[start:end]:
+        return None
+    _, count = agreeing(exact, text, start, end)
+    return Flaw("/exact", f"is not what stands at {start} to {end}: only its first {count} characters are")
+
+
+def status_of(passage: Mapping[str, Any], text: str | None) -> Status:
+    """What is known of a passage, given the text of its document if it is at hand."""
+    if text is None or (passage.get("exact") is None and passage.get("start") is None):
+        return Status.UNVERIFIED
+    return Status.VERIFIED if flaw_of(passage, text) is None else Status.FAILED
+
+
+def agreeing(exact: str, text: str, start: int | None = None, end: int | None = None) -> tuple[int, int]:
+    """How far a quotation is right: where its beginning stands in the text, and how many of its characters agree.
+
+    Where no place is given it is the first place at which most of its beginning stands.
+    """
+    sizes = range(1, len(exact) + 1)
+    if start is not None:
+        there = text[start:end]
+        return start, bisect_left(sizes, True, key=lambda size: exact[:size] != there[:size])
+    count = bisect_left(sizes, True, key=lambda size: exact[:size] not in text)
+    return text.find(exact[:count]), count

@@ -1,0 +1,109 @@
+"""Which passages of a document are cited, and for which facts: in the order of the document, each checked against its
+text, with how much of the document they use together. Reads only."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from domain.facts import Event, Standing
+from projections.documents import NOWHERE, Held, passages, placed
+from projections.ledger import Ledger
+from projections.questions import Page, Question
+from projections.states import States
+
+_AT_ONCE = 200
+_MEMBERS = ("start", "end", "exact", "translation", "note", "supports", "status")
+_FIRST = (-1, -1, -1, -1, -1)
+
+
+class Citations:
+    """The passages of documents, on one connection."""
+
+    def __init__(self, db: sqlite3.Connection, ledger: Ledger, states: States) -> None:
+        self._db = db
+        self._ledger = ledger
+        self._states = states
+
+    def page(
+        self, subject: str, question: Question, *, status: str | None, limit: int, after: Sequence[Any] | None
+    ) -> Page:
+        """Standing passages of a document by where they start, those that name no place last; `beside` them `used`.
+
+        Names of others are not yet in. Raises NotFound, Gone.
+        """
+        number = self._states.number(subject, question)
+        used = _used(self._ranges(number, question.as_of), self._states.texts.own(number, question.as_of))
+        verified = self._states.verifying(question)
+        items: list[dict[str, Any]] = []
+        keys: list[Sequence[Any]] = []
+        reached: Sequence[Any] = _FIRST if after is None else after
+        while len(items) <= limit:
+            rows = self._rows(number, question.as_of, reached)
+            facts: dict[int, _Supported] = {}
+            for row in rows:
+                _, _, fact, by, place = row
+                if fact not in facts:
+                    facts[fact] = _Supported(self._ledger, fact, question.as_of)
+                item = verified(facts[fact].passages[by, place])
+                if status in (None, item["status"]):
+                    items.append({**_shown(item), "event": by, "fact": facts[fact].shown})
+                    keys.append(row)
+            if len(rows) < _AT_ONCE:
+                break
+            reached = rows[-1]
+        is_more = len(items) > limit
+        return Page(items[:limit], list(keys[limit - 1]) if is_more else None, {"used": used})
+
+    def _rows(self, document: int, as_of: int, after: Sequence[Any]) -> list[tuple[int, int, int, int, int]]:
+        return self._db.execute(
+            "SELECT start, stop, fact, event, place FROM cited WHERE document = ? AND p0 <= ? AND p1 > ?"
+            f" AND (start, stop, fact, event, place) > ({', '.join('?' * len(after))})"
+            " ORDER BY start, stop, fact, event, place LIMIT ?",
+            (document, as_of, as_of, *after, _AT_ONCE),
+        ).fetchall()
+
+    def _ranges(self, document: int, as_of: int) -> Iterable[tuple[int, int]]:
+        """Where its passages start and stop, ascending."""
+        return self._db.execute(
+            f"SELECT start, stop FROM cited WHERE document = ? AND p0 <= ? AND p1 > ? AND start < {NOWHERE}"
+            " ORDER BY start, stop",
+            (document, as_of, as_of),
+        )
+
+
+class _Supported:
+    """An event that passages support, as of a position."""
+
+    def __init__(self, ledger: Ledger, position: int, as_of: int) -> None:
+        event = ledger.event(position)
+        assert event is not None
+        standing = ledger.standing(event, as_of)
+        self.passages = placed(passages(standing, event))
+        self.shown = _fact(event, standing)
+
+
+def _fact(event: Event, standing: Standing) -> dict[str, Any]:
+    return {
+        "position": event.position,
+        "subject": {"subject": event.subject},
+        "type": event.type,
+        "occurred": standing.meaning(event).occurred,
+    }
+
+
+def _shown(passage: Mapping[str, Any]) -> dict[str, Any]:
+    """A passage without its document, which all of the list have."""
+    return {name: passage[name] for name in _MEMBERS if name in passage}
+
+
+def _used(ranges: Iterable[tuple[int, int]], held: Held | None) -> dict[str, Any]:
+    """How many characters lie within any of the ranges, and what share of the text that is, if it is held."""
+    total = None if held is None else held.characters
+    characters = reached = 0
+    for start, stop in ranges:
+        last = stop if total is None else min(stop, total)
+        characters += max(0, last - max(start, reached))
+        reached = max(reached, last)
+    return {"characters": characters, "of": total, "share": None if not total else round(characters / total, 3)}

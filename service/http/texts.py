@@ -1,0 +1,228 @@
+"""A document's text, and the passages that are cited from it. A text is put as it is and recorded by the registry
+itself, erased for good by those who administer, and given only to those who hold a key: it may be under copyright."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from aiohttp import hdrs, web
+
+from domain.errors import Contradiction
+from domain.passages import Status
+from domain.values import SLUG
+from projections.questions import NotFound
+from projections.reading import Reader
+from service.decisions import Batch
+from service.http import tables
+from service.http.access import require
+from service.http.answers import JSON, etag_matches, json_answer, negotiate
+from service.http.bodies import read_body, refuse_encoded
+from service.http.frame import POSITION
+from service.http.lists import Listing, Source, about_columns, answer_list, list_answer, now_of
+from service.http.memento import ACCEPT_DATETIME, HEADERS, said
+from service.http.operations import STRING, Answer, Operation, Parameter, Values, add, read_query
+from service.http.problems import Kind, Problem
+from service.http.questions import AS_OF, CURSOR, LIMITED, ON, read_times
+from service.http.schemas import ref
+from service.http.shapes import CITED
+from service.keys import Scope
+from service.parts import HEAD, LOGS, WRITER
+from service.readers import READERS
+from service.texts import MAX_TEXT, erasing, storing
+
+TEXT = "text/plain"
+
+_SLUG = Parameter(
+    "slug", "The document's place in its collection.", {"type": "string", "pattern": f"^{SLUG}$"}, "path", required=True
+)
+_VALIDATE = Parameter(
+    "validate",
+    "Run every check and answer as if recording, but record nothing.",
+    {"type": "string", "enum": ["only"]},
+)
+_STATUS = Parameter(
+    "status",
+    "Only passages of this status: `verified` in the text that is held, `failed` there, or `unverified` as none is.",
+    {"type": "string", "enum": list(Status)},
+)
+_PASSAGES = (AS_OF, ON, _STATUS, LIMITED, CURSOR, ACCEPT_DATETIME)
+
+
+async def put_text(request: web.Request) -> web.Response:
+    """Keeps a document's text; the receipt of the event that says so, which is the first one where it is held."""
+    key = require(request, Scope.POST)
+    is_trial = _is_trial(request)
+    subject = _subject(request)
+    _refuse_absent(request, subject)
+    refuse_encoded(request)
+    if hdrs.CONTENT_TYPE in request.headers and request.content_type != TEXT:
+        raise Problem(Kind.UNSUPPORTED_TYPE, f"a document's text is put as {TEXT}", headers={hdrs.ACCEPT: TEXT})
+    raw = await read_body(request, MAX_TEXT)
+    batch = await asyncio.to_thread(storing, _origin(request), subject, raw, key.name)
+    return await _recorded(request, batch, is_trial=is_trial)
+
+
+async def delete_text(request: web.Request) -> web.Response:
+    """Erases the text that is held of a document, for good; the receipt of the event that says so."""
+    key = require(request, Scope.ADMIN)
+    is_trial = _is_trial(request)
+    subject = _subject(request)
+    head, readers = request.app[HEAD], request.app[READERS]
+    held = readers.here(lambda reader: reader.held(subject, head.position))
+    if held is not None:
+        try:
+            batch = erasing(_origin(request), subject, held, key.name)
+            return await _recorded(request, batch, is_trial=is_trial, status=200)
+        except Contradiction:
+            if readers.here(lambda reader: reader.held(subject, head.position)) is not None:
+                raise
+    raise NotFound(f"no text of {subject} is held")
+
+
+async def get_text(request: web.Request) -> web.Response:
+    """The text that was held of a document as of a position, byte for byte as it was put."""
+    require(request, Scope.READ)
+    negotiate(request, (TEXT,))
+    values = read_query(request.query, (AS_OF,))
+    subject, now = _subject(request), now_of(request)
+
+    def found(reader: Reader) -> tuple[str, bytes, dict[str, str]]:
+        as_of = read_times(values, now, reader.position_at).as_of
+        held, text = reader.text(subject, as_of)
+        return f'"{held.sha256}"', text.encode(), said(request, now, as_of, reader.recorded)
+
+    etag, body, placed = await request.app[READERS].ask(found)
+    headers = {hdrs.ETAG: etag, hdrs.CACHE_CONTROL: "private, no-cache", **placed}
+    if etag_matches(request, etag):
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body, headers={**headers, hdrs.CONTENT_TYPE: f"{TEXT}; charset=utf-8"})
+
+
+async def list_passages(request: web.Request) -> web.StreamResponse:
+    """The standing passages that cite a document, in its order, each checked and with the fact that it supports."""
+    subject = _subject(request)
+
+    def source(values: Values) -> Source:
+        status = values[_STATUS.name][0] if _STATUS.name in values else None
+        return lambda reader, question, limit, after: reader.passages(
+            subject, question, status=status, limit=limit, after=after
+        )
+
+    return await answer_list(request, Listing(_PASSAGES, tables.PASSAGES, source))
+
+
+async def _recorded(request: web.Request, batch: Batch, *, is_trial: bool, status: int = 201) -> web.Response:
+    """The receipt of the one event of a batch, with this status if it is new."""
+    writer = request.app[WRITER]
+    if is_trial:
+        (receipt,) = await writer.check(lambda desk: desk.take(batch), batch.size)
+    else:
+        (receipt,) = await writer.post(batch)
+    headers = {POSITION: str(request.app[HEAD].position)}
+    if not (is_trial and receipt.is_new):
+        headers = {
+            POSITION: str(max(request.app[HEAD].position, receipt.position)),
+            hdrs.LOCATION: f"/v1/events/{receipt.position}",
+        }
+    return json_answer(receipt.body, status=status if receipt.is_new else 200, headers=headers)
+
+
+def _is_trial(request: web.Request) -> bool:
+    """Whether the request only asks what would be answered. Raises a 503 problem where nothing may be recorded."""
+    if (refusal := request.app[WRITER].refusal) is not None:
+        raise Problem(Kind.NOT_READY, refusal)
+    if hdrs.IF_MATCH in request.headers or hdrs.IF_NONE_MATCH in request.headers:
+        raise Problem(Kind.MALFORMED, "no condition is taken here: a document has the one text whose SHA-256 it states")
+    return "validate" in read_query(request.query, (_VALIDATE,))
+
+
+def _refuse_absent(request: web.Request, subject: str) -> None:
+    """Raises NotFound, Gone."""
+    position = request.app[HEAD].position
+    request.app[READERS].here(lambda reader: reader.stands(subject, position))
+
+
+def _subject(request: web.Request) -> str:
+    return f"documents/{request.match_info['slug']}"
+
+
+def _origin(request: web.Request) -> str:
+    """The log's name, which is the source of what the registry records by itself."""
+    origin = request.app[LOGS].here.meta("origin")
+    assert origin is not None, "a log is named before it is served"
+    return origin
+
+
+_PATH = f"/v1/documents/{{slug:{SLUG}}}"
+_RECEIPT = ref("Receipt")
+_CITATIONS = list_answer(ref("Citation"))
+OPERATIONS = (
+    Operation(
+        "PUT",
+        f"{_PATH}/text",
+        "putDocumentText",
+        "documents",
+        "Keep a document's text, to check quotations against",
+        put_text,
+        {
+            201: Answer("Kept, and recorded as `document.text-stored`.", {JSON: _RECEIPT}, ("Location",)),
+            200: Answer("The same text is held already: the first receipt.", {JSON: _RECEIPT}, ("Location",)),
+        },
+        (_SLUG, _VALIDATE),
+        (400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 503),
+        {TEXT: STRING},
+        "The body is the text that citations count in, in UTF-8, at most 16 MiB and without U+0000. It is refused"
+        " unless its SHA-256 is the one that the document was registered with. From then on a false quotation is"
+        " refused.",
+        "post",
+    ),
+    Operation(
+        "DELETE",
+        f"{_PATH}/text",
+        "deleteDocumentText",
+        "documents",
+        "Erase a document's text for good",
+        delete_text,
+        {200: Answer("Erased, and recorded as `document.text-erased`.", {JSON: _RECEIPT}, ("Location",))},
+        (_SLUG, _VALIDATE),
+        (400, 401, 403, 404, 409, 422, 503),
+        description="It is answered once the text is in no file any longer. The document may be given its text again.",
+        scope="admin",
+    ),
+    Operation(
+        "GET",
+        f"{_PATH}/text",
+        "getDocumentText",
+        "documents",
+        "A document's text, for those who check citations themselves",
+        get_text,
+        {200: Answer("The text; its `ETag` is its SHA-256.", {TEXT: STRING}, ("ETag", *HEADERS))},
+        (_SLUG, AS_OF, ACCEPT_DATETIME),
+        (400, 401, 403, 404, 406, 410, 422, 503),
+        description="It always takes a key with scope read: a text may be under copyright.",
+        scope="read",
+        keyed=True,
+    ),
+    Operation(
+        "GET",
+        f"{_PATH}/passages",
+        "listDocumentPassages",
+        "documents",
+        "Which passages of a document are cited, and for which facts",
+        list_passages,
+        {200: replace(_CITATIONS, content={**_CITATIONS.content, JSON: CITED})},
+        (_SLUG, *_PASSAGES),
+        (400, 401, 403, 404, 406, 410, 422, 503),
+        description=(
+            "In the order in which they start, those that name no place last; each with the event that it supports."
+            f" {about_columns(tables.PASSAGES)}"
+        ),
+        scope="read",
+    ),
+)
+
+
+def add_routes(app: web.Application) -> None:
+    """Adds what this module answers."""
+    add(app, OPERATIONS)
