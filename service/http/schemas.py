@@ -34,7 +34,7 @@ def event_schemas() -> Mapping[str, Schema]:
     components = {name: _tidied(schema, shared) for name, schema in defined["$defs"].items()}
     for kind in kinds:
         components[kind.name] = _posted(kind, components[kind.data.__name__])
-    names = [kind.name for kind in kinds]
+    names = [kind.name for kind in kinds if kind.is_posted]
     components["Event"] = {
         "description": "An event as it is posted: a CloudEvent 1.0 of one of the types that the registry knows.",
         "oneOf": [ref(name) for name in names],
@@ -85,6 +85,10 @@ def _posted(kind: EventType, data: Schema) -> Schema:
 
 
 def _description(kind: EventType) -> str:
+    if not kind.is_posted:
+        return f"On a subject in {kind.collection}/; recorded by the registry itself, never posted."
+    if kind.name == "event.redacted":
+        return "Has the data and salt of another event on the same subject erased; takes a key with scope admin."
     if kind.collection is None:
         return "About another event on the same subject."
     if kind.makes == "never":

@@ -67,6 +67,8 @@ def test_redacted_data_is_in_no_file_and_no_answer(server, admin):
     assert "data" not in kept
     assert "salt" not in kept
     assert kept["entry"] == recorded["entry"]
+    (first, *_) = server.items(f"/v1/{subject}/history")
+    assert (first["position"], first["data"], first["redacted"]) == (position, {}, by)
     for as_of in (position, by - 1, by):
         answer = server.get(f"/v1/{subject}", as_of=as_of, evidence="full")
         assert answer.status_code == 200
