@@ -94,7 +94,7 @@ class Scales:
 def grown():
     """A log that was looked at whole at some sizes, the tiles' edges among them, and what was seen of it."""
     with served() as server:
-        seen = []
+        seen: list[Checkpoint] = []
         for size in (0, 1, 2, 255, 256, 257, 600):
             checkpoint = grow(server, size)
             assert checkpoint.size == size

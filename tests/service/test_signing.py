@@ -175,7 +175,7 @@ def test_a_failure_before_the_file_is_in_place_leaves_the_old_one(tmp_path, monk
     def fails(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os if step == "fsync" else Path, step, fails)
+    monkeypatch.setattr(os if step == "fsync" else Path, step, fails)
     with pytest.raises(OSError, match="No space"):
         files.replace(path, b"new", 0o644)
     assert path.read_bytes() == b"old"
@@ -202,7 +202,7 @@ def test_content_is_on_disk_before_its_name_and_its_name_before_it_counts(tmp_pa
         steps.append("rename")
         return rename(path, target)
 
-    monkeypatch.setattr(files.os, "fsync", synced)
+    monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Path, "rename", renamed)
     files.replace(tmp_path / "checkpoint", b"new", 0o644)
     assert steps == ["fsync file", "rename", "fsync directory"]
