@@ -68,7 +68,7 @@ class Judging:
     def check(self, event: Event, model: Data) -> None:
         """What the event speaks of exists, and what it quotes is said in the texts that are held.
 
-        Raises Invalid with every flaw; Contradiction for a merger in a circle, and for what was erased or stored already.
+        Raises Invalid with every flaw; Contradiction for a merger in a circle, and for what is erased or held already.
         """
         known = self._known
         flaws = [] if self._all_exist(model) else list(self._missing(event.plain, ("data",)))

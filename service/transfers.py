@@ -58,7 +58,7 @@ async def recorded_at(url: str, key: str | None, file: BinaryIO) -> AsyncIterato
             session.post(f"{url.rstrip('/')}/v1/events", data=_chunks(file), headers=headers) as response,
         ):
             if response.status != 200:
-                raise ImportFailed(_reason(url, response.status, await response.read()))
+                raise ImportFailed(reason(url, response.status, await response.read()))
             async for line in response.content:
                 yield line.rstrip(b"\n")
     except aiohttp.InvalidURL:
@@ -74,7 +74,8 @@ async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _reason(url: str, status: int, body: bytes) -> str:
+def reason(url: str, status: int, body: bytes) -> str:
+    """What an answer that is no success says, in one line."""
     try:
         problem = orjson.loads(body)
         return f"{url}: {problem['title']}: {problem.get('detail', '')}".rstrip(": ")

@@ -1,5 +1,6 @@
 """The command line. Each command reads its options, has the work done elsewhere, and says what came of it: results on
-standard output, everything else on standard error. Exit codes: 0 done, 1 refused or failed, 2 asked wrongly."""
+standard output, everything else on standard error. Exit codes: 0 done, 1 refused or failed, 2 asked wrongly; of those
+that check something 0 fine, 1 not fine, 2 could not be checked."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import sys
 
 import click
 
-from service.cli import data, keys, serving
+from service.cli import data, evidence, keys, serving
 from service.cli.options import VERSION
 
 
@@ -17,7 +18,16 @@ def registry() -> None:
     """A registry of agreements: who agreed what, when, on what evidence."""
 
 
-for _command in (serving.serve, serving.openapi, serving.version, data.import_, data.export, data.rebuild, keys.keys):
+for _command in (
+    serving.serve,
+    serving.openapi,
+    serving.version,
+    data.import_,
+    data.export,
+    data.rebuild,
+    evidence.evidence,
+    keys.keys,
+):
     registry.add_command(_command)
 
 
@@ -29,7 +39,7 @@ def main() -> None:
         hint = f" (see {error.ctx.command_path} --help)" if error.ctx is not None else ""
         _fail(f"{' '.join(error.format_message().split())}{hint}", 2)
     except click.ClickException as error:
-        _fail(error.format_message(), 1)
+        _fail(error.format_message(), error.exit_code)
     except click.Abort:
         _fail("interrupted", 1)
 

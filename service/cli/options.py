@@ -32,6 +32,12 @@ class Failed(click.ClickException):
     """What was asked could not be done; says so in one line."""
 
 
+class CouldNot(Failed):
+    """What was to be found out could not be; exit code 1 means here that it was, and is bad."""
+
+    exit_code = 2
+
+
 def settings_options(*names: str) -> Callable[[C], C]:
     """The options of these names; their values go to `settings_of`."""
 
