@@ -384,7 +384,9 @@ class Folding:
         word = self._known.words.number(key)
         rows = [entry_row(self._known.name(number), section, entry) for entry in entries]
         where = f"subject = ? AND key = ? AND section = {section}"
-        write(self._db, "entries", ENTRY_COLUMNS, where, (number, word), rows, position, self._terms)
+        _, opened = write(self._db, "entries", ENTRY_COLUMNS, where, (number, word), rows, position, self._terms)
+        if opened:
+            self._known.now_holds(number, section)
 
     def _terms(self, owner: int, row: tuple[Any, ...]) -> None:
         section = SECTIONS[row[ENTRY_COLUMNS.index("section")]]

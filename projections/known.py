@@ -17,7 +17,7 @@ from domain.facts import Event, Fact
 from domain.rules import Bounds
 from domain.things import describes
 from domain.times import AFTER, BEFORE, Span
-from projections.ledger import KINDS, Ledger
+from projections.ledger import KINDS, REMARKS, Ledger
 from projections.store import OPEN
 
 _CONSENTS = frozenset(("agreement.ratified", "agreement.acceded"))
@@ -161,7 +161,7 @@ class Known(Ledger):
         number = self.find(event.subject)
         if number is None:
             number = self.db.execute(
-                "INSERT INTO subjects(name, version, last) VALUES (?, ?, ?)",
+                "INSERT INTO subjects(name, version, last, holds) VALUES (?, ?, ?, 0)",
                 (event.subject, event.version, event.position),
             ).lastrowid
             assert number is not None
@@ -174,7 +174,8 @@ class Known(Ledger):
             self._recent[number] = {}
         else:
             self.db.execute(
-                "UPDATE subjects SET version = ?, last = ? WHERE id = ?", (event.version, event.position, number)
+                "UPDATE subjects SET version = ?, last = ?, holds = holds | ? WHERE id = ?",
+                (event.version, event.position, REMARKS if event.kind.about_event else 0, number),
             )
         self.db.execute(
             "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -194,6 +195,10 @@ class Known(Ledger):
             ),
         )
         return number
+
+    def now_holds(self, number: int, section: int) -> None:
+        """Note that a subject has or had entries in a section of its state."""
+        self.db.execute("UPDATE subjects SET holds = holds | ? WHERE id = ?", (1 << section, number))
 
     def mergers(self) -> list[Fact]:
         """The standing mergers of parties, in the order of the log."""

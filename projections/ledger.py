@@ -13,6 +13,8 @@ from projections.identity import one_with, survivor
 from projections.store import OPEN
 
 KINDS: tuple[EventType, ...] = tuple(CATALOGUE.values())
+REMARKS = 1 << 30
+"""The bit in what a subject `holds`, beside one for each section with entries, that says: events about its events."""
 _CACHED = 20_000
 _REDACTED = CATALOGUE["event.redacted"].rank
 

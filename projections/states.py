@@ -16,13 +16,14 @@ from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
 from domain.times import day_text
 from projections.documents import Held, Texts
-from projections.ledger import Ledger
+from projections.ledger import REMARKS, Ledger
 from projections.questions import LISTS, Gone, Merged, NotFound, Page, Question, State
 from projections.rows import COLLECTIONS, SECTIONS
 
 IN_STATE = 100
 IN_ITEM = 10
 
+_ENTERED = {name: index for index, name in enumerate(SECTIONS)}
 _TIES = {"agreements": "parties", "labs": "founders", "platforms": "members"}
 _DISPUTED = CATALOGUE["event.disputed"].rank
 _HOLDING = sum(1 << index for index, name in enumerate(ORDER_OF_STATUSES) if name not in ("withdrawn", "left", "ended"))
@@ -69,6 +70,15 @@ class States:
             raise Gone(f"every fact about {subject} was retracted")
         return number
 
+    def _member(self, number: int, as_of: int) -> tuple[int, int, int]:
+        """Version and position of a subject's last event up to a position (0 where there is none); what it holds."""
+        version, last, holds = self._db.execute(
+            "SELECT version, last, holds FROM subjects WHERE id = ?", (number,)
+        ).fetchone()
+        if last > as_of:
+            version, last = self.last_event(number, as_of) or (0, 0)
+        return version, last, holds
+
     def last_event(self, number: int, as_of: int) -> tuple[int, int] | None:
         """Version and position of a subject's last event up to a position."""
         found: tuple[int, int] | None = self._db.execute(
@@ -96,7 +106,9 @@ class States:
         number, collection_at, status, mask, certain, stored = row
         collection = COLLECTIONS[collection_at]
         group = self._ledger.one_with(number, question.as_of) if collection == "parties" else [number]
-        lasts = [last for member in group if (last := self.last_event(member, question.as_of)) is not None]
+        members = [self._member(member, question.as_of) for member in group]
+        lasts = [(version, position) for version, position, _ in members if version]
+        holds = members[0][2]
         kept = orjson.loads(stored)
         body: dict[str, Any] = {
             "subject": self._ledger.name(number),
@@ -110,6 +122,9 @@ class States:
             kept["events"]["text"] = [held.position]
         more: dict[str, str] = {}
         for name in LISTS[collection]:
+            if name in _ENTERED and not holds >> _ENTERED[name] & 1:
+                body[name] = []
+                continue
             page = self.section(number, name, question, most, None)
             body[name] = page.items
             if name == "other_names":
@@ -123,7 +138,12 @@ class States:
         if more:
             body["more"] = more
         body["events"] = kept["events"]
-        disputed = [each for member in group for each in self._disputes_of(member, question.as_of)]
+        disputed = [
+            each
+            for member, (_, _, held) in zip(group, members, strict=True)
+            if held & REMARKS
+            for each in self._disputes_of(member, question.as_of)
+        ]
         if disputed:
             body["disputed"] = disputed
             for name in LISTS[collection]:
@@ -254,23 +274,23 @@ class States:
         named: dict[str, tuple[str, Any]] = {}
         pending: list[Any] = []
         for item in items:
-            pending += item.values() if isinstance(item, dict) else item
+            pending += _nested(item)
         while pending:
             value = pending.pop()
-            if isinstance(value, dict):
-                subject = value.get("subject")
-                if isinstance(subject, str) and "name" not in value:
-                    if subject not in named:
-                        named[subject] = self.named(subject, question)
-                    rest = {key: part for key, part in value.items() if key != "subject"}
-                    value.clear()
-                    value["subject"], name = named[subject]
-                    if names:
-                        value["name"] = name
-                    value.update(rest)
-                pending += value.values()
-            elif isinstance(value, list):
-                pending += value
+            if type(value) is list:
+                pending += _nested(value)
+                continue
+            subject = value.get("subject")
+            if isinstance(subject, str) and "name" not in value:
+                if subject not in named:
+                    named[subject] = self.named(subject, question)
+                rest = {key: part for key, part in value.items() if key != "subject"}
+                value.clear()
+                value["subject"], name = named[subject]
+                if names:
+                    value["name"] = name
+                value.update(rest)
+            pending += _nested(value)
 
     def named(self, subject: str, question: Question) -> tuple[str, Any]:
         """The subject that answers for this one, and its name on the day."""
@@ -288,6 +308,16 @@ class States:
                 (number, question.as_of, question.as_of),
             ).fetchone()
         return self._ledger.name(number), orjson.loads(row[0]) if row else None
+
+
+_NESTING = frozenset((dict, list))
+
+
+def _nested(value: Any) -> list[Any]:
+    """The objects and arrays in an object or array, but for the positions of events."""
+    if type(value) is list:
+        return [part for part in value if type(part) in _NESTING]
+    return [part for key, part in value.items() if type(part) in _NESTING and key != "events"]
 
 
 def rectangle(table: str, question: Question) -> str:
