@@ -185,7 +185,7 @@ def test_every_type_of_event_is_described(document):
 
 
 def test_every_path_of_the_contract_is_described(document):
-    for path in ("/v1/events", "/v1/events/{position}", "/v1/events/stream", "/v1/parties/resolve", "/v1/search", "/v1/graph", "/v1/statistics", "/v1/timeline", "/v1/memberships", "/v1/commitments", "/healthz", "/readyz", "/metrics", "/openapi.json",
+    for path in ("/v1/events", "/v1/events/{position}", "/v1/events/stream", "/v1/parties/resolve", "/v1/search", "/v1/graph", "/v1/statistics", "/v1/timeline", "/v1/memberships", "/v1/commitments", "/v1/events/{position}/proof", "/log/checkpoint", "/log/vkey", "/log/tile/{level}/{number}", "/log/tile/entries/{number}", "/healthz", "/readyz", "/metrics", "/openapi.json",
                  *(f"/v1/{name}{rest}" for name in ("parties", "agreements", "labs", "platforms", "documents") for rest in ("", "/{slug}", "/{slug}/history"))):  # fmt: skip
         assert path in document["paths"], path
 

@@ -222,6 +222,35 @@ def _addresses(operation):
             yield f"{path}?{needed}limit=1"
 
 
+async def test_the_log_and_its_proofs_are_answered_as_the_document_says(tmp_path, described):
+    judge = Judge(described)
+    tile, entries, proof = "/log/tile/{level}/{number}", "/log/tile/entries/{number}", "/v1/events/{position}/proof"
+    async with seeded(tmp_path / "data") as registry:
+        for address, template, status in (
+            ("/v1/events/75/proof", proof, 200),
+            ("/v1/events/76/proof", proof, 404),
+            ("/v1/events/75/proof?x=1", proof, 422),
+            ("/log/checkpoint", "/log/checkpoint", 200),
+            ("/log/checkpoint?x=1", "/log/checkpoint", 422),
+            ("/log/vkey", "/log/vkey", 200),
+            ("/log/tile/0/000.p/75", tile, 200),
+            ("/log/tile/0/000", tile, 404),
+            ("/log/tile/0/000.p/75?x=1", tile, 422),
+            ("/log/tile/entries/000.p/75", entries, 200),
+            ("/log/tile/entries/000", entries, 404),
+            ("/log/consistency?old=7&size=70", "/log/consistency", 200),
+            ("/log/consistency?old=76", "/log/consistency", 422),
+        ):
+            answer = await registry.get(address)
+            assert answer.status == status, address
+            await judge.judge(answer, "GET", template)
+        for view in ("parties", "agreements", "labs", "platforms", "documents"):
+            for item in (await registry.json(f"/v1/{view}?on=any&limit=3"))["items"]:
+                answer = await registry.get(f"/v1/{item['subject']}?on=any&evidence=full&proof=true")
+                assert (await answer.json())["proofs"]
+                await judge.judge(answer, "GET", f"/v1/{view}/{{slug}}")
+
+
 async def _more_events(registry):
     """One of everything that the seeds have none of."""
     digest = "0" * 64
