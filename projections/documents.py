@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -104,11 +104,8 @@ def let_go(known: Known, event: Event) -> None:
 
 def cite(known: Known, event: Event) -> None:
     """From the event on, the passages it gives stand, and those that rested on what it takes back no longer do."""
-    if event.type in _CHANGING:
-        spoken = event
-        while spoken.about is not None and (following := known.event(spoken.about)) is not None:
-            spoken = following
-            _replace(known, spoken, event.position)
+    for spoken in altered(known, event):
+        _replace(known, spoken, event.position)
     if b'"evidence"' not in event.data:
         return
     supported = event
@@ -122,6 +119,15 @@ def cite(known: Known, event: Event) -> None:
         supported = target
     given = [(event.position, passage) for passage in event.plain.get("evidence", ())]
     _put(known, _placed(known, supported, given), event.position)
+
+
+def altered(known: Ledger, event: Event) -> Iterator[Event]:
+    """The events whose passages a correction or retraction may alter: the one it speaks of, and what that one does."""
+    spoken = event if event.type in _CHANGING else None
+    while spoken is not None and spoken.about is not None:
+        spoken = known.event(spoken.about)
+        if spoken is not None:
+            yield spoken
 
 
 def citing(db: sqlite3.Connection, document: int, limit: int) -> list[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from domain.errors import Contradiction, Flaw, Invalid
@@ -27,7 +28,7 @@ from domain.rules import (
     untitled,
 )
 from domain.values import is_subject, pointer_tokens
-from projections.documents import Texts, citing
+from projections.documents import Texts, altered, citing, passages
 from projections.identity import edges_of
 from projections.known import Known, named_in, references, slugs
 from projections.parents import part_of_itself
@@ -243,18 +244,18 @@ class Judging:
 
     # a batch, at its end
 
-    def judge(self, changed: Mapping[int, Sequence[Fact]], new: Mapping[int, str]) -> None:
+    def judge(self, changed: Mapping[int, Sequence[Fact]], events: Sequence[Event]) -> None:
         """The history as it stands now, around the facts that came or went. Raises Contradiction.
 
-        `changed` are facts by their subject; `new` gives, for the position of each event that brought the change, the
-        pointer to it in what was posted.
+        `changed` are facts by their subject; `events`, as they were posted, brought the change.
         """
-        for number, facts in changed.items():
-            for conflict in self._conflicts(number, facts, new):
-                there = [position for position in conflict.positions if position not in new]
-                posted = [new[position] for position in conflict.positions if position in new]
-                flaws = [Flaw(at, conflict.detail) for at in posted or list(new.values())[:1]]
-                raise Contradiction(conflict.detail, flaws, there)
+        new = {event.position: f"/{index}" if len(events) > 1 else "" for index, event in enumerate(events)}
+        around = (self._conflicts(number, facts, new) for number, facts in changed.items())
+        for conflict in chain(chain.from_iterable(around), self._recited(events)):
+            there = [position for position in conflict.positions if position not in new]
+            posted = [new[position] for position in conflict.positions if position in new]
+            flaws = [Flaw(at, conflict.detail) for at in posted or list(new.values())[:1]]
+            raise Contradiction(conflict.detail, flaws, there)
 
     def _conflicts(self, number: int, facts: Sequence[Fact], new: Container[int]) -> Iterator[Conflict]:
         if self._known.is_alone(number, facts):
@@ -294,22 +295,29 @@ class Judging:
 
     def _revived(self, facts: Sequence[Fact]) -> Iterator[Conflict]:
         """Facts that are believed again, or otherwise, and speak of subjects of which no fact stands any longer."""
-        known = self._known
         for fact in facts:
-            if known.fact(fact.position) != fact:
-                continue
-            event = known.event(fact.position)
-            assert event is not None
-            cited = {passage["document"] for _, passage in known.standing(event).passages(event)}
-            for subject in sorted(references(fact) | cited):
-                number = known.find(subject)
-                if not known.exists(number):
-                    gone = self._db.execute(
-                        "SELECT position FROM events WHERE subject = ? AND rank = ? AND about IS NOT NULL LIMIT ?",
-                        (number, CATALOGUE["event.retracted"].rank, _MOST_NAMED),
-                    ).fetchall()
-                    detail = f"the event at {fact.position} would speak of {subject}, which was retracted"
-                    yield Conflict(detail, (fact.position, *(row[0] for row in gone)))
+            if self._known.fact(fact.position) == fact:
+                yield from self._dangling(fact.position, references(fact))
+
+    def _recited(self, events: Sequence[Event]) -> Iterator[Conflict]:
+        """Passages that stand again, or otherwise, and cite documents of which no fact stands any longer."""
+        for event in events:
+            for spoken in altered(self._known, event):
+                for by, passage in passages(self._known.standing(spoken), spoken):
+                    yield from self._dangling(by, [passage["document"]])
+
+    def _dangling(self, position: int, subjects: Iterable[str]) -> Iterator[Conflict]:
+        """Those of the subjects, of which the event at a position speaks, of which no fact stands."""
+        known = self._known
+        for subject in sorted(subjects):
+            number = known.find(subject)
+            if not known.exists(number):
+                gone = self._db.execute(
+                    "SELECT position FROM events WHERE subject = ? AND rank = ? AND about IS NOT NULL LIMIT ?",
+                    (number, CATALOGUE["event.retracted"].rank, _MOST_NAMED),
+                ).fetchall()
+                detail = f"the event at {position} would speak of {subject}, which was retracted"
+                yield Conflict(detail, (position, *(row[0] for row in gone)))
 
     def _mergers(self, facts: Sequence[Fact]) -> Iterator[Conflict]:
         """Mergers, believed again or otherwise, of parties that are one without them; and what rested on those gone."""

@@ -99,14 +99,14 @@ class Views:
                     mine: dict[int, list[Fact]] = {}
                     united = self._take(event, model, mine)
                     if len(events) == 1:
-                        self._judging.judge(mine, {event.position: ""})
+                        self._judging.judge(mine, events)
                     self._fold(event, mine, united)
                     for number, facts in mine.items():
                         changed.setdefault(number, []).extend(facts)
                 except Refused as refused:
                     raise _within(refused, index, len(events)) from None
             if len(events) > 1:
-                self._judging.judge(changed, {event.position: f"/{index}" for index, event in enumerate(events)})
+                self._judging.judge(changed, events)
         except BaseException:
             self._undo("batch", position)
             raise

@@ -1,0 +1,97 @@
+"""A passage stands where its text says exactly that, and a false one is told from a true one by its first character."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.passages import Status, agreeing, flaw_of, status_of
+from domain.records import Evidence
+
+TEXT = "“Café” said 宁德时代 🌍 to the Café."
+letters = st.sampled_from("ab宁🌍é\n ")
+texts = st.text(letters, min_size=1, max_size=40)
+
+
+def passage(**members: object) -> dict[str, object]:
+    """A passage that may be recorded."""
+    given_ = {"document": "documents/d", **members}
+    Evidence.model_validate(given_)
+    return given_
+
+
+@st.composite
+def ranges(draw: st.DrawFn, text: str) -> tuple[int, int]:
+    start = draw(st.integers(0, len(text) - 1))
+    return start, draw(st.integers(start + 1, len(text)))
+
+
+@given(st.data(), texts)
+def test_whatever_is_cut_from_a_text_is_verified(data, text):
+    start, end = data.draw(ranges(text))
+    for members in ({"start": start, "end": end}, {}):
+        assert status_of(passage(exact=text[start:end], **members), text) is Status.VERIFIED
+    assert status_of(passage(start=start, end=end), text) is Status.VERIFIED
+
+
+@given(st.data(), texts, texts)
+def test_a_quotation_with_a_place_stands_if_it_is_what_stands_there_and_nothing_else(data, text, exact):
+    start, end = data.draw(ranges(text + exact))
+    is_there = end <= len(text) and text[start:end] == exact
+    found = flaw_of(passage(start=start, end=end, exact=exact), text)
+    assert (found is None) == is_there
+    if found is not None:
+        assert found.pointer == ("/end" if end > len(text) else "/exact")
+
+
+@given(texts, texts)
+def test_a_quotation_without_a_place_stands_if_it_stands_anywhere(text, exact):
+    found = flaw_of(passage(exact=exact), text)
+    assert (found is None) == any(text[at : at + len(exact)] == exact for at in range(len(text)))
+    assert found is None or found.pointer == "/exact"
+
+
+@given(texts, st.integers(0, 60), st.integers(1, 60))
+def test_a_place_without_a_quotation_lies_within_the_text_or_fails(text, start, size):
+    found = flaw_of(passage(start=start, end=start + size), text)
+    assert (found is None) == (start + size <= len(text))
+    assert found is None or found.pointer == "/end"
+
+
+@pytest.mark.parametrize(
+    "exact", ["Cafe", "café", "Cafe\u0301", "Café ", "“Cafe\u0301”", "宁德时代  🌍", "\u200bCafé", '"Café"']
+)
+def test_nothing_is_mended(exact):
+    assert status_of(passage(exact=exact), TEXT) is Status.FAILED
+
+
+def test_places_count_code_points():
+    start = TEXT.index("🌍")
+    assert status_of(passage(start=start, end=start + 1, exact="🌍"), TEXT) is Status.VERIFIED
+    assert status_of(passage(start=start, end=start + 2, exact="🌍"), TEXT) is Status.FAILED
+    assert status_of(passage(start=start + 1, end=start + 2, exact="🌍"), TEXT) is Status.FAILED
+
+
+@given(texts)
+def test_without_a_text_or_a_claim_nothing_is_known(text):
+    assert status_of(passage(exact="a", start=0, end=1), None) is Status.UNVERIFIED
+    assert status_of(passage(), text) is Status.UNVERIFIED
+    assert flaw_of(passage(), text) is None
+
+
+@given(st.data(), texts, texts)
+def test_the_first_difference_is_the_first(data, text, exact):
+    start, end = data.draw(ranges(text))
+    there = text[start:end]
+    place, count = agreeing(exact, text, start, end)
+    assert place == start
+    assert exact[:count] == there[:count]
+    assert count == len(exact) or count == len(there) or exact[count] != there[count]
+
+
+@given(texts, texts)
+def test_without_a_place_the_difference_comes_after_the_longest_beginning_that_stands_anywhere(text, exact):
+    place, count = agreeing(exact, text)
+    assert text[place : place + count] == exact[:count]
+    assert count == len(exact) or exact[: count + 1] not in text

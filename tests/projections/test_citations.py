@@ -1,0 +1,326 @@
+"""Which passages of a document stand, for what, and how much of it they use: as of every position what a reading of all
+events from the first gives, whatever was added, corrected, retracted or disputed, and whichever text was held."""
+
+from __future__ import annotations
+
+import random
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from domain.errors import Refused
+from domain.facts import Event, Standing
+from domain.merkle import leaf_hash
+from projections.questions import Gone
+from tests.given import World, corrected, document, event, parties, party, retracted, world
+
+TEXT = "The quick 棕色的 fox 🦊 jumps over the lazy dog, twice."
+DIGEST = sha256(TEXT.encode()).hexdigest()
+
+
+def recorded(views: World, kind: str, slug: str, text: str) -> int:
+    """The registry records by itself that a text is stored or erased; the position."""
+    number = views.head + 1
+    subject = f"documents/{slug}"
+    data = b'{"characters":%d,"sha256":"%s"}' % (len(text), sha256(text.encode()).hexdigest().encode())
+    own = Event(
+        number,
+        views.views.version(subject) + 1,
+        subject,
+        kind,
+        "registry",
+        f"own-{number}",
+        None,
+        None,
+        data,
+        f"2026-01-01T00:00:00.{number:06}Z",
+        "tester",
+    )
+    views.views.begin()
+    try:
+        views.views.admit([own], [leaf_hash(own.data)])
+        if kind == "document.text-stored":
+            views.views.hold(own, text)
+    except BaseException:
+        views.views.rollback()
+        raise
+    views.views.commit()
+    views.events.append(own)
+    return number
+
+
+def stored(views: World, slug: str = "d", text: str = TEXT) -> int:
+    return recorded(views, "document.text-stored", slug, text)
+
+
+def erased(views: World, slug: str = "d", text: str = TEXT) -> int:
+    return recorded(views, "document.text-erased", slug, text)
+
+
+def cite(start: int, end: int, exact: str | None = None, slug: str = "d") -> dict[str, Any]:
+    given = {"document": f"documents/{slug}", "start": start, "end": end}
+    return given if exact is None else {**given, "exact": exact}
+
+
+def listed(views: World, slug: str = "d", as_of: int | None = None, **asked: Any) -> tuple[list[dict], dict]:
+    """All passages of a document, page by page, and what is said of the whole."""
+    items: list[dict] = []
+    question, after = views.question(None, as_of), None
+    while True:
+        page = views.reader.passages(
+            f"documents/{slug}", question, status=asked.get("status"), limit=asked.get("limit", 1000), after=after
+        )
+        items += page.items
+        if (after := page.after) is None:
+            return items, dict(page.beside["used"])
+
+
+def told(items: list[dict]) -> list[tuple]:
+    return sorted(
+        (
+            item.get("start", -1),
+            item.get("end", -1),
+            item.get("exact", ""),
+            item["status"],
+            item["event"],
+            item["fact"]["position"],
+            item["fact"]["type"],
+            str(item["fact"]["occurred"]),
+        )
+        for item in items
+    )
+
+
+def naive(events: list[Event], slug: str, text: str | None) -> tuple[list[tuple], set[int]]:
+    """The same by a reading of all events; and the characters that are used."""
+    about: dict[int, list[Event]] = {}
+    for each in events:
+        if each.about is not None:
+            about.setdefault(each.about, []).append(each)
+    standing = Standing(about)
+    found, used = [], set()
+    for each in events:
+        if standing.retracted_by(each) is not None:
+            continue
+        for by, passage in standing.passages(each):
+            if passage["document"] != f"documents/{slug}" or (each.type == "evidence.added" and by == each.position):
+                continue
+            start, end, exact = passage.get("start"), passage.get("end", 0), passage.get("exact")
+            status = "unverified"
+            if text is not None and (start is not None or exact is not None):
+                there = text if start is None else text[start:end] if end <= len(text) else None
+                holds = there is not None and (exact is None or (exact in there if start is None else exact == there))
+                status = "verified" if holds else "failed"
+            occurred = str(standing.meaning(each).occurred)
+            place = (-1, -1) if start is None else (start, end)
+            found.append((*place, exact or "", status, by, each.position, each.type, occurred))
+            if start is not None:
+                used |= set(range(start, end))
+    return sorted(found), used
+
+
+def evidence(chance: random.Random) -> list[dict[str, Any]]:
+    """Some passages: right, wrong, beyond the end, without a place, of the whole document."""
+
+    def one() -> dict[str, Any]:
+        slug = chance.choice("dde")
+        start = chance.randint(0, len(TEXT) + 5)
+        end = start + chance.randint(1, 12)
+        exact = TEXT[start:end] if chance.random() < 0.7 else "no such words"
+        match chance.randint(0, 3):
+            case 0:
+                return cite(start, end, slug=slug)
+            case 1 if exact:
+                return {"document": f"documents/{slug}", "exact": exact}
+            case 2 if exact:
+                return cite(start, end, exact, slug)
+        return {"document": f"documents/{slug}"}
+
+    return [one() for _ in range(chance.randint(1, 3))]
+
+
+def something(chance: random.Random, views: World) -> None:
+    """One more event, which may be refused."""
+    spoken = chance.choice(views.events)
+    own = {} if chance.random() < 0.5 else {"evidence": evidence(chance)}
+    match chance.randint(0, 11):
+        case 0 | 1 | 2:
+            views.take(event("party.name-added", "parties/a", "2020", name=str(views.head), **own))
+        case 3 | 4:
+            views.take(event("evidence.added", spoken.subject, event=spoken.position, evidence=evidence(chance)))
+        case 5 | 6:
+            again = dict(spoken.plain)
+            if chance.random() < 0.7:
+                again["evidence"] = evidence(chance)
+            views.take(corrected(spoken.subject, spoken.position, data=again, **own))
+        case 7 | 8:
+            views.take({**retracted(spoken.subject, spoken.position)})
+        case 9:
+            claims = [{"pointer": "/occurred", "value": "2021"}]
+            views.take(
+                event("event.disputed", spoken.subject, event=spoken.position, claims=claims, evidence=evidence(chance))
+            )
+        case 10:
+            stored(views)
+        case 11:
+            erased(views)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_as_of_every_position_the_passages_are_those_that_stand(seed):
+    chance = random.Random(seed)
+    with world() as views:
+        views.take(document("d", sha256=DIGEST), document("e"), *parties("a", "b"))
+        taken: list[int] = [views.head]
+        texts: dict[int, str | None] = {views.head: None}
+        for _ in range(60):
+            try:
+                something(chance, views)
+            except Refused:
+                continue
+            last = views.events[-1].type
+            texts[views.head] = {"document.text-stored": TEXT, "document.text-erased": None}.get(last, texts[taken[-1]])
+            taken.append(views.head)
+        assert len(taken) > 15
+        for as_of in taken:
+            for slug in "de":
+                try:
+                    items, used = listed(views, slug, as_of, limit=3)
+                except Gone:
+                    continue
+                text = texts[as_of] if slug == "d" else None
+                expected, characters = naive(views.events[:as_of], slug, text)
+                assert told(items) == expected
+                starts = [item.get("start", 10**9) for item in items]
+                assert starts == sorted(starts)
+                if text is not None:
+                    characters &= set(range(len(text)))
+                assert used == {
+                    "characters": len(characters),
+                    "of": None if text is None else len(text),
+                    "share": None if text is None else round(len(characters) / len(text), 3),
+                }
+                for status in ("verified", "unverified", "failed"):
+                    chosen, whole = listed(views, slug, as_of, limit=2, status=status)
+                    assert chosen == [item for item in items if item["status"] == status]
+                    assert whole == used
+
+
+def test_evidence_in_a_correction_of_a_correction_supports_the_fact(views: World):
+    views.take(document("d", sha256=DIGEST), party("a"))
+    views.take(corrected("parties/a", 2, data={"name": "A", "kind": "company", "evidence": [cite(0, 3)]}))
+    again = {"name": "A", "kind": "company", "evidence": [cite(4, 9)]}
+    views.take(corrected("parties/a", 3, data={"event": 2, "reason": "misread", "data": again}))
+    items, _ = listed(views)
+    assert [(item["start"], item["fact"]["position"]) for item in items] == [(4, 2)]
+    assert [item["start"] for item in listed(views, as_of=3)[0]] == [0]
+
+
+def test_false_quotations_are_refused_wherever_they_are_given(views: World):
+    views.take(document("d", sha256=DIGEST), party("a"))
+    stored(views)
+    right, wrong = cite(4, 9, "quick"), cite(4, 9, "quack")
+    named = {"name": "A", "kind": "company"}
+    beyond = cite(40, len(TEXT) + 1)
+
+    def refused(given: dict[str, Any]) -> list[str]:
+        return [flaw.pointer for flaw in views.refused(given).flaws]
+
+    assert refused(party("b", evidence=[right, wrong, beyond])) == ["/data/evidence/1/exact", "/data/evidence/2/end"]
+    assert refused(event("evidence.added", "parties/a", event=2, evidence=[wrong])) == ["/data/evidence/0/exact"]
+    claims = [{"pointer": "/occurred", "value": "2021"}]
+    assert refused(event("event.disputed", "parties/a", event=2, claims=claims, evidence=[beyond])) == [
+        "/data/evidence/0/end"
+    ]
+    assert refused(corrected("parties/a", 2, data={**named, "evidence": [right, wrong]}, evidence=[wrong])) == [
+        "/data/evidence/0/exact",
+        "/data/data/evidence/1/exact",
+    ]
+    views.take(corrected("parties/a", 2, data={**named, "evidence": [right]}))
+    nested = {"event": 2, "reason": "misread", "data": {**named, "evidence": [wrong]}}
+    assert refused(corrected("parties/a", views.head, data=nested)) == ["/data/data/data/evidence/0/exact"]
+    assert refused({**retracted("parties/a", 2), "data": {"event": 2, "reason": "no", "evidence": [wrong]}}) == [
+        "/data/evidence/0/exact"
+    ]
+    assert [
+        flaw.pointer
+        for flaw in views.refused(party("x"), party("b", evidence=[wrong]), party("c", evidence=[wrong])).flaws
+    ] == ["/1/data/evidence/0/exact"]
+    views.take(
+        party("b", evidence=[right, {"document": "documents/d"}, {"document": "documents/d", "exact": "棕色的"}])
+    )
+
+
+def test_a_text_that_is_no_longer_the_registered_one_verifies_nothing(views: World):
+    views.take(document("d", sha256=DIGEST), party("a", evidence=[cite(4, 9, "quick")]))
+    stored(views)
+    assert [item["status"] for item in listed(views)[0]] == ["verified"]
+    other = sha256(b"another").hexdigest()
+    views.take(corrected("documents/d", 1, data={"title": "D", "sha256": other}))
+    items, used = listed(views)
+    assert ([item["status"] for item in items], used["of"]) == (["unverified"], None)
+    assert [item["status"] for item in listed(views, as_of=3)[0]] == ["verified"]
+    assert views.state("documents/d")["text"] == {"characters": len(TEXT)}
+    views.take(party("b", evidence=[cite(4, 9, "quack")]))
+    with pytest.raises(Refused, match="held already"):
+        stored(views, text="another")
+    erased(views)
+    with pytest.raises(Refused, match=other):
+        stored(views)
+    stored(views, text="another")
+    assert [item["status"] for item in listed(views)[0]] == ["failed", "failed"]
+
+
+def test_a_document_that_passages_stand_on_cannot_be_retracted_and_one_that_none_do_can(views: World):
+    views.take(document("d", sha256=DIGEST), *parties("a", "b"))
+    views.take(event("evidence.added", "parties/a", event=2, evidence=[cite(0, 3)]))
+    views.take(corrected("parties/b", 3, data={"name": "B", "kind": "company", "evidence": [cite(0, 3)]}))
+    assert views.refused(retracted("documents/d", 1)).positions == (3, 4)
+    views.take(retracted("parties/b", 3))
+    assert views.refused(retracted("documents/d", 1)).positions == (4,)
+    views.take(retracted("parties/a", 4))
+    views.take(retracted("documents/d", 1))
+    for subject, retraction in (("parties/b", 6), ("parties/a", 7)):
+        assert 8 in views.refused(retracted(subject, retraction)).positions
+    views.take(document("d", sha256=DIGEST), retracted("parties/a", 7))
+    assert [item["event"] for item in listed(views)[0]] == [4]
+
+
+def test_the_text_of_a_retracted_document_can_still_be_erased(views: World):
+    views.take(document("d", sha256=DIGEST))
+    stored(views)
+    views.take(retracted("documents/d", 1))
+    with pytest.raises(Refused):
+        stored(views)
+    erased(views)
+    assert views.reader.held("documents/d", views.head) is None
+    assert views.reader.held("documents/d", 2) is not None
+    with pytest.raises(Refused):
+        erased(views)
+
+
+def test_a_state_names_the_text_that_is_held_and_the_event_that_stored_it(views: World):
+    views.take(document("d", sha256=DIGEST))
+    position = stored(views)
+    erased(views)
+    again = stored(views)
+    for as_of, at in ((1, None), (position, position), (position + 1, None), (again, again)):
+        state = views.state("documents/d", as_of=as_of)
+        assert state.get("text") == (None if at is None else {"characters": len(TEXT)})
+        assert state["events"].get("text") == (None if at is None else [at])
+
+
+def test_few_texts_are_kept_at_hand_however_many_are_read(views: World, monkeypatch):
+    monkeypatch.setattr("projections.documents.KEPT", 10_000)
+    for number in range(6):
+        text = f"{number}" * 4_000
+        views.take(document(f"d{number}", sha256=sha256(text.encode()).hexdigest()))
+        stored(views, f"d{number}", text)
+    texts = views.reader._states.texts
+    for _ in range(2):
+        for number in range(6):
+            _, text = views.reader.text(f"documents/d{number}", views.head)
+            assert text == f"{number}" * 4_000
+            assert sum(map(len, texts._kept.values())) <= 10_000
+    assert len(texts._kept) == 2
