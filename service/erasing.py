@@ -17,6 +17,7 @@ from aiohttp import web
 from service import rebuild
 from service.http.ready import KEPT_ANSWERS
 from service.parts import LIVE, LOGGER, LOGS, READY, SETTINGS, WRITER
+from service.replays import REPLAYS
 from service.writer import Unavailable
 
 AGAIN_SECONDS = 5.0
@@ -68,8 +69,10 @@ class Erasing:
     async def _erase(self) -> None:
         app = self._app
         app[LIVE].forget()
+        app[REPLAYS].cut_off()
         await app[WRITER].scrub()
         path = app[SETTINGS].data / rebuild.ERASED
+        rebuild.drop_unused(path.parent)
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "service.rebuild", str(path))
         try:
             status = await process.wait()

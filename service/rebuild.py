@@ -53,6 +53,12 @@ def install(built: Path) -> None:
     built.rename(views)
 
 
+def drop_unused(data: Path) -> None:
+    """Removes views that were built, or half built, and not taken over: something in them was erased since."""
+    for name in (_NEXT, READY, ERASED):
+        remove(data / name)
+
+
 def offer(built: Path) -> int:
     """Leaves the built views to the server that holds the directory; `was_taken` tells what became of them."""
     ready = built.with_name(READY)

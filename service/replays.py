@@ -48,10 +48,14 @@ class Replay:
             raise ReplayFailed(f"status {status}: {said[-_SHOWN:]}")
         return chunk
 
-    async def end(self) -> None:
-        """Ends the process wherever it is, and waits for it."""
+    def cut_off(self) -> None:
+        """Ends the process; `read` will say that it failed."""
         with suppress(ProcessLookupError):
             self._process.kill()
+
+    async def end(self) -> None:
+        """Ends the process wherever it is, and waits for it."""
+        self.cut_off()
         for pipe in (self._output, self._errors):
             while await pipe.read(CHUNK):  # else a pipe that nobody reads keeps `wait` waiting
                 pass
@@ -64,6 +68,7 @@ class Replays:
     def __init__(self, data: Path) -> None:
         self._data = data
         self._under_way = 0
+        self._replays: set[Replay] = set()
 
     @asynccontextmanager
     async def begun(self, view: str, until: int) -> AsyncIterator[Replay]:
@@ -79,14 +84,21 @@ class Replays:
                     sys.executable, *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True
                 )
                 replay = Replay(process)
+                self._replays.add(replay)
                 try:
                     yield replay
                 finally:
+                    self._replays.discard(replay)
                     await replay.end()
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
         finally:
             self._under_way -= 1
+
+    def cut_off(self) -> None:
+        """Ends every replay under way: what it folds was erased. Whoever reads one is told that it broke off."""
+        for replay in self._replays:
+            replay.cut_off()
 
     def tidy(self) -> None:
         """Removes what replays left that were cut off together with the server."""

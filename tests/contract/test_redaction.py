@@ -237,3 +237,12 @@ def test_views_that_still_hold_what_was_erased_are_not_served_after_a_crash(serv
     with sqlite3.connect(server.data / "log.sqlite") as db:
         assert db.execute("SELECT data, salt FROM events WHERE position = ?", (position,)).fetchone() == (None, None)
     db.close()
+
+
+def test_views_that_were_built_and_not_taken_over_do_not_keep_what_is_redacted(server, admin):
+    subject = server.party(SECRET)
+    position = server.items(f"/v1/{subject}/history")[0]["position"]
+    for name in ("views.next.sqlite", "views.ready.sqlite-wal"):
+        (server.data / name).write_text(f"left by a rebuild that was cut off: {SECRET}")
+    redact(server, admin, subject, position)
+    assert files_with(server, *SECRET.split()) == []

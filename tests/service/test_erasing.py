@@ -1,0 +1,81 @@
+"""What was erased from the log is erased everywhere, however often it takes; until then nobody is told that it is."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from service import erasing
+from service.keys import Scope
+from service.parts import HEAD, KEYS
+from service.replays import REPLAYS, ReplayFailed
+from tests.service.world import problem, registered
+
+SECRET = "Zwyzzerdd"
+
+
+def redaction(position: int) -> dict:
+    return {
+        "specversion": "1.0",
+        "id": f"redaction-{position}",
+        "source": "https://example.org/erasing",
+        "type": "event.redacted",
+        "subject": "parties/secret",
+        "data": {"event": position, "reason": "a person asked for it"},
+    }
+
+
+@pytest.fixture
+async def secret(registry):
+    """The position of an event that is to be erased; from here on the registry's key may do so."""
+    (receipt,) = await registry.take([{**registered("secret"), "data": {"name": SECRET, "kind": "person"}}])
+    registry.key = registry.app[KEYS].create("root", [Scope.ADMIN])
+    return receipt["position"]
+
+
+async def test_a_redaction_that_cannot_be_ended_is_told_so_and_tried_again(registry, secret, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(erasing.sys, "executable", "/bin/false")
+        broken.setattr(erasing, "AGAIN_SECONDS", 0.05)
+        told = await problem(await registry.post(redaction(secret)), 503, "unavailable")
+        assert "recorded" in told["detail"]
+        assert "not yet erased" in (await problem(await registry.get("/readyz"), 503, "not-ready"))["detail"]
+        await problem(await registry.post(redaction(secret)), 503, "unavailable")
+    async with asyncio.timeout(30):
+        while (await registry.get("/readyz")).status != 200:  # noqa: ASYNC110 - nobody tells it
+            await asyncio.sleep(0.05)
+    assert all(SECRET.encode() not in path.read_bytes() for path in registry.data.iterdir())
+    answer = await registry.post(redaction(secret))
+    assert answer.status == 200
+    assert "name" not in await registry.json("/v1/parties/secret")
+
+
+async def test_replays_under_way_break_off_when_something_is_erased(registry, secret):
+    async with registry.app[REPLAYS].begun("parties", registry.app[HEAD].position) as replay:
+        answer = await registry.post(redaction(secret))
+        assert answer.status == 201
+        with pytest.raises(ReplayFailed):
+            while await replay.read():
+                pass
+
+
+async def test_what_is_posted_together_is_erased_once(registry, secret, monkeypatch):
+    started = 0
+    real = asyncio.create_subprocess_exec
+
+    async def counted(*arguments, **options):
+        nonlocal started
+        started += 1
+        return await real(*arguments, **options)
+
+    monkeypatch.setattr(erasing.asyncio, "create_subprocess_exec", counted)
+    more = [
+        (await registry.take([{**registered("secret"), "id": f"named-{number}", "type": "party.name-added",
+                               "data": {"name": f"{SECRET} {number}"}}]))[0]["position"]
+        for number in range(4)
+    ]  # fmt: skip
+    answers = await asyncio.gather(*(registry.post(redaction(position)) for position in (secret, *more)))
+    assert [answer.status for answer in answers] == [201] * 5
+    assert started <= 2
+    assert all(SECRET.encode() not in path.read_bytes() for path in registry.data.iterdir())
