@@ -43,13 +43,13 @@ def redact(server: Server, admin: str, subject: str, position: int) -> int:
 
 def files_with(server: Server, *needles: str) -> list[str]:
     """The files of the data directory that hold any of these."""
-    found = []
-    for path in sorted(server.data.rglob("*")):
-        content = path.read_bytes() if path.is_file() else b""
-        for needle in needles:
-            if needle.encode() in content or needle.lower().encode() in content:
-                found.append(f"{path.name}: {needle}")
-    return found
+    contents = [(path.name, path.read_bytes()) for path in sorted(server.data.rglob("*")) if path.is_file()]
+    return [
+        f"{name}: {needle}"
+        for name, content in contents
+        for needle in needles
+        if needle.encode() in content or needle.lower().encode() in content
+    ]
 
 
 def test_redacted_data_is_in_no_file_and_no_answer(server, admin):

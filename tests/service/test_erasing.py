@@ -9,7 +9,7 @@ import pytest
 from service import erasing
 from service.keys import Scope
 from service.parts import HEAD, KEYS
-from service.replays import REPLAYS, ReplayFailed
+from service.replays import REPLAYS, Replay, ReplayFailed
 from tests.service.world import problem, registered
 
 SECRET = "Zwyzzerdd"
@@ -24,6 +24,14 @@ def redaction(position: int) -> dict:
         "subject": "parties/secret",
         "data": {"event": position, "reason": "a person asked for it"},
     }
+
+
+async def read_all(replay: Replay) -> bytes:
+    """All that a replay writes."""
+    found = b""
+    while chunk := await replay.read():
+        found += chunk
+    return found
 
 
 @pytest.fixture
@@ -56,8 +64,7 @@ async def test_replays_under_way_break_off_when_something_is_erased(registry, se
         answer = await registry.post(redaction(secret))
         assert answer.status == 201
         with pytest.raises(ReplayFailed):
-            while await replay.read():
-                pass
+            await read_all(replay)
 
 
 async def test_what_is_posted_together_is_erased_once(registry, secret, monkeypatch):
