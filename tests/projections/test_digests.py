@@ -1,0 +1,349 @@
+"""Digests: the stored views as of any position hold what a fold of the log up to there gives, byte for byte, and nothing
+of what they hold can be changed without a digest that says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.errors import Refused
+from domain.facts import Event, erased_data
+from projections.digests import VIEWS
+from projections.store import OPEN
+from projections.views import Views
+from tests.given import (
+    World,
+    adopted,
+    corrected,
+    disputed,
+    document,
+    event,
+    joined,
+    lab,
+    parties,
+    party,
+    platform,
+    retracted,
+    signed,
+    step,
+    world,
+)
+from tests.histories import GENERATED, histories, posted
+
+LIMITED: Any = {"max_examples": 15}
+
+
+def held(found: World, as_of: int) -> dict[str, list[str]]:
+    """Every line of every view as of a position."""
+    return {view: [line.decode() for line in found.reader.lines(view, as_of)] for view in VIEWS}
+
+
+def difference(one: dict[str, list[str]], other: dict[str, list[str]]) -> dict[str, Any]:
+    """Where the lines differ: those that only one has; none where only their order differs."""
+    return {
+        view: (sorted(set(one[view]) - set(other[view])), sorted(set(other[view]) - set(one[view])))
+        for view in VIEWS
+        if one[view] != other[view]
+    }
+
+
+def taken(found: World, documents: Iterable[dict[str, Any]]) -> dict[int, dict[str, list[str]]]:
+    """What the views held at each position when it was the last; documents may be refused."""
+    positions: dict[str, int] = {}
+    then = {}
+    for each in documents:
+        try:
+            (positions[each["id"]],) = found.batch(posted(each, positions, found))
+        except Refused:
+            continue
+        then[found.head] = held(found, found.head)
+    return then
+
+
+def opened_anew(found: World) -> None:
+    """Close the views for writing and open them again: nothing of them is in memory any longer."""
+    path = Path(found.views._db.execute("PRAGMA database_list").fetchone()[2])
+    found.views.close()
+    found.views = Views(path)
+    found.views._db.execute("PRAGMA synchronous = OFF")
+
+
+def assert_same_from_any_fold(events: Sequence[Event], *others: World) -> None:
+    """Folding these events in one go, or with views that are opened anew before each, gives what others hold of them."""
+    with world() as folded, world() as anew:
+        for each in events:
+            folded.apply(each)
+            opened_anew(anew)
+            anew.apply(each)
+            expected = held(folded, each.position)
+            for other in (anew, *others):
+                assert difference(expected, held(other, each.position)) == {}, each.position
+        for each in events:
+            assert difference(held(anew, each.position), held(folded, each.position)) == {}, each.position
+
+
+@settings(**GENERATED, **LIMITED)
+@given(histories(most=30))
+def test_as_of_every_position_the_views_hold_what_a_fold_of_the_log_up_to_there_gives(documents):
+    with world() as found:
+        then = taken(found, documents)
+        for position, lines in then.items():
+            assert difference(lines, held(found, position)) == {}, position
+        assert_same_from_any_fold(found.events, found)
+
+
+@settings(**GENERATED, **LIMITED)
+@given(histories(most=30), st.sets(st.integers(0, 49), min_size=1, max_size=5))
+def test_so_they_do_where_something_was_erased_from_the_log(documents, erased):
+    with world() as found:
+        taken(found, documents)
+        assert_same_from_any_fold(
+            [
+                replace(each, data=erased_data(each.about), erased=True) if each.position in erased else each
+                for each in found.events
+            ]
+        )
+
+
+@settings(**GENERATED, **LIMITED)
+@given(histories(most=30))
+def test_a_batch_leaves_what_its_events_one_by_one_leave(documents):
+    """Mergers apart: what two parties did before they were found to be one is judged together only within a batch."""
+    with world() as found, world() as batched:
+        accepted = []
+        positions: dict[str, int] = {}
+        for each in documents:
+            if each["type"] != "party.merged":
+                ready = posted(each, positions, found)
+                try:
+                    (positions[each["id"]],) = found.batch(ready)
+                except Refused:
+                    continue
+                accepted.append(ready)
+        batched.batch(*accepted)
+        for position in positions.values():
+            assert difference(held(found, position), held(batched, position)) == {}, position
+
+
+STORIES = {
+    "days cut by what is in force do not cut the days past an end": [
+        *parties("a", "c"),
+        adopted("s", until="2021-02-03"),
+        step("resumed", "s", "2021-05-05", "a"),
+        step("acceded", "s", None, "c"),
+    ],
+    "fields stand in one order whichever fact they came by": [
+        *parties("a", "b", "c"),
+        event("party.dissolved", "parties/c", "2022-06~"),
+        event("party.merged", "parties/c", into="parties/b"),
+        event("party.reorganized", "parties/c", part_of=None),
+        event("party.reorganized", "parties/b", "2020-03-10", part_of="parties/a"),
+    ],
+    "the latest day of a founding that changes nothing else": [
+        document("d"),
+        party("c", "2019"),
+        event("party.dissolved", "parties/c"),
+        event("party.dissolved", "parties/c", "2020"),
+        disputed("parties/c", 2, occurred="2020-03"),
+    ],
+}
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_views_kept_open_hold_what_views_opened_anew_do(views, story):
+    views.take(*STORIES[story])
+    assert_same_from_any_fold(views.events, views)
+
+
+def everything() -> list[dict[str, Any]]:
+    """A story that leaves a row in every table."""
+    passage = {"document": "documents/d", "start": 0, "end": 1}
+    return [
+        document("d", "2020-01-01"),
+        *parties("a", "b", "c"),
+        party("z", other_names=["zed"], identifiers=[{"scheme": "lei", "value": "Z"}], part_of="parties/a"),
+        event("party.merged", "parties/c", into="parties/b"),
+        signed("t", "2021-02-03", "a", "c", scope=["solar"], until="2022", evidence=[passage]),
+        step("entered-into-force", "t", "2021-05", "a"),
+        event(
+            "agreement.commitment-made",
+            "agreements/t",
+            "2021-03-01",
+            commitment="x",
+            kind="research",
+            title="Plan",
+            by=["parties/a"],
+            with_=["parties/b"],
+            due="2023-01-01",
+        ),
+        lab("l", "2021", "a", under="agreements/t", fields=["storage"], phases=[{"phase": "one"}]),
+        platform("p", "2022-02-02"),
+        joined("a", "p", "2022-03-03", category="maker"),
+        event("platform.supporter-added", "platforms/p", "2022", party="parties/b"),
+        corrected("platforms/p", 12, occurred="2022-03-04"),
+        disputed("platforms/p", 11, occurred="2022-02-03"),
+    ]
+
+
+def test_lines_say_what_the_views_hold_in_words(views):
+    views.take(*everything())
+    lines = {view: [json.loads(line) for line in held(views, views.head)[view]] for view in VIEWS}
+    assert [line["subject"] for line in lines["parties"][:3]] == ["parties/a", "parties/b", "parties/z"]
+    assert lines["parties"][2]["refers_to"] == "parties/a"
+    assert {"subject": "parties/c", "is_one_with": "parties/b", "event": 6} in lines["parties"]
+    (commitment,) = lines["commitments"]
+    assert commitment["subject"] == "agreements/t"
+    assert commitment["entry"] == "commitment:x"
+    assert (commitment["from"], commitment["until"], commitment["due"]) == ("2021-03-01", None, "2023-01-01")
+    assert commitment["terms"] == {"party": ["parties/a", "parties/b"]}
+    assert commitment["body"]["title"] == "Plan"
+    agreement = lines["agreements"][0]
+    assert agreement["terms"] == {"scope": ["solar"]}
+    assert agreement["name"] == "t"
+    (membership,) = [line for line in lines["memberships"] if line["in"] == "platforms/p"]
+    assert (membership["party"], membership["from"], membership["status"]) == ("parties/a", "2022-03-04", "member")
+    fact = lines["timeline"][11]
+    assert (fact["position"], fact["type"], fact["events"]) == (12, "platform.member-joined", [12, 14])
+    assert (fact["occurred"], fact["earliest"], fact["latest"]) == ("2022-03-04", "2022-03-04", "2022-03-04")
+    recorded = lines["history"][6]
+    assert recorded["data"]["evidence"] == [{"document": "documents/d", "end": 1, "start": 0}]
+    assert (recorded["actor"], recorded["version"]) == ("tester", 1)
+    assert len(lines["history"]) == views.head
+    assert any(line.get("cited_by") == 7 for line in lines["documents"])
+
+
+def test_a_digest_is_that_of_the_lines(views):
+    views.take(*everything())
+    for view in VIEWS:
+        lines = "".join(held(views, 9)[view]).encode()
+        assert views.reader.digest(view, 9) == f"sha256:{sha256(lines).hexdigest()}"
+        assert lines == b"" or lines.endswith(b"\n")
+        assert views.reader.digest(view, 0) == f"sha256:{sha256(b'').hexdigest()}"
+
+
+@settings(**GENERATED, max_examples=10)
+@given(histories(most=30), st.integers(1, 7))
+def test_lines_read_a_few_at_a_time_are_the_same(documents, few):
+    with world() as found:
+        taken(found, documents)
+        for view in VIEWS:
+            lines: list[str] = []
+            after: Any = None
+            while True:
+                some = found.reader._digests.some(view, found.head, after, few)
+                lines += [line.decode() for line in some.lines]
+                if (after := some.after) is None:
+                    break
+            assert lines == held(found, found.head)[view]
+
+
+TABLES = (
+    "events",
+    "facts",
+    "links",
+    "mergers",
+    "things",
+    "ties",
+    "entries",
+    "terms",
+    "texts",
+    "names",
+    "held",
+    "cited",
+)
+
+
+def test_no_column_of_a_row_that_is_believed_can_be_changed_unseen(views):
+    views.take(*everything())
+    views.views.begin()
+    views.views.hold(views.events[0], "the text")
+    views.views.commit()
+    before = held(views, views.head)
+    for table in TABLES:
+        columns = columns_of(views, table)
+        for at, column in enumerate(columns):
+            if column == "id" and table not in ("events", "texts", "names"):
+                continue  # the row's own number, which nobody is told
+            row = believed(views, table, column)
+            changed = [*row[:at], other(column, row[at]), *row[at + 1 :]]
+            update(views, table, row, changed)
+            assert held(views, views.head) != before, (table, column)
+            update(views, table, changed, row)
+            assert held(views, views.head) == before, (table, column)
+
+
+def columns_of(found: World, table: str) -> list[str]:
+    return [row[1] for row in found.views._db.execute(f"PRAGMA table_info({table})")]
+
+
+def believed(found: World, table: str, column: str) -> list[Any]:
+    """A row that is known at the head, with something in a column if there is one."""
+    where = f"p1 = {OPEN}" if "p1" in columns_of(found, table) else "1"
+    if table in ("links", "texts", "names"):
+        where = f"{'fact' if table == 'links' else 'id'} IN (SELECT id FROM facts WHERE p1 = {OPEN})"
+    row = found.views._db.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY {column} IS NULL").fetchone()
+    return list(row)
+
+
+def update(found: World, table: str, row: Sequence[Any], changed: Sequence[Any]) -> None:
+    """Put a row in the place of another."""
+    columns = columns_of(found, table)
+    cursor = found.views._db.execute(
+        f"UPDATE {table} SET {', '.join(f'{name} = ?' for name in columns)}"
+        f" WHERE {' AND '.join(f'{name} IS ?' for name in columns)}",
+        (*changed, *row),
+    )
+    assert cursor.rowcount == 1, (table, row)
+
+
+def other(column: str, value: Any) -> Any:
+    """Another value than a row has in a column, such as somebody might put there."""
+    match value:
+        case int():
+            return {"p0": OPEN - 1, "p1": 1}.get(column, value + 1000 if column in ("position", "id") else value + 1)
+        case str():
+            return value + "x"
+        case bytes():
+            return value.replace(b"a", b"e", 1) if b"a" in value else b'"other"'
+        case _:
+            return "2" if column in ("ref", "about") else "new"
+
+
+def test_a_row_taken_away_or_put_in_shows(views):
+    views.take(*everything())
+    before = held(views, views.head)
+    db = views.views._db
+    for table in TABLES:
+        if table == "held":
+            continue
+        columns = columns_of(views, table)
+        row = believed(views, table, columns[0])
+        db.execute(f"DELETE FROM {table} WHERE {' AND '.join(f'{name} IS ?' for name in columns)}", row)
+        assert held(views, views.head) != before, table
+        db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+        assert held(views, views.head) == before, table
+        if columns[0] == "id" and table not in ("texts", "names"):
+            db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", (10**6, *row[1:]))
+            assert held(views, views.head) != before, table
+            db.execute(f"DELETE FROM {table} WHERE id = ?", (10**6,))
+
+
+def test_digests_as_of_earlier_positions_stay_while_more_is_taken_in(views):
+    views.take(*everything())
+    before = {view: views.reader.digest(view, 9) for view in VIEWS}
+    views.take(retracted("agreements/t", 9), event("party.renamed", "parties/a", "2024", name="Anew"))
+    assert {view: views.reader.digest(view, 9) for view in VIEWS} == before
+    assert {view for view in VIEWS if views.reader.digest(view, views.head) != before[view]} >= {
+        "parties",
+        "commitments",
+        "timeline",
+        "history",
+    }
