@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 from domain.errors import Contradiction
 from domain.passages import Status
 from domain.values import SLUG
+from projections.documents import Held
 from projections.questions import NotFound
 from projections.reading import Reader
 from service.decisions import Batch
@@ -69,13 +70,18 @@ async def delete_text(request: web.Request) -> web.Response:
     is_trial = _is_trial(request)
     subject = _subject(request)
     head, readers = request.app[HEAD], request.app[READERS]
-    held = readers.here(lambda reader: reader.held(subject, head.position))
-    if held is not None:
+
+    def now() -> Held | None:
+        return readers.here(lambda reader: reader.held(subject, head.position))
+
+    held = now()
+    while held is not None:
         try:
             batch = erasing(_origin(request), subject, held, key.name)
             return await _recorded(request, batch, is_trial=is_trial, status=200)
-        except Contradiction:
-            if readers.here(lambda reader: reader.held(subject, head.position)) is not None:
+        except Contradiction:  # another was faster to erase it
+            before, held = held, now()
+            if held == before:
                 raise
     raise NotFound(f"no text of {subject} is held")
 
