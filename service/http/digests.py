@@ -48,10 +48,13 @@ async def digests(request: web.Request) -> web.StreamResponse:
     negotiate(request, (JSON,))
     values = read_query(request.query, _DIGESTED)
     now = Now(request.app[HEAD].position, request.app[CLOCK]())
-    readers, logs = request.app[READERS], request.app[LOGS]
+    readers, wanted = request.app[READERS], dict.fromkeys(values.get("view", VIEWS))
     as_of = (await readers.ask(lambda reader: read_times(values, now, reader.position_at))).as_of
-    found = {view: await _digest(request, view, as_of) for view in dict.fromkeys(values.get("view", VIEWS))}
-    erased = await logs.ask(_erased_since(as_of))
+    generation, found = -1, dict[str, str]()
+    while generation != readers.generation:  # of one file: what was erased meanwhile is in another
+        generation = readers.generation
+        found = {view: await _digest(request, view, as_of) for view in wanted}
+    erased = await request.app[LOGS].ask(_erased_since(as_of))
     body = {"position": as_of, "digests": found} | ({"redacted": erased} if erased else {})
     return json_answer(orjson.dumps(body), headers=_CACHE)
 

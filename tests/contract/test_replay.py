@@ -1,0 +1,372 @@
+"""Section 6: a view folded anew from the log is what the stored view is, as of every position, by their digests; and
+whoever changes a stored view is found out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.contract.server import NDJSON, PROBLEM, Server, event, is_problem, pointers, served
+
+VIEWS = (
+    "parties",
+    "agreements",
+    "labs",
+    "platforms",
+    "memberships",
+    "commitments",
+    "documents",
+    "timeline",
+    "history",
+)
+EMPTY = f"sha256:{hashlib.sha256(b'').hexdigest()}"
+LONG = "word " * 4000
+SECONDS = 20.0
+
+
+def replayed(server: Server, view: str, **until: Any) -> tuple[list[bytes], dict[str, Any]]:
+    """The lines of a view, and the last one, which must tell the digest of the bytes before it."""
+    answer = server.get("/v1/replay", view=view, **until)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"].split(";")[0] == NDJSON
+    assert answer.content.endswith(b"\n")
+    *lines, last = answer.content.splitlines(keepends=True)
+    closing = json.loads(last)
+    assert set(closing) == {"position", "digest"}
+    assert closing["digest"] == f"sha256:{hashlib.sha256(b''.join(lines)).hexdigest()}"
+    return lines, closing
+
+
+def digests(server: Server, **query: Any) -> dict[str, str]:
+    found = server.json("/v1/digests", **query)
+    assert set(found) <= {"position", "digests", "redacted"}
+    return dict(found["digests"])
+
+
+def children(server: Server) -> list[int]:
+    """The processes that the server has started and not yet taken leave of."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == server.process.pid:
+            found.append(int(stat.parent.name))
+    return found
+
+
+def left_behind(server: Server) -> list[str]:
+    """What lies in the data directory beside what always does."""
+    kept = re.compile(r"lock|log\.key|checkpoint|(log|views|keys)\.sqlite(-wal|-shm)?")
+    return [path.name for path in server.data.iterdir() if not kept.fullmatch(path.name)]
+
+
+def soon(holds: Callable[[], bool]) -> bool:
+    """Whether something comes to hold within some seconds."""
+    deadline = time.monotonic() + SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def story(server: Server) -> list[int]:
+    """Something of everything, corrected, disputed, retracted, merged; the positions."""
+    a, b, c = server.parties(3)
+    agreement, lab, platform, document = (
+        f"{name}/{server.new('x')}" for name in ("agreements", "labs", "platforms", "documents")
+    )
+    passage = [{"document": document, "exact": "x"}]
+    made = server.take(
+        event("document.registered", document, title="D", sha256="0" * 64),
+        event(
+            "agreement.signed",
+            agreement,
+            "2021-01~",
+            title="T",
+            kind="treaty",
+            parties=[{"party": a}, {"party": b}],
+            scope=["solar"],
+            evidence=passage,
+        ),
+        event("agreement.entered-into-force", agreement, "2022-06", party=a),
+        event("agreement.commitment-made", agreement, "2021-02", commitment="x", kind="research", title="C", by=[a]),
+        event("lab.founded", lab, "2021", name="L", founders=[a, c], phases=[{"phase": "one"}]),
+        event("platform.launched", platform, "2020", name="P"),
+        event("platform.member-joined", platform, "2021-03-04", party=b, category="maker"),
+    )
+    made += server.take(event("event.corrected", platform, event=made[6], reason="misread", occurred="2021-05"))
+    made += server.take(
+        event(
+            "event.disputed",
+            platform,
+            event=made[5],
+            claims=[{"pointer": "/occurred", "value": "2019"}],
+            evidence=passage,
+        )
+    )
+    made += server.take(event("party.merged", c, into=b))
+    made += server.take(event("event.retracted", agreement, event=made[3], reason="a mistake"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def told() -> Iterator[tuple[Server, list[int]]]:
+    """A registry that holds a story, and the positions of its events; tests only ask."""
+    with served() as server:
+        yield server, story(server)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_folded_anew_is_the_stored_view_as_of_every_position(told, view):
+    server, made = told
+    counts = []
+    for position in (made[4], made[-3], made[-1]):
+        lines, closing = replayed(server, view, until=position)
+        assert closing == {"position": position, "digest": digests(server, as_of=position, view=view)[view]}
+        assert all(isinstance(json.loads(line), dict) for line in lines)
+        counts.append(len(lines))
+    assert max(counts) > 0
+
+
+def test_digests_are_of_every_view_now_unless_asked_otherwise(told):
+    server, made = told
+    found = server.json("/v1/digests")
+    assert set(found) == {"position", "digests"}
+    assert found["position"] == made[-1] == server.head()
+    assert set(found["digests"]) == set(VIEWS)
+    assert replayed(server, "history")[1] == {"position": made[-1], "digest": found["digests"]["history"]}
+    assert digests(server, as_of=0) == dict.fromkeys(VIEWS, EMPTY)
+    answer = server.client.get("/v1/digests", params=[("view", "labs"), ("view", "parties")])
+    assert answer.json()["digests"] == {view: found["digests"][view] for view in ("labs", "parties")}
+
+
+def test_an_instant_means_what_was_recorded_by_then(told):
+    server, made = told
+    recorded = server.json(f"/v1/events/{made[6]}")["recorded"]
+    position = max(at for at in made if server.json(f"/v1/events/{at}")["recorded"] <= recorded)
+    assert replayed(server, "timeline", until=recorded)[1]["position"] == position
+    assert server.json("/v1/digests", as_of=recorded)["position"] == position
+    assert replayed(server, "timeline", until="2020-01-01T00:00:00Z") == ([], {"position": 0, "digest": EMPTY})
+
+
+def test_history_holds_every_event_with_who_when_and_evidence(told):
+    server, made = told
+    lines = [json.loads(line) for line in replayed(server, "history")[0]]
+    assert [line["position"] for line in lines] == list(range(1, made[-1] + 1))
+    recorded = server.json(f"/v1/events/{made[1]}")
+    line = lines[made[1] - 1]
+    for name in ("id", "source", "type", "subject", "version", "recorded", "actor", "occurred", "data"):
+        assert line[name] == recorded[name], name
+    assert line["data"]["evidence"]
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "parameter"),
+    [
+        ("/v1/replay", {}, "view"),
+        ("/v1/replay", {"view": "nations"}, "view"),
+        ("/v1/replay", {"view": "labs", "until": "999999"}, "until"),
+        ("/v1/replay", {"view": "labs", "until": "-1"}, "until"),
+        ("/v1/replay", {"view": "labs", "until": "yesterday"}, "until"),
+        ("/v1/replay", {"view": "labs", "until": "2999-01-01T00:00:00Z"}, "until"),
+        ("/v1/replay", {"view": "labs", "as_of": "1"}, "as_of"),
+        ("/v1/digests", {"view": "nations"}, "view"),
+        ("/v1/digests", {"as_of": "999999"}, "as_of"),
+        ("/v1/digests", {"on": "2020-01-01"}, "on"),
+    ],
+)
+def test_a_question_that_cannot_be_is_refused_before_anything_is_folded(told, path, query, parameter):
+    server, _ = told
+    problem = is_problem(server.get(path, **query), 422)
+    assert [error["parameter"] for error in problem["errors"]] == [parameter]
+    assert pointers(problem) == {""}
+    assert children(server) == []
+
+
+def test_head_says_what_would_come_and_folds_nothing(told):
+    server, _ = told
+    answer = server.client.head("/v1/replay", params={"view": "labs"})
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].split(";")[0] == NDJSON
+    assert children(server) == []
+    assert is_problem(server.get("/v1/replay", view="labs", headers={"Accept": "text/html"}), 406)
+
+
+@pytest.mark.parametrize(
+    ("change", "views"),
+    [
+        (
+            "UPDATE things SET body = replace(CAST(body AS TEXT), '\"T\"', '\"U\"') WHERE kind = 'treaty'",
+            {"agreements"},
+        ),
+        ("UPDATE ties SET status = status + 1 WHERE label LIKE 'platforms%'", {"memberships"}),
+        ("UPDATE things SET d0 = d0 + 1 WHERE collection = 3", {"platforms"}),
+        ("UPDATE entries SET p1 = 1 << 62 WHERE section = 0", {"commitments"}),
+        ("UPDATE facts SET at = at - 1 WHERE rank = (SELECT max(rank) FROM facts)", {"timeline"}),
+        ("UPDATE events SET actor = source WHERE position = 4", {"history"}),
+        ("UPDATE events SET recorded = '2020-01-01T00:00:00.000000Z' WHERE position = 4", {"history", "timeline"}),
+    ],
+)
+def test_a_stored_row_that_was_changed_shows_in_the_digest_of_its_view(tmp_path, change, views):
+    with Server(tmp_path / "data", "--first-key") as server:
+        story(server)
+        before = digests(server)
+        assert server.stop() == 0
+        changed = sqlite3.connect(server.data / "views.sqlite")
+        with changed:
+            assert changed.execute(change).rowcount > 0
+        changed.close()
+        server.restart()
+        after = digests(server)
+        assert {view for view in VIEWS if after[view] != before[view]} == views
+        for view in views:
+            assert replayed(server, view)[1]["digest"] == before[view]
+
+
+def test_redaction_changes_digests_of_earlier_positions_and_they_say_so(tmp_path):
+    with Server(tmp_path / "data", "--first-key") as server:
+        story(server)
+        subject = f"parties/{server.new('p')}"
+        (position,) = server.take(event("party.registered", subject, name="Secret", kind="person", note="Hidden"))
+        last = server.took(event("party.renamed", subject, name="Anew"))
+        before = server.json("/v1/digests", as_of=last)
+        assert "redacted" not in before
+        admin = server.make_key("root", "admin")
+        (erasing,) = server.whole([event("event.redacted", subject, event=position, reason="asked for")])
+        by = server.send(erasing, key=admin).json()["position"]
+        for at in (position - 1, last, by):
+            found = server.json("/v1/digests", as_of=at)
+            assert found.get("redacted", []) == ([{"position": position, "by": by}] if position <= at < by else [])
+            for view in ("parties", "timeline", "history"):
+                lines, closing = replayed(server, view, until=at)
+                assert closing == {"position": at, "digest": found["digests"][view]}
+                assert not any(b"Secret" in line or b"Hidden" in line for line in lines)
+        after = digests(server, as_of=last)
+        assert {view for view in VIEWS if after[view] != before["digests"][view]} == {"parties", "timeline", "history"}
+
+
+def test_replays_go_on_while_events_are_posted(tmp_path):
+    with Server(tmp_path / "data", "--first-key") as server:
+        made = story(server)
+        stopped = threading.Event()
+
+        def post() -> None:
+            while not stopped.is_set():
+                server.party()
+
+        posting = threading.Thread(target=post)
+        posting.start()
+        try:
+            for view in ("history", "parties", "memberships"):
+                assert replayed(server, view, until=made[-1])[1]["digest"] == digests(server, as_of=made[-1])[view]
+                closing = replayed(server, view)[1]
+                assert closing["position"] >= made[-1]
+                assert closing["digest"] == digests(server, as_of=closing["position"])[view]
+        finally:
+            stopped.set()
+            posting.join()
+        assert server.head() > made[-1]
+
+
+@pytest.fixture(scope="module")
+def wordy() -> Iterator[Server]:
+    """A registry whose history is longer than what a connection holds that nobody reads."""
+    with served() as server:
+        server.imported(
+            [event("party.registered", f"parties/w-{at}", name="W", kind="company", note=LONG) for at in range(1500)]
+        )
+        yield server
+
+
+def test_a_replay_ends_with_its_client_and_leaves_nothing(wordy):
+    with wordy.client.stream("GET", "/v1/replay", params={"view": "history"}) as answer:
+        assert answer.status_code == 200
+        assert len(children(wordy)) == 1
+    assert soon(lambda: children(wordy) == [])
+    assert soon(lambda: left_behind(wordy) == [])
+    assert replayed(wordy, "documents")[1]["position"] == 1500
+
+
+def test_a_replay_ends_with_its_client_though_nothing_is_sent_yet(wordy):
+    with wordy.client.stream("GET", "/v1/replay", params={"view": "labs"}):
+        (child,) = children(wordy)
+        os.kill(child, signal.SIGSTOP)  # as if the log were so long
+    assert soon(lambda: children(wordy) == [])
+    assert soon(lambda: left_behind(wordy) == [])
+
+
+def test_two_replays_run_at_a_time_and_more_are_asked_to_come_back(wordy):
+    with (
+        wordy.client.stream("GET", "/v1/replay", params={"view": "history"}),
+        wordy.client.stream("GET", "/v1/replay", params={"view": "history"}),
+    ):
+        refused = wordy.get("/v1/replay", view="labs")
+        is_problem(refused, 503)
+        assert int(refused.headers["Retry-After"]) > 0
+        assert len(children(wordy)) == 2
+        wordy.party()  # and posting is not held up
+    assert soon(lambda: wordy.get("/v1/replay", view="labs").status_code == 200)
+
+
+def test_a_stopping_server_breaks_a_replay_off_and_ends_its_process(tmp_path):
+    with Server(tmp_path / "data", "--first-key") as server:
+        server.imported(
+            [event("party.registered", f"parties/w-{at}", name="W", kind="company", note=LONG) for at in range(1500)]
+        )
+        with server.client.stream("GET", "/v1/replay", params={"view": "history"}) as answer:
+            (child,) = children(server)
+            server.process.terminate()
+            with pytest.raises(httpx.TransportError):
+                for _ in answer.iter_bytes():
+                    pass
+        assert server.process.wait(10) == 0
+        assert not Path(f"/proc/{child}").exists()
+        assert left_behind(server) == []
+
+
+def test_what_a_killed_server_left_is_removed_at_the_next_start(tmp_path):
+    with Server(tmp_path / "data", "--first-key") as server:
+        server.party()
+        server.kill()
+        (server.data / "replay-abc" / "folding-x").mkdir(parents=True)
+        (server.data / "replay-abc" / "folding-x" / "views.sqlite").write_bytes(b"half")
+        server.restart()
+        assert left_behind(server) == []
+
+
+def test_a_replay_that_fails_never_looks_complete(tmp_path):
+    with Server(tmp_path / "data", "--first-key") as server:
+        server.parties(5)
+        assert server.stop() == 0
+        log = sqlite3.connect(server.data / "log.sqlite")
+        with log:
+            log.execute("UPDATE events SET data = '{\"name\":1}' WHERE position = 2")
+        log.close()
+        server.restart()
+        with pytest.raises(httpx.TransportError):
+            server.get("/v1/replay", view="parties")
+        assert "a replay failed" in server.errors()
+        assert len(replayed(server, "parties", until=1)[0]) == 1
+        assert soon(lambda: children(server) == [])
+
+
+def test_the_problem_of_too_many_has_a_page(told):
+    server, _ = told
+    page = server.get("/problems/busy")
+    assert page.status_code == 200
+    assert PROBLEM not in page.headers["Content-Type"]
