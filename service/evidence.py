@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -215,9 +216,8 @@ class _There:
         ]
 
     async def put(self, subject: str, raw: bytes) -> None:
-        async with self._session.put(
-            f"{self._url}/v1/{subject}/text", data=raw, headers={"Content-Type": "text/plain; charset=utf-8"}
-        ) as answer:
+        headers = {"Content-Type": "text/plain; charset=utf-8"}
+        async with self._session.put(f"{self._url}/v1/{subject}/text", data=BytesIO(raw), headers=headers) as answer:
             if answer.status not in (200, 201):
                 said = reason(self._url, answer.status, await answer.read())
                 raise CannotCheck(said) if answer.status in (401, 403) else NotTaken(said)
