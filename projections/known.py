@@ -27,6 +27,7 @@ _OF_FACT = (
 )
 _CACHED_FACTS = 5_000
 _CACHED_LIVES = 10_000
+_CACHED_SUBJECTS = 1_000
 _FEW_FACTS = 64
 _FACTS = 1
 _MAKERS = 2
@@ -169,7 +170,7 @@ class Known(Ledger):
             self._lifeless = number
             self._absent.discard(event.subject)
             self.remember(event.subject, number)
-            if len(self._recent) >= _CACHED_LIVES:
+            if len(self._recent) >= _CACHED_SUBJECTS:
                 self._recent.clear()
             self._recent[number] = {}
         else:

@@ -123,7 +123,7 @@ OF_VIEW: Mapping[str, Table] = {
 
 HISTORY = table(
     *("position", "version", "type", "occurred", "subject.subject", "subject.name!", "data", "evidence", "patch"),
-    *("source", "id", "time", "recorded", "actor", "disputed"),
+    *("source", "id", "time", "recorded", "actor", "disputed", "redacted"),
 )
 OF_ENTRY: Mapping[str, Table] = {
     "parties.other_names": table("name!", "certainty", *_LAST),

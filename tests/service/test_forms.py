@@ -182,7 +182,7 @@ async def test_the_columns_do_not_depend_on_what_the_list_holds(registry):
 
 
 def test_every_member_of_an_item_has_a_column():
-    shown_elsewhere = {"evidence", "more"}
+    shown_elsewhere = {"evidence", "more", "proofs"}
     tabled = {view: (PARTS[view], table) for view, table in tables.OF_VIEW.items()}
     tabled |= {name: (PARTS[name], table) for name, table in tables.OF_ENTRY.items()}
     tabled |= {"history": (PARTS["history"], tables.HISTORY)}
