@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from domain.merkle import leaf_hash
 from projections.views import Views
 from service.entries import event_of
-from service.log import LogReader
+from service.log import LoggedEvent
 
 AT_ONCE = 1000
 """Events folded between two commits of the views."""
@@ -52,8 +53,18 @@ class Head:
         return True
 
 
+class Readable(Protocol):
+    """Where events and texts are read from: a log, or what an audit was given as one."""
+
+    def read(self, after: int = 0, until: int | None = None, limit: int = AT_ONCE) -> list[LoggedEvent]:
+        """The first events after a position, in order."""
+
+    def text(self, position: int) -> str | None:
+        """The text that the event at a position says is stored."""
+
+
 def catch_up(
-    log: LogReader, views: Views, report: Callable[[int], None] | None = None, *, until: int | None = None
+    log: Readable, views: Views, report: Callable[[int], None] | None = None, *, until: int | None = None
 ) -> None:
     """Folds into the views what the log has and they lack, and commits it; `report` hears each position reached.
 

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from service.cli import data, evidence, keys, serving
+from service.cli import audit, data, evidence, keys, serving
 from service.cli.options import VERSION
 
 
@@ -25,6 +25,7 @@ for _command in (
     data.import_,
     data.export,
     data.rebuild,
+    audit.audit,
     evidence.evidence,
     keys.keys,
 ):

@@ -20,6 +20,9 @@ from service.exports import NAMES, LogExport, NothingHere, ViewsExport
 from service.files import LOG
 from service.lock import InUse, held
 from service.log import LogError
+from service.settings import Settings
+from service.signing import CannotSign
+from service.tilelog import CannotExport, TileLog
 from service.transfers import ImportFailed, recorded_at, recorded_in
 
 SHOWN_PROBLEMS = 10
@@ -101,18 +104,39 @@ def _lines_in(file: BinaryIO) -> int | None:
 
 
 @click.command()
-@click.argument("what")
+@click.argument("what", required=False)
 @click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
 @settings_options("data")
 @click.option("--output", "-o", "path", type=click.Path(path_type=Path, dir_okay=False), help="File to write to.")
 @click.option("--as-of", help="Of views: as known at this position or RFC 3339 instant. [default: now]")
 @click.option("--on", help="Of views: the day, YYYY-MM-DD, or any. [default: today; of the timeline: any]")
+@click.option("--tiles", type=click.Path(path_type=Path, file_okay=False), help="Directory for the static log.")
+@click.option("--texts", is_flag=True, help="With --tiles: the texts of documents too; they may be under copyright.")
 def export(
-    what: str, directory: Path | None, data: str | None, path: Path | None, as_of: str | None, on: str | None
+    what: str | None,
+    directory: Path | None,
+    data: str | None,
+    path: Path | None,
+    as_of: str | None,
+    on: str | None,
+    tiles: Path | None,
+    texts: bool,
 ) -> None:
-    """Write out WHAT: `log` as NDJSON, a view (parties, agreements, ...) as CSV, or all `views` into DIRECTORY."""
+    """Write out WHAT: `log` as NDJSON, a view (parties, agreements, ...) as CSV, or all `views` into DIRECTORY.
+
+    With --tiles, and without WHAT, the log as far as it is signed: a directory that any reader of C2SP tlog-tiles
+    takes, served by any file server, and that `registry audit` checks offline. Exported again, what is new is added.
+    """
+    if tiles is not None:
+        if any(given is not None for given in (what, directory, path, as_of, on)):
+            raise click.UsageError("--tiles goes with --data and --texts, and with nothing else")
+        _export_tiles(settings_of(data=data), tiles, texts)
+        return
+    if texts:
+        raise click.UsageError("--texts goes with --tiles")
     if what not in ("log", "views", *NAMES):
-        raise click.UsageError(f"{what!r} cannot be exported; log, views, {', '.join(NAMES)} can")
+        said = "WHAT is missing" if what is None else f"{what!r} cannot be exported"
+        raise click.UsageError(f"{said}; log, views, {', '.join(NAMES)} can, and --tiles DIRECTORY")
     if (what == "views") != (directory is not None):
         raise click.UsageError("a directory goes with views, and only with them: registry export views DIRECTORY")
     root = settings_of(data=data).data
@@ -136,6 +160,17 @@ def export(
         raise click.UsageError(f"--{str(error).replace('_', '-')}") from None
     except (NothingHere, LogError) as error:
         raise Failed(str(error)) from None
+
+
+def _export_tiles(settings: Settings, directory: Path, texts: bool) -> None:
+    try:
+        with closing(TileLog(settings, directory)) as log, progress("Exporting", log.size) as advance:
+            log.write(advance, texts=texts)
+    except OSError as error:
+        raise Failed(f"{error.filename or directory}: {error.strerror}") from None
+    except (NothingHere, CannotExport, CannotSign, LogError) as error:
+        raise Failed(str(error)) from None
+    click.echo(f"{directory} holds the {log.size} events that are signed", err=True)
 
 
 def _write(views: ViewsExport, name: str, path: Path | None) -> None:

@@ -1,0 +1,145 @@
+"""Checkpoints: whether the log's is signed by its key, whether it continues one that the auditor kept, and who else
+signed it. What the auditor kept is the only thing that shows a history rewritten and signed again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from domain.notes import Checkpoint, Note, NoteError, Verifier, parse_checkpoint, parse_note, parse_verifier
+from service.audit.growth import Growth
+from service.audit.report import Check, Finding, Verdict, counted
+from service.files import replace
+from service.signing import is_cosigned, is_signed
+
+SAVED_MODE = 0o644
+
+
+class CannotAudit(Exception):
+    """Nothing can be checked at all. Its text is one line that says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A checkpoint and the note it stands in. Nothing is verified."""
+
+    note: Note
+    checkpoint: Checkpoint
+
+
+def read_signed(content: bytes, name: str) -> Signed:
+    """A checkpoint by its bytes. Raises CannotAudit, by the name it has for people."""
+    try:
+        note = parse_note(content.decode())
+        return Signed(note, parse_checkpoint(note.text))
+    except (NoteError, UnicodeDecodeError) as error:
+        raise CannotAudit(f"{name} is no checkpoint: {error}") from None
+
+
+def read_kept(path: Path) -> Signed:
+    """The checkpoint that an auditor kept. Raises CannotAudit."""
+    try:
+        return read_signed(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        raise CannotAudit(
+            f"there is no {path}: the first audit takes no --since, and makes the file with --save"
+        ) from None
+    except OSError as error:
+        raise CannotAudit(f"{path}: {error.strerror}") from None
+
+
+def read_verifier(text: str, algorithm: bytes, option: str) -> Verifier:
+    """A verifier key as it is given, or in a file. Raises CannotAudit."""
+    if "+" not in text:
+        try:
+            text = Path(text).read_text()
+        except (OSError, UnicodeDecodeError):
+            raise CannotAudit(f"{option}: {text!r} is no verifier key, and no file that holds one") from None
+    try:
+        return parse_verifier(text, algorithm)
+    except NoteError as error:
+        raise CannotAudit(f"{option}: {error}") from None
+
+
+def check_signature(check: Check, signed: Signed, verifier: Verifier, origin: str | None) -> None:
+    """Check that the log's checkpoint is the log's: of its name, and by its key."""
+    checkpoint = signed.checkpoint
+    if checkpoint.origin != verifier.name:
+        check.find(Finding("is of another log than the key", None, None, "origin", verifier.name, checkpoint.origin))
+    if origin is not None and origin != checkpoint.origin:
+        check.find(Finding("is of another log", None, None, "origin", origin, checkpoint.origin))
+    if not is_signed(signed.note, verifier):
+        names = ", ".join(each.name for each in signed.note.signatures)
+        claimed = signed.note.by(verifier)
+        says = "is not the key's" if claimed else f"is missing; there are signatures of {names}"
+        check.find(Finding(says, None, None, "signature", verifier.text))
+    check.ended(f"{counted(checkpoint.size, 'event')}, signed by {verifier.name}")
+
+
+def check_witnesses(check: Check, signed: Signed, witnesses: Sequence[Verifier], quorum: int) -> None:
+    """Check the cosignatures of those whom the auditor trusts, and that there are enough of them."""
+    good = 0
+    for witness in witnesses:
+        given = signed.note.by(witness)
+        if any(not is_cosigned(signed.note.text, each, witness) for each in given):
+            check.find(Finding("is not the key's", None, None, f"cosignature of {witness.name}", witness.text))
+        elif given:
+            good += 1
+    if good < quorum:
+        check.find(Finding("are too few", None, None, "cosignatures", quorum, good))
+    check.ended(f"cosigned by {good} of {counted(len(witnesses), 'witness', 'witnesses')}")
+
+
+def check_root(check: Check, signed: Signed, growth: Growth, broken: int | None) -> None:
+    """Check that the tree of the log's first events has the root that was signed for them."""
+    checkpoint = signed.checkpoint
+    if broken is not None and broken <= checkpoint.size:
+        check.ended(f"the tree ends where position {broken} is missing", Verdict.NOT_CHECKED)
+        return
+    if checkpoint.size > growth.size:
+        says = f"is missing, and {checkpoint.size} events were signed: the log went back, or lost its end"
+        check.find(Finding(says, growth.size + 1, field="position"))
+        return
+    found = growth.root(checkpoint.size)
+    if found != checkpoint.root:
+        says = f"is not that of the first {checkpoint.size} events"
+        check.find(Finding(says, None, None, "root", found.hex(), checkpoint.root.hex()))
+    says = f"of {counted(checkpoint.size, 'event')}, as signed"
+    beyond = growth.size - checkpoint.size
+    check.ended(says if not beyond else f"{says}; {beyond} more not signed yet")
+
+
+def check_since(
+    check: Check, kept: Signed, now: Signed, verifier: Verifier, growth: Growth, broken: int | None
+) -> None:
+    """Check that the log continues the checkpoint that the auditor kept."""
+    before = kept.checkpoint
+    if before.origin != now.checkpoint.origin:
+        check.find(Finding("is of another log", None, None, "origin", before.origin, now.checkpoint.origin))
+        return
+    if not is_signed(kept.note, verifier):
+        check.find(Finding("is not by the key that the log is signed by now", None, None, "signature", verifier.text))
+        return
+    if before.size > now.checkpoint.size:
+        says = f"the log went back: {before.size} events were signed, and now {now.checkpoint.size} are"
+        check.find(
+            Finding(says, now.checkpoint.size + 1, field="size", expected=before.size, found=now.checkpoint.size)
+        )
+        return
+    if broken is not None and broken <= before.size:
+        check.ended(f"the tree ends where position {broken} is missing", Verdict.NOT_CHECKED)
+        return
+    if before.size > growth.size:
+        check.find(Finding("is missing, and was signed", growth.size + 1, field="position"))
+        return
+    found = growth.root(before.size)
+    if found != before.root:
+        says = f"another history was signed for the first {before.size} events: they were rewritten"
+        check.find(Finding(says, None, None, "root", before.root.hex(), found.hex()))
+    check.ended(f"the {counted(before.size, 'event')} of the checkpoint that was kept, and after it")
+
+
+def save(path: Path, signed: Signed) -> None:
+    """Keep a checkpoint for the next audit: whole, or as it was. Raises OSError."""
+    replace(path, signed.note.signed.encode(), SAVED_MODE)

@@ -1,0 +1,121 @@
+"""Asking a registry over HTTP, from threads: each has a connection of its own, kept from one question to the next."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import orjson
+
+from service.audit.checkpoints import CannotAudit
+
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 600.0
+"""How long may pass until something of an answer comes; digests of large views take their time."""
+NDJSON = "application/x-ndjson"
+_CHUNK = 2**18
+
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """The answer is a refusal; its status, and what it says."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Client:
+    """Asks one server. Every method raises CannotAudit where it cannot be reached, and may be called in any thread."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        """Raises CannotAudit where `url` is no address."""
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
+            raise CannotAudit(f"{url!r} is no address; http://127.0.0.1:8080 is")
+        self._url = url.rstrip("/")
+        self._host, self._port, self._prefix = parts.hostname, port, parts.path.rstrip("/")
+        self._make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._own = threading.local()
+
+    def get(self, path: str) -> bytes:
+        """The whole answer. Raises Refused."""
+
+        def whole(connection: http.client.HTTPConnection) -> bytes:
+            response = self._answer(connection, path)
+            content = response.read()
+            if response.status != 200:
+                raise Refused(response.status, self._reason(response.status, content))
+            return content
+
+        return self._asked(whole)
+
+    def lines(self, path: str) -> Iterator[list[bytes]]:
+        """An answer as NDJSON, as many lines at a time as have come, on a connection of its own. Raises Refused."""
+        connection = self._connected()
+        try:
+            response = self._answer(connection, path, NDJSON)
+            if response.status != 200:
+                raise Refused(response.status, self._reason(response.status, response.read()))
+            rest = b""
+            while chunk := response.read(_CHUNK):
+                *whole, rest = (rest + chunk).split(b"\n")
+                if whole:
+                    yield whole
+            if rest:
+                yield [rest]
+        except (http.client.HTTPException, OSError) as error:
+            raise CannotAudit(self._broken(error)) from None
+        finally:
+            connection.close()
+
+    def _asked(self, ask: Callable[[http.client.HTTPConnection], T]) -> T:
+        """What an answer is made into; asked again where a connection that was kept has been closed meanwhile."""
+        kept: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
+        for connection in (kept, None):
+            try:
+                if connection is None:
+                    connection = self._own.connection = self._connected()  # noqa: PLW2901 - the one to ask now
+                return ask(connection)
+            except (http.client.HTTPException, OSError) as error:
+                if connection is not None:
+                    connection.close()
+                self._own.connection = None
+                if connection is not kept:
+                    raise CannotAudit(self._broken(error)) from None
+        raise AssertionError("the second is never the one that was kept")
+
+    def _connected(self) -> http.client.HTTPConnection:
+        connection = self._make(self._host, self._port, timeout=CONNECT_SECONDS)
+        try:
+            connection.connect()
+        except OSError as error:
+            raise CannotAudit(self._broken(error)) from None
+        connection.sock.settimeout(ANSWER_SECONDS)
+        return connection
+
+    def _answer(
+        self, connection: http.client.HTTPConnection, path: str, accepted: str = "*/*"
+    ) -> http.client.HTTPResponse:
+        headers = {**self._headers, "Accept": accepted}
+        connection.request("GET", self._prefix + path, headers=headers)
+        return connection.getresponse()
+
+    def _broken(self, error: Exception) -> str:
+        return f"{self._url}: {str(error) or type(error).__name__}"
+
+    def _reason(self, status: int, content: bytes) -> str:
+        try:
+            problem = orjson.loads(content)
+            return f"{self._url}: {problem['title']}: {problem.get('detail', '')}".rstrip(": ")
+        except (ValueError, KeyError, TypeError):
+            return f"{self._url} answered {status}, and no registry would"

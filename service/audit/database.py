@@ -1,0 +1,216 @@
+"""A data directory as it stands on the disk, or any log's file: read without a server, and also while one runs. Nothing
+in it is changed, and nothing but its bytes is believed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from domain.facts import Event
+from domain.notes import TILE_WIDTH
+from projections import tree
+from projections.digests import Digests
+from projections.store import fold
+from service.audit.checkpoints import CannotAudit, read_signed
+from service.audit.growth import Kept, tiles_of
+from service.audit.noted import speaks_of
+from service.audit.rows import Row, stored
+from service.audit.source import StoredViews, Unreadable
+from service.audit.texts import ReadText
+from service.files import CHECKPOINT, LOG, SIGNING_KEY, VIEWS
+from service.log import LogError
+from service.log.scan import Damaged, Scan, read_only, wal_of
+from service.signing import CannotSign, read_key
+
+AT_ONCE = 16 * TILE_WIDTH
+
+
+class Database:
+    """A log in a file, with the views, the checkpoint and the key that stand beside it."""
+
+    def __init__(self, path: Path) -> None:
+        """`path` is a data directory, or the file of a log. Raises CannotAudit."""
+        self._path = path / LOG if path.is_dir() else path
+        self._folder = self._path.parent
+        self._views_path = self._folder / VIEWS
+        self._quiet = [each for each in (self._path, self._views_path) if not wal_of(each).exists()]
+        self.target = str(path)
+        try:
+            content = (self._folder / CHECKPOINT).read_bytes()
+        except FileNotFoundError:
+            raise CannotAudit(
+                f"there is no {self._folder / CHECKPOINT}: the log was never signed, which serving it does, or the file"
+                " is gone"
+            ) from None
+        except OSError as error:
+            raise CannotAudit(f"{self._folder / CHECKPOINT}: {error.strerror}") from None
+        self.signed = read_signed(content, str(self._folder / CHECKPOINT))
+        try:
+            # In the order in which events reach them, so that while a server runs the log has what the others have.
+            self._views: _Views | str = _Views.opened(self._views_path)
+            self._log = Scan(self._path)
+            self.head = self._log.head()
+            self.origin = self._log.meta("origin")
+            self._erasures = self._log.meta("erasures") or "0"
+        except (LogError, Damaged) as error:
+            raise CannotAudit(f"{self._path}: {error}") from None
+        if isinstance(self._views, _Views):
+            self._views.log = self
+
+    def key(self) -> tuple[str, str]:
+        path = self._folder / SIGNING_KEY
+        said = ""
+        for name in dict.fromkeys((self.origin, self.signed.checkpoint.origin)):
+            try:
+                return read_key(path, name or "").verifier.text, path.name
+            except (CannotSign, OSError) as error:
+                said = said or (f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error))
+        raise CannotAudit(f"{said}; or give the log's verifier key with --vkey")
+
+    def rows(self) -> Iterator[list[Row]]:
+        position = 0
+        while position < self.head:
+            until = min(position + AT_ONCE, self.head)
+            try:
+                found = self._log.rows(position, until)
+            except Damaged as error:
+                raise Unreadable(f"{self._path.name} cannot be read after position {position}: {error}") from None
+            yield [stored(row) for row in found]
+            position = until
+
+    def later(self) -> Mapping[int, int]:
+        found: dict[int, int] = {}
+        position, head = self.head, self._log.head()
+        while position < head:
+            until = min(position + AT_ONCE, head)
+            for row in map(stored, self._log.rows(position, until)):
+                if row.type == "event.redacted" and (about := speaks_of(row.data)) is not None:
+                    found[about] = row.position
+            position = until
+        return found
+
+    def kept(self) -> Kept:
+        if isinstance(self._views, str):
+            return
+        for tile in tiles_of(self._views.position):
+            if tile.level is not None:
+                yield tile, self._views.hashes(tile.level, tile.number * TILE_WIDTH, tile.width)
+
+    def reading(self) -> ReadText | str:
+        def read(event: Event) -> bytes | None:
+            try:
+                text = self._log.text(event.position)
+            except Damaged as error:
+                raise CannotAudit(f"the texts in {self._path.name} cannot be read: {error}") from None
+            return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+
+        return read
+
+    def views(self) -> StoredViews | str:
+        return self._views
+
+    def recalled(self, position: int) -> Mapping[str, Any] | None:
+        return None if isinstance(self._views, str) else self._views.recalled(position)
+
+    def erasures(self) -> tuple[str, str]:
+        """How often something was erased from the log: at the beginning, and by now."""
+        return self._erasures, self._log.meta("erasures") or "0"
+
+    def finish(self) -> None:
+        if any(wal_of(path).exists() for path in self._quiet if path.exists()):
+            raise CannotAudit(f"{self._folder} was taken into use during the audit: audit it again")
+
+    def close(self) -> None:
+        self._log.close()
+        if isinstance(self._views, _Views):
+            self._views.close()
+
+
+class _Views:
+    """The file of views in a data directory."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._digests = Digests(db)
+        self.any_position = True
+        self.position = int(self._meta("position"))
+        self._erasures = self._meta("erasures")
+        self.log: Database | None = None
+
+    @classmethod
+    def opened(cls, path: Path) -> _Views | str:
+        """Why they are of no use, if so."""
+        if not path.exists():
+            return f"there are none in {path.parent}; registry rebuild makes them from the log"
+        try:
+            db = read_only(path)
+        except sqlite3.Error as error:
+            return f"{path.name} cannot be opened: {error}"
+        try:
+            views = cls(db)
+            if views._meta("fold") == fold():
+                return views
+            said = f"{path.name} was folded by another version of the registry than this command is"
+        except (sqlite3.Error, LookupError, ValueError) as error:
+            said = f"{path.name} cannot be read: {error}"
+        db.close()
+        return said
+
+    def digests(self, as_of: int, views: Sequence[str]) -> Mapping[str, str]:
+        with _Reading():
+            return {view: self._digests.digest(view, as_of) for view in views}
+
+    def lines(self, view: str, as_of: int) -> Iterator[bytes]:
+        with _Reading():
+            yield from self._digests.lines(view, as_of)
+
+    def is_passing(self) -> str | None:
+        assert self.log is not None
+        before, now = self.log.erasures()
+        if before != now:
+            return "something was erased during the audit: audit it again"
+        if self._erasures != before:
+            return (
+                "something was erased from the log that is not yet erased from the views; starting the registry does it"
+            )
+        return None
+
+    def hashes(self, level: int, first: int, count: int) -> bytes:
+        """Stored hashes of the tree, as a tile has them."""
+        try:
+            return b"".join(tree.hashes(self._db, level, first, count))
+        except (sqlite3.Error, TypeError) as error:
+            raise Unreadable(f"the stored tree cannot be read: {error}") from None
+
+    def recalled(self, position: int) -> Mapping[str, Any] | None:
+        """How they keep an event."""
+        with suppress(Exception):
+            lines = self._digests.some("history", position, (0, position - 1), 1).lines
+            found: Mapping[str, Any] = orjson.loads(lines[0])
+            return found
+        return None
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _meta(self, name: str) -> str:
+        (value,) = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone() or (None,)
+        if value is None:
+            raise LookupError(f"it does not say its {name}")
+        return str(value)
+
+
+class _Reading:
+    """Within it, whatever goes wrong in reading views makes them Unreadable: they may hold anything at all."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception):
+            raise Unreadable(f"the stored views cannot be read: {error}") from error

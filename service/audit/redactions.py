@@ -1,0 +1,71 @@
+"""Whether data is missing only where a later event had it erased, and gone where one had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from service.audit.noted import Noted
+from service.audit.report import Check, Finding, counted
+
+_UNION = """
+WITH RECURSIVE one(name) AS (
+    VALUES (:subject)
+    UNION SELECT CASE WHEN noted.subject = one.name THEN noted.data ->> '$.into' ELSE noted.subject END
+    FROM one JOIN noted ON noted.type = 'party.merged' AND NOT noted.erased AND noted.position < :position
+        AND (noted.subject = one.name OR noted.data ->> '$.into' = one.name))
+SELECT 1 FROM one WHERE name = :other
+"""
+"""Whether two parties were ever said to be one, up to a position."""
+
+
+def check_redactions(noted: Noted, check: Check, later: Callable[[], Mapping[int, int]]) -> str | None:
+    """Check every event without data, and every event that one says is erased; what else is to be told.
+
+    `later` gives redactions that came after the last event of the audit: the event that each names, and its position.
+    """
+    count = unseen = 0
+    recent: Mapping[int, int] | None = None
+    rows = noted.db.execute("SELECT position, subject, redacted FROM noted WHERE erased ORDER BY position")
+    for position, subject, claimed in rows:
+        by = _redaction(noted, position, subject)
+        if by is None:
+            recent = later() if recent is None else recent
+            by = recent.get(position)
+        if by is None:
+            check.find(Finding("is gone, and no later event had it erased", position, subject, "data"))
+            continue
+        if claimed not in (None, by):
+            check.find(Finding("is not the event that had it erased", position, subject, "redacted", by, claimed))
+        event = noted.event(by)
+        unseen += event is not None and event.erased
+        count += 1
+    kept = noted.db.execute(
+        "SELECT r.position, r.subject, r.about FROM noted r WHERE r.type = 'event.redacted' AND NOT r.erased"
+        " AND NOT EXISTS (SELECT 1 FROM noted e WHERE e.position = r.about AND e.erased)"
+    )
+    for position, subject, about in kept:
+        says = f"is still there, though the event at position {position} had it erased"
+        check.find(Finding(says, about, subject, "data"))
+    check.ended(f"{counted(count, 'event')}, by later events that say so" if count else "nothing was erased")
+    if not unseen:
+        return None
+    return (
+        f"{unseen} of the events that had others erased were erased themselves: which ones those were is the word of"
+        " whoever keeps the log"
+    )
+
+
+def _redaction(noted: Noted, position: int, subject: str) -> int | None:
+    """The event that had the data of another erased: later, of the same subject or one that was united with it."""
+    found = noted.db.execute(
+        "SELECT position, subject FROM noted WHERE about = ? AND type = 'event.redacted' AND position > ?"
+        " ORDER BY position",
+        (position, position),
+    ).fetchall()
+    for by, other in found:
+        if other == subject:
+            return int(by)
+        values = {"subject": subject, "other": other, "position": by}
+        if noted.db.execute(_UNION, values).fetchone() is not None:
+            return int(by)
+    return None

@@ -1,0 +1,245 @@
+"""What an audit has to say: what was checked, what does not fit, what could not be checked, what else an auditor should
+know. As lines for people and as one JSON document. It holds a bounded number of findings and counts the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from time import perf_counter
+from typing import Any
+
+MOST_FINDINGS = 100
+"""Kept of each check; the others are counted."""
+SHOWN = 10
+"""Findings told to people, after the first."""
+_LONGEST = 120
+
+
+class Verdict(StrEnum):
+    """What came of a check, or of the audit. The exit status says the same: 0, 1, 2."""
+
+    FITS = "fits"
+    DOES_NOT_FIT = "does not fit"
+    NOT_CHECKED = "not checked"
+    LEFT_OUT = "left out"
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        return {Verdict.DOES_NOT_FIT: 1, Verdict.NOT_CHECKED: 2}.get(self, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that does not fit: where, and what stands there instead of what.
+
+    `position` None: it cannot be told of which event. `field` is a name, or a pointer into the event or row.
+    """
+
+    says: str
+    position: int | None = None
+    subject: str | None = None
+    field: str | None = None
+    expected: Any = None
+    found: Any = None
+    changed: bool = False
+    """Whether `field` was looked up in what the views were folded from."""
+
+    @property
+    def text(self) -> str:
+        """One line."""
+        place = [f"position {self.position}" if self.position is not None else "", self.subject or "", self.field or ""]
+        compared = [
+            f"{name} {_short(value)}"
+            for name, value in (("expected", self.expected), ("found", self.found))
+            if value is not None
+        ]
+        where = ", ".join(part for part in place if part)
+        return ": ".join(part for part in (where, self.says, ", ".join(compared)) if part)
+
+
+@dataclass(slots=True)
+class Check:
+    """One thing that is checked: what of it, how long that took, and what does not fit."""
+
+    name: str
+    says: str = ""
+    seconds: float = 0.0
+    verdict: Verdict = Verdict.NOT_CHECKED
+    """Of all but what was found."""
+    findings: list[Finding] = field(default_factory=list)
+    count: int = 0
+    """Of findings, those not kept too."""
+    _places: set[tuple[int | None, str | None]] = field(default_factory=set)
+
+    def find(self, finding: Finding) -> None:
+        """Add what does not fit; once for a place."""
+        place = finding.position, finding.field
+        if place in self._places:
+            return
+        self.count += 1
+        if len(self.findings) < MOST_FINDINGS:
+            self.findings.append(finding)
+            self._places.add(place)
+
+    def ended(self, says: str, verdict: Verdict = Verdict.FITS) -> None:
+        """Say what was checked, and what came of it unless something does not fit."""
+        self.says = says
+        self.verdict = verdict
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """What is done inside is done for this check."""
+        began = perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += perf_counter() - began
+
+    @property
+    def result(self) -> Verdict:
+        """What came of it."""
+        return Verdict.DOES_NOT_FIT if self.findings else self.verdict
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything an audit found out."""
+
+    target: str
+    origin: str | None = None
+    key: str | None = None
+    events: int = 0
+    size: int | None = None
+    root: str | None = None
+    digests: dict[str, str] = field(default_factory=dict)
+    """Of the views as the audit folded them."""
+    checks: list[Check] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def check(self, name: str) -> Check:
+        """A check that begins, or has begun."""
+        found = next((each for each in self.checks if each.name == name), None)
+        if found is None:
+            found = Check(name)
+            self.checks.append(found)
+        return found
+
+    @property
+    def findings(self) -> list[tuple[Check, Finding]]:
+        """What does not fit, by position; at the end what cannot be told of an event."""
+        found = [(check, finding) for check in self.checks for finding in check.findings]
+        return sorted(found, key=lambda each: (each[1].position is None, each[1].position or 0))
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of all checks together."""
+        results = {check.result for check in self.checks}
+        for verdict in (Verdict.DOES_NOT_FIT, Verdict.NOT_CHECKED):
+            if verdict in results:
+                return verdict
+        return Verdict.FITS
+
+    @property
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        yield f"Audit of {self.target}" + (f", log {self.origin}" if self.origin else "")
+        for check in self.checks:
+            took = f" ({check.seconds:.1f} s)" if check.seconds >= 0.05 else ""
+            yield f"  {check.name:<11} {check.result:<12} {check.says}{took}".rstrip()
+        for note in self.notes:
+            yield f"  note: {note}"
+        found = self.findings
+        if found:
+            yield f"First that does not fit ({found[0][0].name}):"
+            yield f"  {found[0][1].text}"
+        if len(found) > 1:
+            yield "Then:"
+            yield from (f"  {check.name}: {finding.text}" for check, finding in found[1 : 1 + SHOWN])
+            more = sum(check.count for check in self.checks) - 1 - SHOWN
+            if more > 0:
+                yield f"  and {more} more"
+        yield self._last_line
+
+    @property
+    def _last_line(self) -> str:
+        match self.verdict:
+            case Verdict.FITS:
+                left = [check.name for check in self.checks if check.result is Verdict.LEFT_OUT]
+                without = f", without {' and '.join(left)}" if left else ""
+                return f"NOTHING IS WRONG with the {counted(self.events, 'event')}{without}, in {self.seconds:.1f} s."
+            case Verdict.DOES_NOT_FIT:
+                count = sum(check.count for check in self.checks)
+                return f"IT DOES NOT FIT: {counted(count, 'finding')}, in {self.seconds:.1f} s."
+            case _:
+                missing = [check.name for check in self.checks if check.result is Verdict.NOT_CHECKED]
+                return f"COULD NOT BE CHECKED: {', '.join(missing)}. Nothing else is wrong."
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The same for programs; its form is described in `service.audit`."""
+        return {
+            "target": self.target,
+            "origin": self.origin,
+            "key": self.key,
+            "events": self.events,
+            "checkpoint": None if self.size is None else {"size": self.size, "root": self.root},
+            "digests": self.digests,
+            "verdict": self.verdict,
+            "status": self.verdict.status,
+            "seconds": round(self.seconds, 3),
+            "checks": [
+                {
+                    "name": check.name,
+                    "verdict": check.result,
+                    "says": check.says,
+                    "seconds": round(check.seconds, 3),
+                    "findings": check.count,
+                }
+                for check in self.checks
+            ],
+            "findings": [
+                {
+                    "check": check.name,
+                    "position": finding.position,
+                    "subject": finding.subject,
+                    "field": finding.field,
+                    "says": finding.says,
+                    "expected": _plain(finding.expected),
+                    "found": _plain(finding.found),
+                }
+                for check, finding in self.findings
+            ],
+            "notes": self.notes,
+        }
+
+
+def counted(count: int, one: str, more: str | None = None) -> str:
+    """So many of something."""
+    return f"{count} {one if count == 1 else more or f'{one}s'}"
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON can hold, whatever was found."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case bytes():
+            return value.decode("utf-8", "replace")
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case list() | tuple():
+            return [_plain(part) for part in value]
+        case dict():
+            return {str(name): _plain(part) for name, part in value.items()}
+        case _:
+            return str(value)
+
+
+def _short(value: Any) -> str:
+    plain = _plain(value)
+    text = f"{plain!r}" if isinstance(plain, str) else str(plain)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -1,0 +1,154 @@
+"""A registry that is served, audited over HTTP: its events, tiles, texts and digests, and nothing it says of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from domain.facts import Event
+from domain.notes import Tile
+from service.audit.checkpoints import CannotAudit, read_signed
+from service.audit.client import Client, Refused
+from service.audit.growth import Kept, tiles_of
+from service.audit.noted import speaks_of
+from service.audit.rows import Row, answered
+from service.audit.source import StoredViews, Unreadable
+from service.audit.texts import ReadText
+
+FETCHING = 4
+"""Tiles that are asked for at a time."""
+_AHEAD = 4 * FETCHING
+_AT_ONCE = 1000
+
+
+class Server:
+    """A registry at an address."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        """Raises CannotAudit."""
+        self.target = url
+        self.origin: str | None = None
+        self._client = Client(url, key)
+        self._key = key
+        self._pool = ThreadPoolExecutor(FETCHING, thread_name_prefix="audit")
+        # First what is promised, so that everything that is asked for later covers it.
+        self.signed = read_signed(self._get("/log/checkpoint"), f"{url}/log/checkpoint")
+        try:
+            self.head = int(orjson.loads(self._get("/v1/events?limit=1"))["position"])
+        except (ValueError, KeyError, TypeError):
+            raise CannotAudit(f"{url}/v1/events does not tell the log's head, as a registry would") from None
+
+    def key(self) -> tuple[str, str]:
+        return self._get("/log/vkey").decode("utf-8", "replace"), f"{self.target}/log/vkey"
+
+    def rows(self) -> Iterator[list[Row]]:
+        if self.head:
+            yield from self._rows(f"/v1/events?until={self.head}")
+
+    def later(self) -> Mapping[int, int]:
+        found: dict[int, int] = {}
+        for rows in self._rows(f"/v1/events?after={self.head}&type=event.redacted"):
+            for row in rows:
+                if row.type == "event.redacted" and (about := speaks_of(row.data)) is not None:
+                    found[about] = row.position
+        return found
+
+    def kept(self) -> Kept:
+        waiting: deque[tuple[Tile, Future[bytes | None]]] = deque()
+        for tile in tiles_of(self.signed.checkpoint.size):
+            waiting.append((tile, self._pool.submit(self._tile, tile)))
+            if len(waiting) == _AHEAD:
+                first, fetched = waiting.popleft()
+                yield first, fetched.result()
+        for first, fetched in waiting:
+            yield first, fetched.result()
+
+    def reading(self) -> ReadText | str:
+        if self._key is None:
+            return "given only to those with a key (--key)"
+
+        def read(event: Event) -> bytes | None:
+            try:
+                return self._client.get(f"/v1/{quote(event.subject)}/text?as_of={event.position}")
+            except Refused as refused:
+                if refused.status == 404:
+                    return None
+                raise CannotAudit(str(refused)) from None
+
+        return read
+
+    def views(self) -> StoredViews | str:
+        return _Digests(self)
+
+    def recalled(self, position: int) -> Mapping[str, Any] | None:
+        del position
+        return None
+
+    def finish(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def digests(self, as_of: int, views: Sequence[str]) -> Mapping[str, str]:
+        """The digests of views as of a position, as they are answered."""
+        wanted = "".join(f"&view={view}" for view in views)
+        try:
+            found = orjson.loads(self._get(f"/v1/digests?as_of={as_of}{wanted}"))["digests"]
+            return {str(view): str(digest) for view, digest in found.items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise Unreadable("the answer at /v1/digests holds no digests") from None
+
+    def _tile(self, tile: Tile) -> bytes | None:
+        try:
+            return self._client.get(f"/log/{tile.path}")
+        except Refused as refused:
+            if refused.status == 404:
+                return None
+            raise CannotAudit(str(refused)) from None
+
+    def _rows(self, path: str) -> Iterator[list[Row]]:
+        count = 0
+        try:
+            for lines in self._client.lines(path):
+                for first in range(0, len(lines), _AT_ONCE):
+                    try:
+                        rows = [answered(line) for line in lines[first : first + _AT_ONCE]]
+                    except ValueError as error:
+                        raise Unreadable(
+                            f"one of the lines after line {count} of the events is none: {error}"
+                        ) from None
+                    yield rows
+                    count += len(rows)
+        except Refused as refused:
+            raise CannotAudit(str(refused)) from None
+
+    def _get(self, path: str) -> bytes:
+        try:
+            return self._client.get(path)
+        except Refused as refused:
+            raise CannotAudit(str(refused)) from None
+
+
+class _Digests:
+    """The views that a server answers from, of which it tells no more than digests."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.position = server.head
+        self.any_position = True
+
+    def digests(self, as_of: int, views: Sequence[str]) -> Mapping[str, str]:
+        return self._server.digests(as_of, views)
+
+    def lines(self, view: str, as_of: int) -> Iterator[bytes] | None:
+        del view, as_of
+        return None
+
+    def is_passing(self) -> str | None:
+        return "something was erased during the audit: audit it again" if self._server.later() else None

@@ -1,0 +1,80 @@
+"""What an audit reads from: a data directory, a server, or an exported directory. Each gives bytes and claims; none of
+them judges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from service.audit.checkpoints import CannotAudit, Signed
+from service.audit.growth import Kept
+from service.audit.rows import Row
+from service.audit.texts import ReadText
+
+__all__ = ["CannotAudit", "Source", "StoredViews", "Unreadable"]
+
+
+class Unreadable(Exception):
+    """What is kept cannot be read any further, so it does not fit. The argument says why."""
+
+
+class StoredViews(Protocol):
+    """The views that are kept or served, to be compared with those folded anew."""
+
+    position: int
+    """The last event they hold, or that they are asked about."""
+    any_position: bool
+    """Whether digests are to be had as of any other position."""
+
+    def digests(self, as_of: int, views: Sequence[str]) -> Mapping[str, str]:
+        """The digests of views as of a position. Raises Unreadable, CannotAudit."""
+
+    def lines(self, view: str, as_of: int) -> Iterator[bytes] | None:
+        """What a view holds; None where only digests are to be had. Raises Unreadable."""
+
+    def is_passing(self) -> str | None:
+        """Why they were others while they were compared, if they were: nothing can be said about them then."""
+
+
+class Source(Protocol):
+    """One log with what is kept beside it, as it was at one moment. Every method may raise CannotAudit."""
+
+    target: str
+    """How people call it."""
+    signed: Signed
+    """The newest checkpoint."""
+    origin: str | None
+    """How the log is named elsewhere than in the checkpoint."""
+    head: int
+    """The last position that is read."""
+
+    def key(self) -> tuple[str, str]:
+        """The text of the log's verifier key as it is found there, and where."""
+
+    def rows(self) -> Iterator[list[Row]]:
+        """Every event up to `head`, some at a time, in order. Raises Unreadable."""
+
+    def later(self) -> Mapping[int, int]:
+        """Redactions that were recorded after `head`: the event that each names, and its own position."""
+
+    def kept(self) -> Kept:
+        """The tiles that are kept or served."""
+
+    def reading(self) -> ReadText | str:
+        """How texts of documents are read; or how they would be to be had."""
+
+    def views(self) -> StoredViews | str:
+        """The stored views; or why there are none to compare with."""
+
+    def recalled(self, position: int) -> Mapping[str, Any] | None:
+        """How the stored views keep an event, where that can be looked up: it may tell what was changed in the log."""
+
+    def finish(self) -> None:
+        """Raises CannotAudit where it was not the same from beginning to end."""
+
+    def close(self) -> None:
+        """Lets go of what is open."""
+
+
+Progress = Callable[[int], None]
+"""Hears how many events were taken since it was last called."""
