@@ -236,7 +236,8 @@ class Judging:
             return
         registered = None if number is None else self._texts.registered(number)
         if model.sha256 != registered:
-            detail = f"the SHA-256 of this text is {model.sha256}; that registered of {event.subject} is {registered}"
+            known = "none" if registered is None else registered
+            detail = f"the SHA-256 of this text is {model.sha256}; registered of {event.subject} is {known}"
             raise Invalid(detail, [Flaw("", detail)])
         if held is not None:
             detail = f"a text of {event.subject} is held already, of SHA-256 {held.sha256}; another takes its deletion"
