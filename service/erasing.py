@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from projections.views import StaleViews
 from service import rebuild
 from service.http.ready import KEPT_ANSWERS
 from service.parts import LIVE, LOGGER, LOGS, READY, SETTINGS, WRITER
@@ -42,8 +43,13 @@ class Erasing:
         async with self._lock:
             try:
                 while self._done != (count := self._app[LOGS].here.erasures()):
-                    await self._erase()
-                    self._done = count
+                    try:
+                        await self._erase()
+                    except StaleViews:  # more was erased meanwhile: once more, without that too
+                        if count == self._app[LOGS].here.erasures():
+                            raise
+                    else:
+                        self._done = count
             except Exception as error:
                 self._app[LOGGER].exception("what was erased could not be erased everywhere")
                 self._app[READY].hold(_REASON)

@@ -110,6 +110,21 @@ def test_views_say_of_texts_what_the_log_does_before_and_after_one_is_erased(ser
     assert erased != held
 
 
+def test_what_is_erased_while_something_else_is_being_erased_is_answered_alike(server, keys):
+    subjects = [registered(server, f"{number}{TEXT}") for number in range(8)]
+    for number, subject in enumerate(subjects):
+        stored(server, subject, f"{number}{TEXT}")
+
+    def delete(number: int) -> int:
+        time.sleep(0.15 * number)  # while the views are folded anew for those before
+        return ask(server, "DELETE", subjects[number], keys.admin).status_code
+
+    with ThreadPoolExecutor(len(subjects)) as pool:
+        assert list(pool.map(delete, range(len(subjects)))) == [200] * len(subjects)
+    assert files_with(server, *WORDS) == []
+    assert server.get("/readyz").status_code == 200
+
+
 def test_puts_and_deletes_at_once_take_turns(server, keys):
     subject = registered(server)
 
