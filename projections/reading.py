@@ -57,6 +57,11 @@ class Reader:
         row = self._db.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
         return int(row[0])
 
+    def erasures(self) -> int:
+        """How often the log that the views were folded from had erased something."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'erasures'").fetchone()
+        return int(row[0])
+
     def position_at(self, recorded: str) -> int:
         """The last position recorded at or before an instant, written like `2026-01-31T09:30:00.123456Z`."""
         low, high = 0, self.head()

@@ -103,15 +103,15 @@ async def _streamed(request: web.Request, listing: Listing, values: Values, now:
     readers, source = request.app[READERS], listing.source(values)
     encode: Callable[[Iterable[Any]], bytes] = listing.table.rows if form == CSV else _lines
 
-    def first(reader: Reader) -> tuple[Asked, Page, bytes, dict[str, str]]:
+    def first(reader: Reader) -> tuple[Asked, Page, bytes, dict[str, str], str]:
         asked = _asked(request, listing, values, now, reader)
         page = _first(source, reader, asked, asked.limit or MAX_LIMIT)
         following = _next(request, values, now, asked.question, page) if asked.limit else None
         placed = said(request, now, asked.question.as_of, reader.recorded, following=following)
-        return asked, page, encode(page.items), placed
+        etag = question_tag(request.raw_path, form, asked.question, reader.erasures())
+        return asked, page, encode(page.items), placed, etag
 
-    asked, page, chunk, placed = await readers.ask(first)
-    etag = question_tag(request.raw_path, form, asked.question)
+    asked, page, chunk, placed, etag = await readers.ask(first)
     sent = headers(etag, placed)
     if etag_matches(request, etag):
         return web.Response(status=304, headers=sent)

@@ -239,6 +239,21 @@ def test_views_that_still_hold_what_was_erased_are_not_served_after_a_crash(serv
     db.close()
 
 
+@pytest.mark.parametrize("form", ["text/csv", NDJSON, "application/json"])
+def test_an_answer_of_before_a_redaction_is_not_said_to_be_still_good(server, admin, form):
+    subject = server.party(SECRET)
+    position = server.items(f"/v1/{subject}/history")[0]["position"]
+    address, asked = f"/v1/parties?as_of={position}", {"Accept": form}
+    before = server.get(address, headers=asked)
+    assert SECRET in before.text
+    unchanged = {**asked, "If-None-Match": before.headers["ETag"]}
+    assert server.get(address, headers=unchanged).status_code == 304
+    redact(server, admin, subject, position)
+    after = server.get(address, headers=unchanged)
+    assert after.status_code == 200
+    assert "Zwyz" not in after.text
+
+
 def test_views_that_were_built_and_not_taken_over_do_not_keep_what_is_redacted(server, admin):
     subject = server.party(SECRET)
     position = server.items(f"/v1/{subject}/history")[0]["position"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 
@@ -44,7 +45,7 @@ async def secret(registry):
 
 async def test_a_redaction_that_cannot_be_ended_is_told_so_and_tried_again(registry, secret, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(erasing.sys, "executable", "/bin/false")
+        broken.setattr(sys, "executable", "/bin/false")
         broken.setattr(erasing, "AGAIN_SECONDS", 0.05)
         told = await problem(await registry.post(redaction(secret)), 503, "unavailable")
         assert "recorded" in told["detail"]
@@ -76,7 +77,7 @@ async def test_what_is_posted_together_is_erased_once(registry, secret, monkeypa
         started += 1
         return await real(*arguments, **options)
 
-    monkeypatch.setattr(erasing.asyncio, "create_subprocess_exec", counted)
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", counted)
     more = [
         (await registry.take([{**registered("secret"), "id": f"named-{number}", "type": "party.name-added",
                                "data": {"name": f"{SECRET} {number}"}}]))[0]["position"]
