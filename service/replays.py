@@ -81,7 +81,7 @@ class Replays:
             try:
                 arguments = ("-m", "service.replay", str(self._data), folder, view, str(until))
                 process = await asyncio.create_subprocess_exec(
-                    sys.executable, *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True
+                    sys.executable, *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, process_group=0
                 )
                 replay = Replay(process)
                 self._replays.add(replay)

@@ -189,6 +189,8 @@ async def test_every_answer_of_a_run_is_what_the_document_says(tmp_path, describ
         for address in ("/v1/events", "/v1/events?limit=3", "/openapi.json", "/healthz", "/readyz", "/problems"):
             await judge.judge(await registry.get(address), "GET", address.partition("?")[0])
         await judge.judge(await registry.get("/v1/events", Accept=NDJSON), "GET", "/v1/events")
+        for address in ("/v1/digests", "/v1/replay?view=labs", "/v1/replay?view=nations"):
+            await judge.judge(await registry.get(address), "GET", address.partition("?")[0])
         for address in ("/", "/docs", "/static/registry.css", "/metrics"):
             await judge.judge(await registry.get(address), "GET", address)
         for position in (1, 999):
