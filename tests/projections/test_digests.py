@@ -4,6 +4,7 @@ of what they hold can be changed without a digest that says so."""
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -43,7 +44,9 @@ LIMITED: Any = {"max_examples": 15}
 
 def held(found: World, as_of: int) -> dict[str, list[str]]:
     """Every line of every view as of a position."""
-    return {view: [line.decode() for line in found.reader.lines(view, as_of)] for view in VIEWS}
+    return {
+        view: [line.decode(errors="backslashreplace") for line in found.reader.lines(view, as_of)] for view in VIEWS
+    }
 
 
 def difference(one: dict[str, list[str]], other: dict[str, list[str]]) -> dict[str, Any]:
@@ -278,6 +281,32 @@ def test_no_column_of_a_row_that_is_believed_can_be_changed_unseen(views):
             assert held(views, views.head) != before, (table, column)
             update(views, table, changed, row)
             assert held(views, views.head) == before, (table, column)
+
+
+@pytest.mark.parametrize("strange", ["CAST(x'ff41' AS TEXT)", "x'ff41'", "1.5", "'['", "-5", "1 << 61"])
+def test_whatever_is_put_into_a_row_shows(views, strange):
+    views.take(*everything())
+    before = held(views, views.head)
+    db = views.views._db
+    for table in TABLES:
+        columns = columns_of(views, table)
+        for at, column in enumerate(columns):
+            if table == "held" or column in ("p0", "p1") or (column == "id" and table != "events"):
+                continue
+            row = believed(views, table, column)
+            others = [name for name in columns if name != column]
+            found = " AND ".join(f"{name} IS ?" for name in others)
+            values = [value for name, value in zip(columns, row, strict=True) if name != column]
+            db.execute("BEGIN")
+            try:
+                db.execute(f"UPDATE {table} SET {column} = {strange} WHERE {found}", values)
+            except sqlite3.IntegrityError:  # a number is all that can stand there
+                db.execute("ROLLBACK")
+                continue
+            db.execute("COMMIT")
+            assert held(views, views.head) != before, (table, column)
+            db.execute(f"UPDATE {table} SET {column} = ? WHERE {found}", (row[at], *values))
+    assert held(views, views.head) == before
 
 
 def columns_of(found: World, table: str) -> list[str]:
