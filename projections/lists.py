@@ -21,7 +21,7 @@ from projections.filtering import matching
 from projections.ledger import Ledger
 from projections.questions import FILTERS, SORTS, BadQuestion, Page, Question
 from projections.rows import COLLECTIONS, TERM_KINDS
-from projections.states import IN_ITEM, States, claims, entry, may_be, rectangle, thing_columns, tie, times
+from projections.states import IN_ITEM, States, claims, entry, may_be, rectangle, thing_columns, tie, tie_columns, times
 
 KINDS_OF = {
     "parties": PartyKind.__args__,  # type: ignore[attr-defined]
@@ -129,8 +129,7 @@ class Lists:
         elif name in ("name", "title"):
             order = Order(("t.sort", f"{plain}s.name"), descending)
         else:
-            key = f"CASE WHEN t.at = {AFTER} THEN {AFTER} ELSE {'-t.at' if descending else 't.at'} END"
-            order = Order((key, f"{plain}s.name"))
+            order = _by_date("t.at", sort, f"{plain}s.name")
         if name == "subject" and not query.narrow:
             query.add("s.name > ? AND s.name < ?", f"{view}/", f"{view}0")
             source = f"{thing_columns(question)} FROM subjects s CROSS JOIN things t ON t.subject = s.id"
@@ -236,12 +235,12 @@ class Lists:
             order = _by_date("t.at", sort, "t.label")
 
         def shape(row: Sequence[Any]) -> dict[str, Any]:
-            item = tie(row)
+            item = tie(row, self._ledger.name)
             if query.status is not None:
-                item["certainty"] = _certainty(query.status, *row[:3])
+                item["certainty"] = _certainty(query.status, *row[2:5])
             return item
 
-        return f"{claims('t', question)}, t.body FROM ties t", order, shape
+        return f"{tie_columns('t', question)} FROM ties t", order, shape
 
     # commitments
 
@@ -268,7 +267,8 @@ class Lists:
                         query.status = STATUS_ORDER.index(value)
                         query.add(f"{may_be('t', question)} & ?", 1 << query.status)
                     case "due_before":
-                        query.add("t.due > ? AND t.due < ?", BEFORE, parse_day(value))
+                        due = "t.due" if sort.removeprefix("-") == "due" else "+t.due"  # else it would drive the query
+                        query.add(f"{due} > ? AND {due} < ?", BEFORE, parse_day(value))
                     case "q":
                         self._words("commitments", value, question, query)
         if query.status is None and question.on is not None:
@@ -355,8 +355,9 @@ def _certainty(asked: int, status: int, mask: int, certain: int) -> str:
 
 def _by_date(column: str, sort: str, label: str) -> Order:
     """By a date, unbounded last either way."""
-    day = f"-{column}" if sort.startswith("-") else column
-    return Order((f"CASE WHEN {column} = {AFTER} THEN {AFTER} ELSE {day} END", label))
+    if not sort.startswith("-"):
+        return Order((column, label))  # `AFTER` is past every day; an index may serve
+    return Order((f"CASE WHEN {column} = {AFTER} THEN {AFTER} ELSE -{column} END", label))
 
 
 def _places(values: Sequence[Any]) -> str:

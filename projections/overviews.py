@@ -15,8 +15,8 @@ from domain.ties import ORDER_OF_STATUSES
 from domain.times import AFTER, day_text
 from projections.ledger import KINDS, Ledger
 from projections.questions import Question
-from projections.rows import COLLECTIONS, SECTIONS, TERM_KINDS
-from projections.states import States, claim, claims, rectangle, times
+from projections.rows import COLLECTIONS, SECTIONS, TERM_KINDS, read_tie
+from projections.states import States, claim, claims, rectangle, tie_columns, times
 
 MOST_PARTIES = 100
 
@@ -85,13 +85,13 @@ class Overviews:
         found: list[tuple[int, int, str, dict[str, Any]]] = []
         for column in ("party", "container"):
             rows = self._db.execute(
-                f"SELECT r.interval, r.party, r.container, {claims('r', question)}, r.body FROM ties r"
+                f"SELECT r.interval, {tie_columns('r', question)} FROM ties r"
                 f" WHERE r.{column} = ? AND {rectangle('r', question)} LIMIT ?",
                 (number, *times(question), limit),
             ).fetchall()
             for _, party, container, status, mask, certain, stored in sorted(rows, key=lambda row: row[:3]):
                 claimed = claim(ORDER_OF_STATUSES, status, mask, certain)
-                body = orjson.loads(stored)
+                body = read_tie(stored)
                 kind = {"agreements": "party", "labs": "founder", "platforms": "member"}
                 name = kind[self._ledger.name(container).partition("/")[0]]
                 claimed |= {"from": body["from"], "to": body["to"], "events": body["events"]}

@@ -1,6 +1,7 @@
 """The rows of the views: their columns, how folded days are written as rows, and how rows give way to others.
 
-A row's body is JSON bytes ready to be answered once names of other subjects are put in beside their references.
+A row's body is JSON bytes, of things and entries ready to be answered once names of other subjects are put in beside
+their references; of ties, which have most rows, as short as can be (`read_tie`).
 """
 
 from __future__ import annotations
@@ -206,7 +207,7 @@ def tie_rows(
             ]
         opened = facts.get(days.opened) if days.opened is not None else None
         closed = facts.get(days.closed) if days.closed is not None else None
-        body = _tie_body(container, party, steps, whole, opened, closed)
+        body = _tie_body(party, steps, whole, opened, closed)
         category = body.get("category")
         rows.append(
             (
@@ -230,9 +231,10 @@ def tie_rows(
 
 
 def _tie_body(
-    container: str, party: str, steps: Sequence[Fact], whole: Sequence[Fact], opened: Fact | None, closed: Fact | None
+    party: str, steps: Sequence[Fact], whole: Sequence[Fact], opened: Fact | None, closed: Fact | None
 ) -> dict[str, Any]:
-    body: dict[str, Any] = {"party": {"subject": party}, "in": {"subject": container}, "category": None}
+    """What a row keeps of a tie beside its columns, without what `read_tie` can tell: every status has such a row."""
+    body: dict[str, Any] = {}
     for fact in steps:
         if isinstance(fact.data, AgreementSigned):
             roles = [signatory.role for signatory in fact.data.parties if signatory.party == party]
@@ -240,11 +242,35 @@ def _tie_body(
                 body["role"] = roles[0]
         elif isinstance(fact.data, MemberJoined) and fact.data.category is not None:
             body["category"] = fact.data.category
-    body["from"] = opened.occurred if opened is not None else None
-    body["to"] = _effective(closed) if closed is not None else None
+    if opened is not None and opened.occurred is not None:
+        body["from"] = opened.occurred
+    if closed is not None and (ended := _effective(closed)) is not None:
+        body["to"] = ended
     body["steps"] = [_step(fact) for fact in steps]
-    body["events"] = sorted({position for fact in (*steps, *whole) for position in fact.positions})
+    if whole:
+        body["events"] = sorted({position for fact in (*steps, *whole) for position in fact.positions})
     return body
+
+
+def read_tie(stored: bytes) -> dict[str, Any]:
+    """A tie as answered but for its party, its container and its status, from a row's body."""
+    body = orjson.loads(stored)
+    steps = [
+        {"type": type_, "occurred": occurred, **(more[0] if more else {}), "events": positions}
+        for type_, occurred, positions, *more in body["steps"]
+    ]
+    role = {"role": body["role"]} if "role" in body else {}
+    events = body.get("events")
+    if events is None:
+        events = sorted({position for step in steps for position in step["events"]})
+    return {
+        "category": body.get("category"),
+        **role,
+        "from": body.get("from"),
+        "to": body.get("to"),
+        "steps": steps,
+        "events": events,
+    }
 
 
 def _effective(fact: Fact) -> str | None:
@@ -252,13 +278,12 @@ def _effective(fact: Fact) -> str | None:
     return stated or fact.occurred
 
 
-def _step(fact: Fact) -> dict[str, Any]:
-    step: dict[str, Any] = {"type": fact.type, "occurred": fact.occurred}
+def _step(fact: Fact) -> list[Any]:
+    step: list[Any] = [fact.type, fact.occurred, fact.positions]
     if isinstance(fact.data, TakesEffect) and fact.data.effective is not None:
-        step["effective"] = fact.data.effective
+        step.append({"effective": fact.data.effective})
     elif isinstance(fact.data, AgreementRatified | AgreementAcceded) and fact.data.instrument is not None:
-        step["instrument"] = fact.data.instrument
-    step["events"] = list(fact.positions)
+        step.append({"instrument": fact.data.instrument})
     return step
 
 

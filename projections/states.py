@@ -18,7 +18,7 @@ from domain.times import day_text
 from projections.documents import Held, Texts
 from projections.ledger import REMARKS, Ledger
 from projections.questions import LISTS, Gone, Merged, NotFound, Page, Question, State
-from projections.rows import COLLECTIONS, SECTIONS
+from projections.rows import COLLECTIONS, SECTIONS, read_tie
 
 IN_STATE = 100
 IN_ITEM = 10
@@ -181,13 +181,13 @@ class States:
             condition += " AND (r.at, r.label) > (?, ?)"
             parameters += list(after)
         rows = self._db.execute(
-            f"SELECT r.at, r.label, {claims('r', question)}, r.body FROM ties r"
+            f"SELECT r.at, r.label, {tie_columns('r', question)} FROM ties r"
             f" WHERE r.container = ? AND {rectangle('r', question)}{condition} ORDER BY r.at, r.label LIMIT ?",
             (*parameters, limit + 1),
         ).fetchall()
         items = []
         for row in rows[:limit]:
-            item = tie(row[2:])
+            item = tie(row[2:], self._ledger.name)
             del item["in"]
             if collection == "labs":
                 item = {**item.pop("party"), **item}
@@ -360,12 +360,20 @@ def claim(order: Sequence[str], status: int, mask: int, certain: int) -> dict[st
     return claimed
 
 
-def tie(row: Sequence[Any]) -> dict[str, Any]:
-    """A tie as answered, from `claims` and the body."""
-    status, mask, certain, stored = row
-    body: dict[str, Any] = orjson.loads(stored)
-    head = {name: body.pop(name) for name in ("party", "in")}
-    return {**head, **claim(ORDER_OF_STATUSES, status, mask, certain), **body}
+def tie_columns(table: str, question: Question) -> str:
+    """The columns that `tie` takes."""
+    return f"{table}.party, {table}.container, {claims(table, question)}, {table}.body"
+
+
+def tie(row: Sequence[Any], name: Callable[[int], str]) -> dict[str, Any]:
+    """A tie as answered, from `tie_columns`; `name` gives the subject of a number."""
+    party, container, status, mask, certain, stored = row
+    return {
+        "party": {"subject": name(party)},
+        "in": {"subject": name(container)},
+        **claim(ORDER_OF_STATUSES, status, mask, certain),
+        **read_tie(stored),
+    }
 
 
 def entry(row: Sequence[Any], question: Question) -> dict[str, Any]:

@@ -85,7 +85,7 @@ CREATE TABLE ties(
     force INTEGER NOT NULL, bearer INTEGER NOT NULL, at INTEGER NOT NULL, category TEXT, label TEXT NOT NULL,
     body BLOB NOT NULL);
 CREATE INDEX ties_of_container ON ties(container, party, p1);
-CREATE INDEX ties_of_party ON ties(party, p1);
+CREATE INDEX ties_of_party ON ties(party, p1, p0, d0, d1, last, mask, container);
 CREATE INDEX ties_by_label ON ties(label);
 CREATE TABLE entries(
     id INTEGER PRIMARY KEY, subject INTEGER NOT NULL, section INTEGER NOT NULL, key INTEGER NOT NULL,
@@ -94,7 +94,8 @@ CREATE TABLE entries(
     kind TEXT, due INTEGER NOT NULL, at INTEGER NOT NULL, label TEXT NOT NULL, body BLOB NOT NULL);
 CREATE INDEX entries_of_subject ON entries(subject, section, key, p1);
 CREATE INDEX entries_in_order ON entries(subject, section, at, label);
-CREATE INDEX entries_by_label ON entries(section, label) WHERE section = 0;
+CREATE INDEX entries_by_label ON entries(label) WHERE section = 0;
+CREATE INDEX entries_by_due ON entries(due, label) WHERE section = 0;
 CREATE TABLE terms(
     kind INTEGER NOT NULL, value TEXT NOT NULL, owner INTEGER NOT NULL, PRIMARY KEY (kind, value, owner)) WITHOUT ROWID;
 CREATE INDEX terms_of_owner ON terms(owner, kind);
