@@ -135,15 +135,15 @@ class Overviews:
     def statistics(self, question: Question) -> dict[str, Any]:
         """Counts by type, kind, status, year and party; each status as `status` claims it."""
         counted: dict[str, Any] = {"events": self._events(question)}
+        things = self._db.execute(
+            "SELECT collection, kind, status, COUNT(*) FROM things t"
+            f" WHERE {rectangle('t', question)} GROUP BY 1, 2, 3",
+            times(question),
+        ).fetchall()
         for at, collection in enumerate(COLLECTIONS):
-            rows = self._db.execute(
-                "SELECT kind, status, COUNT(*) FROM things t"
-                f" WHERE collection = ? AND {rectangle('t', question)} GROUP BY 1, 2",
-                (at, *times(question)),
-            ).fetchall()
             kinds: Counter[str] = Counter()
             statuses: Counter[str] = Counter()
-            for kind, status, count in rows:
+            for _, kind, status, count in (row for row in things if row[0] == at):
                 statuses[STATUSES[collection][status]] += count
                 if kind is not None:
                     kinds[kind] += count

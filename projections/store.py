@@ -85,7 +85,7 @@ CREATE TABLE ties(
     force INTEGER NOT NULL, bearer INTEGER NOT NULL, at INTEGER NOT NULL, category TEXT, label TEXT NOT NULL,
     body BLOB NOT NULL);
 CREATE INDEX ties_of_container ON ties(container, party, p1);
-CREATE INDEX ties_of_party ON ties(party, p1, p0, d0, d1, last, mask, container);
+CREATE INDEX ties_of_party ON ties(party, p1, p0, d0, d1, last, mask, status, container);
 CREATE INDEX ties_by_label ON ties(label);
 CREATE TABLE entries(
     id INTEGER PRIMARY KEY, subject INTEGER NOT NULL, section INTEGER NOT NULL, key INTEGER NOT NULL,
