@@ -41,7 +41,7 @@ class Replay:
         self._process, self._output, self._errors = process, process.stdout, process.stderr
 
     async def read(self) -> bytes:
-        """The next bytes; none once the view is complete. May be cancelled, and called again. Raises ReplayFailed."""
+        """The next bytes; none once the view is complete. Raises ReplayFailed."""
         chunk = await self._output.read(CHUNK)
         if not chunk and (status := await self._process.wait()) != 0:
             said = (await self._errors.read()).decode(errors="replace").strip()

@@ -5,9 +5,10 @@ that fails breaks off: it must never look complete."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from hashlib import sha256
-from typing import Any
+from math import inf
+from typing import Any, TypeVar
 
 import orjson
 from aiohttp import hdrs, web
@@ -32,6 +33,8 @@ SLOW_SECONDS = 30.0
 """How long a reader may take for what it was sent last; then it is cut off."""
 _CACHE = {"Cache-Control": "no-store"}  # what is compared is asked for each time
 _RETRY_SECONDS = "5"
+
+T = TypeVar("T")
 
 _VIEW = {"type": "string", "enum": list(VIEWS)}
 _UNTIL = Parameter(
@@ -76,7 +79,7 @@ async def _digest(request: web.Request, view: str, as_of: int) -> str:
         if after is None:
             return written(digest.digest())
         if _is_unwanted(request):
-            raise ConnectionResetError("nobody waits for the digests any longer")
+            raise Problem(Kind.UNAVAILABLE, "the registry is stopping")
 
 
 async def replay(request: web.Request) -> web.StreamResponse:
@@ -109,23 +112,28 @@ async def replay(request: web.Request) -> web.StreamResponse:
 
 async def _pass_on(request: web.Request, response: web.StreamResponse, begun: Replay) -> None:
     """Sends on what the replay writes, until it is complete. Raises ReplayFailed, and ConnectionResetError."""
-    while True:
-        try:
-            async with asyncio.timeout(POLL_SECONDS):
-                chunk = await begun.read()
-        except TimeoutError:
+    while chunk := await _watched(request, begun.read()):
+        await _watched(request, response.write(chunk), SLOW_SECONDS)
+
+
+async def _watched(request: web.Request, work: Coroutine[Any, Any, T], seconds: float = inf) -> T:
+    """What `work` gives, unless it takes longer than it may or nobody waits for it any longer: then it is given up."""
+    loop = asyncio.get_running_loop()
+    deadline, task = loop.time() + seconds, loop.create_task(work)
+    try:
+        while not task.done():
+            await asyncio.wait((task,), timeout=POLL_SECONDS)
+            if task.done():
+                break
             if _is_unwanted(request):
-                raise _broken_off(request, "nobody waits for the replay any longer") from None
-            continue
-        if not chunk:
-            return
-        if _is_unwanted(request):
-            raise _broken_off(request, "nobody waits for the replay any longer")
-        try:
-            async with asyncio.timeout(SLOW_SECONDS):
-                await response.write(chunk)
-        except TimeoutError:
-            raise _broken_off(request, "the reader is too slow") from None
+                raise _broken_off(request, "nobody waits for the replay any longer")
+            if loop.time() > deadline:
+                raise _broken_off(request, "the reader is too slow")
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait((task,))  # what it works on is free for another only then
 
 
 def _is_unwanted(request: web.Request) -> bool:
