@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from projections import lists
 from projections.questions import SORTS, BadQuestion
 from tests.given import (
     World,
@@ -392,3 +393,21 @@ def test_long_lists_are_cut_and_say_where_the_whole_is(views: World):
             break
     assert [each["party"]["subject"] for each in listed] == [f"parties/{slug}" for slug in slugs]
     assert listed[:100] == state["members"]
+
+
+def test_lists_by_what_very_many_have_are_the_same_however_they_are_found(views, monkeypatch):
+    views.take(*parties("a", "b"))
+    for number in range(12):
+        scope = ["wind", "solar"] if number % 3 else ["solar"]
+        views.take(signed(f"t{number:02}", f"20{number:02}-01-01", "a", *("b" if number % 2 else ""), scope=scope))
+    asked = [
+        {"scope": "wind"},
+        {"scope": "solar", "sort": "-signed"},
+        {"party": "parties/b", "sort": "title"},
+        {"party": ["parties/a", "parties/b"], "scope": "wind"},
+        {"party": "parties/b", "signed_from": "2005-01-01", "sort": "signed"},
+    ]
+    found = [views.subjects("agreements", **each) for each in asked]
+    assert [len(each) for each in found] == [8, 12, 6, 4, 4]
+    monkeypatch.setattr(lists, "isqrt", lambda _: 0)  # whatever matches at all is common
+    assert [views.subjects("agreements", **each) for each in asked] == found
