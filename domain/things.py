@@ -63,7 +63,7 @@ _ORDER = {
     name: place
     for place, name in enumerate(
         dict.fromkeys(
-            (*(name for names in FIELDS.values() for name in names), "adopted", "signed", *DATES.values(), "status")
+            ("name", "title", *(name for each in FIELDS.values() for name in each), *DATES.values(), "signed", "status")
         )
     )
 }
@@ -207,11 +207,7 @@ def thing_days(
         days = _range(since, until, collection, cells[cell_at], joint, facts, steps, first_signature)
         if days is None:
             continue
-        if (
-            ranges
-            and ranges[-1].until == since
-            and replace(ranges[-1], since=since, until=until) == days
-        ):
+        if ranges and ranges[-1].until == since and replace(ranges[-1], since=since, until=until) == days:
             ranges[-1] = replace(ranges[-1], until=until)
         else:
             ranges.append(days)
