@@ -20,6 +20,10 @@ class CannotAudit(Exception):
     """Nothing can be checked at all. Its text is one line that says what would be right."""
 
 
+class NoCheckpoint(CannotAudit):
+    """What stands in the place of the log's checkpoint is none: that does not fit, and nothing rests on anything."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signed:
     """A checkpoint and the note it stands in. Nothing is verified."""
@@ -29,18 +33,20 @@ class Signed:
 
 
 def read_signed(content: bytes, name: str) -> Signed:
-    """A checkpoint by its bytes. Raises CannotAudit, by the name it has for people."""
+    """A checkpoint by its bytes. Raises NoCheckpoint, by the name it has for people."""
     try:
         note = parse_note(content.decode())
         return Signed(note, parse_checkpoint(note.text))
     except (NoteError, UnicodeDecodeError) as error:
-        raise CannotAudit(f"{name} is no checkpoint: {error}") from None
+        raise NoCheckpoint(f"{name} is no checkpoint: {error}") from None
 
 
 def read_kept(path: Path) -> Signed:
     """The checkpoint that an auditor kept. Raises CannotAudit."""
     try:
         return read_signed(path.read_bytes(), str(path))
+    except NoCheckpoint as error:
+        raise CannotAudit(str(error)) from None
     except FileNotFoundError:
         raise CannotAudit(
             f"there is no {path}: the first audit takes no --since, and makes the file with --save"

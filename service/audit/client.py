@@ -34,15 +34,15 @@ class Client:
 
     def __init__(self, url: str, key: str | None) -> None:
         """Raises CannotAudit where `url` is no address."""
-        parts = urlsplit(url)
         try:
-            port = parts.port
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+            if host is None or parts.scheme not in ("http", "https"):
+                raise ValueError("it is no address of a server")
         except ValueError:
-            port = -1
-        if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
-            raise CannotAudit(f"{url!r} is no address; http://127.0.0.1:8080 is")
+            raise CannotAudit(f"{url!r} is no address; http://127.0.0.1:8080 is") from None
         self._url = url.rstrip("/")
-        self._host, self._port, self._prefix = parts.hostname, port, parts.path.rstrip("/")
+        self._host, self._port, self._prefix = host, port, parts.path.rstrip("/")
         self._make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._own = threading.local()

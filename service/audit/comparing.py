@@ -4,9 +4,11 @@ event that line rests."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from itertools import islice, zip_longest
-from typing import Any
+from random import SystemRandom
+from typing import Any, TypeVar
 
 import orjson
 
@@ -16,16 +18,19 @@ from service.audit.folded import FoldedReader
 from service.audit.report import Check, Finding, Verdict
 from service.audit.source import StoredViews, Unreadable
 
+PASTS = 2
+"""Earlier positions, drawn by lot, as of which digests are compared too where nothing but digests is to be had."""
 _AHEAD = 64
 """Lines that are looked ahead to tell one that is missing or too many from one that was changed."""
 _RESTS_ON = ("position", "borne_by", "event")
 _SAYS = "is not what the log says"
 
-Line = dict[str, Any]
+Line = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class Comparing:
-    """Compares all views as of one position."""
+    """Compares all views as of one position, and what they hold of earlier ones."""
 
     def __init__(self, check: Check, folded: FoldedReader, stored: StoredViews, as_of: int) -> None:
         """What does not fit goes to the check."""
@@ -39,16 +44,21 @@ class Comparing:
     def run(self) -> None:
         """Compare them. Raises CannotAudit."""
         different = [view for view in VIEWS if not self._agree(view)]
-        if different and (reason := self._stored.is_passing()) is not None:
-            self._check.ended(reason, Verdict.NOT_CHECKED)
-            return
+        found = []
         for view in different:
             try:
-                self._check.find(self._first_difference(view))
+                found.append(self._first_difference(view))
             except Unreadable as error:
-                self._check.find(Finding(str(error), field=f"view {view}"))
-        said = f"all {len(VIEWS)}" if not different else f"{len(different)} of {len(VIEWS)} differ"
-        self._check.ended(f"{said} views folded anew, as of position {self._as_of}")
+                found.append(Finding(str(error), field=f"view {view}"))
+        whole, earlier = f"all {len(VIEWS)} views folded anew, as of position {self._as_of}", ""
+        if not found:
+            earlier = self._compare_pasts(found)
+        if found and (reason := self._stored.is_passing()) is not None:
+            self._check.ended(reason, Verdict.NOT_CHECKED)
+            return
+        for finding in found:
+            self._check.find(finding)
+        self._check.ended(whole + earlier)
 
     def _agree(self, view: str) -> bool:
         """Whether a view is the same; by its lines where they are to be had, else by its digest."""
@@ -68,45 +78,69 @@ class Comparing:
         self.digests[view] = written(digest.digest())
         return same
 
+    def _compare_pasts(self, found: list[Finding]) -> str:
+        """Compare what was known earlier, where nothing else differs; add what does to `found`, and say what was."""
+        if self._stored.lines(VIEWS[0], self._as_of) is not None:
+            for table in self._folded.tables():
+                try:
+                    self._compare_rows(table, found)
+                except Unreadable as error:
+                    found.append(Finding(str(error), field=f"table {table}"))
+            return " and every earlier one"
+        drawn = self._stored.any_position and self._as_of > 1
+        pasts = sorted({SystemRandom().randrange(1, self._as_of) for _ in range(PASTS)}) if drawn else []
+        for past in pasts:
+            theirs = self._stored.digests(past, VIEWS)
+            unlike = [view for view in VIEWS if theirs.get(view) != self._folded.digest(view, past)]
+            found += [self._first_digest(view, past) for view in unlike]
+        return "" if not pasts else f" and {', '.join(str(past) for past in pasts)}"
+
+    def _compare_rows(self, table: str, found: list[Finding]) -> None:
+        ours, theirs = self._folded.rows(table, self._as_of), self._stored.rows(table, self._as_of)
+        for mine, row in zip_longest(ours, theirs):
+            if mine != row:
+                found.append(self._told(f"table {table}", _ahead(mine, ours), _ahead(row, theirs)))
+                return
+
     def _first_difference(self, view: str) -> Finding:
         theirs = self._stored.lines(view, self._as_of)
-        if theirs is None and not self._stored.any_position:
-            found = self._stored.digests(self._as_of, (view,)).get(view)
-            return Finding(_SAYS, None, None, f"view {view}", self.digests[view], found)
-        if theirs is None:
-            position = self._first_position(view)
-            expected = self._folded.digest(view, position)
-            found = self._stored.digests(position, (view,)).get(view)
-            return Finding(f"{_SAYS}, from here on", position, self._subject(position), f"view {view}", expected, found)
-        ours = self._folded.lines(view, self._as_of)
-        while True:
-            mine, line = next(ours, None), next(theirs, None)
-            if mine != line or mine is None:
-                break
-        return self._told(view, _ahead(mine, ours), _ahead(line, theirs))
+        if theirs is not None:
+            ours = self._folded.lines(view, self._as_of)
+            while (mine := next(ours, None)) == (line := next(theirs, None)) and mine is not None:
+                pass
+            both = [_said(each) for each in _ahead(mine, ours)], [_said(each) for each in _ahead(line, theirs)]
+            return self._told(f"view {view}", *both)
+        if self._stored.any_position:
+            return self._first_digest(view, self._as_of)
+        found = self._stored.digests(self._as_of, (view,)).get(view)
+        return Finding(_SAYS, None, None, f"view {view}", self.digests[view], found)
 
-    def _told(self, view: str, ours: list[bytes], theirs: list[bytes]) -> Finding:
+    def _first_digest(self, view: str, past: int) -> Finding:
+        position = self._first_position(view, past)
+        expected = self._folded.digest(view, position)
+        found = self._stored.digests(position, (view,)).get(view)
+        return Finding(f"{_SAYS}, from here on", position, self._subject(position), f"view {view}", expected, found)
+
+    def _told(self, where: str, ours: list[Line], theirs: list[Line]) -> Finding:
         """What is different where the next lines are these."""
         if not theirs or (ours and theirs[0] in ours[1:]):
-            return self._placed(view, _said(ours[0]), "is not there", None, ours[0], None)
+            return self._placed(where, ours[0], "is not there", "", ours[0], None)
         if not ours or ours[0] in theirs[1:]:
-            return self._placed(view, _said(theirs[0]), "is not in the log", None, None, theirs[0])
-        mine, line = _said(ours[0]), _said(theirs[0])
-        if mine is None or line is None:
-            return self._placed(view, mine, _SAYS, None, ours[0], theirs[0])
-        at, expected, found = first_difference(mine, line)
-        return self._placed(view, mine, _SAYS, at, expected, found)
+            return self._placed(where, theirs[0], "is not in the log", "", None, theirs[0])
+        at, expected, found = first_difference(ours[0], theirs[0])
+        return self._placed(where, ours[0], _SAYS, at, expected, found)
 
-    def _placed(self, view: str, line: Line | None, says: str, at: str | None, expected: Any, found: Any) -> Finding:
-        rests_on = [line[name] for name in _RESTS_ON if line is not None and type(line.get(name)) is int]
-        position = rests_on[0] if rests_on else self._first_position(view)
-        subject = None if line is None else line.get("subject", line.get("in"))
-        field = f"view {view}" + (f", {at}" if at else "")
+    def _placed(self, where: str, line: Line, says: str, at: str, expected: Any, found: Any) -> Finding:
+        """`line` is what the log says, or the one that is too many."""
+        known = [line[name] for name in ("p0", *_RESTS_ON) if type(line.get(name)) is int]
+        position = known[0] if known else self._first_position(where.removeprefix("view "), self._as_of)
+        subject = next((line[name] for name in ("subject", "in", "container", "document") if line.get(name)), None)
+        field = f"{where}, {at}" if at else where
         return Finding(says, position, subject or self._subject(position), field, expected, found)
 
-    def _first_position(self, view: str) -> int:
+    def _first_position(self, view: str, past: int) -> int:
         """The first position as of which a view is different: a row that was changed is known from its event on."""
-        low, high = 0, self._as_of
+        low, high = 0, past
         while high - low > 1:
             middle = (low + high) // 2
             stored = self._stored.digests(middle, (view,)).get(view)
@@ -119,6 +153,9 @@ class Comparing:
 
 def first_difference(one: Any, other: Any, at: str = "") -> tuple[str, Any, Any]:
     """A pointer to where two JSON values first differ, and what each has there."""
+    if isinstance(one, bytes) and isinstance(other, bytes):
+        with suppress(ValueError):
+            one, other = orjson.loads(one), orjson.loads(other)
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for name in dict.fromkeys((*one, *other)):
             if name not in one or name not in other:
@@ -132,13 +169,13 @@ def first_difference(one: Any, other: Any, at: str = "") -> tuple[str, Any, Any]
     return at, one, other
 
 
-def _ahead(line: bytes | None, lines: Iterator[bytes]) -> list[bytes]:
+def _ahead(line: T | None, lines: Iterator[T]) -> list[T]:
     return [] if line is None else [line, *islice(lines, _AHEAD)]
 
 
-def _said(line: bytes) -> Line | None:
+def _said(line: bytes) -> Line:
     try:
         found = orjson.loads(line)
     except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
+        found = None
+    return found if isinstance(found, dict) else {"line": line}

@@ -13,7 +13,7 @@ import orjson
 
 from domain.facts import Event
 from domain.notes import TILE_WIDTH
-from projections import tree
+from projections import rectangles, tree
 from projections.digests import Digests
 from projections.store import fold
 from service.audit.checkpoints import CannotAudit, read_signed
@@ -24,7 +24,7 @@ from service.audit.source import StoredViews, Unreadable
 from service.audit.texts import ReadText
 from service.files import CHECKPOINT, LOG, SIGNING_KEY, VIEWS
 from service.log import LogError
-from service.log.scan import Damaged, Scan, read_only, wal_of
+from service.log.scan import Damaged, Scan, damages, read_only, wal_of
 from service.signing import CannotSign, read_key
 
 AT_ONCE = 16 * TILE_WIDTH
@@ -40,6 +40,7 @@ class Database:
         self._views_path = self._folder / VIEWS
         self._quiet = [each for each in (self._path, self._views_path) if not wal_of(each).exists()]
         self.target = str(path)
+        self.has_files = True
         try:
             content = (self._folder / CHECKPOINT).read_bytes()
         except FileNotFoundError:
@@ -82,6 +83,12 @@ class Database:
                 raise Unreadable(f"{self._path.name} cannot be read after position {position}: {error}") from None
             yield [stored(row) for row in found]
             position = until
+
+    def damages(self) -> Mapping[str, Sequence[str]]:
+        found = {self._path.name: self._log.damages()}
+        if isinstance(self._views, _Views):
+            found[self._views_path.name] = self._views.damages()
+        return found
 
     def later(self) -> Mapping[int, int]:
         found: dict[int, int] = {}
@@ -169,6 +176,10 @@ class _Views:
         with _Reading():
             yield from self._digests.lines(view, as_of)
 
+    def rows(self, table: str, as_of: int) -> Iterator[dict[str, Any]]:
+        with _Reading():
+            yield from rectangles.rows(self._db, table, as_of)
+
     def is_passing(self) -> str | None:
         assert self.log is not None
         before, now = self.log.erasures()
@@ -194,6 +205,10 @@ class _Views:
             found: Mapping[str, Any] = orjson.loads(lines[0])
             return found
         return None
+
+    def damages(self) -> list[str]:
+        """What is wrong with the structure of the file."""
+        return damages(self._db)
 
     def close(self) -> None:
         self._db.close()

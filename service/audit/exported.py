@@ -30,6 +30,7 @@ class Exported:
         """Raises CannotAudit, also where the export was not finished."""
         self.target = str(path)
         self.origin: str | None = None
+        self.has_files = False
         self._path = path
         try:
             self.signed = read_signed((path / CHECKPOINT).read_bytes(), str(path / CHECKPOINT))
@@ -65,6 +66,9 @@ class Exported:
                     position += len(rows)
         except OSError as error:
             raise CannotAudit(f"{self._path / EVENTS}: {error.strerror}") from None
+
+    def damages(self) -> Mapping[str, Sequence[str]]:
+        return {}
 
     def later(self) -> Mapping[int, int]:
         return {}
@@ -128,6 +132,10 @@ class _Digests:
     def lines(self, view: str, as_of: int) -> Iterator[bytes] | None:
         del view, as_of
         return None
+
+    def rows(self, table: str, as_of: int) -> Iterator[dict[str, Any]]:
+        del table, as_of
+        return iter(())
 
     def is_passing(self) -> str | None:
         return None

@@ -13,6 +13,7 @@ import orjson
 from domain.events import CATALOGUE
 from domain.facts import Event
 from domain.posting import canonical, checked
+from projections import rectangles
 from projections.digests import written
 from projections.reading import Reader
 from projections.views import Views
@@ -22,6 +23,7 @@ from service.audit.texts import ReadText
 from service.files import VIEWS
 from service.follower import AT_ONCE, catch_up
 from service.log import LoggedEvent
+from service.log.scan import read_only
 
 
 class Folded:
@@ -43,7 +45,7 @@ class Folded:
 
     def take(self, rows: Sequence[Row]) -> None:
         """Fold in the next events, each of which fits by itself, and none is missing."""
-        for first in range(0, len(rows), AT_ONCE):
+        for first in range(0, len(rows) if self.broken is None else 0, AT_ONCE):
             some = rows[first : first + AT_ONCE]
             for index, row in enumerate(some):
                 if row.data and (finding := _invalid(row)) is not None:
@@ -61,7 +63,7 @@ class Folded:
 
     def reader(self) -> FoldedReader:
         """What was folded. Whoever asked for it closes it."""
-        return FoldedReader(Reader(self._path), self._feed.unread)
+        return FoldedReader(self._path, self._feed.unread)
 
     def close(self) -> None:
         """Closes the file."""
@@ -87,9 +89,10 @@ class Folded:
 class FoldedReader:
     """Asks views that were folded anew."""
 
-    def __init__(self, reader: Reader, unread: dict[str, tuple[str, int]]) -> None:
+    def __init__(self, path: Path, unread: dict[str, tuple[str, int]]) -> None:
         """`unread` are texts that were not to be had: by document, the SHA-256 and the number of characters."""
-        self._reader = reader
+        self._reader = Reader(path)
+        self._db = read_only(path)
         self._unread = unread
 
     def lines(self, view: str, as_of: int) -> Iterator[bytes]:
@@ -104,6 +107,14 @@ class FoldedReader:
             digest.update(line)
         return written(digest.digest())
 
+    def tables(self) -> list[str]:
+        """The tables whose rows are known from one position to another."""
+        return rectangles.tables(self._db)
+
+    def rows(self, table: str, as_of: int) -> Iterator[dict[str, Any]]:
+        """Every row that was known up to a position."""
+        return rectangles.rows(self._db, table, as_of)
+
     def event(self, position: int) -> dict[str, Any]:
         """An event as the views keep it."""
         lines = self._reader.some_lines("history", position, (0, position - 1)).lines
@@ -111,8 +122,9 @@ class FoldedReader:
         return found
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Closes the connections."""
         self._reader.close()
+        self._db.close()
 
     def _with_text(self, line: bytes) -> bytes:
         """A line as it would be with the text of a document, of which all that stands in it is in the log."""

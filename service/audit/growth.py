@@ -131,6 +131,8 @@ class Tiles:
     def _find(self, says: str, tile: Tile, index: int, expected: str | None = None, found: str | None = None) -> None:
         level = tile.level or 0
         first = (tile.number * TILE_WIDTH + index << 8 * level) + 1
+        if level and any(first <= (each.position or 0) < first + (1 << 8 * level) for each in self._check.findings):
+            return  # it follows from what was found below
         field = f"{tile.path}, hash {index}" if expected is not None else tile.path
         subject = None
         if level == 0 and index < len(self._rows):

@@ -17,6 +17,8 @@ from service.audit.rows import Row
 Recall = Callable[[int], Mapping[str, Any] | None]
 """How the stored views keep the event at a position, if that can be looked up."""
 
+_VAGUE = ("data", "salt", "entry", "tile/")
+"""How fields begin that tell that something was changed, and not what."""
 _NAMES = ("subject", "type", "source", "id", "version", "time", "occurred", "recorded", "actor")
 
 
@@ -24,7 +26,7 @@ def name_changed(check: Check, rows: Sequence[Row], recall: Recall) -> None:
     """Name the field of findings about these events."""
     first = rows[0].position if rows else None
     for index, finding in enumerate(check.findings):
-        if type(first) is not int or finding.position is None or finding.changed:
+        if type(first) is not int or finding.position is None or not (finding.field or "").startswith(_VAGUE):
             continue
         at = finding.position - first
         if 0 <= at < len(rows) and rows[at].position == finding.position:
@@ -55,4 +57,4 @@ def _named(finding: Finding, row: Row, kept: Mapping[str, Any]) -> Finding:
 
 def _changed(finding: Finding, field: str, expected: Any, found: Any) -> Finding:
     says = f"was changed, as {finding.field} {finding.says}"
-    return replace(finding, says=says, field=field, expected=expected, found=found, changed=True)
+    return replace(finding, says=says, field=field, expected=expected, found=found)

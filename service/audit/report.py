@@ -44,8 +44,6 @@ class Finding:
     field: str | None = None
     expected: Any = None
     found: Any = None
-    changed: bool = False
-    """Whether `field` was looked up in what the views were folded from."""
 
     @property
     def text(self) -> str:

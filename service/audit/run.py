@@ -60,6 +60,13 @@ def audit(source: Source, asked: Asked, progress: Progress) -> Report:
     return report
 
 
+def unfit(target: str, reason: str) -> Report:
+    """The report on a log that has no checkpoint to hold it to, but something else in its place."""
+    report = Report(target)
+    report.check("signature").find(Finding(reason, field="checkpoint"))
+    return report
+
+
 class _Audit:
     """One audit. Its checks stand in the report in the order in which they are made here."""
 
@@ -70,6 +77,7 @@ class _Audit:
         self._signature = report.check("signature")
         if asked.witnesses:
             report.check("witnesses")
+        self._files = report.check("files") if source.has_files else None
         self._in_order = report.check("order")
         self._of_entries = report.check("entries")
         self._of_data = report.check("data")
@@ -95,6 +103,7 @@ class _Audit:
 
     def run(self, progress: Progress) -> Report:
         verifier = self._check_signed()
+        self._check_files()
         self._pass(progress)
         self._report.events = self._order.position
         self._end_pass()
@@ -118,6 +127,16 @@ class _Audit:
         report.origin, report.key = checkpoint.origin, verifier.text
         report.size, report.root = checkpoint.size, checkpoint.root.hex()
         return verifier
+
+    def _check_files(self) -> None:
+        if self._files is None:
+            return
+        with self._files.timed():
+            found = self._source.damages()
+        for name, damages in found.items():
+            for damage in damages:
+                self._files.find(Finding(damage, field=name))
+        self._files.ended(f"the structure of {' and '.join(found)}")
 
     # while the events go by
 
@@ -195,6 +214,11 @@ class _Audit:
         """What later events say of earlier ones, and what texts say."""
         noted = self._noted
         noted.end()
+        lacking = self._order.broken is not None or self._order.position < self._source.signed.checkpoint.size
+        if lacking:  # what later events say may be just what is missing
+            for check in (self._redactions, self._texts, self._evidence):
+                check.ended("not every event is there", Verdict.NOT_CHECKED)
+            return
 
         def check_erased() -> None:
             note = check_redactions(noted, self._redactions, self._source.later)

@@ -12,7 +12,7 @@ import orjson
 
 from domain.facts import Event
 from domain.notes import Tile
-from service.audit.checkpoints import CannotAudit, read_signed
+from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_signed
 from service.audit.client import Client, Refused
 from service.audit.growth import Kept, tiles_of
 from service.audit.noted import speaks_of
@@ -33,11 +33,15 @@ class Server:
         """Raises CannotAudit."""
         self.target = url
         self.origin: str | None = None
+        self.has_files = False
         self._client = Client(url, key)
         self._key = key
         self._pool = ThreadPoolExecutor(FETCHING, thread_name_prefix="audit")
         # First what is promised, so that everything that is asked for later covers it.
-        self.signed = read_signed(self._get("/log/checkpoint"), f"{url}/log/checkpoint")
+        try:
+            self.signed = read_signed(self._get("/log/checkpoint"), f"{url}/log/checkpoint")
+        except NoCheckpoint as error:  # it is more likely no registry at all
+            raise CannotAudit(str(error)) from None
         try:
             self.head = int(orjson.loads(self._get("/v1/events?limit=1"))["position"])
         except (ValueError, KeyError, TypeError):
@@ -49,6 +53,9 @@ class Server:
     def rows(self) -> Iterator[list[Row]]:
         if self.head:
             yield from self._rows(f"/v1/events?until={self.head}")
+
+    def damages(self) -> Mapping[str, Sequence[str]]:
+        return {}
 
     def later(self) -> Mapping[int, int]:
         found: dict[int, int] = {}
@@ -149,6 +156,10 @@ class _Digests:
     def lines(self, view: str, as_of: int) -> Iterator[bytes] | None:
         del view, as_of
         return None
+
+    def rows(self, table: str, as_of: int) -> Iterator[dict[str, Any]]:
+        del table, as_of
+        return iter(())
 
     def is_passing(self) -> str | None:
         return "something was erased during the audit: audit it again" if self._server.later() else None

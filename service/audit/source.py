@@ -32,6 +32,9 @@ class StoredViews(Protocol):
     def lines(self, view: str, as_of: int) -> Iterator[bytes] | None:
         """What a view holds; None where only digests are to be had. Raises Unreadable."""
 
+    def rows(self, table: str, as_of: int) -> Iterator[dict[str, Any]]:
+        """Every row known up to a position (see `rectangles`), where lines are to be had. Raises Unreadable."""
+
     def is_passing(self) -> str | None:
         """Why they were others while they were compared, if they were: nothing can be said about them then."""
 
@@ -47,12 +50,17 @@ class Source(Protocol):
     """How the log is named elsewhere than in the checkpoint."""
     head: int
     """The last position that is read."""
+    has_files: bool
+    """Whether there are databases whose structure can be checked."""
 
     def key(self) -> tuple[str, str]:
         """The text of the log's verifier key as it is found there, and where."""
 
     def rows(self) -> Iterator[list[Row]]:
         """Every event up to `head`, some at a time, in order. Raises Unreadable."""
+
+    def damages(self) -> Mapping[str, Sequence[str]]:
+        """What is wrong with the structure of each file."""
 
     def later(self) -> Mapping[int, int]:
         """Redactions that were recorded after `head`: the event that each names, and its own position."""

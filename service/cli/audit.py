@@ -63,6 +63,7 @@ def audit(
     What is checked:
       signature    the checkpoint is the log's, and by its key
       witnesses    who cosigned it (--witness)
+      files        the databases are sound
       order        positions and versions without gap, times that never go back, no name twice
       entries      each log entry is in its one form, and agrees with what stands beside it
       data         each event's data is what its entry commits to
@@ -80,11 +81,11 @@ def audit(
     Exit status: 0 nothing is wrong; 1 something does not fit, named by position, subject and field; 2 something could
     not be checked.
     """
-    from service.audit.checkpoints import CannotAudit, read_kept, read_verifier
+    from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_kept, read_verifier
     from service.audit.checkpoints import save as keep
     from service.audit.opening import open_source
     from service.audit.report import Verdict
-    from service.audit.run import Asked
+    from service.audit.run import Asked, unfit
     from service.audit.run import audit as run
     from service.audit.texts import Brought
 
@@ -109,6 +110,8 @@ def audit(
             signed = source.signed
         if save is not None and report.verdict is Verdict.FITS:
             keep(save, signed)
+    except NoCheckpoint as error:
+        report = unfit(target, str(error))
     except (CannotAudit, OSError) as error:
         said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
         if as_json:

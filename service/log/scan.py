@@ -11,6 +11,7 @@ from service.log import tables
 from service.log.errors import LogFormatError, LogUnavailable
 
 _ROWS = f"SELECT {tables.LOGGED} FROM events NOT INDEXED WHERE position > ? AND position <= ? ORDER BY position"
+_MOST = 10
 
 
 class Damaged(Exception):
@@ -38,6 +39,15 @@ def read_only(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def damages(db: sqlite3.Connection) -> list[str]:
+    """What SQLite finds wrong with the structure of a file: pages, rows, indexes that do not agree with their table."""
+    try:
+        found = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({_MOST})")]
+    except sqlite3.Error as error:
+        return [str(error)]
+    return [] if found == ["ok"] else found
 
 
 class Scan:
@@ -75,6 +85,10 @@ class Scan:
         """What the log keeps under a name."""
         rows = self._ask("SELECT value FROM meta WHERE name = ?", name)
         return str(rows[0][0]) if rows else None
+
+    def damages(self) -> list[str]:
+        """What is wrong with the structure of the file."""
+        return damages(self._db)
 
     def close(self) -> None:
         """Closes the connection."""

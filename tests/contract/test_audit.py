@@ -1,13 +1,19 @@
-"""`registry audit` finds whatever was changed in a log, and names it (sections 6 and 8)."""
+"""`registry audit` as whoever runs it sees it: what it takes, says and exits with, of directories and of servers."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.contract.audited import Story, audited, caught, entry_with, fits, rows, tampered, told
+from tests.contract.audited import Story, audited, caught, entry_with, fits, tampered, told, wait_for_checkpoint
+from tests.contract.server import Server, command, event
+from tests.contract.texts import TEXT
+
+CHANGED = "UPDATE events SET {0} = CAST(replace(CAST({0} AS TEXT), ?, ?) AS BLOB) WHERE position = ?"
+CHECKS = ["signature", "files", "order", "entries", "data", "redactions", "tiles", "root", "texts", "evidence", "views"]
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +26,275 @@ def data(story: Story, tmp_path: Path) -> Path:
     return story.copied(tmp_path / "data")
 
 
-def test_a_log_that_nobody_changed_fits(story, data):
+# nothing is wrong
+
+
+def test_a_directory_that_nobody_changed_fits_and_is_left_as_it_is(story, data):
+    before = {path.name: path.read_bytes() for path in data.iterdir()}
     found = fits(data, "--vkey", story.vkey)
-    assert {check["verdict"] for check in found.report["checks"]} == {"fits"}
+    assert {path.name: path.read_bytes() for path in data.iterdir()} == before
+    assert [(check["name"], check["verdict"]) for check in found.report["checks"]] == [
+        (name, "fits") for name in CHECKS
+    ]
     assert found.report["events"] == found.report["checkpoint"]["size"] == story.head
+    assert found.report["key"] == story.vkey
+    assert found.report["notes"] == []
+
+
+def test_a_report_for_people_ends_with_the_verdict(story, data):
+    done = command("audit", "--no-views", env={"REGISTRY_DATA": str(data)})
+    assert done.returncode == 0, done
+    first, *_, last = done.stdout.decode().splitlines()
+    assert first == f"Audit of {data}, log {story.vkey.partition('+')[0]}"
+    assert last.startswith(f"NOTHING IS WRONG with the {story.head} events, without views, in ")
+    tampered(data, (CHANGED.format("data"), "An agreement", "An agreemens", story.agreement))
+    done = command("audit", data)
+    assert done.returncode == 1, done
+    said = done.stdout.decode()
+    assert f"First that does not fit (data):\n  position {story.agreement}, agreements/a, /data/title: " in said
+    assert "expected 'An agreement', found 'An agreemens'" in said
+    assert said.splitlines()[-1].startswith("IT DOES NOT FIT: 1 finding, in ")
+    assert done.stderr == b""
+
+
+def test_an_empty_log_fits(tmp_path):
+    with Server(tmp_path / "data") as server:
+        found = fits(server.address)
+        assert found.report["events"] == found.report["checkpoint"]["size"] == 0
+    fits(tmp_path / "data")
+
+
+def test_a_log_fits_while_it_is_served_and_posted_to(data):
+    with Server(data) as server:
+        server.key = server.make_key("poster", "post")
+        for number in range(3):
+            server.take(*(event("party.renamed", "parties/p-000", name=f"P {number} {each}") for each in range(40)))
+            for target in (server.address, data):
+                found = fits(target)
+                assert found.report["events"] >= found.report["checkpoint"]["size"]
+
+
+def test_a_server_that_answers_readers_only_is_audited_with_a_key(story, data):
+    with Server(data, "--read", "key") as server:
+        assert fits(server.address, "--key", story.reader).says("texts") == "fits"
+        assert audited(server.address).status == 2
+    with Server(data) as server:
+        assert fits(server.address).says("texts") == "left out"
+
+
+def test_what_a_kill_left_behind_fits(data):
+    server = Server(data)
+    try:
+        server.key = server.make_key("poster", "post")
+        server.party("Recorded before the kill")
+        wait_for_checkpoint(server)
+        server.kill()
+        assert (data / "log.sqlite-wal").stat().st_size
+        fits(data)
+    finally:
+        server.close()
+
+
+# something is
+
+
+def test_a_server_that_answers_changed_data_is_caught(story, data):
+    tampered(data, (CHANGED.format("data"), "An agreement", "An agreemens", story.agreement))
+    with Server(data) as server:
+        found = caught((story.agreement, "agreements/a", "data"), server.address)
+        assert found.unfit == {"data"}
+
+
+def test_a_server_that_answers_a_changed_entry_is_caught(story, data):
+    entry = entry_with(data, story.signed, actor="somebody")
+    tampered(data, ("UPDATE events SET state = ? WHERE position = ?", entry, story.signed))
+    with Server(data) as server:
+        found = audited(server.address)
+        assert found.unfit == {"tiles", "root"}
+        position, subject, field = found.first
+        assert (position, subject) == (story.signed, "agreements/a")
+        assert str(field).startswith("tile/0/001.p/")
+
+
+def test_a_server_that_answers_from_changed_views_is_caught(story, data):
+    tampered(data, "UPDATE ties SET status = 0 WHERE label LIKE 'labs/l %' AND last", file="views.sqlite")
+    with Server(data) as server:
+        found = audited(server.address)
+        assert found.unfit == {"views"}
+        position, subject, field = found.first
+        assert field == "view memberships"
+        assert story.entry(int(position or 0))["subject"] == subject
+
+
+def test_a_server_that_lost_its_last_event_is_caught(story, data):
+    with Server(data) as server:
+        tampered(data, ("DELETE FROM events WHERE position = ?", story.head))
+        found = audited(server.address)
+        assert found.status == 1
+        assert found.first[0] == story.head
+
+
+def test_a_server_brought_back_from_a_backup_is_caught_by_the_checkpoint_that_was_kept(story, data, tmp_path):
+    backup, kept = tmp_path / "backup", tmp_path / "kept"
+    shutil.copytree(data, backup)
+    with Server(data) as server:
+        server.key = server.make_key("poster", "post")
+        server.party("Recorded after the backup")
+        wait_for_checkpoint(server)
+        fits(server.address, "--save", kept)
+        assert kept.read_text() == server.client.get("/log/checkpoint").text
+        fits(server.address, "--since", kept)
+    with Server(backup) as server:
+        fits(server.address)
+        found = caught((story.head + 1, None, "size"), server.address, "--since", kept)
+        assert found.unfit == {"since"}
+        server.key = server.make_key("poster", "post")
+        server.party("Another history")
+        wait_for_checkpoint(server)
+        fits(server.address)
+        assert caught((None, None, "root"), server.address, "--since", kept).unfit == {"since"}
+
+
+# what the auditor brings
+
+
+def test_quotations_are_checked_against_the_texts_that_the_auditor_brings(story, data, tmp_path):
+    with Server(data) as server:
+        (tmp_path / "report.txt").write_bytes(TEXT.encode())
+        assert "4 verified" in said_of(fits(server.address, "--documents", tmp_path / "report.txt"), "evidence")
+        (tmp_path / "other.txt").write_text("No document's text")
+        found = audited(server.address, "--documents", tmp_path)
+        assert (found.status, found.says("evidence")) == (2, "not checked")
+        assert "other.txt" in said_of(found, "evidence")
+
+
+def said_of(found, check):
+    return next(each["says"] for each in found.report["checks"] if each["name"] == check)
+
+
+@pytest.mark.parametrize("options", [["--vkey"], ["--since"], ["--witness"], ["--documents"]])
+def test_what_the_auditor_brings_must_be_what_it_is_said_to_be(data, tmp_path, options):
+    (tmp_path / "nonsense").write_text("nonsense\n")
+    for value in (tmp_path / "nonsense", tmp_path / "absent", "nonsense+1+2"):
+        done = command("audit", data, *options, value)
+        if options == ["--documents"] and value == tmp_path / "nonsense":
+            assert "not checked" in done.stdout.decode()
+        else:
+            assert done.stdout == b""
+            assert done.stderr.startswith(b"registry: ")
+            assert done.stderr.count(b"\n") == 1
+        assert done.returncode == 2, done
+
+
+# what cannot be checked
+
+
+@pytest.mark.parametrize("target", ["http://127.0.0.1:9", "http://", "https://[", "ftp://example.org", "nowhere"])
+def test_what_is_not_there_could_not_be_checked(target):
+    done = command("audit", target)
+    assert (done.returncode, done.stdout) == (2, b""), done
+    assert done.stderr.startswith(b"registry: ")
+    assert done.stderr.count(b"\n") == 1
+    assert audited(target).report["reason"] in done.stderr.decode()
+
+
+def test_another_server_could_not_be_checked(shared):
+    assert audited(f"{shared.address}/v1").status == 2
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "log.key", "views.sqlite"])
+def test_a_directory_without_what_proves_it_could_not_be_checked(data, name):
+    (data / name).unlink()
+    assert audited(data).status == 2
+
+
+def test_wrong_options_are_refused(data):
+    for options in (["--quorum", "1"], ["--data", "x"]):
+        done = command("audit", data, *options)
+        assert (done.returncode, done.stdout) == (2, b""), done
+
+
+# what is exported
+
+
+def test_what_was_exported_fits_offline_and_grows(story, data, tmp_path):
+    out = tmp_path / "out"
+    assert command("export", "--tiles", out, "--data", data).returncode == 0
+    assert fits(out, "--vkey", story.vkey).says("texts") == "left out"
+    assert not (out / "texts").exists()
+    with Server(data) as server:
+        server.key = server.make_key("poster", "post")
+        server.take(*(event("party.renamed", "parties/p-000", name=f"P {each}") for each in range(300)))
+        wait_for_checkpoint(server)
+        tiles = {path.relative_to(out): path.read_bytes() for path in out.glob("tile/**/*") if path.is_file()}
+        assert command("export", "--tiles", out, "--data", data, "--texts").returncode == 0
+        found = fits(out, "--vkey", story.vkey)
+        assert found.says("texts") == "fits"
+        assert found.report["events"] == story.head + 300
+        assert (out / "checkpoint").read_text() == server.client.get("/log/checkpoint").text
+        lines = server.get("/v1/events", headers={"Accept": "application/x-ndjson"}).content
+        assert (out / "events.ndjson").read_bytes() == lines
+        assert json.loads((out / "digests.json").read_bytes())["digests"] == server.json("/v1/digests")["digests"]
+        assert [path.read_bytes() for path in (out / "texts").iterdir()] == [TEXT.encode()]
+    assert {each: (out / each).read_bytes() for each in tiles} == tiles
+
+
+def test_an_export_of_a_changed_log_is_refused(story, data, tmp_path):
+    tampered(data, "UPDATE tree SET hash = zeroblob(32) WHERE id = 0", file="views.sqlite")
+    done = command("export", "--tiles", tmp_path / "out", "--data", data)
+    assert done.returncode == 0  # the root does not rest on it, as its tile is full
+    assert caught((1, "parties/p-000", "tile/0/000, hash 0"), tmp_path / "out").unfit == {"tiles"}
+    tampered(data, ("UPDATE tree SET hash = zeroblob(32) WHERE id = ?", story.head - 1), file="views.sqlite")
+    done = command("export", "--tiles", tmp_path / "other", "--data", data)
+    assert done.returncode == 1
+    assert b"is not the one that was signed" in done.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_an_export_goes_nowhere_but_to_its_own_place(story, data, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letters").write_text("dear")
+    done = command("export", "--tiles", tmp_path / "mine", "--data", data)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letters"]
+    with Server(tmp_path / "another"):
+        pass
+    assert command("export", "--tiles", tmp_path / "out", "--data", tmp_path / "another").returncode == 0
+    fits(tmp_path / "out")
+    assert command("export", "--tiles", tmp_path / "out", "--data", data).returncode == 1
+    assert command("export", "log", "--tiles", tmp_path / "out", "--data", data).returncode == 2
+    assert command("export", "log", "--texts", "--data", data).returncode == 2
+    assert command("export", "--data", data).returncode == 2
+
+
+def test_an_export_that_was_broken_off_is_never_taken_for_whole(data, tmp_path):
+    out = tmp_path / "out"
+    assert command("export", "--tiles", out, "--data", data).returncode == 0
+    (out / "checkpoint").unlink()
+    assert audited(out).status == 2
+    with (out / "events.ndjson").open("r+b") as file:
+        file.truncate(1000)
+    (out / "tile" / "0" / "000").unlink()
+    assert command("export", "--tiles", out, "--data", data).returncode == 0
+    fits(out)
+    with (out / "events.ndjson").open("ab") as file:
+        file.write(b'{"half a li')  # of an export that would have added to it
+    fits(out)
+    assert command("export", "--tiles", out, "--data", data).returncode == 0
+    assert (out / "events.ndjson").read_bytes().endswith(b"}\n")
+
+
+def test_what_is_redacted_is_gone_from_the_next_export(story, data, tmp_path):
+    out = tmp_path / "out"
+    assert command("export", "--tiles", out, "--data", data, "--texts").returncode == 0
+    assert b'"Party 17"' in (out / "events.ndjson").read_bytes()
+    with Server(data) as server:
+        server.key = server.make_key("root2", "admin")
+        server.take(event("event.redacted", "parties/p-017", event=18, reason="asked for it"))
+        headers = {"Authorization": f"Bearer {server.key}"}
+        assert server.client.delete("/v1/documents/report/text", headers=headers).status_code == 200
+        wait_for_checkpoint(server)
+    assert command("export", "--tiles", out, "--data", data).returncode == 0
+    assert b'"Party 17"' not in (out / "events.ndjson").read_bytes()
+    assert list((out / "texts").iterdir()) == []
+    assert fits(out).says("redactions") == "fits"

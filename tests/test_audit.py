@@ -1,0 +1,717 @@
+"""Every kind of tampering is caught by an audit of the directory, and named by position, subject and field."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.notes import COSIGNATURE, Checkpoint, Verifier, cosigned, parse_note, parse_verifier
+from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_kept, read_signed
+from service.audit.opening import open_source
+from service.audit.order import Order
+from service.audit.report import Check
+from service.audit.rows import answered
+from service.audit.run import Asked, audit
+from service.files import CHECKPOINT, SIGNING_KEY
+from service.rebuild import build, install
+from service.settings import Settings
+from service.signing import Signer, read_key
+from service.tilelog import TileLog
+from tests.contract.audited import CROWD, Audited, Story, entry_with, rows, tampered, told
+from tests.contract.server import command
+from tests.contract.texts import TEXT
+
+CHANGED = "UPDATE events SET data = CAST(replace(CAST(data AS TEXT), ?, ?) AS BLOB) WHERE position = ?"
+STATE = "UPDATE events SET state = ? WHERE position = ?"
+KNOWN = "p1 = 4611686018427387904"
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory) -> Story:
+    return told(tmp_path_factory.mktemp("story") / "data")
+
+
+@pytest.fixture
+def data(story: Story, tmp_path: Path) -> Path:
+    return story.copied(tmp_path / "data")
+
+
+def audited(target: Path, **asked: Any) -> Audited:
+    """What an audit says."""
+    with closing(open_source(str(target), None)) as source:
+        document = audit(source, Asked(**asked), lambda _: None).document
+    return Audited(document["status"], json.loads(json.dumps(document)))
+
+
+def fits(target: Path, **asked: Any) -> Audited:
+    found = audited(target, **asked)
+    assert found.status == 0, found.report
+    return found
+
+
+def caught(place: tuple[object, object, object], *unfit: str, target: Path, **asked: Any) -> Audited:
+    """What it says where something does not fit first of all at a place, and of these checks alone."""
+    found = audited(target, **asked)
+    assert found.status == 1, found.report
+    assert found.first == place, found.report["findings"][:4]
+    assert found.unfit == set(unfit), found.report["findings"]
+    return found
+
+
+def rebuilt(data: Path) -> None:
+    """The views folded anew, as `registry rebuild` does."""
+    install(build(data))
+
+
+def signer_of(data: Path) -> Signer:
+    ((origin,),) = rows(data, "SELECT value FROM meta WHERE name = 'origin'")
+    return read_key(data / SIGNING_KEY, origin)
+
+
+def signed_again(data: Path, signer: Signer | None = None) -> None:
+    """A checkpoint of the log as it stands by now, by its own key."""
+    signer = signer or signer_of(data)
+    entries = [state for (state,) in rows(data, "SELECT state FROM events ORDER BY position")]
+    checkpoint = Checkpoint(signer.verifier.name, len(entries), root_of(entries))
+    (data / CHECKPOINT).write_text(signer.sign(checkpoint.text).signed)
+
+
+def root_of(entries: list[bytes]) -> bytes:
+    layer = [sha256(b"\0" + entry).digest() for entry in entries]
+    while len(layer) > 1:
+        paired = [sha256(b"\1" + layer[at] + layer[at + 1]).digest() for at in range(0, len(layer) - 1, 2)]
+        layer = paired + layer[len(paired) * 2 :]
+    return layer[0]
+
+
+def test_a_story_that_nobody_changed_fits(story, data):
+    found = fits(
+        data, verifier=parse_verifier(story.vkey), since=read_signed(story.checkpoint_of_crowd.encode(), "kept")
+    )
+    assert {check["verdict"] for check in found.report["checks"]} == {"fits"}
+    rebuilt(data)
+    assert fits(data).report["digests"] == found.report["digests"]
+
+
+# an event
+
+
+def test_a_changed_byte_of_data_is_named(story, data):
+    tampered(data, (CHANGED, "An agreement", "An agreemens", story.agreement))
+    found = caught((story.agreement, "agreements/a", "/data/title"), "data", target=data)
+    (finding,) = found.report["findings"]
+    assert (finding["expected"], finding["found"]) == ("An agreement", "An agreemens")
+    assert found.says("views") == "not checked"
+    (data / "views.sqlite").unlink()  # nothing tells any more what it was
+    assert audited(data).first == (story.agreement, "agreements/a", "data")
+
+
+def test_changed_evidence_is_named(story, data):
+    tampered(data, (CHANGED, "成都", "北京", story.signed))
+    caught((story.signed, "agreements/a", "/data/evidence/0/exact"), "data", target=data)
+
+
+def test_a_changed_salt_is_caught(story, data):
+    tampered(data, ("UPDATE events SET salt = zeroblob(16) WHERE position = ?", story.signed))
+    caught((story.signed, "agreements/a", "data"), "data", target=data)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("recorded", "2999-01-01T00:00:00.000000Z"),
+        ("actor", "somebody"),
+        ("occurred", "1999-01-01"),
+        ("time", "2020-01-01T00:00:00Z"),
+    ],
+)
+def test_what_only_the_entry_says_is_named_when_changed(story, data, name, value):
+    tampered(data, (STATE, entry_with(data, story.signed, **{name: value}), story.signed))
+    found = audited(data)
+    assert found.first == (story.signed, "agreements/a", name)
+    assert {"tiles", "root"} <= found.unfit
+    assert found.report["findings"][0]["found"] == value
+
+
+def test_a_time_of_recording_that_goes_back_is_caught_even_without_the_tree(story, data):
+    tampered(data, (STATE, entry_with(data, 290, recorded="2020-01-01T00:00:00.000000Z"), 290))
+    rebuilt(data)
+    signed_again(data)
+    caught((290, story.subject(290), "recorded"), "order", target=data)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "field"),
+    [("event_id", "another", "id"), ("topic", "agreement.ratified", "type"), ("version", 77, "version")],
+)
+def test_a_column_that_is_not_what_the_entry_says_is_named(story, data, column, value, field):
+    tampered(data, (f"UPDATE events SET {column} = ? WHERE position = ?", value, story.signed))
+    found = audited(data)
+    assert (found.status, found.first) == (1, (story.signed, "agreements/a", field))
+    assert found.report["findings"][0]["found"] == value
+
+
+def test_an_event_given_to_another_subject_is_named(story, data):
+    tampered(data, ("UPDATE events SET stream = 1, version = 9 WHERE position = ?", story.signed))
+    found = audited(data)
+    assert (found.status, found.first[0]) == (1, story.signed)
+    assert (story.signed, "subject") in {(each["position"], each["field"]) for each in found.report["findings"]}
+
+
+@pytest.mark.parametrize(
+    "entry", [b"", b"nonsense", b"[]", b'{"position":275}', b"\xff\xfe", b'{"actor":null}', b"null", b"1e400"]
+)
+def test_an_entry_that_is_none_is_named(story, data, entry):
+    tampered(data, (STATE, entry, story.signed))
+    found = audited(data)
+    assert (found.status, found.first[:2]) == (1, (story.signed, "agreements/a"))
+
+
+def test_an_entry_in_another_form_or_with_more_in_it_is_caught(story, data):
+    """As the key's owner may write, so that signature and tree fit."""
+    spaced = json.dumps(story.entry(story.signed), sort_keys=True).encode()
+    for entry, field in ((spaced, "entry"), (entry_with(data, story.signed, zzz=1), "zzz")):
+        tampered(data, (STATE, entry, story.signed))
+        rebuilt(data)
+        signed_again(data)
+        caught((story.signed, "agreements/a", field), "entries", target=data)
+
+
+@pytest.mark.parametrize(
+    "data_",
+    [b'{"title":"x"}', b'{"kind":"treaty", "title":"x"}', b'{"kind":"no","title":"x"}', b'{"kind":1.5}', b"[]", b"1"],
+)
+def test_data_that_its_type_does_not_have_is_caught_though_the_entry_commits_to_it(story, data, data_):
+    position = story.agreement
+    ((salt,),) = rows(data, "SELECT salt FROM events WHERE position = ?", position)
+    entry = entry_with(data, position, data_sha256=sha256(salt + data_).hexdigest())
+    tampered(data, ("UPDATE events SET data = ?, state = ? WHERE position = ?", data_, entry, position))
+    signed_again(data)
+    (data / "views.sqlite").unlink()
+    found = audited(data)
+    assert (found.status, found.first[:2]) == (1, (position, "agreements/a"))
+    assert found.unfit == {"views"}
+
+
+def test_data_and_entry_changed_together_are_named_by_the_tree_and_caught_by_the_root(story, data):
+    ((content, salt),) = rows(data, "SELECT data, salt FROM events WHERE position = ?", story.agreement)
+    content = content.replace(b"An agreement", b"An agreemens")
+    entry = entry_with(data, story.agreement, data_sha256=sha256(salt + content).hexdigest())
+    tampered(data, ("UPDATE events SET data = ?, state = ? WHERE position = ?", content, entry, story.agreement))
+    caught((story.agreement, "agreements/a", "/data/title"), "tiles", "root", target=data)
+    rebuilt(data)
+    caught((None, None, "root"), "root", target=data)
+
+
+def test_what_is_stored_as_text_is_no_entry(story, data):
+    tampered(data, ("UPDATE events SET state = CAST(state AS TEXT) WHERE position = ?", story.signed))
+    caught((story.signed, "agreements/a", "entry"), "entries", target=data)
+
+
+def test_names_that_are_no_text_are_caught(story, data):
+    tampered(data, ("UPDATE events SET event_id = CAST(x'fffe' AS TEXT) WHERE position = ?", story.signed))
+    found = audited(data)
+    assert (found.status, found.first) == (1, (story.signed, "agreements/a", "id"))
+
+
+def test_a_file_that_is_damaged_is_caught_where_it_is(story, data):
+    content = bytearray((data / "log.sqlite").read_bytes())
+    at = content.index(b'"An agreement"')
+    page = at // 8192 * 8192
+    content[page : page + 100] = b"\xff" * 100
+    (data / "log.sqlite").write_bytes(content)
+    found = audited(data)
+    assert found.status == 1
+    assert found.first[2] == "position"
+
+
+# the order of events
+
+
+def test_two_events_swapped_are_named(story, data):
+    first, second = story.signed, story.signed + 2
+    for old, new in ((first, 100_000), (second, first), (100_000, second)):
+        tampered(data, ("UPDATE events SET position = ? WHERE position = ?", new, old))
+    found = audited(data)
+    assert (found.status, found.first) == (1, (first, story.subject(second), "position"))
+    assert {each["position"] for each in found.report["findings"]} >= {first, second}
+
+
+def test_two_events_swapped_with_all_that_is_beside_them_are_named(story, data):
+    """So that each entry says its new place."""
+    places = (10, 11)
+    kept = {
+        at: rows(data, "SELECT stream, event_id, salt, data FROM events WHERE position = ?", at)[0] for at in places
+    }
+    entries = {at: story.entry(at) for at in places}
+    for at in places:
+        tampered(data, ("UPDATE events SET stream = ?, event_id = ? WHERE position = ?", -at, str(at), at))
+    for at, other in (places, places[::-1]):
+        entry = entries[other] | {name: entries[at][name] for name in ("position", "recorded")}
+        state = json.dumps(entry, separators=(",", ":"), sort_keys=True).encode()
+        sql = "UPDATE events SET stream = ?, event_id = ?, salt = ?, data = ?, state = ? WHERE position = ?"
+        tampered(data, (sql, *kept[other], state, at))
+    found = audited(data)
+    assert (found.status, found.first[0]) == (1, 10)
+    assert found.unfit == {"tiles", "root"}
+    rebuilt(data)
+    caught((None, None, "root"), "root", target=data)
+
+
+def test_an_event_deleted_in_the_middle_is_named(story, data):
+    subject = story.subject(story.signed)
+    tampered(data, ("DELETE FROM events WHERE position = ?", story.signed))
+    found = audited(data)
+    assert (found.status, found.first) == (1, (story.signed, subject, "position"))
+    assert found.says("root") == "not checked"
+
+
+def test_events_deleted_at_the_end_are_named(story, data):
+    subject = story.subject(story.head - 1)
+    tampered(data, ("DELETE FROM events WHERE position >= ?", story.head - 1))
+    found = audited(data)
+    assert (found.status, found.first) == (1, (story.head - 1, subject, "position"))
+    rebuilt(data)
+    found = audited(data)
+    assert (found.status, found.first) == (1, (story.head - 1, None, "position"))
+
+
+def test_all_events_deleted_are_named(story, data):
+    tampered(data, "DELETE FROM events")
+    assert audited(data).first == (1, "parties/p-000", "position")
+
+
+def added(story: Story, data: Path, at: int, **more: Any) -> None:
+    """An event put into the log behind the registry's back, in every form it must have."""
+    salt, content = b"s" * 16, b'{"name":"Forged"}'
+    entry = story.entry(story.corrected) | {
+        "position": at,
+        "id": f"forged-{at}",
+        "recorded": story.entry(story.head)["recorded"],
+        "data_sha256": sha256(salt + content).hexdigest(),
+        "version": 3,
+    }
+    del entry["occurred"]
+    entry |= more
+    state = json.dumps(entry, separators=(",", ":"), sort_keys=True).encode()
+    ((stream, source),) = rows(data, "SELECT stream, source FROM events WHERE position = ?", story.corrected)
+    values = (at, stream, entry["version"], entry["type"], state, source, entry["id"], salt, content)
+    tampered(data, (f"INSERT INTO events VALUES ({', '.join('?' * len(values))})", *values))
+
+
+def test_an_event_added_at_the_end_is_told_as_not_signed(story, data):
+    added(story, data, story.head + 1, version=4)
+    found = fits(data)
+    assert "1 more not signed" in next(each["says"] for each in found.report["checks"] if each["name"] == "root")
+    assert any("lack the last 1 event" in note for note in found.report["notes"])
+
+
+@pytest.mark.parametrize(
+    ("further", "more", "field"),
+    [
+        (1, {"version": 9}, "version"),
+        (1, {"position": 5, "version": 4}, "position"),
+        (1, {"recorded": "2001-01-01T00:00:00.000000Z", "version": 4}, "recorded"),
+        (1, {"v": 2, "version": 4}, "v"),
+        (1, {"occurred": "2023-02-30", "version": 4}, "occurred"),
+        (1, {"subject": "platforms/p-004", "version": 4}, "subject"),
+    ],
+)
+def test_an_event_added_that_fits_in_nowhere_is_named(story, data, further, more, field):
+    added(story, data, story.head + further, **more)
+    found = audited(data)
+    assert found.status == 1
+    assert (story.head + further, field) in {(each["position"], each["field"]) for each in found.report["findings"]}
+    assert found.first[0] == story.head + further
+
+
+def test_an_event_added_after_a_gap_is_named(story, data):
+    added(story, data, story.head + 3, version=4)
+    assert audited(data).first == (story.head + 1, None, "position")
+
+
+# what is erased
+
+
+def test_data_that_is_gone_without_a_redaction_is_named(story, data):
+    tampered(data, ("UPDATE events SET data = NULL, salt = NULL WHERE position = ?", story.signed))
+    caught((story.signed, "agreements/a", "data"), "redactions", target=data)
+
+
+def test_a_salt_without_data_or_data_without_salt_is_caught(story, data):
+    tampered(data, ("UPDATE events SET salt = NULL WHERE position = ?", story.signed))
+    assert audited(data).first == (story.signed, "agreements/a", "data")
+    tampered(data, ("UPDATE events SET salt = x'00', data = NULL WHERE position = ?", story.signed))
+    assert audited(data).first == (story.signed, "agreements/a", "salt")
+
+
+def test_a_redaction_that_was_another_s_is_caught(story, data):
+    """It names an earlier event of the same subject, and that alone."""
+    tampered(data, ("UPDATE events SET data = NULL, salt = NULL WHERE position = ?", story.corrected))
+    tampered(data, ("INSERT INTO erased VALUES (?, ?, NULL)", story.corrected, story.redaction))
+    caught((story.corrected, "parties/p-004", "data"), "redactions", target=data)
+
+
+def test_what_is_said_of_a_redaction_is_checked(story, data):
+    tampered(data, ("UPDATE erased SET by = by - 1 WHERE position = ?", story.redacted))
+    caught((story.redacted, "parties/secret", "redacted"), "redactions", target=data)
+
+
+def test_data_that_was_to_be_erased_and_is_there_is_caught(story, data):
+    position = story.redacted
+    salt, content = b"s" * 16, b'{"kind":"person","name":"Zwyzzerdd"}'
+    entry = entry_with(data, position, data_sha256=sha256(salt + content).hexdigest())
+    sql = "UPDATE events SET data = ?, salt = ?, state = ? WHERE position = ?"
+    tampered(data, (sql, content, salt, entry, position))
+    signed_again(data)
+    rebuilt(data)
+    caught((position, "parties/secret", "data"), "redactions", target=data)
+
+
+# texts
+
+
+def test_a_changed_text_is_named(story, data):
+    tampered(data, ("UPDATE texts SET text = ?", TEXT.replace("signed", "sighed").encode()))
+    found = audited(data)
+    assert (found.status, found.first) == (1, (story.text, "documents/report", "text"))
+    tampered(data, "DELETE FROM texts")
+    assert audited(data).first == (story.text, "documents/report", "text")
+
+
+def test_a_text_that_the_views_hold_and_the_log_does_not_is_named(story, data):
+    tampered(data, "UPDATE held SET text = replace(text, 'signed', 'sighed')", file="views.sqlite")
+    found = caught((story.text, "documents/report", "view documents, /text"), "views", target=data)
+    assert found.status == 1
+
+
+def test_a_false_quotation_is_named(story, data):
+    """Recorded before the text was there, so that nothing could refuse it."""
+    tampered(data, (CHANGED, "成都", "北京", story.agreement))
+    ((content, salt),) = rows(data, "SELECT data, salt FROM events WHERE position = ?", story.agreement)
+    entry = entry_with(data, story.agreement, data_sha256=sha256(salt + content).hexdigest())
+    tampered(data, (STATE, entry, story.agreement))
+    rebuilt(data)
+    signed_again(data)
+    place = (story.agreement, "agreements/a", "/data/evidence/0/exact")
+    found = caught(place, "evidence", target=data)
+    says = next(each["says"] for each in found.report["checks"] if each["name"] == "evidence")
+    assert says == "5 passages: 3 verified, 1 unverified, 1 failed"
+    assert fits(data, evidence=False).says("evidence") == "left out"
+
+
+# the views
+
+
+@pytest.mark.parametrize(
+    ("statement", "subject", "field"),
+    [
+        (f"UPDATE things SET status = 2 WHERE collection = 3 AND {KNOWN}", "platforms/p", "view platforms, /status"),
+        (f"UPDATE things SET body = CAST(replace(CAST(body AS TEXT), 'A lab', 'A tab') AS BLOB) WHERE collection = 2 AND {KNOWN}", "labs/l", "view labs, /body/fields/name"),
+        (f"UPDATE ties SET d0 = d0 + 1 WHERE label LIKE 'labs/l %' AND NOT last AND {KNOWN}", "labs/l", "view memberships, /from"),
+        (f"DELETE FROM ties WHERE label LIKE 'labs/l %' AND last AND {KNOWN}", "labs/l", "view memberships"),
+        ("UPDATE entries SET kind = 'talent' WHERE section = 0", "agreements/a", "view commitments, /kind"),
+        ("UPDATE facts SET lo = lo + 1 WHERE position = {signed} AND p1 > 9999", "agreements/a", "view timeline, /earliest"),
+        ("UPDATE events SET recorded = '2020-01-01T00:00:00.000000Z' WHERE position = {signed}", "agreements/a", "view timeline, /recorded"),
+        ("UPDATE events SET id = 'x' WHERE position = {redaction}", "parties/secret", "view history, /id"),
+        ("UPDATE mergers SET survivor = 3", "parties/p-005", "view parties, /is_one_with"),
+        # rows that are known no longer, which only questions about the past see
+        ("UPDATE ties SET status = 0 WHERE label LIKE 'platforms/p %'", "platforms/p", "table ties, /status"),
+        ("UPDATE facts SET p0 = p0 - 1 WHERE position = {signed} AND p1 < 9999", "agreements/a", "table facts, /p0"),
+        ("DELETE FROM facts WHERE position = {corrected} AND p1 < 9999", "parties/p-004", "table facts"),
+    ],
+)  # fmt: skip
+def test_a_changed_row_of_the_views_is_named(story, data, statement, subject, field):
+    tampered(data, statement.format(**vars(story)), file="views.sqlite")
+    found = audited(data)
+    assert found.unfit == {"views"}, found.report
+    first = next(each for each in found.report["findings"] if each["field"] == field)
+    assert first["subject"] == subject
+    assert rows(data, "SELECT 1 FROM events WHERE position = ?", first["position"])
+    rebuilt(data)
+    fits(data)
+
+
+def test_views_that_go_on_where_the_log_has_ended_are_caught(story, data):
+    tampered(data, ("DELETE FROM events WHERE position = ?", story.head))
+    entries = [state for (state,) in rows(data, "SELECT state FROM events ORDER BY position")]
+    assert len(entries) == story.head - 1
+    signed_again(data)
+    caught((story.head, "parties/last", "position"), "views", target=data)
+
+
+def test_views_that_cannot_be_read_are_caught(story, data):
+    tampered(
+        data, (f"UPDATE things SET status = 'x', body = 'y' WHERE {KNOWN} AND collection = 1"), file="views.sqlite"
+    )
+    found = audited(data)
+    assert (found.status, found.unfit) == (1, {"views"})
+
+
+def test_views_of_other_code_or_none_could_not_be_checked(story, data):
+    tampered(data, "UPDATE meta SET value = 'x' WHERE name = 'fold'", file="views.sqlite")
+    found = audited(data)
+    assert (found.status, found.says("views"), found.says("tiles")) == (2, "not checked", "not checked")
+    assert fits(data, views=False).says("tiles") == "left out"
+
+
+def test_an_index_that_does_not_agree_with_its_table_is_caught(story, data):
+    """By which questions are answered, though every row is as it was."""
+    for file, index in (("views.sqlite", "ties_of_party"), ("log.sqlite", "events_by_stream")):
+        ((sql,),) = rows(data, "SELECT sql FROM sqlite_master WHERE name = ?", index, file=file)
+        with closing(sqlite3.connect(data / file, isolation_level=None)) as db:
+            db.execute("PRAGMA writable_schema = ON")
+            db.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (f"{sql} WHERE rowid > 3", index))
+            db.execute("PRAGMA writable_schema = RESET")
+            db.execute(f"REINDEX {index}")
+            db.execute("PRAGMA writable_schema = ON")
+            db.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (sql, index))
+            db.execute("PRAGMA writable_schema = RESET")
+        found = audited(data)
+        assert found.unfit == {"files"}
+        assert found.first == (None, None, file)
+        shutil.copy(story.data / file, data / file)
+    fits(data)
+
+
+# the tree, and what was signed of it
+
+
+@pytest.mark.parametrize("index", [0, 100, 255, 256, CROWD])
+def test_a_changed_hash_of_a_leaf_is_named(story, data, index):
+    tampered(data, ("UPDATE tree SET hash = zeroblob(32) WHERE id = ?", index), file="views.sqlite")
+    number, at = divmod(index, 256)
+    width = "" if number == 0 else f".p/{story.head - 256}"
+    field = f"tile/0/00{number}{width}, hash {at}"
+    caught((index + 1, story.subject(index + 1), field), "tiles", target=data)
+
+
+def test_a_changed_hash_above_the_leaves_is_named(story, data):
+    tampered(data, "UPDATE tree SET hash = zeroblob(32) WHERE id < 0", file="views.sqlite")
+    caught((1, None, "tile/1/000.p/1, hash 0"), "tiles", target=data)
+    tampered(data, "DELETE FROM tree WHERE id < 0", file="views.sqlite")
+    caught((1, None, "tile/1/000.p/1"), "tiles", target=data)
+
+
+def test_a_damaged_signature_is_caught(story, data):
+    note = (data / CHECKPOINT).read_text()
+    blob = note.rstrip().rpartition(" ")[2]
+    raw = bytearray(base64.b64decode(blob))
+    raw[-1] ^= 1
+    (data / CHECKPOINT).write_text(note.replace(blob, base64.b64encode(raw).decode()))
+    caught((None, None, "signature"), "signature", target=data)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense\n", b"\xff", b"a\n0\n\n\n\xe2\x80\x94 a AAAAAAAA\n"])
+def test_what_is_no_checkpoint_at_all_does_not_fit(story, data, content):
+    (data / CHECKPOINT).write_bytes(content)
+    with pytest.raises(NoCheckpoint):
+        audited(data)
+    done = command("audit", data, "--json")
+    assert (done.returncode, json.loads(done.stdout)["verdict"]) == (1, "does not fit")
+
+
+def test_a_checkpoint_with_another_size_or_root_is_caught(story, data):
+    note = (data / CHECKPOINT).read_text()
+    (data / CHECKPOINT).write_text(note.replace(f"\n{story.head}\n", f"\n{story.head - 1}\n"))
+    assert audited(data).unfit == {"signature", "root"}
+    kept = story.checkpoint_of_crowd
+    (data / CHECKPOINT).write_text(kept)
+    found = fits(data)  # an older one of its own is not wrong by itself
+    assert found.report["checkpoint"]["size"] == CROWD
+
+
+def test_a_log_of_another_key_or_name_is_caught(story, data):
+    other = Signer(signer_of(data).verifier.name, b"k" * 32)
+    caught((None, None, "signature"), "signature", target=data, verifier=other.verifier)
+    renamed = Signer("example.org/other", b"k" * 32)
+    assert audited(data, verifier=renamed.verifier).unfit == {"signature"}
+    signed_again(data, other)
+    caught((None, None, "signature"), "signature", target=data)
+    signed_again(data, renamed)
+    assert "signature" in audited(data).unfit
+
+
+def test_a_history_rewritten_and_signed_again_is_caught_by_the_checkpoint_that_was_kept_alone(story, data, tmp_path):
+    (tmp_path / "kept").write_text((data / CHECKPOINT).read_text())
+    tampered(data, (CHANGED, "An agreement", "An agreemens", story.agreement))
+    ((content, salt),) = rows(data, "SELECT data, salt FROM events WHERE position = ?", story.agreement)
+    entry = entry_with(data, story.agreement, data_sha256=sha256(salt + content).hexdigest())
+    tampered(data, (STATE, entry, story.agreement))
+    rebuilt(data)
+    signed_again(data)
+    fits(data, verifier=parse_verifier(story.vkey))
+    caught((None, None, "root"), "since", target=data, since=read_kept(tmp_path / "kept"))
+    fits(data, since=read_signed(story.checkpoint_of_crowd.encode(), "kept"))  # it was rewritten after that one
+
+
+def test_an_older_backup_is_caught_by_the_checkpoint_beside_it(story, data, tmp_path):
+    """Only the databases were brought back; the checkpoint is kept apart from them."""
+    tampered(data, ("DELETE FROM events WHERE position > ?", CROWD))
+    rebuilt(data)
+    caught((CROWD + 1, None, "position"), "root", target=data)
+    (tmp_path / "kept").write_text((data / CHECKPOINT).read_text())
+    (data / CHECKPOINT).write_text(story.checkpoint_of_crowd)
+    fits(data)
+    caught((CROWD + 1, None, "size"), "since", target=data, since=read_kept(tmp_path / "kept"))
+
+
+def test_a_checkpoint_that_was_kept_of_another_log_or_key_is_caught(story, data, tmp_path):
+    own = signer_of(data)
+    for signer, field in ((Signer(own.verifier.name, b"k" * 32), "signature"), (Signer("other", b"k" * 32), "origin")):
+        note = signer.sign(Checkpoint(signer.verifier.name, 1, b"r" * 32).text).signed
+        caught((None, None, field), "since", target=data, since=read_signed(note.encode(), "kept"))
+
+
+def test_cosignatures_are_verified_and_may_be_demanded(story, data):
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    witness = Verifier("witness.example", key.public_key().public_bytes_raw(), COSIGNATURE)
+    absent = Verifier("absent.example", b"w" * 32, COSIGNATURE)
+    note = parse_note((data / CHECKPOINT).read_text())
+    for text, unfit in ((note.text, set()), ("another\n1\n" + "A" * 43 + "=\n", {"witnesses"})):
+        signature = (1_800_000_000).to_bytes(8, "big") + key.sign(cosigned(text, 1_800_000_000))
+        line = f"\u2014 witness.example {base64.b64encode(witness.key_id + signature).decode()}\n"
+        (data / CHECKPOINT).write_text(note.signed + line)
+        assert audited(data, witnesses=(witness, absent), quorum=1).unfit == unfit
+    (data / CHECKPOINT).write_text(note.signed)
+    assert fits(data, witnesses=(witness,)).says("witnesses") == "fits"
+    caught((None, None, "cosignatures"), "witnesses", target=data, witnesses=(witness,), quorum=1)
+
+
+# what is exported
+
+
+@pytest.fixture
+def exported(data: Path, tmp_path: Path) -> Path:
+    with closing(TileLog(Settings(data=data), tmp_path / "out")) as log:
+        log.write(lambda _: None, texts=True)
+    return tmp_path / "out"
+
+
+def with_byte(path: Path, old: bytes, new: bytes) -> None:
+    content = path.read_bytes()
+    assert content.count(old) == 1
+    path.write_bytes(content.replace(old, new))
+
+
+def test_an_exported_log_fits(story, exported):
+    assert {check["verdict"] for check in fits(exported).report["checks"]} == {"fits"}
+
+
+def test_a_changed_tile_of_an_export_is_named(story, exported):
+    path = exported / "tile/0/000"
+    content = bytearray(path.read_bytes())
+    content[32 * 77] ^= 1
+    path.write_bytes(content)
+    caught((78, story.subject(78), "tile/0/000, hash 77"), "tiles", target=exported)
+    path.write_bytes(content[:100])
+    assert audited(exported).first == (1, "parties/p-000", "tile/0/000")
+    path.unlink()
+    caught((1, "parties/p-000", "tile/0/000"), "tiles", target=exported)
+
+
+def test_a_changed_entry_in_a_tile_of_an_export_is_named(story, exported):
+    (path,) = (exported / "tile/entries/001.p").iterdir()
+    with_byte(path, b'"occurred":"2020-02-03"', b'"occurred":"2020-02-04"')
+    found = caught((story.signed, "agreements/a", "occurred"), "tiles", target=exported)
+    assert [found.report["findings"][0][each] for each in ("expected", "found")] == ["2020-02-04", "2020-02-03"]
+    path.write_bytes(path.read_bytes()[:-1])
+    assert audited(exported).unfit == {"tiles"}
+
+
+def test_a_changed_event_of_an_export_is_named(story, exported):
+    with_byte(exported / "events.ndjson", b'"title":"An agreement"', b'"title":"An agreemens"')
+    caught((story.agreement, "agreements/a", "data"), "data", target=exported)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("actor", "x"), ("recorded", None), ("version", "1"), ("occurred", "1999")]
+)
+def test_what_an_export_says_beside_an_entry_is_held_against_it(story, exported, name, value):
+    lines = (exported / "events.ndjson").read_bytes().splitlines(keepends=True)
+    said = json.loads(lines[story.signed - 1]) | {name: value}
+    lines[story.signed - 1] = json.dumps(said).encode() + b"\n"
+    (exported / "events.ndjson").write_bytes(b"".join(lines))
+    found = audited(exported)
+    assert (found.status, found.first) == (1, (story.signed, "agreements/a", name))
+
+
+def test_lines_of_an_export_that_are_missing_or_none_are_named(story, exported):
+    lines = (exported / "events.ndjson").read_bytes().splitlines(keepends=True)
+    (exported / "events.ndjson").write_bytes(b"".join(lines[:-2]))
+    assert audited(exported).first == (story.head - 1, None, "position")
+    for line in (b"nonsense\n", b"[]\n"):
+        (exported / "events.ndjson").write_bytes(b"".join([*lines[:4], line, *lines[5:]]))
+        found = audited(exported)
+        assert (found.status, found.first[0]) == (1, 1)
+    for line in (b"{}\n", b'{"position":5,"entry":7,"salt":"?"}\n'):
+        (exported / "events.ndjson").write_bytes(b"".join([*lines[:4], line, *lines[5:]]))
+        assert audited(exported).first[0] in (None, 5)
+
+
+def test_digests_of_an_export_that_are_wrong_are_caught(story, exported):
+    said = json.loads((exported / "digests.json").read_bytes())
+    said["digests"]["labs"] = said["digests"]["platforms"]
+    (exported / "digests.json").write_text(json.dumps(said))
+    caught((None, None, "view labs"), "views", target=exported)
+    (exported / "digests.json").write_text(json.dumps(said | {"fold": "x"}))
+    assert audited(exported).status == 2
+    (exported / "digests.json").write_text(json.dumps(said | {"position": 5}))
+    with pytest.raises(CannotAudit, match="broken off"):
+        audited(exported)
+
+
+def test_a_text_of_an_export_that_is_wrong_or_gone_is_named(story, exported):
+    (path,) = (exported / "texts").iterdir()
+    path.write_text("something else")
+    caught((story.text, "documents/report", "text"), "texts", "views", target=exported)
+    path.unlink()
+    assert audited(exported).first == (story.text, "documents/report", "text")
+
+
+# in memory that does not grow
+
+
+def row(position: int, subject: str, version: int, id_: str):
+    attributes = {"position": position, "version": version, "subject": subject, "source": "s", "id": id_, "entry": "{}"}
+    return answered(json.dumps({**attributes, "recorded": "2026-01-31T09:30:00.123456Z"}).encode())
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5, 1000])
+def test_order_is_checked_however_few_names_fit_into_memory(tmp_path, most):
+    subjects = ["a", "b", "a", "c", "a", "b", "d", "a"]
+    versions: dict[str, int] = {}
+    good = []
+    for position, subject in enumerate(subjects, 1):
+        versions[subject] = versions.get(subject, 0) + 1
+        good.append(row(position, subject, versions[subject], f"id {position}"))
+    cases = {
+        "nothing": (good, set()),
+        "a version left out": (
+            [*good[:4], good[4]._replace(version=4), *good[5:7], good[7]._replace(version=5)],
+            {(5, "version")},
+        ),
+        "a version twice": ([*good[:7], good[7]._replace(version=3)], {(8, "version")}),
+        "a first version that is none": ([*good[:6], good[6]._replace(version=2), good[7]], {(7, "version")}),
+        "a name twice": ([*good[:6], good[6]._replace(id="id 2"), good[7]], {(7, "id")}),
+    }
+    for name, (events, expected) in cases.items():
+        for at_once in (1, 3, 8):
+            folder = tmp_path / f"{name} {at_once}"
+            folder.mkdir()
+            check = Check("order")
+            order = Order(check, folder, most)
+            for first in range(0, len(events), at_once):
+                order.take(events[first : first + at_once])
+            order.end(lambda _: None)
+            assert {(each.position, each.field) for each in check.findings} == expected, (name, at_once, check.findings)
