@@ -25,8 +25,8 @@ from service.rebuild import build, install
 from service.settings import Settings
 from service.signing import Signer, read_key
 from service.tilelog import TileLog
-from tests.contract.audited import CROWD, Audited, Story, entry_with, rows, tampered, told
-from tests.contract.server import command
+from tests.contract.audited import CROWD, Audited, Story, entry_with, rows, tampered, told, wait_for_checkpoint
+from tests.contract.server import Server, command, event
 from tests.contract.texts import TEXT
 
 CHANGED = "UPDATE events SET data = CAST(replace(CAST(data AS TEXT), ?, ?) AS BLOB) WHERE position = ?"
@@ -44,14 +44,14 @@ def data(story: Story, tmp_path: Path) -> Path:
     return story.copied(tmp_path / "data")
 
 
-def audited(target: Path, **asked: Any) -> Audited:
+def audited(target: Path | str, **asked: Any) -> Audited:
     """What an audit says."""
     with closing(open_source(str(target), None)) as source:
         document = audit(source, Asked(**asked), lambda _: None).document
     return Audited(document["status"], json.loads(json.dumps(document)))
 
 
-def fits(target: Path, **asked: Any) -> Audited:
+def fits(target: Path | str, **asked: Any) -> Audited:
     found = audited(target, **asked)
     assert found.status == 0, found.report
     return found
@@ -480,6 +480,39 @@ def test_an_index_that_does_not_agree_with_its_table_is_caught(story, data):
         assert found.first == (None, None, file)
         shutil.copy(story.data / file, data / file)
     fits(data)
+
+
+# while it is served
+
+
+def test_what_is_erased_while_it_is_audited_is_never_said_not_to_fit(story, data, monkeypatch):
+    monkeypatch.setattr("service.audit.database.AT_ONCE", 32)
+    with Server(data) as server:
+        server.key = server.make_key("root2", "admin")
+        erased = iter(((200, "parties/p-199"), (210, "parties/p-209")))
+
+        def erase(_: int) -> None:
+            for position, subject in erased:
+                server.take(event("event.redacted", subject, event=position, reason="asked for it"))
+                return
+
+        for target in (str(data), server.address):
+            with closing(open_source(target, None)) as source:
+                report = audit(source, Asked(), erase)
+            assert not report.findings
+            assert report.check("redactions").result == "fits"
+            assert report.verdict.status in (0, 2)
+            wait_for_checkpoint(server)
+            fits(data)
+
+
+def test_views_that_a_server_folded_by_other_code_cannot_be_compared(story, data, monkeypatch):
+    tampered(data, "UPDATE ties SET status = 0 WHERE label LIKE 'labs/l %' AND last", file="views.sqlite")
+    with Server(data) as server:
+        assert audited(server.address).unfit == {"views"}
+        monkeypatch.setattr("service.audit.server.fold", lambda: "another")
+        found = audited(server.address)
+    assert (found.status, found.says("views")) == (2, "not checked")
 
 
 # the tree, and what was signed of it

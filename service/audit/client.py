@@ -46,16 +46,21 @@ class Client:
         self._make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._own = threading.local()
+        self._made: list[http.client.HTTPConnection] = []
 
     def get(self, path: str) -> bytes:
         """The whole answer. Raises Refused."""
+        return self.ask(path)[0]
 
-        def whole(connection: http.client.HTTPConnection) -> bytes:
+    def ask(self, path: str, header: str = "") -> tuple[bytes, str | None]:
+        """The whole answer, and one of its headers. Raises Refused."""
+
+        def whole(connection: http.client.HTTPConnection) -> tuple[bytes, str | None]:
             response = self._answer(connection, path)
             content = response.read()
             if response.status != 200:
                 raise Refused(response.status, self._reason(response.status, content))
-            return content
+            return content, response.headers.get(header)
 
         return self._asked(whole)
 
@@ -78,6 +83,11 @@ class Client:
         finally:
             connection.close()
 
+    def close(self) -> None:
+        """Closes every connection; nobody asks any more."""
+        for connection in self._made:
+            connection.close()
+
     def _asked(self, ask: Callable[[http.client.HTTPConnection], T]) -> T:
         """What an answer is made into; asked again where a connection that was kept has been closed meanwhile."""
         kept: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
@@ -96,6 +106,7 @@ class Client:
 
     def _connected(self) -> http.client.HTTPConnection:
         connection = self._make(self._host, self._port, timeout=CONNECT_SECONDS)
+        self._made.append(connection)
         try:
             connection.connect()
         except OSError as error:

@@ -121,7 +121,8 @@ class Database:
     def views(self) -> StoredViews | str:
         return self._views
 
-    def recalled(self, position: int) -> Mapping[str, Any] | None:
+    def recalled(self, position: int, row: Row | None) -> Mapping[str, Any] | None:
+        del row
         return None if isinstance(self._views, str) else self._views.recalled(position)
 
     def erasures(self) -> tuple[str, str]:

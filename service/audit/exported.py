@@ -100,8 +100,8 @@ class Exported:
             return f"the digests in {DIGESTS} are of views that another version of the registry folded"
         return self._digests
 
-    def recalled(self, position: int) -> Mapping[str, Any] | None:
-        del position
+    def recalled(self, position: int, row: Row | None) -> Mapping[str, Any] | None:
+        del position, row
         return None
 
     def finish(self) -> None:

@@ -14,8 +14,8 @@ from service.audit.comparing import first_difference
 from service.audit.report import Check, Finding
 from service.audit.rows import Row
 
-Recall = Callable[[int], Mapping[str, Any] | None]
-"""How the stored views keep the event at a position, if that can be looked up."""
+Recall = Callable[[int, Row | None], Mapping[str, Any] | None]
+"""How the stored views keep the event at a position, as far as that can be looked up, given what the log has there."""
 
 _VAGUE = ("data", "salt", "entry", "tile/")
 """How fields begin that tell that something was changed, and not what."""
@@ -30,7 +30,7 @@ def name_changed(check: Check, rows: Sequence[Row], recall: Recall) -> None:
             continue
         at = finding.position - first
         if 0 <= at < len(rows) and rows[at].position == finding.position:
-            kept = recall(finding.position)
+            kept = recall(finding.position, rows[at])
             if kept is not None:
                 check.findings[index] = _named(finding, rows[at], kept)
 
@@ -38,19 +38,22 @@ def name_changed(check: Check, rows: Sequence[Row], recall: Recall) -> None:
 def name_missing(check: Check, recall: Recall) -> None:
     """Name the subject of events that are not there."""
     for index, finding in enumerate(check.findings):
-        if finding.position is not None and finding.subject is None and (kept := recall(finding.position)) is not None:
+        if finding.position is None or finding.subject is not None:
+            continue
+        kept = recall(finding.position, None)
+        if kept is not None:
             check.findings[index] = replace(finding, subject=kept.get("subject"))
 
 
 def _named(finding: Finding, row: Row, kept: Mapping[str, Any]) -> Finding:
     for name in _NAMES:
-        if kept.get(name) != getattr(row, name):
+        if name in kept and kept[name] != getattr(row, name):
             return _changed(finding, name, kept.get(name), getattr(row, name))
-    if row.data:
+    if row.data and "data" in kept:
         with suppress(ValueError):
             said = orjson.loads(row.data)
-            if said != kept.get("data"):
-                at, expected, found = first_difference(kept.get("data"), said)
+            if said != kept["data"]:
+                at, expected, found = first_difference(kept["data"], said)
                 return _changed(finding, f"/data{at}", expected, found)
     return finding
 

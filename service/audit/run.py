@@ -185,7 +185,7 @@ class _Audit:
         order, entries, source = self._order, self._entries, self._source
         with self._in_order.timed():
             order.lacks(source.head)
-            order.end(lambda position: (source.recalled(position) or {}).get("subject"))
+            order.end(lambda position: (source.recalled(position, None) or {}).get("subject"))
         name_missing(self._in_order, source.recalled)
         subjects = "" if order.subjects is None else f" of {counted(order.subjects, 'subject')}"
         says = f"{counted(order.position, 'event')}: positions, versions{subjects}, times of recording, names"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +14,7 @@ import orjson
 
 from domain.facts import Event
 from domain.notes import Tile
+from projections.store import fold
 from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_signed
 from service.audit.client import Client, Refused
 from service.audit.growth import Kept, tiles_of
@@ -19,9 +22,12 @@ from service.audit.noted import speaks_of
 from service.audit.rows import Row, answered
 from service.audit.source import StoredViews, Unreadable
 from service.audit.texts import ReadText
+from service.http.digests import FOLD
 
 FETCHING = 4
 """Tiles that are asked for at a time."""
+MOST_RECALLS = 5
+"""Histories that are asked for, to name what was changed."""
 _AHEAD = 4 * FETCHING
 _AT_ONCE = 1000
 
@@ -36,16 +42,28 @@ class Server:
         self.has_files = False
         self._client = Client(url, key)
         self._key = key
+        self._recalls = 0
+        self.fold: str | None = None
+        """The fingerprint of the code that folded its views, where it tells."""
         self._pool = ThreadPoolExecutor(FETCHING, thread_name_prefix="audit")
-        # First what is promised, so that everything that is asked for later covers it.
         try:
-            self.signed = read_signed(self._get("/log/checkpoint"), f"{url}/log/checkpoint")
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self) -> None:
+        # First what is promised, so that everything that is asked for later covers it.
+        path = "/log/checkpoint"
+        try:
+            self.signed = read_signed(self._get(path), f"{self.target}{path}")
         except NoCheckpoint as error:  # it is more likely no registry at all
             raise CannotAudit(str(error)) from None
+        path = "/v1/events?limit=1"
         try:
-            self.head = int(orjson.loads(self._get("/v1/events?limit=1"))["position"])
+            self.head = int(orjson.loads(self._get(path))["position"])
         except (ValueError, KeyError, TypeError):
-            raise CannotAudit(f"{url}/v1/events does not tell the log's head, as a registry would") from None
+            raise CannotAudit(f"{self.target}{path} does not tell the log's head, as a registry would") from None
 
     def key(self) -> tuple[str, str]:
         return self._get("/log/vkey").decode("utf-8", "replace"), f"{self.target}/log/vkey"
@@ -92,8 +110,18 @@ class Server:
     def views(self) -> StoredViews | str:
         return _Digests(self)
 
-    def recalled(self, position: int) -> Mapping[str, Any] | None:
-        del position
+    def recalled(self, position: int, row: Row | None) -> Mapping[str, Any] | None:
+        if row is None or not isinstance(row.subject, str) or self._recalls == MOST_RECALLS:
+            return None
+        self._recalls += 1
+        path: str | None = f"/v1/{quote(row.subject)}/history?as_of={position}&on=any&limit={_AT_ONCE}"
+        with suppress(CannotAudit, ValueError, KeyError, TypeError, AttributeError):
+            while path:
+                page = orjson.loads(self._get(path))
+                for item in page["items"]:
+                    if item["position"] == position:
+                        return _recalled(item, row)
+                path = page["next"]
         return None
 
     def finish(self) -> None:
@@ -101,15 +129,19 @@ class Server:
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
+        self._client.close()
 
     def digests(self, as_of: int, views: Sequence[str]) -> Mapping[str, str]:
         """The digests of views as of a position, as they are answered."""
         wanted = "".join(f"&view={view}" for view in views)
         try:
-            found = orjson.loads(self._get(f"/v1/digests?as_of={as_of}{wanted}"))["digests"]
+            content, self.fold = self._client.ask(f"/v1/digests?as_of={as_of}{wanted}", FOLD)
+            found = orjson.loads(content)["digests"]
             return {str(view): str(digest) for view, digest in found.items()}
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Unreadable("the answer at /v1/digests holds no digests") from None
+        except Refused as refused:
+            raise CannotAudit(str(refused)) from None
 
     def _tile(self, tile: Tile) -> bytes | None:
         try:
@@ -142,6 +174,32 @@ class Server:
             raise CannotAudit(str(refused)) from None
 
 
+def _recalled(item: Mapping[str, Any], row: Row) -> Mapping[str, Any]:
+    """An event as a history tells it; with its data where that can be shown to be what the log's entry commits to."""
+    kept = {
+        name: item.get(name) for name in ("version", "type", "source", "id", "time", "occurred", "recorded", "actor")
+    }
+    evidence = [
+        {name: value for name, value in passage.items() if name != "status"} for passage in item.get("evidence", ())
+    ]
+    data = _plain({**item["data"], **({"evidence": evidence} if evidence else {})})
+    committed = orjson.loads(row.entry).get("data_sha256")
+    if sha256(row.salt + orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest() == committed:
+        kept["data"] = data
+    return kept
+
+
+def _plain(value: Any) -> Any:
+    """JSON as it was posted: references as they are written, without names."""
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() <= {"subject", "name"} and "subject" in value:
+        return value["subject"]
+    return {name: _plain(part) for name, part in value.items()}
+
+
 class _Digests:
     """The views that a server answers from, of which it tells no more than digests."""
 
@@ -162,4 +220,6 @@ class _Digests:
         return iter(())
 
     def is_passing(self) -> str | None:
+        if self._server.fold not in (None, fold()):
+            return "the server is another version of the registry than this command, and its views are others"
         return "something was erased during the audit: audit it again" if self._server.later() else None

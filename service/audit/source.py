@@ -74,8 +74,11 @@ class Source(Protocol):
     def views(self) -> StoredViews | str:
         """The stored views; or why there are none to compare with."""
 
-    def recalled(self, position: int) -> Mapping[str, Any] | None:
-        """How the stored views keep an event, where that can be looked up: it may tell what was changed in the log."""
+    def recalled(self, position: int, row: Row | None) -> Mapping[str, Any] | None:
+        """How the stored views keep an event, as far as that can be looked up: it may tell what was changed in the log.
+
+        `row` is what the log has at the position, if anything.
+        """
 
     def finish(self) -> None:
         """Raises CannotAudit where it was not the same from beginning to end."""

@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 from projections.digests import VIEWS, written
 from projections.questions import BadQuestion
 from projections.reading import Reader
+from projections.store import fold
 from service.entries import event_of
 from service.http.answers import JSON, NDJSON, json_answer, negotiate
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
@@ -31,6 +32,8 @@ POLL_SECONDS = 0.25
 """How soon it is noticed that nobody waits for a replay any longer."""
 SLOW_SECONDS = 30.0
 """How long a reader may take for what it was sent last; then it is cut off."""
+FOLD = "Registry-Fold"
+"""A header of digests: the fingerprint of the code that folds. Only digests by the same code can be compared."""
 _CACHE = {"Cache-Control": "no-store"}  # what is compared is asked for each time
 _RETRY_SECONDS = "5"
 
@@ -59,7 +62,7 @@ async def digests(request: web.Request) -> web.StreamResponse:
         found = {view: await _digest(request, view, as_of) for view in wanted}
     erased = await request.app[LOGS].ask(_erased_since(as_of))
     body = {"position": as_of, "digests": found} | ({"redacted": erased} if erased else {})
-    return json_answer(orjson.dumps(body), headers=_CACHE)
+    return json_answer(orjson.dumps(body), headers=_CACHE | {FOLD: fold()})
 
 
 async def _digest(request: web.Request, view: str, as_of: int) -> str:
