@@ -3,6 +3,7 @@ stops where the log does not fit, for from there on the views cannot either."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +18,7 @@ from projections import rectangles
 from projections.digests import written
 from projections.reading import Reader
 from projections.views import Views
+from service.audit.checkpoints import CannotAudit
 from service.audit.report import Check, Finding
 from service.audit.rows import Row
 from service.audit.texts import ReadText
@@ -73,6 +75,8 @@ class Folded:
         self._feed.events = [_logged(row) for row in rows]
         try:
             catch_up(self._feed, self._views)
+        except sqlite3.OperationalError as error:  # a full disk, for one, is not the log's fault
+            raise CannotAudit(f"the views cannot be folded anew in {self._path.parent}: {error}") from None
         except Exception as error:  # noqa: BLE001 - whatever it is, these events do it
             if len(rows) == 1:
                 says = f"cannot be folded: {type(error).__name__} {error}".rstrip()

@@ -11,6 +11,13 @@ import click
 import orjson
 
 from domain.notes import COSIGNATURE, ED25519
+from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_kept, read_verifier
+from service.audit.checkpoints import save as keep
+from service.audit.opening import open_source
+from service.audit.report import Verdict
+from service.audit.run import Asked, unfit
+from service.audit.run import audit as run
+from service.audit.texts import Brought
 from service.cli.options import CouldNot, progress, settings_of, settings_options
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -78,17 +85,11 @@ def audit(
     A log that was rewritten and signed again with its own key passes all but `since` and `witnesses`: keep a checkpoint
     (--save) and bring it the next time (--since).
 
+    The views are folded in a temporary directory (TMPDIR), where they take as much space as in the data directory.
+
     Exit status: 0 nothing is wrong; 1 something does not fit, named by position, subject and field; 2 something could
     not be checked.
     """
-    from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_kept, read_verifier
-    from service.audit.checkpoints import save as keep
-    from service.audit.opening import open_source
-    from service.audit.report import Verdict
-    from service.audit.run import Asked, unfit
-    from service.audit.run import audit as run
-    from service.audit.texts import Brought
-
     if target is not None and data is not None:
         raise click.UsageError("TARGET and --data do not go together: give one of them")
     if target is None:
@@ -112,8 +113,8 @@ def audit(
             keep(save, signed)
     except NoCheckpoint as error:
         report = unfit(target, str(error))
-    except (CannotAudit, OSError) as error:
-        said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - an exit status of 1 would say that something was found
+        said = _reason(error)
         if as_json:
             _print_json({"target": target, "verdict": Verdict.NOT_CHECKED, "status": 2, "reason": said})
         raise CouldNot(said) from None
@@ -122,6 +123,19 @@ def audit(
     else:
         click.echo("\n".join(report.lines))
     sys.exit(report.verdict.status)
+
+
+def _reason(error: BaseException) -> str:
+    """Why an audit could not be made, in one line."""
+    match error:
+        case CannotAudit():
+            return str(error)
+        case KeyboardInterrupt():
+            return "interrupted"
+        case OSError(filename=name, strerror=reason) if reason:
+            return f"{name}: {reason}" if name else reason
+        case _:
+            return " ".join(f"the audit failed: {type(error).__name__}: {error}".split())
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
