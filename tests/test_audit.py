@@ -46,7 +46,7 @@ def data(story: Story, tmp_path: Path) -> Path:
 
 def audited(target: Path | str, **asked: Any) -> Audited:
     """What an audit says."""
-    with closing(open_source(str(target), None)) as source:
+    with closing(open_source(str(target))) as source:
         document = audit(source, Asked(**asked), lambda _: None).document
     return Audited(document["status"], json.loads(json.dumps(document)))
 
@@ -376,6 +376,15 @@ def test_data_that_was_to_be_erased_and_is_there_is_caught(story, data):
     caught((position, "parties/secret", "data"), "redactions", target=data)
 
 
+def test_an_event_may_be_redacted_under_the_name_of_the_party_that_it_was_merged_into(story, data):
+    with Server(data) as server:
+        server.key = server.make_key("root2", "admin")
+        server.take(event("event.redacted", "parties/p-006", event=6, reason="asked for it"))
+        wait_for_checkpoint(server)
+    assert story.subject(6) == "parties/p-005"
+    assert fits(data).says("redactions") == "fits"
+
+
 # texts
 
 
@@ -497,7 +506,7 @@ def test_what_is_erased_while_it_is_audited_is_never_said_not_to_fit(story, data
                 return
 
         for target in (str(data), server.address):
-            with closing(open_source(target, None)) as source:
+            with closing(open_source(target)) as source:
                 report = audit(source, Asked(), erase)
             assert not report.findings
             assert report.check("redactions").result == "fits"

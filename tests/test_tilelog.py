@@ -37,7 +37,7 @@ def export(data: Path, out: Path, *, texts: bool = True) -> None:
 
 
 def audited(out: Path) -> Report:
-    with closing(open_source(str(out), None)) as source:
+    with closing(open_source(str(out))) as source:
         return audit(source, Asked(), lambda _: None)
 
 

@@ -33,12 +33,16 @@ AT_ONCE = 16 * TILE_WIDTH
 class Database:
     """A log in a file, with the views, the checkpoint and the key that stand beside it."""
 
-    def __init__(self, path: Path) -> None:
-        """`path` is a data directory, or the file of a log. Raises CannotAudit."""
+    def __init__(self, path: Path, signing_key: Path | None = None) -> None:
+        """`path` is a data directory, or the file of a log; `signing_key` is where its key is, if not beside it.
+
+        Raises CannotAudit.
+        """
         self._path = path / LOG if path.is_dir() else path
         self._folder = self._path.parent
         self._views_path = self._folder / VIEWS
         self._quiet = [each for each in (self._path, self._views_path) if not wal_of(each).exists()]
+        self._signing_key = signing_key or self._folder / SIGNING_KEY
         self.target = str(path)
         self.has_files = True
         try:
@@ -64,7 +68,7 @@ class Database:
             self._views.log = self
 
     def key(self) -> tuple[str, str]:
-        path = self._folder / SIGNING_KEY
+        path = self._signing_key
         said = ""
         for name in dict.fromkeys((self.origin, self.signed.checkpoint.origin)):
             try:

@@ -4,7 +4,7 @@ own bytes alone; its place among the others is for `order`."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -108,9 +108,8 @@ class Entries:
                 fits = fits and row[15] is None and (found == collection or not collection)
             except (KeyError, TypeError, ValueError):
                 fits = False
-            if not fits:
+            if not fits and self._explain(row):
                 unfit.add(index)
-                self._explain(row)
         self.erased += erased
         self.whole += len(rows) - erased
         return [row for index, row in enumerate(rows) if index not in unfit] if unfit else rows
@@ -127,10 +126,12 @@ class Entries:
         self._collections[subject] = collection
         return collection
 
-    def _explain(self, row: Row) -> None:
-        """Name what does not fit of an event that does not."""
-        for finding in _flaws(row):
+    def _explain(self, row: Row) -> bool:
+        """Name what does not fit of an event that is not as most are; whether anything does not."""
+        findings = _flaws(row)
+        for finding in findings:
             (self._data if finding.field in ("data", "salt") else self._entries).find(finding)
+        return bool(findings)
 
 
 def _digest(entry: bytes) -> str:
@@ -141,53 +142,53 @@ def _digest(entry: bytes) -> str:
     return str(found)
 
 
-def _flaws(row: Row) -> Iterable[Finding]:
-    def finding(says: str, field: str, expected: Any = None, found: Any = None) -> Finding:
+def _flaws(row: Row) -> list[Finding]:
+    """What does not fit of an event. None does where only the version of its type's shape is an earlier one."""
+    flaws: list[Finding] = []
+
+    def find(says: str, field: str, expected: Any = None, found: Any = None) -> None:
         subject = row.subject if isinstance(row.subject, str) else None
-        return Finding(says, row.position, subject, field, expected, found)
+        flaws.append(Finding(says, row.position, subject, field, expected, found))
 
     if row.flaw is not None:
-        yield finding(row.flaw[1], row.flaw[0])
+        find(row.flaw[1], row.flaw[0])
     try:
         said = orjson.loads(row.entry)
     except ValueError:
         said = None
     if not isinstance(said, dict):
-        yield finding("is no JSON object", "entry", found=row.entry)
-        return
-    told = row._asdict() | {"specversion": "1.0"}
-    kind = _KINDS.get(row.type) if isinstance(row.type, str) else None
-    if kind is None:
-        yield finding("is no type that this version of the registry knows", "type", found=row.type)
-    told["v"] = kind[1] if kind is not None else said.get("v")
+        find("is no JSON object", "entry", found=row.entry)
+        return flaws
+    collection, shape = _KINDS.get(row.type, (None, 0)) if isinstance(row.type, str) else (None, 0)
+    if not shape:
+        find("is no type that this version of the registry knows", "type", found=row.type)
+    v = said.get("v")
+    is_earlier = type(v) is int and 0 < v < shape
+    told = row._asdict() | {"specversion": "1.0", "v": v if is_earlier or not shape else shape}
     for name in _COMPARED:
         if said.get(name) != told[name] or type(said.get(name)) is not type(told[name]):
-            yield finding("is not what the entry says", name, said.get(name), told[name])
+            find("is not what the entry says", name, said.get(name), told[name])
         elif name in said or name not in _OPTIONAL:
             flaw = _flaw(name, told[name])
             if flaw is not None:
-                yield finding(flaw, name, found=told[name])
-    if kind is not None and kind[0] and isinstance(row.subject, str) and not row.subject.startswith(f"{kind[0]}/"):
-        yield finding(f"is not in {kind[0]}, as a subject of {row.type} is", "subject", found=row.subject)
+                find(flaw, name, found=told[name])
+    if collection is not None and isinstance(row.subject, str) and not row.subject.startswith(f"{collection}/"):
+        find(f"is not in {collection}/, as a subject of {row.type} is", "subject", found=row.subject)
     if extra := sorted(set(said) - {*_COMPARED, "data_sha256"}):
-        yield finding("is in the entry and should not be", extra[0], found=said[extra[0]])
-    if any(name in said and said[name] is None for name in _OPTIONAL):
-        yield finding("has a field without a value", "entry", found=row.entry)
+        find("is in the entry and should not be", extra[0], found=said[extra[0]])
     if orjson.dumps(said, option=orjson.OPT_SORT_KEYS) != row.entry:
-        yield finding("is not in RFC 8785 form", "entry", found=row.entry)
-    committed = said.get("data_sha256")
+        find("is not in RFC 8785 form", "entry", found=row.entry)
+    committed, digest = said.get("data_sha256"), sha256(row.salt + row.data).hexdigest()
     if not isinstance(committed, str) or not _DIGEST.fullmatch(committed):
-        yield finding("is no SHA-256", "data_sha256", found=committed)
-    elif row.data and sha256(row.salt + row.data).hexdigest() != committed:
-        yield finding(
-            "is not what the entry commits to (SHA-256 of salt and data)",
-            "data",
-            committed,
-            sha256(row.salt + row.data).hexdigest(),
-        )
+        find("is no SHA-256", "data_sha256", found=committed)
+    elif row.data and digest != committed:
+        find("is not what the entry commits to (SHA-256 of salt and data)", "data", committed, digest)
     elif len(row.salt) != (SALT_BYTES if row.data else 0):
         says = f"has {len(row.salt)} bytes instead of {SALT_BYTES}" if row.data else "is kept, and the data is not"
-        yield finding(says, "salt")
+        find(says, "salt")
+    if not flaws and not is_earlier:
+        find("is not the one that the event has", "entry", found=row.entry)
+    return flaws
 
 
 def _formed(name: str, value: Any) -> Any:

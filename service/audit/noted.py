@@ -28,7 +28,7 @@ DOCUMENTS = "type >= 'document.' AND type < 'document/'"
 _INDEXES = (
     "speaking ON noted(about) WHERE about IS NOT NULL",
     f"documents ON noted(subject) WHERE {DOCUMENTS}",
-    "mergers ON noted(subject) WHERE type = 'party.merged'",
+    "mergers ON noted(position) WHERE type = 'party.merged'",
 )
 
 

@@ -13,13 +13,16 @@ from service.files import LOG
 from service.tilelog import CHECKPOINT, EVENTS, VKEY
 
 
-def open_source(target: str, key: str | None) -> Source:
-    """What a target names. Raises CannotAudit."""
+def open_source(target: str, key: str | None = None, signing_key: Path | None = None) -> Source:
+    """What a target names. `key` lets read at a server; `signing_key` is that of a data directory, if it is elsewhere.
+
+    Raises CannotAudit.
+    """
     if target.startswith(("http://", "https://")):
         return Server(target.rstrip("/"), key)
     path = Path(target)
     if path.is_file() or (path / LOG).is_file():
-        return Database(path)
+        return Database(path, signing_key)
     if path.is_dir() and any((path / name).exists() for name in (CHECKPOINT, EVENTS, VKEY)):
         return Exported(path)
     raise CannotAudit(f"{target} is no address of a server, no data directory, and no exported log")

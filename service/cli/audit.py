@@ -92,8 +92,10 @@ def audit(
     """
     if target is not None and data is not None:
         raise click.UsageError("TARGET and --data do not go together: give one of them")
+    signing_key = None
     if target is None:
-        target = str(settings_of(data=data).data)
+        settings = settings_of(data=data)
+        target, signing_key = str(settings.data), settings.signing_key
     if quorum > len(witnesses):
         raise click.UsageError(f"--quorum {quorum} takes as many witnesses: name them with --witness")
     try:
@@ -106,7 +108,7 @@ def audit(
             not no_evidence,
             not no_views,
         )
-        with closing(open_source(target, key)) as source, progress("Auditing", source.head) as advance:
+        with closing(open_source(target, key, signing_key)) as source, progress("Auditing", source.head) as advance:
             report = run(source, asked, advance)
             signed = source.signed
         if save is not None and report.verdict is Verdict.FITS:
