@@ -8,6 +8,7 @@ than the log and folds them anew. Nothing here ever decides what is erased.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -16,6 +17,7 @@ from aiohttp import web
 
 from projections.views import StaleViews
 from service import rebuild
+from service.files import VIEWS_ERASED, drop_unused
 from service.http.ready import KEPT_ANSWERS
 from service.parts import LIVE, LOGGER, LOGS, READY, SETTINGS, WRITER
 from service.replays import REPLAYS
@@ -77,9 +79,10 @@ class Erasing:
         app[LIVE].forget()
         app[REPLAYS].cut_off()
         await app[WRITER].scrub()
-        path = app[SETTINGS].data / rebuild.ERASED
-        rebuild.drop_unused(path.parent)
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "service.rebuild", str(path))
+        path = app[SETTINGS].data / VIEWS_ERASED
+        drop_unused(path.parent)
+        arguments = ("-m", "service.rebuild", str(path), str(os.getpid()))
+        process = await asyncio.create_subprocess_exec(sys.executable, *arguments)
         try:
             status = await process.wait()
         except BaseException:

@@ -13,11 +13,24 @@ KEYS = "keys.sqlite"
 SIGNING_KEY = "log.key"
 CHECKPOINT = "checkpoint"
 
+VIEWS_NEXT = "views.next.sqlite"
+"""Views that `registry rebuild` is folding."""
+VIEWS_READY = "views.ready.sqlite"
+"""Views that it folded, for a server to take over."""
+VIEWS_ERASED = "views.erased.sqlite"
+"""Views that a server has folded anew, without what was erased."""
+
 
 def remove(path: Path) -> None:
     """Removes a database and what SQLite keeps beside it; that means nothing without the database, which goes first."""
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", f"{path.name}-journal"):
         path.with_name(name).unlink(missing_ok=True)
+
+
+def drop_unused(data: Path) -> None:
+    """Removes views that were built, or half built, and not taken over: something in them was erased since."""
+    for name in (VIEWS_NEXT, VIEWS_READY, VIEWS_ERASED):
+        remove(data / name)
 
 
 def replace(path: Path, content: bytes, mode: int) -> None:

@@ -6,22 +6,19 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
 from aiohttp import web
 
 from projections.views import StaleViews, Views
-from service.files import LOG, VIEWS, remove
+from service.files import LOG, VIEWS, VIEWS_NEXT, VIEWS_READY, remove
 from service.follower import catch_up
 from service.log import LogReader
 from service.parts import LOGGER, SETTINGS, WRITER
 from service.readers import READERS
 
-READY = "views.ready.sqlite"
-ERASED = "views.erased.sqlite"
-_NEXT = "views.next.sqlite"
 POLL_SECONDS = 0.5
 
 
@@ -31,7 +28,7 @@ def head(data: Path) -> int:
         return log.head()
 
 
-def build(data: Path, report: Callable[[int], None] | None = None, *, name: str = _NEXT) -> Path:
+def build(data: Path, report: Callable[[int], None] | None = None, *, name: str = VIEWS_NEXT) -> Path:
     """Folds the whole log of the directory into a new file, and returns its path. `report` hears each position reached.
 
     Raises LogUnavailable or LogFormatError where the log cannot be read.
@@ -53,15 +50,9 @@ def install(built: Path) -> None:
     built.rename(views)
 
 
-def drop_unused(data: Path) -> None:
-    """Removes views that were built, or half built, and not taken over: something in them was erased since."""
-    for name in (_NEXT, READY, ERASED):
-        remove(data / name)
-
-
 def offer(built: Path) -> int:
     """Leaves the built views to the server that holds the directory; `was_taken` tells what became of them."""
-    ready = built.with_name(READY)
+    ready = built.with_name(VIEWS_READY)
     remove(ready)
     built.rename(ready)
     return ready.stat().st_ino
@@ -69,7 +60,7 @@ def offer(built: Path) -> int:
 
 def was_taken(data: Path, offered: int) -> bool | None:
     """Whether the server has put what was offered in place; None while it has yet to look."""
-    if (data / READY).exists():
+    if (data / VIEWS_READY).exists():
         return None
     return (data / VIEWS).stat().st_ino == offered
 
@@ -84,7 +75,7 @@ async def rebuild_watch(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _watch(app: web.Application) -> None:
-    ready, logger = app[SETTINGS].data / READY, app[LOGGER]
+    ready, logger = app[SETTINGS].data / VIEWS_READY, app[LOGGER]
     while True:
         await asyncio.sleep(POLL_SECONDS)
         if not ready.exists():
@@ -128,6 +119,20 @@ def _caught_up(path: Path) -> None:
         catch_up(log, views)
 
 
+def main(arguments: Sequence[str]) -> None:
+    """Builds views for the server that started this process, and ends with it: what it would leave, nobody takes.
+
+    The arguments: the path of the new file, the server's process.
+    """
+    path, parent = Path(arguments[0]), int(arguments[1])
+
+    def report(_: int) -> None:
+        if os.getppid() != parent:
+            raise SystemExit(1)
+
+    report(0)
+    build(path.parent, report, name=path.name)
+
+
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    build(target.parent, name=target.name)
+    main(sys.argv[1:])

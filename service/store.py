@@ -14,7 +14,7 @@ from secrets import token_hex
 
 from projections.views import StaleViews, Views
 from service.entries import event_of
-from service.files import LOG, VIEWS, remove
+from service.files import LOG, VIEWS, VIEWS_ERASED, drop_unused, remove
 from service.follower import Head, catch_up
 from service.lock import held
 from service.log import Log
@@ -49,6 +49,7 @@ async def opened(
     await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
     with held(data), closing(Log(data / LOG)) as log:
         log.scrub()  # a crash may have come between the commit of a redaction and this
+        remove(data / VIEWS_ERASED)  # or left these, with what was to be erased next
         views = await asyncio.to_thread(_caught_up, log, data / VIEWS, logger)
         head = Head()
         writer = Writer(log, views, head, clock=clock, logger=logger, metrics=metrics)
@@ -61,6 +62,7 @@ async def opened(
             if writer.views.erasures != log.erasures():
                 log.scrub()
                 remove(data / VIEWS)
+                drop_unused(data)
 
 
 class OtherOrigin(Exception):
@@ -84,6 +86,7 @@ def _caught_up(log: Log, path: Path, logger: Logger) -> Views:
         reason = str(error)
     logger.warning("the views are made anew", reason=reason, events=log.head())
     remove(path)
+    drop_unused(path.parent)
     return _stepped(log, path, logger)
 
 

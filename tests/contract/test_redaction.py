@@ -261,3 +261,28 @@ def test_views_that_were_built_and_not_taken_over_do_not_keep_what_is_redacted(s
         (server.data / name).write_text(f"left by a rebuild that was cut off: {SECRET}")
     redact(server, admin, subject, position)
     assert files_with(server, *SECRET.split()) == []
+
+
+@pytest.mark.parametrize("leftover", ["views.erased.sqlite", "views.next.sqlite-wal", "views.ready.sqlite"])
+def test_views_that_a_kill_left_half_built_do_not_keep_what_is_redacted(server, admin, leftover):
+    subject = server.party(SECRET)
+    position = server.items(f"/v1/{subject}/history")[0]["position"]
+    server.stop()
+    old = (server.data / "views.sqlite").read_bytes()
+    server.restart()
+    (given,) = server.whole([redaction(subject, position)])
+    assert server.send(given, key=admin).status_code == 201
+    server.stop()
+    # As if the redaction had been recorded, and the server killed before anything else was done.
+    (server.data / "views.sqlite").write_bytes(old)
+    (server.data / leftover).write_text(f"left by a process that was killed earlier: {SECRET}")
+    server.restart()
+    assert server.send(given, key=admin).status_code == 200
+    assert files_with(server, *SECRET.split()) == []
+
+
+def test_views_that_were_being_folded_anew_at_a_kill_are_gone_after_the_next_start(server):
+    server.kill()
+    (server.data / "views.erased.sqlite").write_text("half built")
+    server.restart()
+    assert [path.name for path in server.data.glob("views.erased*")] == []

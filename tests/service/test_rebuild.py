@@ -8,6 +8,7 @@ import os
 import pty
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -17,7 +18,7 @@ import pytest
 
 from projections.questions import Question
 from service import rebuild
-from service.files import VIEWS
+from service.files import VIEWS, VIEWS_READY
 from service.readers import READERS
 from tests.service.asked import SEEDS, party, seed_lines
 from tests.service.commands import REGISTRY, call, done, environment, refused, run, serving
@@ -143,7 +144,7 @@ async def test_views_that_other_code_folded_are_not_taken_over(tmp_path):
 async def test_a_file_that_is_no_views_is_removed_and_the_old_are_served_on(tmp_path):
     async with running(tmp_path / "data") as registry:
         await registry.take(registered("a"))
-        ready = registry.data / rebuild.READY
+        ready = registry.data / VIEWS_READY
         ready.write_bytes(b"no database at all" * 1000)
         assert await taken(registry.data, ready.stat().st_ino) is False
         await registry.take(registered("b"))
@@ -206,3 +207,14 @@ def test_a_bar_is_drawn_on_a_terminal(tmp_path):
     assert process.wait(timeout=20) == 0
     assert b"Rebuilding" in drawn
     assert b"100%" in drawn
+
+
+def test_views_are_folded_for_a_server_only_as_long_as_it_runs(tmp_path):
+    data = tmp_path / "data"
+    done("import", "-", data=data, stdin=seed_lines())
+    built = data / "views.erased.sqlite"
+    for server, status, is_built in ((os.getppid(), 1, False), (os.getpid(), 0, True)):
+        ended = subprocess.run(
+            [sys.executable, "-m", "service.rebuild", built, str(server)], check=False, timeout=60, capture_output=True
+        )
+        assert (ended.returncode, ended.stderr, built.exists()) == (status, b"", is_built)
