@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing, suppress
@@ -20,6 +21,11 @@ from service.parts import LOGGER, SETTINGS, WRITER
 from service.readers import READERS
 
 POLL_SECONDS = 0.5
+_DROPPED = "something was erased while the views were rebuilt, and the server has folded them anew itself"
+
+
+class Dropped(Exception):
+    """What was being built is gone: something was erased meanwhile, and the server folded the views anew without it."""
 
 
 def head(data: Path) -> int:
@@ -31,15 +37,20 @@ def head(data: Path) -> int:
 def build(data: Path, report: Callable[[int], None] | None = None, *, name: str = VIEWS_NEXT) -> Path:
     """Folds the whole log of the directory into a new file, and returns its path. `report` hears each position reached.
 
-    Raises LogUnavailable or LogFormatError where the log cannot be read.
+    Raises Dropped, and LogUnavailable or LogFormatError where the log cannot be read.
     """
     path = data / name
-    with closing(LogReader(data / LOG)) as log:
-        remove(path)
-        with closing(Views(path, log.erasures())) as views:  # counted first: what is erased meanwhile may be in it
-            catch_up(log, views, report)
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    try:
+        with closing(LogReader(data / LOG)) as log:
+            remove(path)
+            with closing(Views(path, log.erasures())) as views:  # counted first: what is erased meanwhile may be in it
+                catch_up(log, views, report)
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    except (sqlite3.OperationalError, FileNotFoundError) as error:
+        if path.exists():
+            raise
+        raise Dropped(_DROPPED) from error
     return path
 
 
@@ -51,11 +62,18 @@ def install(built: Path) -> None:
 
 
 def offer(built: Path) -> int:
-    """Leaves the built views to the server that holds the directory; `was_taken` tells what became of them."""
+    """Leaves the built views to the server that holds the directory; `was_taken` tells what became of them.
+
+    Raises Dropped.
+    """
     ready = built.with_name(VIEWS_READY)
     remove(ready)
-    built.rename(ready)
-    return ready.stat().st_ino
+    try:
+        offered = built.stat().st_ino
+        built.rename(ready)
+    except FileNotFoundError as error:
+        raise Dropped(_DROPPED) from error
+    return offered
 
 
 def was_taken(data: Path, offered: int) -> bool | None:

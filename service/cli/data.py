@@ -200,7 +200,7 @@ def rebuild(data: str | None) -> None:
                 click.echo("the views were rebuilt", err=True)
                 return
         _hand_over(root, built)
-    except LogError as error:
+    except (LogError, rebuilding.Dropped) as error:
         raise Failed(str(error)) from None
 
 
@@ -224,5 +224,8 @@ def _hand_over(root: Path, built: Path) -> None:
             raise Failed("no server took the rebuilt views over yet; one that serves this directory will")
         time.sleep(0.1)
     if not taken:
-        raise Failed("the server did not take the rebuilt views: it runs other code than this command, restart it")
+        raise Failed(
+            "the server did not take the rebuilt views: something was erased meanwhile and it has folded them anew"
+            " itself, or it runs other code than this command: then restart it"
+        )
     click.echo("the server has taken over the rebuilt views", err=True)

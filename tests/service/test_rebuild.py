@@ -18,7 +18,8 @@ import pytest
 
 from projections.questions import Question
 from service import rebuild
-from service.files import VIEWS, VIEWS_READY
+from service.files import VIEWS, VIEWS_READY, drop_unused
+from service.lock import held
 from service.readers import READERS
 from tests.service.asked import SEEDS, party, seed_lines
 from tests.service.commands import REGISTRY, call, done, environment, refused, run, serving
@@ -218,3 +219,20 @@ def test_views_are_folded_for_a_server_only_as_long_as_it_runs(tmp_path):
             [sys.executable, "-m", "service.rebuild", built, str(server)], check=False, timeout=60, capture_output=True
         )
         assert (ended.returncode, ended.stderr, built.exists()) == (status, b"", is_built)
+
+
+def test_a_rebuild_that_an_erasure_overtakes_says_so(tmp_path):
+    data = tmp_path / "data"
+    done("import", "-", data=data, stdin=seed_lines())
+    with held(data):  # as a server does
+        rebuilding = subprocess.Popen([REGISTRY, "rebuild", "--data", data], stderr=subprocess.PIPE, env=environment())
+        while rebuilding.poll() is None:
+            drop_unused(data)  # as it does where something is erased
+            time.sleep(0.001)
+        assert rebuilding.stderr is not None
+        with rebuilding.stderr:
+            said = rebuilding.stderr.read().decode()
+    assert rebuilding.returncode == 1
+    assert "something was erased" in said
+    assert "Traceback" not in said
+    assert leftovers(data) == []
