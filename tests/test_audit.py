@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from domain.notes import COSIGNATURE, Checkpoint, Verifier, cosigned, parse_note, parse_verifier
+from service.audit.chains import Chains, Unique
 from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_kept, read_signed
 from service.audit.opening import open_source
 from service.audit.order import Order
@@ -752,8 +753,8 @@ def test_order_is_checked_however_few_names_fit_into_memory(tmp_path, most):
             folder = tmp_path / f"{name} {at_once}"
             folder.mkdir()
             check = Check("order")
-            order = Order(check, folder, most)
+            order = Order(check, Chains(folder, most), Unique(folder, most))
             for first in range(0, len(events), at_once):
                 order.take(events[first : first + at_once])
-            order.end(lambda _: None)
+            order.end([events].copy)
             assert {(each.position, each.field) for each in check.findings} == expected, (name, at_once, check.findings)

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from domain.notes import ED25519, Verifier
+from service.audit.chains import Chains, Unique
 from service.audit.checkpoints import (
     Signed,
     check_root,
@@ -90,7 +91,7 @@ class _Audit:
         self._evidence = report.check("evidence")
         self._views = report.check("views")
         self._of_log = (self._in_order, self._of_entries, self._of_data, self._of_tiles)
-        self._order = Order(self._in_order, folder)
+        self._order = Order(self._in_order, Chains(folder), Unique(folder))
         self._entries = Entries(self._of_entries, self._of_data)
         sizes = [each.checkpoint.size for each in (source.signed, asked.since) if each is not None]
         self._growth = Growth(sizes)
@@ -130,6 +131,9 @@ class _Audit:
 
     def _check_files(self) -> None:
         if self._files is None:
+            return
+        if not self._asked.views:
+            self._files.ended("", Verdict.LEFT_OUT)
             return
         with self._files.timed():
             found = self._source.damages()
@@ -185,7 +189,7 @@ class _Audit:
         order, entries, source = self._order, self._entries, self._source
         with self._in_order.timed():
             order.lacks(source.head)
-            order.end(lambda position: (source.recalled(position, None) or {}).get("subject"))
+            order.end(source.rows)
         name_missing(self._in_order, source.recalled)
         subjects = "" if order.subjects is None else f" of {counted(order.subjects, 'subject')}"
         says = f"{counted(order.position, 'event')}: positions, versions{subjects}, times of recording, names"
