@@ -428,9 +428,7 @@ class Folding:
                     "INSERT INTO terms VALUES (?, ?, ?)", [(*value, owner) for value in sorted(values)]
                 )
 
-        write(
-            self._db, "things", THING_COLUMNS, "subject = ?", (number,), rows, position, terms, is_new=context.is_new
-        )
+        write(self._db, "things", THING_COLUMNS, "subject = ?", (number,), rows, position, terms, is_new=context.is_new)
 
 
 def _lapses(things: Iterable[ThingDays]) -> list[tuple[int, int]]:

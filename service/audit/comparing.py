@@ -16,7 +16,7 @@ from domain.posting import pointer
 from projections.digests import VIEWS, written
 from service.audit.folded import FoldedReader
 from service.audit.report import Check, Finding, Verdict
-from service.audit.source import StoredViews, Unreadable
+from service.audit.source import CannotAudit, StoredViews, Unreadable
 
 PASTS = 2
 """Earlier positions, drawn by lot, as of which digests are compared too where nothing but digests is to be had."""
@@ -116,9 +116,12 @@ class Comparing:
         return Finding(_SAYS, None, None, f"view {view}", self.digests[view], found)
 
     def _first_digest(self, view: str, past: int) -> Finding:
-        position = self._first_position(view, past)
+        try:
+            position = self._first_position(view, past)
+            found = self._stored.digests(position, (view,)).get(view)
+        except (CannotAudit, Unreadable):  # that it is different is certain all the same
+            return Finding(f"{_SAYS}, as of position {past}", None, None, f"view {view}")
         expected = self._folded.digest(view, position)
-        found = self._stored.digests(position, (view,)).get(view)
         return Finding(f"{_SAYS}, from here on", position, self._subject(position), f"view {view}", expected, found)
 
     def _told(self, where: str, ours: list[Line], theirs: list[Line]) -> Finding:

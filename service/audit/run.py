@@ -103,16 +103,25 @@ class _Audit:
         self._folded = held.enter_context(closing(Folded(self._views, folder, self._read))) if asked.views else None
 
     def run(self, progress: Progress) -> Report:
+        """What was found, also where the audit broke off once something was."""
+        report = self._report
+        try:
+            self._run(progress)
+        except CannotAudit as error:
+            if not report.findings:
+                raise
+            report.notes.append(f"the audit broke off: {error}")
+        self._source.finish()
+        return report
+
+    def _run(self, progress: Progress) -> None:
         verifier = self._check_signed()
         self._check_files()
         self._pass(progress)
-        self._report.events = self._order.position
         self._end_pass()
         self._check_growth(verifier)
         self._check_noted()
         self._check_views()
-        self._source.finish()
-        return self._report
 
     def _check_signed(self) -> Verifier:
         report, source, asked = self._report, self._source, self._asked
@@ -193,6 +202,7 @@ class _Audit:
         name_missing(self._in_order, source.recalled)
         subjects = "" if order.subjects is None else f" of {counted(order.subjects, 'subject')}"
         says = f"{counted(order.position, 'event')}: positions, versions{subjects}, times of recording, names"
+        self._report.events = order.position
         self._in_order.ended(says)
         self._of_entries.ended("each in its one form (RFC 8785), and what stands beside it")
         erased = f"; {entries.erased} without data" if entries.erased else ""

@@ -497,8 +497,9 @@ def test_a_timemap_has_one_form(told):
 def test_the_document_says_what_may_be_negotiated(shared):
     document = shared.json("/openapi.json")
     negotiated = 0
+    compared = {"/v1/digests"}  # which is of a position, whoever asks
     for path, methods in document["paths"].items():
-        for row in methods.values():
+        for row in methods.values() if path not in compared else ():
             names = {each["name"] for each in row["parameters"] if each["in"] == "query"}
             headers = {each["name"] for each in row["parameters"] if each["in"] == "header"}
             assert ("Accept-Datetime" in headers) == ("as_of" in names), path

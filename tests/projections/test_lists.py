@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -399,7 +400,7 @@ def test_lists_by_what_very_many_have_are_the_same_however_they_are_found(views,
     for number in range(12):
         scope = ["wind", "solar"] if number % 3 else ["solar"]
         views.take(signed(f"t{number:02}", f"20{number:02}-01-01", "a", *("b" if number % 2 else ""), scope=scope))
-    asked = [
+    asked: list[dict[str, Any]] = [
         {"scope": "wind"},
         {"scope": "solar", "sort": "-signed"},
         {"party": "parties/b", "sort": "title"},

@@ -365,7 +365,9 @@ async def test_evidence_is_put_beside_facts_when_it_is_asked_for(registry):
     cited = {"document": "documents/news", "start": 1, "end": 5}
     await registry.take(party("catl", evidence=[cited]))
     assert "evidence" not in await registry.json("/v1/parties/catl")
-    shown = {"2": [cited | {"document": {"subject": "documents/news", "name": "News"}, "status": "unverified", "event": 2}]}
+    shown = {
+        "2": [cited | {"document": {"subject": "documents/news", "name": "News"}, "status": "unverified", "event": 2}]
+    }
     assert (await registry.json("/v1/parties/catl?evidence=full"))["evidence"] == shown
     assert (await registry.json("/v1/parties?evidence=full"))["items"][0]["evidence"] == shown
 
