@@ -76,6 +76,8 @@ class Client:
                 *whole, rest = (rest + chunk).split(b"\n")
                 if whole:
                     yield whole
+            if response.length:  # what lacks at the end of an answer of known length is told by nobody else
+                raise http.client.IncompleteRead(rest, response.length)
             if rest:
                 yield [rest]
         except (http.client.HTTPException, OSError) as error:

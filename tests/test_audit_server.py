@@ -1,0 +1,235 @@
+"""An audit by address believes nothing of what a server answers, whatever that is."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from service.audit.checkpoints import CannotAudit
+from service.audit.opening import open_source
+from service.audit.report import Report
+from service.audit.run import Asked, audit
+from service.settings import Settings
+from service.tilelog import TileLog
+from tests.contract.audited import Story, told
+
+Answer = tuple[int, bytes]
+CUT_OFF = -200
+"""The status of what is answered and does not come to its end."""
+Lie = Callable[[str, bytes], bytes | Answer]
+"""What is answered at a path instead of the truth."""
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory) -> Story:
+    return told(tmp_path_factory.mktemp("story") / "data")
+
+
+@pytest.fixture(scope="module")
+def exported(story, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("exported")
+    with closing(TileLog(Settings(data=story.data), out)) as log:
+        log.write(lambda _: None, texts=False)
+    return out
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers as a registry would from what was exported, and lies where it is told to."""
+
+    protocol_version = "HTTP/1.1"
+    exported: Path
+    lie: Lie
+
+    def do_GET(self) -> None:
+        status, body = 200, self.truth()
+        if body is None:
+            status, body = 404, b"{}"
+        told = type(self).lie(self.path, body)
+        status, body = told if isinstance(told, tuple) else (status, told)
+        self.close_connection = status == CUT_OFF
+        self.send_response(200 if self.close_connection else status)
+        self.send_header("Content-Length", str(len(body) + 100 * self.close_connection))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def truth(self) -> bytes | None:
+        address = urlsplit(self.path)
+        query = parse_qs(address.query)
+        lines = (self.exported / "events.ndjson").read_bytes().splitlines(keepends=True)
+        match address.path:
+            case "/log/vkey":
+                return (self.exported / "vkey").read_bytes()
+            case "/v1/events" if "limit" in query:
+                return json.dumps({"items": [], "next": None, "position": len(lines)}).encode()
+            case "/v1/events" if "after" in query:
+                return b""
+            case "/v1/events":
+                return b"".join(lines[: int(query["until"][0])])
+            case "/v1/digests":
+                said = json.loads((self.exported / "digests.json").read_bytes())
+                as_of = int(query["as_of"][0])
+                if as_of < said["position"]:  # of the past it knows nothing, and nobody asks: see `PASTS`
+                    return None
+                return json.dumps({"position": as_of, "digests": said["digests"]}).encode()
+            case path if path.startswith("/log/"):
+                file = self.exported / path.removeprefix("/log/")
+                return file.read_bytes() if file.is_file() else None
+        return None
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def audited(exported, monkeypatch) -> Callable[[Lie], Report]:
+    monkeypatch.setattr("service.audit.comparing.PASTS", 0)
+
+    def audited(lie: Lie) -> Report:
+        with serving(exported, lie) as address, closing(open_source(address)) as source:
+            return audit(source, Asked(), lambda _: None)
+
+    return audited
+
+
+@contextmanager
+def serving(exported: Path, lie: Lie) -> Iterator[str]:
+    handler = type("Lying", (Handler,), {"exported": exported, "lie": staticmethod(lie)})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def at(start: str, change: Callable[[bytes], bytes | Answer]) -> Lie:
+    """A lie told of paths that start like this; all else is the truth."""
+    return lambda path, body: change(body) if path.startswith(start) else body
+
+
+def of_lines(change: Callable[[list[bytes]], list[bytes]]) -> Lie:
+    """A lie about the events."""
+    return at("/v1/events?until", lambda body: b"".join(change(body.splitlines(keepends=True))))
+
+
+def first(report: Report) -> tuple[str, int | None, str | None, str | None]:
+    """The first thing that does not fit."""
+    check, finding = report.findings[0]
+    return check.name, finding.position, finding.subject, finding.field
+
+
+def flipped(body: bytes, index: int) -> bytes:
+    return body[:index] + bytes([body[index] ^ 1]) + body[index + 1 :]
+
+
+def test_a_server_that_tells_the_truth_fits(audited):
+    report = audited(lambda _, body: body)
+    assert report.verdict.status == 0
+    assert report.check("texts").result == "left out"
+
+
+def test_a_tile_of_hashes_that_is_another_is_named(story, audited):
+    report = audited(at("/log/tile/0/000", lambda body: flipped(body, 32 * 9)))
+    assert first(report) == ("tiles", 10, story.subject(10), "tile/0/000, hash 9")
+    report = audited(at("/log/tile/0/000", lambda body: body[:-1]))
+    assert first(report)[0] == "tiles"
+    report = audited(at("/log/tile/1/", lambda body: flipped(body, 0)))
+    assert first(report)[3] == "tile/1/000.p/1, hash 0"
+
+
+def test_an_entry_that_is_another_in_a_tile_is_named(story, audited):
+    lie = at("/log/tile/entries/001", lambda body: body.replace(b'"2020-02-03"', b'"2020-02-04"'))
+    assert first(audited(lie)) == ("tiles", story.signed, "agreements/a", "occurred")
+    for lie in (at("/log/tile/entries/001", lambda body: body[:-1]), at("/log/tile/entries/001", lambda _: (404, b""))):
+        report = audited(lie)
+        assert first(report)[:2] == ("tiles", 257)
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "field"),
+    [
+        (lambda lines: [*lines[:99], *lines[100:]], "order", "position"),
+        (lambda lines: [*lines[:99], lines[99], *lines[99:]], "order", "position"),
+        (lambda lines: lines[:99], "order", "position"),
+        (lambda lines: [*lines[:99], lines[99].replace(b'"name":"Party 99"', b'"name":"Party 98"'), *lines[100:]], "data", "data"),
+        (lambda lines: [*lines[:99], lines[99].replace(b'"actor":"first"', b'"actor":"other"'), *lines[100:]], "entries", "actor"),
+        (lambda lines: [*lines[:99], lines[99].replace(b'"specversion":"1.0"', b'"specversion":"2.0"', 1), *lines[100:]], "entries", "specversion"),
+        (lambda lines: [*lines[:99], b'{"more":1,' + lines[99][1:], *lines[100:]], "entries", "more"),
+        (lambda lines: [*lines[:99], b"[1]\n", *lines[100:]], "order", "position"),
+        (lambda lines: [*lines[:99], b"{}\n", *lines[100:]], "order", "position"),
+        (lambda lines: [*lines[:99], b'{"subject":["x"],"version":{},"position":100}\n', *lines[100:]], "order", "version"),
+        (lambda lines: [*lines[:99], b'{"position":1e9999,"recorded":7}\n', *lines[100:]], "order", "position"),
+        (lambda lines: [*lines[:99], b"\n", *lines[100:]], "order", "position"),
+    ],
+)  # fmt: skip
+def test_events_that_are_others_are_named(audited, change, check, field):
+    report = audited(of_lines(change))
+    assert report.verdict.status == 1
+    assert (check, field) in {(each.name, finding.field) for each, finding in report.findings}
+    position = first(report)[1]
+    assert position is None or position in (1, 100, 101)  # of what is no event at all, only where reading ended
+
+
+def test_more_events_than_there_are_said_to_be_are_checked_all_the_same(story, audited):
+    report = audited(of_lines(lambda lines: [*lines, lines[-1]]))
+    assert first(report)[:2] == ("order", story.head)
+
+
+def test_fewer_events_than_were_signed_are_caught(story, audited):
+    lie = at("/v1/events?limit", lambda _: json.dumps({"position": 5}).encode())
+    assert first(audited(lie)) == ("root", 6, None, "position")
+
+
+def test_digests_of_other_views_are_caught(audited):
+    lie = at("/v1/digests", lambda body: body.replace(b'"labs": "sha256:', b'"labs": "sha256:0'))
+    assert first(audited(lie)) == ("views", None, None, "view labs")
+    for lie in (at("/v1/digests", lambda _: b"nonsense"), at("/v1/digests", lambda _: b'{"digests":[]}')):
+        assert {check.name for check, _ in audited(lie).findings} == {"views"}
+
+
+def test_what_was_found_is_told_though_the_server_then_answers_no_more(story, audited, monkeypatch):
+    monkeypatch.setattr("service.audit.client._CHUNK", 4096)
+
+    def lie(path: str, body: bytes) -> bytes | Answer:
+        if path.startswith("/v1/digests"):
+            return 503, b"{}"
+        return body.replace(b'"2020-02-03"', b'"2020-02-04"') if path.startswith("/log/tile/entries/001") else body
+
+    report = audited(lie)
+    assert first(report) == ("tiles", story.signed, "agreements/a", "occurred")
+    lines = at("/v1/events?until", lambda body: (CUT_OFF, body.replace(b'"name":"Party 9"', b'"name":"Party 8"')))
+    report = audited(lines)
+    assert first(report) == ("data", 10, story.subject(10), "data")
+    assert report.check("root").result == "not checked"
+    assert any("broke off" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/log/checkpoint", (503, b'{"title":"Not ready"}')),
+        ("/log/checkpoint", (302, b"")),
+        ("/log/checkpoint", b"<html>"),
+        ("/log/vkey", b"<html>"),
+        ("/v1/events?limit", b"[]"),
+        ("/v1/events?limit", b'{"position":"x"}'),
+        ("/v1/events?until", (401, b"{}")),
+        ("/v1/events?until", (CUT_OFF, b"")),
+        ("/log/tile", (500, b"")),
+        ("/log/tile", (CUT_OFF, b"")),
+        ("/v1/digests", (503, b"{}")),
+    ],
+)
+def test_what_a_server_does_not_answer_could_not_be_checked(audited, path, answer):
+    with pytest.raises(CannotAudit, match=r"^http://127\.0\.0\.1:"):
+        audited(at(path, lambda _: answer))
