@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -65,7 +65,7 @@ class Folded:
 
     def reader(self) -> FoldedReader:
         """What was folded. Whoever asked for it closes it."""
-        return FoldedReader(self._path, self._feed.unread)
+        return FoldedReader(self._path, self._feed)
 
     def close(self) -> None:
         """Closes the file."""
@@ -75,6 +75,7 @@ class Folded:
         self._feed.events = [_logged(row) for row in rows]
         try:
             catch_up(self._feed, self._views)
+            self._feed.forget_erased()
         except sqlite3.OperationalError as error:  # a full disk, for one, is not the log's fault
             raise CannotAudit(f"the views cannot be folded anew in {self._path.parent}: {error}") from None
         except Exception as error:  # noqa: BLE001 - whatever it is, these events do it
@@ -93,16 +94,18 @@ class Folded:
 class FoldedReader:
     """Asks views that were folded anew."""
 
-    def __init__(self, path: Path, unread: dict[str, tuple[str, int]]) -> None:
-        """`unread` are texts that were not to be had: by document, the SHA-256 and the number of characters."""
+    def __init__(self, path: Path, feed: _Feed) -> None:
+        """`feed` knows what texts were not to be had."""
         self._reader = Reader(path)
         self._db = read_only(path)
-        self._unread = unread
+        self._feed = feed
 
     def lines(self, view: str, as_of: int) -> Iterator[bytes]:
         """What a view holds as of a position."""
         lines = self._reader.lines(view, as_of)
-        return lines if not self._unread or view != "documents" else map(self._with_text, lines)
+        if view != "documents" or not self._feed.is_blind:
+            return lines
+        return (line for each in lines if (line := self._with_text(each, as_of)))
 
     def digest(self, view: str, as_of: int) -> str:
         """The digest of those lines."""
@@ -130,39 +133,60 @@ class FoldedReader:
         self._reader.close()
         self._db.close()
 
-    def _with_text(self, line: bytes) -> bytes:
-        """A line as it would be with the text of a document, of which all that stands in it is in the log."""
+    def _with_text(self, line: bytes, as_of: int) -> bytes:
+        """A line as it would be with the text of a document, of which all that stands in it is in the log.
+
+        Nothing is left of a text that was erased, as of whatever position.
+        """
         if b'"characters":' not in line:
             return line
         said = orjson.loads(line)
-        if said["subject"] in self._unread and "text" in said:
-            digest, said["characters"] = self._unread[said["subject"]]
-            said["sha256"], said["text"] = digest, f"sha256:{digest}"
+        if "text" in said and "sha256" in said:
+            unread = self._feed.unread.get(said["subject"])
+            if unread is None or as_of < unread.position:
+                return b""
+            said["characters"], said["sha256"] = unread.characters, unread.sha256
+            said["text"] = f"sha256:{unread.sha256}"
         return orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE)
 
 
+class _Unread(NamedTuple):
+    """What the log says of a text that is not to be had, and the position from which on it is kept."""
+
+    sha256: str
+    characters: int
+    position: int
+
+
 class _Feed:
-    """Events that were read already, as a log to catch up with."""
+    """Events that were read already, as a log to catch up with. It `is_blind` where no texts are to be had."""
 
     def __init__(self, read: ReadText | None) -> None:
         self._read = read
+        self.is_blind = read is None
         self.events: list[LoggedEvent] = []
-        self.unread: dict[str, tuple[str, int]] = {}
+        self.unread: dict[str, _Unread] = {}
 
     def read(self, after: int = 0, until: int | None = None, limit: int = AT_ONCE) -> list[LoggedEvent]:
         """The events that wait, once."""
         del until
         return [event for event in self.events if event.position > after][:limit]
 
+    def forget_erased(self) -> None:
+        """Drop the texts that the events which were just read say are erased."""
+        for event in self.events:
+            unread = self.unread.get(event.subject)
+            if event.type == "document.text-erased" and unread is not None and unread.position < event.position:
+                del self.unread[event.subject]
+
     def text(self, position: int) -> str | None:
         """The text that an event says is stored."""
         event = next(event for event in self.events if event.position == position)
-        said = orjson.loads(event.data)
-        stored = Event(position, 0, event.subject, event.type, "", "", None, None, event.data, "", "")
         if self._read is None:
-            self.unread[event.subject] = str(said["sha256"]), int(said["characters"])
+            said = orjson.loads(event.data or b"{}")
+            self.unread[event.subject] = _Unread(said.get("sha256", ""), said.get("characters", 0), position)
             return ""
-        content = self._read(stored)
+        content = self._read(Event(position, 0, event.subject, event.type, "", "", None, None, event.data, "", ""))
         return None if content is None else content.decode("utf-8", "replace")
 
 
