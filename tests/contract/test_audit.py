@@ -51,7 +51,7 @@ def test_a_report_for_people_ends_with_the_verdict(story, data):
     assert done.returncode == 0, done
     first, *_, last = done.stdout.decode().splitlines()
     assert first == f"Audit of {data}, log {story.vkey.partition('+')[0]}"
-    assert last.startswith(f"NOTHING IS WRONG with the {story.head} events, without views, in ")
+    assert last.startswith(f"NOTHING IS WRONG with the {story.head} events, without files and views, in ")
     tampered(data, (CHANGED.format("data"), "An agreement", "An agreemens", story.agreement))
     done = command("audit", data)
     assert done.returncode == 1, done
@@ -82,9 +82,9 @@ def test_a_log_fits_while_it_is_served_and_posted_to(data):
 def test_a_server_that_answers_readers_only_is_audited_with_a_key(story, data):
     with Server(data, "--read", "key") as server:
         assert fits(server.address, "--key", story.reader).says("texts") == "fits"
-        assert audited(server.address).status == 2
-    with Server(data) as server:
-        assert fits(server.address).says("texts") == "left out"
+        found = audited(server.address)
+        assert found.status == 2
+        assert "key" in found.report["reason"]
 
 
 def test_what_a_kill_left_behind_fits(data):
@@ -104,8 +104,9 @@ def test_what_a_kill_left_behind_fits(data):
 
 
 def test_a_server_that_answers_changed_data_is_caught(story, data):
-    tampered(data, (CHANGED.format("data"), "An agreement", "An agreemens", story.agreement))
     with Server(data) as server:
+        assert fits(server.address).says("texts") == "left out"
+        tampered(data, (CHANGED.format("data"), "An agreement", "An agreemens", story.agreement))
         found = caught((story.agreement, "agreements/a", "/data/title"), server.address)
         assert found.unfit == {"data"}
 
@@ -146,16 +147,10 @@ def test_a_server_brought_back_from_a_backup_is_caught_by_the_checkpoint_that_wa
         wait_for_checkpoint(server)
         fits(server.address, "--save", kept)
         assert kept.read_text() == server.client.get("/log/checkpoint").text
-        fits(server.address, "--since", kept)
     with Server(backup) as server:
         fits(server.address)
         found = caught((story.head + 1, None, "size"), server.address, "--since", kept)
         assert found.unfit == {"since"}
-        server.key = server.make_key("poster", "post")
-        server.party("Another history")
-        wait_for_checkpoint(server)
-        fits(server.address)
-        assert caught((None, None, "root"), server.address, "--since", kept).unfit == {"since"}
 
 
 # what the auditor brings
@@ -175,18 +170,22 @@ def said_of(found, check):
     return next(each["says"] for each in found.report["checks"] if each["name"] == check)
 
 
-@pytest.mark.parametrize("options", [["--vkey"], ["--since"], ["--witness"], ["--documents"]])
-def test_what_the_auditor_brings_must_be_what_it_is_said_to_be(data, tmp_path, options):
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--vkey", "absent"),
+        ("--vkey", "nonsense"),
+        ("--since", "absent"),
+        ("--since", "nonsense"),
+        ("--witness", "a+1+2"),
+    ],
+)
+def test_what_the_auditor_brings_must_be_what_it_is_said_to_be(data, tmp_path, option, value):
     (tmp_path / "nonsense").write_text("nonsense\n")
-    for value in (tmp_path / "nonsense", tmp_path / "absent", "nonsense+1+2"):
-        done = command("audit", data, *options, value)
-        if options == ["--documents"] and value == tmp_path / "nonsense":
-            assert "not checked" in done.stdout.decode()
-        else:
-            assert done.stdout == b""
-            assert done.stderr.startswith(b"registry: ")
-            assert done.stderr.count(b"\n") == 1
-        assert done.returncode == 2, done
+    done = command("audit", data, option, value if "+" in value else tmp_path / value)
+    assert (done.returncode, done.stdout) == (2, b""), done
+    assert done.stderr.startswith(b"registry: ")
+    assert done.stderr.count(b"\n") == 1
 
 
 # what cannot be checked
@@ -198,7 +197,6 @@ def test_what_is_not_there_could_not_be_checked(target):
     assert (done.returncode, done.stdout) == (2, b""), done
     assert done.stderr.startswith(b"registry: ")
     assert done.stderr.count(b"\n") == 1
-    assert audited(target).report["reason"] in done.stderr.decode()
 
 
 def test_another_server_could_not_be_checked(shared):
