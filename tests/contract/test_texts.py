@@ -150,6 +150,20 @@ def test_clients_cannot_say_that_a_text_is_stored_or_erased(server, keys):
     assert server.state(subject)["text"]
 
 
+def test_what_the_registry_records_of_a_text_is_spoken_of_by_no_other_event(server, keys):
+    subject = registered(server)
+    stored(server, subject)
+    position = server.head()
+    for kind, more in (
+        ("event.redacted", {}),
+        ("event.retracted", {}),
+        ("event.corrected", {"data": {"sha256": digest(TEXT), "characters": 1}}),
+    ):
+        (given,) = server.whole([event(kind, subject, event=position, reason="no", **more)])
+        assert is_problem(server.send(given, key=keys.admin), 422)["errors"][0]["pointer"] == "/data/event"
+    assert server.state(subject)["text"]
+
+
 # giving
 
 
