@@ -36,16 +36,7 @@ class Order:
     def take(self, rows: Sequence[Row]) -> None:
         """Check the next events."""
         self._subjects.make_room(len(rows))
-        try:
-            names = [row[4:6] for row in rows]
-            self._names.take(names)
-            self._take(rows)
-        except TypeError:  # something of them can be no name at all
-            for row in rows:
-                if not isinstance(row.subject, str) or type(row.version) is not int:
-                    self._find(row, "version", "is no number of a subject", found=row.version)
-
-    def _take(self, rows: Sequence[Row]) -> None:
+        self._names.take([row[4:6] for row in rows])
         expected, recorded, last = self.position, self._recorded, self._subjects.last
         known = last.get
         for row in rows:

@@ -13,7 +13,8 @@ _OF_ENTRY = ("time", "occurred", "recorded", "actor")
 
 
 class Row(NamedTuple):
-    """One event. `entry`, `data` and `salt` are bytes; the two last are empty where nothing is kept.
+    """One event. `entry`, `data` and `salt` are bytes; the two last are empty where nothing is kept. All else is what a
+    database may hold.
 
     What the log's table does not keep beside the entry is taken from the entry. `flaw` says what is wrong with the form
     of the row itself: a field, and what about it.
@@ -37,6 +38,8 @@ class Row(NamedTuple):
     flaw: tuple[str, str] | None = None
 
 
+_SIMPLE = Row._fields[:10]
+_SIMPLE_TYPES = {str, int, type(None)}
 _row = tuple.__new__  # a third of what calling the class takes
 _ANSWERED = frozenset((*Row._fields, "specversion")) - {"flaw"}
 
@@ -97,9 +100,15 @@ def answered(line: bytes) -> Row:
         except (Base64Error, ValueError, TypeError):
             flaw = "salt", "is not base64"
             salt = b""
+    if not {type(said.get(name)) for name in _SIMPLE} <= _SIMPLE_TYPES:
+        name = next(name for name in _SIMPLE if type(said.get(name)) not in _SIMPLE_TYPES)
+        flaw = name, "is neither a text nor a number"
+        said |= {name: str(said[name]) for name in _SIMPLE if type(said.get(name)) not in _SIMPLE_TYPES}
     if "data" in said:
-        # The form that was hashed, which need not be the one that came over the wire.
-        data = orjson.dumps(said["data"], option=orjson.OPT_SORT_KEYS)
+        try:  # the form that was hashed, which need not be the one that came over the wire
+            data = orjson.dumps(said["data"], option=orjson.OPT_SORT_KEYS)
+        except TypeError:
+            flaw = "data", "is nested too deep"
     return Row(
         said.get("position"),
         said.get("version"),

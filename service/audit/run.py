@@ -268,7 +268,7 @@ class _Audit:
             name_missing(self._views, self._source.recalled)
         elif stored.position < head:
             self._report.notes.append(f"the stored views lack the last {counted(head - stored.position, 'event')}")
-        with self._views.timed(), closing(folded.reader()) as reader:
+        with closing(folded.reader()) as reader:
             comparing = Comparing(self._views, reader, stored, min(head, stored.position))
             _guarded(self._views, comparing.run)
         self._report.digests = comparing.digests
