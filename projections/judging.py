@@ -259,8 +259,8 @@ class Judging:
             raise Contradiction(conflict.detail, flaws, there)
 
     def _conflicts(self, number: int, facts: Sequence[Fact], new: Container[int]) -> Iterator[Conflict]:
-        if self._known.is_alone(number, facts):
-            return
+        if facts[0].position in new and self._known.is_alone(number, facts):
+            return  # what it refers to was looked up before it was taken in
         subject = self._known.name(number)
         collection = subject.partition("/")[0]
         yield from self._existence(number, subject, collection, facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from domain.errors import Contradiction
-from tests.given import adopted, corrected, event, joined, parties, platform, retracted, world
+from tests.given import adopted, corrected, event, joined, parties, platform, retracted, signed, world
 
 
 def test_a_correction_is_not_retracted_when_the_party_it_took_away_is_no_more():
@@ -27,3 +27,14 @@ def test_a_fact_is_not_believed_again_when_its_subject_is_wholly_retracted():
         refused = made.refused(retracted("platforms/p", undone))
         assert isinstance(refused, Contradiction)
         assert at in refused.positions
+
+
+def test_what_alone_makes_a_subject_is_not_believed_again_when_a_party_it_names_is_no_more():
+    with world() as made:
+        made.take(*parties("a"))
+        at = made.take(signed("t", "2020-01-01", "a"))
+        undone = made.take(retracted("agreements/t", at))
+        gone = made.take(retracted("parties/a", 1))
+        refused = made.refused(retracted("agreements/t", undone))
+        assert isinstance(refused, Contradiction)
+        assert {at, gone} <= set(refused.positions)
