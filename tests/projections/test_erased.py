@@ -183,3 +183,14 @@ def test_an_erased_merger_parts_the_parties_again():
         at = made.take(event("party.merged", "parties/a", None, into="parties/b"))
         folded(left, redacted(made, at))
         assert left.state("parties/a")["subject"] == "parties/a"
+
+
+@pytest.mark.parametrize("kind", ["entered-into-force", "suspended", "provisionally-applied"])
+def test_what_was_said_of_a_party_is_not_taken_for_what_is_said_of_all_once_it_is_erased(kind):
+    with world() as made, world() as left:
+        made.take(*ABC, signed("t", "2000", "a", "b"))
+        at = made.take(step(kind, "t", "2001-01-01", "a"))
+        folded(left, redacted(made, at))
+        assert left.state("agreements/t")["status"] == "signed"
+        assert {item["status"] for item in left.state("agreements/t")["parties"]} == {"signed"}
+        assert at not in [item["position"] for item in left.items("timeline", on=None)]

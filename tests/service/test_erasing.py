@@ -87,3 +87,21 @@ async def test_what_is_posted_together_is_erased_once(registry, secret, monkeypa
     assert [answer.status for answer in answers] == [201] * 5
     assert started <= 2
     assert all(SECRET.encode() not in path.read_bytes() for path in registry.data.iterdir())
+
+
+async def test_a_live_stream_does_not_give_what_was_erased_since_it_was_last_read(registry, secret):
+    async def streamed() -> bytes:
+        async with (
+            asyncio.timeout(20),
+            registry.client.get("/v1/events/stream", headers={"Last-Event-ID": "0"}) as answer,
+        ):
+            found = b""
+            while found.count(b"\n\n") < await registry.head():
+                found += await answer.content.readany()
+            return found
+
+    assert SECRET.encode() in await streamed()
+    assert (await registry.post(redaction(secret))).status == 201
+    again = await streamed()
+    assert b'"redacted":' in again
+    assert SECRET.encode() not in again
