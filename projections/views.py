@@ -19,7 +19,7 @@ from projections.folding import Folding
 from projections.identity import add_edge, edges_of, replace_edges
 from projections.judging import Judging
 from projections.known import Known
-from projections.store import connect, create, fold, is_empty
+from projections.store import complete, connect, create, fold, is_empty
 
 SCHEMAS = (search.SCHEMA, names.SCHEMA, tree.SCHEMA)
 _CHANGING = frozenset(("event.corrected", "event.retracted", "event.disputed"))
@@ -33,13 +33,17 @@ class StaleViews(Exception):
 class Views:
     """One node's views, for writing. Raises StaleViews on opening a file that other code folded."""
 
-    def __init__(self, path: Path, erasures: int = 0) -> None:
-        """`erasures`, of a file that is made here, is how often the log it is folded from had erased something."""
-        self._db = connect(path)
+    def __init__(self, path: Path, erasures: int = 0, *, building: bool = False) -> None:
+        """`erasures`, of a file that is made here, is how often the log it is folded from had erased something.
+
+        One that is `building` is an empty file to be, which a whole log is folded into before anybody asks it: until
+        `finish` it lacks what folding does without, survives no crash, and is stale to whoever else opens it.
+        """
+        self._db = connect(path, building=building)
         if is_empty(self._db):
-            create(self._db, SCHEMAS)
+            create(self._db, SCHEMAS, building=building)
             self._db.execute("INSERT INTO meta VALUES ('erasures', ?)", (str(erasures),))
-        if self._meta("fold") != fold():
+        if not building and self._meta("fold") != fold():
             self._db.close()
             raise StaleViews("they were folded by other code")
         self.erasures = int(self._meta("erasures"))
@@ -50,6 +54,10 @@ class Views:
         self._committed = self.position
         self._leaves: list[bytes] = []
         self._written: set[str] = set()
+
+    def finish(self) -> None:
+        """Make what was `building` complete: to be asked, and folded on, as any other."""
+        complete(self._db)
 
     def begin(self) -> None:
         """Start a transaction."""

@@ -43,8 +43,10 @@ def build(data: Path, report: Callable[[int], None] | None = None, *, name: str 
     try:
         with closing(LogReader(data / LOG)) as log:
             remove(path)
-            with closing(Views(path, log.erasures())) as views:  # counted first: what is erased meanwhile may be in it
+            erasures = log.erasures()  # counted first: what is erased meanwhile may be in it
+            with closing(Views(path, erasures, building=True)) as views:
                 catch_up(log, views, report)
+                views.finish()
         with path.open("rb") as file:
             os.fsync(file.fileno())
     except (sqlite3.OperationalError, FileNotFoundError) as error:

@@ -1,0 +1,102 @@
+"""Views that are built whole, before anybody asks them, are those that grow event by event: they lack only what folding
+never reads, and only until they are finished."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+
+from domain.errors import Refused
+from domain.facts import Event
+from domain.merkle import leaf_hash
+from projections.digests import VIEWS
+from projections.reading import Reader
+from projections.views import StaleViews, Views
+from tests.given import World, parties, world
+from tests.histories import GENERATED, histories, posted
+
+_LITERAL = re.compile(r"x?'[^']*'|\b\d+\b")
+
+
+@contextmanager
+def building() -> Iterator[tuple[Path, Views]]:
+    """A file of views that is still building."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "built.sqlite"
+        with closing(Views(path, building=True)) as views:
+            yield path, views
+
+
+def recorded(found: World, documents: Sequence[dict]) -> list[Event]:
+    """The events of those documents that are taken."""
+    positions: dict[str, int] = {}
+    for each in documents:
+        try:
+            (positions[each["id"]],) = found.batch(posted(each, positions, found))
+        except Refused:
+            continue
+    return found.events
+
+
+def folded(views: Views, events: Sequence[Event]) -> None:
+    """Fold events in one go."""
+    views.begin()
+    for event in events:
+        views.apply(event, leaf_hash(event.data))
+    views.commit()
+
+
+def tables(db: sqlite3.Connection) -> set[tuple[str, ...]]:
+    """Every table and index there is."""
+    return set(db.execute("SELECT type, name, sql FROM sqlite_master"))
+
+
+def plan(db: sqlite3.Connection, sql: str) -> list[str]:
+    """How SQLite goes about a statement."""
+    return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}")]
+
+
+@settings(**GENERATED, max_examples=25)
+@given(histories(most=40))
+def test_once_finished_they_hold_and_answer_what_views_hold_that_grew(documents):
+    with world() as found, building() as (path, views):
+        events = recorded(found, documents)
+        folded(views, events)
+        views.finish()
+        assert tables(views._db) == tables(found.views._db)
+        with closing(Reader(path)) as reader:
+            for view in VIEWS:
+                assert [*reader.lines(view, found.head)] == [*found.reader.lines(view, found.head)]
+        with closing(Views(path)) as again:
+            assert again.position == found.head
+
+
+@settings(**GENERATED, max_examples=25)
+@given(histories(most=40))
+def test_folding_reads_no_index_that_they_lack_until_then(documents):
+    with world() as found, building() as (_, views):
+        events = recorded(found, documents)
+        said: dict[str, str] = {}
+        views._db.set_trace_callback(lambda sql: said.setdefault(_LITERAL.sub("?", sql), sql))
+        folded(views, events)
+        views._db.set_trace_callback(None)
+        asking = [sql for sql in said.values() if sql.startswith(("SELECT", "UPDATE", "DELETE"))]
+        assert len(asking) > 10
+        for sql in asking:
+            assert plan(views._db, sql) == plan(found.views._db, sql), sql
+
+
+def test_unfinished_they_are_stale_to_whoever_opens_them():
+    with building() as (path, views):
+        with world() as found:
+            found.take(*parties("a", "b"))
+            folded(views, found.events)
+        with pytest.raises(StaleViews):
+            Views(path)
