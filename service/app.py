@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import closing
+from typing import BinaryIO
 
 from aiohttp import web
 
@@ -26,12 +27,11 @@ from service.http import (
     tlog,
 )
 from service.http.access import readers_only
-from service.http.frame import awaited, finish, observed
-from service.http.problems import problems
+from service.http.frame import finish, framed
 from service.keys import Keys
 from service.live import Live
 from service.logreaders import LogReaders
-from service.observe import Logger, Metrics, Readiness, make_logger
+from service.observe import Lines, Metrics, Readiness, Requests, make_logger
 from service.parts import (
     CLOCK,
     HEAD,
@@ -41,6 +41,7 @@ from service.parts import (
     LOGS,
     METRICS,
     READY,
+    REQUESTS,
     SETTINGS,
     STOPPING,
     WRITER,
@@ -49,23 +50,27 @@ from service.parts import (
 from service.settings import Settings
 
 _HTTP = {
-    "access_log": None,  # `observed` writes the one line of a request
+    "access_log": None,  # `framed` writes the one line of a request
     "auto_decompress": False,  # a body that is compressed is refused, not inflated
     "max_line_size": 2**16,  # longer than anything that is understood, so that it can be said what is wrong
     "max_field_size": 2**16,
 }
 
 
-def make_app(settings: Settings, *, clock: Clock = store.now, logger: Logger | None = None) -> web.Application:
-    """The registry of a data directory. Once it has started up, its store is open and caught up.
+def make_app(settings: Settings, *, clock: Clock = store.now, log: BinaryIO | None = None) -> web.Application:
+    """The registry of a data directory. Once it has started up, its store is open and caught up. What it has to say
+    goes to the file `log`, by default to standard error.
 
     Starting raises what `service.store.opened` raises, and CannotSign.
     """
-    app = web.Application(middlewares=(observed, problems, awaited, readers_only), handler_args=_HTTP)
+    middlewares = (framed,) if settings.read == "open" else (framed, readers_only)
+    app = web.Application(middlewares=middlewares, handler_args=_HTTP)
+    lines = Lines(log)
     app[SETTINGS] = settings
     app[CLOCK] = clock
-    app[LOGGER] = make_logger() if logger is None else logger
+    app[LOGGER] = make_logger(lines)
     app[METRICS] = Metrics()
+    app[REQUESTS] = Requests(app[METRICS], lines)
     app[READY] = Readiness()
     app[STOPPING] = asyncio.Event()
     app.on_response_prepare.append(finish)

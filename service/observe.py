@@ -3,9 +3,12 @@ It never logs a key, a body or a query, and never lets a client choose a label."
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from threading import Lock
 from typing import Any, BinaryIO
 
 import orjson
@@ -18,10 +21,49 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
-def make_logger(file: BinaryIO | None = None) -> Logger:
-    """A logger that writes a line of JSON for each thing it is told, to standard error unless another file is given."""
+class Lines:
+    """Lines for a file, standard error unless another is given. Those that only inform are written together with all
+    others of the same turn of the loop; a warning, and whatever is said outside of a loop, at once and after them.
+
+    From any thread. A file that takes nothing loses lines, and nothing else: what they tell of goes on.
+    """
+
+    def __init__(self, file: BinaryIO | None = None) -> None:
+        self._file = sys.stderr.buffer if file is None else file
+        self._lock = Lock()
+        self._waiting: list[bytes] = []
+
+    def info(self, line: bytes) -> None:
+        """Has the line written before the loop waits for anything."""
+        with self._lock:
+            self._waiting.append(line)
+            if len(self._waiting) > 1:
+                return
+        try:
+            asyncio.get_running_loop().call_soon(self.flush)
+        except RuntimeError:  # no loop in this thread
+            self.flush()
+
+    def warning(self, line: bytes) -> None:
+        """Writes the line."""
+        with self._lock:
+            self._waiting.append(line)
+        self.flush()
+
+    error = critical = warning
+
+    def flush(self) -> None:
+        """Writes what waits."""
+        with self._lock, suppress(OSError):
+            self._waiting, lines = [], self._waiting
+            self._file.write(b"\n".join((*lines, b"")))
+            self._file.flush()
+
+
+def make_logger(lines: Lines | None = None) -> Logger:
+    """A logger that writes a line of JSON for each thing it is told, to standard error unless others are given."""
     logger: Logger = structlog.wrap_logger(
-        structlog.BytesLogger(sys.stderr.buffer if file is None else file),
+        lines or Lines(),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -49,6 +91,8 @@ class Metrics:
         self._seconds = Histogram(
             "registry_request_seconds", "Time to answer a request.", ("route",), buckets=_SECONDS, registry=registry
         )
+        # Those of each kind of request, as to find them by their labels takes longer than to count.
+        self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._refused = Counter("registry_refused", "Requests and lines refused.", ("kind",), registry=registry)
         self._groups = Histogram(
             "registry_group_events", "Events recorded in one commit.", buckets=_SIZES, registry=registry
@@ -64,8 +108,13 @@ class Metrics:
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """One request was answered. `route` is a pattern of the application's, never a path that a client chose."""
-        self._requests.labels(method, route, status).inc()
-        self._seconds.labels(route).observe(seconds)
+        labels = method, route, status
+        if (kept := self._answered.get(labels)) is None:
+            kept = self._requests.labels(*labels), self._seconds.labels(route)
+            self._answered[labels] = kept
+        requests, times = kept
+        requests.inc()
+        times.observe(seconds)
 
     def refused(self, kind: str, count: int = 1) -> None:
         """Requests, or lines of an import, were refused."""
@@ -92,6 +141,37 @@ class Metrics:
         self._queued.set(queued[0])
         self._queued_bytes.set(queued[1])
         return generate_latest(self.registry)
+
+
+class Requests:
+    """Takes down each request that was answered: one line in the log, and the numbers.
+
+    The line is what the logger would write. It is put together here because at most of what is asked nothing else costs
+    as much.
+    """
+
+    def __init__(self, metrics: Metrics, lines: Lines) -> None:
+        self._metrics = metrics
+        self._lines = lines
+
+    def answered(
+        self, method: str, route: str, path: str, status: int, seconds: float, size: int, actor: str | None
+    ) -> None:
+        """One request was answered with `size` bytes. `route` is a pattern of the application's."""
+        self._metrics.answered(method, route, status, seconds)
+        entry = {
+            "method": method,
+            "route": route,
+            "path": path,
+            "status": status,
+            "ms": round(seconds * 1000, 2),
+            "bytes": size,
+            "actor": actor,
+            "event": "request",
+            "level": "info",
+            "timestamp": datetime.now(UTC),
+        }
+        self._lines.info(orjson.dumps(entry, option=orjson.OPT_UTC_Z))
 
 
 class Readiness:

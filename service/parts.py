@@ -13,7 +13,7 @@ from service.follower import Head
 from service.keys import Keys
 from service.live import Live
 from service.logreaders import LogReaders
-from service.observe import Logger, Metrics, Readiness
+from service.observe import Logger, Metrics, Readiness, Requests
 from service.settings import Settings
 from service.writer import Writer
 
@@ -24,6 +24,7 @@ SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")
 LOGGER: web.AppKey[Logger] = web.AppKey("logger")
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
+REQUESTS: web.AppKey[Requests] = web.AppKey("requests", Requests)
 READY: web.AppKey[Readiness] = web.AppKey("ready", Readiness)
 STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
 WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)

@@ -7,7 +7,7 @@ from aiohttp.typedefs import Handler
 
 from service.http.problems import Kind, Problem
 from service.keys import Key, Scope
-from service.parts import KEYS, SETTINGS
+from service.parts import KEYS
 
 KEY: web.RequestKey[Key] = web.RequestKey("key", Key)
 """The key a request was allowed with, for those that were asked for one."""
@@ -41,11 +41,7 @@ def require(request: web.Request, scope: Scope) -> Key:
 
 @web.middleware
 async def readers_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Lets only keys that may read ask, where reading is not open."""
-    if (
-        request.app[SETTINGS].read == "key"
-        and request.method in ("GET", "HEAD")
-        and not request.path.startswith(_ALWAYS_OPEN)
-    ):
+    """Lets only keys that may read ask. Around the requests of a registry whose reading is not open."""
+    if request.method in ("GET", "HEAD") and not request.path.startswith(_ALWAYS_OPEN):
         require(request, Scope.READ)
     return await handler(request)

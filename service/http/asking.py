@@ -18,7 +18,7 @@ from service.http import tables
 from service.http.answers import JSON, negotiate
 from service.http.differences import ABOUT, HISTORY, answer_difference, asks_difference
 from service.http.filters import FILTER_PARAMETERS
-from service.http.lists import Listing, Source, about_columns, answer_list, kept_key, list_answer, moved, now_of
+from service.http.lists import Listing, Source, about_columns, answer_list, at_hand, list_answer, moved
 from service.http.memento import ACCEPT_DATETIME, HEADERS, LINK_FORMAT, said
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.proofs import PROOF, proven
@@ -104,9 +104,8 @@ def _one(collection: str) -> Operation:
     """The state of one subject."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        now = now_of(request)
-        key = kept_key(request, now)
-        if (ready := request.app[KEPT_ANSWERS].get(key)) is not None:
+        now, key, ready = at_hand(request)
+        if ready is not None:
             return respond(request, ready)
         subject = _subject(request, collection)
         negotiate(request, (JSON,))

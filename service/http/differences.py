@@ -12,7 +12,7 @@ from domain.times import day_text
 from projections.questions import Question
 from projections.reading import Reader
 from service.http.answers import JSON, negotiate
-from service.http.lists import kept_key, now_of
+from service.http.lists import at_hand
 from service.http.memento import ACCEPT_DATETIME, said
 from service.http.operations import read_query
 from service.http.questions import AS_OF, CURSOR, FROM, LIMITED, MAX_LIMIT, ON, TO, is_day, read_pair
@@ -36,9 +36,8 @@ def asks_difference(request: web.Request) -> bool:
 
 async def answer_difference(request: web.Request, subject: str) -> web.Response:
     """The difference. Raises Merged where neither side has a state and another party answers for the subject."""
-    now = now_of(request)
-    key = kept_key(request, now)
-    if (ready := request.app[KEPT_ANSWERS].get(key)) is not None:
+    now, key, ready = at_hand(request)
+    if ready is not None:
         return respond(request, ready)
     negotiate(request, (JSON,))
     values = read_query(request.query, HISTORY)

@@ -13,7 +13,7 @@ from projections.questions import Merged, Page, Question
 from projections.reading import Reader
 from service.http import drawings, tables
 from service.http.answers import JSON, negotiate
-from service.http.lists import Listing, Source, about_columns, answer_list, kept_key, list_answer, now_of
+from service.http.lists import Listing, Source, about_columns, answer_list, at_hand, list_answer
 from service.http.memento import ACCEPT_DATETIME, HEADERS, said
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.questions import AS_OF, CURSOR, LIMITED, MAX_LIMIT, ON, read_times
@@ -111,9 +111,7 @@ async def statistics(request: web.Request) -> web.StreamResponse:
 async def _overview(
     request: web.Request, values: Values, find: Callable[[Reader, Question], dict[str, Any]], form: str
 ) -> web.Response:
-    now = now_of(request)
-    key = kept_key(request, now)
-    ready = request.app[KEPT_ANSWERS].get(key)
+    now, key, ready = at_hand(request)
     if ready is None:
 
         def found(reader: Reader) -> Ready:

@@ -1,5 +1,5 @@
-"""What goes around every request: its one line in the log and its numbers, the position it asks to have been reached,
-and the headers that every answer bears."""
+"""What goes around every request: its one line in the log and its numbers, problems for whatever is raised, the
+position it asks to have been reached, and the headers that every answer bears."""
 
 from __future__ import annotations
 
@@ -8,44 +8,55 @@ from time import perf_counter
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
+from multidict import istr
 
 from service.http.access import KEY
-from service.http.problems import Kind, Problem
-from service.parts import HEAD, LOGGER, METRICS
+from service.http.problems import Kind, Problem, refusal
+from service.parts import HEAD, REQUESTS
 
 POSITION = "Registry-Position"
 WAIT_SECONDS = 5.0
+GONE = 499
+"""The status that a request is logged with whose client did not wait for an answer."""
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
 _POSITION = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
+# As `istr`, a name is made ready for comparison once instead of at each request.
+_POSITION_NAME = istr(POSITION)
+_SNIFFING = istr("X-Content-Type-Options")
 
 
 @web.middleware
-async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Logs and counts the request once it is answered, or once its client has gone."""
+async def framed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Has a request wait until this node has the position that it asks for, answers whatever is raised as a problem,
+    then logs and counts the request, also where its client has gone. One middleware, as each is a step of every answer.
+    """
     began = perf_counter()
-    status, size = 499, 0
+    status, size = GONE, 0
     try:
-        response = await handler(request)
-        status = response.status
-        size = _size(response)
+        try:
+            if _POSITION_NAME in request.headers:
+                await _reached(request)
+            response = await handler(request)
+        except ConnectionError:  # the client went away: there is nobody to answer
+            raise
+        except Exception as error:
+            if isinstance(error, web.HTTPException) and error.status < 400:
+                raise
+            response = refusal(request, error)
+        status, size = response.status, _size(response)
+        return response
     finally:
-        seconds = perf_counter() - began
         resource = request.match_info.route.resource
-        route = resource.canonical if resource is not None else "none"
-        method = request.method if request.method in _METHODS else "other"
-        request.app[METRICS].answered(method, route, status, seconds)
         key = request.get(KEY)
-        request.app[LOGGER].info(
-            "request",
-            method=method,
-            route=route,
-            path=request.path,
-            status=status,
-            ms=round(seconds * 1000, 2),
-            bytes=size,
-            actor=None if key is None else key.name,
+        request.app[REQUESTS].answered(
+            request.method if request.method in _METHODS else "other",
+            "none" if resource is None else resource.canonical,
+            request.path,
+            status,
+            perf_counter() - began,
+            size,
+            None if key is None else key.name,
         )
-    return response
 
 
 def _size(response: web.StreamResponse) -> int:
@@ -54,24 +65,21 @@ def _size(response: web.StreamResponse) -> int:
     return response.body_length
 
 
-@web.middleware
-async def awaited(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Has a request wait until this node has the position that it asks for."""
-    text = request.headers.get(POSITION)
-    if text is not None:
-        if not _POSITION.fullmatch(text.strip()):
-            raise Problem(Kind.MALFORMED, f"{POSITION} is a position")
-        head = request.app[HEAD]
-        if not await head.reached(int(text), WAIT_SECONDS):
-            raise Problem(Kind.POSITION_AHEAD, f"this node stands at {head.position}, before {int(text)}")
-    return await handler(request)
+async def _reached(request: web.Request) -> None:
+    text = request.headers[_POSITION_NAME]
+    if not _POSITION.fullmatch(text.strip()):
+        raise Problem(Kind.MALFORMED, f"{POSITION} is a position")
+    head = request.app[HEAD]
+    if not await head.reached(int(text), WAIT_SECONDS):
+        raise Problem(Kind.POSITION_AHEAD, f"this node stands at {head.position}, before {int(text)}")
 
 
 async def finish(request: web.Request, response: web.StreamResponse) -> None:
     """Puts on every answer what all of them bear."""
     headers = response.headers
-    headers.setdefault(POSITION, str(request.app[HEAD].position))
-    headers["X-Content-Type-Options"] = "nosniff"
+    if _POSITION_NAME not in headers:
+        headers[_POSITION_NAME] = str(request.app[HEAD].position)
+    headers[_SNIFFING] = "nosniff"
     if headers.get(hdrs.CONTENT_TYPE, "").startswith("text/html"):
         headers.setdefault("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
         headers["Referrer-Policy"] = "no-referrer"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from projections.questions import BadQuestion, Page, Question
 from projections.reading import Reader
@@ -41,15 +41,25 @@ class Listing:
     any_day: bool = False
 
 
+Key = tuple[str, tuple[str, ...], int, int, str | None, int]
+"""Everything that a question's answer depends on."""
+
+
 def now_of(request: web.Request) -> Now:
     """What the request means by now. Raises a 400 problem where `Accept-Datetime` is no date."""
-    return Now(request.app[HEAD].position, request.app[CLOCK](), then_of(request))
+    app = request.app
+    return Now(app[HEAD].position, app[CLOCK](), then_of(request))
 
 
-def kept_key(request: web.Request, now: Now) -> tuple[str, tuple[str, ...], int, int, str | None, int]:
-    """Everything that a question's answer depends on."""
-    accepted = tuple(request.headers.getall("Accept", ()))
-    return request.raw_path, accepted, now.head, now.today, now.then, request.app[READERS].generation
+def at_hand(request: web.Request) -> tuple[Now, Key, Ready | None]:
+    """What the request means by now, what its answer is kept under, and that answer if it was given before.
+
+    Raises a 400 problem where `Accept-Datetime` is no date.
+    """
+    app, now = request.app, now_of(request)
+    accepted = tuple(request.headers.getall(hdrs.ACCEPT, ()))
+    key = request.raw_path, accepted, now.head, now.today, now.then, app[READERS].generation
+    return now, key, app[KEPT_ANSWERS].get(key)
 
 
 def moved(request: web.Request, subject: str, survivor: str) -> web.Response:
@@ -75,9 +85,8 @@ def about_columns(table: Table) -> str:
 
 async def answer_list(request: web.Request, listing: Listing) -> web.StreamResponse:
     """The list, in the form the client would rather have. A problem is raised before anything is sent."""
-    now = now_of(request)
-    key = kept_key(request, now)
-    if (ready := request.app[KEPT_ANSWERS].get(key)) is not None:
+    now, key, ready = at_hand(request)
+    if ready is not None:
         return respond(request, ready)
     form = negotiate(request, FORMS)
     values = read_query(request.query, listing.parameters)

@@ -72,16 +72,19 @@ def said(
 
     `recorded` gives when a position was. `is_mapped` says that the resource has a TimeMap.
     """
-    original = _original(request)
+    address = request.rel_url
+    path, query = address.raw_path, ""
+    if address.raw_query_string:
+        query = str(address.without_query_params(AS_OF.name, CURSOR.name))[len(path) :]
     links = [] if following is None else [f'<{following}>; rel="next"']
     headers = {"Vary": vary(request)}
     is_memento = now.then is not None or AS_OF.name in request.query
     if is_memento or is_mapped:
-        links.append(f'<{original}>; rel="original timegate"')
+        links.append(f'<{path}{query}>; rel="original timegate"')
     if is_mapped:
-        links.append(f'<{timemap_of(original)}>; rel="timemap"; type="{LINK_FORMAT}"')
+        links.append(f'<{path}/timemap{query}>; rel="timemap"; type="{LINK_FORMAT}"')
     if is_memento:
-        address = at(request.rel_url, position)
+        address = at(address, position)
         if (instant := recorded(position) or now.then) is not None:
             headers["Memento-Datetime"] = http_date(instant)
             links.append(link(address, instant))
@@ -95,11 +98,6 @@ def said(
 def at(address: URL, position: int) -> URL:
     """The address as of a position."""
     return address.update_query({AS_OF.name: str(position)})
-
-
-def timemap_of(original: URL) -> URL:
-    """The address of a state's TimeMap."""
-    return original.with_path(f"{original.path}/timemap", keep_query=True)
 
 
 def link(address: URL, recorded: str, relation: str = "memento") -> str:
@@ -126,8 +124,3 @@ def _second(text: str) -> datetime:
 
 def _is_pinned(request: web.Request) -> bool:
     return AS_OF.name in request.query or CURSOR.name in request.query
-
-
-def _original(request: web.Request) -> URL:
-    """The address that the one asked for is a memento of, or itself."""
-    return request.rel_url.without_query_params(AS_OF.name, CURSOR.name)

@@ -1,5 +1,5 @@
 """Everything that can go wrong for a client, as RFC 9457 problems: one table from kind to status, title and
-explanation, and one middleware that turns whatever is raised into one of them. It must never show a traceback."""
+explanation, and how whatever is raised becomes one of them. It must never show a traceback."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from domain.errors import Contradiction, DifferentContent, Invalid, NotAllowed, Refused, VersionMismatch
 from projections.questions import BadQuestion, Gone, NotFound
@@ -271,21 +270,13 @@ def _of_http(error: web.HTTPException) -> Problem:
     return Problem(kind, error.reason, headers=headers)
 
 
-@web.middleware
-async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answers whatever is raised as a problem."""
-    try:
-        return await handler(request)
-    except ConnectionError:  # the client went away: there is nobody to answer
-        raise
-    except Exception as error:
-        if isinstance(error, web.HTTPException) and error.status < 400:
-            raise
-        problem = problem_of(error)
-        request.app[METRICS].refused(problem.kind)
-        if problem.kind is Kind.INTERNAL:
-            request.app[LOGGER].exception("unforeseen", method=request.method, path=request.path)
-        return problem.response()
+def refusal(request: web.Request, error: Exception) -> web.Response:
+    """The answer to a request that raised `error`; counted, and where nobody foresaw it, logged."""
+    problem = problem_of(error)
+    request.app[METRICS].refused(problem.kind)
+    if problem.kind is Kind.INTERNAL:
+        request.app[LOGGER].error("unforeseen", method=request.method, path=request.path, exc_info=error)
+    return problem.response()
 
 
 def listed() -> Iterable[tuple[str, Explained]]:

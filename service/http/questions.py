@@ -6,10 +6,10 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -68,8 +68,7 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOST_KEYS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(NamedTuple):
     """What a question without a time means: the last event readers see, and the clock (aware, UTC).
 
     `then` is the instant that it asks for beside its address (see `memento`), which stands in for `head`.
@@ -154,7 +153,7 @@ def read_pair(values: Values, now: Now, position_at: Callable[[str], int]) -> tu
     if compared.name in values:
         flaws[compared.name] = "is what `from` and `to` say; leave it out"
     if not of_days:
-        now = replace(now, then=None)  # both ends have instants of their own
+        now = now._replace(then=None)  # both ends have instants of their own
     ends = []
     for end in (FROM, TO):
         asked = {shared.name: values[shared.name]} if shared.name in values else {}

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
 from hashlib import sha256
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from projections.store import fold
 from service.http.answers import etag_matches
@@ -19,14 +19,17 @@ _KEPT_EACH = 2**20
 _OVERHEAD = 1024
 
 
-@dataclass(frozen=True, slots=True)
 class Ready:
-    """An answer of status 200, complete but for the request's own headers."""
+    """An answer of status 200, complete but for what every answer bears. It does not change."""
 
-    body: bytes
-    media_type: str
-    etag: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    __slots__ = ("body", "etag", "headers", "media_type")
+
+    def __init__(self, body: bytes, media_type: str, etag: str, more: Mapping[str, str] | None = None) -> None:
+        """`more` are headers beside those that every answer of the views has."""
+        self.body = body
+        self.media_type = media_type
+        self.etag = etag
+        self.headers = CIMultiDict(headers(etag, more or {}))
 
 
 class Kept:
@@ -81,8 +84,5 @@ def headers(etag: str, more: Mapping[str, str]) -> dict[str, str]:
 def respond(request: web.Request, ready: Ready) -> web.Response:
     """The answer, or 304 where the client holds it."""
     if etag_matches(request, ready.etag):
-        return web.Response(status=304, headers=headers(ready.etag, ready.headers))
-    return web.Response(
-        body=ready.body,
-        headers={**headers(ready.etag, ready.headers), "Content-Type": ready.media_type},
-    )
+        return web.Response(status=304, headers=ready.headers)
+    return web.Response(body=ready.body, headers=ready.headers, content_type=ready.media_type)

@@ -10,7 +10,7 @@ from yarl import URL
 
 from projections.reading import Reader
 from service.http.answers import negotiate
-from service.http.lists import kept_key, now_of
+from service.http.lists import at_hand
 from service.http.memento import LINK_FORMAT, at, http_date, link
 from service.http.operations import Parameter, read_query
 from service.http.questions import FROM, MAX_LIMIT, read_times
@@ -26,9 +26,8 @@ SINCE = Parameter(
 
 async def answer_timemap(request: web.Request, subject: str, parameters: Sequence[Parameter]) -> web.Response:
     """The TimeMap of a state asked with these parameters. Raises Merged where another party answers for the subject."""
-    now = now_of(request)
-    key = kept_key(request, now)
-    if (ready := request.app[KEPT_ANSWERS].get(key)) is not None:
+    now, key, ready = at_hand(request)
+    if ready is not None:
         return respond(request, ready)
     negotiate(request, (LINK_FORMAT,))
     values = read_query(request.query, (*parameters, SINCE))

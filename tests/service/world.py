@@ -16,7 +16,6 @@ from aiohttp.test_utils import TestClient, TestServer
 from service.app import make_app
 from service.http.wire import Runner
 from service.keys import Scope
-from service.observe import make_logger
 from service.parts import KEYS
 from service.settings import Settings
 
@@ -138,11 +137,11 @@ async def problem(answer: ClientResponse, status: int, kind: str) -> dict[str, A
 
 
 @asynccontextmanager
-async def running(data: Path, clock: Hands | None = None, **settings: Any):
+async def running(data: Path, clock: Hands | None = None, log: BytesIO | None = None, **settings: Any):
     """A registry on that directory; stopped, and the directory free for another, at the end."""
-    logged = BytesIO()
+    logged = log or BytesIO()
     hands = clock or Hands()
-    app = make_app(Settings(data=data, **settings), clock=hands, logger=make_logger(logged))
+    app = make_app(Settings(data=data, **settings), clock=hands, log=logged)
     server = _Server(app)
     await server.start_server()  # by itself: where it fails there is no client yet to be closed
     async with TestClient(server) as client:
