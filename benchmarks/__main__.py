@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measures, says on standard error what it is at, and prints the table on standard output."""
+"""`python -m benchmarks`: measures, says on standard error what it is at, and prints the tables on standard output."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from time import monotonic
 
 import orjson
 
-from benchmarks import asking, importing, posting, report
-from benchmarks.bench import FULL, QUICK, Bench
-from benchmarks.machine import cores
+from benchmarks import batching, importing, pacing, posting, report, sized
+from benchmarks.bench import Bench
+from benchmarks.machine import allow_files, cores
+from benchmarks.sizes import FULL, QUICK
 
 MEASURES: Mapping[str, Callable[[Bench], None]] = {
     "append": posting.measure,
-    "ask": asking.measure,
+    "open": pacing.measure,
+    "batch": batching.measure,
     "import": importing.measure,
 }
+NAMES = (*MEASURES, *sized.SIZED)
 
 
 def main() -> None:
@@ -41,18 +44,25 @@ def _run(options: argparse.Namespace) -> None:
     def say(what: str) -> None:
         print(f"{monotonic() - began:6.1f} s  {what}", file=sys.stderr, flush=True)
 
-    chosen = cores()
-    if chosen.is_shared:
+    allow_files()
+    bound = cores()
+    if bound.is_shared:
         say("there is one core only: the load takes time from what it measures, and the figures are worth little")
     sizes = FULL if options.full else QUICK
+    if options.size is not None:
+        sizes = replace(sizes, stores=(options.size,))
     if options.rounds is not None:
         sizes = replace(sizes, rounds=options.rounds)
     with (
         tempfile.TemporaryDirectory(prefix="registry-bench-") as folder,
-        closing(Bench(chosen, Path(folder), sizes, say)) as bench,
+        closing(Bench(bound, Path(folder), sizes, say)) as bench,
     ):
-        for name in options.measures or MEASURES:
-            MEASURES[name](bench)
+        chosen = options.measures or NAMES
+        for name, measure in MEASURES.items():
+            if name in chosen:
+                measure(bench)
+        if any(name in chosen for name in sized.SIZED):
+            sized.measure(bench, chosen)
         print(report.tables(bench.results))
         if options.json is not None:
             options.json.write_bytes(orjson.dumps(report.document(bench), option=orjson.OPT_INDENT_2))
@@ -61,17 +71,20 @@ def _run(options: argparse.Namespace) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="How fast the registry is, in ratios.")
-    parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"which: {', '.join(MEASURES)}; default all")
+    parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"which: {', '.join(NAMES)}; default all")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="small sizes, under three minutes (the default)")
     size.add_argument("--full", action="store_true", help="more rounds, longer turns, larger stores; about an hour")
+    parser.add_argument("--size", type=int, metavar="N", help="events of the registries that are asked, one size only")
     parser.add_argument("--rounds", type=int, metavar="N", help="turns of each contestant, instead of the size's own")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every turn there as well")
     options = parser.parse_args()
-    if unknown := [name for name in options.measures if name not in MEASURES]:
-        parser.error(f"there is no measure {unknown[0]!r}: choose from {', '.join(MEASURES)}")
+    if unknown := [name for name in options.measures if name not in NAMES]:
+        parser.error(f"there is no measure {unknown[0]!r}: choose from {', '.join(NAMES)}")
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds is at least 1")
+    if options.size is not None and options.size < sized.LEAST:
+        parser.error(f"--size is at least {sized.LEAST:,}")
     return options
 
 

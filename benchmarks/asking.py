@@ -1,100 +1,123 @@
-"""Questions: one state by its id, and lists of fifty by two filters, now, as of a position, and on a past day; against
-a GET of the same bytes that are ready. One event is recorded before each turn, so that no answer is at hand."""
+"""Questions: one state by its id, and lists of fifty by two filters, now and in the past; against a GET of the same
+bytes that are ready. One event is recorded before each turn, so that no answer is at hand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
-from itertools import count
+from itertools import cycle, islice
+from random import Random
 
 import orjson
 
-from benchmarks.bench import Bench, Sample, Sizes
-from benchmarks.bulk import import_over_http
-from benchmarks.client import Gets, Load
-from benchmarks.contestants import OBVIOUS, REGISTRY, Registry, ask, limits, obvious, registry
-from benchmarks.events import DAYS, signed, write_lives
-from benchmarks.footprints import footprint, weigh
+from benchmarks.bench import Bench, Turn
+from benchmarks.client import Load
+from benchmarks.contestants import OBVIOUS, REGISTRY, ask, limits, obvious
+from benchmarks.events import DAYS, signed
 from benchmarks.machine import Server
+from benchmarks.requests import Gets
+from benchmarks.results import Row, Sample
+from benchmarks.stores import Store
 
 STATE = "state by id"
+FIRST = f"{REGISTRY}, asked first"
+AGAIN = f"{REGISTRY}, asked again"
 LIST = "list of 50 by two filters"
+PAST = "list of 50 by two filters, as of the middle on a past day"
+NOW = "the list of now"
 KEPT = 200
 """States that are asked for again and again."""
 LIST_CLIENTS = 16
-PAST_DAY = "2018-06-30"
-_EVENT = "application/cloudevents+json"
+PAST_DAY = "2021-06-30"
+MOST_PATHS = 20_000
+"""Different questions of one turn."""
 
 
-def measure(bench: Bench) -> None:
-    """Compares states and lists on a registry that holds whole lives of agreements, and weighs it afterwards."""
-    core = bench.cores.server
-    lines = bench.folder / "asked.ndjson"
-    with limits(bench.folder / "ask-limits", core) as bare, obvious(bench.folder / "ask-obvious", core) as library:
-        with registry(bench.folder / "ask", core) as ours:
-            events = write_lives(lines, bench.sizes.asked, parties_of(bench.sizes))
-            bench.taken_in(ours.server, partial(import_over_http, ours.server.port, ours.headers, lines))
-            asking = _Asking(bench, ours, bare, library)
-            asking.states()
-            asking.lists({"now": "", "as of the middle": f"&as_of={events // 2}", "on a past day": f"&on={PAST_DAY}"})
-            weighed = weigh(ours)
-        bench.results.footprints.append(footprint("import and questions", ours.folder, weighed))
-
-
-def parties_of(sizes: Sizes) -> int:
-    """Parties of the agreements that are asked about: each is in two hundred, of which a page holds fifty."""
-    return sizes.asked * 3 // 200
+def measure(bench: Bench, store: Store) -> None:
+    """Compares states and lists."""
+    core, name = bench.cores.server, f"ask-{store.size}"
+    with ExitStack() as stack:
+        bare = stack.enter_context(limits(bench.folder / f"{name}-limits", core))
+        library = None
+        if store.size == min(bench.sizes.stores):
+            library = stack.enter_context(obvious(bench.folder / f"{name}-obvious", core))
+        asking = _Asking(bench, store, bare)
+        asking.states(library)
+        asking.lists()
 
 
 class _Asking:
     """The servers that are asked, and what."""
 
-    def __init__(self, bench: Bench, ours: Registry, bare: Server, library: Server) -> None:
+    def __init__(self, bench: Bench, store: Store, bare: Server) -> None:
         self._bench = bench
-        self._ours = ours
+        self._store = store
         self._bare = bare
-        self._library = library
-        self._fresh = count(bench.sizes.asked)
 
-    def states(self) -> None:
-        slugs = [f"a-{number:08d}" for number in range(self._bench.sizes.asked)]
-        paths = [f"/v1/agreements/{slug}" for slug in slugs]
-        known = [f"/agreements/{slug}" for slug in slugs[:KEPT]]
-        for number in range(len(known)):
-            ask(self._library, "POST", "/agreements", signed(number, parties_of(self._bench.sizes)))
-        ask(self._bare, "PUT", "/ready", ask(self._ours.server, "GET", paths[-1]))
-        for clients in self._bench.sizes.clients:
-            turns: dict[str, Callable[[], Sample]] = {
-                f"{REGISTRY}, asked first": partial(self._first, paths, clients),
-                f"{REGISTRY}, asked again": partial(self._turn, self._ours.server, paths[:KEPT], clients),
-                OBVIOUS: partial(self._turn, self._library, known, clients),
+    def states(self, library: Server | None) -> None:
+        """Each agreement once after the log has moved on; a few of them over and over."""
+        store, sizes = self._store, self._bench.sizes
+        numbers = Random(store.size).sample(range(store.world.agreements), min(store.world.agreements, MOST_PATHS))
+        paths = [f"/v1/agreements/a-{number:08d}" for number in numbers]
+        following = cycle(paths)
+        known = [f"/agreements/a-{number:08d}" for number in range(KEPT)]
+        if library is not None:
+            for number in range(KEPT):
+                ask(library, "POST", "/agreements", signed(number, store.world.parties))
+        ask(self._bare, "PUT", "/ready", ask(store.ours.server, "GET", paths[-1]))
+        for clients in sizes.asking:
+            turns: dict[str, Turn] = {
+                FIRST: partial(self._first, following, len(paths), clients),
+                AGAIN: partial(self._turn, store.ours.server, paths[:KEPT], clients),
             }
-            self._bench.compare(STATE, clients, partial(self._turn, self._bare, ["/ready"], clients), turns)
+            if library is not None:
+                turns[OBVIOUS] = partial(self._turn, library, known, clients)
+            limit = partial(self._turn, self._bare, ["/ready"], clients)
+            self._bench.compare(STATE, clients, limit, turns, size=store.size)
 
-    def lists(self, times: dict[str, str]) -> None:
-        """By party and day of signing: each turn asks for another page each time."""
-        parties = range(parties_of(self._bench.sizes))
-        for name, more in times.items():
-            paths = [
-                f"/v1/agreements?party=parties/p-{party:05d}&signed_from={day.decode()}{more}"
-                for day in DAYS[:700]
-                for party in parties
-            ]
-            page = ask(self._ours.server, "GET", paths[-1])
+    def lists(self) -> None:
+        """By party and day of signing: each turn asks for another page each time. Of now, of then, and the same bytes
+        of each, ready."""
+        bench, store = self._bench, self._store
+        now, past = self._pages(""), self._pages(f"&as_of={store.size // 2}&on={PAST_DAY}")
+        first, last = ask(store.ours.server, "GET", now[0]), ask(store.ours.server, "GET", past[0])
+        for page, path in ((first, now[0]), (last, past[0])):
             if len(orjson.loads(page)["items"]) != 50:
-                raise RuntimeError(f"{paths[-1]} holds less than fifty")
+                raise RuntimeError(f"{path} holds less than fifty")
+
+        def ready(page: bytes) -> Sample:
             ask(self._bare, "PUT", "/ready", page)
-            limit = partial(self._turn, self._bare, ["/ready"], LIST_CLIENTS)
-            turns = {REGISTRY: partial(self._first, paths, LIST_CLIENTS)}
-            self._bench.compare(f"{LIST}, {name}", LIST_CLIENTS, limit, turns)
+            return self._turn(self._bare, ["/ready"], LIST_CLIENTS)
 
-    def _turn(self, server: Server, paths: list[str], clients: int) -> Sample:
-        return self._bench.asked(server, Load(server.port, clients, self._bench.sizes.seconds, Gets(paths)))
+        samples = bench.turns(
+            f"{LIST}, {store.size:,} events",
+            {
+                "bytes of now": partial(ready, first),
+                "now": partial(self._first, cycle(now), len(now), LIST_CLIENTS),
+                "then": partial(self._first, cycle(past), len(past), LIST_CLIENTS),
+                "bytes of then": partial(ready, last),
+            },
+        )
+        bench.results.rows += [
+            Row(LIST, REGISTRY, LIST_CLIENTS, samples["now"], samples["bytes of now"], size=store.size),
+            Row(PAST, REGISTRY, LIST_CLIENTS, samples["then"], samples["bytes of then"], size=store.size),
+            Row(PAST, REGISTRY, LIST_CLIENTS, samples["then"], samples["now"], NOW, store.size),
+        ]
 
-    def _first(self, paths: list[str], clients: int) -> Sample:
+    def _pages(self, more: str) -> Sequence[str]:
+        random, parties = Random(self._store.size), self._store.world.parties
+        asked = {(random.randrange(parties), random.randrange(700)): None for _ in range(MOST_PATHS)}
+        return [
+            f"/v1/agreements?party=parties/p-{party:05d}&signed_from={DAYS[day].decode()}{more}" for party, day in asked
+        ]
+
+    def _turn(self, server: Server, paths: Sequence[str], clients: int) -> Sample:
+        sizes = self._bench.sizes
+        return self._bench.asked(server, Load(server.port, clients, sizes.seconds, Gets(paths), sizes.warm))
+
+    def _first(self, paths: Iterator[str], count: int, clients: int) -> Sample:
         """Each address once, after an event was recorded, so that none of the answers is at hand."""
-        ours, sizes = self._ours, self._bench.sizes
-        event = signed(next(self._fresh), parties_of(sizes))
-        ask(ours.server, "POST", "/v1/events", event, {"Content-Type": _EVENT, **ours.headers})
-        load = Load(ours.server.port, clients, sizes.seconds, Gets(paths, repeat=False), warm=0.0)
-        return self._bench.asked(ours.server, load)
+        self._store.moves_on()
+        server, gets = self._store.ours.server, Gets(list(islice(paths, count)), repeat=False)
+        return self._bench.asked(server, Load(server.port, clients, self._bench.sizes.seconds, gets, warm=0.0))

@@ -1,93 +1,52 @@
 """One run of benchmarks: whoever is compared takes turns, round after round, so that whatever else the machine does
-falls on all of them alike. What is measured goes into rows; nothing is left out and nothing is averaged away here."""
+falls on all of them alike. What is measured goes into the results."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from time import perf_counter, process_time
-from typing import TypeVar
+from time import perf_counter
+from typing import Protocol, TypeVar
 
+from benchmarks import client, openloop
 from benchmarks.bulk import Done
-from benchmarks.client import Load, run
+from benchmarks.client import Load, Times
 from benchmarks.machine import Cores, Server, busy, pin
+from benchmarks.openloop import Schedule
+from benchmarks.results import LIMIT, Figure, Results, Row, Sample
+from benchmarks.sizes import Sizes
 
 T = TypeVar("T")
+Turn = Callable[[], Sample]
 
-MOST_SECONDS = 1800
+MOST_SECONDS = 3600
 """What any turn may take."""
-_FINE = {200, 201}
+FINE = frozenset((200, 201))
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """How much is done. Times are seconds."""
+class Timed(Protocol):
+    """What came of a run under load."""
 
-    rounds: int
-    seconds: float
-    signed: int
-    """Agreements in an import of agreements signed."""
-    lives: int
-    """Agreements in an import of their whole lives, six events each."""
-    asked: int
-    """Agreements, with their whole lives, in the registry that is asked."""
-    clients: tuple[int, ...] = (1, 16, 64)
+    @property
+    def times(self) -> Mapping[int, Times]:
+        """By status."""
 
+    @property
+    def asked(self) -> int:
+        """Requests in all."""
 
-QUICK = Sizes(rounds=3, seconds=1.0, signed=1_500, lives=300, asked=1_000)
-FULL = Sizes(rounds=5, seconds=6.0, signed=50_000, lives=10_000, asked=10_000)
-PARTIES = 200
-"""Parties that the agreements posted and imported speak of."""
+    @property
+    def seconds(self) -> float:
+        """That count."""
 
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One turn. Times are seconds; shares are of one core; None is what this machine does not tell."""
-
-    count: int
-    per_second: float
-    cpu: float | None
-    """Processor time of the one measured, for each of what was counted."""
-    load: float | None
-    """What making the load took of its core."""
-    others: float | None
-    """What took of the measured one's core and was not it."""
-    median: float | None = None
-    slowest: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The turns of one contestant, and those of the limit in the same rounds."""
-
-    measure: str
-    contestant: str
-    clients: int | None
-    samples: Sequence[Sample]
-    limits: Sequence[Sample]
-
-
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """What a registry holds at the end: bytes of memory, and of files once it has stopped."""
-
-    after: str
-    events: int
-    memory: tuple[int, int] | None
-    files: Mapping[str, int]
-
-
-@dataclass(slots=True)
-class Results:
-    """Everything that was measured."""
-
-    rows: list[Row] = field(default_factory=list)
-    footprints: list[Footprint] = field(default_factory=list)
+    @property
+    def busy(self) -> float:
+        """The load's share of a core."""
 
 
 class Bench:
@@ -105,73 +64,136 @@ class Bench:
         """Ends the process that makes the load."""
         self._load.shutdown(cancel_futures=True)
 
+    def say(self, what: str) -> None:
+        """Tells whoever waits what is going on."""
+        self._say(what)
+
+    def note(self, what: str) -> None:
+        """Says something that belongs to the results."""
+        self._say(what)
+        self.results.notes.append(what)
+
+    def turns(self, at: str, turns: Mapping[str, Callable[[], T]], rounds: int | None = None) -> dict[str, list[T]]:
+        """Lets each take its turn, forwards and backwards, round after round."""
+        found: dict[str, list[T]] = {name: [] for name in turns}
+        for number in range(rounds or self.sizes.rounds):
+            for name in list(turns) if number % 2 == 0 else list(turns)[::-1]:
+                self._say(f"{at}, round {number + 1}: {name}")
+                found[name].append(turns[name]())
+        return found
+
     def compare(
         self,
         measure: str,
         clients: int | None,
-        limit: Callable[[], Sample],
-        contestants: Mapping[str, Callable[[], Sample]],
+        limit: Turn,
+        contestants: Mapping[str, Turn],
+        *,
+        against: str = LIMIT,
+        size: int | None = None,
+        rounds: int | None = None,
     ) -> None:
-        """Lets the limit and the contestants take turns, forwards and backwards; keeps a row for each contestant."""
-        turns = {"limit": limit, **contestants}
-        samples: dict[str, list[Sample]] = {name: [] for name in turns}
-        at = measure if clients is None else f"{measure}, {clients} clients"
-        for number in range(self.sizes.rounds):
-            for name in list(turns) if number % 2 == 0 else reversed(turns):
-                self._say(f"{at}, round {number + 1}: {name}")
-                samples[name].append(turns[name]())
-        self.results.rows += [Row(measure, name, clients, samples[name], samples["limit"]) for name in contestants]
-
-    def asked(self, server: Server, load: Load) -> Sample:
-        """A turn of a server under load. Raises RuntimeError where it answered otherwise than it should."""
-        clock = _Clock(self.cores.server, server.cpu)
-        heard = self._load.submit(_bounded, partial(run, load)).result()
-        cpu, others = clock.passed()
-        if not heard.answers or set(heard.statuses) - _FINE:
-            raise RuntimeError(f"{load.clients} clients were answered {dict(heard.statuses)}")
-        return Sample(
-            heard.answers,
-            heard.rate,
-            None if cpu is None else cpu / heard.asked,
-            heard.busy,
-            others,
-            heard.median,
-            heard.slowest,
+        """Lets the limit and the contestants take turns; keeps a row for each contestant."""
+        at = ", ".join(
+            [measure]
+            + ([] if size is None else [f"{size:,} events"])
+            + ([] if clients is None else [f"{clients} clients"])
         )
+        found = self.turns(at, {against: limit, **contestants}, rounds)
+        self.results.rows += [
+            Row(measure, name, clients, found[name], found[against], against, size) for name in contestants
+        ]
+
+    def figure(self, measure: str, name: str, unit: str, *values: float, size: int | None = None) -> None:
+        """Keeps something that is no rate."""
+        self.results.figures.append(Figure(measure, name, unit, values, size))
+
+    def asked(self, server: Server, load: Load, *, each: int = 1) -> Sample:
+        """A turn of a server under load; each answer counts for `each`. Raises RuntimeError where it answered otherwise
+        than it should."""
+        heard, cpu, others = self.loaded(server, partial(client.run, load))
+        return sample_of(heard, cpu, others, each=each, counted=load.counted)
+
+    def paced(self, server: Server, schedule: Schedule) -> Sample:
+        """A turn of a server that is asked on a schedule. Raises RuntimeError as `asked` does."""
+        paced, cpu, others = self.loaded(server, partial(openloop.run, schedule))
+        return sample_of(paced, cpu, others)
+
+    def loaded(self, server: Server, work: Callable[[], T]) -> tuple[T, float | None, float | None]:
+        """What `work` gives in the process that makes the load; the seconds of processor time that the server took
+        meanwhile, and what others took of its core."""
+        clock = _Clock(self.cores.server)
+        began = server.cpu()
+        found = self._load.submit(_bounded, work).result()
+        ended = server.cpu()
+        spent = None if began is None or ended is None else ended - began
+        return found, spent, clock.others(spent)
+
+    def meanwhile(self, work: Callable[[], T], act: Callable[[], None]) -> T:
+        """What `work` gives in the process that makes the load, while `act` is done here."""
+        future = self._load.submit(_bounded, work)
+        act()
+        return future.result()
 
     def taken_in(self, server: Server, work: Callable[[], Done]) -> Sample:
-        """A turn of a server that is sent a file by `work`, in the process that makes the load."""
-        clock = _Clock(self.cores.server, server.cpu)
-        done = self._load.submit(_bounded, work).result()
-        cpu, others = clock.passed()
+        """A turn of a server that is sent or asked for many events by `work`, in the process that makes the load."""
+        done, cpu, others = self.loaded(server, work)
         spent = None if cpu is None else cpu / done.events
         return Sample(done.events, done.events / done.seconds, spent, done.cpu / done.seconds, others)
 
     def worked(self, work: Callable[[], Done]) -> Sample:
         """A turn of work that needs no server, in a new process on the server's core."""
         with _process(self.cores.server) as process:
-            done, others = process.submit(_bounded, partial(_clocked, self.cores.server, work)).result()
+            process.submit(_nothing).result()
+            clock = _Clock(self.cores.server)
+            done = process.submit(_bounded, work).result()
+            others = clock.others(done.cpu)
         return Sample(done.events, done.events / done.seconds, done.cpu / done.events, None, others)
 
 
+def sample_of(
+    heard: Timed, cpu: float | None, others: float | None, *, each: int = 1, counted: int | None = None
+) -> Sample:
+    """The sample of a run. Where one status counts among several, the rate is that of asking for nothing else."""
+    if not heard.times or set(heard.times) - FINE or (counted is None and len(heard.times) > 1):
+        raise RuntimeError(f"it was answered { ({status: times.count for status, times in heard.times.items()}) }")
+    times = heard.times[counted] if counted is not None else next(iter(heard.times.values()))
+    rate = times.count * each / heard.seconds if counted is None else 1 / times.mean
+    return Sample(
+        times.count * each,
+        rate,
+        None if cpu is None else cpu / (heard.asked * each),
+        heard.busy,
+        others,
+        times.median,
+        times.p95,
+        times.p99,
+        times.most,
+    )
+
+
+def without_cpu(sample: Sample) -> Sample:
+    """A sample whose processor time was spent on more than what is counted."""
+    return replace(sample, cpu=None)
+
+
 class _Clock:
-    """Processor time on a core from here on: the measured one's, and the share that all others took."""
+    """Time on a core from here on."""
 
-    def __init__(self, core: int | None, own: Callable[[], float | None]) -> None:
+    def __init__(self, core: int | None) -> None:
         self._core = core
-        self._own = own
-        self._before = self._now()
+        self._began, self._all = perf_counter(), busy(core)
 
-    def passed(self) -> tuple[float | None, float | None]:
-        """Seconds of the measured one; what others took of the core."""
-        (began, own, all_), (ended, own_now, all_now) = self._before, self._now()
-        spent = None if own is None or own_now is None else own_now - own
-        if spent is None or all_ is None or all_now is None:
-            return spent, None
-        return spent, max(all_now - all_ - spent, 0.0) / (ended - began)
+    def others(self, spent: float | None) -> float | None:
+        """The share of the core that others took, if the one measured took so many seconds of it."""
+        seconds, now = perf_counter() - self._began, busy(self._core)
+        if spent is None or self._all is None or now is None:
+            return None
+        return max(now - self._all - spent, 0.0) / seconds
 
-    def _now(self) -> tuple[float, float | None, float | None]:
-        return perf_counter(), self._own(), busy(self._core)
+
+def _nothing() -> None:
+    """Has the process start."""
 
 
 def _bounded(work: Callable[[], T]) -> T:
@@ -181,12 +203,6 @@ def _bounded(work: Callable[[], T]) -> T:
         return work()
     finally:
         signal.alarm(0)
-
-
-def _clocked(core: int | None, work: Callable[[], Done]) -> tuple[Done, float | None]:
-    clock = _Clock(core, process_time)
-    done = work()
-    return done, clock.passed()[1]
 
 
 def _process(core: int | None) -> ProcessPoolExecutor:

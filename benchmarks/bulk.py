@@ -14,9 +14,10 @@ from time import perf_counter, process_time
 
 import aiohttp
 
-from benchmarks.client import HOST
 from benchmarks.shapes import EVENT
-from service.rebuild import build
+from benchmarks.wire import HOST
+from service.files import remove
+from service.rebuild import build, install
 
 AT_ONCE = 5_000
 AT_LEAST = 20_000
@@ -102,9 +103,14 @@ def _slices(path: Path) -> Iterator[list[bytes]]:
                 count += len(lines)
 
 
-def rebuild(folder: Path) -> Done:
-    """Folds the log of a data directory into new views, which are left beside the old ones."""
+def rebuild(folder: Path, *, installs: bool = False) -> Done:
+    """Folds the log of a data directory into new views, and removes them again, or puts them in place."""
     reached = [0]
     began, cpu = perf_counter(), process_time()
-    build(folder, reached.append)
-    return Done(reached[-1], perf_counter() - began, process_time() - cpu)
+    built = build(folder, reached.append)
+    done = Done(reached[-1], perf_counter() - began, process_time() - cpu)
+    if installs:
+        install(built)
+    else:
+        remove(built)
+    return done

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
-from benchmarks.client import HOST
 from benchmarks.events import known
 from benchmarks.machine import Server, serving
+from benchmarks.requests import BATCH
+from benchmarks.wire import HOST
 
 REGISTRY = "registry"
 OBVIOUS = "the obvious"
+UMADB = "UmaDB"
 COMMAND = str(Path(sys.executable).with_name("registry"))
-BATCH = "application/cloudevents-batch+json"
 MOST_IN_BATCH = 1000
 ASK_SECONDS = 60.0
 

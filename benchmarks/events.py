@@ -3,8 +3,10 @@ so that the load is not what is measured."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import chain
 from pathlib import Path
 
 SOURCE = "https://benchmarks.example/load"
@@ -12,16 +14,21 @@ DOCUMENTS = 20
 DAYS = [(date(2010, 1, 1) + timedelta(days=day)).isoformat().encode() for day in range(5_800)]
 FIELDS = (b"solid-state batteries", b"grid storage", b"hydrogen", b"offshore wind", b"recycling", b"charging")
 PLACES = (b"Chengdu", b"Shanghai", b"Geneva", b"Lisbon", b"Nairobi", b"Oslo", b"Lima")
+FIELDS_ZH = tuple(name.encode() for name in ("固态电池", "电网储能", "氢能", "海上风电", "电池回收", "充电设施"))
+PLACES_ZH = tuple(name.encode() for name in ("成都", "上海", "日内瓦", "里斯本", "内罗毕", "奥斯陆", "利马"))
 
 _HEAD = b'{"specversion":"1.0","id":"%%b-%%08d","source":"%b","type":"%%b","subject":"%%b",' % SOURCE.encode()
 _SIGNED = (
     b'{"specversion":"1.0","id":"signed-%08d","source":"' + SOURCE.encode() + b'","type":"agreement.signed",'
-    b'"subject":"agreements/a-%08d","occurred":"%b","data":{"title":"Cooperation on %b in %b, no. %08d",'
+    b'"subject":"agreements/a-%08d","occurred":"%b","data":{"title":%b,'
     b'"kind":"cooperation","parties":[{"party":"parties/p-%05d"},{"party":"parties/p-%05d","role":"operator"},'
     b'{"party":"parties/p-%05d"}],"scope":["%b"],"place":"%b",'
     b'"summary":"The sides build, run and pay for one shared site for ten years.",'
     b'"evidence":[{"document":"documents/d-%03d","start":643,"end":764}]}}'
 )
+_TITLE = b'"Cooperation on %b in %b, no. %08d"'
+_TITLES = b'{"en":' + _TITLE + ',"zh":"关于在%b合作开发%b的协议"}'.encode()
+_NUMERALS = str.maketrans("0123456789", "零一二三四五六七八九")
 
 
 def day_of(number: int) -> bytes:
@@ -36,15 +43,18 @@ def signatories(number: int, parties: int) -> tuple[int, int, int]:
 
 
 def signed(number: int, parties: int) -> bytes:
-    """One agreement between three parties, signed; some 590 bytes."""
+    """One agreement between three parties, signed; some 590 bytes. Two of five have a Chinese title too."""
     field, place = FIELDS[number % len(FIELDS)], PLACES[number % len(PLACES)]
+    if number % 5 < 2:
+        names = PLACES_ZH[number % len(PLACES)], FIELDS_ZH[number % len(FIELDS)]
+        title = _TITLES % (field, place, number, *names)
+    else:
+        title = _TITLE % (field, place, number)
     return _SIGNED % (
         number,
         number,
         day_of(number),
-        field,
-        place,
-        number,
+        title,
         *signatories(number, parties),
         field,
         place,
@@ -52,16 +62,18 @@ def signed(number: int, parties: int) -> bytes:
     )
 
 
+def party(number: int) -> bytes:
+    """A party registered, with a name in English and one in Chinese."""
+    name_zh = f"第{f'{number:05d}'.translate(_NUMERALS)}公司".encode()
+    name = b'"name":{"en":"Party number %d","zh":"%b"},"kind":"company"' % (number, name_zh)
+    return event(b"party", number, b"party.registered", b"parties/p-%05d" % number, name)
+
+
 def known(parties: int) -> list[bytes]:
     """What the others speak of: the parties, and the documents that evidence cites."""
-    events = [
-        _event(
-            b"party", n, b"party.registered", b"parties/p-%05d" % n, b'"name":"Party number %d","kind":"company"' % n
-        )
-        for n in range(parties)
-    ]
+    events = [party(number) for number in range(parties)]
     events += [
-        _event(
+        event(
             b"document",
             n,
             b"document.registered",
@@ -81,10 +93,10 @@ def life(number: int, parties: int) -> list[bytes]:
     commitment = b'"commitment":"site-%d",' % (number % 3)
     return [
         signed(number, parties),
-        _event(b"ratified-a", number, b"agreement.ratified", subject, b'"party":"parties/p-%05d"' % ratifying, later),
-        _event(b"ratified-b", number, b"agreement.ratified", subject, b'"party":"parties/p-%05d"' % other, later),
-        _event(b"in-force", number, b"agreement.entered-into-force", subject, b"", later),
-        _event(
+        event(b"ratified-a", number, b"agreement.ratified", subject, b'"party":"parties/p-%05d"' % ratifying, later),
+        event(b"ratified-b", number, b"agreement.ratified", subject, b'"party":"parties/p-%05d"' % other, later),
+        event(b"in-force", number, b"agreement.entered-into-force", subject, b"", later),
+        event(
             b"made",
             number,
             b"agreement.commitment-made",
@@ -92,7 +104,7 @@ def life(number: int, parties: int) -> list[bytes]:
             commitment + b'"kind":"facility","title":"A site for it","by":["parties/p-%05d"],"due":"2030"' % other,
             later,
         ),
-        _event(
+        event(
             b"updated",
             number,
             b"agreement.commitment-updated",
@@ -105,28 +117,40 @@ def life(number: int, parties: int) -> list[bytes]:
 
 def write_signed(path: Path, count: int, parties: int) -> int:
     """An import of agreements signed; how many events it has in all."""
-    return _write(path, (*known(parties), *(signed(number, parties) for number in range(count))))
+    return write(path, chain(known(parties), (signed(number, parties) for number in range(count))))
 
 
 def write_lives(path: Path, agreements: int, parties: int) -> int:
     """An import of whole lives of agreements, one after the other; how many events it has in all."""
     lives = (event for number in range(agreements) for event in life(number, parties))
-    return _write(path, (*known(parties), *lives))
+    return write(path, chain(known(parties), lives))
 
 
-def fresh(first: int, parties: int) -> Iterator[bytes]:
-    """Agreements signed, without end."""
-    number = first
-    while True:
-        yield signed(number, parties)
-        number += 1
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Agreements signed, from number `first` on, without end."""
+
+    first: int
+    parties: int
+
+    def __iter__(self) -> Iterator[bytes]:
+        number = self.first
+        while True:
+            yield signed(number, self.parties)
+            number += 1
 
 
-def _write(path: Path, events: tuple[bytes, ...]) -> int:
-    path.write_bytes(b"\n".join(events) + b"\n")
-    return len(events)
+def write(path: Path, events: Iterable[bytes]) -> int:
+    """The events as lines of a file; how many there are."""
+    count = 0
+    with path.open("wb") as file:
+        for each in events:
+            file.write(each + b"\n")
+            count += 1
+    return count
 
 
-def _event(name: bytes, number: int, type_: bytes, subject: bytes, data: bytes, day: bytes = b"") -> bytes:
+def event(name: bytes, number: int, type_: bytes, subject: bytes, data: bytes, day: bytes = b"") -> bytes:
+    """Any event, known by its name and number."""
     occurred = b'"occurred":"%b",' % day if day else b""
     return (_HEAD % (name, number, type_, subject)) + occurred + b'"data":{' + data + b"}}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import orjson
 
-from benchmarks.bench import Footprint
 from benchmarks.contestants import Registry, ask
+from benchmarks.results import Footprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +27,22 @@ def weigh(registry: Registry) -> Weight:
     return Weight(int(page["position"]), registry.server.memory())
 
 
-def footprint(after: str, folder: Path, weight: Weight) -> Footprint:
+def footprint(
+    after: str, folder: Path, weight: Weight, *, raw: float | None = None, size: int | None = None
+) -> Footprint:
     """The whole, once the registry has stopped and left its files in order."""
-    files = {name: _size(folder, f"{name}.sqlite") for name in ("log", "views")}
-    return Footprint(after, weight.events, weight.memory, files)
+    return Footprint(after, weight.events, weight.memory, files_of(folder), raw, size)
+
+
+def files_of(folder: Path) -> dict[str, int]:
+    """Bytes of the log and of the views in a data directory."""
+    return {name: _size(folder, f"{name}.sqlite") for name in ("log", "views")}
+
+
+def mean_of(events: Iterable[bytes], some: int = 1_000) -> float:
+    """Bytes of one event, of the first so many."""
+    lengths = [len(event) for event in islice(events, some)]
+    return sum(lengths) / len(lengths)
 
 
 def _size(folder: Path, name: str) -> int:

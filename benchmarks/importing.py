@@ -8,12 +8,17 @@ from itertools import count
 from pathlib import Path
 from shutil import rmtree
 
-from benchmarks.bench import PARTIES, Bench, Footprint, Sample
+from benchmarks.bench import Bench
 from benchmarks.bulk import import_over_http, load_plainly, rebuild
 from benchmarks.contestants import REGISTRY, registry
 from benchmarks.events import write_lives, write_signed
 from benchmarks.footprints import footprint, weigh
+from benchmarks.results import Footprint, Sample
+from benchmarks.sizes import PARTIES
 
+SIGNED = "agreements signed"
+LIVES = "whole lives"
+TAKE_IN = "take in {}"
 IMPORT = f"{REGISTRY}, import over HTTP"
 REBUILD = f"{REGISTRY}, rebuild"
 
@@ -24,8 +29,8 @@ def measure(bench: Bench) -> None:
     signed, lives = bench.folder / "signed.ndjson", bench.folder / "lives.ndjson"
     write_signed(signed, sizes.signed, PARTIES)
     write_lives(lives, sizes.lives, PARTIES)
-    _measure(bench, "agreements signed", signed)
-    _measure(bench, "whole lives", lives)
+    _measure(bench, SIGNED, signed)
+    _measure(bench, LIVES, lives)
 
 
 def _measure(bench: Bench, name: str, lines: Path) -> None:
@@ -45,7 +50,7 @@ def _measure(bench: Bench, name: str, lines: Path) -> None:
         with registry(folder, core) as ours:
             sample = bench.taken_in(ours.server, partial(import_over_http, ours.server.port, ours.headers, lines))
             weight = weigh(ours)
-        footprints[:] = [footprint(f"import of {name}", folder, weight)]
+        footprints[:] = [footprint(f"import of {name}", folder, weight, raw=lines.stat().st_size / weight.events)]
         for old in kept:
             rmtree(old)
         kept[:] = [folder]
@@ -55,6 +60,6 @@ def _measure(bench: Bench, name: str, lines: Path) -> None:
         return bench.worked(partial(rebuild, kept[0]))
 
     footprints: list[Footprint] = []
-    bench.compare(f"take in {name}", None, load, {IMPORT: take_in, REBUILD: fold})
+    bench.compare(TAKE_IN.format(name), None, load, {IMPORT: take_in, REBUILD: fold})
     bench.results.footprints += footprints
     rmtree(kept[0])

@@ -1,19 +1,27 @@
 """Appends: agreements signed, one event a request, to the registry with everything on, to the obvious implementation,
-and to an echo that only checks them."""
+to UmaDB, and to an echo that only checks them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from itertools import count
 
-from benchmarks.bench import PARTIES, Bench, Sample
-from benchmarks.client import Load, Posts
-from benchmarks.contestants import OBVIOUS, REGISTRY, limits, obvious, registry
-from benchmarks.footprints import footprint, weigh
+from benchmarks import uma
+from benchmarks.bench import Bench, Turn, sample_of
+from benchmarks.client import Load
+from benchmarks.contestants import OBVIOUS, REGISTRY, UMADB, limits, obvious, registry
+from benchmarks.events import Fresh
+from benchmarks.footprints import footprint, mean_of, weigh
 from benchmarks.machine import Server
+from benchmarks.requests import Posts
+from benchmarks.results import Sample
+from benchmarks.sizes import PARTIES
 
 APPEND = "append one event"
+SUSTAINED = 64
+"""The number of clients that it is kept up with."""
 
 
 def measure(bench: Bench) -> None:
@@ -21,20 +29,28 @@ def measure(bench: Bench) -> None:
     core, sizes = bench.cores.server, bench.sizes
     numbers = count(step=1_000_000)  # of the first event of each turn, so that none is posted twice
 
-    def turn(server: Server, path: str, headers: Mapping[str, str], clients: int) -> Sample:
-        posts = Posts(path, next(numbers), PARTIES, headers)
-        return bench.asked(server, Load(server.port, clients, sizes.seconds, posts))
+    def turn(server: Server, path: str, headers: Mapping[str, str], clients: int, seconds: float) -> Sample:
+        posts = Posts(path, Fresh(next(numbers), PARTIES), headers)
+        return bench.asked(server, Load(server.port, clients, seconds, posts, sizes.warm))
 
-    with (
-        limits(bench.folder / "append-limits", core) as echo,
-        obvious(bench.folder / "append-obvious", core) as library,
-    ):
+    def uma_turn(server: Server, clients: int, seconds: float) -> Sample:
+        appends = uma.Appends(server.port, clients, seconds, Fresh(next(numbers), PARTIES), sizes.warm)
+        return sample_of(*bench.loaded(server, partial(uma.run, appends)))
+
+    with ExitStack() as stack:
+        echo = stack.enter_context(limits(bench.folder / "append-limits", core))
+        library = stack.enter_context(obvious(bench.folder / "append-obvious", core))
+        rust = uma.started(stack, bench.folder / "append-uma", core, bench.note)
         with registry(bench.folder / "append", core, parties=PARTIES) as ours:
             for clients in sizes.clients:
-                turns: dict[str, Callable[[], Sample]] = {
-                    REGISTRY: partial(turn, ours.server, "/v1/events", ours.headers, clients),
-                    OBVIOUS: partial(turn, library, "/agreements", {}, clients),
+                seconds = sizes.sustained if clients == SUSTAINED else sizes.seconds
+                turns: dict[str, Turn] = {
+                    REGISTRY: partial(turn, ours.server, "/v1/events", ours.headers, clients, seconds),
+                    OBVIOUS: partial(turn, library, "/agreements", {}, clients, seconds),
                 }
-                bench.compare(APPEND, clients, partial(turn, echo, "/echo", {}, clients), turns)
+                if rust is not None:
+                    turns[UMADB] = partial(uma_turn, rust, clients, seconds)
+                bench.compare(APPEND, clients, partial(turn, echo, "/echo", {}, clients, seconds), turns)
             weighed = weigh(ours)
-        bench.results.footprints.append(footprint("appends", ours.folder, weighed))
+        raw = mean_of(Fresh(0, PARTIES))
+        bench.results.footprints.append(footprint("appends", ours.folder, weighed, raw=raw))

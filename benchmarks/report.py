@@ -1,4 +1,4 @@
-"""Results as a table to read, and as JSON to keep. Medians, with the least and the most; it judges nothing."""
+"""Results as tables to read, in Markdown, and as JSON to keep: medians, with the least and the most."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
-from statistics import median
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from benchmarks.bench import Bench, Footprint, Results, Row, Sample
+from benchmarks.bench import Bench
+from benchmarks.figures import Values, cpu_ratios, middle, milliseconds, of, ratios
+from benchmarks.results import LIMIT, Figure, Footprint, Results, Row, Sample
+from benchmarks.targets import Judged, judged
 
 _MB = 2**20
-_HEAD = (
+_PACKAGES = ("aiohttp", "eventsourcing", "orjson", "pydantic", "umadb")
+_RATES = (
     "measure",
     "by",
+    "events",
     "clients",
     "a second",
-    "limit a second",
+    "against",
+    "a second",
     "RATIO",
     "from - to",
     "RATIO by CPU",
@@ -31,49 +36,66 @@ _HEAD = (
     "load, most",
     "others",
 )
-Figures = Sequence[float]
-
-
-def ratios(row: Row) -> list[float]:
-    """For each round what was reached of the limit in that round."""
-    return [sample.per_second / limit.per_second for sample, limit in zip(row.samples, row.limits, strict=True)]
-
-
-def cpu_ratios(row: Row) -> list[float]:
-    """The same by processor time for each of what was counted, which other work on the machine moves much less."""
-    return [
-        limit.cpu / sample.cpu
-        for sample, limit in zip(row.samples, row.limits, strict=True)
-        if sample.cpu and limit.cpu is not None
-    ]
+_JUDGED = ("target", "events", "found", "from - to", "by CPU", "wanted", "met")
+_SAID = ("measure", "what", "events", "median", "from - to", "")
+_WEIGHED = (
+    "registry after",
+    "events",
+    "memory MB",
+    "most MB",
+    "log bytes/event",
+    "views bytes/event",
+    "posted bytes/event",
+    "disk / posted",
+)
+_TIMES = ("measure", "by", "events", "a second", "p50 ms", "p95 ms", "p99 ms", "most ms", "CPU us each", "load, most")
 
 
 def tables(results: Results) -> str:
-    """What was measured, as two tables in Markdown."""
+    """What was measured, as tables in Markdown; the targets come first."""
     parts = []
-    if results.rows:
-        parts.append(_table(_HEAD, [_cells(row) for row in results.rows]))
+    if found := judged(results):
+        parts.append(_titled("Targets", _JUDGED, [_target(each) for each in found]))
+    if rows := [row for row in results.rows if row.limits]:
+        parts.append(_titled("Ratios to limits", _RATES, [_rate(row) for row in rows]))
+    if rows := [row for row in results.rows if not row.limits]:
+        parts.append(_titled("Times", _TIMES, [_times(row) for row in rows]))
+    if results.figures:
+        parts.append(_titled("Figures", _SAID, [_figure(each) for each in results.figures]))
     if results.footprints:
-        head = ("registry after", "events", "memory MB", "most MB", "log bytes/event", "views bytes/event")
-        parts.append(_table(head, [_weights(footprint) for footprint in results.footprints]))
+        parts.append(_titled("Weights", _WEIGHED, [_weights(each) for each in results.footprints]))
+    parts += results.notes
     return "\n\n".join(parts)
 
 
 def document(bench: Bench) -> dict[str, Any]:
-    """Everything as JSON: the machine, the sizes, each turn, and the ratios."""
-    rows = [{**asdict(row), "ratios": ratios(row), "cpu_ratios": cpu_ratios(row)} for row in bench.results.rows]
+    """Everything as JSON: the machine, the sizes, each turn, the ratios, and the targets."""
+    results = bench.results
     return {
         "machine": machine(),
         "cores": asdict(bench.cores),
         "sizes": asdict(bench.sizes),
-        "rows": rows,
-        "footprints": [asdict(footprint) for footprint in bench.results.footprints],
+        "targets": [
+            {
+                "workload": each.target.workload,
+                "unit": each.target.unit,
+                "wanted": each.target.wanted,
+                "is_most": each.target.is_most,
+                "found": each.found.value,
+                "is_met": each.is_met,
+                **asdict(each.found),
+            }
+            for each in judged(results)
+        ],
+        "rows": [{**asdict(row), "ratios": ratios(row), "cpu_ratios": cpu_ratios(row)} for row in results.rows],
+        "figures": [asdict(figure) for figure in results.figures],
+        "footprints": [{**asdict(each), "of_raw": each.of_raw} for each in results.footprints],
+        "notes": results.notes,
     }
 
 
 def machine() -> dict[str, object]:
     """What the figures hold for."""
-    packages = {name: version(name) for name in ("aiohttp", "eventsourcing", "orjson", "pydantic")}
     return {
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
@@ -81,31 +103,82 @@ def machine() -> dict[str, object]:
         "processor": platform.machine(),
         "cores": os.cpu_count(),
         "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
-        **packages,
+        **{name: _version(name) for name in _PACKAGES},
     }
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    def of(figure: Callable[[Sample], float | None], scale: float, digits: int, unit: str = "") -> str:
-        known = [value for value in map(figure, row.samples) if value is not None]
-        return _median(known, scale, digits) + (unit if known else "")
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
+
+def _target(each: Judged) -> tuple[str, ...]:
+    found, target = each.found, each.target
+    return (
+        target.workload,
+        _count(found.size),
+        f"{_plain(found.value)} {target.unit}",
+        _spread(found.values),
+        _shown(found.by_cpu, 3),
+        f"{'at most' if target.is_most else 'at least'} {_plain(target.wanted)}",
+        "yes" if each.is_met else "no",
+    )
+
+
+def _rate(row: Row) -> tuple[str, ...]:
     share, by_cpu = ratios(row), cpu_ratios(row)
     return (
         row.measure,
         row.contestant,
-        str(row.clients or ""),
-        of(lambda sample: sample.per_second, 1, 0),
-        _median([limit.per_second for limit in row.limits], 1, 0),
-        _median(share, 1, 3),
+        _count(row.size),
+        _count(row.clients),
+        _rounds(row.samples, lambda sample: sample.per_second, 0),
+        "" if row.against == LIMIT else row.against,
+        _rounds(row.limits, lambda sample: sample.per_second, 0),
+        _shown(share, 3),
         _spread(share),
-        _median(by_cpu, 1, 3),
+        _shown(by_cpu, 3),
         _spread(by_cpu),
-        of(lambda sample: sample.cpu, 1e6, 0),
-        of(lambda sample: sample.median, 1e3, 1),
-        of(lambda sample: sample.slowest, 1e3, 1),
+        _rounds(row.samples, _cpu, 0),
+        _rounds(row.samples, lambda sample: milliseconds(sample.median), 1),
+        _rounds(row.samples, lambda sample: milliseconds(sample.p99), 1),
         _most([sample.load for sample in (*row.samples, *row.limits)]),
-        of(lambda sample: sample.others, 100, 0, "%"),
+        _percent([sample.others for sample in row.samples]),
+    )
+
+
+def _times(row: Row) -> tuple[str, ...]:
+    return (
+        row.measure,
+        row.contestant,
+        _count(row.size),
+        _rounds(row.samples, lambda sample: sample.per_second, 0),
+        *(
+            _rounds(row.samples, figure, 2)
+            for figure in (
+                lambda sample: milliseconds(sample.median),
+                lambda sample: milliseconds(sample.p95),
+                lambda sample: milliseconds(sample.p99),
+                lambda sample: milliseconds(sample.most),
+            )
+        ),
+        _rounds(row.samples, _cpu, 0),
+        _most([sample.load for sample in row.samples]),
+    )
+
+
+def _figure(figure: Figure) -> tuple[str, ...]:
+    value = middle(figure.values)
+    assert value is not None
+    return (
+        figure.measure,
+        figure.name,
+        _count(figure.size),
+        _plain(value),
+        _spread(figure.values) if len(figure.values) > 1 else "",
+        figure.unit,
     )
 
 
@@ -113,16 +186,35 @@ def _weights(footprint: Footprint) -> tuple[str, ...]:
     now, most = footprint.memory or (None, None)
     return (
         footprint.after,
-        f"{footprint.events:,}",
+        _count(footprint.events),
         "" if now is None else f"{now / _MB:.0f}",
         "" if most is None else f"{most / _MB:.0f}",
         f"{footprint.files['log'] / footprint.events:.0f}",
         f"{footprint.files['views'] / footprint.events:.0f}",
+        "" if footprint.raw is None else f"{footprint.raw:.0f}",
+        "" if footprint.of_raw is None else f"{footprint.of_raw:.1f}",
     )
 
 
-def _median(figures: Figures, scale: float, digits: int) -> str:
-    return f"{median(figures) * scale:,.{digits}f}" if figures else ""
+def _cpu(sample: Sample) -> float | None:
+    return None if sample.cpu is None else sample.cpu * 1e6
+
+
+def _rounds(samples: Sequence[Sample], figure: Callable[[Sample], float | None], digits: int) -> str:
+    return _shown(of(samples, figure), digits)
+
+
+def _shown(values: Values, digits: int) -> str:
+    value = middle(values)
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
 
 
 def _most(shares: Sequence[float | None]) -> str:
@@ -130,14 +222,19 @@ def _most(shares: Sequence[float | None]) -> str:
     return f"{max(known):.0%}" if known else ""
 
 
-def _spread(figures: Figures) -> str:
-    return f"{min(figures):.3f} - {max(figures):.3f}" if figures else ""
+def _percent(shares: Sequence[float | None]) -> str:
+    value = middle([share for share in shares if share is not None])
+    return "" if value is None else f"{value:.0%}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _spread(values: Values) -> str:
+    return f"{_plain(min(values))} - {_plain(max(values))}" if len(values) > 1 else ""
+
+
+def _titled(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
         for row in (head, ["-" * width for width in widths], *rows)
     ]
-    return "\n".join(lines)
+    return f"**{title}**\n\n" + "\n".join(lines)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-Subject = Annotated[str, Field(pattern="^(parties|agreements|documents)/[a-z0-9][a-z0-9-]{0,99}$")]
+Subject = Annotated[str, Field(pattern="^(parties|agreements|documents|platforms)/[a-z0-9][a-z0-9-]{0,99}$")]
 Text = str | dict[str, str]
 
 
@@ -108,6 +108,30 @@ class UpdatedEvent(Envelope):
     data: Updated
 
 
-AnyEvent = SignedEvent | RegisteredEvent | DocumentEvent | StepEvent | MadeEvent | UpdatedEvent
+class Launched(Data):
+    name: Text
+    place: Text | None = None
+
+
+class Joined(Data):
+    party: Subject
+    category: str | None = None
+
+
+class LaunchedEvent(Envelope):
+    type: Literal["platform.launched"]
+    data: Launched
+
+
+class JoinedEvent(Envelope):
+    type: Literal["platform.member-joined"]
+    data: Joined
+
+
+AnyEvent = (
+    SignedEvent | RegisteredEvent | DocumentEvent | StepEvent | MadeEvent | UpdatedEvent | LaunchedEvent | JoinedEvent
+)
 EVENT: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminator="type")])
 """Checks any of them."""
+SIGNED: TypeAdapter[list[SignedEvent]] = TypeAdapter(list[SignedEvent])
+"""Checks a batch of agreements signed."""

@@ -1,0 +1,40 @@
+"""Batches: a hundred agreements signed in each request, to the registry and to an echo that only checks them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from itertools import count
+
+from benchmarks.bench import Bench
+from benchmarks.client import Load
+from benchmarks.contestants import REGISTRY, limits, registry
+from benchmarks.events import Fresh
+from benchmarks.machine import Server
+from benchmarks.requests import Posts
+from benchmarks.results import Sample
+from benchmarks.sizes import PARTIES
+
+BATCH = "append 100 events a request"
+AT_ONCE = 100
+CLIENTS = 8
+LEAST_SECONDS = 1.5
+"""Of a turn: some batches are to fit into it."""
+
+
+def measure(bench: Bench) -> None:
+    """Compares batches; what is counted are events."""
+    core, sizes = bench.cores.server, bench.sizes
+    numbers = count(step=1_000_000)
+
+    def turn(server: Server, path: str, headers: Mapping[str, str]) -> Sample:
+        posts = Posts(path, Fresh(next(numbers), PARTIES), headers, AT_ONCE)
+        seconds = max(sizes.sustained, LEAST_SECONDS)
+        return bench.asked(server, Load(server.port, CLIENTS, seconds, posts, sizes.warm), each=AT_ONCE)
+
+    with (
+        limits(bench.folder / "batch-limits", core) as echo,
+        registry(bench.folder / "batch", core, parties=PARTIES) as ours,
+    ):
+        turns = {REGISTRY: partial(turn, ours.server, "/v1/events", ours.headers)}
+        bench.compare(BATCH, CLIENTS, partial(turn, echo, "/echo-batch", {}), turns)

@@ -1,0 +1,211 @@
+"""The load in an open loop: requests leave on a schedule, whether or not answers have come, and each is timed from the
+instant at which it was due. A server that stops for a moment is so seen by everyone who would have asked in it, and not
+only by whoever happened to wait (what is known as coordinated omission)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from selectors import SelectSelector
+from time import perf_counter, process_time
+
+from benchmarks.client import GRACE_SECONDS, Times, times_of
+from benchmarks.requests import Requests
+from benchmarks.wire import HOST, Connection
+
+PRECISE = 500
+"""Up to so many connections are watched by `select`, whose sleep is exact to microseconds; that of `epoll` is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """So many requests a second for so many seconds, over connections that are opened before."""
+
+    port: int
+    rate: float
+    seconds: float
+    requests: Requests
+    connections: int = 256
+    warm: float = 0.2
+    holds_back: bool = False
+    """Whether what finds no connection free is not sent at all; else it leaves late, and its lateness counts."""
+    endures: bool = False
+    """Whether connections that the server closes are opened again, until it takes none any longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """What came of it: times by status, from the instant each request was due. `busy` is the load's share of a core."""
+
+    seconds: float
+    due: int
+    """Requests that were due in the time that counts."""
+    held_back: int
+    broken: int
+    """Requests that were never answered, as the connection was closed."""
+    times: Mapping[int, Times]
+    busy: float
+    acknowledged: tuple[int, ...]
+    """Which requests, counted from 0, were answered 201; also before and after the time that counts."""
+    asked: int
+
+
+Hears = Callable[[int, bytes], None]
+"""What hears each answer: its status, and its first bytes."""
+
+
+def run(schedule: Schedule) -> Paced:
+    """Keeps to a schedule in this process. Raises ConnectionError where a connection is lost, unless it endures."""
+    with asyncio.Runner(loop_factory=lambda: loop_for(schedule.connections)) as runner:
+        return runner.run(keep_to(schedule))
+
+
+def loop_for(connections: int) -> asyncio.AbstractEventLoop:
+    """An event loop whose timers are as exact as so many connections allow."""
+    return asyncio.SelectorEventLoop(SelectSelector()) if connections <= PRECISE else asyncio.SelectorEventLoop()
+
+
+async def keep_to(schedule: Schedule, hears: Hears | None = None) -> Paced:
+    """The same in a loop that runs."""
+    pace = _Pace(schedule, hears)
+    try:
+        await pace.open()
+        pace.start()
+        async with asyncio.timeout(schedule.warm + schedule.seconds + GRACE_SECONDS):
+            await pace.ended
+    finally:
+        pace.close()
+    return pace.paced()
+
+
+class _Pace:
+    """The schedule as it is kept, and what was heard."""
+
+    def __init__(self, schedule: Schedule, hears: Hears | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        self._schedule = schedule
+        self._hears = hears
+        self._requests = iter(schedule.requests)
+        self._connections: set[Connection] = set()
+        self._free: list[Connection] = []
+        self._late: deque[tuple[float, int, bytes]] = deque()
+        self._reopening: set[asyncio.Task[None]] = set()
+        self._times: dict[int, list[float]] = {}
+        self._acknowledged: list[int] = []
+        self._number = self._due = self._held_back = self._broken = self._waiting = 0
+        self._next = self._counts_from = self._until = self._began = self._cpu = 0.0
+
+    async def open(self) -> None:
+        for _ in range(self._schedule.connections):
+            await self._connect()
+
+    async def _connect(self) -> None:
+        _, connection = await self._loop.create_connection(lambda: Connection(self), HOST, self._schedule.port)
+        self._connections.add(connection)
+        self._free.append(connection)
+
+    def start(self) -> None:
+        self._began, self._cpu = perf_counter(), process_time()
+        self._next = self._loop.time()
+        self._counts_from = self._next + self._schedule.warm
+        self._until = self._counts_from + self._schedule.seconds
+        self._tick()
+
+    def close(self) -> None:
+        for task in self._reopening:
+            task.cancel()
+        for connection in self._connections:
+            connection.close()
+
+    def _tick(self) -> None:
+        """Sends what is due by now, and comes again when the next is."""
+        now = self._loop.time()
+        while self._next <= now and self._next < self._until and not self.ended.done():
+            self._send(self._next)
+            self._next += 1 / self._schedule.rate
+        if self._next < self._until and not self.ended.done():
+            self._loop.call_at(self._next, self._tick)
+        else:
+            self._end_if_over()
+
+    def _send(self, due: float) -> None:
+        counts = due >= self._counts_from
+        self._due += counts
+        if not self._free and self._schedule.holds_back:
+            self._held_back += counts
+            return
+        request = next(self._requests)
+        number, self._number = self._number, self._number + 1
+        self._waiting += 1
+        if self._free:
+            self._ask(self._free.pop(), due, number, request)
+        else:
+            self._late.append((due, number, request))
+
+    def _ask(self, connection: Connection, due: float, number: int, request: bytes) -> None:
+        connection.number = number
+        connection.ask(request, due)
+
+    def answered(self, connection: Connection, status: int, opening: bytes) -> None:
+        if connection.since >= self._counts_from:
+            if status not in self._times:
+                self._times[status] = []
+            self._times[status].append(self._loop.time() - connection.since)
+        if status == 201:
+            self._acknowledged.append(connection.number)
+        if self._hears is not None:
+            self._hears(status, opening)
+        self._waiting -= 1
+        if self._late:
+            self._ask(connection, *self._late.popleft())
+        else:
+            self._free.append(connection)
+        self._end_if_over()
+
+    def lost(self, connection: Connection, error: Exception | None) -> None:
+        if not self._schedule.endures:
+            self._end(error or ConnectionResetError("the server closed a connection"))
+            return
+        self._connections.discard(connection)
+        if connection.is_waiting:
+            self._waiting -= 1
+            self._broken += 1
+        else:
+            self._free.remove(connection)
+        task = asyncio.ensure_future(self._reopen())
+        self._reopening.add(task)
+        task.add_done_callback(self._reopening.discard)
+        self._end_if_over()
+
+    async def _reopen(self) -> None:
+        try:
+            await self._connect()
+        except OSError:  # it is gone
+            self._end(None)
+
+    def _end_if_over(self) -> None:
+        if not self._waiting and self._next >= self._until:
+            self._end(None)
+
+    def _end(self, error: Exception | None) -> None:
+        if self.ended.done():
+            return
+        if error is None:
+            self.ended.set_result(None)
+        else:
+            self.ended.set_exception(error)
+
+    def paced(self) -> Paced:
+        return Paced(
+            seconds=min(self._loop.time(), self._until) - self._counts_from,
+            due=self._due,
+            held_back=self._held_back,
+            broken=self._broken,
+            times={status: times_of(figures) for status, figures in self._times.items()},
+            busy=(process_time() - self._cpu) / (perf_counter() - self._began),
+            acknowledged=tuple(self._acknowledged),
+            asked=self._number,
+        )
