@@ -11,6 +11,7 @@ import orjson
 from projections.identity import survivor
 from projections.ledger import KINDS
 from projections.postings import Clause, Lookup
+from projections.store import first_after
 
 _SCANNED = 500
 _SCANS = 5
@@ -23,7 +24,7 @@ class Finding:
         self._db = db
         self._look = look
         self._as_of = as_of
-        self._below = _first_after(db, as_of)
+        self._below = first_after(db, "facts", as_of)
         self._stands: dict[int, int | None] = {}
         self._given: set[int] = set()
 
@@ -73,17 +74,3 @@ class Finding:
             ).fetchone()
             self._stands[number] = subject if row else None
         return self._stands[number]
-
-
-def _first_after(db: sqlite3.Connection, as_of: int) -> int:
-    """The id of the first fact not yet believed at a position: ids ascend as facts come to be believed."""
-    (last,) = db.execute("SELECT max(id) FROM facts").fetchone()
-    low, high = 1, (last or 0) + 1
-    while low < high:
-        middle = (low + high) // 2
-        row = db.execute("SELECT p0 FROM facts WHERE id >= ? LIMIT 1", (middle,)).fetchone()
-        if row is not None and row[0] <= as_of:
-            low = middle + 1
-        else:
-            high = middle
-    return low

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import nsmallest
 from typing import Any
 
 import orjson
@@ -12,11 +13,11 @@ import orjson
 from domain.entries import STATUS_ORDER
 from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
-from domain.times import AFTER, day_text
 from projections.ledger import KINDS, Ledger
 from projections.questions import Question
 from projections.rows import COLLECTIONS, SECTIONS, TERM_KINDS, read_tie
 from projections.states import States, claim, claims, rectangle, tie_columns, times
+from projections.tallies import tally
 
 MOST_PARTIES = 100
 
@@ -134,90 +135,49 @@ class Overviews:
 
     def statistics(self, question: Question) -> dict[str, Any]:
         """Counts by type, kind, status, year and party; each status as `status` claims it."""
-        counted: dict[str, Any] = {"events": self._events(question)}
-        things = self._db.execute(
-            "SELECT collection, kind, status, COUNT(*) FROM things t"
-            f" WHERE {rectangle('t', question)} GROUP BY 1, 2, 3",
-            times(question),
-        ).fetchall()
+        counts: dict[str, list[tuple[list[str], int]]] = {}
+        for what, count in tally(self._db, question.as_of, question.on).items():
+            name, *rest = what.split(" ")
+            counts.setdefault(name, []).append((rest, count))
+        types = _summed((KINDS[int(rank)].name, count) for (rank,), count in counts.get("event", ()))
+        years = _summed((year, count) for (year,), count in counts.get("year", ()))
+        counted: dict[str, Any] = {"events": {"total": question.as_of, "type": types, "year": years}}
+        things = counts.get("thing", ())
         for at, collection in enumerate(COLLECTIONS):
-            kinds: Counter[str] = Counter()
-            statuses: Counter[str] = Counter()
-            for _, kind, status, count in (row for row in things if row[0] == at):
-                statuses[STATUSES[collection][status]] += count
-                if kind is not None:
-                    kinds[kind] += count
-            counted[collection] = {"total": sum(statuses.values()), "status": dict(sorted(statuses.items()))}
-            if kinds:
-                counted[collection]["kind"] = dict(sorted(kinds.items()))
-        counted["agreements"]["year"] = self._years(question)
-        counted["memberships"] = self._ties(question)
-        counted["commitments"] = self._commitments(question)
-        counted["party"] = self._parties(question)
+            own = [(status, kind, count) for (other, status, kind), count in things if other == str(at)]
+            counted[collection] = _by_status(STATUSES[collection], own)
+        counted["agreements"]["year"] = _summed((year, count) for (year,), count in counts.get("signed", ()))
+        ties = [(status, "", count) for (status,), count in counts.get("tie", ())]
+        counted["memberships"] = _by_status(ORDER_OF_STATUSES, ties)
+        commitments = [(status, kind, count) for (status, kind), count in counts.get("commitment", ())]
+        counted["commitments"] = {"kind": {}} | _by_status(STATUS_ORDER, commitments)
+        counted["party"] = self._most_tied(
+            ((int(party), count) for (party,), count in counts.get("party", ())), question
+        )
         return counted
 
-    def _events(self, question: Question) -> dict[str, Any]:
-        by_type = {
-            KINDS[rank].name: count
-            for rank, count in self._db.execute(
-                "SELECT rank, COUNT(*) FROM events WHERE position <= ? GROUP BY rank", (question.as_of,)
-            )
-        }
-        years: Counter[str] = Counter()
-        for at, count in self._db.execute(
-            # In the order of the table: by the index on `at`, each row would be looked up on its own.
-            f"SELECT at, COUNT(*) FROM facts WHERE p0 <= ? AND p1 > ? AND +at < {AFTER} GROUP BY +at",
-            (question.as_of, question.as_of),
-        ):
-            years[_year(at)] += count
-        return {"total": question.as_of, "type": dict(sorted(by_type.items())), "year": dict(sorted(years.items()))}
-
-    def _years(self, question: Question) -> dict[str, int]:
-        years: Counter[str] = Counter()
-        rows = self._db.execute(
-            f"SELECT at, COUNT(*) FROM things t WHERE collection = ? AND upto >= 0 AND at < {AFTER}"
-            f" AND {rectangle('t', question)} GROUP BY at",
-            (COLLECTIONS.index("agreements"), *times(question)),
-        )
-        for at, count in rows:
-            years[_year(at)] += count
-        return dict(sorted(years.items()))
-
-    def _ties(self, question: Question) -> dict[str, Any]:
-        rows = self._db.execute(
-            f"SELECT status, COUNT(*) FROM ties t WHERE {rectangle('t', question)} GROUP BY 1", times(question)
-        ).fetchall()
-        statuses = {ORDER_OF_STATUSES[status]: count for status, count in rows}
-        return {"total": sum(statuses.values()), "status": dict(sorted(statuses.items()))}
-
-    def _commitments(self, question: Question) -> dict[str, Any]:
-        rows = self._db.execute(
-            "SELECT kind, status, COUNT(*) FROM entries t"
-            f" WHERE section = 0 AND {rectangle('t', question)} GROUP BY 1, 2",
-            times(question),
-        ).fetchall()
-        kinds: Counter[str] = Counter()
-        statuses: Counter[str] = Counter()
-        for kind, status, count in rows:
-            kinds[kind] += count
-            statuses[STATUS_ORDER[status]] += count
-        return {
-            "total": sum(statuses.values()),
-            "kind": dict(sorted(kinds.items())),
-            "status": dict(sorted(statuses.items())),
-        }
-
-    def _parties(self, question: Question) -> list[dict[str, Any]]:
-        rows = self._db.execute(
-            f"SELECT party, COUNT(*) FROM ties t WHERE {rectangle('t', question)} GROUP BY 1 ORDER BY 2 DESC LIMIT ?",
-            (*times(question), MOST_PARTIES),
-        ).fetchall()
+    def _most_tied(self, parties: Iterable[tuple[int, int]], question: Question) -> list[dict[str, Any]]:
         found = []
-        for party, count in rows:
+        for party, count in nsmallest(MOST_PARTIES, parties, key=lambda each: (-each[1], each[0])):
             subject, name = self._states.named(self._ledger.name(party), question)
             found.append({"party": {"subject": subject, "name": name}, "ties": count})
         return sorted(found, key=lambda item: (-item["ties"], item["party"]["subject"]))
 
 
-def _year(day: int) -> str:
-    return day_text(day)[:4]
+def _by_status(order: Sequence[str], counts: Iterable[tuple[str, str, int]]) -> dict[str, Any]:
+    """Counts of (status, kind or nothing), in all, by status and by kind."""
+    counts = list(counts)
+    counted: dict[str, Any] = {
+        "total": sum(count for *_, count in counts),
+        "status": _summed((order[int(status)], count) for status, _, count in counts),
+    }
+    if kinds := _summed((kind, count) for _, kind, count in counts if kind):
+        counted["kind"] = kinds
+    return counted
+
+
+def _summed(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for what, count in counts:
+        found[what] += count
+    return dict(sorted(found.items()))

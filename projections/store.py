@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -101,6 +101,10 @@ CREATE INDEX entries_in_order ON entries(subject, section, at, label);
 CREATE INDEX entries_by_label ON entries(label) WHERE section = 0;
 CREATE INDEX entries_by_due ON entries(due, label) WHERE section = 0;
 CREATE INDEX terms_of_owner ON terms(owner, kind);
+CREATE INDEX facts_ended ON facts(p1) WHERE p1 <> {OPEN};
+CREATE INDEX things_ended ON things(p1) WHERE p1 <> {OPEN};
+CREATE INDEX ties_ended ON ties(p1) WHERE p1 <> {OPEN};
+CREATE INDEX entries_ended ON entries(p1) WHERE p1 <> {OPEN};
 """
 """The indexes that folding never reads: questions do, and judging what is posted."""
 
@@ -138,12 +142,13 @@ def create(connection: sqlite3.Connection, schemas: Iterable[str], *, building: 
     connection.execute("COMMIT")
 
 
-def complete(connection: sqlite3.Connection) -> None:
-    """Make a file that was `building` what any other is. All its rows at once, sorted, are put into an index in a tenth
-    of the time that one after the other takes."""
+def complete(connection: sqlite3.Connection, fill: Callable[[], None]) -> None:
+    """Make a file that was `building` what any other is; `fill` adds what is made with the help of the indexes. All its
+    rows at once, sorted, are put into an index in a tenth of the time that one after the other takes."""
     connection.execute("PRAGMA temp_store = FILE")  # what is sorted may be larger than memory
     connection.execute("BEGIN IMMEDIATE")
     _run(connection, _ASKED)
+    fill()
     connection.execute("UPDATE meta SET value = ? WHERE name = 'fold'", (fold(),))
     connection.execute("COMMIT")
     for setting in (*_SERVED, "temp_store = MEMORY"):
@@ -170,3 +175,26 @@ def fold() -> str:
             for source in sorted(Path(folder).rglob("*.py")):
                 digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
+
+
+def first_after(db: sqlite3.Connection, table: str, position: int) -> int:
+    """The id of the first row of a table not yet known at a position: ids ascend as rows come to be known."""
+    (last,) = db.execute(f"SELECT max(id) FROM {table}").fetchone()
+    low, high, step = 1, (last or 0) + 1, 64
+    while high - step > low:  # what is asked for most is near the end
+        if _since(db, table, high - step) <= position:
+            low = high - step + 1
+            break
+        high, step = high - step, step * 4
+    while low < high:
+        middle = (low + high) // 2
+        if _since(db, table, middle) <= position:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _since(db: sqlite3.Connection, table: str, id_: int) -> int:
+    (since,) = db.execute(f"SELECT p0 FROM {table} WHERE id >= ? LIMIT 1", (id_,)).fetchone()
+    return int(since)

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from domain.errors import Contradiction, Flaw, Invalid, Refused
 from domain.facts import Event, Fact, stands_erased
 from domain.records import Data
 from domain.times import span_of
-from projections import documents, names, search, tree
+from projections import documents, names, search, tallies, tree
 from projections.folding import Folding
 from projections.identity import add_edge, edges_of, replace_edges
 from projections.judging import Judging
 from projections.known import Known
 from projections.store import complete, connect, create, fold, is_empty
 
-SCHEMAS = (search.SCHEMA, names.SCHEMA, tree.SCHEMA)
+SCHEMAS = (search.SCHEMA, names.SCHEMA, tree.SCHEMA, tallies.SCHEMA)
 _CHANGING = frozenset(("event.corrected", "event.retracted", "event.disputed"))
 """Events about events that may change what is believed of the world."""
 
@@ -40,6 +41,7 @@ class Views:
         `finish` it lacks what folding does without, survives no crash, and is stale to whoever else opens it.
         """
         self._db = connect(path, building=building)
+        self._is_building = building
         if is_empty(self._db):
             create(self._db, SCHEMAS, building=building)
             self._db.execute("INSERT INTO meta VALUES ('erasures', ?)", (str(erasures),))
@@ -57,7 +59,8 @@ class Views:
 
     def finish(self) -> None:
         """Make what was `building` complete: to be asked, and folded on, as any other."""
-        complete(self._db)
+        complete(self._db, partial(tallies.grow, self._db, 0, self.position))
+        self._is_building = False
 
     def begin(self) -> None:
         """Start a transaction."""
@@ -67,6 +70,8 @@ class Views:
         """Make everything since `begin` visible to readers."""
         if self.position != self._committed:
             tree.grow(self._db, self._committed, self._leaves)
+            if not self._is_building:
+                tallies.grow(self._db, self._committed, self.position)
             self._db.execute("UPDATE meta SET value = ? WHERE name = 'position'", (str(self.position),))
         self._db.execute("COMMIT")
         self._committed = self.position

@@ -1,0 +1,195 @@
+"""How much there was of everything, as of any position and on any day, without counting it.
+
+The log is cut into blocks of positions, and each is kept as what it added and took away: how much, of what, from which
+day on. Blocks are joined into larger ones, so that a count is the sum of some dozen blocks and of the rows that came or
+went since. All of it follows from rows of the views; this must never say anything that counting those would not.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+from zlib import compress, decompress
+
+import orjson
+
+from domain.times import AFTER, BEFORE, day_text
+from projections.rows import COLLECTIONS
+from projections.store import OPEN, first_after
+
+SCHEMA = """
+CREATE TABLE tallies(
+    id INTEGER PRIMARY KEY, level INTEGER NOT NULL, until INTEGER NOT NULL, day INTEGER NOT NULL, counts BLOB NOT NULL);
+CREATE UNIQUE INDEX tallies_in_order ON tallies(level, until, day);
+"""
+
+SIZES = (1024, 32 * 1024)
+"""Positions in a block of each level, whole ones of which make those of the next."""
+_PIECE = 512
+_WHENEVER = -1
+_AGREEMENTS = COLLECTIONS.index("agreements")
+
+Counts = Mapping[str, int]
+Cells = defaultdict[int, defaultdict[str, int]]
+"""How much more there is of what, by the day from which on; `_WHENEVER` if no day is asked for."""
+
+
+def grow(db: sqlite3.Connection, before: int, after: int) -> None:
+    """Keep the blocks that were completed between two positions. To be called once all their rows are there."""
+    for end in range(before - before % SIZES[0] + SIZES[0], after + 1, SIZES[0]):
+        _keep(db, 0, end, _changes(db, end - SIZES[0], end))
+        for level, size in enumerate(SIZES[1:], 1):
+            if end % size == 0:
+                step = SIZES[level - 1]
+                _keep(db, level, end, _joined(db, level - 1, range(end - size + step, end + 1, step)))
+
+
+def tally(db: sqlite3.Connection, as_of: int, on: int | None) -> dict[str, int]:
+    """How much there was as of a position, on a day or whenever, of
+
+    - `event <rank>` and `year <year>`: events by type, and facts by the year they are sorted by;
+    - `thing <collection> <status> <kind, or nothing>`, `signed <year>` of agreements, `tie <status>`, `commitment
+      <status> <kind>`: what a list shows;
+    - `party <number>`: its ties.
+    """
+    day = _WHENEVER if on is None else on
+    found: defaultdict[str, int] = defaultdict(int)
+    start = 0
+    for level, size in reversed(list(enumerate(SIZES))):
+        while start + size <= as_of:
+            start += size
+            (packed,) = db.execute(
+                "SELECT counts FROM tallies WHERE level = ? AND until = ? AND day <= ? ORDER BY day DESC LIMIT 1",
+                (level, start, day),
+            ).fetchone()
+            before, cells = orjson.loads(decompress(packed))
+            _add(found, before)
+            for since, counts in cells:
+                if since <= day:
+                    _add(found, counts)
+    for since, counts in _changes(db, start, as_of).items():
+        if since == day or _WHENEVER < since <= day:
+            _add(found, counts)
+    return {what: count for what, count in found.items() if count}
+
+
+def _add(found: defaultdict[str, int], counts: Counts) -> None:
+    for what, count in counts.items():
+        found[what] += count
+
+
+# blocks
+
+
+def _keep(db: sqlite3.Connection, level: int, until: int, cells: Cells) -> None:
+    """Write a block in pieces, each with the sum of all before it, so that one of them answers for a day."""
+    for day, before, piece in _pieces(cells):
+        db.execute(
+            "INSERT INTO tallies(level, until, day, counts) VALUES (?, ?, ?, ?)",
+            (level, until, day, compress(orjson.dumps((before, piece)), 1)),
+        )
+
+
+def _pieces(cells: Cells) -> Iterator[tuple[int, Counts, list[tuple[int, Counts]]]]:
+    yield _WHENEVER, _some(cells.pop(_WHENEVER, {})), []
+    sums: defaultdict[str, int] = defaultdict(int)
+    first, before, size = BEFORE, _some(sums), 0
+    piece: list[tuple[int, Counts]] = []
+    for day in sorted(cells):
+        if size >= max(_PIECE, len(before)):
+            yield first, before, piece
+            first, before, size, piece = day, _some(sums), 0, []
+        counts = _some(cells[day])
+        _add(sums, counts)
+        piece.append((day, counts))
+        size += len(counts)
+    yield first, before, piece
+
+
+def _some(counts: Counts) -> Counts:
+    return {what: count for what, count in counts.items() if count}
+
+
+def _joined(db: sqlite3.Connection, level: int, ends: Iterable[int]) -> Cells:
+    cells = _no_cells()
+    for end in ends:
+        rows = db.execute("SELECT day, counts FROM tallies WHERE level = ? AND until = ?", (level, end)).fetchall()
+        for first, packed in rows:
+            before, piece = orjson.loads(decompress(packed))
+            if first == _WHENEVER:
+                _add(cells[_WHENEVER], before)
+            for day, counts in piece:
+                _add(cells[day], counts)
+    return cells
+
+
+def _no_cells() -> Cells:
+    return defaultdict(lambda: defaultdict(int))
+
+
+# rows
+
+
+def _changes(db: sqlite3.Connection, start: int, end: int) -> Cells:
+    """What the positions after one, up to another, added and took away."""
+    cells = _no_cells()
+    whenever = cells[_WHENEVER]
+    for rank, count in db.execute(
+        "SELECT rank, COUNT(*) FROM events WHERE position > ? AND position <= ? GROUP BY rank", (start, end)
+    ):
+        whenever[f"event {rank}"] = count
+    for count, rows in _moved(db, "facts", "at", start, end):
+        for (at,) in rows:
+            if at < AFTER:
+                whenever[f"year {_year(at)}"] += count
+    cells[BEFORE].update(whenever)
+    signed = f"CASE WHEN collection = {_AGREEMENTS} AND upto >= 0 AND at < {AFTER} THEN at END"
+    for count, rows in _moved(db, "things", f"d0, d1, last, collection, status, kind, {signed}", start, end):
+        for *days, collection, status, kind, at in rows:
+            _put(cells, f"thing {collection} {status} {kind or ''}", count, *days)
+            if at is not None:
+                _put(cells, f"signed {_year(at)}", count, *days)
+    for count, rows in _moved(db, "ties", "d0, d1, last, status, party", start, end):
+        for since, until, last, status, party in rows:
+            tie, its = f"tie {status}", f"party {party}"
+            counts = cells[since]
+            counts[tie] += count
+            counts[its] += count
+            if until <= AFTER:
+                counts = cells[until]
+                counts[tie] -= count
+                counts[its] -= count
+            if last:
+                whenever[tie] += count
+                whenever[its] += count
+    for count, rows in _moved(db, "entries", "d0, d1, last, section, status, kind", start, end):
+        for *days, section, status, kind in rows:
+            if section == 0:
+                _put(cells, f"commitment {status} {kind}", count, *days)
+    return cells
+
+
+def _put(cells: Cells, what: str, count: int, since: int, until: int, last: int) -> None:
+    cells[since][what] += count
+    if until <= AFTER:
+        cells[until][what] -= count
+    if last:
+        cells[_WHENEVER][what] += count
+
+
+def _moved(
+    db: sqlite3.Connection, table: str, columns: str, start: int, end: int
+) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
+    """Some columns of the rows that came to be known between two positions (1), and of those that went (-1)."""
+    ids = first_after(db, table, start), first_after(db, table, end)
+    yield 1, db.execute(f"SELECT {columns} FROM {table} WHERE id >= ? AND id < ? AND p1 > ?", (*ids, end)).fetchall()
+    gone = f"p1 <> {OPEN} AND p1 > ? AND p1 <= ? AND p0 <= ?"  # as the condition of the index on p1 has it
+    yield -1, db.execute(f"SELECT {columns} FROM {table} WHERE {gone}", (start, end, start)).fetchall()
+
+
+@lru_cache(maxsize=2**15)
+def _year(day: int) -> str:
+    return day_text(day)[:4]

@@ -1,0 +1,122 @@
+"""Statistics say what counting would, as of any position and on any day, and cost no more where there is more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from domain.errors import Refused
+from domain.things import STATUSES
+from domain.ties import ORDER_OF_STATUSES
+from domain.times import AFTER, parse_day
+from projections import tallies
+from tests.given import World, parties, retracted, signed, step, world
+from tests.histories import DAYS, GENERATED, histories, posted
+from tests.steps import steps
+
+
+def counted(found: World, on: str | None, as_of: int) -> dict[str, Any]:
+    """Some of the statistics, by counting rows."""
+    held = ("last", ()) if on is None else ("d0 <= ? AND d1 > ?", (parse_day(on),) * 2)
+
+    def count(columns: str, table: str) -> Counter[Any]:
+        rows = found.reader._db.execute(
+            f"SELECT {columns} FROM {table} WHERE p0 <= ? AND p1 > ? AND {held[0]}", (as_of, as_of, *held[1])
+        )
+        return Counter(row[0] if len(row) == 1 else row for row in rows.fetchall())
+
+    things = count("collection, status, kind", "things")
+    facts = found.reader._db.execute(f"SELECT at FROM facts WHERE p0 <= {as_of} AND p1 > {as_of} AND at < {AFTER}")
+    return {
+        "things": {
+            collection: {
+                "total": sum(number for (other, _, _), number in things.items() if other == at),
+                "status": _summed(
+                    (STATUSES[collection][status], n) for (other, status, _), n in things.items() if other == at
+                ),
+                "kind": _summed((kind, n) for (other, _, kind), n in things.items() if other == at and kind),
+            }
+            for at, collection in enumerate(STATUSES)
+        },
+        "ties": {ORDER_OF_STATUSES[status]: number for status, number in count("status", "ties").items()},
+        "parties": sorted(count("party", "ties").values()),
+        "commitments": sum(number for section, number in count("section", "entries").items() if section == 0),
+        "types": Counter(event.type for event in found.events[:as_of]),
+        "facts": len(facts.fetchall()),
+    }
+
+
+def _summed(counts: Any) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for what, count in counts:
+        found[what] += count
+    return dict(found)
+
+
+def told(found: World, on: str | None, as_of: int) -> dict[str, Any]:
+    """The same of the statistics."""
+    told = found.reader.statistics(found.question(on, as_of))
+    return {
+        "things": {
+            collection: {
+                "total": told[collection]["total"],
+                "status": told[collection]["status"],
+                "kind": told[collection].get("kind", {}),
+            }
+            for collection in STATUSES
+        },
+        "ties": told["memberships"]["status"],
+        "parties": sorted(each["ties"] for each in told["party"]),
+        "commitments": told["commitments"]["total"],
+        "types": told["events"]["type"],
+        "facts": sum(told["events"]["year"].values()),
+    }
+
+
+@settings(**GENERATED, max_examples=25)
+@given(histories(most=24))
+def test_statistics_say_what_counting_would_as_of_any_position_and_on_any_day(documents: list[dict[str, Any]]):
+    with pytest.MonkeyPatch.context() as patch, world() as found:
+        patch.setattr(tallies, "SIZES", (2, 6))
+        patch.setattr(tallies, "_PIECE", 3)
+        positions: dict[str, int] = {}
+        for document in documents:
+            try:
+                found.take(posted(document, positions, found))
+            except Refused:
+                continue
+            positions[document["id"]] = found.head
+        for as_of in range(found.head + 1):
+            for on in DAYS:
+                assert told(found, on, as_of) == counted(found, on, as_of), (on, as_of)
+
+
+def test_what_is_retracted_after_its_block_was_kept_is_no_longer_counted(views, monkeypatch):
+    monkeypatch.setattr(tallies, "SIZES", (2, 6))
+    views.take(*parties("a", "b", "c"), signed("t", "2020-01-01", "a", "b"))
+    ratified = views.take(step("ratified", "t", "2021-01-01", "a"))
+    for _ in range(5):
+        views.take(*parties(f"more-{views.head}"))
+    before = views.reader.statistics(views.question())
+    views.take(retracted("agreements/t", ratified))
+    after = views.reader.statistics(views.question())
+    assert before["memberships"]["status"] == {"bound": 1, "signed": 1}
+    assert after["memberships"]["status"] == {"signed": 2}
+    assert views.reader.statistics(views.question(as_of=views.head - 1)) == before
+    assert after["events"]["type"]["event.retracted"] == 1
+
+
+def test_statistics_of_a_log_four_times_as_long_take_as_many_steps(monkeypatch):
+    monkeypatch.setattr(tallies, "SIZES", (8, 64))
+    taken = []
+    for agreements in (60, 240):
+        with world() as found:
+            found.batch(*parties("a", "b", "c"))
+            for number in range(agreements):
+                found.take(signed(f"t-{number}", f"20{10 + number % 10}-01-01", "a", "b", "c"))
+            found.take(*parties(*(f"more-{number}" for number in range(-found.head % 64 + 3))))
+            taken.append(steps(found, lambda found=found: found.reader.statistics(found.question())))
+    assert taken[1] < 1.5 * taken[0]
