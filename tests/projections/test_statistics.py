@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,8 +15,10 @@ from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
 from domain.times import AFTER, parse_day
 from projections import tallies
+from projections.reading import Reader
 from tests.given import World, parties, retracted, signed, step, world
 from tests.histories import DAYS, GENERATED, histories, posted
+from tests.projections.test_building import building, folded
 from tests.steps import steps
 
 
@@ -109,6 +113,19 @@ def test_what_is_retracted_after_its_block_was_kept_is_no_longer_counted(views, 
     assert after["events"]["type"]["event.retracted"] == 1
 
 
+def test_views_that_are_built_whole_tell_the_same_statistics(views, monkeypatch):
+    monkeypatch.setattr(tallies, "SIZES", (2, 6))
+    views.take(*parties("a", "b", "c"), signed("t", "2020-01-01", "a", "b"), step("ratified", "t", "2021-01-01", "a"))
+    views.take(*parties(*(f"more-{number}" for number in range(8))), retracted("agreements/t", 5))
+    with building() as (path, built):
+        folded(built, views.events)
+        built.finish()
+        with closing(Reader(path)) as reader:
+            for as_of in range(views.head + 1):
+                question = views.question(as_of=as_of)
+                assert reader.statistics(question) == views.reader.statistics(question)
+
+
 def test_statistics_of_a_log_four_times_as_long_take_as_many_steps(monkeypatch):
     monkeypatch.setattr(tallies, "SIZES", (8, 64))
     taken = []
@@ -118,5 +135,5 @@ def test_statistics_of_a_log_four_times_as_long_take_as_many_steps(monkeypatch):
             for number in range(agreements):
                 found.take(signed(f"t-{number}", f"20{10 + number % 10}-01-01", "a", "b", "c"))
             found.take(*parties(*(f"more-{number}" for number in range(-found.head % 64 + 3))))
-            taken.append(steps(found, lambda found=found: found.reader.statistics(found.question())))
+            taken.append(steps(found, partial(found.reader.statistics, found.question())))
     assert taken[1] < 1.5 * taken[0]
