@@ -31,6 +31,11 @@ async def read_body(request: web.Request, most: int) -> bytes:
     """The whole body. Raises a 413 problem as soon as it has more than `most` bytes, a 408 problem if it takes long."""
     if (request.content_length or 0) > most:
         raise _too_large(most)
+    if request.content.is_eof():  # it came with its headers, as most do: nothing is to be waited for, or timed
+        whole = request.content.read_nowait()
+        if len(whole) > most:
+            raise _too_large(most)
+        return whole
     parts: list[bytes] = []
     size = 0
     try:

@@ -35,7 +35,9 @@ NDJSON_TYPES = (NDJSON, "application/ndjson")
 async def post_events(request: web.Request) -> web.StreamResponse:
     """Records what is posted, whole or not at all; an import line by line."""
     key = require(request, Scope.POST)
-    if (refusal := request.app[WRITER].refusal) is not None:
+    app = request.app
+    writer = app[WRITER]
+    if (refusal := writer.refusal) is not None:
         raise Problem(Kind.NOT_READY, refusal)
     is_trial = "validate" in read_query(request.query, PARAMETERS)
     refuse_encoded(request)
@@ -46,15 +48,15 @@ async def post_events(request: web.Request) -> web.StreamResponse:
         return await events_import.answer(request, key, is_trial=is_trial)
     batch = await _batch(request, media_type, key)
     if is_trial:
-        receipts = await request.app[WRITER].check(lambda desk: desk.take(batch), batch.size)
+        receipts = await writer.check(lambda desk: desk.take(batch), batch.size)
     else:
-        receipts = await request.app[WRITER].post(batch)
+        receipts = await writer.post(batch)
     recorded = [receipt.position for receipt in receipts if not (is_trial and receipt.is_new)]
     # Where the views lag behind what was just recorded, the head alone would say too little.
-    headers = {POSITION: str(max([request.app[HEAD].position, *recorded]))}
+    headers = {POSITION: str(max((app[HEAD].position, *recorded)))}
     if recorded and not batch.is_list:
         headers["Location"] = f"/v1/events/{recorded[0]}"
-    bodies = b",".join(receipt.body for receipt in receipts)
+    bodies = b",".join([receipt.body for receipt in receipts])
     status = 201 if any(receipt.is_new for receipt in receipts) else 200
     return json_answer(b"[%b]" % bodies if batch.is_list else bodies, status=status, headers=headers)
 

@@ -87,7 +87,10 @@ def add(app: web.Application, operations: Iterable[Operation]) -> None:
 
 def read_query(query: MultiMapping[str], parameters: Iterable[Parameter]) -> Values:
     """The query, checked against the parameters that an operation takes. Raises BadQuestion with all that is wrong."""
-    known = {each.name: each for each in parameters if each.where == "query"}
+    parameters = [each for each in parameters if each.where == "query"]
+    if not query and not any(each.required for each in parameters):
+        return {}
+    known = {each.name: each for each in parameters}
     values: dict[str, tuple[str, ...]] = {}
     flaws: dict[str, str] = {}
     for name in dict.fromkeys(query):
