@@ -14,7 +14,7 @@ from time import monotonic
 
 import orjson
 
-from benchmarks import batching, importing, pacing, posting, report, sized
+from benchmarks import batching, greatness, importing, overloading, pacing, posting, report, sized
 from benchmarks.bench import Bench
 from benchmarks.machine import allow_files, cores
 from benchmarks.sizes import FULL, QUICK
@@ -24,6 +24,8 @@ MEASURES: Mapping[str, Callable[[Bench], None]] = {
     "open": pacing.measure,
     "batch": batching.measure,
     "import": importing.measure,
+    "great": greatness.measure,
+    "overload": overloading.measure,
 }
 NAMES = (*MEASURES, *sized.SIZED)
 

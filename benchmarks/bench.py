@@ -129,12 +129,6 @@ class Bench:
         spent = None if began is None or ended is None else ended - began
         return found, spent, clock.others(spent)
 
-    def meanwhile(self, work: Callable[[], T], act: Callable[[], None]) -> T:
-        """What `work` gives in the process that makes the load, while `act` is done here."""
-        future = self._load.submit(_bounded, work)
-        act()
-        return future.result()
-
     def taken_in(self, server: Server, work: Callable[[], Done]) -> Sample:
         """A turn of a server that is sent or asked for many events by `work`, in the process that makes the load."""
         done, cpu, others = self.loaded(server, work)

@@ -40,12 +40,19 @@ def registry(folder: Path, core: int | None, *, parties: int = 0) -> Iterator[Re
     create = (COMMAND, "keys", "create", f"load-{len(list(folder.iterdir()))}", "--scope", "post", "--data", folder)
     key = subprocess.run(create, capture_output=True, check=True, text=True, timeout=ASK_SECONDS).stdout.strip()
     headers = {"Authorization": f"Bearer {key}"}
-    with serving((COMMAND, "serve", "--data", str(folder), "--port", "0"), core, folder) as server:
+    with serving_registry(folder, core) as server:
         events = known(parties) if parties else []
         for start in range(0, len(events), MOST_IN_BATCH):
             batch = b"[" + b",".join(events[start : start + MOST_IN_BATCH]) + b"]"
             ask(server, "POST", "/v1/events", batch, {"Content-Type": BATCH, **headers})
         yield Registry(server, folder, headers)
+
+
+@contextmanager
+def serving_registry(folder: Path, core: int | None) -> Iterator[Server]:
+    """A registry on a data directory that is there."""
+    with serving((COMMAND, "serve", "--data", str(folder), "--port", "0"), core, folder) as server:
+        yield server
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import os
 import re
 import resource
 import select
-import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -80,10 +79,6 @@ class Server:
             return None
         now, most = (re.search(rf"{name}:\s*(\d+) kB", status) for name in ("VmRSS", "VmHWM"))
         return None if now is None or most is None else (int(now[1]) * 1024, int(most[1]) * 1024)
-
-    def kill(self) -> None:
-        """Ends it as a power cut would, as far as a process can tell."""
-        os.kill(self.pid, signal.SIGKILL)
 
 
 @contextmanager

@@ -5,6 +5,8 @@ only by whoever happened to wait (what is known as coordinated omission)."""
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,6 +35,8 @@ class Schedule:
     """Whether what finds no connection free is not sent at all; else it leaves late, and its lateness counts."""
     endures: bool = False
     """Whether connections that the server closes are opened again, until it takes none any longer."""
+    kills: int | None = None
+    """The process that is killed (SIGKILL) when half of the time has passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Paced:
     acknowledged: tuple[int, ...]
     """Which requests, counted from 0, were answered 201; also before and after the time that counts."""
     asked: int
+    unhinted: int
+    """503 answers that did not say when to come again."""
 
 
 Hears = Callable[[int, bytes], None]
@@ -95,7 +101,7 @@ class _Pace:
         self._reopening: set[asyncio.Task[None]] = set()
         self._times: dict[int, list[float]] = {}
         self._acknowledged: list[int] = []
-        self._number = self._due = self._held_back = self._broken = self._waiting = 0
+        self._number = self._due = self._held_back = self._broken = self._waiting = self._unhinted = 0
         self._next = self._counts_from = self._until = self._began = self._cpu = 0.0
 
     async def open(self) -> None:
@@ -112,6 +118,9 @@ class _Pace:
         self._next = self._loop.time()
         self._counts_from = self._next + self._schedule.warm
         self._until = self._counts_from + self._schedule.seconds
+        if self._schedule.kills is not None:
+            half = self._counts_from + self._schedule.seconds / 2
+            self._loop.call_at(half, os.kill, self._schedule.kills, signal.SIGKILL)
         self._tick()
 
     def close(self) -> None:
@@ -156,6 +165,8 @@ class _Pace:
             self._times[status].append(self._loop.time() - connection.since)
         if status == 201:
             self._acknowledged.append(connection.number)
+        elif status == 503 and b"Retry-After: " not in opening:
+            self._unhinted += 1
         if self._hears is not None:
             self._hears(status, opening)
         self._waiting -= 1
@@ -208,4 +219,5 @@ class _Pace:
             busy=(process_time() - self._cpu) / (perf_counter() - self._began),
             acknowledged=tuple(self._acknowledged),
             asked=self._number,
+            unhinted=self._unhinted,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from benchmarks import asking
+from benchmarks import asking, finding, folding, following, starting
 from benchmarks.bench import Bench
 from benchmarks.footprints import weigh
 from benchmarks.results import Footprint
@@ -14,10 +14,13 @@ from benchmarks.worlds import World
 
 ASKED: Mapping[str, Callable[[Bench, Store], None]] = {
     "ask": asking.measure,
+    "find": finding.measure,
+    "whole": folding.measure,
+    "live": following.measure,
 }
 LEAST = 5_000
 """Events of the smallest registry that holds enough to ask about."""
-SIZED: tuple[str, ...] = (*ASKED,)
+SIZED: tuple[str, ...] = (*ASKED, "start")
 
 
 def measure(bench: Bench, names: Collection[str]) -> None:
@@ -30,4 +33,6 @@ def measure(bench: Bench, names: Collection[str]) -> None:
                     if name in names:
                         taken(bench, store)
                 weighed = weigh(store.ours)
+            if "start" in names:
+                starting.measure(bench, kept, size)
             bench.results.footprints.append(Footprint("all of it", size, weighed.memory, kept.files, kept.raw, size))

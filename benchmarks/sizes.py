@@ -15,6 +15,10 @@ class Great:
     """Of one platform."""
     ties: int
     """Of one party."""
+    posts: int
+    """In one turn of posting to it, or to others."""
+    questions: int
+    """In one turn of asking for it, or for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class Sizes:
     """How much is done. Times are seconds."""
 
     rounds: int
+    repeats: int
+    """Turns of what reads a whole log that is small; a large one is read once."""
     seconds: float
     """A turn that is one of many."""
     sustained: float
@@ -45,27 +51,29 @@ class Sizes:
 
     def rounds_of(self, events: int) -> int:
         """How often something is done that takes its time with so many events."""
-        return self.rounds if events <= 20_000 else 1
+        return self.repeats if events <= 20_000 else 1
 
 
 QUICK = Sizes(
     rounds=3,
+    repeats=1,
     seconds=0.4,
     sustained=0.6,
     signed=1_500,
     lives=300,
     stores=(10_000,),
-    great=Great(events=2_000, members=1_000, ties=2_000),
+    great=Great(events=2_000, members=1_000, ties=2_000, posts=400, questions=25),
     warm=0.1,
 )
 FULL = Sizes(
     rounds=3,
+    repeats=3,
     seconds=5.0,
     sustained=30.0,
     signed=100_000,
     lives=17_000,
     stores=(10_000, 100_000, 1_000_000),
-    great=Great(events=100_000, members=50_000, ties=100_000),
+    great=Great(events=100_000, members=50_000, ties=100_000, posts=5_000, questions=300),
     asking=(1, 16, 64),
 )
 PARTIES = 200

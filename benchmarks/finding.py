@@ -1,0 +1,92 @@
+"""Finding: words searched for, the timeline, memberships, the graph around a party, statistics. One client asks, one
+question after the other, each another one; what counts is how long each takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from functools import partial
+from itertools import cycle, product
+from random import Random
+from urllib.parse import quote
+
+from benchmarks.bench import Bench, without_cpu
+from benchmarks.client import Load
+from benchmarks.contestants import REGISTRY
+from benchmarks.events import DAYS, FIELDS, PLACES, Fresh
+from benchmarks.requests import AfterNews, Gets, Posts
+from benchmarks.results import Row, Sample
+from benchmarks.stores import Store
+from benchmarks.worlds import NEWS, World
+
+RARE = "search, a rare word"
+COMMON = "search, a common English word"
+CHINESE = "search, Chinese"
+SEVERAL = "search, several words"
+TIMELINE = "timeline, all"
+TIMELINE_OF = "timeline, of a party"
+MEMBERSHIPS = "memberships of a party"
+GRAPH = "graph, two ties around a party"
+STATISTICS = "statistics, now"
+STATISTICS_THEN = "statistics, on another day"
+SEARCHES = (RARE, COMMON, CHINESE, SEVERAL)
+OVERVIEWS = (TIMELINE, TIMELINE_OF, MEMBERSHIPS, GRAPH, STATISTICS, STATISTICS_THEN)
+
+MOST = 5_000
+"""Different questions of one kind."""
+LEAST_SECONDS = 1.0
+_FIELDS = tuple(name.decode() for name in FIELDS)
+_PLACES = tuple(name.decode() for name in PLACES)
+_WORDS = ("cooperation", "party", "company", *(name.split()[-1] for name in _FIELDS), *_PLACES)
+_WORDS_ZH = ("合作", "协议", "公司", "电池", "固态电池", "电网储能", "氢能", "海上风电", "充电设施", "成都", "里斯本")
+_LIMITS = range(10, 51)
+
+
+def measure(bench: Bench, store: Store) -> None:
+    """Times each kind of question."""
+    sizes, ours = bench.sizes, store.ours
+    seconds = max(sizes.seconds, LEAST_SECONDS)
+    news = iter(range(NEWS + 1_000_000, 2 * NEWS, 1_000_000))
+
+    def turn(kind: str, paths: Iterator[str]) -> Sample:
+        if kind == STATISTICS:  # there is but one: it is asked after each of some events
+            events = Fresh(next(news), store.world.parties)
+            asked = AfterNews(Posts("/v1/events", events, ours.headers), Gets(["/v1/statistics"]))
+            return without_cpu(bench.asked(ours.server, Load(ours.server.port, 1, seconds, asked, 0.0, counted=200)))
+        store.moves_on()
+        gets = Gets([next(paths) for _ in range(MOST)], repeat=False)
+        return bench.asked(ours.server, Load(ours.server.port, 1, seconds, gets, 0.0))
+
+    for kind, paths in questions(store.world).items():
+        samples = bench.turns(f"{kind}, {store.size:,} events", {REGISTRY: partial(turn, kind, cycle(paths))})
+        bench.results.rows.append(Row(kind, REGISTRY, 1, samples[REGISTRY], size=store.size))
+
+
+def questions(world: World) -> Mapping[str, Sequence[str]]:
+    """Different addresses for each kind, in no order."""
+    random = Random(world.events)
+    parties = [f"parties/p-{number:05d}" for number in range(world.parties)]
+    numbers = [f"{random.randrange(world.agreements):08d}" for _ in range(MOST)]
+    days = [day.decode() for day in DAYS]
+    today = date.today()  # noqa: DTZ011 - any day will do
+    kinds = {
+        RARE: [_search(number) for number in numbers],
+        COMMON: [_search(word, limit) for word, limit in product(_WORDS, _LIMITS)],
+        CHINESE: [_search(word, limit) for word, limit in product(_WORDS_ZH, _LIMITS)],
+        SEVERAL: [_search(" ".join(words), limit) for *words, limit in product(_FIELDS, _PLACES, _LIMITS)],
+        TIMELINE: [f"/v1/timeline?from={day}" for day in days[:5_000]],
+        TIMELINE_OF: [f"/v1/timeline?party={party}&from={day}" for party, day in product(parties[:100], days[:500:10])],
+        MEMBERSHIPS: [f"/v1/memberships?party={party}&limit={limit}" for party, limit in product(parties, _LIMITS)],
+        GRAPH: [
+            f"/v1/graph?center={party}&depth=2&limit={limit}" for party, limit in product(parties, range(960, 1001))
+        ],
+        STATISTICS: ["/v1/statistics"],
+        STATISTICS_THEN: [f"/v1/statistics?on={today - timedelta(days=ago)}" for ago in range(1, 4_000)],
+    }
+    for paths in kinds.values():
+        random.shuffle(paths)
+    return {kind: paths[:MOST] for kind, paths in kinds.items()}
+
+
+def _search(words: str, limit: int | None = None) -> str:
+    return f"/v1/search?q={quote(words)}" + ("" if limit is None else f"&limit={limit}")

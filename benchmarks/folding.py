@@ -1,0 +1,126 @@
+"""Reading all there is: the views folded anew, one list folded anew for whoever asks, the log audited, and streamed;
+against a scan of the same events in a plain table, and a stream of the same bytes."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+from functools import partial
+from itertools import count
+from math import ceil
+from pathlib import Path
+from time import perf_counter
+
+from benchmarks.bench import MOST_SECONDS, Bench
+from benchmarks.bulk import Done, load_plainly, rebuild
+from benchmarks.contestants import COMMAND, REGISTRY, ask, limits
+from benchmarks.results import Row, Sample
+from benchmarks.scans import fold_plainly, hash_plainly
+from benchmarks.stores import Store
+from benchmarks.streams import read_lines
+
+REBUILD = "rebuild all views"
+REPLAY = "replay one list"
+AUDIT = "audit without views"
+AUDIT_VIEWS = "audit with all views"
+STREAM = "log as NDJSON to one client"
+BOTH = "audit without views + rebuild"
+VIEW = "agreements"
+PAGE = 1_000
+STREAMED = 50_000
+"""Events of a turn of streaming, at least."""
+
+
+def measure(bench: Bench, store: Store) -> None:
+    """Compares everything that reads the whole log."""
+    plain = bench.folder / f"plain-{store.size}.sqlite"
+    try:
+        rebuilt = _rebuilt(bench, store, plain)
+        _replayed(bench, store, plain)
+        _audited(bench, store, plain, rebuilt)
+    finally:
+        plain.unlink(missing_ok=True)
+    _streamed(bench, store)
+
+
+def _rebuilt(bench: Bench, store: Store, plain: Path) -> list[Sample]:
+    """Folds all views anew, except where that takes long: then the turn counts in which they were made."""
+    size, rounds = store.size, bench.sizes.rounds_of(store.size)
+    numbers = count()
+
+    def load() -> Sample:
+        database = plain.with_stem(f"{plain.stem}-{next(numbers)}")
+        sample = bench.worked(partial(load_plainly, store.made.lines, database))
+        database.replace(plain)
+        return sample
+
+    def fold() -> Sample:
+        return bench.worked(partial(rebuild, store.made.folder)) if rounds > 1 else store.made.folded
+
+    found = bench.turns(f"{REBUILD}, {size:,} events", {"a plain load": load, REGISTRY: fold}, rounds)
+    samples = found[REGISTRY]
+    bench.results.rows.append(Row(REBUILD, REGISTRY, None, samples, found["a plain load"], "a plain load", size))
+    return samples
+
+
+def _replayed(bench: Bench, store: Store, plain: Path) -> None:
+    server, size = store.ours.server, store.size
+
+    def replay() -> Sample:
+        return bench.taken_in(server, partial(read_lines, server.port, f"/v1/replay?view={VIEW}&until={size}", size))
+
+    scan = partial(bench.worked, partial(fold_plainly, plain))
+    rounds = bench.sizes.rounds_of(size)
+    bench.compare(REPLAY, None, scan, {REGISTRY: replay}, against="scan, JSON, fold", size=size, rounds=rounds)
+
+
+def _audited(bench: Bench, store: Store, plain: Path, rebuilt: list[Sample]) -> None:
+    size, rounds = store.size, bench.sizes.rounds_of(store.size)
+    offline = partial(audit, store.made.folder, size)
+    found = bench.turns(
+        f"audit, {size:,} events",
+        {
+            "scan, hashes": partial(bench.worked, partial(hash_plainly, plain)),
+            AUDIT: partial(bench.worked, partial(offline, "--no-views", "--no-evidence")),
+            AUDIT_VIEWS: partial(bench.worked, partial(offline, "--no-evidence")),
+        },
+        rounds,
+    )
+    both = [_one_after_the_other(*pair) for pair in zip(found[AUDIT], rebuilt, strict=True)]
+    bench.results.rows += [
+        Row(AUDIT, REGISTRY, None, found[AUDIT], found["scan, hashes"], "scan, hashes", size),
+        Row(AUDIT_VIEWS, REGISTRY, None, found[AUDIT_VIEWS], both, BOTH, size),
+    ]
+
+
+def audit(folder: Path, events: int, *options: str) -> Done:
+    """Runs `registry audit` on a data directory. Raises CalledProcessError where something does not fit."""
+    began, cpu = perf_counter(), _children()
+    subprocess.run(
+        (COMMAND, "audit", str(folder), *options), check=True, stdout=subprocess.DEVNULL, timeout=MOST_SECONDS
+    )
+    return Done(events, perf_counter() - began, _children() - cpu)
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _one_after_the_other(first: Sample, second: Sample) -> Sample:
+    seconds = 1 / first.per_second + 1 / second.per_second
+    cpu = None if first.cpu is None or second.cpu is None else first.cpu + second.cpu
+    return Sample(first.count, 1 / seconds, cpu, None, None)
+
+
+def _streamed(bench: Bench, store: Store) -> None:
+    """Of the limit, the same page over and over, so that as many bytes come."""
+    server, size = store.ours.server, store.size
+    until = f"/v1/events?until={size}"
+    with limits(bench.folder / f"stream-{size}", bench.cores.server) as bare:
+        accept = {"Accept": "application/x-ndjson"}
+        ask(bare, "PUT", "/ready", ask(server, "GET", f"/v1/events?after={size - PAGE}&limit={PAGE}", headers=accept))
+        same = f"/stream?times={ceil(size / PAGE)}"
+        limit = partial(bench.taken_in, bare, partial(read_lines, bare.port, same, at_least=STREAMED))
+        turn = partial(bench.taken_in, server, partial(read_lines, server.port, until, at_least=STREAMED))
+        bench.compare(STREAM, None, limit, {REGISTRY: turn}, against="a bare stream", size=size)

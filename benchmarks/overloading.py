@@ -1,0 +1,100 @@
+"""Overload: a crowd of clients posts at four times the rate that the registry reaches at its best, until it is killed.
+What counts is what it still records, how soon the excess is turned away, what memory it takes, and that whatever it
+acknowledged is in the log."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import partial
+
+from benchmarks.bench import Bench
+from benchmarks.client import Load
+from benchmarks.contestants import REGISTRY, Registry, ask, registry
+from benchmarks.events import Fresh
+from benchmarks.openloop import Paced, Schedule, run
+from benchmarks.requests import Posts
+from benchmarks.results import Row, Sample
+from benchmarks.sizes import PARTIES
+
+OVERLOAD = "overload"
+BEST = "overload, best of a closed loop"
+SHARE = "recorded a second, of the best"
+OFFERED = "offered a second, of the best"
+TURNED_AWAY = "turned away with 503"
+UNHINTED = "503 without Retry-After"
+SOON = "503 after, p99"
+TAKEN = "201 after, p99"
+BROKEN = "connections broken off with a post under way"
+MEMORY = "memory, most"
+MISSING = "acknowledged posts missing after SIGKILL"
+TIMES = 4
+BEST_CLIENTS = 64
+_NUMBER = re.compile(rb'"id":"signed-(\d+)"')
+_SECOND_TURN = 10_000_000
+_THIRD_TURN = 20_000_000
+
+
+def measure(bench: Bench) -> None:
+    """Overloads a registry, kills it, and looks at what it has kept."""
+    core, sizes, folder = bench.cores.server, bench.sizes, bench.folder / "overload"
+    with registry(folder, core, parties=PARTIES) as ours:
+        server = ours.server
+        best = bench.turns(
+            BEST,
+            {
+                REGISTRY: lambda: bench.asked(
+                    server, Load(server.port, BEST_CLIENTS, sizes.sustained, _posts(ours, 0), sizes.warm)
+                )
+            },
+            1,
+        )[REGISTRY][0]
+        bench.say(f"{OVERLOAD}: {sizes.crowd} clients at {TIMES} times {best.per_second:,.0f} a second")
+        schedule = Schedule(
+            server.port,
+            TIMES * best.per_second,
+            3 * sizes.sustained,
+            _posts(ours, _SECOND_TURN),
+            connections=sizes.crowd,
+            warm=sizes.warm,
+            holds_back=True,
+            endures=True,
+        )
+        paced, cpu, others = bench.loaded(server, partial(run, schedule))
+        _said(bench, best, paced, cpu, others)
+        if (memory := server.memory()) is not None:
+            bench.figure(OVERLOAD, MEMORY, "MB", memory[1] / 2**20)
+        bench.say(f"{OVERLOAD}: the same, and the process is killed")
+        again = replace(schedule, requests=_posts(ours, _THIRD_TURN), kills=server.pid)
+        killed, _, _ = bench.loaded(server, partial(run, again))
+    with registry(folder, core) as ours:
+        accept = {"Accept": "application/x-ndjson"}
+        kept = set(map(int, _NUMBER.findall(ask(ours.server, "GET", "/v1/events", headers=accept))))
+    acknowledged = {_SECOND_TURN + number for number in paced.acknowledged}
+    acknowledged |= {_THIRD_TURN + number for number in killed.acknowledged}
+    bench.figure(OVERLOAD, MISSING, f"of {len(acknowledged):,}", len(acknowledged - kept))
+
+
+def _posts(ours: Registry, first: int) -> Posts:
+    return Posts("/v1/events", Fresh(first, PARTIES), ours.headers)
+
+
+def _said(bench: Bench, best: Sample, paced: Paced, cpu: float | None, others: float | None) -> None:
+    taken, refused = paced.times.get(201), paced.times.get(503)
+    if taken is None or set(paced.times) - {201, 503}:
+        raise RuntimeError(f"under overload it was answered {sorted(paced.times)}")
+    answers = taken.count + (refused.count if refused else 0)
+    rate = taken.count / paced.seconds
+    spent = None if cpu is None else cpu / max(1, answers)
+    sample = Sample(taken.count, rate, spent, paced.busy, others, taken.median, taken.p95, taken.p99, taken.most)
+    bench.results.rows.append(
+        Row(OVERLOAD, REGISTRY, bench.sizes.crowd, [sample], [best], f"its best, {BEST_CLIENTS} clients")
+    )
+    bench.figure(OVERLOAD, SHARE, "ratio", rate / best.per_second)
+    bench.figure(OVERLOAD, OFFERED, "ratio", (paced.due - paced.held_back) / paced.seconds / best.per_second)
+    bench.figure(OVERLOAD, TURNED_AWAY, "%", 100 * (refused.count if refused else 0) / answers)
+    if refused is not None:
+        bench.figure(OVERLOAD, SOON, "ms", refused.p99 * 1e3)
+    bench.figure(OVERLOAD, UNHINTED, "", paced.unhinted)
+    bench.figure(OVERLOAD, TAKEN, "ms", taken.p99 * 1e3)
+    bench.figure(OVERLOAD, BROKEN, "", paced.broken)

@@ -1,0 +1,120 @@
+"""Readers of the live stream, and the posts that they hear of: many connections that each receive every event, in the
+process and by the clock that also see each post acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic, perf_counter, process_time
+
+from benchmarks.client import Times, times_of
+from benchmarks.openloop import Paced, Schedule, keep_to, loop_for
+from benchmarks.wire import HOST
+
+WAIT_SECONDS = 20.0
+"""How long the last events are waited for."""
+_POSITION = re.compile(rb'"position":(\d+)')
+_ID = re.compile(rb"id: (\d+)\n")
+_REQUEST = f"GET /v1/events/stream HTTP/1.1\r\nHost: {HOST}\r\nAccept: text/event-stream\r\n\r\n".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """So many readers, while posts are made on a schedule."""
+
+    readers: int
+    posts: Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What came of it: how long after its acknowledgement each event reached each reader, and how many never did."""
+
+    posted: Paced
+    delays: Times
+    lost: int
+    doubled: int
+    """How many reached a reader twice, or out of order."""
+    busy: float
+    """The share of a core that all of this took."""
+
+
+def run(reading: Reading) -> Read:
+    """Reads in this process. Raises TimeoutError where the stream falls silent before everything has come."""
+    with asyncio.Runner(loop_factory=lambda: loop_for(reading.readers + reading.posts.connections)) as runner:
+        return runner.run(_run(reading))
+
+
+async def _run(reading: Reading) -> Read:
+    loop = asyncio.get_running_loop()
+    acknowledged: dict[int, float] = {}
+
+    def hears(status: int, opening: bytes) -> None:
+        if status == 201 and (found := _POSITION.search(opening)):
+            acknowledged[int(found[1])] = monotonic()
+
+    readers = [(await loop.create_connection(_Reader, HOST, reading.posts.port))[1] for _ in range(reading.readers)]
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            for reader in readers:
+                await reader.began
+        began, cpu = perf_counter(), process_time()
+        posted = await keep_to(reading.posts, hears)
+        last = max(acknowledged)
+        deadline = monotonic() + WAIT_SECONDS
+        while any(not reader.positions or reader.positions[-1] < last for reader in readers):
+            if monotonic() > deadline:
+                break  # what has not come is counted as lost
+            await asyncio.sleep(0.01)
+        busy = (process_time() - cpu) / (perf_counter() - began)
+    finally:
+        for reader in readers:
+            reader.close()
+    return _read(posted, acknowledged, readers, busy)
+
+
+class _Reader(asyncio.Protocol):
+    """Notes when which event has come whole."""
+
+    def __init__(self) -> None:
+        self.began: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.positions = array("q")
+        self.times = array("d")
+        self._rest = b""
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+        transport.write(_REQUEST)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.began.done():
+            self.began.set_result(None)
+        now = monotonic()
+        whole, end, self._rest = (self._rest + data).rpartition(b"\n\n")
+        if end:
+            for position in _ID.findall(whole):
+                self.positions.append(int(position))
+                self.times.append(now)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+def _read(posted: Paced, acknowledged: dict[int, float], readers: Sequence[_Reader], busy: float) -> Read:
+    delays: list[float] = []
+    lost = doubled = 0
+    for reader in readers:
+        lost += len(acknowledged.keys() - set(reader.positions))
+        doubled += sum(after <= before for before, after in zip(reader.positions, reader.positions[1:], strict=False))
+        delays += [
+            max(0.0, time - acknowledged[position])  # what comes before the acknowledgement is in time
+            for position, time in zip(reader.positions, reader.times, strict=True)
+            if position in acknowledged
+        ]
+    return Read(posted, times_of(delays), lost, doubled, busy)

@@ -1,0 +1,56 @@
+"""What reading a whole log is held against: a scan of the same events in one plain table, with as little done to each
+as what is measured must do. Each runs in whatever process it is called in."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import orjson
+
+from benchmarks.bulk import Done
+
+AT_LEAST = 20_000
+"""A short table is read several times, so that what is measured lasts."""
+
+
+def fold_plainly(database: Path) -> Done:
+    """Reads each event as JSON into one dictionary a subject."""
+    count = 0
+    began, cpu = perf_counter(), process_time()
+    while count < AT_LEAST:
+        states: dict[str, dict[str, Any]] = {}
+        for subject, body in _rows(database, "subject, body"):
+            event = orjson.loads(body)
+            state = states.get(subject)
+            if state is None:
+                state = states[subject] = {}
+            state.update(event["data"])
+            count += 1
+    return Done(count, perf_counter() - began, process_time() - cpu)
+
+
+def hash_plainly(database: Path) -> Done:
+    """Makes the Merkle tree hash (RFC 6962) of all events."""
+    count = 0
+    began, cpu = perf_counter(), process_time()
+    while count < AT_LEAST:
+        pending: list[bytes] = []  # the roots of whole subtrees, the largest first
+        for number, (body,) in enumerate(_rows(database, "body"), 1):
+            node = sha256(b"\x00" + body).digest()
+            while not number & 1:
+                node = sha256(b"\x01" + pending.pop() + node).digest()
+                number >>= 1  # noqa: PLW2901 - its bits say which subtrees are whole
+            pending.append(node)
+            count += 1
+    return Done(count, perf_counter() - began, process_time() - cpu)
+
+
+def _rows(database: Path, columns: str) -> Iterator[tuple[Any, ...]]:
+    with closing(sqlite3.connect(database)) as db:
+        yield from db.execute(f"SELECT {columns} FROM events ORDER BY position")

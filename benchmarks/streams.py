@@ -1,0 +1,44 @@
+"""One client that reads a long answer as fast as it comes, and looks at nothing but its length and its end."""
+
+from __future__ import annotations
+
+import socket
+from time import perf_counter, process_time
+
+from benchmarks.bulk import Done
+from benchmarks.wire import HOST
+
+_AT_ONCE = 2**20
+_END = b"0\r\n\r\n"
+
+
+def read_lines(port: int, path: str, events: int | None = None, *, at_least: int = 1) -> Done:
+    """Reads an answer of lines, sent in chunks, again and again until there were `at_least` so many. Counts lines, or
+    `events` where they say something else.
+
+    Raises RuntimeError where the answer is no success or ends before it is complete.
+    """
+    count = 0
+    began, cpu = perf_counter(), process_time()
+    while count < at_least:
+        lines = _read(port, path)
+        count += lines if events is None else events
+    return Done(count, perf_counter() - began, process_time() - cpu)
+
+
+def _read(port: int, path: str) -> int:
+    buffer = bytearray(_AT_ONCE)
+    lines, tail, head = 0, b"", b""
+    with socket.create_connection((HOST, port)) as connection:
+        connection.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\nAccept: application/x-ndjson\r\nConnection: close\r\n\r\n".encode()
+        )
+        while size := connection.recv_into(buffer):
+            if not head:
+                head = bytes(buffer[:size])
+            # Every line ends in a line feed; a carriage return stands only where chunks, and header lines, end.
+            lines += buffer.count(b"\n", 0, size) - buffer.count(b"\r", 0, size)
+            tail = (tail + bytes(buffer[max(0, size - len(_END)) : size]))[-len(_END) :]
+    if not head.startswith(b"HTTP/1.1 200 ") or tail != _END:
+        raise RuntimeError(f"{path} was not answered whole: {head[:300]!r}")
+    return lines
