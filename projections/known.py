@@ -236,7 +236,8 @@ class Known(Ledger):
         keys.update(self.must_find(subject) for subject in references(fact))
         if keys:
             self.db.executemany(
-                "INSERT INTO links VALUES (?, ?, ?)", [(key, number, row.lastrowid) for key in sorted(keys)]
+                "INSERT INTO links VALUES (?, ?, ?, ?, ?)",
+                [(key, number, row.lastrowid, span.sort_key[0], span.hi) for key in sorted(keys)],
             )
         self._extend_life(fact, number)
         assert row.lastrowid is not None

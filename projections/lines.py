@@ -309,14 +309,14 @@ _FACTS = Part(
 
 
 def _link(row: Row) -> dict[str, Any]:
-    position, subject, named = row
-    return {"position": position, "subject": subject, "speaks_of": named}
+    position, subject, named, at, hi = row
+    return {"position": position, "subject": subject, "speaks_of": named, "sorted_as": _day(at), "latest": _day(hi)}
 
 
 _LINKED = "CROSS JOIN facts t ON t.id = l.fact CROSS JOIN subjects s ON s.id = l.subject"
 _NAMED = Part(
     ("l.key", "l.subject", "t.position", "t.id"),
-    "t.position, s.name, m.name",
+    "t.position, s.name, m.name, l.at, l.hi",
     f"links l {_LINKED} CROSS JOIN subjects m ON m.id = l.key WHERE l.key > 0 AND {_KNOWN.format('t')}",
     "(l.key, l.subject) >= (:k0, :k1)",
     (0, -1, -1, -1),
@@ -324,7 +324,7 @@ _NAMED = Part(
 )
 _SPOKEN_OF = Part(
     ("w.text", "l.subject", "t.position", "t.id"),
-    "t.position, s.name, w.text",
+    "t.position, s.name, w.text, l.at, l.hi",
     f"words w CROSS JOIN links l ON l.key = -w.id {_LINKED} WHERE {_KNOWN.format('t')}",
     "w.text >= :k0",
     ("", -1, -1, -1),

@@ -1,22 +1,16 @@
-"""What happened: the timeline over all subjects in the order of valid time, and the history of one in the order of the
-log, with the change that each event made."""
+"""What happened to one subject: its history in the order of the log, with the change that each event made."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-import orjson
 from jsonpatch import make_patch
 
-from domain.events import CATALOGUE
-from domain.times import AFTER, BEFORE, parse_day
 from domain.values import is_subject
-from projections.filtering import matching
-from projections.ledger import KINDS, Ledger
-from projections.lists import check
-from projections.questions import BadQuestion, Difference, Gone, Merged, NotFound, Page, Question
+from projections.ledger import Ledger
+from projections.questions import Difference, Gone, Merged, NotFound, Page, Question
 from projections.states import States
 
 _REFERRING = frozenset(
@@ -25,95 +19,12 @@ _REFERRING = frozenset(
 
 
 class Pasts:
-    """Timeline and histories, on one connection."""
+    """Histories, on one connection."""
 
     def __init__(self, db: sqlite3.Connection, ledger: Ledger, states: States) -> None:
         self._db = db
         self._ledger = ledger
         self._states = states
-
-    def timeline(
-        self,
-        question: Question,
-        filters: Mapping[str, Sequence[str]],
-        *,
-        sort: str | None,
-        limit: int,
-        after: Sequence[Any] | None,
-    ) -> Page:
-        """Facts as they stood at the question's position, each once. Raises BadQuestion."""
-        check("timeline", filters, sort)
-        conditions, values = ["f.p0 <= ? AND f.p1 > ?"], [question.as_of, question.as_of]
-        first, last = BEFORE, AFTER
-        if question.on is not None:
-            last = question.on
-        for name, given in filters.items():
-            value = given[0]
-            match name:
-                case "from":
-                    first = max(first, parse_day(value))
-                case "to":
-                    last = min(last, parse_day(value))
-                case "type" if value not in CATALOGUE:
-                    raise BadQuestion({"type": "is not a type the registry knows"})
-                case "type":
-                    conditions.append("f.rank = ?")
-                    values.append(CATALOGUE[value].rank)
-                case "subject":
-                    group = self._group(value, question)
-                    conditions.append(f"f.subject IN ({_places(group)})")
-                    values += group
-                case "party":
-                    group = self._group(value, question)
-                    conditions.append(
-                        f"f.id IN (SELECT fact FROM links WHERE key IN ({_places(group)})"
-                        f" UNION SELECT id FROM facts WHERE subject IN ({_places(group)}))"
-                    )
-                    values += [*group, *group]
-                case "q":
-                    condition = matching(self._db, value, "timeline", question.as_of)
-                    conditions.append(condition.sql)
-                    values += condition.values
-        if first != BEFORE:
-            conditions.append("f.hi >= ?")
-            values.append(first)
-        if last != AFTER:
-            conditions.append("f.lo <= ?")
-            values.append(last)
-        columns, turn = _order(sort or "occurred")
-        if after is not None:
-            if len(after) != len(columns):
-                raise BadQuestion({"cursor": "is not one of this list"})
-            conditions.append(f"({', '.join(columns)}) {'<' if turn else '>'} ({_places(columns)})")
-            values += after
-        rows = self._db.execute(
-            f"SELECT {', '.join(columns)}, f.position, f.rank, f.subject, f.lo, f.hi, f.meaning FROM facts f"
-            f" WHERE {' AND '.join(conditions)} ORDER BY {', '.join(column + turn for column in columns)} LIMIT ?",
-            (*values, limit + 1),
-        ).fetchall()
-        items = [self._happening(row[len(columns) :], first, last) for row in rows[:limit]]
-        return Page(items, list(rows[limit - 1][: len(columns)]) if len(rows) > limit else None)
-
-    def _happening(self, row: Sequence[Any], first: int, last: int) -> dict[str, Any]:
-        position, rank, subject, lo, hi, meaning = row
-        event = self._ledger.event(position)
-        assert event is not None
-        occurred, positions, data = event.occurred, [position], event.plain
-        if meaning is not None:
-            occurred, positions, data = orjson.loads(meaning)
-        data.pop("evidence", None)
-        return {
-            "position": position,
-            "subject": {"subject": self._ledger.name(subject)},
-            "type": KINDS[rank].name,
-            "occurred": occurred,
-            "certainty": "certain" if first <= lo and hi <= last else "possible",
-            "data": refer(data),
-            "source": event.source,
-            "id": event.id,
-            "recorded": event.recorded,
-            "events": positions,
-        }
 
     def history(self, subject: str, question: Question, *, limit: int, after: Sequence[Any] | None) -> Page:
         """Every event about a subject, and about those it is one with, up to the question's position; also those by
@@ -225,10 +136,6 @@ class Pasts:
         except (NotFound, Gone, Merged):
             return None
 
-    def _group(self, subject: str, question: Question) -> list[int]:
-        number = self._ledger.find(subject)
-        return [-1] if number is None else self._ledger.one_with(number, question.as_of)
-
 
 def patch(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[dict[str, Any]]:
     """The RFC 6902 operations that turn one state into another; null stands for no state."""
@@ -247,15 +154,6 @@ def refer(value: Any, name: str = "") -> Any:
     if isinstance(value, str) and (name in _REFERRING or name == "document") and is_subject(value):
         return {"subject": value}
     return value
-
-
-def _order(sort: str) -> tuple[tuple[str, ...], str]:
-    turn = " DESC" if sort.startswith("-") else ""
-    if sort.removeprefix("-") == "position":
-        return ("f.position",), turn
-    if turn:
-        return (f"CASE WHEN f.at = {AFTER} THEN -1 ELSE f.at END", "f.hi", "f.rank", "f.label"), turn
-    return ("f.at", "f.hi", "f.rank", "f.label"), turn
 
 
 def _places(values: Collection[Any]) -> str:

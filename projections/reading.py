@@ -20,6 +20,7 @@ from projections.pasts import Pasts
 from projections.questions import Difference, NotFound, Page, Question, State
 from projections.states import States
 from projections.store import connect
+from projections.timeline import Timeline
 
 
 class Reader:
@@ -32,6 +33,7 @@ class Reader:
         self._states = States(self._db, ledger)
         self._lists = Lists(self._db, ledger, self._states)
         self._pasts = Pasts(self._db, ledger, self._states)
+        self._timeline = Timeline(self._db, ledger)
         self._citations = Citations(self._db, ledger, self._states)
         self._overviews = Overviews(self._db, ledger, self._states)
         self._digests = Digests(self._db)
@@ -93,7 +95,7 @@ class Reader:
         """One page of a list (see `questions.FILTERS` and `SORTS`). Raises BadQuestion."""
         self._refresh()
         if view == "timeline":
-            page = self._pasts.timeline(question, filters, sort=sort, limit=limit, after=after)
+            page = self._timeline.page(question, filters, sort=sort, limit=limit, after=after)
         else:
             page = self._lists.page(view, question, filters, sort=sort, limit=limit, after=after)
         if view in ("timeline", "memberships", "commitments"):

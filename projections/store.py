@@ -22,6 +22,9 @@ In SQL it stands as a literal: compared with a parameter, SQLite must plan a que
 partial index serves it (measured: 5 times the price of a lookup).
 """
 
+SPAN = "CASE WHEN hi - at <= 31 THEN 0 WHEN hi - at <= 400 THEN 1 ELSE 2 END"
+"""In SQL, how imprecise a fact's date is: some days, some months, or longer; without an earliest day, the first."""
+
 _SCHEMA = f"""
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE words(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
@@ -51,7 +54,7 @@ CREATE INDEX facts_of_event ON facts(position);
 CREATE INDEX facts_of_subject ON facts(subject, lo) WHERE p1 = {OPEN};
 CREATE INDEX facts_core ON facts(subject) WHERE p1 = {OPEN} AND core;
 CREATE TABLE links(
-    key INTEGER NOT NULL, subject INTEGER NOT NULL, fact INTEGER NOT NULL,
+    key INTEGER NOT NULL, subject INTEGER NOT NULL, fact INTEGER NOT NULL, at INTEGER NOT NULL, hi INTEGER NOT NULL,
     PRIMARY KEY (key, subject, fact)) WITHOUT ROWID;
 CREATE TABLE lives(
     subject INTEGER PRIMARY KEY, facts INTEGER NOT NULL, makers INTEGER NOT NULL, consents INTEGER NOT NULL,
@@ -91,7 +94,8 @@ CREATE TABLE terms(
 _ASKED = f"""
 CREATE INDEX events_of_subject ON events(subject, position);
 CREATE INDEX events_speaking ON events(subject, rank) WHERE about IS NOT NULL;
-CREATE INDEX facts_in_time ON facts(at, hi, rank, label);
+CREATE INDEX facts_in_time ON facts(rank, {SPAN}, at, hi, label);
+CREATE INDEX facts_by_subject ON facts(subject, at, hi);
 CREATE INDEX things_by_name ON things(collection, sort, subject) WHERE p1 = {OPEN};
 CREATE INDEX things_by_kind ON things(collection, kind) WHERE p1 = {OPEN};
 CREATE INDEX things_by_ref ON things(ref) WHERE ref IS NOT NULL;
@@ -100,6 +104,7 @@ CREATE INDEX ties_by_label ON ties(label);
 CREATE INDEX entries_in_order ON entries(subject, section, at, label);
 CREATE INDEX entries_by_label ON entries(label) WHERE section = 0;
 CREATE INDEX entries_by_due ON entries(due, label) WHERE section = 0;
+CREATE INDEX links_in_time ON links(key, at, hi, fact) WHERE key > 0;
 CREATE INDEX terms_of_owner ON terms(owner, kind);
 CREATE INDEX facts_ended ON facts(p1) WHERE p1 <> {OPEN};
 CREATE INDEX things_ended ON things(p1) WHERE p1 <> {OPEN};

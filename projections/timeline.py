@@ -1,0 +1,291 @@
+"""What happened, over all subjects, in the order of valid time. Reads only.
+
+A page is the beginning of some streams that indexes give in this order, taken together: facts of one type and much the
+same imprecision, or those that name one party. So it costs what it shows, whatever narrows it and wherever it begins.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from domain.events import CATALOGUE
+from domain.times import AFTER, BEFORE, parse_day
+from projections.filtering import Condition, matching
+from projections.ledger import KINDS, Ledger
+from projections.lists import check
+from projections.pasts import refer
+from projections.questions import BadQuestion, Page, Question
+from projections.store import SPAN, first_after
+
+_FEW = 5_000
+_REACH = {0: 31, 1: 400, 2: AFTER}
+"""How long before its latest day a fact's earliest one lies at most, by its `SPAN`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a fact must be: known then, of some time, type and words, about one of these subjects, naming one of these
+    parties or about it."""
+
+    below: int
+    as_of: int
+    first: int = BEFORE
+    last: int = AFTER
+    rank: int | None = None
+    subjects: tuple[int, ...] = ()
+    parties: tuple[int, ...] = ()
+    words: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """Facts `f` that an index has in the order of time; of one type where `rank` is given."""
+
+    source: str
+    condition: str
+    values: tuple[Any, ...] = ()
+    rank: int | None = None
+    reach: int = AFTER
+    dated: str = "f"
+
+
+class Timeline:
+    """The timeline, on one connection."""
+
+    def __init__(self, db: sqlite3.Connection, ledger: Ledger) -> None:
+        self._db = db
+        self._ledger = ledger
+
+    def page(
+        self,
+        question: Question,
+        filters: Mapping[str, Sequence[str]],
+        *,
+        sort: str | None,
+        limit: int,
+        after: Sequence[Any] | None,
+    ) -> Page:
+        """Facts as they stood at the question's position, each once. Raises BadQuestion."""
+        check("timeline", filters, sort)
+        asked = self._asked(question, filters)
+        name, descending = (sort or "occurred").removeprefix("-"), (sort or "").startswith("-")
+        if after is not None and len(after) != (1 if name == "position" else 4):
+            raise BadQuestion({"cursor": "is not one of this list"})
+        turn = " DESC" if descending else ""
+        if name == "position":
+            sql, values = self._by_position(asked, descending, after)
+            width, order = 1, f"1{turn}"
+        else:
+            sql, values = self._by_time(asked, descending, after)
+            width, order = 4, ", ".join(f"{column}{turn}" for column in (1, 2, 3, 4))
+        if not sql:
+            return Page([], None)
+        rows = self._db.execute(f"{sql} ORDER BY {order} LIMIT ?", (*values, limit + 1)).fetchall()
+        items = [self._happening(row, asked.first, asked.last) for row in rows[:limit]]
+        return Page(items, list(rows[limit - 1][:width]) if len(rows) > limit else None)
+
+    def _asked(self, question: Question, filters: Mapping[str, Sequence[str]]) -> _Asked:
+        asked = _Asked(first_after(self._db, "facts", question.as_of), question.as_of)
+        if question.on is not None:
+            asked = replace(asked, last=question.on)
+        for name, (value, *_) in filters.items():
+            match name:
+                case "from":
+                    asked = replace(asked, first=max(asked.first, parse_day(value)))
+                case "to":
+                    asked = replace(asked, last=min(asked.last, parse_day(value)))
+                case "type" if value not in CATALOGUE:
+                    raise BadQuestion({"type": "is not a type the registry knows"})
+                case "type":
+                    asked = replace(asked, rank=CATALOGUE[value].rank)
+                case "subject":
+                    asked = replace(asked, subjects=self._group(value, question))
+                case "party":
+                    asked = replace(asked, parties=self._group(value, question))
+                case "q":
+                    asked = replace(asked, words=matching(self._db, value, "timeline", question.as_of))
+        return asked
+
+    def _group(self, subject: str, question: Question) -> tuple[int, ...]:
+        number = self._ledger.find(subject)
+        return (-1,) if number is None else tuple(self._ledger.one_with(number, question.as_of))
+
+    # in the order of time
+
+    def _by_time(self, asked: _Asked, descending: bool, after: Sequence[Any] | None) -> tuple[str, list[Any]]:
+        """Unbounded last either way."""
+        queries, values = [], list[Any]()
+        for stream in self._streams(asked):
+            for is_dated in (True, False) if descending or asked.last != AFTER else (None,):
+                conditions, bound = _conditions(stream, asked)
+                first = f"{stream.dated}.at"
+                if is_dated is True:
+                    conditions.append(f"{first} <= ?")
+                    bound.append(min(asked.last, AFTER - 1))
+                elif is_dated is False:
+                    conditions.append(f"{first} = {AFTER}")
+                    first = "-1" if descending else str(AFTER)
+                if after is not None:
+                    beyond, keys = _beyond(first, stream, descending, after)
+                    conditions.append(beyond)
+                    bound += keys
+                queries.append(_query((first, f"{stream.dated}.hi"), stream.source, conditions))
+                values += bound
+        return " UNION ALL ".join(queries), values
+
+    def _streams(self, asked: _Asked) -> Iterator[_Stream]:
+        """What leads to the facts asked for: their words, their type where it is rare, their subject, their party."""
+        if asked.words is not None and asked.words.narrow:
+            yield _Stream("facts f", "1")
+            return
+        if (asked.subjects or asked.parties) and not self._is_rare(asked.rank):
+            if asked.subjects:
+                yield from (_Stream("facts f", "f.subject = ?", (each,)) for each in asked.subjects)
+            else:
+                yield from _naming(asked.parties)
+            return
+        for rank, span in self._sorts(asked.rank):
+            yield _Stream("facts f", f"f.rank = {rank} AND {SPAN} = {span}", (), rank, _REACH[span])
+
+    def _sorts(self, rank: int | None) -> Iterator[tuple[int, int]]:
+        """The types that facts are of, or one of them, each with every imprecision that facts of it have."""
+        least = -1 if rank is None else rank - 1
+        while row := self._db.execute(
+            "SELECT rank FROM facts WHERE rank > ? ORDER BY rank LIMIT 1", (least,)
+        ).fetchone():
+            least = row[0]
+            if rank is not None and least != rank:
+                return
+            for span in _REACH:
+                if self._db.execute(f"SELECT 1 FROM facts WHERE rank = {least} AND {SPAN} = {span} LIMIT 1").fetchone():
+                    yield least, span
+
+    def _is_rare(self, rank: int | None) -> bool:
+        if rank is None:
+            return False
+        sql = "SELECT COUNT(*) FROM (SELECT 1 FROM facts WHERE rank = ? LIMIT ?)"
+        return bool(self._db.execute(sql, (rank, _FEW + 1)).fetchone()[0] <= _FEW)
+
+    # in the order of the log
+
+    def _by_position(self, asked: _Asked, descending: bool, after: Sequence[Any] | None) -> tuple[str, list[Any]]:
+        """What is rare is found and sorted; what is common is soon met on the way through the log."""
+        streams = list(self._streams(asked))
+        if not self._are_few(streams, asked):
+            streams = [_Stream("facts f", "1")]
+        queries, values = [], list[Any]()
+        for stream in streams:
+            conditions, bound = _conditions(stream, asked)
+            if after is not None:
+                conditions.append(f"f.position {'<' if descending else '>'} ?")
+                bound.append(after[0])
+            queries.append(_query(("f.position", "f.hi"), stream.source, conditions))
+            values += bound
+        return " UNION ALL ".join(queries), values
+
+    def _are_few(self, streams: Sequence[_Stream], asked: _Asked) -> bool:
+        if asked.words is not None and asked.words.narrow:
+            return True
+        left = _FEW
+        for stream in streams:
+            sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM {stream.source} WHERE {stream.condition} LIMIT ?)"
+            left -= self._db.execute(sql, (*stream.values, left + 1)).fetchone()[0]
+            if left < 0:
+                return False
+        return True
+
+    # an item
+
+    def _happening(self, row: Sequence[Any], first: int, last: int) -> dict[str, Any]:
+        _, hi, rank, _, position, subject, lo, meaning = row
+        event = self._ledger.event(position)
+        assert event is not None
+        occurred, positions, data = event.occurred, [position], event.plain
+        if meaning is not None:
+            occurred, positions, data = orjson.loads(meaning)
+        data.pop("evidence", None)
+        return {
+            "position": position,
+            "subject": {"subject": self._ledger.name(subject)},
+            "type": KINDS[rank].name,
+            "occurred": occurred,
+            "certainty": "certain" if first <= lo and hi <= last else "possible",
+            "data": refer(data),
+            "source": event.source,
+            "id": event.id,
+            "recorded": event.recorded,
+            "events": positions,
+        }
+
+
+def _naming(parties: tuple[int, ...]) -> Iterator[_Stream]:
+    """Facts that name one of these parties, which are one, or are about it; each in one stream only."""
+    others = f"f.subject NOT IN ({_places(parties)})"
+    for at, party in enumerate(parties):
+        yield _Stream("facts f", "f.subject = ?", (party,))
+        once = "".join(
+            " AND NOT EXISTS (SELECT 1 FROM links x WHERE x.key = ? AND x.subject = l.subject AND x.fact = l.fact)"
+            for _ in parties[:at]
+        )
+        source = "links l CROSS JOIN facts f ON f.id = l.fact"
+        yield _Stream(
+            source, f"l.key = ? AND l.key > 0 AND {others}{once}", (party, *parties, *parties[:at]), dated="l"
+        )
+
+
+def _conditions(stream: _Stream, asked: _Asked) -> tuple[list[str], list[Any]]:
+    """All that is asked of a fact; a `+` keeps what does not lead to it from being taken for what does."""
+    id_ = "l.fact" if stream.dated == "l" else "+f.id"
+    conditions, values = [stream.condition, f"{id_} < ?", "f.p1 > ?"], [*stream.values, asked.below, asked.as_of]
+    hi, at = f"{stream.dated}.hi", f"{stream.dated}.at"
+    if asked.first != BEFORE:
+        conditions.append(f"{hi} >= ?")
+        values.append(asked.first)
+        if stream.reach != AFTER:
+            conditions.append(f"{at} >= ?")
+            values.append(asked.first - stream.reach)
+    if asked.last != AFTER:
+        conditions.append("f.lo <= ?")
+        values.append(asked.last)
+    if asked.rank is not None and stream.rank is None:
+        conditions.append("+f.rank = ?")
+        values.append(asked.rank)
+    if asked.subjects:
+        conditions.append(f"+f.subject IN ({_places(asked.subjects)})")
+        values += asked.subjects
+    if asked.parties and stream.dated == "f":
+        places = _places(asked.parties)
+        linked = f"SELECT 1 FROM links x WHERE x.key IN ({places}) AND x.subject = f.subject AND x.fact = f.id"
+        conditions.append(f"(+f.subject IN ({places}) OR EXISTS ({linked}))")
+        values += [*asked.parties, *asked.parties]
+    if asked.words is not None:
+        conditions.append(asked.words.sql)
+        values += asked.words.values
+    return conditions, values
+
+
+def _query(keys: Iterable[str], source: str, conditions: Iterable[str]) -> str:
+    columns = ", ".join((*keys, "f.rank", "f.label", "f.position", "f.subject", "f.lo", "f.meaning"))
+    return f"SELECT {columns} FROM {source} WHERE {' AND '.join(conditions)}"
+
+
+def _beyond(first: str, stream: _Stream, descending: bool, after: Sequence[Any]) -> tuple[str, list[Any]]:
+    """That a fact comes after a key of (first day, last day, type, label), said so that an index serves."""
+    at, hi, rank, label = after
+    more, least = ("<", "<=") if descending else (">", ">=")
+    last = f"{stream.dated}.hi"
+    if stream.rank is None:
+        return f"{first} {least} ? AND ({first}, {last}, f.rank, f.label) {more} (?, ?, ?, ?)", [at, *after]
+    if stream.rank == rank:
+        return f"({first}, {last}, f.label) {more} (?, ?, ?)", [at, hi, label]
+    follows = stream.rank < rank if descending else stream.rank > rank
+    return f"({first}, {last}) {least if follows else more} (?, ?)", [at, hi]
+
+
+def _places(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
