@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from projections.reading import Reader
-from service.entries import answered
+from service.entries import answered_lines
 from service.files import LOG, VIEWS
 from service.http.questions import Now, read_times
 from service.http.tables import OF_VIEW
@@ -37,9 +37,9 @@ class LogExport:
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Some events at a time, in order: how many, and their lines."""
         position = 0
-        while events := self._log.read(position, self.head, AT_ONCE):
-            yield len(events), b"".join(answered(event) + b"\n" for event in events)
-            position = events[-1].position
+        while rows := self._log.pieces(position, self.head, AT_ONCE):
+            yield len(rows), answered_lines(self._log, rows)
+            position = rows[-1][0]
 
     def close(self) -> None:
         self._log.close()

@@ -28,7 +28,7 @@ from projections.reading import Reader
 from projections.store import connect, fold
 from service import files
 from service.checkpoint import CHECKPOINT_MODE, Published, read_kept
-from service.entries import answered
+from service.entries import answered_lines
 from service.exports import NothingHere
 from service.log import LogReader
 from service.settings import Settings
@@ -200,9 +200,9 @@ class TileLog:
         fresh.rename(path)
 
     def _events(self, after: int) -> Iterator[tuple[int, bytes]]:
-        while events := self._log.read(after, self.size, AT_ONCE):
-            yield len(events), b"".join(answered(event) + b"\n" for event in events)
-            after = events[-1].position
+        while rows := self._log.pieces(after, self.size, AT_ONCE):
+            yield len(rows), answered_lines(self._log, rows)
+            after = rows[-1][0]
 
     def _said(self, path: Path) -> tuple[Any, Any] | None:
         """Of which size, and after how many erasures, the digests in the directory are."""

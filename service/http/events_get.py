@@ -3,8 +3,9 @@ answered as it stands in the log; nothing is taken from views."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 from aiohttp import hdrs, web
@@ -12,7 +13,7 @@ from aiohttp import hdrs, web
 from domain.events import CATALOGUE
 from domain.values import is_subject
 from projections.questions import BadQuestion
-from service.entries import answered
+from service.entries import answered, answered_lines
 from service.http.answers import JSON, NDJSON, etag_matches, json_answer, negotiate, strong_tag
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.problems import Kind, Problem
@@ -21,6 +22,8 @@ from service.parts import HEAD, LOGS, STOPPING
 
 LIMIT = 50
 MAX_LIMIT = 1000
+AT_ONCE = 512
+"""Events of the log that are read, and written to a client, at a time."""
 _CACHE = {"Cache-Control": "no-cache"}
 
 
@@ -35,6 +38,11 @@ class Filter:
     def read(self, log: LogReader, after: int, until: int, limit: int) -> list[LoggedEvent]:
         """The first of those that are meant with after < position <= until."""
         return log.read(after, until, limit, type=self.types, subject=self.subject, source=self.source)
+
+    def lines(self, log: LogReader, after: int, until: int, limit: int) -> tuple[int, int, bytes]:
+        """The same, one a line: how many, the position of the last, and the lines."""
+        rows = log.pieces(after, until, limit, type=self.types, subject=self.subject, source=self.source)
+        return len(rows), rows[-1][0] if rows else until, answered_lines(log, rows)
 
     def passes(self, event: LoggedEvent) -> bool:
         """Whether this one is meant."""
@@ -103,33 +111,22 @@ async def _streamed(
     request: web.Request, wanted: Filter, after: int, until: int, limit: int | None
 ) -> web.StreamResponse:
     """All of them up to the head as it was when the question came, in constant memory."""
+    app = request.app
     response = web.StreamResponse(headers=_CACHE | {hdrs.CONTENT_TYPE: NDJSON})
     await response.prepare(request)
-    left = limit
+    left = until if limit is None else limit
     while request.method != hdrs.METH_HEAD:
-        size = MAX_LIMIT if left is None else min(left, MAX_LIMIT)
-        events, chunk = await request.app[LOGS].ask(_lines(wanted, after, until, size))
+        size = min(left, AT_ONCE)
+        count, after, chunk = await app[LOGS].ask(partial(wanted.lines, after=after, until=until, limit=size))
         if chunk:
             await response.write(chunk)
-        if left is not None:
-            left -= len(events)
-        if len(events) < size or left == 0:
+        left -= count
+        if count < size or left == 0:
             break
-        if request.app[STOPPING].is_set():  # to end as if this were all would be a lie
+        if app[STOPPING].is_set():  # to end as if this were all would be a lie
             raise ConnectionResetError("the registry is stopping")
-        after = events[-1].position
     await response.write_eof()
     return response
-
-
-def _lines(
-    wanted: Filter, after: int, until: int, size: int
-) -> Callable[[LogReader], tuple[Sequence[LoggedEvent], bytes]]:
-    def lines(log: LogReader) -> tuple[Sequence[LoggedEvent], bytes]:
-        events = wanted.read(log, after, until, size)
-        return events, b"".join(answered(event) + b"\n" for event in events)
-
-    return lines
 
 
 def _number(values: Values, name: str, default: int) -> int:

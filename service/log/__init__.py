@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from eventsourcing.persistence import PersistenceError
 
@@ -97,17 +98,41 @@ class LogReader:
 
         Of several types any will do; an empty sequence of them is no filter.
         """
-        topics = (type,) if isinstance(type, str) else tuple(dict.fromkeys(type or ()))
+        return [LoggedEvent(*row) for row in self._select(tables.LOGGED, after, until, limit, (type, subject, source))]
+
+    def pieces(
+        self,
+        after: int,
+        until: int | None,
+        limit: int,
+        *,
+        type: Sequence[str] | None = None,  # noqa: A002 - the attribute's own name
+        subject: str | None = None,
+        source: str | None = None,
+    ) -> list[tuple[int, bytes, bytes | None, bytes | None]]:
+        """Of the same events only what they are answered from, as it is stored: position, entry, data and salt.
+
+        Data and salt are None once erased. For reading much: it takes a third of the time.
+        """
+        return self._select("position, state, data, salt", after, until, limit, (type, subject, source))
+
+    def _select(
+        self,
+        columns: str,
+        after: int,
+        until: int | None,
+        limit: int,
+        wanted: tuple[str | Sequence[str] | None, str | None, str | None],
+    ) -> list[Any]:
+        types, subject, source = wanted
+        topics = (types,) if isinstance(types, str) else tuple(dict.fromkeys(types or ()))
         stream = origin = None
         with _failures:
             if subject is not None and (stream := tables.key(self._db, "streams", subject)) is None:
                 return []
             if source is not None and (origin := tables.key(self._db, "sources", source)) is None:
                 return []
-            rows = tables.select(
-                self._db, tables.LOGGED, after, until, limit, topics=topics, stream=stream, source=origin
-            )
-        return [LoggedEvent(*row) for row in rows]
+            return tables.select(self._db, columns, after, until, limit, topics=topics, stream=stream, source=origin)
 
     def entries(self, after: int, until: int) -> list[bytes]:
         """The log entries of the events with after < position <= until, in order; nothing of their data is read."""

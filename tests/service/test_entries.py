@@ -14,7 +14,18 @@ from domain.facts import Event
 from domain.merkle import leaf_hash
 from service.entries import answered, event_of, logged, receipt
 
-texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40)
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40) | st.sampled_from(
+    (
+        ',"data_sha256":"',
+        ',"v":1,"version":2}',
+        "a,",
+        '"',
+        "\\",
+        '\\"',
+        "\n",
+        "\x1f\x7f\u2028",
+    )  # what looks like an entry
+)
 json = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abcABC_-09", max_size=5), inner, max_size=4),
@@ -59,6 +70,9 @@ def test_what_is_answered_is_what_was_posted_and_what_proves_it(event):
     for name in ("time", "occurred"):
         assert item.get(name) == getattr(event, name)
         assert (name in item) == (getattr(event, name) is not None)
+    entry = orjson.loads(stored.entry)
+    assert set(item) == set(entry) - {"data_sha256", "v"} | {"data", "entry", "salt"}
+    assert all(item[name] == entry[name] for name in set(item) & set(entry))
 
 
 @given(events)

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from service.entries import answered
-from service.parts import LOGS
+from service.parts import KEYS, LOGS
 from tests.service.world import SOURCE, problem, registered, renamed
 
 OTHER = "https://example.org/other"
@@ -154,6 +154,16 @@ async def test_erased_data_is_left_out(registry):
     event = orjson.loads(answered(replace(stored, data=b"", salt=b"")))
     assert not {"data", "salt"} & set(event)
     assert event["entry"].encode() == stored.entry
+
+
+async def test_a_streamed_log_says_of_erased_events_what_each_of_them_does(registry):
+    await registry.take([registered("a"), renamed("a", "B")])
+    erasing = registered("a", id="erasing", type="event.redacted", data={"event": 2, "reason": "personal"})
+    await registry.take(erasing, key=registry.app[KEYS].create("admin", ["admin"]))
+    lines = await (await registry.get("/v1/events", Accept="application/x-ndjson")).read()
+    alone = [await (await registry.get(f"/v1/events/{position}")).read() for position in (1, 2, 3)]
+    assert lines == b"".join(each + b"\n" for each in alone)
+    assert orjson.loads(alone[1])["redacted"] == 3
 
 
 async def test_head_is_answered_without_a_body(filled):
