@@ -16,6 +16,7 @@ import pytest
 from domain.notes import COSIGNATURE, Checkpoint, Verifier, cosigned, parse_note, parse_verifier
 from service.audit.chains import Chains, Unique
 from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_kept, read_signed
+from service.audit.columns import columns_of
 from service.audit.opening import open_source
 from service.audit.order import Order
 from service.audit.report import Check
@@ -727,7 +728,8 @@ def test_a_text_of_an_export_that_is_wrong_or_gone_is_named(story, exported):
 
 def row(position: int, subject: str, version: int, id_: str):
     attributes = {"position": position, "version": version, "subject": subject, "source": "s", "id": id_, "entry": "{}"}
-    return answered(json.dumps({**attributes, "recorded": "2026-01-31T09:30:00.123456Z"}).encode())
+    more = {"specversion": "1.0", "type": "t", "recorded": "2026-01-31T09:30:00.123456Z", "actor": "a"}
+    return answered(json.dumps({**attributes, **more}).encode())
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 5, 1000])
@@ -749,12 +751,15 @@ def test_order_is_checked_however_few_names_fit_into_memory(tmp_path, most):
         "a name twice": ([*good[:6], good[6]._replace(id="id 2"), good[7]], {(7, "id")}),
     }
     for name, (events, expected) in cases.items():
-        for at_once in (1, 3, 8):
-            folder = tmp_path / f"{name} {at_once}"
+        for at_once, in_columns in ((1, True), (3, True), (8, True), (3, False)):
+            folder = tmp_path / f"{name} {at_once} {in_columns}"
             folder.mkdir()
             check = Check("order")
             order = Order(check, Chains(folder, most), Unique(folder, most))
             for first in range(0, len(events), at_once):
-                order.take(events[first : first + at_once])
+                some = events[first : first + at_once]
+                columns = columns_of(some)
+                assert columns is not None
+                order.take(some, columns if in_columns else None)
             order.end([events].copy)
             assert {(each.position, each.field) for each in check.findings} == expected, (name, at_once, check.findings)

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import heapq
 from array import array
-from collections.abc import Hashable, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from hashlib import sha256
 from itertools import groupby, islice
 from operator import eq, itemgetter
 from pathlib import Path
 from struct import Struct
-from typing import Any
+from typing import Any, BinaryIO
 
 MOST_CHAINS = 2**18
 """Names whose last numbers are kept in memory, some 150 bytes each."""
@@ -104,13 +106,52 @@ class Unique:
 
     def repeated(self, most: int) -> set[int]:
         """Hashes (of Python's own) of names that came more than once, or of different names; so many at most."""
-        found = sorted(self._hashes)
+        found: set[int] = set()
+        for some in self._parts():
+            if len(set(some)) != len(some):  # which takes half of the time of sorting them
+                listed = sorted(some)
+                twice = (hash_ for hash_, is_same in zip(listed, map(eq, listed, listed[1:]), strict=False) if is_same)
+                found.update(islice(twice, most - len(found)))
+            if len(found) >= most:
+                break
+        return found
+
+    def _parts(self) -> Iterator[Sequence[int]]:
+        """All hashes, some in each part, and those that are the same in the same one."""
         if not self._files:
-            twice = (hash_ for hash_, is_same in zip(found, map(eq, found, found[1:]), strict=False) if is_same)
-        else:
-            merged = heapq.merge(found, *[_hashes(path) for path in self._files])
-            twice = (hash_ for hash_, group in groupby(merged) if len(list(islice(group, 2))) > 1)
-        return set(islice(twice, most))
+            yield self._hashes
+            return
+        with ExitStack() as held:
+            sorted_ = [_Ascending(held.enter_context(path.open("rb"))) for path in self._files]
+            self._hashes = array("q", sorted(self._hashes))
+            count = len(self._files) + 1
+            for part in range(1, count + 1):
+                below = -(2**63) + 2**64 * part // count
+                rest = bisect_left(self._hashes, below)
+                some = self._hashes[:rest]
+                del self._hashes[:rest]
+                for each in sorted_:
+                    some += each.below(below)
+                yield some
+
+
+class _Ascending:
+    """A file of hashes that ascend, read from its beginning to its end."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._ahead = array("q")
+
+    def below(self, bound: int) -> array[int]:
+        """The next ones, up to a bound."""
+        found = array("q")
+        while True:
+            end = bisect_left(self._ahead, bound)
+            found += self._ahead[:end]
+            del self._ahead[:end]
+            if self._ahead or not (chunk := self._file.read(8 * _AT_ONCE)):
+                return found
+            self._ahead = array("q", chunk)
 
 
 def name_hash(name: str) -> bytes:
@@ -122,9 +163,3 @@ def _records(path: Path) -> Iterator[tuple[Any, ...]]:
     with path.open("rb") as file:
         while chunk := file.read(_RECORD.size * _AT_ONCE):
             yield from _RECORD.iter_unpack(chunk)
-
-
-def _hashes(path: Path) -> Iterator[int]:
-    with path.open("rb") as file:
-        while chunk := file.read(8 * _AT_ONCE):
-            yield from array("q", chunk)

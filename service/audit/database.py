@@ -27,7 +27,7 @@ from service.log import LogError
 from service.log.scan import Damaged, Scan, damages, read_only, wal_of
 from service.signing import CannotSign, read_key
 
-AT_ONCE = 16 * TILE_WIDTH
+AT_ONCE = 4 * TILE_WIDTH
 
 
 class Database:
@@ -85,7 +85,7 @@ class Database:
                 found = self._log.rows(position, until)
             except Damaged as error:
                 raise Unreadable(f"{self._path.name} cannot be read after position {position}: {error}") from None
-            yield [stored(row) for row in found]
+            yield stored(found)
             position = until
 
     def damages(self) -> Mapping[str, Sequence[str]]:
@@ -99,7 +99,7 @@ class Database:
         position, head = self.head, self._log.head()
         while position < head:
             until = min(position + AT_ONCE, head)
-            for row in map(stored, self._log.rows(position, until)):
+            for row in stored(self._log.rows(position, until)):
                 if row.type == "event.redacted" and (about := speaks_of(row.data)) is not None:
                     found[about] = row.position
             position = until

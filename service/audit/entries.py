@@ -4,9 +4,11 @@ own bytes alone; its place among the others is for `order`."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
+from operator import eq
 from typing import Any
 
 import orjson
@@ -15,15 +17,21 @@ from domain.events import CATALOGUE
 from domain.posting import MAX_ATTRIBUTE
 from domain.times import parse_edtf
 from domain.values import is_subject
+from service.audit.columns import Columns
 from service.audit.report import Check, Finding
 from service.audit.rows import Row
 from service.entries import SALT_BYTES
 
 _KINDS = {name: (kind.collection, kind.shape) for name, kind in CATALOGUE.items()}
-_RECORDED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_PREFIXES = {name: f"{collection}/" for name, (collection, _) in _KINDS.items() if collection}
+_RECORDED = re.compile(r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)+", re.ASCII)
+"""One after the other; no part of one, and no two of them, are an instant."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_COMMITTED = re.compile(r'"data_sha256":"([0-9a-f]{64})"', re.ASCII)
+_OCCURRED, _TIMED = ',"occurred":"%s"', ',"time":"%s"'
 _OPTIONAL = ("occurred", "time")
+_FORMED = ("source", "actor", "recorded", "subject", *_OPTIONAL)
 _COMPARED = (
     "actor",
     "id",
@@ -51,80 +59,54 @@ class Entries:
         """What does not fit goes to these two checks."""
         self._entries = entries
         self._data = data
-        self._collections: dict[str, str] = {}  # of subjects that have their form
-        self._days: set[str] = set()  # `occurred` that has its form
-        self._last: tuple[Any, Any, Any] = (None, None, None)  # that have their form: source, actor, recorded
+        self._formed: dict[str, set[str | None]] = {name: {None} for name in _OPTIONAL}
+        """By attribute, what was said before and has its form."""
         self.whole = self.erased = 0
         """Events whose data was compared with the entry, and those that have none any more."""
 
-    def take(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """Check the next events; those that fit."""
-        dumps, digest, kinds = orjson.dumps, sha256, _KINDS
-        collections, days, last = self._collections, self._days, self._last
-        unfit: set[int] = set()
-        erased = 0
-        for index, row in enumerate(rows):
-            (position, version, subject, type_, source, id_, time, occurred, recorded, actor, entry, data, salt) = row[
-                :13
-            ]
-            try:
-                collection, shape = kinds[type_]
-                said = {"actor": actor, "data_sha256": digest(salt + data).hexdigest() if data else _digest(entry)}
-                said["id"] = id_
-                if occurred is not None:
-                    said["occurred"] = occurred
-                said["position"] = position
-                said["recorded"] = recorded
-                said["source"] = source
-                said["specversion"] = "1.0"
-                said["subject"] = subject
-                if time is not None:
-                    said["time"] = time
-                said["type"] = type_
-                said["v"] = shape
-                said["version"] = version
-                # One comparison for all: the fields and no others, their values, their order and form, and the data.
-                fits = dumps(said) == entry
-                # Most of what follows is said again and again.
-                if (source, actor, recorded) != last:
-                    last = self._last = (
-                        _formed("source", source),
-                        _formed("actor", actor),
-                        _formed("recorded", recorded),
-                    )
-                if occurred is not None and occurred not in days:
-                    self._learn_day(occurred)
-                if (found := collections.get(subject)) is None:
-                    found = self._learn_subject(subject)
-                if time is not None:
-                    _formed("time", time)
-                if not 0 < len(id_) <= _SHORT:
-                    _formed("id", id_)
-                if data:
-                    fits = fits and len(salt) == SALT_BYTES
-                else:
-                    fits = fits and not salt
-                    erased += 1
-                fits = fits and row[15] is None and (found == collection or not collection)
-            except (KeyError, TypeError, ValueError):
-                fits = False
-            if not fits and self._explain(row):
-                unfit.add(index)
+    def take(self, rows: Sequence[Row], columns: Columns | None) -> Sequence[Row]:
+        """Check the next events, of which `columns` are theirs (see `columns_of`); those that fit."""
+        suspects: Iterable[int] = range(len(rows))
+        if columns is not None:
+            with suppress(TypeError):  # a text that cannot be written as JSON
+                suspects = self._suspects(columns)
+        unfit = {index for index in suspects if self._explain(rows[index])}
+        erased = sum(not row.data for row in rows) if columns is None else columns.data.count(b"")
         self.erased += erased
         self.whole += len(rows) - erased
         return [row for index, row in enumerate(rows) if index not in unfit] if unfit else rows
 
-    def _learn_day(self, occurred: Any) -> None:
-        if len(self._days) >= _REMEMBERED:
-            self._days.clear()
-        self._days.add(_formed("occurred", occurred))
+    def _suspects(self, columns: Columns) -> set[int]:
+        """The events that are not plainly as they should be; it may be that nothing is wrong with them."""
+        said = _written(columns)
+        suspects = _untrue(map(eq, said, columns.text)) if said != columns.text else set()
+        for name in _FORMED:
+            column: Sequence[str | None] = getattr(columns, name)
+            if unformed := self._unformed(name, column):
+                suspects |= _untrue(value not in unformed for value in column)
+        for each in (
+            [number > 0 for number in columns.position],
+            [number > 0 for number in columns.version],
+            [0 < len(id_) <= _SHORT for id_ in columns.id],
+            [*map(str.startswith, columns.subject, [_PREFIXES.get(name, "") for name in columns.type])],
+            [len(salt) == (SALT_BYTES if data else 0) for salt, data in zip(columns.salt, columns.data, strict=True)],
+        ):
+            if not all(each):
+                suspects |= _untrue(each)
+        return suspects
 
-    def _learn_subject(self, subject: Any) -> str:
-        if len(self._collections) >= _REMEMBERED:
-            self._collections.clear()
-        collection: str = _formed("subject", subject).partition("/")[0]
-        self._collections[subject] = collection
-        return collection
+    def _unformed(self, name: str, column: Sequence[str | None]) -> set[str | None]:
+        """What in a column has not the form of an attribute. Most of it was said before."""
+        known = self._formed.setdefault(name, set())
+        new = set(column) - known
+        unformed: set[str | None] = set()
+        if name != "recorded" or not _are_instants(new):  # which are many, and seldom said twice
+            unformed = {value for value in new if _flaw(name, value) is not None}
+        if len(known) >= _REMEMBERED:
+            known.clear()
+            known.update({None} if name in _OPTIONAL else ())
+        known.update(new - unformed)
+        return unformed
 
     def _explain(self, row: Row) -> bool:
         """Name what does not fit of an event that is not as most are; whether anything does not."""
@@ -134,12 +116,56 @@ class Entries:
         return bool(findings)
 
 
-def _digest(entry: bytes) -> str:
-    """What an entry commits to, where the data is gone and cannot tell. Raises ValueError, KeyError, TypeError."""
-    found = orjson.loads(entry)["data_sha256"]
-    if not _DIGEST.fullmatch(found):
-        raise ValueError("it is no SHA-256")
-    return str(found)
+def _untrue(found: Iterable[bool]) -> set[int]:
+    """Where something is not so."""
+    return {index for index, is_so in enumerate(found) if not is_so}
+
+
+def _written(columns: Columns) -> list[str]:
+    """What the entries of events should be, by all that is known beside them: the fields and no others, their values,
+    their order and form, and the data. Anything where there is no data, and the entry no digest that tells of it."""
+    ids: Sequence[str] = columns.id
+    joined = "".join(ids)
+    if '"' in joined or "\\" in joined or not joined.isprintable():
+        ids = [_quoted(id_) for id_ in ids]
+    sources = {source: _quoted(source) for source in set(columns.source)}
+    actors = {actor: _quoted(actor) for actor in set(columns.actor)}
+    shapes = {name: _KINDS[name][1] if name in _KINDS else 0 for name in set(columns.type)}
+    digests = [
+        sha256(salt + data).hexdigest() if data else _committed(text)
+        for salt, data, text in zip(columns.salt, columns.data, columns.text, strict=True)
+    ]
+    return [
+        f'{{"actor":"{actors[actor]}","data_sha256":"{digest}","id":"{id_}"'
+        f'{"" if occurred is None else _OCCURRED % occurred},"position":{position},"recorded":"{recorded}"'
+        f',"source":"{sources[source]}","specversion":"1.0","subject":"{subject}"'
+        f'{"" if time is None else _TIMED % time},"type":"{name}","v":{shapes[name]},"version":{version}}}'
+        for actor, digest, id_, occurred, position, recorded, source, subject, time, name, version in zip(
+            columns.actor,
+            digests,
+            ids,
+            columns.occurred,
+            columns.position,
+            columns.recorded,
+            columns.source,
+            columns.subject,
+            columns.time,
+            columns.type,
+            columns.version,
+            strict=True,
+        )
+    ]
+
+
+def _quoted(text: str) -> str:
+    """A text as it stands between quotes in JSON."""
+    return orjson.dumps(text)[1:-1].decode()
+
+
+def _committed(text: str) -> str:
+    """What an entry commits to, where the data is gone and cannot tell; nothing where that is no SHA-256."""
+    found = _COMMITTED.search(text)
+    return found[1] if found is not None else ""
 
 
 def _flaws(row: Row) -> list[Finding]:
@@ -164,7 +190,8 @@ def _flaws(row: Row) -> list[Finding]:
         find("is no type that this version of the registry knows", "type", found=row.type)
     v = said.get("v")
     is_earlier = type(v) is int and 0 < v < shape
-    told = row._asdict() | {"specversion": "1.0", "v": v if is_earlier or not shape else shape}
+    told = {name: getattr(row, name) for name in _COMPARED if name not in ("specversion", "v")}
+    told |= {"specversion": "1.0", "v": v if is_earlier or not shape else shape}
     for name in _COMPARED:
         if said.get(name) != told[name] or type(said.get(name)) is not type(told[name]):
             find("is not what the entry says", name, said.get(name), told[name])
@@ -186,16 +213,7 @@ def _flaws(row: Row) -> list[Finding]:
     elif len(row.salt) != (SALT_BYTES if row.data else 0):
         says = f"has {len(row.salt)} bytes instead of {SALT_BYTES}" if row.data else "is kept, and the data is not"
         find(says, "salt")
-    if not flaws and not is_earlier:
-        find("is not the one that the event has", "entry", found=row.entry)
     return flaws
-
-
-def _formed(name: str, value: Any) -> Any:
-    """An attribute that has its form. Raises ValueError for another."""
-    if (flaw := _flaw(name, value)) is not None:
-        raise ValueError(flaw)
-    return value
 
 
 def _flaw(name: str, value: Any) -> str | None:
@@ -209,7 +227,7 @@ def _flaw(name: str, value: Any) -> str | None:
             return f"has not 1 to {MAX_ATTRIBUTE} bytes"
         case "subject" if not is_subject(value):
             return "is no subject"
-        case "recorded" if not (_RECORDED.fullmatch(value) and _is_instant(value)):
+        case "recorded" if not _are_instants((value,)):
             return "is no instant such as 2026-01-31T09:30:00.123456Z"
         case "time" if not _TIME.fullmatch(value):
             return "is no RFC 3339 timestamp"
@@ -221,9 +239,8 @@ def _flaw(name: str, value: Any) -> str | None:
     return None
 
 
-def _is_instant(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+def _are_instants(texts: Collection[Any]) -> bool:
+    """Whether all of these are instants in the form in which they are recorded."""
+    with suppress(ValueError):
+        return _RECORDED.fullmatch("".join(texts)) is not None and all(map(datetime.fromisoformat, texts))
+    return False

@@ -35,7 +35,9 @@ _INDEXES = (
 class Noted:
     """Events noted while the log goes by; asked once it has."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, evidence: bool = True) -> None:
+        """Files go to the folder. What only cites documents is noted where `evidence` is wanted."""
+        self._evidence = evidence
         self.db = sqlite3.connect(folder / "noted.sqlite", isolation_level=None)
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE"):
             self.db.execute(f"PRAGMA {pragma}")
@@ -46,8 +48,8 @@ class Noted:
         """Note what is to be noted of the next events, each of which fits by itself."""
         found = []
         for row in rows:
-            data = row[11]
-            cites = b'"evidence"' in data
+            data = row[7]
+            cites = self._evidence and b'"evidence"' in data
             if cites or not data or row[3] in _NOTED:
                 about = _number(row.about) if not data else speaks_of(data) if row.type in _SPEAKING else None
                 redacted = _number(row.redacted)

@@ -8,6 +8,7 @@ from typing import Any
 
 from domain.values import MAX_INTEGER
 from service.audit.chains import Chains, Unique, name_hash
+from service.audit.columns import Columns
 from service.audit.report import MOST_FINDINGS, Check, Finding
 from service.audit.rows import Row
 
@@ -33,35 +34,45 @@ class Order:
         """How many subjects were seen; None where they were too many to count."""
         return self._subjects.count
 
-    def take(self, rows: Sequence[Row]) -> None:
-        """Check the next events."""
+    def take(self, rows: Sequence[Row], columns: Columns | None) -> None:
+        """Check the next events; `columns` are theirs (see `columns_of`)."""
         self._subjects.make_room(len(rows))
-        self._names.take([row[4:6] for row in rows])
-        expected, recorded, last = self.position, self._recorded, self._subjects.last
+        if columns is None:
+            self._names.take([row[4:6] for row in rows])
+            self._take_each(rows)
+            return
+        self._names.take(zip(columns.source, columns.id, strict=True))
+        recorded, first = columns.recorded, self.position + 1
+        follow_each_other = columns.position == tuple(range(first, first + len(rows)))
+        if not follow_each_other or recorded[0] < self._recorded or sorted(recorded) != [*recorded]:
+            self._take_each(rows)
+            return
+        last = self._subjects.last
         known = last.get
+        for row, subject, version in zip(rows, columns.subject, columns.version, strict=True):
+            if version == known(subject, 0) + 1:
+                last[subject] = version
+            else:
+                self._follow(row)
+        self.position, self._recorded = self.position + len(rows), recorded[-1]
+
+    def _take_each(self, rows: Sequence[Row]) -> None:
+        """Check events one by one, to name what of them does not fit."""
+        expected, recorded = self.position, self._recorded
         for row in rows:
             expected += 1
-            position, version, subject = row[:3]
+            position, then = row.position, row.recorded
             if position != expected:
                 if type(position) is int:
                     self._gap(expected, position, row)
                     expected = position
                 else:
                     self._find(row, "position", "is no number", found=position)
-            then = row[8]
-            if then != recorded:
-                if not isinstance(then, str) or then < recorded:
-                    self._find(row, "recorded", "is before that of the event before", recorded, then)
-                else:
-                    recorded = then
-            if version == known(subject, 0) + 1:
-                last[subject] = version
-            elif type(version) is int and 0 < version <= MAX_INTEGER and isinstance(subject, str):
-                before = self._subjects.follow(subject, version)
-                if before is not None:
-                    self._find(row, "version", _NOT_NEXT, before + 1, version)
+            if not isinstance(then, str) or then < recorded:
+                self._find(row, "recorded", "is before that of the event before", recorded, then)
             else:
-                self._find(row, "version", "is no number of a subject", found=version)
+                recorded = then
+            self._follow(row)
         self.position, self._recorded = expected, recorded
 
     def lacks(self, until: int) -> None:
@@ -87,6 +98,16 @@ class Order:
                 if name in seen:
                     self._find(row, "id", "names another event of this source already", found=row.id)
                 seen.add(name)
+
+    def _follow(self, row: Row) -> None:
+        """Check that the version of an event follows the last of its subject."""
+        subject, version = row.subject, row.version
+        if type(version) is int and 0 < version <= MAX_INTEGER and isinstance(subject, str):
+            before = self._subjects.follow(subject, version)
+            if before is not None:
+                self._find(row, "version", _NOT_NEXT, before + 1, version)
+        else:
+            self._find(row, "version", "is no number of a subject", found=version)
 
     def _gap(self, expected: int, position: int, row: Row) -> None:
         if position > expected:

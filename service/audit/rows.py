@@ -5,19 +5,20 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as Base64Error
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import orjson
 
-_OF_ENTRY = ("time", "occurred", "recorded", "actor")
+_BESIDE = ("time", "occurred", "recorded", "actor")
 
 
 class Row(NamedTuple):
     """One event. `entry`, `data` and `salt` are bytes; the two last are empty where nothing is kept. All else is what a
     database may hold.
 
-    What the log's table does not keep beside the entry is taken from the entry. `flaw` says what is wrong with the form
-    of the row itself: a field, and what about it.
+    `beside` are time, occurred, recorded and actor as they are told; None where only the entry says them, as in the
+    log's table. `flaw` says what is wrong with the form of the row itself: a field, and what about it.
     """
 
     position: Any
@@ -26,58 +27,63 @@ class Row(NamedTuple):
     type: Any
     source: Any
     id: Any
-    time: Any
-    occurred: Any
-    recorded: Any
-    actor: Any
     entry: bytes
     data: bytes
     salt: bytes
     redacted: Any = None
     about: Any = None
+    beside: tuple[Any, Any, Any, Any] | None = None
     flaw: tuple[str, str] | None = None
 
+    @property
+    def time(self) -> Any:
+        """When it happened, as its source says."""
+        return self._told(0)
 
-_SIMPLE = Row._fields[:10]
+    @property
+    def occurred(self) -> Any:
+        """When what it tells of happened."""
+        return self._told(1)
+
+    @property
+    def recorded(self) -> Any:
+        """When it was recorded."""
+        return self._told(2)
+
+    @property
+    def actor(self) -> Any:
+        """Who had it recorded."""
+        return self._told(3)
+
+    def _told(self, index: int) -> Any:
+        if self.beside is not None:
+            return self.beside[index]
+        try:
+            return orjson.loads(self.entry).get(_BESIDE[index])
+        except (ValueError, AttributeError):
+            return None
+
+
+_SIMPLE = (*Row._fields[:6], *_BESIDE)
 _SIMPLE_TYPES = {str, int, type(None)}
 _row = tuple.__new__  # a third of what calling the class takes
-_ANSWERED = frozenset((*Row._fields, "specversion")) - {"flaw"}
+_ANSWERED = frozenset((*Row._fields, *_BESIDE, "specversion")) - {"beside", "flaw"}
 
 
-def stored(row: tuple[Any, ...]) -> Row:
-    """A row of the log's table (see `Scan.rows`)."""
-    position, version, subject, type_, source, id_, entry, data, salt, redacted, about = row
-    flaw = None
-    if not (type(entry) is type(data) is type(salt) is bytes):
-        kept = (("entry", entry), ("data", data), ("salt", salt))
-        flaw = next(name for name, value in kept if type(value) is not bytes), "is not stored as bytes"
-        entry, data, salt = _bytes(entry), _bytes(data), _bytes(salt)
-    try:
-        said = orjson.loads(entry).get
-        time, occurred, recorded, actor = said("time"), said("occurred"), said("recorded"), said("actor")
-    except (ValueError, AttributeError):
-        time = occurred = recorded = actor = None
-    return _row(
-        Row,
-        (
-            position,
-            version,
-            subject,
-            type_,
-            source,
-            id_,
-            time,
-            occurred,
-            recorded,
-            actor,
-            entry,
-            data,
-            salt,
-            redacted,
-            about,
-            flaw,
-        ),
-    )
+def stored(rows: Iterable[tuple[Any, ...]]) -> list[Row]:
+    """Rows of the log's table (see `Scan.rows`)."""
+    return [
+        _row(Row, (*row, None, None)) if type(row[6]) is type(row[7]) is type(row[8]) is bytes else _mended(row)
+        for row in rows
+    ]
+
+
+def _mended(row: tuple[Any, ...]) -> Row:
+    """A row that holds something else than bytes where bytes should be."""
+    names = ("entry", "data", "salt")
+    name = next(name for name, value in zip(names, row[6:9], strict=True) if type(value) is not bytes)
+    kept = [_bytes(value) for value in row[6:9]]
+    return Row._make((*row[:6], *kept, *row[9:], None, (name, "is not stored as bytes")))
 
 
 def answered(line: bytes) -> Row:
@@ -116,15 +122,12 @@ def answered(line: bytes) -> Row:
         said.get("type"),
         said.get("source"),
         said.get("id"),
-        said.get("time"),
-        said.get("occurred"),
-        said.get("recorded"),
-        said.get("actor"),
         entry.encode(),
         data,
         salt or b"",
         said.get("redacted"),
         said.get("about"),
+        (said.get("time"), said.get("occurred"), said.get("recorded"), said.get("actor")),
         flaw,
     )
 

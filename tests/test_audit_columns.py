@@ -1,0 +1,133 @@
+"""What an audit checks of many events at once is what it checks of each by itself, whatever they hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.facts import Event
+from service.audit.chains import Chains, Unique
+from service.audit.columns import columns_of
+from service.audit.entries import Entries
+from service.audit.order import Order
+from service.audit.report import Check, Finding
+from service.audit.rows import Row, answered, stored
+from service.entries import answered as answer
+from service.entries import logged
+from service.log import LoggedEvent
+
+RECORDED = "2026-01-31T09:30:00.12345%dZ"
+STRANGE = ("", "a", '"', "\\", 'a","x":"b', "\n", "\x7f", "城", "\u2028", "e" * 300, "x" * 1024, "é" * 600)
+FIELDS = ("actor", "id", "occurred", "position", "recorded", "source", "subject", "time", "type", "v", "version")
+
+
+def event(position: int = 1, **more: Any) -> LoggedEvent:
+    """A well-formed event at a position, the first about its subject, but for what is given."""
+    made = Event(
+        position,
+        1,
+        f"parties/p-{position}",
+        "party.registered",
+        "source",
+        f"id {position}",
+        None,
+        "2020-03",
+        b'{"kind":"company","name":"One"}',
+        RECORDED % position,
+        "tester",
+    )
+    return logged(replace(made, **more))
+
+
+def row_of(found: LoggedEvent) -> Row:
+    """As the log's table keeps it."""
+    return stored([tuple(getattr(found, name) for name in Row._fields[:11])])[0]
+
+
+def found_in(rows: list[Row], *, at_once: bool) -> tuple[list[Finding], list[Row]]:
+    """What is found in events, and those that fit."""
+    check, data, order = Check("entries"), Check("data"), Check("order")
+    columns = columns_of(rows) if at_once else None
+    with TemporaryDirectory() as folder:
+        Order(order, Chains(Path(folder)), Unique(Path(folder))).take(rows, columns)
+    fitting = Entries(check, data).take(rows, columns)
+    found = [*check.findings, *data.findings]
+    return found or order.findings, [*fitting]  # what an entry says of order is told only where it has its form
+
+
+def agree(*rows: Row) -> list[Finding]:
+    """What is found in events, which is the same one by one."""
+    found = found_in([*rows], at_once=True)
+    assert found == found_in([*rows], at_once=False)
+    return found[0]
+
+
+@pytest.mark.parametrize("strange", STRANGE[1:-2])
+@pytest.mark.parametrize("name", ["id", "source", "actor"])
+def test_whatever_texts_are_taken_fit(name, strange):
+    made = event(2, **{name: strange}, time="2020-01-01T00:00:00Z", occurred=None)
+    rows = [row_of(event(1)), row_of(made), row_of(event(3))]
+    assert columns_of(rows) is not None
+    assert agree(*rows) == []
+    assert agree(*(answered(answer(each)) for each in (event(1), made, event(3)))) == []
+
+
+def test_plain_events_are_checked_without_looking_at_each(monkeypatch):
+    def looked_at(_: Row) -> None:
+        raise AssertionError("one event was looked at by itself")
+
+    monkeypatch.setattr("service.audit.entries._flaws", looked_at)
+    rows = [row_of(event(position)) for position in range(1, 9)]
+    assert found_in(rows, at_once=True) == ([], rows)
+    rows = [answered(answer(event(position))) for position in range(1, 9)]
+    assert found_in(rows, at_once=True) == ([], rows)
+
+
+def test_a_name_that_would_end_its_text_in_the_entry_is_no_way_to_put_more_in_it():
+    made, name = event(2), 'a","more":"b'
+    entry = made.entry.replace(b'"id":"id 2"', f'"id":"{name}"'.encode())
+    (finding, *_) = agree(row_of(event(1)), row_of(replace(made, id=name, entry=entry)), row_of(event(3)))
+    assert (finding.position, finding.field) == (2, "id")
+
+
+@given(
+    st.sampled_from(FIELDS),
+    st.one_of(st.sampled_from(STRANGE), st.none(), st.booleans(), st.integers(-1, 3), st.just(1.0), st.text()),
+    st.booleans(),
+)
+def test_whatever_an_entry_says_is_told_alike(name, value, is_beside):
+    """With what is changed in the entry alone, and beside it too."""
+    made = event(2)
+    entry = orjson.dumps({**orjson.loads(made.entry), name: value}, option=orjson.OPT_SORT_KEYS)
+    changed = replace(made, entry=entry)
+    if is_beside and name in LoggedEvent.__slots__:
+        changed = replace(changed, **{name: value})
+    agree(row_of(event(1)), row_of(changed), row_of(event(3)))
+    said = orjson.loads(answer(made))
+    said |= {"entry": entry.decode()} | ({name: value} if is_beside else {})
+    agree(answered(answer(event(1))), answered(orjson.dumps(said)), answered(answer(event(3))))
+
+
+@given(st.binary(max_size=40), st.sampled_from(("entry", "data", "salt")), st.booleans())
+def test_whatever_bytes_are_kept_is_told_alike(content, name, is_put_in):
+    made = event(2)
+    kept = getattr(made, name)
+    content = kept[:9] + content + kept[9:] if is_put_in else content
+    agree(row_of(event(1)), row_of(replace(made, **{name: content})), row_of(event(3)))
+
+
+@given(st.binary(max_size=9), st.binary(max_size=20))
+def test_what_was_erased_fits_if_nothing_of_it_is_kept(salt, digest):
+    made = event(2)
+    assert agree(row_of(event(1)), row_of(replace(made, data=b"", salt=b"")), row_of(event(3))) == []
+    agree(row_of(event(1)), row_of(replace(made, data=b"", salt=salt)), row_of(event(3)))
+    entry = made.entry.replace(sha256(made.salt + made.data).hexdigest().encode(), digest)
+    assert agree(row_of(event(1)), row_of(replace(made, data=b"", salt=b"", entry=entry)), row_of(event(3)))
