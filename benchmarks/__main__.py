@@ -6,7 +6,6 @@ import argparse
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,20 +13,11 @@ from time import monotonic
 
 import orjson
 
-from benchmarks import batching, greatness, importing, overloading, pacing, posting, report, sized
+from benchmarks import charts, report
 from benchmarks.bench import Bench
 from benchmarks.machine import allow_files, cores
+from benchmarks.measures import LEAST, NAMES, take
 from benchmarks.sizes import FULL, QUICK
-
-MEASURES: Mapping[str, Callable[[Bench], None]] = {
-    "append": posting.measure,
-    "open": pacing.measure,
-    "batch": batching.measure,
-    "import": importing.measure,
-    "great": greatness.measure,
-    "overload": overloading.measure,
-}
-NAMES = (*MEASURES, *sized.SIZED)
 
 
 def main() -> None:
@@ -59,16 +49,17 @@ def _run(options: argparse.Namespace) -> None:
         tempfile.TemporaryDirectory(prefix="registry-bench-") as folder,
         closing(Bench(bound, Path(folder), sizes, say)) as bench,
     ):
-        chosen = options.measures or NAMES
-        for name, measure in MEASURES.items():
-            if name in chosen:
-                measure(bench)
-        if any(name in chosen for name in sized.SIZED):
-            sized.measure(bench, chosen)
+        take(bench, options.measures or NAMES)
         print(report.tables(bench.results))
+        if options.charts is not None:
+            for path in charts.draw(bench.results, options.charts):
+                say(f"drawn: {path}")
         if options.json is not None:
             options.json.write_bytes(orjson.dumps(report.document(bench), option=orjson.OPT_INDENT_2))
+        failed = bench.failed
     say("done")
+    if failed:
+        sys.exit(f"not measured: {', '.join(failed)}")
 
 
 def _options() -> argparse.Namespace:
@@ -80,13 +71,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--size", type=int, metavar="N", help="events of the registries that are asked, one size only")
     parser.add_argument("--rounds", type=int, metavar="N", help="turns of each contestant, instead of the size's own")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every turn there as well")
+    parser.add_argument("--charts", type=Path, metavar="DIR", help="draw charts there (SVG)")
     options = parser.parse_args()
     if unknown := [name for name in options.measures if name not in NAMES]:
         parser.error(f"there is no measure {unknown[0]!r}: choose from {', '.join(NAMES)}")
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds is at least 1")
-    if options.size is not None and options.size < sized.LEAST:
-        parser.error(f"--size is at least {sized.LEAST:,}")
+    if options.size is not None and options.size < LEAST:
+        parser.error(f"--size is at least {LEAST:,}")
     return options
 
 

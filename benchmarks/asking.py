@@ -24,7 +24,7 @@ STATE = "state by id"
 FIRST = f"{REGISTRY}, asked first"
 AGAIN = f"{REGISTRY}, asked again"
 LIST = "list of 50 by two filters"
-PAST = "list of 50 by two filters, as of the middle on a past day"
+PAST = "the same list, as of the middle, on a past day"
 NOW = "the list of now"
 KEPT = 200
 """States that are asked for again and again."""

@@ -18,8 +18,6 @@ from benchmarks.sizes import PARTIES
 BATCH = "append 100 events a request"
 AT_ONCE = 100
 CLIENTS = 8
-LEAST_SECONDS = 1.5
-"""Of a turn: some batches are to fit into it."""
 
 
 def measure(bench: Bench) -> None:
@@ -29,7 +27,7 @@ def measure(bench: Bench) -> None:
 
     def turn(server: Server, path: str, headers: Mapping[str, str]) -> Sample:
         posts = Posts(path, Fresh(next(numbers), PARTIES), headers, AT_ONCE)
-        seconds = max(sizes.sustained, LEAST_SECONDS)
+        seconds = max(sizes.sustained, sizes.longer)
         return bench.asked(server, Load(server.port, CLIENTS, seconds, posts, sizes.warm), each=AT_ONCE)
 
     with (

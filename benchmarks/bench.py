@@ -4,6 +4,7 @@ falls on all of them alike. What is measured goes into the results."""
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -57,12 +58,24 @@ class Bench:
         self.folder = folder
         self.sizes = sizes
         self.results = Results()
+        self.failed: list[str] = []
+        """Measures that were given up."""
         self._say = say
         self._load = _process(cores.load)
 
     def close(self) -> None:
         """Ends the process that makes the load."""
         self._load.shutdown(cancel_futures=True)
+
+    def attempt(self, name: str, measure: Callable[[], None]) -> None:
+        """Takes a measure; where that fails, says so and lets the others go on."""
+        try:
+            measure()
+        except (RuntimeError, OSError, TimeoutError, subprocess.SubprocessError) as error:
+            self.failed.append(name)
+            self.note(f"{name} was given up: {error!r}")
+            self.close()
+            self._load = _process(self.cores.load)
 
     def say(self, what: str) -> None:
         """Tells whoever waits what is going on."""

@@ -34,7 +34,6 @@ OVERVIEWS = (TIMELINE, TIMELINE_OF, MEMBERSHIPS, GRAPH, STATISTICS, STATISTICS_T
 
 MOST = 5_000
 """Different questions of one kind."""
-LEAST_SECONDS = 1.0
 _FIELDS = tuple(name.decode() for name in FIELDS)
 _PLACES = tuple(name.decode() for name in PLACES)
 _WORDS = ("cooperation", "party", "company", *(name.split()[-1] for name in _FIELDS), *_PLACES)
@@ -45,20 +44,23 @@ _LIMITS = range(10, 51)
 def measure(bench: Bench, store: Store) -> None:
     """Times each kind of question."""
     sizes, ours = bench.sizes, store.ours
-    seconds = max(sizes.seconds, LEAST_SECONDS)
     news = iter(range(NEWS + 1_000_000, 2 * NEWS, 1_000_000))
 
     def turn(kind: str, paths: Iterator[str]) -> Sample:
         if kind == STATISTICS:  # there is but one: it is asked after each of some events
             events = Fresh(next(news), store.world.parties)
             asked = AfterNews(Posts("/v1/events", events, ours.headers), Gets(["/v1/statistics"]))
-            return without_cpu(bench.asked(ours.server, Load(ours.server.port, 1, seconds, asked, 0.0, counted=200)))
+            return without_cpu(
+                bench.asked(ours.server, Load(ours.server.port, 1, sizes.longer, asked, 0.0, counted=200))
+            )
         store.moves_on()
         gets = Gets([next(paths) for _ in range(MOST)], repeat=False)
-        return bench.asked(ours.server, Load(ours.server.port, 1, seconds, gets, 0.0))
+        return bench.asked(ours.server, Load(ours.server.port, 1, sizes.longer, gets, 0.0))
 
     for kind, paths in questions(store.world).items():
-        samples = bench.turns(f"{kind}, {store.size:,} events", {REGISTRY: partial(turn, kind, cycle(paths))})
+        samples = bench.turns(
+            f"{kind}, {store.size:,} events", {REGISTRY: partial(turn, kind, cycle(paths))}, sizes.repeats
+        )
         bench.results.rows.append(Row(kind, REGISTRY, 1, samples[REGISTRY], size=store.size))
 
 

@@ -24,6 +24,10 @@ REPLAY = "replay one list"
 AUDIT = "audit without views"
 AUDIT_VIEWS = "audit with all views"
 STREAM = "log as NDJSON to one client"
+LOAD = "a plain load"
+FOLD = "scan, JSON, fold"
+HASHES = "scan, hashes"
+BARE = "a bare stream"
 BOTH = "audit without views + rebuild"
 VIEW = "agreements"
 PAGE = 1_000
@@ -57,9 +61,9 @@ def _rebuilt(bench: Bench, store: Store, plain: Path) -> list[Sample]:
     def fold() -> Sample:
         return bench.worked(partial(rebuild, store.made.folder)) if rounds > 1 else store.made.folded
 
-    found = bench.turns(f"{REBUILD}, {size:,} events", {"a plain load": load, REGISTRY: fold}, rounds)
+    found = bench.turns(f"{REBUILD}, {size:,} events", {LOAD: load, REGISTRY: fold}, rounds)
     samples = found[REGISTRY]
-    bench.results.rows.append(Row(REBUILD, REGISTRY, None, samples, found["a plain load"], "a plain load", size))
+    bench.results.rows.append(Row(REBUILD, REGISTRY, None, samples, found[LOAD], LOAD, size))
     return samples
 
 
@@ -71,7 +75,7 @@ def _replayed(bench: Bench, store: Store, plain: Path) -> None:
 
     scan = partial(bench.worked, partial(fold_plainly, plain))
     rounds = bench.sizes.rounds_of(size)
-    bench.compare(REPLAY, None, scan, {REGISTRY: replay}, against="scan, JSON, fold", size=size, rounds=rounds)
+    bench.compare(REPLAY, None, scan, {REGISTRY: replay}, against=FOLD, size=size, rounds=rounds)
 
 
 def _audited(bench: Bench, store: Store, plain: Path, rebuilt: list[Sample]) -> None:
@@ -80,7 +84,7 @@ def _audited(bench: Bench, store: Store, plain: Path, rebuilt: list[Sample]) -> 
     found = bench.turns(
         f"audit, {size:,} events",
         {
-            "scan, hashes": partial(bench.worked, partial(hash_plainly, plain)),
+            HASHES: partial(bench.worked, partial(hash_plainly, plain)),
             AUDIT: partial(bench.worked, partial(offline, "--no-views", "--no-evidence")),
             AUDIT_VIEWS: partial(bench.worked, partial(offline, "--no-evidence")),
         },
@@ -88,7 +92,7 @@ def _audited(bench: Bench, store: Store, plain: Path, rebuilt: list[Sample]) -> 
     )
     both = [_one_after_the_other(*pair) for pair in zip(found[AUDIT], rebuilt, strict=True)]
     bench.results.rows += [
-        Row(AUDIT, REGISTRY, None, found[AUDIT], found["scan, hashes"], "scan, hashes", size),
+        Row(AUDIT, REGISTRY, None, found[AUDIT], found[HASHES], HASHES, size),
         Row(AUDIT_VIEWS, REGISTRY, None, found[AUDIT_VIEWS], both, BOTH, size),
     ]
 
@@ -123,4 +127,4 @@ def _streamed(bench: Bench, store: Store) -> None:
         same = f"/stream?times={ceil(size / PAGE)}"
         limit = partial(bench.taken_in, bare, partial(read_lines, bare.port, same, at_least=STREAMED))
         turn = partial(bench.taken_in, server, partial(read_lines, server.port, until, at_least=STREAMED))
-        bench.compare(STREAM, None, limit, {REGISTRY: turn}, against="a bare stream", size=size)
+        bench.compare(STREAM, None, limit, {REGISTRY: turn}, against=BARE, size=size)

@@ -20,20 +20,18 @@ LOST = "events lost by readers"
 DOUBLED = "events heard twice or out of order"
 RATE = 500
 """Posts a second."""
-LEAST_SECONDS = 2.0
 
 
 def measure(bench: Bench, store: Store) -> None:
     """Times the live stream."""
     sizes, ours = bench.sizes, store.ours
-    seconds = max(sizes.seconds, LEAST_SECONDS)
     numbers = iter(range(NEWS + 500_000, 2 * NEWS, 1_000_000))
     lost: list[int] = []
     doubled: list[int] = []
 
     def turn() -> Sample:
         posts = Posts("/v1/events", Fresh(next(numbers), store.world.parties), ours.headers)
-        schedule = Schedule(ours.server.port, RATE, seconds, posts, connections=64, warm=sizes.warm)
+        schedule = Schedule(ours.server.port, RATE, sizes.longer, posts, connections=64, warm=sizes.warm)
         read, cpu, others = bench.loaded(ours.server, partial(run, Reading(sizes.readers, schedule)))
         if set(read.posted.times) - FINE:
             raise RuntimeError(f"posts were answered {sorted(read.posted.times)}")
@@ -42,7 +40,7 @@ def measure(bench: Bench, store: Store) -> None:
         delays = read.delays
         return Sample(
             delays.count,
-            delays.count / seconds,
+            delays.count / sizes.longer,
             None if cpu is None else cpu / delays.count,
             read.busy,
             others,
@@ -53,7 +51,7 @@ def measure(bench: Bench, store: Store) -> None:
         )
 
     size = store.size
-    samples = bench.turns(f"{LIVE}, {size:,} events", {REGISTRY: turn})[REGISTRY]
+    samples = bench.turns(f"{LIVE}, {size:,} events", {REGISTRY: turn}, sizes.repeats)[REGISTRY]
     bench.results.rows.append(Row(LIVE, REGISTRY, sizes.readers, samples, size=size))
     bench.figure(LIVE, LOST, "events", *lost, size=size)
     bench.figure(LIVE, DOUBLED, "events", *doubled, size=size)

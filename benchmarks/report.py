@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Values, cpu_ratios, middle, milliseconds, of, ratios
+from benchmarks.flat import Flat, flats
 from benchmarks.results import LIMIT, Figure, Footprint, Results, Row, Sample
 from benchmarks.targets import Judged, judged
 
@@ -56,6 +57,10 @@ def tables(results: Results) -> str:
     parts = []
     if found := judged(results):
         parts.append(_titled("Targets", _JUDGED, [_target(each) for each in found]))
+    if sized := flats(results):
+        sizes = sorted({size for each in sized for size in each.costs})
+        head = ("measure", "unit", *(f"{size:,} events" for size in sizes), "growth")
+        parts.append(_titled("Sizes", head, [_flat(each, sizes) for each in sized]))
     if rows := [row for row in results.rows if row.limits]:
         parts.append(_titled("Ratios to limits", _RATES, [_rate(row) for row in rows]))
     if rows := [row for row in results.rows if not row.limits]:
@@ -83,6 +88,7 @@ def document(bench: Bench) -> dict[str, Any]:
                 "is_most": each.target.is_most,
                 "found": each.found.value,
                 "is_met": each.is_met,
+                "is_meant": each.is_meant,
                 **asdict(each.found),
             }
             for each in judged(results)
@@ -122,9 +128,20 @@ def _target(each: Judged) -> tuple[str, ...]:
         f"{_plain(found.value)} {target.unit}",
         _spread(found.values),
         _shown(found.by_cpu, 3),
-        f"{'at most' if target.is_most else 'at least'} {_plain(target.wanted)}",
-        "yes" if each.is_met else "no",
+        f"{'at most' if target.is_most else 'at least'} {_plain(target.wanted)}"
+        + ("" if target.at is None else f" at {target.at:,}"),
+        _met(each),
     )
+
+
+def _flat(each: Flat, sizes: Sequence[int]) -> tuple[str, ...]:
+    costs = (_plain(each.costs[size]) if size in each.costs else "" for size in sizes)
+    return (each.measure, each.unit, *costs, f"{each.growth:.2f}")
+
+
+def _met(each: Judged) -> str:
+    said = "yes" if each.is_met else "no"
+    return said if each.is_meant else f"({said})"
 
 
 def _rate(row: Row) -> tuple[str, ...]:

@@ -27,9 +27,11 @@ class Sizes:
 
     rounds: int
     repeats: int
-    """Turns of what reads a whole log that is small; a large one is read once."""
+    """Turns of what takes long by itself. A large log is read once."""
     seconds: float
     """A turn that is one of many."""
+    longer: float
+    """A turn of what is slow by the piece."""
     sustained: float
     """A turn of what is to be kept up."""
     signed: int
@@ -58,6 +60,7 @@ QUICK = Sizes(
     rounds=3,
     repeats=1,
     seconds=0.4,
+    longer=1.2,
     sustained=0.6,
     signed=1_500,
     lives=300,
@@ -69,6 +72,7 @@ FULL = Sizes(
     rounds=3,
     repeats=3,
     seconds=5.0,
+    longer=10.0,
     sustained=30.0,
     signed=100_000,
     lives=17_000,

@@ -12,6 +12,7 @@ from benchmarks.events import DAYS, DOCUMENTS, PLACES, event, known, life
 
 EVENTS_A_PARTY = 400
 """Of which a sixth are signatures by three parties: each party has signed some two hundred agreements."""
+LEAST_PARTIES = 5
 PARTIES_A_PLATFORM = 25
 PLATFORMS_OF_A_PARTY = 2
 LIFE = 6
@@ -28,12 +29,12 @@ class World:
     @property
     def parties(self) -> int:
         """How many there are."""
-        return max(PARTIES_A_PLATFORM, self.events // EVENTS_A_PARTY)
+        return max(LEAST_PARTIES, self.events // EVENTS_A_PARTY)
 
     @property
     def platforms(self) -> int:
         """How many there are; each party is in two of them, if there are two."""
-        return self.parties // PARTIES_A_PLATFORM
+        return max(1, self.parties // PARTIES_A_PLATFORM)
 
     @property
     def agreements(self) -> int:

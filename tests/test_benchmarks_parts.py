@@ -1,0 +1,239 @@
+"""The parts of the benchmarks: what is posted, who waits, what is compared, what is drawn."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+from itertools import islice
+from statistics import mean
+from xml.etree import ElementTree as ET
+
+import orjson
+import pytest
+
+from benchmarks import charts, report, uma
+from benchmarks.asking import LIST
+from benchmarks.contestants import REGISTRY
+from benchmarks.events import Fresh, signed
+from benchmarks.flat import flats
+from benchmarks.greatest import KINDS, News, events, numbers, parties
+from benchmarks.openloop import Schedule, keep_to
+from benchmarks.posting import APPEND
+from benchmarks.requests import AfterNews, Gets, Posts
+from benchmarks.results import Footprint, Results, Row, Sample
+from benchmarks.shapes import EVENT
+from benchmarks.sizes import Great
+from benchmarks.targets import judged
+from benchmarks.worlds import World
+from domain.posting import parse
+
+# --- what is posted ---
+
+
+def test_a_world_is_as_many_well_formed_events_as_it_says():
+    lines = list(World(3_000))
+    assert len(lines) == 3_000
+    posted = [parse(orjson.loads(line)) for line in lines]
+    assert len({event.id for event in posted}) == 3_000
+    for line in lines:
+        EVENT.validate_json(line)
+    assert lines == list(World(3_000))
+
+
+def test_an_agreement_signed_has_some_590_bytes_and_some_have_a_chinese_title():
+    lines = [signed(number, 200) for number in range(1_000)]
+    assert mean(map(len, lines)) == pytest.approx(590, abs=10)
+    titles = [orjson.loads(line)["data"]["title"] for line in lines]
+    assert sum(isinstance(title, dict) for title in titles) == 400
+    assert titles[0]["zh"] == "关于在成都合作开发固态电池的协议"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_news_of_great_subjects_is_well_formed_and_never_said_before(kind):
+    great = Great(events=20, members=20, ties=20, posts=5, questions=5)
+    before = [parse(orjson.loads(line)) for line in events(great, 10)]
+    known = {event.id for event in before}
+    assert len(known) == len(before)
+    for is_great in (True, False):
+        firsts = numbers(great, kind, is_great=is_great, turn=5)
+        for first in islice(firsts, 2):
+            ids = {parse(orjson.loads(line)).id for line in News(kind, is_great, first, 5, parties(great))}
+            assert len(ids) == 5
+            assert not ids & known
+            known |= ids
+
+
+def test_batches_hold_as_many_events_as_they_should():
+    request = next(iter(Posts("/v1/events", Fresh(0, 200), {"A": "b"}, at_once=100)))
+    head, _, body = request.partition(b"\r\n\r\n")
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert b"cloudevents-batch+json" in head
+    assert len(orjson.loads(body)) == 100
+
+
+def test_each_question_after_news_comes_after_a_post():
+    requests = AfterNews(Posts("/v1/events", [b"1", b"2"]), Gets(["/a"]))
+    assert [request.split(b" ")[0] for request in requests] == [b"POST", b"GET", b"POST", b"GET"]
+
+
+# --- the open loop ---
+
+
+@asynccontextmanager
+async def answering(stalls_at: int, seconds: float):
+    """A server that answers at once, until it stops for a while, for everybody; its port, and what it was asked."""
+    asked: list[bytes] = []
+    goes_on = asyncio.Event()
+    goes_on.set()
+
+    async def stall() -> None:
+        goes_on.clear()
+        await asyncio.sleep(seconds)
+        goes_on.set()
+
+    stalls: list[asyncio.Task[None]] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                asked.append(head)
+                if len(asked) == stalls_at:
+                    stalls.append(asyncio.create_task(stall()))
+                    await asyncio.sleep(0)
+                await goes_on.wait()
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], asked
+        await asyncio.gather(*stalls)
+
+
+@pytest.mark.parametrize("connections", [2, 64])
+async def test_a_server_that_stops_is_felt_by_all_who_were_due_in_that_time(connections):
+    async with answering(stalls_at=20, seconds=0.4) as (port, asked):
+        schedule = Schedule(port, 200, 0.6, Gets(["/"]), connections=connections, warm=0.0)
+        paced = await keep_to(schedule)
+    assert paced.due == len(asked) == 120
+    times = paced.times[200]
+    assert times.count == 120
+    assert times.most >= 0.35
+    assert times.p95 >= 0.2  # of 120 requests, 40 and more were due in the first half of the stop
+    assert times.median <= times.p95 <= times.p99 <= times.most
+
+
+async def test_what_finds_no_connection_is_held_back_where_that_is_asked_for():
+    async with answering(stalls_at=1, seconds=0.2) as (port, asked):
+        schedule = Schedule(port, 100, 0.4, Gets(["/"]), connections=3, warm=0.0, holds_back=True)
+        paced = await keep_to(schedule)
+    assert paced.held_back > 0
+    assert len(asked) == paced.due - paced.held_back
+
+
+async def test_a_server_that_goes_away_ends_an_enduring_load_and_breaks_any_other():
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server.close()
+        writer.close()
+
+    for endures in (True, False):
+        server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        schedule = Schedule(port, 100, 5.0, Gets(["/"]), connections=1, warm=0.0, endures=endures)
+        if endures:
+            assert (await keep_to(schedule)).times == {}
+        else:
+            with pytest.raises(ConnectionError):
+                await keep_to(schedule)
+
+
+# --- UmaDB ---
+
+
+def test_that_umadb_is_not_installed_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(uma, "find_spec", lambda _: None)
+    said: list[str] = []
+    with ExitStack() as stack:
+        assert uma.started(stack, tmp_path / "uma", None, said.append) is None
+    assert said == ["UmaDB is not installed, so it is left out"]
+
+
+def test_that_umadb_does_not_run_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(uma, "find_spec", lambda _: object())
+    monkeypatch.setattr(uma, "_START", "raise SystemExit('not for this processor')")
+    said: list[str] = []
+    with ExitStack() as stack:
+        assert uma.started(stack, tmp_path / "uma", None, said.append) is None
+    (line,) = said
+    assert line.startswith("UmaDB does not run here")
+    assert "not for this processor" in line
+
+
+# --- what is said and drawn ---
+
+
+def sample(per_second: float, cpu: float = 1e-4, seconds: float = 0.01) -> Sample:
+    return Sample(10, per_second, cpu, 0.2, 0.0, seconds, 2 * seconds, 3 * seconds, 4 * seconds)
+
+
+def found() -> Results:
+    """Appends at a third of the echo, and lists at two sizes, the larger of which are twice as dear."""
+    results = Results()
+    results.rows.append(Row(APPEND, REGISTRY, 64, [sample(3_000), sample(3_600)], [sample(9_000), sample(9_000)]))
+    for size, cpu in ((10_000, 1e-3), (1_000_000, 2e-3)):
+        results.rows.append(Row(LIST, REGISTRY, 16, [sample(300, cpu)], [sample(1_000)], size=size))
+        results.rows.append(Row("a <timed> & named thing", REGISTRY, 1, [sample(100)], size=size))
+        files = {"log": size * 600, "views": size * 1_400}
+        results.footprints.append(Footprint("all of it", size, (10, 2**28), files, 500.0, size))
+    results.figures.clear()
+    return results
+
+
+def test_targets_are_met_from_what_is_wanted_on():
+    by_name = {each.target.workload: each for each in judged(found())}
+    appends = by_name["one event a request, 64 clients, to echo"]
+    assert appends.found.value == pytest.approx((3_000 / 9_000 + 3_600 / 9_000) / 2)
+    assert appends.is_met
+    slower = found()
+    slower.rows[0] = replace(slower.rows[0], samples=[sample(3_000), sample(3_000)])
+    assert not next(each for each in judged(slower) if each.target == appends.target).is_met
+    disk = by_name["disk, to what was posted"]
+    assert disk.found.value == 4.0
+    assert not disk.is_met
+    assert by_name["list of 50 with two filters, to a bare GET"].found.size == 1_000_000
+
+
+def test_a_target_of_a_million_that_was_looked_for_at_less_stands_in_brackets():
+    results = found()
+    results.rows = [row for row in results.rows if row.size != 1_000_000]
+    line = next(line for line in report.tables(results).splitlines() if line.startswith("| list of 50 with two"))
+    assert line.rstrip(" |").endswith("(yes)")
+
+
+def test_sizes_stand_side_by_side_with_their_growth():
+    growth = {each.measure: each.growth for each in flats(found())}
+    assert growth[LIST] == pytest.approx(2.0)
+    assert growth["disk, log and views"] == pytest.approx(1.0)
+    assert "| 2.00" in report.tables(found())
+
+
+def test_charts_are_well_formed_and_say_what_they_show(tmp_path):
+    paths = charts.draw(found(), tmp_path / "charts")
+    assert [path.name for path in paths] == ["targets.svg", "sizes.svg", "times.svg"]
+    for path in paths:
+        root = ET.fromstring(path.read_bytes())
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert root.findtext("{http://www.w3.org/2000/svg}title")
+        text = "".join(root.itertext())
+        assert "prefers-color-scheme: dark" in text
+        assert "http" not in text  # nothing is fetched from elsewhere
+    times = "".join(ET.fromstring(paths[2].read_bytes()).itertext())
+    assert "a <timed> & named thing" in times
+
+
+def test_nothing_is_drawn_where_there_is_nothing_to_say(tmp_path):
+    assert charts.draw(Results(), tmp_path) == []
