@@ -41,8 +41,8 @@ def _run(options: argparse.Namespace) -> None:
     if bound.is_shared:
         say("there is one core only: the load takes time from what it measures, and the figures are worth little")
     sizes = FULL if options.full else QUICK
-    if options.size is not None:
-        sizes = replace(sizes, stores=(options.size,))
+    if options.size:
+        sizes = replace(sizes, stores=tuple(sorted(set(options.size))))
     if options.rounds is not None:
         sizes = replace(sizes, rounds=options.rounds)
     with (
@@ -68,7 +68,13 @@ def _options() -> argparse.Namespace:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="small sizes, under three minutes (the default)")
     size.add_argument("--full", action="store_true", help="more rounds, longer turns, larger stores; about an hour")
-    parser.add_argument("--size", type=int, metavar="N", help="events of the registries that are asked, one size only")
+    parser.add_argument(
+        "--size",
+        type=int,
+        action="append",
+        metavar="N",
+        help="events of the registry that is asked, instead of the sizes it would be made in; may be given again",
+    )
     parser.add_argument("--rounds", type=int, metavar="N", help="turns of each contestant, instead of the size's own")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every turn there as well")
     parser.add_argument("--charts", type=Path, metavar="DIR", help="draw charts there (SVG)")
@@ -77,7 +83,7 @@ def _options() -> argparse.Namespace:
         parser.error(f"there is no measure {unknown[0]!r}: choose from {', '.join(NAMES)}")
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds is at least 1")
-    if options.size is not None and options.size < LEAST:
+    if options.size and min(options.size) < LEAST:
         parser.error(f"--size is at least {LEAST:,}")
     return options
 

@@ -10,7 +10,7 @@ from statistics import median
 
 from benchmarks.contestants import REGISTRY
 from benchmarks.figures import of
-from benchmarks.results import LIMIT, Results, Row
+from benchmarks.results import ALL, LIMIT, Results, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def flats(results: Results) -> list[Flat]:
             found.setdefault((f"{figure.measure}: {figure.name}", "s"), {})[figure.size] = median(figure.values)
     for each in results.footprints:
         if each.size is not None:
-            if each.memory is not None:
+            if each.memory is not None and each.after == ALL:
                 found.setdefault(("memory after all of it, most", "MB"), {})[each.size] = each.memory[1] / 2**20
             disk = sum(each.files.values()) / each.events
             found.setdefault(("disk, log and views", "bytes/event"), {})[each.size] = disk

@@ -124,7 +124,8 @@ def _streamed(bench: Bench, store: Store) -> None:
     with limits(bench.folder / f"stream-{size}", bench.cores.server) as bare:
         accept = {"Accept": "application/x-ndjson"}
         ask(bare, "PUT", "/ready", ask(server, "GET", f"/v1/events?after={size - PAGE}&limit={PAGE}", headers=accept))
-        same = f"/stream?times={ceil(size / PAGE)}"
-        limit = partial(bench.taken_in, bare, partial(read_lines, bare.port, same, at_least=STREAMED))
+        pages = ceil(size / PAGE)
+        same = partial(read_lines, bare.port, f"/stream?times={pages}", pages * PAGE, at_least=STREAMED)
+        limit = partial(bench.taken_in, bare, same)
         turn = partial(bench.taken_in, server, partial(read_lines, server.port, until, at_least=STREAMED))
         bench.compare(STREAM, None, limit, {REGISTRY: turn}, against=BARE, size=size)

@@ -20,7 +20,7 @@ from benchmarks import (
 )
 from benchmarks.bench import Bench
 from benchmarks.footprints import weigh
-from benchmarks.results import Footprint
+from benchmarks.results import ALL, Footprint
 from benchmarks.stores import Store, made, served
 from benchmarks.worlds import World
 
@@ -66,4 +66,6 @@ def _take_at(bench: Bench, names: Collection[str], size: int) -> None:
             weighed = weigh(store.ours)
         if START in names:
             bench.attempt(f"{START} at {size:,} events", partial(starting.measure, bench, kept, size))
-        bench.results.footprints.append(Footprint("all of it", size, weighed.memory, kept.files, kept.raw, size))
+        asked = [name for name in SIZED if name in names]
+        after = ALL if asked == list(SIZED) else ", ".join(asked) or "nothing"
+        bench.results.footprints.append(Footprint(after, size, weighed.memory, kept.files, kept.raw, size))

@@ -19,7 +19,7 @@ from benchmarks.results import Row, Sample
 from benchmarks.sizes import PARTIES
 
 PACED = "append one event, open loop at half load"
-ECHO = "the limit"
+ECHO = "echo"
 CLIENTS = 64
 """In the closed loop that finds the rate."""
 SHARE = 0.5

@@ -53,8 +53,8 @@ _TIMES = ("measure", "by", "events", "a second", "p50 ms", "p95 ms", "p99 ms", "
 
 
 def tables(results: Results) -> str:
-    """What was measured, as tables in Markdown; the targets come first."""
-    parts = []
+    """What was measured, as tables in Markdown; where, and the targets, come first."""
+    parts = [", ".join(f"{name} {value}" for name, value in machine().items() if isinstance(value, str | int))]
     if found := judged(results):
         parts.append(_titled("Targets", _JUDGED, [_target(each) for each in found]))
     if sized := flats(results):

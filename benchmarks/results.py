@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 LIMIT = "the limit"
+ALL = "all of it"
+"""After which a registry has been asked in every way."""
 
 
 @dataclass(frozen=True, slots=True)

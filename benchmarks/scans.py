@@ -22,6 +22,7 @@ AT_LEAST = 20_000
 def fold_plainly(database: Path) -> Done:
     """Reads each event as JSON into one dictionary a subject."""
     count = 0
+    _touch(database)
     began, cpu = perf_counter(), process_time()
     while count < AT_LEAST:
         states: dict[str, dict[str, Any]] = {}
@@ -38,6 +39,7 @@ def fold_plainly(database: Path) -> Done:
 def hash_plainly(database: Path) -> Done:
     """Makes the Merkle tree hash (RFC 6962) of all events."""
     count = 0
+    _touch(database)
     began, cpu = perf_counter(), process_time()
     while count < AT_LEAST:
         pending: list[bytes] = []  # the roots of whole subtrees, the largest first
@@ -49,6 +51,13 @@ def hash_plainly(database: Path) -> Done:
             pending.append(node)
             count += 1
     return Done(count, perf_counter() - began, process_time() - cpu)
+
+
+def _touch(database: Path) -> None:
+    """Reads the file once, so that it is no disk that is measured."""
+    with database.open("rb") as file:
+        while file.read(2**20):
+            pass
 
 
 def _rows(database: Path, columns: str) -> Iterator[tuple[Any, ...]]:

@@ -14,19 +14,19 @@ _END = b"0\r\n\r\n"
 
 def read_lines(port: int, path: str, events: int | None = None, *, at_least: int = 1) -> Done:
     """Reads an answer of lines, sent in chunks, again and again until there were `at_least` so many. Counts lines, or
-    `events` where they say something else.
+    takes it that there are `events`, where something else is in them, or where counting would be what is measured.
 
     Raises RuntimeError where the answer is no success or ends before it is complete.
     """
     count = 0
     began, cpu = perf_counter(), process_time()
     while count < at_least:
-        lines = _read(port, path)
+        lines = _read(port, path, counts=events is None)
         count += lines if events is None else events
     return Done(count, perf_counter() - began, process_time() - cpu)
 
 
-def _read(port: int, path: str) -> int:
+def _read(port: int, path: str, *, counts: bool) -> int:
     buffer = bytearray(_AT_ONCE)
     lines, tail, head = 0, b"", b""
     with socket.create_connection((HOST, port)) as connection:
@@ -36,8 +36,8 @@ def _read(port: int, path: str) -> int:
         while size := connection.recv_into(buffer):
             if not head:
                 head = bytes(buffer[:size])
-            # Every line ends in a line feed; a carriage return stands only where chunks, and header lines, end.
-            lines += buffer.count(b"\n", 0, size) - buffer.count(b"\r", 0, size)
+            if counts:  # every line ends in a line feed; a carriage return stands only where chunks and headers end
+                lines += buffer.count(b"\n", 0, size) - buffer.count(b"\r", 0, size)
             tail = (tail + bytes(buffer[max(0, size - len(_END)) : size]))[-len(_END) :]
     if not head.startswith(b"HTTP/1.1 200 ") or tail != _END:
         raise RuntimeError(f"{path} was not answered whole: {head[:300]!r}")

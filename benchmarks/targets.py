@@ -19,7 +19,7 @@ from benchmarks.greatness import GREAT, OTHERS, POST
 from benchmarks.importing import IMPORT, LIVES, SIGNED, TAKE_IN
 from benchmarks.overloading import MISSING, OVERLOAD, SHARE
 from benchmarks.posting import APPEND
-from benchmarks.results import LIMIT, Results, Row, Sample
+from benchmarks.results import ALL, LIMIT, Results, Row, Sample
 from benchmarks.starting import READY, START
 
 
@@ -126,7 +126,7 @@ def _figure(measure: str, name: str) -> Callable[[Results], Found | None]:
 
 def _memory(results: Results) -> Found | None:
     found = max(results.footprints, key=lambda each: each.size or 0, default=None)
-    if found is None or found.size is None or found.memory is None:
+    if found is None or found.after != ALL or found.memory is None:
         return None
     return Found([found.memory[1] / 2**20], found.size)
 
