@@ -18,9 +18,10 @@ from typing import Any
 import orjson
 
 from domain.facts import Event, Standing
+from domain.records import Data
 from domain.values import MAX_INTEGER
 from projections.known import Known
-from projections.ledger import Ledger
+from projections.ledger import TEXT, Ledger
 from projections.store import OPEN
 
 NOWHERE = MAX_INTEGER
@@ -33,6 +34,7 @@ Citation = tuple[int, int, int, int, int, int]
 it, and its place among the passages which that one gives for it."""
 
 _CHANGING = frozenset(("event.corrected", "event.retracted"))
+_PUT = "INSERT INTO cited(document, start, stop, fact, event, place, p0, p1) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,11 @@ class Texts:
 
 def hold(known: Known, event: Event, text: str) -> None:
     """From the event on, its document's text is held."""
+    number = known.must_find(event.subject)
+    known.now_holds(number, TEXT)
     known.db.execute(
         "INSERT INTO held(document, p0, p1, sha256, characters, text) VALUES (?, ?, ?, ?, ?, ?)",
-        (known.must_find(event.subject), event.position, OPEN, sha256(text.encode()).hexdigest(), len(text), text),
+        (number, event.position, OPEN, sha256(text.encode()).hexdigest(), len(text), text),
     )
 
 
@@ -102,11 +106,11 @@ def let_go(known: Known, event: Event) -> None:
     known.db.execute(f"UPDATE held SET p1 = ? WHERE document = ? AND p1 = {OPEN}", (event.position, number))
 
 
-def cite(known: Known, event: Event) -> None:
+def cite(known: Known, event: Event, model: Data) -> None:
     """From the event on, the passages it gives stand, and those that rested on what it takes back no longer do."""
     for spoken in altered(known, event):
         _replace(known, spoken, event.position)
-    if b'"evidence"' not in event.data:
+    if not model.evidence:
         return
     supported = event
     if event.type == "evidence.added":
@@ -117,8 +121,21 @@ def cite(known: Known, event: Event) -> None:
             _replace(known, target, event.position)
             return
         supported = target
-    given = [(event.position, passage) for passage in event.plain.get("evidence", ())]
-    _put(known, _placed(known, supported, given), event.position)
+    _put(
+        known,
+        [
+            (
+                known.must_find(passage.document),
+                NOWHERE if passage.start is None else passage.start,
+                NOWHERE if passage.end is None else passage.end,
+                supported.position,
+                event.position,
+                place,
+            )
+            for place, passage in enumerate(model.evidence)
+        ],
+        event.position,
+    )
 
 
 def altered(known: Ledger, event: Event) -> Iterator[Event]:
@@ -188,7 +205,5 @@ def _replace(known: Known, supported: Event, position: int) -> None:
 
 
 def _put(known: Known, citations: Iterable[Citation], position: int) -> None:
-    known.db.executemany(
-        "INSERT INTO cited(document, start, stop, fact, event, place, p0, p1) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [(*citation, position, OPEN) for citation in sorted(citations)],
-    )
+    for citation in sorted(citations):
+        known.db.put(_PUT, (*citation, position, OPEN))

@@ -6,9 +6,9 @@ party, phase or commitment costs, whatever the size of the subject. Rows that st
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -17,17 +17,17 @@ from domain.entries import call_days, commitment_days, declaration_days, phase_d
 from domain.facts import Fact
 from domain.rules import Bounds, life_of, order_makers, united
 from domain.things import ForceDays, Mark, ThingDays, bears_on_all, describes, force_days, thing_days
-from domain.ties import FOREVER, ORDER_OF_STATUSES, TIE_TYPES, Force, Life, TieDays, lapse, tie_days, tie_sweep
-from domain.times import BEFORE
+from domain.ties import ORDER_OF_STATUSES, TIE_TYPES, Force, Life, TieDays, lapse, tie_days, tie_sweep
 from domain.values import texts_of
 from projections.known import Known
 from projections.rows import (
-    ENTRY_COLUMNS,
+    ENTRIES,
     OPENINGS,
     SECTIONS,
     TERM_KINDS,
-    THING_COLUMNS,
+    THINGS,
     TIE_COLUMNS,
+    TIES,
     Entry,
     entry_keys,
     entry_row,
@@ -38,10 +38,12 @@ from projections.rows import (
     write,
 )
 from projections.store import OPEN
+from projections.subjects import NOTHING_IN_FORCE, Subject
+from projections.writing import Row, Writing
 
-_CONTEXTS = 2_000
-_COUNTED = f"SELECT d0, d1, status, force, bearer FROM ties WHERE container = ? AND p1 = {OPEN} AND force & 3"
-NOTHING_IN_FORCE = (ForceDays(BEFORE, FOREVER, None, Force(False, False, True), None),)
+_COUNTED = f"SELECT d0, d1, status, force, bearer FROM ties WHERE container = ? AND p1 = {OPEN} AND force & 3 ORDER BY party, d0"
+_PUT_TERM = "INSERT INTO terms VALUES (?, ?, ?)"
+_D0, _D1, _STATUS, _FORCE, _BEARER = (TIE_COLUMNS.index(name) for name in ("d0", "d1", "status", "force", "bearer"))
 
 
 @dataclass(slots=True)
@@ -59,7 +61,6 @@ class Context:
     force: Sequence[ForceDays]
     basis: bytes
     things: list[ThingDays]
-    is_new: bool
 
     @property
     def whole(self) -> list[Fact]:
@@ -70,88 +71,72 @@ class Context:
 class Folding:
     """Folds and writes rows, on the write half's connection."""
 
-    def __init__(self, connection: sqlite3.Connection, known: Known) -> None:
+    def __init__(self, connection: Writing, known: Known) -> None:
         self._db = connection
         self._known = known
-        self._contexts: dict[int, Context] = {}
-
-    def forget(self) -> None:
-        """Drop caches, after a transaction was undone."""
-        self._contexts.clear()
 
     def fold(self, number: int, changed: Sequence[Fact], position: int, *, whole: bool = False) -> None:
         """Bring a subject's rows up to a position, after these facts of it came or went; `whole` spares nothing."""
-        collection = self._known.name(number).partition("/")[0]
+        subject = self._known.subjects.get(number)
+        collection = subject.name.partition("/")[0]
         if collection == "parties":
-            number = self._known.survivor(number)
+            subject = self._known.subjects.get(self._known.survivor(number))
+        self._known.subjects.touch(subject)
         describing = whole or any(fact.makes or describes(fact) for fact in changed)
-        was = self._contexts.get(number)
-        is_new = was is None and self._known.is_new(number, position)
-        was_basis, force = (None, NOTHING_IN_FORCE) if is_new else self._kept(number)
-        context = self._context(number, collection, None if describing else was, force)
-        context.is_new = is_new
-        ties, entries = self._to_fold(number, was_basis, context, changed)
+        was: Context | None = subject.context
+        context = self._context(subject, collection, None if describing else was)
+        ties, entries = self._to_fold(subject, context, changed)
         if ties:
-            closed, opened = self._fold_ties(number, ties, context, position)
-            if collection == "agreements" and self._moves_force(context.force, closed, opened):
-                context.force = self._joint_force(number)
-                context.things = self._things(collection, context)
-        self._fold_entries(number, collection, changed, context, position, everything=whole or entries)
+            self._fold_joint(subject, collection, ties, context, position)
+        self._fold_entries(subject, collection, changed, context, position, everything=whole or entries)
         if was is None or whole or (was.things, was.life.birth) != (context.things, context.life.birth):
-            self._write_things(number, collection, context, position)
-        kept = (context.basis, orjson.dumps([_force_json(days) for days in context.force]))
-        if (was_basis, orjson.dumps([_force_json(days) for days in force])) != kept:
-            self._db.execute("REPLACE INTO bases VALUES (?, ?, ?)", (number, *kept))
-        if len(self._contexts) >= _CONTEXTS:
-            self._contexts.clear()
-        self._contexts[number] = context
+            self._write_things(subject, collection, context, position)
+        self._keep(subject, context)
+        subject.context = context
 
     def unite(self, numbers: Iterable[int], position: int) -> None:
         """Bring every row that these parties are in up to a position, after it changed which of them are one."""
         numbers = sorted(set(numbers))
         containers: set[int] = set()
         for number in numbers:
-            self._contexts.pop(number, None)
+            subject = self._known.subjects.get(number)
+            self._known.subjects.touch(subject)
+            subject.context = None
             if self._known.survivor(number) != number:
-                for table in ("things", "entries"):
+                for table in (THINGS.name, ENTRIES.name):
                     self._db.execute(f"UPDATE {table} SET p1 = ? WHERE subject = ? AND p1 = {OPEN}", (position, number))
-                self._db.execute("DELETE FROM bases WHERE subject = ?", (number,))
+                self._known.subjects.put_away(subject)
+                self._known.subjects.change(subject)
+                subject.basis, subject.force = None, NOTHING_IN_FORCE
             containers.update(self._known.containers(number))
         for number in numbers:
             if self._known.survivor(number) == number:
                 self.fold(number, (), position, whole=True)
         for container in sorted(containers):
             if self._known.name(container).partition("/")[0] in ("agreements", "labs", "platforms"):
-                self._contexts.pop(container, None)
                 self.fold_tied(container, numbers, position)
 
     def fold_tied(self, container: int, parties: Iterable[int], position: int) -> None:
         """Fold the ties of these parties to a subject, and what depends on them."""
-        collection = self._known.name(container).partition("/")[0]
-        _, force = self._kept(container)
-        context = self._context(container, collection, None, force)
-        closed, opened = self._fold_ties(container, parties, context, position)
-        if collection == "agreements" and self._moves_force(context.force, closed, opened):
-            context.force = self._joint_force(container)
-            context.things = self._things(collection, context)
-            self._write_things(container, collection, context, position)
-            self._db.execute(
-                "REPLACE INTO bases VALUES (?, ?, ?)",
-                (container, context.basis, orjson.dumps([_force_json(days) for days in context.force])),
-            )
+        subject = self._known.subjects.get(container)
+        self._known.subjects.touch(subject)
+        collection = subject.name.partition("/")[0]
+        context = self._context(subject, collection, None)
+        if self._fold_joint(subject, collection, parties, context, position):
+            self._write_things(subject, collection, context, position)
+            self._keep(subject, context)
+        subject.context = None
+
+    def _keep(self, subject: Subject, context: Context) -> None:
+        """Note what a subject's rows were folded with."""
+        if (subject.basis, subject.force) != (context.basis, context.force):
+            self._known.subjects.change(subject)
+            subject.basis, subject.force = context.basis, context.force
 
     # what rows depend on
 
-    def _kept(self, number: int) -> tuple[bytes | None, Sequence[ForceDays]]:
-        row = self._db.execute("SELECT basis, force FROM bases WHERE subject = ?", (number,)).fetchone()
-        if row is None:
-            return None, NOTHING_IN_FORCE
-        return row[0], tuple(
-            ForceDays(since, until, likely, Force(*may), position)
-            for since, until, likely, may, position in orjson.loads(row[1])
-        )
-
-    def _context(self, number: int, collection: str, was: Context | None, force: Sequence[ForceDays]) -> Context:
+    def _context(self, subject: Subject, collection: str, was: Context | None) -> Context:
+        number, force = subject.number, subject.force
         group = self._known.one_with(number) if collection == "parties" else [number]
         rows = [self._known.life_row(member) for member in group]
         bounds = united([row[0] for row in rows])
@@ -163,7 +148,7 @@ class Folding:
             describing = [fact for member in reversed(group) for fact in self._known.describing(member)]
             describing.sort(key=lambda fact: (fact.order[0], () if fact.makes and len(group) > 1 else fact.order))
         marks = self._marks(number, collection, describing, life, bounds, signed_by, adopted_by)
-        context = Context(life, describing, marks, consents, [], force, b"", [], is_new=False)
+        context = Context(life, describing, marks, consents, [], force, b"", [])
         if was is not None and (was.life, was.marks, was.force) == (life, marks, force):
             context.things, context.lapses = was.things, was.lapses
         else:
@@ -209,20 +194,18 @@ class Folding:
             return []
         return thing_days(collection, context.describing, context.marks, context.life, force)
 
-    def _to_fold(
-        self, number: int, was: bytes | None, context: Context, changed: Sequence[Fact]
-    ) -> tuple[set[int], bool]:
+    def _to_fold(self, subject: Subject, context: Context, changed: Sequence[Fact]) -> tuple[set[int], bool]:
         """Which parties' ties are to be folded, and whether every entry is."""
         parties = {
             self._known.survivor(party) for fact in changed if fact.type in TIE_TYPES for party in self._tied(fact)
         }
+        was = subject.basis
         if was is None or was == context.basis:
             return parties, False
         old, new = orjson.loads(was), orjson.loads(context.basis)
-        moved = old[0] != new[0] and self._known.any_before(number, max(old[0], new[0]))
+        moved = old[0] != new[0] and self._known.any_before(subject.number, max(old[0], new[0]))
         if moved or old[1:] != new[1:]:
-            rows = self._db.execute(f"SELECT DISTINCT party FROM ties WHERE container = ? AND p1 = {OPEN}", (number,))
-            parties.update(row[0] for row in rows)
+            parties.update(self._tied_now(subject))
         return parties, moved or (old[1], old[-1]) != (new[1], new[-1])
 
     def _tied(self, fact: Fact) -> list[int]:
@@ -235,37 +218,46 @@ class Folding:
             named = [data.party] if data.party is not None else []
         return [number for party in named if (number := self._known.find(party)) is not None]
 
+    def _tied_now(self, subject: Subject) -> Iterable[int]:
+        """The parties that a subject is believed to be tied to."""
+        if subject.at_hand is not None:
+            return [row[1] for row in subject.at_hand.of(TIES.name)]
+        rows = self._db.execute(
+            f"SELECT DISTINCT party FROM ties WHERE container = ? AND p1 = {OPEN}", (subject.number,)
+        )
+        return [row[0] for row in rows]
+
     # ties
 
+    def _fold_joint(
+        self, subject: Subject, collection: str, parties: Iterable[int], context: Context, position: int
+    ) -> bool:
+        """Fold and write ties; whether they changed what is in force, which then stands in the context."""
+        closed, opened = self._fold_ties(subject, parties, context, position)
+        if collection != "agreements" or not self._moves_force(context.force, closed, opened):
+            return False
+        context.force = self._joint_force(subject)
+        context.things = self._things(collection, context)
+        return True
+
     def _fold_ties(
-        self, container: int, parties: Iterable[int], context: Context, position: int
-    ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-        """Fold and write; the rows closed and opened, without their id."""
-        gone: list[tuple[Any, ...]] = []
-        come: list[tuple[Any, ...]] = []
+        self, subject: Subject, parties: Iterable[int], context: Context, position: int
+    ) -> tuple[list[Row], list[Row]]:
+        """Fold and write; the rows closed and opened."""
+        gone: list[Row] = []
+        come: list[Row] = []
         shared: dict[int, list[TieDays]] = {}
         for party in sorted(parties):
-            rows = self._tie_rows(container, party, context, shared) if self._known.survivor(party) == party else []
-            closed, opened = write(
-                self._db,
-                "ties",
-                TIE_COLUMNS,
-                "container = ? AND party = ?",
-                (container, party),
-                rows,
-                position,
-                is_new=context.is_new,
-            )
+            rows = self._tie_rows(subject, party, context, shared) if self._known.survivor(party) == party else []
+            closed, opened = write(self._db, TIES, subject, (subject.number, party), rows, position)
             gone += closed
-            come += opened
+            come += [row for _, row in opened]
         return gone, come
 
-    def _tie_rows(
-        self, container: int, party: int, context: Context, shared: dict[int, list[TieDays]]
-    ) -> list[tuple[Any, ...]]:
+    def _tie_rows(self, subject: Subject, party: int, context: Context, shared: dict[int, list[TieDays]]) -> list[Row]:
         """The rows of one tie. `shared` keeps the days of ties that rest on one fact, for the others that do."""
         group = self._known.one_with(party)
-        own = [fact for fact in self._known.linked(group, container) if fact.type in TIE_TYPES]
+        own = [fact for fact in self._known.linked(group, subject.number) if fact.type in TIE_TYPES]
         if not own:
             return []
         whole = context.whole
@@ -276,24 +268,27 @@ class Folding:
             ranges = lapse(tie_days(found), context.lapses)
             if len(own) == 1:
                 shared[own[0].position] = ranges
-        return tie_rows(self._known.name(container), self._known.name(party), own, whole, context.life, ranges)
+        return tie_rows(subject.name, self._known.name(party), own, whole, context.life, ranges)
 
-    def _moves_force(
-        self, force: Sequence[ForceDays], closed: Sequence[tuple[Any, ...]], opened: Sequence[tuple[Any, ...]]
-    ) -> bool:
+    def _moves_force(self, force: Sequence[ForceDays], closed: Sequence[Row], opened: Sequence[Row]) -> bool:
         """Whether rows that came and went may change what an agreement's ties together say of its force."""
-        at = TIE_COLUMNS.index("force")
-        if any(row[at] & 3 for row in closed):
+        if any(row[_FORCE] & 3 for row in closed):
             return True
+        counted = [row for row in opened if row[_FORCE] & 3]
+        if not counted:
+            return False
         settled = [(days.since, days.until) for days in force if days.may == Force(True, False, False)]
-        d0, d1 = TIE_COLUMNS.index("d0"), TIE_COLUMNS.index("d1")
-        return any(
-            row[at] & 3 and not any(since <= row[d0] and row[d1] <= until for since, until in settled) for row in opened
-        )
+        return any(not any(since <= row[_D0] and row[_D1] <= until for since, until in settled) for row in counted)
 
-    def _joint_force(self, container: int) -> tuple[ForceDays, ...]:
+    def _joint_force(self, subject: Subject) -> tuple[ForceDays, ...]:
+        rows: Iterable[Row]
+        if subject.at_hand is not None:
+            held = sorted((row for row in subject.at_hand.of(TIES.name) if row[_FORCE] & 3), key=itemgetter(1, _D0))
+            rows = map(itemgetter(_D0, _D1, _STATUS, _FORCE, _BEARER), held)
+        else:
+            rows = self._db.execute(_COUNTED, (subject.number,))
         ties = []
-        for d0, d1, status, force, bearer in self._db.execute(_COUNTED, (container,)):
+        for d0, d1, status, force, bearer in rows:
             may = Force(bool(force & 1), bool(force & 2), bool(force & 4))
             name = ORDER_OF_STATUSES[status]
             ties.append((TieDays(d0, d1, 0, name, (), False, False, (), None, None, may), bearer or None))
@@ -303,7 +298,7 @@ class Folding:
 
     def _fold_entries(
         self,
-        number: int,
+        subject: Subject,
         collection: str,
         changed: Sequence[Fact],
         context: Context,
@@ -311,7 +306,7 @@ class Folding:
         *,
         everything: bool,
     ) -> None:
-        facts = changed
+        number, facts = subject.number, changed
         if everything:
             members = self._known.one_with(number) if collection == "parties" else [number]
             facts = [*changed, *(fact for member in members for fact in self._known.facts(member))]
@@ -329,25 +324,26 @@ class Folding:
             }
         for (section, key), fact in keys.items():
             entries = self._entry_days(number, section, key, fact, context)
-            self._write_entries(number, section, key, entries, position)
+            self._write_entries(subject, section, key, entries, position)
         if everything:  # what came with a party that it is no longer one with
-            for section, key in self._held(number):
+            for section, key in self._held(subject):
                 if (section, key) not in keys and not key.startswith("former:"):
-                    self._write_entries(number, section, key, [], position)
+                    self._write_entries(subject, section, key, [], position)
         if collection == "parties" and (everything or any(describes(fact) for fact in changed)):
             former = former_names(context.describing, context.things)
-            held = {key for _, key in self._held(number) if key.startswith("former:")}
+            held = {key for _, key in self._held(subject) if key.startswith("former:")}
             for name in sorted({*former, *held}):
-                self._write_entries(number, SECTIONS.index("other_names"), name, former.get(name, []), position)
+                self._write_entries(subject, SECTIONS.index("other_names"), name, former.get(name, []), position)
 
-    def _held(self, number: int) -> list[tuple[int, str]]:
+    def _held(self, subject: Subject) -> set[tuple[int, str]]:
         """Section and key of every entry that a subject is believed to have."""
+        words = self._known.words
+        if subject.at_hand is not None:
+            return {(row[1], words.text(row[2])) for row in subject.at_hand.of(ENTRIES.name)}
         rows = self._db.execute(
-            "SELECT DISTINCT e.section, w.text FROM entries e JOIN words w ON w.id = e.key"
-            f" WHERE e.subject = ? AND e.p1 = {OPEN}",
-            (number,),
+            f"SELECT DISTINCT section, key FROM entries WHERE subject = ? AND p1 = {OPEN}", (subject.number,)
         )
-        return rows.fetchall()
+        return {(section, words.text(key)) for section, key in rows.fetchall()}
 
     def _entry_days(self, number: int, section: int, key: str, fact: Fact, context: Context) -> list[Entry]:
         known, life = self._known, context.life
@@ -380,55 +376,51 @@ class Folding:
         label = f"{standing.span.sort_key[0]:07} {standing.source} {standing.id} {key.rpartition(':')[2]}"
         return [Entry(days, standing, label) for days in simple_days(standing, value, life)]
 
-    def _write_entries(self, number: int, section: int, key: str, entries: Sequence[Entry], position: int) -> None:
-        word = self._known.words.number(key)
-        rows = [entry_row(self._known.name(number), section, entry) for entry in entries]
-        where = f"subject = ? AND key = ? AND section = {section}"
-        _, opened = write(self._db, "entries", ENTRY_COLUMNS, where, (number, word), rows, position, self._terms)
-        if opened:
-            self._known.now_holds(number, section)
-
-    def _terms(self, owner: int, row: tuple[Any, ...]) -> None:
-        section = SECTIONS[row[ENTRY_COLUMNS.index("section")]]
-        body = orjson.loads(row[ENTRY_COLUMNS.index("body")])
-        if section == "commitments":
-            terms = [
-                ("party", str(self._known.find(each["subject"])))
-                for name in ("by", "with")
-                for each in body.get(name, ())
-            ]
-        elif section == "supporters":
-            terms = [("supporter", str(self._known.find(body["party"]["subject"])))]
-        elif section == "identifiers":
-            terms = [("identifier", f"{body['scheme']}:{body['value']}")]
-        else:
+    def _write_entries(self, subject: Subject, section: int, key: str, entries: Sequence[Entry], position: int) -> None:
+        place = subject.number, section, self._known.words.number(key)
+        rows = [entry_row(subject.name, section, entry) for entry in entries]
+        _, opened = write(self._db, ENTRIES, subject, place, rows, position)
+        if not opened:
             return
-        self._db.executemany(
-            "INSERT OR IGNORE INTO terms VALUES (?, ?, ?)", [(TERM_KINDS[kind], value, owner) for kind, value in terms]
-        )
+        self._known.now_holds(subject.number, 1 << section)
+        for number, row in opened:
+            for kind, value in self._terms_of_entry(SECTIONS[section], orjson.loads(row[-1])):
+                self._db.put(_PUT_TERM, (TERM_KINDS[kind], value, number))
+
+    def _terms_of_entry(self, section: str, body: Mapping[str, Any]) -> set[tuple[str, str]]:
+        match section:
+            case "commitments":
+                named = [each["subject"] for name in ("by", "with") for each in body.get(name, ())]
+                return {("party", str(self._known.find(party))) for party in named}
+            case "supporters":
+                return {("supporter", str(self._known.find(body["party"]["subject"])))}
+            case "identifiers":
+                return {("identifier", f"{body['scheme']}:{body['value']}")}
+        return set()
 
     # things
 
-    def _write_things(self, number: int, collection: str, context: Context, position: int) -> None:
-        rows = []
+    def _write_things(self, subject: Subject, collection: str, context: Context, position: int) -> None:
+        rows, terms = [], {}
         for days in context.things:
             ref = days.fields.get("part_of") or days.fields.get("under")
-            rows.append(thing_row(collection, days, context.life, self._known.find(ref["subject"]) if ref else None))
+            row = thing_row(collection, days, context.life, self._known.find(ref["subject"]) if ref else None)
+            rows.append(row)
+            terms[row] = days.fields
+        _, opened = write(self._db, THINGS, subject, (subject.number,), rows, position)
+        for number, row in opened:
+            for term in _terms_of_thing(terms[row[1:]]):
+                self._db.put(_PUT_TERM, (*term, number))
 
-        def terms(owner: int, row: tuple[Any, ...]) -> None:
-            body = orjson.loads(row[THING_COLUMNS.index("body")])
-            values = {
-                (TERM_KINDS[kind], text.casefold())
-                for kind in ("scope", "fields")
-                for term in body["fields"].get(kind, ())
-                for text in texts_of(term)
-            }
-            if values:
-                self._db.executemany(
-                    "INSERT INTO terms VALUES (?, ?, ?)", [(*value, owner) for value in sorted(values)]
-                )
 
-        write(self._db, "things", THING_COLUMNS, "subject = ?", (number,), rows, position, terms, is_new=context.is_new)
+def _terms_of_thing(fields: Mapping[str, Any]) -> list[tuple[int, str]]:
+    values = {
+        (TERM_KINDS[kind], text.casefold())
+        for kind in ("scope", "fields")
+        for term in fields.get(kind, ())
+        for text in texts_of(term)
+    }
+    return sorted(values)
 
 
 def _lapses(things: Iterable[ThingDays]) -> list[tuple[int, int]]:
@@ -440,7 +432,3 @@ def _lapses(things: Iterable[ThingDays]) -> list[tuple[int, int]]:
         elif days.lapsed:
             found.append((days.since, days.until))
     return found
-
-
-def _force_json(days: ForceDays) -> list[Any]:
-    return [days.since, days.until, days.likely, list(days.may), days.position]

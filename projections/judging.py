@@ -31,6 +31,7 @@ from domain.values import is_subject, pointer_tokens
 from projections.documents import Texts, altered, citing, passages
 from projections.identity import edges_of
 from projections.known import Known, named_in, references, slugs
+from projections.ledger import TEXT
 from projections.parents import part_of_itself
 from projections.rows import OPENINGS
 from projections.store import OPEN
@@ -97,7 +98,7 @@ class Judging:
         """Whether a fact stands about every subject that data refers to."""
         named = named_in(model)
         named.update(passage.document for passage in model.evidence or ())
-        return all(self._known.exists(self._known.find(subject)) for subject in named)
+        return all(map(self._known.stands, named))
 
     def _missing(self, value: Any, at: tuple[str | int, ...], name: str = "") -> Iterator[Flaw]:
         """References in data, which stand under the names of `_REFERRING`, to subjects of which no fact stands."""
@@ -110,14 +111,16 @@ class Judging:
         elif isinstance(value, list):
             for index, part in enumerate(value):
                 yield from self._missing(part, (*at, index), name)
-        elif name and isinstance(value, str) and is_subject(value) and not self._known.exists(self._known.find(value)):
+        elif name and isinstance(value, str) and is_subject(value) and not self._known.stands(value):
             yield Flaw(pointer(*at), f"{value} does not exist")
 
     def _misquoted(self, data: Mapping[str, Any], at: str) -> Iterator[Flaw]:
         """Passages in the evidence of data, at a pointer, that the text which is held does not say."""
         for index, passage in enumerate(data.get("evidence", ())):
             document = self._known.find(passage["document"])
-            held = None if document is None else self._texts.own(document)
+            if document is None or not self._known.holds(document, TEXT):
+                continue
+            held = self._texts.own(document)
             if held is not None and (flaw := flaw_of(passage, self._texts.text(held))) is not None:
                 yield Flaw(f"{at}/evidence/{index}{flaw.pointer}", flaw.detail)
 

@@ -6,9 +6,8 @@ fact with the positions between which it was believed. It judges nothing.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import orjson
 
@@ -16,21 +15,27 @@ from domain.events import AgreementSigned
 from domain.facts import Event, Fact
 from domain.rules import Bounds
 from domain.things import describes
-from domain.times import AFTER, BEFORE, Span
-from projections.ledger import KINDS, REMARKS, Ledger
+from domain.times import Span
+from projections import lives
+from projections.ledger import KINDS, REMARKS, Interned, Ledger
 from projections.store import OPEN
+from projections.subjects import Believed, Subjects
+from projections.writing import Writing
 
-_CONSENTS = frozenset(("agreement.ratified", "agreement.acceded"))
 _OF_FACT = (
     "SELECT f.position, f.rank, f.lo, f.hi, f.meaning, e.source, e.id, e.occurred, e.data, e.subject"
     " FROM facts f JOIN events e ON e.position = f.position WHERE f.id = ?"
 )
+_PUT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT_FACT = (
+    "INSERT INTO facts(id, position, subject, rank, p0, p1, lo, hi, at, core, label, meaning)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_PUT_LINK = "INSERT INTO links VALUES (?, ?, ?, ?, ?)"
+_PUT_WORD = "INSERT INTO words(id, text) VALUES (?, ?)"
+_END_FACT = "UPDATE facts SET p1 = ? WHERE id = ?"
 _CACHED_FACTS = 5_000
-_CACHED_LIVES = 10_000
-_CACHED_SUBJECTS = 1_000
 _FEW_FACTS = 64
-_FACTS = 1
-_MAKERS = 2
 _NOTHING = (b"", b"{}")
 """Data that was erased, as an event and as what a correction left of one; of what takes no data at all, the same."""
 
@@ -85,104 +90,124 @@ def slugs(fact: Fact) -> list[str]:
     return []
 
 
-class Believed(NamedTuple):
-    """A standing fact, the keys it is linked by, and whether it describes its subject itself."""
+class Words(Interned):
+    """Texts kept once, also those that still wait to be written."""
 
-    fact: Fact
-    keys: frozenset[int]
-    core: bool
+    connection: Writing
+
+    def number(self, text: str) -> int:
+        """The number of a text, given one now if it has none."""
+        found = self.find(text)
+        if found is None:
+            found = self.connection.next_id("words")
+            self.connection.put(_PUT_WORD, (found, text))
+            self.by_text[text] = found
+        return found
+
+    def forget(self) -> None:
+        """Drop what is cached, once it is written."""
+        self.connection.settle()
+        super().forget()
+
+    def _written(self, statement: str, value: str) -> Any:
+        return self.connection.look(statement, (value,))
 
 
 class Known(Ledger):
     """Reading and writing what is known, on the write half's connection.
 
-    Kept in memory until a transaction is undone: facts by the id of their row, which never changes; rows of `lives` as
-    last written; and, of subjects that lately came about and have few facts, all of them.
+    Kept in memory until it is undone: facts by the id of their row, which never changes; subjects as last changed; and,
+    of those that lately came about and have few facts, all that is known.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(connection)
-        self._facts_by_row: dict[int, Fact] = {}
-        self._lives: dict[int, list[Any]] = {}
-        self._newest = (0, 0)
-        self._lifeless = 0
-        self._absent: set[str] = set()
-        self._recent: dict[int, dict[int, Believed]] = {}
+    db: Writing
 
-    def is_new(self, number: int, position: int) -> bool:
-        """Whether the event at a position, the last one taken in, is the first about a subject."""
-        return self._newest == (number, position)
+    def __init__(self, connection: Writing) -> None:
+        super().__init__(connection)
+        self.words = Words(connection, {}, {})
+        self.subjects = Subjects(connection)
+        self._facts_by_row: dict[int, Fact] = {}
+
+    def make_room(self) -> None:
+        """To be called between events."""
+        self.subjects.make_room()
+
+    def begin_batch(self) -> None:
+        """What is taken in from here on can be undone until `keep_batch`."""
+        self.make_room()
+        self.subjects.begin_batch()
+        self.db.begin_batch()
+
+    def keep_batch(self) -> None:
+        """The batch becomes part of the transaction."""
+        self.db.keep_batch()
+        self.subjects.keep_batch()
+
+    def undo_batch(self) -> None:
+        """All since `begin_batch` is undone."""
+        self.db.undo_batch()
+        self.subjects.undo_batch()
+        self.db.settle()  # what is forgotten now may have waited since before the batch
+        self._forget_derived()
 
     def forget(self) -> None:
-        """Drop caches, after a transaction was undone."""
-        super().forget()
+        """Drop caches, after the transaction was undone."""
+        self.db.forget()
+        self.subjects.forget()
+        self._forget_derived()
+
+    def _forget_derived(self) -> None:
+        self.words.by_text.clear()
+        self.words.by_id.clear()
         self._facts_by_row.clear()
-        self._lives.clear()
-        self._newest = (0, 0)
-        self._lifeless = 0
-        self._absent.clear()
-        self._recent.clear()
+        self.forget_mergers()
 
     def find(self, subject: str) -> int | None:
         """The number of a subject that events are about; None if there were none."""
-        if subject in self._absent:
-            return None
-        number = super().find(subject)
-        if number is None:
-            if len(self._absent) >= _CACHED_FACTS:
-                self._absent.clear()
-            self._absent.add(subject)
-        return number
+        found = self.subjects.find(subject)
+        return None if found is None else found.number
+
+    def name(self, number: int) -> str:
+        """The subject of a number."""
+        return self.subjects.get(number).name
 
     def version(self, subject: str) -> int:
         """The version of the last event about the subject, 0 if there is none."""
-        number = self.find(subject)
-        if number is None:
-            return 0
-        return int(self.db.execute("SELECT version FROM subjects WHERE id = ?", (number,)).fetchone()[0])
+        found = self.subjects.find(subject)
+        return 0 if found is None else found.version
 
     def is_alone(self, number: int, facts: Sequence[Fact]) -> bool:
         """Whether these are one fact that makes the subject, and all that is known of it: nothing to contradict."""
         if len(facts) > 1 or not facts[0].makes:
             return False
-        row = self._life(number)
-        return row is not None and row[_FACTS] == 1 and self.fact(facts[0].position, number) == facts[0]
+        return lives.facts_of(self.subjects.get(number).life) == 1 and self.fact(facts[0].position, number) == facts[0]
 
     def exists(self, number: int | None) -> bool:
         """Whether any fact about the subject stands."""
-        if number is None:
-            return False
-        row = self._life(number)
-        return row is not None and row[_MAKERS] > 0
+        return number is not None and lives.makers_of(self.subjects.get(number).life) > 0
+
+    def stands(self, subject: str) -> bool:
+        """Whether any fact about a subject stands."""
+        found = self.subjects.find(subject)
+        return found is not None and lives.makers_of(found.life) > 0
 
     # events
 
     def put_event(self, event: Event) -> int:
         """Keep an event; the number of its subject."""
-        number = self.find(event.subject)
-        if number is None:
-            number = self.db.execute(
-                "INSERT INTO subjects(name, version, last, holds) VALUES (?, ?, ?, 0)",
-                (event.subject, event.version, event.position),
-            ).lastrowid
-            assert number is not None
-            self._newest = (number, event.position)
-            self._lifeless = number
-            self._absent.discard(event.subject)
-            self.remember(event.subject, number)
-            if len(self._recent) >= _CACHED_SUBJECTS:
-                self._recent.clear()
-            self._recent[number] = {}
+        subject = self.subjects.find(event.subject)
+        if subject is None:
+            subject = self.subjects.add(event.subject, event.version, event.position)
         else:
-            self.db.execute(
-                "UPDATE subjects SET version = ?, last = ?, holds = holds | ? WHERE id = ?",
-                (event.version, event.position, REMARKS if event.kind.about_event else 0, number),
-            )
-        self.db.execute(
-            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            self.subjects.change(subject)
+            subject.version, subject.last = event.version, event.position
+            if event.kind.about_event:
+                subject.holds |= REMARKS
+        self.db.put(
+            _PUT_EVENT,
             (
                 event.position,
-                number,
+                subject.number,
                 event.version,
                 event.kind.rank,
                 event.recorded,
@@ -195,11 +220,17 @@ class Known(Ledger):
                 b"" if event.erased else event.data,
             ),
         )
-        return number
+        return subject.number
 
-    def now_holds(self, number: int, section: int) -> None:
-        """Note that a subject has or had entries in a section of its state."""
-        self.db.execute("UPDATE subjects SET holds = holds | ? WHERE id = ?", (1 << section, number))
+    def holds(self, number: int, bit: int) -> bool:
+        """Whether a subject has or had something (see `now_holds`)."""
+        return self.subjects.get(number).holds & bit != 0
+
+    def now_holds(self, number: int, bit: int) -> None:
+        """Note for good that a subject has or had something (see `projections.ledger`)."""
+        subject = self.subjects.get(number)
+        if not subject.holds & bit:
+            self.subjects.change(subject).holds |= bit
 
     def mergers(self) -> list[Fact]:
         """The standing mergers of parties, in the order of the log."""
@@ -214,70 +245,63 @@ class Known(Ledger):
         if altered:
             data = orjson.loads(fact.data.model_dump_json(exclude_unset=True, by_alias=True))
             meaning = orjson.dumps([fact.occurred, list(fact.positions), data])
-        span, core = fact.span, describes(fact)
-        row = self.db.execute(
-            "INSERT INTO facts(position, subject, rank, p0, p1, lo, hi, at, core, label, meaning)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        span, core, kind = fact.span, describes(fact), fact.kind
+        row = self.db.next_id("facts")
+        label = f"{fact.source} {fact.id}"
+        self.db.put(
+            _PUT_FACT,
             (
-                fact.position,
-                number,
-                fact.kind.rank,
-                since,
-                OPEN,
-                span.lo,
-                span.hi,
-                span.sort_key[0],
-                core,
-                f"{fact.source} {fact.id}",
-                meaning,
+                *(row, fact.position, number, kind.rank, since, OPEN),
+                *(span.lo, span.hi, span.sort_key[0], core, label, meaning),
             ),
         )
-        keys: set[int] = {-self.words.number(slug) for slug in slugs(fact)}
-        keys.update(self.must_find(subject) for subject in references(fact))
-        if keys:
-            self.db.executemany(
-                "INSERT INTO links VALUES (?, ?, ?, ?, ?)",
-                [(key, number, row.lastrowid, span.sort_key[0], span.hi) for key in sorted(keys)],
-            )
-        self._extend_life(fact, number)
-        assert row.lastrowid is not None
-        self._keep(row.lastrowid, fact)
-        recent = self._recent.get(number)
-        if recent is not None:
-            recent[fact.position] = Believed(fact, frozenset(keys), core)
-            if len(recent) > _FEW_FACTS:
-                del self._recent[number]
-        return row.lastrowid
+        keys = {self.must_find(subject) for subject in references(fact)}
+        keys.update([-self.words.number(slug) for slug in slugs(fact)])
+        for key in sorted(keys):
+            self.db.put(_PUT_LINK, (key, number, row, span.sort_key[0], span.hi))
+        subject = self.subjects.get(number)
+        life = lives.extended(subject.life, fact, lambda position: self.fact(position, number))
+        self.subjects.change(subject).life = life
+        self._keep(row, fact)
+        if subject.at_hand is not None:
+            subject.at_hand.facts[fact.position] = Believed(fact, row, frozenset(keys), core)
+            if len(subject.at_hand.facts) > _FEW_FACTS:
+                self.subjects.put_away(subject)
+        return row
 
     def end_fact(self, position: int, number: int, since: int) -> None:
         """Stop believing what is believed of the event at a position."""
-        row = self.db.execute(f"SELECT id FROM facts WHERE position = ? AND p1 = {OPEN}", (position,)).fetchone()
-        if row is None:
+        found = self.db.execute(f"SELECT id FROM facts WHERE position = ? AND p1 = {OPEN}", (position,)).fetchone()
+        if found is None:
             return
-        self.db.execute("UPDATE facts SET p1 = ? WHERE id = ?", (since, row[0]))
-        if number in self._recent:
-            del self._recent[number][position]
-        self._recount_life(number)
+        self.db.amend(_END_FACT, (since, found[0]))
+        subject = self.subjects.get(number)
+        self.subjects.touch(subject)
+        if subject.at_hand is not None:
+            del subject.at_hand.facts[position]
+        life = lives.recounted(self.facts(number))
+        self.subjects.change(subject).life = life
 
     def fact(self, position: int, number: int | None = None) -> Fact | None:
         """What is believed of the event at a position; None if it is retracted or says nothing about the world.
 
         `number` is that of its subject, where it is at hand.
         """
-        if number is not None and (recent := self._recent.get(number)) is not None:
-            return recent[position].fact if position in recent else None
+        if number is not None and (at_hand := self.subjects.get(number).at_hand) is not None:
+            believed = at_hand.facts.get(position)
+            return None if believed is None else believed.fact
         return next(iter(self._facts(f"f.position = ? AND f.p1 = {OPEN}", (position,))), None)
 
     def facts(self, number: int) -> list[Fact]:
         """Every fact about a subject, in the order of folding."""
-        if (recent := self._recent.get(number)) is not None:
-            return _in_order(each.fact for each in recent.values())
+        if (at_hand := self.subjects.get(number).at_hand) is not None:
+            return _in_order(each.fact for each in at_hand.facts.values())
         return self._facts(f"f.subject = ? AND f.p1 = {OPEN}", (number,))
 
     def describing(self, number: int) -> list[Fact]:
         """The facts that describe the subject itself, in the order of folding."""
-        if (recent := self._recent.get(number)) is not None:
-            return _in_order(each.fact for each in recent.values() if each.core)
+        if (at_hand := self.subjects.get(number).at_hand) is not None:
+            return _in_order(each.fact for each in at_hand.facts.values() if each.core)
         return self._facts(f"f.subject = ? AND f.p1 = {OPEN} AND f.core", (number,))
 
     def makers(self, number: int) -> list[Fact]:
@@ -287,8 +311,8 @@ class Known(Ledger):
     def linked(self, keys: Iterable[int], number: int) -> list[Fact]:
         """The facts about a subject that speak of any of these, in the order of folding."""
         keys = tuple(keys)
-        if (recent := self._recent.get(number)) is not None:
-            return _in_order(each.fact for each in recent.values() if not each.keys.isdisjoint(keys))
+        if (at_hand := self.subjects.get(number).at_hand) is not None:
+            return _in_order(each.fact for each in at_hand.facts.values() if not each.keys.isdisjoint(keys))
         found: dict[int, Fact] = {}
         for key in keys:
             for fact in self._facts(
@@ -318,6 +342,8 @@ class Known(Ledger):
 
     def any_before(self, number: int, day: int) -> bool:
         """Whether any fact about a subject may lie before a day."""
+        if (at_hand := self.subjects.get(number).at_hand) is not None:
+            return any(each.fact.span.lo < day for each in at_hand.facts.values())
         row = self.db.execute(
             f"SELECT 1 FROM facts WHERE subject = ? AND p1 = {OPEN} AND lo < ? LIMIT 1", (number, day)
         ).fetchone()
@@ -357,90 +383,11 @@ class Known(Ledger):
             positions,
         )
 
-    # lives
-
     def life_row(self, number: int) -> tuple[Bounds, bool, int | None, int | None]:
         """The bounds of a subject's facts; whether any consent is recorded; who first signed, who adopted."""
-        row = self._life(number)
-        if row is None:
-            return Bounds(None, None, None, None), False, None, None
-        (_, _, makers, consents, made_lo, made_hi, ended_lo, ended_hi) = row[:8]
-        (signed_lo, signed_hi, signed_by, adopted_lo, adopted_hi, adopted_by, earliest_end, latest_start) = row[8:]
-        bounds = Bounds(
-            _span(made_lo, made_hi),
-            _span(ended_lo, ended_hi),
-            _span(signed_lo, signed_hi),
-            _span(adopted_lo, adopted_hi),
-            makers,
-            earliest_end,
-            latest_start,
-        )
-        return bounds, consents > 0, signed_by, adopted_by
-
-    def _life(self, number: int) -> list[Any] | None:
-        kept = self._lives.get(number)
-        if kept is None and number != self._lifeless:
-            row = self.db.execute("SELECT * FROM lives WHERE subject = ?", (number,)).fetchone()
-            if row is None:
-                return None
-            kept = self._lives[number] = list(row)
-        return kept
-
-    def _extend_life(self, fact: Fact, number: int) -> None:
-        values = self._life(number) or _no_life(number)
-        _extend(values, fact, lambda position: self.fact(position, number))
-        self._write_life(number, values)
-
-    def _recount_life(self, number: int) -> None:
-        values, facts = _no_life(number), {fact.position: fact for fact in self.facts(number)}
-        for fact in facts.values():
-            _extend(values, fact, facts.get)
-        self._write_life(number, values)
-
-    def _write_life(self, number: int, values: list[Any]) -> None:
-        self.db.execute(f"REPLACE INTO lives VALUES ({', '.join('?' * len(values))})", values)
-        if len(self._lives) >= _CACHED_LIVES:
-            self._lives.clear()
-        self._lives[number] = values
-        if number == self._lifeless:
-            self._lifeless = 0
+        return lives.read(self.subjects.get(number).life)
 
 
 def _in_order(facts: Iterable[Fact]) -> list[Fact]:
     listed = list(facts)
     return listed if len(listed) < 2 else sorted(listed, key=lambda fact: fact.order)
-
-
-def _no_life(number: int) -> list[Any]:
-    return [number, 0, 0, 0, *[None] * 10, AFTER, BEFORE]
-
-
-def _span(lo: int | None, hi: int | None) -> Span | None:
-    return None if lo is None or hi is None else Span(lo, hi)
-
-
-def _extend(values: list[Any], fact: Fact, known: Callable[[int], Fact | None]) -> None:
-    """Add a fact to a row of `lives`; `known` gives the fact of a position."""
-    span = fact.span
-    values[1] += 1
-    values[3] += fact.type in _CONSENTS
-    if fact.makes:
-        values[2] += 1
-        _widen(values, 4, span)
-        at = {"agreement.signed": 8, "agreement.adopted": 11}.get(fact.type)
-        if at is not None:
-            first = None if values[at + 2] is None else known(values[at + 2])
-            if first is None or fact.order < first.order:
-                values[at + 2] = fact.position
-            _widen(values, at, span)
-    elif fact.kind.ends:
-        _widen(values, 6, fact.effective)
-    if not fact.kind.ends and fact.type != "party.merged":
-        values[15] = max(values[15], span.lo)
-    if not fact.makes and fact.type != "party.merged":
-        values[14] = min(values[14], span.hi)
-
-
-def _widen(values: list[Any], at: int, span: Span) -> None:
-    values[at] = span.lo if values[at] is None else min(values[at], span.lo)
-    values[at + 1] = span.hi if values[at + 1] is None else min(values[at + 1], span.hi)

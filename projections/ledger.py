@@ -15,6 +15,8 @@ from projections.store import OPEN
 KINDS: tuple[EventType, ...] = tuple(CATALOGUE.values())
 REMARKS = 1 << 30
 """The bit in what a subject `holds`, beside one for each section with entries, that says: events about its events."""
+TEXT = 1 << 29
+"""The bit that says: its text is held, or was."""
 _CACHED = 20_000
 _REDACTED = CATALOGUE["event.redacted"].rank
 
@@ -40,13 +42,16 @@ class Interned:
         """The number of a text, None if it has none."""
         found = self.by_text.get(text)
         if found is None:
-            row = self.connection.execute("SELECT id FROM words WHERE text = ?", (text,)).fetchone()
+            row = self._written("SELECT id FROM words WHERE text = ?", text)
             if row is None:
                 return None
             if len(self.by_text) >= _CACHED:
                 self.forget()
             found = self.by_text[text] = row[0]
         return found
+
+    def _written(self, statement: str, value: str) -> Any:
+        return self.connection.execute(statement, (value,)).fetchone()
 
     def text(self, number: int) -> str:
         """The text of a number."""

@@ -32,6 +32,7 @@ from projections.wording import (
     pairs_of,
     runs_of,
 )
+from projections.writing import Writing
 
 NAMES = Postings("names")
 SPELLINGS = Spellings("spelled")
@@ -55,7 +56,7 @@ class Match(TypedDict):
     score: float
 
 
-def add(db: sqlite3.Connection, fact_id: int, _number: int, fact: Fact) -> None:
+def add(db: Writing, fact_id: int, _number: int, fact: Fact) -> None:
     """Index a version of a fact. To be called once for every row of `facts`, in the order of their ids."""
     tokens: list[str] = []
     data = vars(fact.data)

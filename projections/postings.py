@@ -14,12 +14,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import orjson
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from projections.wording import LONGEST, is_unspaced
+from projections.writing import Writing
 
 _AT_ONCE = 256
 _ALL = 2**62
@@ -30,7 +32,7 @@ Clause = Sequence[Sequence[str]]
 """One token of each group."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Postings:
     """An index by name: the table `name` (id, tokens) and what FTS5 keeps beside it."""
 
@@ -46,7 +48,11 @@ CREATE VIRTUAL TABLE {self.name}_index USING fts5(
 CREATE VIRTUAL TABLE {self.name}_words USING fts5vocab('{self.name}_index', 'instance');
 """
 
-    def add(self, db: sqlite3.Connection, id_: int, tokens: Iterable[str]) -> None:
+    @cached_property
+    def _put(self) -> str:
+        return f"INSERT INTO {self.name} VALUES (?, ?)"
+
+    def add(self, db: Writing, id_: int, tokens: Iterable[str]) -> None:
         """Index a row. To be called for every id, ascending, also where there are no tokens."""
         if id_ % _AT_ONCE == 0:
             db.execute(
@@ -57,7 +63,7 @@ CREATE VIRTUAL TABLE {self.name}_words USING fts5vocab('{self.name}_index', 'ins
         text = " ".join(tokens)
         if text:
             # Spaces around each token let a whole one be told from part of another with `instr`.
-            db.execute(f"INSERT INTO {self.name} VALUES (?, ?)", (id_, f" {text} "))
+            db.put(self._put, (id_, f" {text} "))
 
     def settled(self, db: sqlite3.Connection) -> int:
         """The id below which every row is in the FTS5 index."""
@@ -148,7 +154,7 @@ class Spellings:
     def _parts(self) -> Postings:
         return Postings(f"{self.name}_parts")
 
-    def add(self, db: sqlite3.Connection, words: Iterable[str]) -> None:
+    def add(self, db: Writing, words: Iterable[str]) -> None:
         """Make words findable by what is nearly them; those too short to tell are left out."""
         wanted = [word[:LONGEST] for word in words if _tells(word)]
         if not wanted:

@@ -6,10 +6,9 @@ their references; of ties, which have most rows, as short as can be (`read_tie`)
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import orjson
@@ -22,6 +21,8 @@ from domain.ties import FOREVER, ORDER_OF_STATUSES, Life, TieDays
 from domain.times import AFTER, span_of
 from domain.values import texts_of
 from projections.store import OPEN
+from projections.subjects import Subject
+from projections.writing import Row, Writing
 
 SECTIONS = (
     "commitments",
@@ -76,8 +77,8 @@ TIE_COLUMNS = (
 )
 ENTRY_COLUMNS = (
     "subject",
-    "key",
     "section",
+    "key",
     "d0",
     "d1",
     "last",
@@ -92,6 +93,7 @@ ENTRY_COLUMNS = (
     "body",
 )
 COLLECTIONS = tuple(STATUSES)
+_NO_ROWS: dict[Row, int] = {}
 _MADE_AT = {"agreements": "signed", "labs": "founded", "platforms": "launched", "documents": "published"}
 
 
@@ -104,48 +106,61 @@ class Entry:
     label: str
 
 
+@dataclass(frozen=True)
+class Table:
+    """A table of rows: its name, the columns that are folded, how many of the first say whose a row is."""
+
+    name: str
+    columns: tuple[str, ...]
+    keys: int
+
+    @cached_property
+    def select(self) -> str:
+        """What selects the present rows of a key."""
+        where = " AND ".join(f"{column} = ?" for column in self.columns[: self.keys])
+        return f"SELECT id, {', '.join(self.columns)} FROM {self.name} WHERE {where} AND p1 = {OPEN}"
+
+    @cached_property
+    def insert(self) -> str:
+        """What adds a row, believed from a position on."""
+        places = ", ".join("?" * len(self.columns))
+        return f"INSERT INTO {self.name}(id, {', '.join(self.columns)}, p0, p1) VALUES (?, {places}, ?, {OPEN})"
+
+    @cached_property
+    def close(self) -> str:
+        """What ends a row's being believed."""
+        return f"UPDATE {self.name} SET p1 = ? WHERE id = ?"
+
+
+THINGS = Table("things", THING_COLUMNS, 1)
+TIES = Table("ties", TIE_COLUMNS, 2)
+ENTRIES = Table("entries", ENTRY_COLUMNS, 3)
+
+
 def write(
-    db: sqlite3.Connection,
-    table: str,
-    columns: Sequence[str],
-    where: str,
-    key: tuple[int, ...],
-    rows: Sequence[tuple[Any, ...]],
-    position: int,
-    added: Callable[[int, tuple[Any, ...]], None] | None = None,
-    *,
-    is_new: bool = False,
-) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """Believe exactly these rows of a key from a position on; the rows closed and those opened.
+    db: Writing, table: Table, subject: Subject, key: Row, rows: Sequence[Row], position: int
+) -> tuple[list[Row], list[tuple[int, Row]]]:
+    """Believe exactly these rows of a key from a position on; the rows closed, and those opened with their ids.
 
-    A row's first columns are the key's. `added` is told the id of each new row. Of what `is_new` no rows are there yet.
+    `subject` is whose rows they are. A row's first columns are the key's; `rows` lack them.
     """
-    select, insert, close = _statements(table, columns, where)
-    current = {} if is_new else {tuple(row[1:]): row[0] for row in db.execute(select, key).fetchall()}
+    place, at_hand = (table.name, *key), subject.at_hand
+    if at_hand is None:
+        current = {row[1:]: row[0] for row in db.execute(table.select, key).fetchall()}
+    else:
+        current = at_hand.rows.get(place, _NO_ROWS)
     wanted = [key + row for row in rows]
-    closed = [row for row in current if row not in set(wanted)] if current else []
+    closed = [row for row in current if row not in wanted] if current else []
     for row in closed:
-        db.execute(close, (position, current[row]))
-    opened = [row for row in wanted if row not in current] if current else wanted
-    if added is None:
-        db.executemany(insert, [(*row, position) for row in opened])
-        return closed, opened
-    for row in opened:
-        cursor = db.execute(insert, (*row, position))
-        assert cursor.lastrowid is not None
-        added(cursor.lastrowid, row)
+        db.amend(table.close, (position, current[row]))
+    opened = [(db.next_id(table.name), row) for row in wanted if row not in current]
+    for number, row in opened:
+        db.put(table.insert, (number, *row, position))
+    if at_hand is not None and (closed or opened):
+        kept = {row: number for row, number in current.items() if row not in closed}
+        kept.update((row, number) for number, row in opened)
+        at_hand.rows[place] = kept
     return closed, opened
-
-
-@cache
-def _statements(table: str, columns: Sequence[str], where: str) -> tuple[str, str, str]:
-    """What selects the present rows of a key, adds one and closes one."""
-    listed, places = ", ".join(columns), ", ".join("?" * len(columns))
-    return (
-        f"SELECT id, {listed} FROM {table} WHERE {where} AND p1 = {OPEN}",
-        f"INSERT INTO {table}({listed}, p0, p1) VALUES ({places}, ?, {OPEN})",
-        f"UPDATE {table} SET p1 = ? WHERE id = ?",
-    )
 
 
 @cache
@@ -154,7 +169,7 @@ def mask_of(statuses: tuple[str, ...], order: tuple[str, ...]) -> int:
     return sum(1 << order.index(status) for status in statuses)
 
 
-def thing_row(collection: str, days: ThingDays, life: Life, ref: int | None) -> tuple[Any, ...]:
+def thing_row(collection: str, days: ThingDays, life: Life, ref: int | None) -> Row:
     """The columns of a thing after its subject."""
     order = STATUSES[collection]
     fields = dict(days.fields)
@@ -188,7 +203,7 @@ def thing_row(collection: str, days: ThingDays, life: Life, ref: int | None) -> 
 
 def tie_rows(
     container: str, party: str, own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: Sequence[TieDays]
-) -> list[tuple[Any, ...]]:
+) -> list[Row]:
     """The columns of a tie after its container and party."""
     facts = {fact.position: fact for fact in (*whole, *own)}
     starts = {days.interval: days.since for days in reversed(ranges)}
@@ -287,12 +302,11 @@ def _step(fact: Fact) -> list[Any]:
     return step
 
 
-def entry_row(subject: str, section: int, entry: Entry) -> tuple[Any, ...]:
-    """The columns of an entry after its subject and key."""
+def entry_row(subject: str, section: int, entry: Entry) -> Row:
+    """The columns of an entry after its subject, section and key."""
     days = entry.days
     due = span_of(days.value["due"]).lo if "due" in days.value else AFTER
     return (
-        section,
         days.since,
         days.until,
         int(days.last),

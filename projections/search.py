@@ -31,6 +31,7 @@ from projections.wording import (
     wordings,
     words_of,
 )
+from projections.writing import Writing
 
 TEXTS = Postings("texts")
 WRITTEN = Spellings("written")
@@ -57,7 +58,7 @@ class Hit(TypedDict):
     score: float
 
 
-def add(db: sqlite3.Connection, fact_id: int, fact: Fact, written: set[str]) -> None:
+def add(db: Writing, fact_id: int, fact: Fact, written: set[str]) -> None:
     """Index a version of a fact. To be called once for every row of `facts`, in the order of their ids.
 
     `written` are words that are known to be in the vocabulary; those added now join them.

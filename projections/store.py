@@ -11,9 +11,11 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal, overload
 
 import domain
 import projections
+from projections.writing import Writing
 
 OPEN = 2**62
 """The `p1` of what is still known.
@@ -30,7 +32,7 @@ CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE words(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE subjects(
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, last INTEGER NOT NULL,
-    holds INTEGER NOT NULL);
+    holds INTEGER NOT NULL, life BLOB, basis BLOB, force BLOB);
 CREATE TABLE events(
     position INTEGER PRIMARY KEY, subject INTEGER NOT NULL, version INTEGER NOT NULL, rank INTEGER NOT NULL,
     recorded TEXT NOT NULL, about INTEGER, source INTEGER NOT NULL, id TEXT NOT NULL, time TEXT, occurred TEXT,
@@ -56,12 +58,6 @@ CREATE INDEX facts_core ON facts(subject) WHERE p1 = {OPEN} AND core;
 CREATE TABLE links(
     key INTEGER NOT NULL, subject INTEGER NOT NULL, fact INTEGER NOT NULL, at INTEGER NOT NULL, hi INTEGER NOT NULL,
     PRIMARY KEY (key, subject, fact)) WITHOUT ROWID;
-CREATE TABLE lives(
-    subject INTEGER PRIMARY KEY, facts INTEGER NOT NULL, makers INTEGER NOT NULL, consents INTEGER NOT NULL,
-    made_lo INTEGER, made_hi INTEGER, ended_lo INTEGER, ended_hi INTEGER,
-    signed_lo INTEGER, signed_hi INTEGER, signed_by INTEGER, adopted_lo INTEGER, adopted_hi INTEGER, adopted_by INTEGER,
-    earliest_end INTEGER NOT NULL, latest_start INTEGER NOT NULL);
-CREATE TABLE bases(subject INTEGER PRIMARY KEY, basis BLOB NOT NULL, force BLOB NOT NULL);
 CREATE TABLE mergers(
     id INTEGER PRIMARY KEY, loser INTEGER NOT NULL, survivor INTEGER NOT NULL, event INTEGER NOT NULL,
     p0 INTEGER NOT NULL, p1 INTEGER NOT NULL);
@@ -117,6 +113,14 @@ _SERVED = ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 4
 _BUILDING = ("journal_mode = MEMORY", "synchronous = OFF", "cache_size = -65536")
 
 
+@overload
+def connect(path: Path, *, building: bool = False) -> Writing: ...
+
+
+@overload
+def connect(path: Path, *, read_only: Literal[True]) -> sqlite3.Connection: ...
+
+
 def connect(path: Path, *, read_only: bool = False, building: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode, usable from any one thread at a time.
 
@@ -129,7 +133,9 @@ def connect(path: Path, *, read_only: bool = False, building: bool = False) -> s
         connection.execute("PRAGMA query_only = 1")
         connection.execute("PRAGMA cache_size = -8192")
     else:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+        connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, cached_statements=512, factory=Writing
+        )
         connection.execute("PRAGMA page_size = 8192")
         for setting in _BUILDING if building else _SERVED:
             connection.execute(f"PRAGMA {setting}")

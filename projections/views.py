@@ -68,6 +68,7 @@ class Views:
 
     def commit(self) -> None:
         """Make everything since `begin` visible to readers."""
+        self._db.settle()
         if self.position != self._committed:
             tree.grow(self._db, self._committed, self._leaves)
             if not self._is_building:
@@ -79,11 +80,10 @@ class Views:
 
     def rollback(self) -> None:
         """Undo everything since `begin`."""
+        self._known.forget()
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
-        self._forget()
-        self.position = self._committed
-        self._leaves.clear()
+        self._restore(self._committed)
 
     @contextmanager
     def trial(self) -> Iterator[None]:
@@ -93,7 +93,10 @@ class Views:
         try:
             yield
         finally:
-            self._undo("trial", position)
+            self._known.forget()
+            self._db.execute("ROLLBACK TO trial")
+            self._db.execute("RELEASE trial")
+            self._restore(position)
 
     def admit(self, events: Sequence[Event], leaves: Sequence[bytes]) -> None:
         """Judge one batch and fold it in, whole or not at all; `leaves` are the Merkle leaf hashes of its log entries.
@@ -102,7 +105,7 @@ class Views:
         pointer starts with the event's index.
         """
         position = self.position
-        self._db.execute("SAVEPOINT batch")
+        self._known.begin_batch()
         try:
             changed: dict[int, list[Fact]] = {}
             for index, event in enumerate(events):
@@ -121,13 +124,15 @@ class Views:
             if len(events) > 1:
                 self._judging.judge(changed, events)
         except BaseException:
-            self._undo("batch", position)
+            self._known.undo_batch()
+            self._restore(position)
             raise
-        self._db.execute("RELEASE batch")
+        self._known.keep_batch()
         self._leaves += leaves
 
     def apply(self, event: Event, leaf: bytes) -> None:
         """Fold in the next event of the log, which was judged when it was recorded; `leaf` as in `admit`."""
+        self._known.make_room()
         changed: dict[int, list[Fact]] = {}
         united = self._take(event, event.model, changed)
         self._fold(event, changed, united)
@@ -168,7 +173,7 @@ class Views:
             raise ValueError(f"event {event.position} does not follow {self.position}")
         number = self._known.put_event(event)
         self.position = event.position
-        documents.cite(self._known, event)
+        documents.cite(self._known, event, model)
         if event.type == "document.text-erased":
             documents.let_go(self._known, event)
         elif event.kind.collection is not None and event.kind.is_posted:
@@ -250,17 +255,10 @@ class Views:
             known.forget_mergers()
         return affected | {member for party in involved for member in self._known.one_with(party)}
 
-    def _undo(self, savepoint: str, position: int) -> None:
-        self._db.execute(f"ROLLBACK TO {savepoint}")
-        self._db.execute(f"RELEASE {savepoint}")
-        self._forget()
+    def _restore(self, position: int) -> None:
         self.position = position
-        del self._leaves[position - self._committed :]
-
-    def _forget(self) -> None:
-        self._known.forget()
-        self._folding.forget()
         self._written.clear()
+        del self._leaves[position - self._committed :]
 
     def _meta(self, name: str) -> str:
         row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()

@@ -1,0 +1,229 @@
+"""What the write half keeps in memory of subjects, so that events about one that was lately written about read nothing.
+
+A subject's record is written when what waits is (`projections.writing`), once for however many events changed it.
+Undoing a batch brings the records it touched back to what they were. It knows no rules and folds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import orjson
+
+from domain.facts import Fact
+from domain.things import ForceDays
+from domain.ties import FOREVER, Force
+from domain.times import BEFORE
+from projections.writing import Row, Writing
+
+_MOST = 10_000
+_MOST_AT_HAND = 1_000
+_COLUMNS = "id, name, version, last, holds, life, basis, force"
+_INSERT = f"INSERT INTO subjects({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_UPDATE = "UPDATE subjects SET version = ?, last = ?, holds = ?, life = ?, basis = ?, force = ? WHERE id = ?"
+NOTHING_IN_FORCE = (ForceDays(BEFORE, FOREVER, None, Force(False, False, True), None),)
+
+RowsKey = tuple[Any, ...]
+
+
+class Believed(NamedTuple):
+    """A standing fact, the id of its row, the keys it is linked by, and whether it describes its subject itself."""
+
+    fact: Fact
+    row: int
+    keys: frozenset[int]
+    core: bool
+
+
+@dataclass(slots=True)
+class AtHand:
+    """All that is known of a subject with few facts: what stands of it, by position, and its present rows, with their
+    ids, by table and key.
+    """
+
+    facts: dict[int, Believed] = field(default_factory=dict)
+    rows: dict[RowsKey, dict[Row, int]] = field(default_factory=dict)
+
+    def of(self, table: str) -> Iterator[Row]:
+        """Every present row in a table."""
+        for (name, *_), rows in self.rows.items():
+            if name == table:
+                yield from rows
+
+
+@dataclass(slots=True)
+class Subject:
+    """A subject that events are about. `holds` are bits (see `projections.ledger`); `life` sums up its facts
+    (see `projections.lives`); `basis` is what its ties depended on when they were folded, `force` what was in force
+    through them.
+    """
+
+    number: int
+    name: str
+    version: int
+    last: int
+    holds: int = 0
+    life: list[Any] | None = None
+    basis: bytes | None = None
+    force: Sequence[ForceDays] = NOTHING_IN_FORCE
+    at_hand: AtHand | None = None
+    context: Any = None
+    """What `projections.folding` keeps of it."""
+    is_written: bool = False
+    is_changed: bool = True
+
+    @property
+    def row(self) -> Row:
+        """Its columns after the name."""
+        life = None if self.life is None else orjson.dumps(self.life)
+        force = None if self.force is NOTHING_IN_FORCE else orjson.dumps([_force_json(days) for days in self.force])
+        return self.version, self.last, self.holds, life, self.basis, force
+
+
+class Subjects:
+    """The records of subjects, on the write half's connection."""
+
+    def __init__(self, db: Writing) -> None:
+        self._db = db
+        self._by_number: dict[int, Subject] = {}
+        self._by_name: dict[str, Subject] = {}
+        self._absent: set[str] = set()
+        self._at_hand: dict[int, Subject] = {}
+        self._changed: dict[int, Subject] = {}
+        self._before: dict[int, Subject | None] | None = None
+        db.pour = self._pour
+
+    def find(self, name: str) -> Subject | None:
+        """The subject of a name; None if no event is about it."""
+        found = self._by_name.get(name)
+        if found is None and name not in self._absent:
+            row = self._db.look(f"SELECT {_COLUMNS} FROM subjects WHERE name = ?", (name,))
+            if row is None:
+                self._absent.add(name)
+            else:
+                found = self._keep(_subject(row))
+        return found
+
+    def get(self, number: int) -> Subject:
+        """The subject of a number, which there is."""
+        found = self._by_number.get(number)
+        if found is None:
+            found = self._keep(_subject(self._db.look(f"SELECT {_COLUMNS} FROM subjects WHERE id = ?", (number,))))
+        return found
+
+    def add(self, name: str, version: int, last: int) -> Subject:
+        """A subject that an event is about for the first time."""
+        subject = Subject(self._db.next_id("subjects"), name, version, last, at_hand=AtHand())
+        self._absent.discard(name)
+        self._at_hand[subject.number] = subject
+        self._changed[subject.number] = self._keep(subject)
+        self._db.is_settled = False
+        if self._before is not None:
+            self._before[subject.number] = None
+        return subject
+
+    def touch(self, subject: Subject) -> None:
+        """To be called, in each batch, before what is at hand of a subject changes, or its context."""
+        if self._before is not None and subject.number not in self._before:
+            self._before[subject.number] = replace(subject, context=None)
+
+    def change(self, subject: Subject) -> Subject:
+        """The same; to be called right before something of it is changed, with no question to the database between.
+        Values that it holds are replaced, never altered.
+        """
+        self.touch(subject)
+        subject.is_changed = True
+        self._changed[subject.number] = subject
+        self._db.is_settled = False
+        return subject
+
+    def put_away(self, subject: Subject) -> None:
+        """Keep no longer at hand all that is known of it."""
+        subject.at_hand = None
+        self._at_hand.pop(subject.number, None)
+
+    def make_room(self) -> None:
+        """Keep no more than is worth it. Whoever holds a record or changes one is done with it."""
+        if len(self._at_hand) > _MOST_AT_HAND:
+            for subject in self._at_hand.values():
+                subject.at_hand = subject.context = None
+            self._at_hand.clear()
+        if len(self._by_number) > _MOST or len(self._absent) > _MOST:
+            self._db.settle()
+            self.forget()
+
+    def begin_batch(self) -> None:
+        """What is changed from here on can be undone until `keep_batch`."""
+        self._before = {}
+
+    def keep_batch(self) -> None:
+        """The batch becomes part of the transaction."""
+        self._before = None
+
+    def undo_batch(self) -> None:
+        """Every record is what it was when the batch began. Nothing is kept at hand of those it changed."""
+        assert self._before is not None
+        for number, before in self._before.items():
+            subject = self._by_number.pop(number)
+            del self._by_name[subject.name]
+            self._at_hand.pop(number, None)
+            self._changed.pop(number, None)
+            if before is not None:
+                before.at_hand = None
+                self._keep(before)
+                if before.is_changed:
+                    self._changed[number] = before
+        self._before = None
+
+    def forget(self) -> None:
+        """Drop everything, after the transaction was undone or what waited was written."""
+        for records in (self._by_number, self._by_name, self._at_hand, self._changed, self._absent):
+            records.clear()
+        self._before = None
+
+    def _keep(self, subject: Subject) -> Subject:
+        self._by_number[subject.number] = self._by_name[subject.name] = subject
+        return subject
+
+    def _pour(self, earlier: bool) -> None:
+        """Put the rows of changed records; `earlier`: as they were before the batch."""
+        before = self._before if earlier and self._before is not None else {}
+        for number, subject in list(self._changed.items()):
+            was = before.get(number, subject)
+            if was is None or not was.is_changed:
+                continue
+            if was.is_written:
+                self._db.amend(_UPDATE, (*was.row, number))
+            else:
+                self._db.put(_INSERT, (number, was.name, *was.row))
+            was.is_changed, was.is_written = False, True
+            subject.is_written = True
+            if was is subject:
+                del self._changed[number]
+
+
+def _subject(row: Row) -> Subject:
+    number, name, version, last, holds, life, basis, force = row
+    return Subject(
+        number,
+        name,
+        version,
+        last,
+        holds,
+        None if life is None else orjson.loads(life),
+        basis,
+        NOTHING_IN_FORCE if force is None else tuple(_force(days) for days in orjson.loads(force)),
+        is_written=True,
+        is_changed=False,
+    )
+
+
+def _force_json(days: ForceDays) -> list[Any]:
+    return [days.since, days.until, days.likely, list(days.may), days.position]
+
+
+def _force(days: list[Any]) -> ForceDays:
+    since, until, likely, may, position = days
+    return ForceDays(since, until, likely, Force(*may), position)

@@ -1,0 +1,143 @@
+"""The write half's connection: what is put waits in memory and is written together, before anything else is asked.
+
+Most rows of a post are added and not read again soon; many rows of a table at once cost half of what each costs alone.
+What waits belongs to the transaction as if it were written. Nothing here knows what the rows mean.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import Any
+
+Row = tuple[Any, ...]
+
+
+class Writing(sqlite3.Connection):
+    """A connection in autocommit mode whose `execute` and `executemany` see whatever was put before.
+
+    A batch, within a transaction, can be undone alone. It costs no savepoint as long as all that is done in it waits.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._inserts: dict[str, list[Row]] = {}
+        self._updates: dict[str, list[Row]] = {}
+        self._ids: dict[str, int] = {}
+        self._marks: tuple[dict[str, int], dict[str, int], dict[str, int]] | None = None
+        self._is_saved = False
+        self.is_settled = True
+        """Whether nothing waits; who keeps rows of its own (see `pour`) says so here when they change."""
+        self.pour: Callable[[bool], None] = lambda _: None
+        """Puts the rows that somebody else keeps; asked with True for those only that changed before the batch."""
+
+    def put(self, statement: str, row: Row) -> None:
+        """Have a row inserted. What is updated may be among what was put, as inserts go first."""
+        self.is_settled = False
+        waiting = self._inserts.get(statement)
+        if waiting is None:
+            self._inserts[statement] = [row]
+        else:
+            waiting.append(row)
+
+    def amend(self, statement: str, row: Row) -> None:
+        """Have a row updated."""
+        self.is_settled = False
+        self._updates.setdefault(statement, []).append(row)
+
+    def next_id(self, table: str) -> int:
+        """The id of the next row to put into a table, one after the other; those of an undone batch are given again."""
+        following = self._ids.get(table)
+        if following is None:
+            following = (super().execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0) + 1
+        self._ids[table] = following + 1
+        return following
+
+    def look(self, statement: str, values: Iterable[Any]) -> Any:
+        """The first row of what no waiting row can change, asked of what is written."""
+        return super().execute(statement, tuple(values)).fetchone()
+
+    def execute(self, statement: str, values: Any = (), /) -> sqlite3.Cursor:
+        """As of any connection."""
+        if not self.is_settled:
+            self.settle()
+        return super().execute(statement, values)
+
+    def executemany(self, statement: str, rows: Any, /) -> sqlite3.Cursor:
+        """As of any connection."""
+        if not self.is_settled:
+            self.settle()
+        return super().executemany(statement, rows)
+
+    def settle(self) -> None:
+        """Write what waits."""
+        if self.is_settled:
+            return
+        if self._marks is not None and not self._is_saved:
+            self._settle_earlier(*self._marks)
+        self.pour(False)
+        self._write(self._inserts, self._updates)
+        self._inserts.clear()
+        self._updates.clear()
+        self.is_settled = True
+
+    def begin_batch(self) -> None:
+        """What is done from here on can be undone until `keep_batch`."""
+        self._marks = _lengths(self._inserts), _lengths(self._updates), dict(self._ids)
+
+    def keep_batch(self) -> None:
+        """The batch becomes part of the transaction."""
+        if self._is_saved:
+            super().execute("RELEASE batch")
+        self._marks, self._is_saved = None, False
+
+    def undo_batch(self) -> None:
+        """All since `begin_batch` is undone."""
+        assert self._marks is not None
+        inserts, updates, self._ids = self._marks
+        if self._is_saved:
+            self._inserts.clear()
+            self._updates.clear()
+            super().execute("ROLLBACK TO batch")
+            super().execute("RELEASE batch")
+        else:
+            _cut(self._inserts, inserts)
+            _cut(self._updates, updates)
+        self._marks, self._is_saved = None, False
+
+    def forget(self) -> None:
+        """Drop what waits, after the transaction was undone."""
+        self._inserts.clear()
+        self._updates.clear()
+        self._ids.clear()
+        self._marks, self._is_saved = None, False
+        self.is_settled = True
+
+    def _settle_earlier(self, inserts: dict[str, int], updates: dict[str, int], _: dict[str, int]) -> None:
+        """Write what waited before the batch began, and only then set the savepoint to go back to."""
+        own_inserts, own_updates = _cut(self._inserts, inserts), _cut(self._updates, updates)
+        self.pour(True)
+        self._write(self._inserts, self._updates)
+        self._inserts, self._updates = own_inserts, own_updates
+        super().execute("SAVEPOINT batch")
+        self._is_saved = True
+
+    def _write(self, inserts: dict[str, list[Row]], updates: dict[str, list[Row]]) -> None:
+        for waiting in (inserts, updates):
+            for statement, rows in waiting.items():
+                if rows:
+                    super().executemany(statement, rows)
+
+
+def _lengths(waiting: dict[str, list[Row]]) -> dict[str, int]:
+    return {statement: len(rows) for statement, rows in waiting.items()}
+
+
+def _cut(waiting: dict[str, list[Row]], lengths: dict[str, int]) -> dict[str, list[Row]]:
+    """Shorten the lists to these lengths; what was cut off."""
+    rest: dict[str, list[Row]] = {}
+    for statement, rows in waiting.items():
+        length = lengths.get(statement, 0)
+        rest[statement] = rows[length:]
+        del rows[length:]
+    return rest
