@@ -41,7 +41,10 @@ from projections.store import OPEN
 from projections.subjects import NOTHING_IN_FORCE, Subject
 from projections.writing import Row, Writing
 
-_COUNTED = f"SELECT d0, d1, status, force, bearer FROM ties WHERE container = ? AND p1 = {OPEN} AND force & 3 ORDER BY party, d0"
+_COUNTED = (
+    f"SELECT d0, d1, status, force, bearer FROM ties WHERE container = ? AND p1 = {OPEN} AND force & 3"
+    " ORDER BY party, d0"
+)
 _PUT_TERM = "INSERT INTO terms VALUES (?, ?, ?)"
 _D0, _D1, _STATUS, _FORCE, _BEARER = (TIE_COLUMNS.index(name) for name in ("d0", "d1", "status", "force", "bearer"))
 
