@@ -7,9 +7,8 @@ An entry's JSON names other subjects as {"subject": ...}; their names are added 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.facts import Fact
 from domain.readings import Step, Sweep, sweep
@@ -18,8 +17,7 @@ from domain.ties import FOREVER, Life
 from domain.times import Span
 
 
-@dataclass(frozen=True, slots=True)
-class EntryDays:
+class EntryDays(NamedTuple):
     """An entry over the days `since` to before `until`; `value` is JSON-ready, `events` in it the positions behind.
 
     `last` marks its last days, `ever` every status it may have in the end.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from itertools import combinations
 from typing import Generic, NamedTuple, TypeVar
@@ -33,8 +32,7 @@ _LAST: Order = (1 << 30, "", "")
 _NEVER = AFTER + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """Something that happens on one of the days `lo` to `hi`.
 
     `who` is the name under which it was recorded. Of what has the same `daily`, two under one name on one day are the
@@ -52,8 +50,7 @@ class Step:
     starts: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Cell(Generic[S]):
+class Cell(NamedTuple, Generic[S]):
     """The days from `since` to the next cell: the state with each date at its earliest, and all there may be."""
 
     since: int
@@ -61,8 +58,7 @@ class Cell(Generic[S]):
     states: frozenset[S]
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep(Generic[S]):
+class Sweep(NamedTuple, Generic[S]):
     """The cells in order, the first since `BEFORE`, and the states there may be once every step was taken.
 
     `consistent` is False when no reading passes the machine; then what it refuses is left out.
@@ -114,10 +110,10 @@ def sweep(steps: Sequence[Step], machine: Machine[S], start: S) -> Sweep[S]:
             return found
         forgiven = _Readings(_bounded(recorded), forgiving, start).sweep()
         assert forgiven is not None
-        return replace(forgiven, consistent=False)
+        return forgiven._replace(consistent=False)
     except _TooManyWays:
-        earliest = [replace(step, hi=step.lo) for step in recorded]
-        return replace(_precise(earliest, machine, start), consistent=True)
+        earliest = [step._replace(hi=step.lo) for step in recorded]
+        return _precise(earliest, machine, start)._replace(consistent=True)
 
 
 class _TooManyWays(Exception):
@@ -167,7 +163,7 @@ def _bounded(steps: Sequence[Step]) -> list[Step]:
         if len(pending) < MOST_IMPRECISE:
             pending.append(step.hi)
         else:
-            bounded[index] = replace(step, hi=step.lo)
+            bounded[index] = step._replace(hi=step.lo)
     return bounded
 
 
@@ -177,7 +173,7 @@ class _Readings(Generic[S]):
     def __init__(self, steps: Sequence[Step], machine: Machine[S], start: S) -> None:
         by_end = sorted(range(len(steps)), key=lambda index: (steps[index].starts >= 0, steps[index].hi))
         places = {index: place for place, index in enumerate(by_end)}
-        self._steps = [replace(steps[index], starts=places.get(steps[index].starts, -1)) for index in by_end]
+        self._steps = [steps[index]._replace(starts=places.get(steps[index].starts, -1)) for index in by_end]
         self._machine = machine
         self._start = _Done(0, start)
         self._recorded = sum(step.starts < 0 for step in steps)

@@ -7,7 +7,6 @@ subject with very many of them is not folded whole at every event.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from domain.events import Makes, OfParty, TakesEffect
@@ -120,8 +119,7 @@ def bears_on_all(fact: Fact) -> bool:
     return fact.type in WHOLE_TYPES and not (isinstance(fact.data, OfParty) and fact.data.party is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """The first time something of a type happened, over all facts of that type: bounds and the event that bears it."""
 
     span: Span
@@ -129,8 +127,7 @@ class Mark:
     occurred: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ThingDays:
+class ThingDays(NamedTuple):
     """A thing over the days `since` to before `until`; `bearing` names for each field the positions behind it."""
 
     since: int
@@ -138,15 +135,14 @@ class ThingDays:
     status: str
     statuses: tuple[str, ...]
     certain: bool
+    fields: Mapping[str, Any]
+    bearing: Mapping[str, tuple[int, ...]]
     last: bool = False
     ever: tuple[str, ...] = ()
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    bearing: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     lapsed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ForceDays:
+class ForceDays(NamedTuple):
     """What all ties of an agreement together say of its force over some days."""
 
     since: int
@@ -207,8 +203,8 @@ def thing_days(
         days = _range(since, until, collection, cells[cell_at], joint, facts, steps, first_signature)
         if days is None:
             continue
-        if ranges and ranges[-1].until == since and replace(ranges[-1], since=since, until=until) == days:
-            ranges[-1] = replace(ranges[-1], until=until)
+        if ranges and ranges[-1].until == since and ranges[-1]._replace(since=since, until=until) == days:
+            ranges[-1] = ranges[-1]._replace(until=until)
         else:
             ranges.append(days)
     if ranges:
@@ -216,7 +212,7 @@ def thing_days(
         ever = {_with_ties(_plain_status(collection, state), likely) for state in found.final}
         if last.lapsed:
             ever.add(last.status)
-        ranges[-1] = replace(last, last=True, ever=tuple(each for each in STATUSES[collection] if each in ever))
+        ranges[-1] = last._replace(last=True, ever=tuple(each for each in STATUSES[collection] if each in ever))
     return ranges
 
 
@@ -410,7 +406,7 @@ def force_days(ties: Iterable[tuple[TieDays, int | None]]) -> list[ForceDays]:
         may = Force(counts["may"] > 0, not counts["must"] and counts["may_stop"] > 0, counts["must_either"] == 0)
         position = next(iter(bearers), None)
         if found and (found[-1].likely, found[-1].may) == (likely, may):
-            found[-1] = replace(found[-1], until=until)
+            found[-1] = found[-1]._replace(until=until)
         else:
             found.append(ForceDays(since, until, likely, may, position))
     return found

@@ -7,7 +7,7 @@ intervals (joined, left, joined again); a leaving nobody recorded a joining for 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -50,8 +50,7 @@ class Force(NamedTuple):
     neither: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TieDays:
+class TieDays(NamedTuple):
     """A tie over the days `since` to before `until`.
 
     `interval` counts from 0; `opened` and `closed` are positions of the facts that began and ended it (None: not
@@ -294,17 +293,16 @@ def tie_days(found: Sweep[State]) -> list[TieDays]:
         days = _days(cell, following.since if following else FOREVER, interval)
         previous = ranges[-1] if ranges else None
         if previous is not None and previous.until == days.since and _alike(previous, days):
-            ranges[-1] = replace(previous, until=days.until)
+            ranges[-1] = previous._replace(until=days.until)
         else:
             ranges.append(days)
     ever = _in_order({state.status for state in found.final})
     if len(ranges) == 1:
-        return [replace(ranges[0], last=True, ever=ever)]
+        return [ranges[0]._replace(last=True, ever=ever)]
     closed = {days.interval: days.closed for days in ranges}
     final = {days.interval: index for index, days in enumerate(ranges)}
     return [
-        replace(
-            days,
+        days._replace(
             closed=closed[days.interval],
             last=final[days.interval] == index,
             ever=ever if days.interval == interval else (ranges[final[days.interval]].status,),
@@ -347,7 +345,7 @@ def _force(cell: Cell[State]) -> Force:
 
 
 def _alike(one: TieDays, other: TieDays) -> bool:
-    return replace(one, since=other.since, until=other.until) == other
+    return one._replace(since=other.since, until=other.until) == other
 
 
 def lapse(ranges: Sequence[TieDays], lapses: Sequence[tuple[int, int]]) -> list[TieDays]:
@@ -359,12 +357,12 @@ def lapse(ranges: Sequence[TieDays], lapses: Sequence[tuple[int, int]]) -> list[
         cuts = {days.since, days.until, *(day for lapsed in lapses for day in lapsed if days.since < day < days.until)}
         ordered = sorted(cuts)
         for since, until in pairwise(ordered):
-            part = replace(days, since=since, until=until, last=days.last and until == days.until)
+            part = days._replace(since=since, until=until, last=days.last and until == days.until)
             if days.status not in ("withdrawn", "ended") and any(lo <= since < hi for lo, hi in lapses):
                 statuses, ever = (
                     tuple(each for each in ORDER_OF_STATUSES if each in {*known, "ended"})
                     for known in (days.statuses, days.ever)
                 )
-                part = replace(part, status="ended", statuses=statuses, certain=False, ever=ever)
+                part = part._replace(status="ended", statuses=statuses, certain=False, ever=ever)
             found.append(part)
     return found

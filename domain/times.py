@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from typing import NamedTuple
 
 BEFORE = 0
 AFTER = date.max.toordinal() + 1
@@ -23,8 +23,7 @@ _DATE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """The days a fact may fall on, `lo` to `hi`, both included; `BEFORE` and `AFTER` are unbounded."""
 
     lo: int
