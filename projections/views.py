@@ -62,12 +62,20 @@ class Views:
         complete(self._db, partial(tallies.grow, self._db, 0, self.position))
         self._is_building = False
 
+    @property
+    def waiting(self) -> int:
+        """How many events are folded in that `commit` has not made visible yet."""
+        return self.position - self._committed
+
     def begin(self) -> None:
-        """Start a transaction."""
-        self._db.execute("BEGIN IMMEDIATE")
+        """Start a transaction, where none is open."""
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Make everything since `begin` visible to readers."""
+        """Make everything since `begin` visible to readers; does nothing where no transaction is open."""
+        if not self._db.in_transaction:
+            return
         self._db.settle()
         if self.position != self._committed:
             tree.grow(self._db, self._committed, self._leaves)

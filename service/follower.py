@@ -22,6 +22,7 @@ class Head:
     def __init__(self, position: int = 0) -> None:
         self.position = position
         self._moved: asyncio.Future[None] | None = None
+        self._eager = 0
 
     def advance(self, position: int) -> None:
         """Everything up to `position` can be read from now on; whoever waits is woken. Never goes back."""
@@ -36,11 +37,20 @@ class Head:
             self._moved.set_result(None)
         self._moved = None
 
-    async def moved(self) -> None:
-        """Returns once it has moved on, or `wake` was called."""
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody waits who wants to see at once what is recorded."""
+        return self._eager > 0
+
+    async def moved(self, *, at_once: bool = True) -> None:
+        """Returns once it has moved on, or `wake` was called; unless `at_once`, it may do so a little later."""
         if self._moved is None:
             self._moved = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._moved)  # many wait for it: one that gives up must not cancel it for the others
+        self._eager += at_once
+        try:
+            await asyncio.shield(self._moved)  # many wait for it: one that gives up must not cancel it for the others
+        finally:
+            self._eager -= at_once
 
     async def reached(self, position: int, seconds: float) -> bool:
         """Waits for a position, for some seconds at most; whether it can be read here now."""

@@ -34,6 +34,11 @@ GROUP_BYTES = 16 * 2**20
 LOOP_EVENTS = 64
 LOOP_BYTES = 2**18
 """Groups of more events or bytes than this are decided in the writer's thread, so that they do not hold up the loop."""
+PUBLISH_EVENTS = 1_000
+PUBLISH_SECONDS = 0.1
+"""So many events, or so long, the views hold at most before they commit them, while nobody asks."""
+IDLE_SECONDS = 0.01
+"""How long they wait for more to record before they do."""
 RACES = 8
 """How often a group is decided again because another writer was faster."""
 MEND_SECONDS = 1.0
@@ -102,6 +107,10 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._task: asyncio.Task[None] | None = None
         self._recorded = self._last_recorded()
+        self._lags = False
+        """Whether anything is answered that cannot be read yet."""
+        self._lagging_since = 0.0
+        self._asked: asyncio.Future[None] | None = None
         self._answering: set[asyncio.Task[None]] = set()
         self.erased: Callable[[], Awaitable[None]] | None = None
         """Has what the log erased erased everywhere else; awaited before a batch that erases is answered."""
@@ -146,6 +155,15 @@ class Writer:
             raise outcome
         return outcome
 
+    async def publish(self) -> None:
+        """Returns once everything answered so far can be read, or the views have failed; at once where it can be."""
+        if not self._lags:
+            return
+        if self._asked is None:
+            self._asked = asyncio.get_running_loop().create_future()
+            self._work.set()
+        await asyncio.shield(self._asked)
+
     async def submit(self, batches: Sequence[Batch]) -> asyncio.Future[list[Outcome]]:
         """Has each batch recorded on its own, in order, sharing commits; the future gets an outcome for each.
 
@@ -163,7 +181,7 @@ class Writer:
         """
         self._refuse_if_full(size)
 
-        def tried() -> T:
+        def tried() -> T:  # nothing else is open: what is acknowledged is committed before a turn
             self._views.begin()
             try:
                 return trial(Desk(self._log, self._views, self._now(), is_trial=True))
@@ -234,21 +252,51 @@ class Writer:
 
     async def _run(self) -> None:
         while True:
+            if self._asked is not None or (self._stopping and not self._queue):
+                await self._publish()
             if not self._queue:
                 if self._stopping:
                     return
                 self._work.clear()
                 try:
-                    await asyncio.wait_for(self._work.wait(), MEND_SECONDS if self.failure else None)
+                    await asyncio.wait_for(self._work.wait(), self._patience)
                 except TimeoutError:
-                    await self._mend()
-                    continue
+                    await (self._mend() if self.failure else self._publish())
+                continue
             await asyncio.sleep(0)  # what has arrived already joins the group
             match self._next():
                 case _Turn() as turn:
                     await self._take_turn(turn)
                 case list() as works:
                     await self._take_group(works)
+
+    @property
+    def _patience(self) -> float | None:
+        """Seconds to wait for work before something else is to be done."""
+        if self.failure:
+            return MEND_SECONDS
+        return IDLE_SECONDS if self._views.waiting else None
+
+    async def _publish(self) -> None:
+        """Commits the views, where they hold what they have not committed, and tells whoever waits for it."""
+        if self._views.waiting and self.failure is None:
+            if await self._threaded(self._commit_views):
+                self._show(self._views.position)
+            else:
+                await self._mend()
+        self._let_go()
+
+    def _show(self, position: int) -> None:
+        """Everything up to a position can be read from now on."""
+        self._lags = False
+        self._head.advance(position)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Lets those read who wait for it."""
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            asked.set_result(None)
 
     def _next(self) -> _Turn | list[_Posts]:
         works: list[_Posts] = []
@@ -270,6 +318,7 @@ class Writer:
 
     async def _take_turn(self, turn: _Turn) -> None:
         try:
+            await self._publish()
             if self.failure is not None and not turn.mends and not await self._mend():
                 raise Unavailable(self.failure)
             result = await self._threaded(turn.work)
@@ -339,25 +388,27 @@ class Writer:
            rolled back, and the group is answered 503 (all of it: a refusal may rest on an event that now is not).
         2. `log.commit`. Once it returns the events are recorded for ever. Fails: as before, except that they may have
            been kept after all: then the views catch up, and a client that posts again gets its receipt.
-        3. `views.commit`. Fails: the events are recorded all the same, and are answered so. The views go back and catch
+        3. The answers, and with the next reader, a moment without work, or after `PUBLISH_EVENTS` or `PUBLISH_SECONDS`:
+        4. `views.commit`. Fails: the events are recorded all the same, and are answered so. The views go back and catch
            up from the log; until they have, readiness is red and nothing more is decided. A crash before or in this
            step leaves them behind the log, and they catch up at the next start.
-        4. The head advances: readers, streams and those who wait for a position see the events.
-        5. The answers.
+        5. The head advances: readers, streams and those who wait for a position see the events. No reader is asked
+           between an answer to a post and this (`publish`).
         """
         began = perf_counter()
         events, size = sum(len(batch.events) for batch in batches), sum(batch.size for batch in batches)
         here = events <= LOOP_EVENTS and size <= LOOP_BYTES
         outcomes, count = self._decide(batches) if here else await self._threaded(lambda: self._decide(batches))
         if count == 0:
-            self._views.commit()  # nothing stands in it; unlike a rollback it keeps what the views have at hand
             return outcomes
         position = self._views.position
-        kept = await self._threaded(self._commit)
-        if kept:
-            self._head.advance(position)
-        else:
-            await self._mend()
+        match await self._threaded(self._commit):
+            case True:
+                self._show(position)
+            case None:
+                self._lags = True
+            case False:
+                await self._mend()
         self._metrics.committed(count, perf_counter() - began)
         return outcomes
 
@@ -372,9 +423,20 @@ class Writer:
                 outcomes.append(refused)
         return outcomes, desk.count
 
-    def _commit(self) -> bool:
-        """Whether the views are committed too. Raises if the log is not."""
+    def _commit(self) -> bool | None:
+        """Whether the views are committed too; None where that is left for later. Raises if the log is not."""
         self._log.commit()
+        now = perf_counter()
+        if self._lagging_since == 0.0:
+            self._lagging_since = now
+        wanted = self._asked is not None or self._head.is_awaited or self._views.waiting >= PUBLISH_EVENTS
+        if wanted or now - self._lagging_since >= PUBLISH_SECONDS:
+            return self._commit_views()
+        return None
+
+    def _commit_views(self) -> bool:
+        """Whether it worked; `failure` says why not."""
+        self._lagging_since = 0.0
         try:
             self._views.commit()
         except Exception as error:
@@ -391,13 +453,15 @@ class Writer:
             if self.failure is None:
                 self._logger.exception("the store cannot be brought back in step")
             self.failure = f"the store cannot be brought back in step: {error}"
+            self._lags = False  # nobody knows when it can be read: readers are told what the views last committed
+            self._let_go()
             return False
         self._is_mended()
         return True
 
     def _is_mended(self) -> None:
         self.failure = None
-        self._head.advance(self._views.position)
+        self._show(self._views.position)
 
     def _mended(self) -> None:
         self._views.rollback()

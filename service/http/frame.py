@@ -12,7 +12,7 @@ from multidict import istr
 
 from service.http.access import KEY
 from service.http.problems import Kind, Problem, refusal
-from service.parts import HEAD, REQUESTS
+from service.parts import HEAD, REQUESTS, WRITER
 
 POSITION = "Registry-Position"
 WAIT_SECONDS = 5.0
@@ -27,13 +27,16 @@ _SNIFFING = istr("X-Content-Type-Options")
 
 @web.middleware
 async def framed(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Has a request wait until this node has the position that it asks for, answers whatever is raised as a problem,
-    then logs and counts the request, also where its client has gone. One middleware, as each is a step of every answer.
+    """Has a request wait until it can read what was answered before it came, and until this node has the position that
+    it asks for; answers whatever is raised as a problem, then logs and counts the request, also where its client has
+    gone. One middleware, as each is a step of every answer.
     """
     began = perf_counter()
     status, size = GONE, 0
     try:
         try:
+            if request.method != hdrs.METH_POST or _POSITION_NAME in request.headers:
+                await request.app[WRITER].publish()
             if _POSITION_NAME in request.headers:
                 await _reached(request)
             response = await handler(request)

@@ -14,7 +14,7 @@ from projections.views import Views
 from service import writer as writing
 from service.entries import logged, recorded_event
 from service.log import Log, LogUnavailable
-from service.parts import METRICS, WRITER
+from service.parts import HEAD, METRICS, WRITER
 from tests.service.world import problem, registered, renamed, running
 
 
@@ -81,6 +81,68 @@ async def test_many_clients_share_commits_and_read_at_once_what_they_were_told(r
     assert all(positions == sorted(positions) for positions in told)
     assert sample(registry, "registry_group_events_sum") == 320
     assert sample(registry, "registry_group_events_count") < 250
+
+
+@contextmanager
+def counted(monkeypatch, part, method):
+    """Within it, calls of a method are counted in the list that it gives."""
+    real, calls = getattr(part, method), []
+
+    def call(*args):
+        calls.append(args)
+        return real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(part, method, call)
+        yield calls
+
+
+async def test_views_commit_no_more_often_than_somebody_reads(registry, monkeypatch):
+    monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
+    monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
+    writer = registry.app[WRITER]
+    with counted(monkeypatch, writer.views, "commit") as shown, counted(monkeypatch, writer._log, "commit") as kept:
+        for number in range(10):
+            await registry.take(registered(f"p-{number}"))
+        assert (len(kept), len(shown)) == (10, 0)
+        assert (await registry.get("/v1/parties/p-9")).status == 200
+        assert (await registry.get("/v1/parties/p-0")).status == 200
+        assert len(shown) == 1
+
+
+async def test_views_commit_once_they_hold_much_and_for_whoever_follows(registry, monkeypatch):
+    monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
+    monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
+    monkeypatch.setattr(writing, "PUBLISH_EVENTS", 5)
+    writer, head = registry.app[WRITER], registry.app[HEAD]
+    for number in range(4):
+        await registry.take(registered(f"p-{number}"))
+    assert head.position == 0
+    await registry.take(registered("p-4"))
+    assert head.position == 5
+    following = asyncio.create_task(head.moved())
+    await until(lambda: head.is_awaited)
+    await registry.take(registered("p-5"))
+    await asyncio.wait_for(following, 10)
+    assert (head.position, writer.views.waiting) == (6, 0)
+
+
+async def test_views_commit_soon_when_nothing_more_comes(registry, monkeypatch):
+    await registry.take(registered("a"))
+    await until(lambda: registry.app[HEAD].position == 1)
+
+
+async def test_what_was_answered_is_read_also_while_more_is_being_recorded(registry, monkeypatch):
+    monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
+    await registry.take(registered("a"))
+    with held(monkeypatch, registry) as release:
+        more = asyncio.create_task(registry.post(registered("b")))
+        await until(lambda: registry.app[WRITER].queued[0] == 1)
+        reading = asyncio.create_task(registry.get("/v1/parties/a"))
+        await asyncio.sleep(0.05)
+        release.set()
+        assert (await reading).status == 200
+        assert (await more).status == 201
 
 
 async def test_a_commit_that_fails_is_answered_503_and_leaves_nothing(registry, monkeypatch):
@@ -252,6 +314,7 @@ async def test_views_that_cannot_be_mended_can_be_replaced(registry, monkeypatch
     views = registry.app[WRITER].views
     with broken(monkeypatch, views, "commit", error=sqlite3.OperationalError("disk full"), times=10**9):
         assert (await registry.post(registered("a"))).status == 201
+        assert (await registry.get("/v1/parties/a")).status == 404
         assert registry.app[WRITER].failure is not None
         await registry.app[WRITER].between(lambda old: (old.close(), Views(tmp_path / "other.sqlite"))[1])
         assert (await registry.get("/readyz")).status == 200
