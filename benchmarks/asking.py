@@ -58,9 +58,10 @@ class _Asking:
     def states(self, library: Server | None) -> None:
         """Each agreement once after the log has moved on; a few of them over and over."""
         store, sizes = self._store, self._bench.sizes
-        numbers = Random(store.size).sample(range(store.world.agreements), min(store.world.agreements, MOST_PATHS))
-        paths = [f"/v1/agreements/a-{number:08d}" for number in numbers]
-        following = cycle(paths)
+        agreements = store.world.agreements
+        shuffled = Random(store.size).sample(range(agreements), agreements)
+        paths = [f"/v1/agreements/a-{number:08d}" for number in shuffled[:MOST_PATHS]]
+        following = (f"/v1/agreements/a-{number:08d}" for number in cycle(shuffled))
         known = [f"/agreements/a-{number:08d}" for number in range(KEPT)]
         if library is not None:
             for number in range(KEPT):

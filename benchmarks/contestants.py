@@ -85,3 +85,16 @@ def ask(
     if response.status >= 300:
         raise RuntimeError(f"{method} {path} was answered {response.status}: {answer[:500]!r}")
     return answer
+
+
+def lines(server: Server, path: str) -> Iterator[bytes]:
+    """The lines of an answer as NDJSON. Raises RuntimeError unless it is there."""
+    connection = HTTPConnection(HOST, server.port, timeout=ASK_SECONDS)
+    try:
+        connection.request("GET", path, headers={"Accept": "application/x-ndjson"})
+        response = connection.getresponse()
+        if response.status != 200:
+            raise RuntimeError(f"GET {path} was answered {response.status}")
+        yield from response
+    finally:
+        connection.close()

@@ -3,10 +3,10 @@ question after the other, each another one; what counts is how long each takes."
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
-from itertools import cycle, product
+from itertools import product
 from random import Random
 from urllib.parse import quote
 
@@ -33,7 +33,7 @@ SEARCHES = (RARE, COMMON, CHINESE, SEVERAL)
 OVERVIEWS = (TIMELINE, TIMELINE_OF, MEMBERSHIPS, GRAPH, STATISTICS, STATISTICS_THEN)
 
 MOST = 5_000
-"""Different questions of one kind."""
+"""Different questions of one kind, each of which is asked once in a turn at most."""
 _FIELDS = tuple(name.decode() for name in FIELDS)
 _PLACES = tuple(name.decode() for name in PLACES)
 _WORDS = ("cooperation", "party", "company", *(name.split()[-1] for name in _FIELDS), *_PLACES)
@@ -46,7 +46,7 @@ def measure(bench: Bench, store: Store) -> None:
     sizes, ours = bench.sizes, store.ours
     news = iter(range(NEWS + 1_000_000, 2 * NEWS, 1_000_000))
 
-    def turn(kind: str, paths: Iterator[str]) -> Sample:
+    def turn(kind: str, paths: Sequence[str]) -> Sample:
         if kind == STATISTICS:  # there is but one: it is asked after each of some events
             events = Fresh(next(news), store.world.parties)
             asked = AfterNews(Posts("/v1/events", events, ours.headers), Gets(["/v1/statistics"]))
@@ -54,13 +54,11 @@ def measure(bench: Bench, store: Store) -> None:
                 bench.asked(ours.server, Load(ours.server.port, 1, sizes.longer, asked, 0.0, counted=200))
             )
         store.moves_on()
-        gets = Gets([next(paths) for _ in range(MOST)], repeat=False)
+        gets = Gets(paths, repeat=False)
         return bench.asked(ours.server, Load(ours.server.port, 1, sizes.longer, gets, 0.0))
 
     for kind, paths in questions(store.world).items():
-        samples = bench.turns(
-            f"{kind}, {store.size:,} events", {REGISTRY: partial(turn, kind, cycle(paths))}, sizes.repeats
-        )
+        samples = bench.turns(f"{kind}, {store.size:,} events", {REGISTRY: partial(turn, kind, paths)}, sizes.repeats)
         bench.results.rows.append(Row(kind, REGISTRY, 1, samples[REGISTRY], size=store.size))
 
 

@@ -10,7 +10,7 @@ from functools import partial
 
 from benchmarks.bench import Bench
 from benchmarks.client import Load
-from benchmarks.contestants import REGISTRY, Registry, ask, registry
+from benchmarks.contestants import REGISTRY, Registry, lines, registry
 from benchmarks.events import Fresh
 from benchmarks.openloop import Paced, Schedule, run
 from benchmarks.requests import Posts
@@ -53,7 +53,7 @@ def measure(bench: Bench) -> None:
         schedule = Schedule(
             server.port,
             TIMES * best.per_second,
-            3 * sizes.sustained,
+            max(2 * sizes.longer, sizes.sustained),
             _posts(ours, _SECOND_TURN),
             connections=sizes.crowd,
             warm=sizes.warm,
@@ -68,8 +68,7 @@ def measure(bench: Bench) -> None:
         again = replace(schedule, requests=_posts(ours, _THIRD_TURN), kills=server.pid)
         killed, _, _ = bench.loaded(server, partial(run, again))
     with registry(folder, core) as ours:
-        accept = {"Accept": "application/x-ndjson"}
-        kept = set(map(int, _NUMBER.findall(ask(ours.server, "GET", "/v1/events", headers=accept))))
+        kept = {int(found[1]) for line in lines(ours.server, "/v1/events") if (found := _NUMBER.search(line))}
     acknowledged = {_SECOND_TURN + number for number in paced.acknowledged}
     acknowledged |= {_THIRD_TURN + number for number in killed.acknowledged}
     bench.figure(OVERLOAD, MISSING, f"of {len(acknowledged):,}", len(acknowledged - kept))
