@@ -35,7 +35,7 @@ class Citations:
         """
         number = self._states.number(subject, question)
         used = _used(self._ranges(number, question.as_of), self._states.texts.own(number, question.as_of))
-        verified = self._states.verifying(question)
+        verified = self._states.beside.verifying(question)
         items: list[dict[str, Any]] = []
         keys: list[Sequence[Any]] = []
         reached: Sequence[Any] = _FIRST if after is None else after

@@ -7,7 +7,7 @@ order, as there it is soon met.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from projections.postings import match_of
 from projections.search import TEXTS
 from projections.wording import Asked, asked, is_unspaced, pairs_of
 
-_FEW = 4_000
+_FEW = 5_000
 _BEGINNINGS = 100
 _MOST_WORDS = 16
 _MADE = CATALOGUE["agreement.commitment-made"].rank
@@ -29,11 +29,16 @@ _AMONG = "IN (SELECT value FROM json_each(?))"
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition on the rows of a list, in SQL with its values; `narrow` where it leaves few rows, found by index."""
+    """A condition on the rows of a list, in SQL with its values; `few` are the only rows, by their keys, that may meet
+    it, where they are few."""
 
     sql: str
     values: list[Any]
-    narrow: bool
+    few: set[int] | None
+
+    @property
+    def narrow(self) -> bool:
+        return self.few is not None
 
 
 def matching(db: sqlite3.Connection, q: str, view: str, as_of: int) -> Condition:
@@ -55,10 +60,12 @@ def matching(db: sqlite3.Connection, q: str, view: str, as_of: int) -> Condition
         else:
             conditions.append(sql)
             values += bound
-    if rows is not None or not units:
+    if not units:
+        rows = set()
+    if rows is not None:
         conditions.insert(0, f"{narrowing.key} {_AMONG}")
-        values.insert(0, _json(rows or ()))
-    return Condition(" AND ".join(conditions), values, rows is not None)
+        values.insert(0, _json(rows))
+    return Condition(" AND ".join(conditions), values, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +129,12 @@ class _Narrowing:
         within = ["cagreements"] if table == "entries" else []
         facts, named = self._facts(units, "a", within), self._facts(units, "n", within)
         if facts is not None and named is not None:
-            ids = facts if table == "facts" else self._commitments(facts)
+            ids = set(facts) if table == "facts" else self._commitments(facts)
             return self._either(ids, self._subjects(named), table, ("subject",))
         found, needles = _found(units, "a")
         column = f"{self.key[0]}.subject"
         if named is not None:
-            by_name, others = f"{column} {_AMONG}", [_json(self._subjects(named))]
+            by_name, others = f"+{column} {_AMONG}", [_json(self._subjects(named))]
         else:
             by_name, others = self._about(column, units, "n")
         return None, f"(EXISTS ({own} AND {found}) OR {by_name})", [*bound, *needles, *others]
@@ -145,11 +152,11 @@ class _Narrowing:
             found.update(row[0] for row in rows)
         if len(found) <= _FEW:
             return found, "", []
-        parts = [f"{self.key[0]}.{column} {_AMONG}" for column in columns]
+        parts = [f"+{self.key[0]}.{column} {_AMONG}" for column in columns]
         return None, f"({' OR '.join(parts)} OR {self.key} {_AMONG})", [*[numbers] * len(columns), _json(ids)]
 
-    def _facts(self, units: Sequence[_Unit], sort: str, within: Sequence[str] = ()) -> set[int] | None:
-        """The facts that held the words then; None where too many ever did."""
+    def _facts(self, units: Sequence[_Unit], sort: str, within: Sequence[str] = ()) -> dict[int, int] | None:
+        """The facts that held the words then, each with whom it is about; None where too many ever did."""
         table = TEXTS.name
         ids = self._db.execute(
             f"SELECT rowid FROM {table}_index WHERE {table}_index MATCH ? LIMIT ?",
@@ -162,10 +169,10 @@ class _Narrowing:
             f"SELECT x.id FROM {table} x WHERE x.id >= ? AND {found}", (self._settled, *needles)
         ).fetchall()
         rows = self._db.execute(
-            f"SELECT h.id FROM json_each(?) j CROSS JOIN facts h ON h.id = j.value WHERE {_BELIEVED}",
+            f"SELECT h.id, h.subject FROM json_each(?) j CROSS JOIN facts h ON h.id = j.value WHERE {_BELIEVED}",
             (_json(row[0] for row in ids), *self._then),
         )
-        return {row[0] for row in rows}
+        return dict(rows.fetchall())
 
     def _match(self, units: Sequence[_Unit], sort: str, within: Sequence[str]) -> str:
         look = TEXTS.look(self._db)
@@ -180,17 +187,17 @@ class _Narrowing:
             clause.append([f"{beginning}*"] if len(begun) == _BEGINNINGS else begun or [beginning])
         return match_of([clause])
 
-    def _subjects(self, facts: Iterable[int]) -> set[int]:
+    def _subjects(self, facts: Mapping[int, int]) -> set[int]:
         """Who the facts are about, and who answers for those."""
-        about = "SELECT DISTINCT h.subject FROM json_each(?) j CROSS JOIN facts h ON h.id = j.value"
-        values: list[Any] = [_json(facts)]
-        if self._merged:
-            about = (
-                f"WITH RECURSIVE hit(n) AS ({about} UNION SELECT h.survivor FROM hit CROSS JOIN mergers h"
-                f" ON h.loser = hit.n WHERE {_BELIEVED}) SELECT n FROM hit"
-            )
-            values += self._then
-        return {row[0] for row in self._db.execute(about, values)}
+        about = set(facts.values())
+        if not self._merged:
+            return about
+        rows = self._db.execute(
+            "WITH RECURSIVE hit(n) AS (SELECT value FROM json_each(?) UNION SELECT h.survivor FROM hit CROSS JOIN"
+            f" mergers h ON h.loser = hit.n WHERE {_BELIEVED}) SELECT n FROM hit",
+            (_json(about), *self._then),
+        )
+        return {row[0] for row in rows}
 
     def _commitments(self, facts: Iterable[int]) -> set[int]:
         """The rows of the commitments that these facts made."""

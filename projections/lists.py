@@ -7,36 +7,44 @@ index. Nothing counts and nothing skips by offset.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isqrt
 from typing import Any
 
-from domain.entries import COMMITMENT_STATUSES, STATUS_ORDER
-from domain.events import AgreementKind, CommitmentKind, PartyKind
+import orjson
+
+from domain.entries import STATUS_ORDER
 from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
 from domain.times import AFTER, BEFORE, parse_day
-from domain.values import is_subject
+from projections.checks import check
+from projections.cuts import claims, entry, may_be, rectangle, thing_columns, tie, tie_columns, times
 from projections.filtering import matching
 from projections.ledger import Ledger
-from projections.questions import FILTERS, SORTS, BadQuestion, Page, Question
+from projections.questions import SORTS, BadQuestion, Page, Question
 from projections.rows import COLLECTIONS, TERM_KINDS
-from projections.states import IN_ITEM, States, claims, entry, may_be, rectangle, thing_columns, tie, tie_columns, times
+from projections.states import IN_ITEM, States
 
-KINDS_OF = {
-    "parties": PartyKind.__args__,  # type: ignore[attr-defined]
-    "agreements": AgreementKind.__args__,  # type: ignore[attr-defined]
-    "commitments": CommitmentKind.__args__,  # type: ignore[attr-defined]
-}
-STATUSES_OF: dict[str, tuple[str, ...]] = {
-    **STATUSES,
-    "memberships": ORDER_OF_STATUSES,
-    "commitments": COMMITMENT_STATUSES,
-}
 _ENDED_TIES = sum(1 << ORDER_OF_STATUSES.index(status) for status in ("withdrawn", "left", "ended"))
 _ENDED_COMMITMENTS = sum(1 << STATUS_ORDER.index(status) for status in ("fulfilled", "cancelled"))
 _ALL = 2**30 - 1
+
+Rows = Sequence[Sequence[Any]]
+Items = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tied:
+    """That a thing has a tie to one of these parties, which are one; perhaps one as a member."""
+
+    group: list[int]
+    is_member: bool
+
+    def held(self, table: str, question: Question) -> str:
+        """The condition that the tie of a row holds; its values are `times`."""
+        member = f" AND {may_be(table, question)} & {1 << ORDER_OF_STATUSES.index('member')}"
+        return rectangle(table, question) + (member if self.is_member else "")
 
 
 @dataclass(slots=True)
@@ -47,6 +55,9 @@ class Query:
     values: list[Any] = field(default_factory=list)
     narrow: bool = False
     status: int | None = None
+    tied: list[Tied] = field(default_factory=list)
+    few: set[int] | None = None
+    """The only things that hold the words asked for, where they are few."""
 
     def add(self, condition: str, *values: Any, narrow: bool = False) -> None:
         self.conditions.append(condition)
@@ -60,14 +71,18 @@ class Order:
 
     columns: tuple[str, ...]
     descending: bool = False
+    labelled: str | None = None
+    """A column that begins with the only one of `columns` and a space, where an index has rows by it."""
 
     @property
     def clause(self) -> str:
         turn = " DESC" if self.descending else ""
-        return ", ".join(column + turn for column in self.columns)
+        return ", ".join(column + turn for column in ((self.labelled,) if self.labelled else self.columns))
 
     @property
     def later(self) -> str:
+        if self.labelled:
+            return f"{self.labelled} < ?" if self.descending else f"{self.labelled} > ? || '!'"
         places = ", ".join("?" * len(self.columns))
         return f"({', '.join(self.columns)}) {'<' if self.descending else '>'} ({places})"
 
@@ -109,39 +124,67 @@ class Lists:
             if len(after) != len(order.columns):
                 raise BadQuestion({"cursor": "is not one of this list"})
             query.add(order.later, *after)
-        sql = f"SELECT {', '.join(order.columns)}, {source} WHERE {' AND '.join(query.conditions)}"
-        rows = self._db.execute(f"{sql} ORDER BY {order.clause} LIMIT ?", (*query.values, limit + 1)).fetchall()
+        rows: list[tuple[Any, ...]] = []
+        for numbers in [None] if query.few is None else self._in_pieces(query.few, order, after, limit):
+            conditions = [*query.conditions, *(["t.subject IN (SELECT value FROM json_each(?))"] if numbers else [])]
+            rows += self._db.execute(
+                f"SELECT {', '.join(order.columns)}, {source} WHERE {' AND '.join(conditions)}"
+                f" ORDER BY {order.clause} LIMIT ?",
+                (*query.values, *([numbers] if numbers else []), limit + 1 - len(rows)),
+            ).fetchall()
+            if len(rows) > limit:
+                break
         width = len(order.columns)
-        items = [shape(row[width:]) for row in rows[:limit]]
+        items = shape([row[width:] for row in rows[:limit]])
         return Page(items, list(rows[limit - 1][:width]) if len(rows) > limit else None)
+
+    def _in_pieces(self, few: set[int], order: Order, after: Sequence[Any] | None, limit: int) -> Iterator[str]:
+        """These things, as JSON, a part at a time where they are sorted by what is known without reading them."""
+        numbers = orjson.dumps(sorted(few)).decode()
+        if order.columns != ("+s.name",):
+            yield numbers
+            return
+        named = self._db.execute(
+            "SELECT s.name, s.id FROM json_each(?) j CROSS JOIN subjects s ON s.id = j.value", (numbers,)
+        ).fetchall()
+        named.sort(reverse=order.descending)
+        start = 0
+        if after is not None:
+            start = sum(name >= after[0] if order.descending else name <= after[0] for name, _ in named)
+        while start < len(named):
+            yield orjson.dumps([number for _, number in named[start : start + 2 * limit]]).decode()
+            start += 2 * limit
 
     # things
 
     def _things(
         self, view: str, question: Question, filters: Mapping[str, Sequence[str]], sort: str, query: Query
-    ) -> tuple[str, Order, Callable[[Sequence[Any]], dict[str, Any]]]:
+    ) -> tuple[str, Order, Callable[[Rows], Items]]:
         for name, given in filters.items():
             for value in given:
                 self._filter_things(view, question, name, value, query)
-        plain = "+" if query.narrow else ""
         name, descending = sort.removeprefix("-"), sort.startswith("-")
-        if name == "subject":
+        walked = self._tie_things(question, query, by_subject=name == "subject")
+        plain = "+" if query.narrow else ""
+        if walked is not None:
+            query.add("r.label > ? AND r.label < ?", f"{view}/", f"{view}0")
+            order = Order(("s.name",), descending, "r.label")
+        elif name == "subject":
             order = Order((f"{plain}s.name",), descending)
         elif name in ("name", "title"):
             order = Order(("t.sort", f"{plain}s.name"), descending)
         else:
             order = _by_date("t.at", sort, f"{plain}s.name")
-        if name == "subject" and not query.narrow:
+        if walked is not None:
+            source = f"{thing_columns(question)} FROM {walked} CROSS JOIN subjects s ON s.id = t.subject"
+        elif name == "subject" and not query.narrow:
             query.add("s.name > ? AND s.name < ?", f"{view}/", f"{view}0")
             source = f"{thing_columns(question)} FROM subjects s CROSS JOIN things t ON t.subject = s.id"
         else:
             source = f"{thing_columns(question)} FROM things t CROSS JOIN subjects s ON s.id = t.subject"
 
-        def shape(row: Sequence[Any]) -> dict[str, Any]:
-            body = self._states.thing(row, question, IN_ITEM)
-            if query.status is not None:
-                body["certainty"] = _certainty(query.status, *row[2:5])
-            return body
+        def shape(rows: Rows) -> Items:
+            return _certified(query, self._states.states(rows, question, IN_ITEM), rows, 2)
 
         return source, order, shape
 
@@ -173,17 +216,7 @@ class Lists:
                     narrow=True,
                 )
             case "party" | "founder" | "member":
-                held = (
-                    f" AND {may_be('r', question)} & {1 << ORDER_OF_STATUSES.index('member')}"
-                    if name == "member"
-                    else ""
-                )
-                group = self._group(value, question)
-                ties = f"ties r WHERE r.party IN ({_places(group)}) AND {rectangle('r', question)}{held}"
-                if self._is_common(ties, *group, *times(question)):
-                    query.add(f"EXISTS (SELECT 1 FROM {ties} AND r.container = t.subject)", *group, *times(question))
-                else:
-                    query.add(f"t.subject IN (SELECT r.container FROM {ties})", *group, *times(question), narrow=True)
+                query.tied.append(Tied(self._group(value, question), name == "member"))
             case "supporter":
                 group = self._group(value, question)
                 query.add(
@@ -201,13 +234,45 @@ class Lists:
                     f"t.upto >= 0 AND (CASE WHEN t.at = {AFTER} THEN {BEFORE} ELSE t.at END) <= ?", parse_day(value)
                 )
             case "q":
-                self._words(view, value, question, query)
+                condition = matching(self._db, value, view, question.as_of)
+                query.few, query.narrow = condition.few, query.narrow or condition.narrow
+                if not condition.narrow:
+                    query.add(condition.sql, *condition.values)
+
+    def _tie_things(self, question: Question, query: Query, *, by_subject: bool) -> str | None:
+        """Ask for things that these parties are tied to, once it is known whether other filters leave few.
+
+        By subject, the ties of the one that has fewest are gone through, as they come in that order; then the tables to
+        do so in.
+        """
+        tied = sorted(query.tied, key=lambda each: self._count(each, 1_000) if len(query.tied) > 1 else 0)
+        walked = None
+        for at, each in enumerate(tied):
+            ties = f"ties r WHERE r.party IN ({_places(each.group)}) AND {each.held('r', question)}"
+            values = (*each.group, *times(question))
+            if at == 0 and by_subject and not query.narrow and len(each.group) == 1:
+                walked = "ties r CROSS JOIN things t ON t.subject = r.container"
+                query.add(f"r.party = ? AND {each.held('r', question)}", *values)
+                same = (
+                    "SELECT 1 FROM ties e WHERE e.container = r.container AND e.party = r.party AND e.label < r.label"
+                )
+                query.add(f"NOT EXISTS ({same} AND {each.held('e', question)})", *times(question))
+            elif query.narrow or walked is not None or self._is_common(ties, *values):
+                query.add(f"EXISTS (SELECT 1 FROM {ties} AND r.container = t.subject)", *values)
+            else:
+                query.add(f"t.subject IN (SELECT r.container FROM {ties})", *values, narrow=True)
+        return walked
+
+    def _count(self, tied: Tied, most: int) -> int:
+        """How many ties these parties ever had, at most so many."""
+        sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM ties WHERE party IN ({_places(tied.group)}) LIMIT ?)"
+        return int(self._db.execute(sql, (*tied.group, most)).fetchone()[0])
 
     # ties
 
     def _ties(
         self, question: Question, filters: Mapping[str, Sequence[str]], sort: str, query: Query
-    ) -> tuple[str, Order, Callable[[Sequence[Any]], dict[str, Any]]]:
+    ) -> tuple[str, Order, Callable[[Rows], Items]]:
         for name, given in filters.items():
             for value in given:
                 match name:
@@ -233,11 +298,8 @@ class Lists:
         else:
             order = _by_date("t.at", sort, "t.label")
 
-        def shape(row: Sequence[Any]) -> dict[str, Any]:
-            item = tie(row, self._ledger.name)
-            if query.status is not None:
-                item["certainty"] = _certainty(query.status, *row[2:5])
-            return item
+        def shape(rows: Rows) -> Items:
+            return _certified(query, [tie(row, self._ledger.name) for row in rows], rows, 2)
 
         return f"{tie_columns('t', question)} FROM ties t", order, shape
 
@@ -245,7 +307,7 @@ class Lists:
 
     def _commitments(
         self, question: Question, filters: Mapping[str, Sequence[str]], sort: str, query: Query
-    ) -> tuple[str, Order, Callable[[Sequence[Any]], dict[str, Any]]]:
+    ) -> tuple[str, Order, Callable[[Rows], Items]]:
         for name, given in filters.items():
             for value in given:
                 match name:
@@ -281,11 +343,9 @@ class Lists:
             case _:
                 order = _by_date("t.at", sort, "t.label")
 
-        def shape(row: Sequence[Any]) -> dict[str, Any]:
-            item = {"agreement": {"subject": self._ledger.name(row[0])}, **entry(row[1:], question)}
-            if query.status is not None:
-                item["certainty"] = _certainty(query.status, *row[1:4])
-            return item
+        def shape(rows: Rows) -> Items:
+            items = [{"agreement": {"subject": self._ledger.name(row[0])}, **entry(row[1:], question)} for row in rows]
+            return _certified(query, items, rows, 1)
 
         return f"t.subject, {claims('t', question)}, t.body FROM entries t", order, shape
 
@@ -317,52 +377,14 @@ class Lists:
         query.add(condition.sql, *condition.values, narrow=condition.narrow)
 
 
-def check(view: str, filters: Mapping[str, Sequence[str]], sort: str | None) -> None:
-    """Whether a list takes these filters, values and this order. Raises BadQuestion."""
-    flaws: dict[str, str] = {}
-    for name, given in filters.items():
-        if name not in FILTERS[view]:
-            flaws[name] = f"is no filter of {view}"
-            continue
-        if len(given) > 1 and (view, name) != ("agreements", "party"):
-            flaws[name] = "is given once"
-        for value in given:
-            if (flaw := _flaw(view, name, value)) is not None:
-                flaws[name] = flaw
-    if sort is not None and sort.removeprefix("-") not in SORTS[view]:
-        flaws["sort"] = f"is one of {', '.join(SORTS[view])}, with or without - before it"
-    if flaws:
-        raise BadQuestion(flaws)
-
-
-def _flaw(view: str, name: str, value: str) -> str | None:
-    match name:
-        case "status" if value not in STATUSES_OF[view]:
-            return f"is one of {', '.join(STATUSES_OF[view])}"
-        case "kind" if value not in KINDS_OF[view]:
-            return f"is one of {', '.join(KINDS_OF[view])}"
-        case "party" | "part_of" | "founder" | "member" | "supporter" if not (
-            is_subject(value) and value.startswith("parties/")
-        ):
-            return "is a party, parties/<slug>"
-        case "under" | "agreement" if not (is_subject(value) and value.startswith("agreements/")):
-            return "is an agreement, agreements/<slug>"
-        case "in" | "subject" if not is_subject(value):
-            return "is a subject, <collection>/<slug>"
-        case "identifier" if ":" not in value:
-            return "is <scheme>:<value>"
-        case "signed_from" | "signed_to" | "due_before" | "from" | "to":
-            try:
-                parse_day(value)
-            except ValueError:
-                return "is a day, YYYY-MM-DD"
-        case "q" if not value.strip() or len(value) > 1000:
-            return "is 1 to 1000 characters"
-    return None
-
-
-def _certainty(asked: int, status: int, mask: int, certain: int) -> str:
-    return "certain" if certain and asked == status and mask == 1 << asked else "possible"
+def _certified(query: Query, items: Items, rows: Rows, at: int) -> Items:
+    """Items of which each is as certain as the status is that was asked for; from `at` on, their rows have a claim."""
+    if query.status is not None:
+        for item, row in zip(items, rows, strict=True):
+            status, mask, certain = row[at : at + 3]
+            is_certain = certain and query.status == status and mask == 1 << status
+            item["certainty"] = "certain" if is_certain else "possible"
+    return items
 
 
 def _by_date(column: str, sort: str, label: str) -> Order:

@@ -13,10 +13,11 @@ import orjson
 from domain.entries import STATUS_ORDER
 from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
+from projections.cuts import claim, claims, rectangle, tie_columns, times
 from projections.ledger import KINDS, Ledger
 from projections.questions import Question
 from projections.rows import COLLECTIONS, SECTIONS, TERM_KINDS, read_tie
-from projections.states import States, claim, claims, rectangle, tie_columns, times
+from projections.states import States
 from projections.tallies import tally
 
 MOST_PARTIES = 100
@@ -74,7 +75,7 @@ class Overviews:
             f"SELECT t.kind, {claims('t', question)} FROM things t WHERE subject = ? AND {rectangle('t', question)}",
             (number, *times(question)),
         ).fetchone()
-        subject, name = self._states.named(self._ledger.name(number), question)
+        subject, name = self._states.references.named(self._ledger.name(number), question)
         node: dict[str, Any] = {"subject": subject, "name": name, "collection": subject.partition("/")[0]}
         if row is not None:
             if row[0] is not None:
@@ -159,7 +160,7 @@ class Overviews:
     def _most_tied(self, parties: Iterable[tuple[int, int]], question: Question) -> list[dict[str, Any]]:
         found = []
         for party, count in nsmallest(MOST_PARTIES, parties, key=lambda each: (-each[1], each[0])):
-            subject, name = self._states.named(self._ledger.name(party), question)
+            subject, name = self._states.references.named(self._ledger.name(party), question)
             found.append({"party": {"subject": subject, "name": name}, "ties": count})
         return sorted(found, key=lambda item: (-item["ties"], item["party"]["subject"]))
 

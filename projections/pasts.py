@@ -38,7 +38,7 @@ class Pasts:
         since = int(after[0]) if after else 0
         positions = self._told(group, since, question.as_of, limit + 1)
         state = self._bare(subject, since, question) if since else None
-        verified = self._states.verifying(question)
+        verified = self._states.beside.verifying(question)
         items = []
         for position in positions[:limit]:
             event = self._ledger.event(position)

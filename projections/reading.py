@@ -17,7 +17,7 @@ from projections.ledger import Ledger
 from projections.lists import Lists
 from projections.overviews import Overviews
 from projections.pasts import Pasts
-from projections.questions import Difference, NotFound, Page, Question, State
+from projections.questions import LISTS, Difference, NotFound, Page, Question, State
 from projections.states import States
 from projections.store import connect
 from projections.timeline import Timeline
@@ -31,6 +31,7 @@ class Reader:
         ledger = Ledger(self._db)
         self._ledger = ledger
         self._states = States(self._db, ledger)
+        self._references, self._beside = self._states.references, self._states.beside
         self._lists = Lists(self._db, ledger, self._states)
         self._pasts = Pasts(self._db, ledger, self._states)
         self._timeline = Timeline(self._db, ledger)
@@ -98,11 +99,11 @@ class Reader:
             page = self._timeline.page(question, filters, sort=sort, limit=limit, after=after)
         else:
             page = self._lists.page(view, question, filters, sort=sort, limit=limit, after=after)
-        if view in ("timeline", "memberships", "commitments"):
-            self._states.show_disputes(page.items, question.as_of)
-        self._states.name_others(page.items, question)
+        if view not in LISTS:  # items of the others are states, which are whole
+            self._beside.show_disputes(page.items, question.as_of)
+            self._references.name_others(page.items, question)
         if evidence:
-            self._states.cite(page.items, question)
+            self._beside.cite(page.items, question)
         return page
 
     def section(
@@ -118,8 +119,8 @@ class Reader:
         self._refresh()
         number = self._states.number(subject, question)
         page = self._states.section(number, name, question, limit, after)
-        self._states.show_disputes(page.items, question.as_of)
-        self._states.name_others([page.items], question)
+        self._beside.show_disputes(page.items, question.as_of)
+        self._references.name_others([page.items], question)
         return page
 
     def passages(
@@ -128,7 +129,7 @@ class Reader:
         """The standing passages that cite a document, and how much of it is used. Raises NotFound, Gone."""
         self._refresh()
         page = self._citations.page(subject, question, status=status, limit=limit, after=after)
-        self._states.name_others([page.items], question)
+        self._references.name_others([page.items], question)
         return page
 
     def stands(self, subject: str, as_of: int) -> None:
@@ -153,10 +154,10 @@ class Reader:
         """Every event about a subject and what it changed. Raises NotFound, Merged."""
         self._refresh()
         page = self._pasts.history(subject, question, limit=limit, after=after)
-        self._states.show_disputes(page.items, question.as_of)
+        self._beside.show_disputes(page.items, question.as_of)
         for item in page.items:
             item["patch"], kept = None, item["patch"]
-            self._states.name_others([item], question)
+            self._references.name_others([item], question)
             item["patch"] = kept
         return page
 
@@ -212,8 +213,6 @@ class Reader:
         return self._digests.digest(view, as_of)
 
     def _named(self, hits: Sequence[Mapping[str, Any]], question: Question) -> list[dict[str, Any]]:
-        found = []
-        for hit in hits:
-            subject, name = self._states.named(self._ledger.name(hit["subject"]), question)
-            found.append({**hit, "subject": subject, "name": name})
-        return found
+        found: list[dict[str, Any]] = [{"subject": self._ledger.name(hit["subject"])} for hit in hits]
+        self._references.name(found, question)
+        return [{**hit, **reference} for hit, reference in zip(hits, found, strict=True)]

@@ -15,9 +15,9 @@ import orjson
 
 from domain.events import CATALOGUE
 from domain.times import AFTER, BEFORE, parse_day
+from projections.checks import check
 from projections.filtering import Condition, matching
 from projections.ledger import KINDS, Ledger
-from projections.lists import check
 from projections.pasts import refer
 from projections.questions import BadQuestion, Page, Question
 from projections.store import SPAN, first_after

@@ -1,0 +1,80 @@
+"""How rows are cut by a question's two times, in SQL, and what a row that is left says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+
+from domain.entries import STATUS_ORDER
+from domain.ties import ORDER_OF_STATUSES
+from projections.questions import Question
+from projections.rows import read_tie
+
+
+def rectangle(table: str, question: Question) -> str:
+    """The condition that a row was known then and held on the day; its values are `times`."""
+    if question.on is None:
+        return f"{table}.p0 <= ? AND {table}.p1 > ? AND {table}.last"
+    return f"{table}.p0 <= ? AND {table}.p1 > ? AND {table}.d0 <= ? AND {table}.d1 > ?"
+
+
+def times(question: Question) -> tuple[int, ...]:
+    """The values for `rectangle`."""
+    if question.on is None:
+        return (question.as_of, question.as_of)
+    return (question.as_of, question.as_of, question.on, question.on)
+
+
+def claims(table: str, question: Question) -> str:
+    """The columns that `claim` takes: the status, all that may be, whether it is certain."""
+    if question.on is None:
+        return f"{table}.status, {may_be(table, question)}, {table}.ever = 1 << {table}.status"
+    return f"{table}.status, {may_be(table, question)}, {table}.certain"
+
+
+def may_be(table: str, question: Question) -> str:
+    """The column of all statuses that may be, as bits."""
+    return f"{table}.mask" if question.on is not None else f"{table}.ever"
+
+
+def thing_columns(question: Question) -> str:
+    """The columns of `things t` and its `subjects s` that a state is made of."""
+    return f"t.subject, t.collection, {claims('t', question)}, t.body, s.name, s.version, s.last, s.holds"
+
+
+def claim(order: Sequence[str], status: int, mask: int, certain: int) -> dict[str, Any]:
+    """A status as answered."""
+    claimed: dict[str, Any] = {"status": order[status]}
+    if mask & (mask - 1):
+        claimed["statuses"] = [name for index, name in enumerate(order) if mask >> index & 1]
+    claimed["certainty"] = "certain" if certain else "possible"
+    return claimed
+
+
+def tie_columns(table: str, question: Question) -> str:
+    """The columns that `tie` takes."""
+    return f"{table}.party, {table}.container, {claims(table, question)}, {table}.body"
+
+
+def tie(row: Sequence[Any], name: Callable[[int], str]) -> dict[str, Any]:
+    """A tie as answered, from `tie_columns`; `name` gives the subject of a number."""
+    party, container, status, mask, certain, stored = row
+    return {
+        "party": {"subject": name(party)},
+        "in": {"subject": name(container)},
+        **claim(ORDER_OF_STATUSES, status, mask, certain),
+        **read_tie(stored),
+    }
+
+
+def entry(row: Sequence[Any], question: Question) -> dict[str, Any]:
+    """An entry as answered, from `claims` and the body."""
+    status, mask, certain, stored = row
+    body: dict[str, Any] = orjson.loads(stored)
+    if status is not None:
+        body |= claim(STATUS_ORDER, status, mask, certain)
+    elif question.on is not None and not certain:
+        body["certainty"] = "possible"
+    return body

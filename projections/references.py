@@ -1,0 +1,99 @@
+"""References to other subjects inside answers, `{"subject": ...}`: who answers for each, and its name as of the
+question. Looked up for a whole page at once, and never kept."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from projections.cuts import rectangle, times
+from projections.ledger import Ledger
+from projections.questions import Question
+
+_NESTING = frozenset((dict, list))
+
+
+class References:
+    """Names of others, on one connection."""
+
+    def __init__(self, db: sqlite3.Connection, ledger: Ledger) -> None:
+        self._db = db
+        self._ledger = ledger
+
+    def name_others(self, items: Iterable[Any], question: Question) -> None:
+        """Put the survivor and its name into every reference inside these items; none of them is one itself."""
+        self.name(references_in(items), question)
+
+    def name(self, references: Iterable[dict[str, Any]], question: Question, *, names: bool = True) -> None:
+        """Put the survivor, and its name unless it has one or none are wanted, into references."""
+        pending = [reference for reference in references if "name" not in reference]
+        numbers: dict[str, int | None] = {}
+        for reference in pending:
+            subject = reference["subject"]
+            if subject not in numbers:
+                number = self._ledger.find(subject)
+                numbers[subject] = None if number is None else self._ledger.survivor(number, question.as_of)
+        known = self.names({number for number in numbers.values() if number is not None}, question) if names else {}
+        for reference in pending:
+            rest = None if len(reference) == 1 else {key: reference[key] for key in reference if key != "subject"}
+            if rest is not None:
+                subject = reference["subject"]
+                reference.clear()
+                reference["subject"] = subject
+            number = numbers[reference["subject"]]
+            if number is not None:
+                reference["subject"] = self._ledger.name(number)
+            if names:
+                reference["name"] = None if number is None else known[number]
+            if rest is not None:
+                reference.update(rest)
+
+    def named(self, subject: str, question: Question) -> tuple[str, Any]:
+        """The subject that answers for this one, and its name on the day."""
+        reference = {"subject": subject}
+        self.name([reference], question)
+        return reference["subject"], reference["name"]
+
+    def names(self, numbers: Iterable[int], question: Question) -> dict[int, Any]:
+        """The names of subjects on the day; of one that had not come about, the first it had."""
+        known: dict[int, Any] = dict.fromkeys(numbers)
+        if not known:
+            return known
+        rows = self._db.execute(
+            "SELECT t.subject, t.name FROM json_each(?) j CROSS JOIN things t ON t.subject = j.value"
+            f" WHERE {rectangle('t', question)}",
+            (orjson.dumps(list(known)).decode(), *times(question)),
+        ).fetchall()
+        missing = known.keys() - {number for number, _ in rows}
+        for number in missing:
+            rows += self._db.execute(
+                "SELECT subject, name FROM things WHERE subject = ? AND p0 <= ? AND p1 > ? ORDER BY d0 LIMIT 1",
+                (number, question.as_of, question.as_of),
+            ).fetchall()
+        for number, name in rows:
+            known[number] = orjson.loads(name)
+        return known
+
+
+def references_in(items: Iterable[Any]) -> list[dict[str, Any]]:
+    """Every reference inside some values, but for those values themselves."""
+    found: list[dict[str, Any]] = []
+    pending: list[Any] = []
+    for item in items:
+        pending += _nested(item)
+    while pending:
+        value = pending.pop()
+        if type(value) is dict and isinstance(value.get("subject"), str):
+            found.append(value)
+        pending += _nested(value)
+    return found
+
+
+def _nested(value: Any) -> list[Any]:
+    """The objects and arrays in an object or array, but for the positions of events."""
+    if type(value) is list:
+        return [part for part in value if type(part) in _NESTING]
+    return [part for key, part in value.items() if type(part) in _NESTING and key != "events"]
