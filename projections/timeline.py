@@ -78,14 +78,18 @@ class Timeline:
             raise BadQuestion({"cursor": "is not one of this list"})
         turn = " DESC" if descending else ""
         if name == "position":
-            sql, values = self._by_position(asked, descending, after)
+            queries = iter([self._by_position(asked, descending, after)])
             width, order = 1, f"1{turn}"
         else:
-            sql, values = self._by_time(asked, descending, after)
+            queries = self._by_time(asked, descending, after)
             width, order = 4, ", ".join(f"{column}{turn}" for column in (1, 2, 3, 4))
-        if not sql:
-            return Page([], None)
-        rows = self._db.execute(f"{sql} ORDER BY {order} LIMIT ?", (*values, limit + 1)).fetchall()
+        rows: list[tuple[Any, ...]] = []
+        for sql, values in queries:
+            if sql:
+                some = self._db.execute(f"{sql} ORDER BY {order} LIMIT ?", (*values, limit + 1 - len(rows)))
+                rows += some.fetchall()
+            if len(rows) > limit:
+                break
         items = [self._happening(row, asked.first, asked.last) for row in rows[:limit]]
         return Page(items, list(rows[limit - 1][:width]) if len(rows) > limit else None)
 
@@ -117,16 +121,57 @@ class Timeline:
 
     # in the order of time
 
-    def _by_time(self, asked: _Asked, descending: bool, after: Sequence[Any] | None) -> tuple[str, list[Any]]:
-        """Unbounded last either way."""
+    def _by_time(self, asked: _Asked, descending: bool, after: Sequence[Any] | None) -> Iterator[tuple[str, list[Any]]]:
+        """Queries, one of which goes on where the other ends; unbounded last either way."""
+        streams = list(self._streams(asked))
+        periods: Iterable[tuple[int, int] | None] = [None]
+        if asked.words is not None and not asked.words.narrow:
+            periods = self._periods(streams, asked, descending, after)
+        for period in periods:
+            yield self._taken_together(streams, asked, descending, after, period)
+
+    def _periods(
+        self, streams: Sequence[_Stream], asked: _Asked, descending: bool, after: Sequence[Any] | None
+    ) -> Iterator[tuple[int, int]]:
+        """First and last days to look between, ever longer, so that no stream without these words is gone through to
+        its end while others have them."""
+        length = 8
+        anything = replace(asked, words=None)
+        while True:
+            sql, values = self._taken_together(streams, anything, descending, after, None)
+            row = self._db.execute(f"{sql} ORDER BY 1{' DESC' if descending else ''} LIMIT 1", values).fetchone()
+            if row is None:
+                return
+            at = row[0]
+            if at in (-1, AFTER):
+                yield AFTER, AFTER
+                return
+            period = (max(BEFORE, at - length), at) if descending else (at, min(at + length, AFTER - 1))
+            yield period
+            after = (period[0], -1, -1, "") if descending else (period[1], AFTER + 1, 0, "")
+            length *= 4
+
+    @staticmethod
+    def _taken_together(
+        streams: Iterable[_Stream],
+        asked: _Asked,
+        descending: bool,
+        after: Sequence[Any] | None,
+        period: tuple[int, int] | None,
+    ) -> tuple[str, list[Any]]:
+        """One query; with a period, of what is sorted by a day in it, or (`AFTER`) of what is undated."""
         queries, values = [], list[Any]()
-        for stream in self._streams(asked):
-            for is_dated in (True, False) if descending or asked.last != AFTER else (None,):
+        kinds: tuple[bool | None, ...] = (True, False) if descending or asked.last != AFTER else (None,)
+        if period is not None:
+            kinds = (period[0] != AFTER,)
+        for stream in streams:
+            for is_dated in kinds:
                 conditions, bound = _conditions(stream, asked)
                 first = f"{stream.dated}.at"
                 if is_dated is True:
-                    conditions.append(f"{first} <= ?")
-                    bound.append(min(asked.last, AFTER - 1))
+                    since, until = period or (BEFORE, AFTER - 1)
+                    conditions.append(f"{first} BETWEEN ? AND ?")
+                    bound += [since, min(until, asked.last)]
                 elif is_dated is False:
                     conditions.append(f"{first} = {AFTER}")
                     first = "-1" if descending else str(AFTER)

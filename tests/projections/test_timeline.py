@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from domain.errors import Refused
-from projections import timeline
+from projections import filtering, timeline
 from tests.given import World, joined, lab, parties, party, platform, retracted, signed, step, world
 from tests.histories import GENERATED, histories, posted
 from tests.steps import steps
@@ -66,6 +66,25 @@ def test_pages_filters_and_orders_show_the_same_facts(documents: list[dict[str, 
                 assert paged(found, sort, as_of, subject="agreements/t") == about
                 of_both = [item for item in about if names(item, "a")]
                 assert paged(found, sort, as_of, subject="agreements/t", party="parties/a") == of_both
+
+
+@settings(**GENERATED, max_examples=15)
+@given(histories(most=24))
+def test_words_that_many_facts_hold_are_found_like_those_that_few_do(documents: list[dict[str, Any]]):
+    with world() as found:
+        known: dict[str, int] = {}
+        for document in documents:
+            try:
+                found.take(posted(document, known, found))
+            except Refused:
+                continue
+            known[document["id"]] = found.head
+        for sort in SORTS:
+            for words in ("one", "two", "三", "one two", "nothing"):
+                rare = paged(found, sort, found.head, q=words)
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setattr(filtering, "_FEW", 0)
+                    assert paged(found, sort, found.head, q=words) == rare
 
 
 @pytest.fixture
@@ -139,7 +158,7 @@ def log(found: World, size: int) -> None:
         {"party": "parties/c"},
         {"subject": "platforms/p"},
         {"type": "lab.founded"},
-        {"type": "agreement.signed", "from": "2018-03-01", "to": "2018-05-01"},
+        {"type": "agreement.signed", "from": "2015-03-01", "to": "2018-05-01"},
         {"type": "platform.member-joined", "subject": "platforms/p"},
     ],
     ids=str,
