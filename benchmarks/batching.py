@@ -28,7 +28,8 @@ def measure(bench: Bench) -> None:
     def turn(server: Server, path: str, headers: Mapping[str, str]) -> Sample:
         posts = Posts(path, Fresh(next(numbers), PARTIES), headers, AT_ONCE)
         seconds = max(sizes.sustained, sizes.longer)
-        return bench.asked(server, Load(server.port, CLIENTS, seconds, posts, sizes.warm), each=AT_ONCE)
+        load = Load(server.port, CLIENTS, seconds, posts, sizes.warm, least=2 * CLIENTS)
+        return bench.asked(server, load, each=AT_ONCE)
 
     with (
         limits(bench.folder / "batch-limits", core) as echo,

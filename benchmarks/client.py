@@ -27,6 +27,8 @@ class Load:
     """Seconds before that which do not count."""
     counted: int | None = None
     """The one status that counts; None: whatever is answered."""
+    least: int = 1
+    """Answers that are waited for, if that takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def run(load: Load) -> Heard:
 
 
 async def _run(load: Load) -> Heard:
-    tally = _Tally(iter(load.requests), load.seconds, load.clients)
+    tally = _Tally(iter(load.requests), load)
     loop = asyncio.get_running_loop()
     connections = [
         (await loop.create_connection(lambda: Connection(tally), HOST, load.port))[1] for _ in range(load.clients)
@@ -89,12 +91,13 @@ async def _run(load: Load) -> Heard:
 class _Tally:
     """What all connections share: the requests, the time, and what was heard."""
 
-    def __init__(self, requests: Iterator[bytes], seconds: float, clients: int) -> None:
+    def __init__(self, requests: Iterator[bytes], load: Load) -> None:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._requests = requests
-        self._seconds = seconds
-        self._open = clients
-        self._asked = 0
+        self._seconds = load.seconds
+        self._least = load.least
+        self._open = load.clients
+        self._asked = self._counted = 0
         self._times: dict[int, list[float]] = {}
         self._counts_from = self._until = self._last = self._began = self._cpu = 0.0
 
@@ -105,7 +108,7 @@ class _Tally:
 
     def ask(self, connection: Connection) -> None:
         now = perf_counter()
-        request = next(self._requests, None) if now < self._until else None
+        request = next(self._requests, None) if now < self._until or self._counted < self._least else None
         if request is None:
             self._open -= 1
             if not self._open and not self.ended.done():
@@ -116,7 +119,9 @@ class _Tally:
 
     def answered(self, connection: Connection, status: int, _opening: bytes) -> None:
         now = perf_counter()
-        if self._counts_from < now <= self._until:
+        if self._counts_from < now and (now <= self._until or self._counted < self._least):
+            self._counted += 1
+            self._until = max(now, self._until)
             if status not in self._times:
                 self._times[status] = []
             self._times[status].append(now - connection.since)

@@ -62,10 +62,10 @@ QUICK = Sizes(
     seconds=0.4,
     longer=1.2,
     sustained=0.6,
-    signed=1_500,
-    lives=300,
+    signed=1_000,
+    lives=250,
     stores=(10_000,),
-    great=Great(events=2_000, members=1_000, ties=2_000, posts=400, questions=25),
+    great=Great(events=2_000, members=1_000, ties=2_000, posts=300, questions=25),
     warm=0.1,
 )
 FULL = Sizes(

@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks import charts, report, uma
 from benchmarks.asking import LIST
+from benchmarks.client import Load, run
 from benchmarks.contestants import REGISTRY
 from benchmarks.events import Fresh, signed
 from benchmarks.flat import flats
@@ -77,7 +78,7 @@ def test_each_question_after_news_comes_after_a_post():
     assert [request.split(b" ")[0] for request in requests] == [b"POST", b"GET", b"POST", b"GET"]
 
 
-# --- the open loop ---
+# --- the closed and the open loop ---
 
 
 @asynccontextmanager
@@ -112,6 +113,14 @@ async def answering(stalls_at: int, seconds: float):
     async with server:
         yield server.sockets[0].getsockname()[1], asked
         await asyncio.gather(*stalls)
+
+
+async def test_a_turn_lasts_until_there_are_as_many_answers_as_it_needs():
+    async with answering(stalls_at=1, seconds=0.3) as (port, asked):
+        heard = await asyncio.to_thread(run, Load(port, 2, 0.05, Gets(["/"]), warm=0.0, least=7))
+    assert heard.times[200].count == 7
+    assert len(asked) == heard.asked == 8  # the other client had asked already
+    assert heard.seconds >= 0.3
 
 
 @pytest.mark.parametrize("connections", [2, 64])
