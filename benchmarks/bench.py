@@ -3,13 +3,10 @@ falls on all of them alike. What is measured goes into the results."""
 
 from __future__ import annotations
 
-import signal
 import subprocess
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol, TypeVar
@@ -17,16 +14,15 @@ from typing import Protocol, TypeVar
 from benchmarks import client, openloop
 from benchmarks.bulk import Done
 from benchmarks.client import Load, Times
-from benchmarks.machine import Cores, Server, busy, pin
+from benchmarks.machine import Cores, Server, busy
 from benchmarks.openloop import Schedule
 from benchmarks.results import LIMIT, Figure, Results, Row, Sample
 from benchmarks.sizes import Sizes
+from benchmarks.worker import Worker, nothing
 
 T = TypeVar("T")
 Turn = Callable[[], Sample]
 
-MOST_SECONDS = 3600
-"""What any turn may take."""
 FINE = frozenset((200, 201))
 
 
@@ -61,11 +57,11 @@ class Bench:
         self.failed: list[str] = []
         """Measures that were given up."""
         self._say = say
-        self._load = _process(cores.load)
+        self._load = Worker(cores.load)
 
     def close(self) -> None:
         """Ends the process that makes the load."""
-        self._load.shutdown(cancel_futures=True)
+        self._load.end()
 
     def attempt(self, name: str, measure: Callable[[], None]) -> None:
         """Takes a measure; where that fails, says so and lets the others go on."""
@@ -75,7 +71,7 @@ class Bench:
             self.failed.append(name)
             self.note(f"{name} was given up: {error!r}")
             self.close()
-            self._load = _process(self.cores.load)
+            self._load = Worker(self.cores.load)
 
     def say(self, what: str) -> None:
         """Tells whoever waits what is going on."""
@@ -137,7 +133,7 @@ class Bench:
         meanwhile, and what others took of its core."""
         clock = _Clock(self.cores.server)
         began = server.cpu()
-        found = self._load.submit(_bounded, work).result()
+        found = self._load.do(work)
         ended = server.cpu()
         spent = None if began is None or ended is None else ended - began
         return found, spent, clock.others(spent)
@@ -150,11 +146,14 @@ class Bench:
 
     def worked(self, work: Callable[[], Done]) -> Sample:
         """A turn of work that needs no server, in a new process on the server's core."""
-        with _process(self.cores.server) as process:
-            process.submit(_nothing).result()
+        worker = Worker(self.cores.server)
+        try:
+            worker.do(nothing)
             clock = _Clock(self.cores.server)
-            done = process.submit(_bounded, work).result()
+            done = worker.do(work)
             others = clock.others(done.cpu)
+        finally:
+            worker.end()
         return Sample(done.events, done.events / done.seconds, done.cpu / done.events, None, others)
 
 
@@ -197,26 +196,3 @@ class _Clock:
         if spent is None or self._all is None or now is None:
             return None
         return max(now - self._all - spent, 0.0) / seconds
-
-
-def _nothing() -> None:
-    """Has the process start."""
-
-
-def _bounded(work: Callable[[], T]) -> T:
-    """Does it, in a process of its own, which ends where it takes too long; whoever waits hears BrokenProcessPool."""
-    signal.alarm(MOST_SECONDS)
-    try:
-        return work()
-    finally:
-        signal.alarm(0)
-
-
-def _process(core: int | None) -> ProcessPoolExecutor:
-    """A process to work in, bound to a core, without anything of this one's."""
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_settle, initargs=(core,))
-
-
-def _settle(core: int | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever measures hears it, and ends what this process waits for
-    pin(core)

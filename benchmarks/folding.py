@@ -11,13 +11,14 @@ from math import ceil
 from pathlib import Path
 from time import perf_counter
 
-from benchmarks.bench import MOST_SECONDS, Bench
+from benchmarks.bench import Bench
 from benchmarks.bulk import Done, load_plainly, rebuild
 from benchmarks.contestants import COMMAND, REGISTRY, ask, limits
 from benchmarks.results import Row, Sample
 from benchmarks.scans import fold_plainly, hash_plainly
 from benchmarks.stores import Store
 from benchmarks.streams import read_lines
+from benchmarks.worker import MOST_SECONDS
 
 REBUILD = "rebuild all views"
 REPLAY = "replay one list"

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from statistics import mean
+from time import monotonic, sleep
 from xml.etree import ElementTree as ET
 
 import orjson
@@ -26,6 +32,7 @@ from benchmarks.results import Footprint, Results, Row, Sample
 from benchmarks.shapes import EVENT
 from benchmarks.sizes import Great
 from benchmarks.targets import judged
+from benchmarks.worker import Worker
 from benchmarks.worlds import World
 from domain.posting import parse
 
@@ -158,6 +165,48 @@ async def test_a_server_that_goes_away_ends_an_enduring_load_and_breaks_any_othe
         else:
             with pytest.raises(ConnectionError):
                 await keep_to(schedule)
+
+
+# --- who works ---
+
+
+def fails():
+    raise ValueError("no such thing")
+
+
+def starts_another(path: str):
+    """Writes down which process it has started, and waits for it."""
+    script = f"import os, pathlib, time; pathlib.Path({path!r}).write_text(str(os.getpid())); time.sleep(60)"
+    subprocess.run((sys.executable, "-c", script), check=True)
+
+
+def test_work_is_done_in_a_process_of_its_own_and_what_it_raises_is_raised():
+    worker = Worker(None)
+    try:
+        assert worker.do(os.getpid) != os.getpid()
+        with pytest.raises(ValueError, match="no such thing"):
+            worker.do(fails)
+        assert worker.do(partial(max, 1, 2)) == 2
+        with pytest.raises(RuntimeError, match="has ended"):
+            worker.do(partial(os._exit, 3))
+    finally:
+        worker.end()
+
+
+def test_a_worker_that_is_ended_takes_with_it_what_it_has_started(tmp_path):
+    worker, note = Worker(None), tmp_path / "pid"
+    with ThreadPoolExecutor(1) as waits:
+        work = waits.submit(worker.do, partial(starts_another, str(note)))
+        deadline = monotonic() + 30
+        while not (note.exists() and note.read_text()):
+            assert monotonic() < deadline
+            sleep(0.02)
+        worker._process.terminate()
+        with pytest.raises(RuntimeError, match="has ended"):
+            work.result(30)
+    worker.end()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
 
 
 # --- UmaDB ---
