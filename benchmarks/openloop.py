@@ -110,6 +110,8 @@ class _Pace:
 
     async def _connect(self) -> None:
         _, connection = await self._loop.create_connection(lambda: Connection(self), HOST, self._schedule.port)
+        if connection.is_closed:
+            raise ConnectionResetError("the server closed a connection at once")
         self._connections.add(connection)
         self._free.append(connection)
 
@@ -177,6 +179,8 @@ class _Pace:
         self._end_if_over()
 
     def lost(self, connection: Connection, error: Exception | None) -> None:
+        if connection not in self._connections:
+            return  # whoever opens it sees that
         if not self._schedule.endures:
             self._end(error or ConnectionResetError("the server closed a connection"))
             return

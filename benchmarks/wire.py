@@ -31,20 +31,20 @@ class Connection(asyncio.Protocol):
         self._opening = b""  # of an answer
         self._missing = 0  # bytes of an answer whose length is known
         self._status = 0
-        self._is_closed = False
+        self.is_closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self._is_closed:
-            self._is_closed = True
+        if not self.is_closed:
+            self.is_closed = True
             self._listener.lost(self, exc)
 
     def close(self) -> None:
         """Closes it; nobody is told."""
-        self._is_closed = True
+        self.is_closed = True
         if self._transport is not None:
             self._transport.close()
 

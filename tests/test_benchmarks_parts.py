@@ -152,7 +152,8 @@ async def test_what_finds_no_connection_is_held_back_where_that_is_asked_for():
 
 
 async def test_a_server_that_goes_away_ends_an_enduring_load_and_breaks_any_other():
-    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
         server.close()
         writer.close()
 
@@ -161,7 +162,9 @@ async def test_a_server_that_goes_away_ends_an_enduring_load_and_breaks_any_othe
         port = server.sockets[0].getsockname()[1]
         schedule = Schedule(port, 100, 5.0, Gets(["/"]), connections=1, warm=0.0, endures=endures)
         if endures:
-            assert (await keep_to(schedule)).times == {}
+            paced = await keep_to(schedule)
+            assert paced.times == {}
+            assert paced.broken == 1
         else:
             with pytest.raises(ConnectionError):
                 await keep_to(schedule)
