@@ -52,6 +52,7 @@ from service.settings import Settings
 _HTTP = {
     "access_log": None,  # `framed` writes the one line of a request
     "auto_decompress": False,  # a body that is compressed is refused, not inflated
+    "keepalive_timeout": 75.0,  # also of a request whose beginning never comes to its end
     "max_line_size": 2**16,  # longer than anything that is understood, so that it can be said what is wrong
     "max_field_size": 2**16,
 }

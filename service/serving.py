@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ from service.settings import Settings
 
 STOP_SECONDS = 8.0
 """How long requests under way are given when the server stops."""
+BACKLOG = 2048
+"""Connections that may wait to be taken: a crowd that comes at once is not sent away to try again a second later."""
+MOST_FILES = 65_536
 FIRST_KEY = "first"
 SEEDS_ACTOR = "seeds"
 
@@ -54,6 +58,7 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
     """
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, _give_up)
+    _allow_connections()
     app = make_app(settings)
     runner = Runner(app, handle_signals=False, shutdown_timeout=STOP_SECONDS)
     try:
@@ -68,7 +73,7 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
         for signum in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(signum, stop.set)
         try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
+            await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
         except OSError as error:
             raise CannotServe(f"port {settings.port} of {settings.host}: {error.strerror or error}") from None
         key = _first_key(app) if first_key else None
@@ -76,6 +81,14 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
         await stop.wait()
     finally:
         await runner.cleanup()
+
+
+def _allow_connections() -> None:
+    """Each connection is an open file: as many as the system lets this process have, unless that is beyond reason."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _give_up(signum: int, _: object) -> None:

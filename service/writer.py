@@ -29,6 +29,11 @@ from service.observe import Logger, Metrics
 
 MOST_QUEUED = 10_000
 MOST_QUEUED_BYTES = 64 * 2**20
+CROWD = 256
+SOON_SECONDS = 0.25
+"""More posts than a `CROWD` are only taken while all that wait will be recorded this soon."""
+LATE_SECONDS = 5.0
+"""Fewer, which are larger, may wait this long."""
 GROUP_EVENTS = 1_000
 GROUP_BYTES = 16 * 2**20
 LOOP_EVENTS = 64
@@ -39,6 +44,8 @@ PUBLISH_SECONDS = 0.1
 """So many events, or so long, the views hold at most before they commit them, while nobody asks."""
 IDLE_SECONDS = 0.01
 """How long they wait for more to record before they do."""
+_TELLING = 16
+"""From groups of fewer events than this nothing can be said about how long many take: what all share is most of it."""
 RACES = 8
 """How often a group is decided again because another writer was faster."""
 MEND_SECONDS = 1.0
@@ -100,6 +107,10 @@ class Writer:
         self._queue: deque[_Posts | _Turn] = deque()
         self._batches = 0
         self._bytes = 0
+        self._posts = 0
+        self._events = 0
+        self.each = 0.0
+        """Seconds that an event of a group took of late, from when it was begun."""
         self._work = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -194,6 +205,20 @@ class Writer:
         finally:
             self._count(-1, -size)
 
+    def is_full(self, size: int = 0) -> bool:
+        """Whether a post of this size would not be taken now."""
+        seconds = self._events * self.each
+        return (
+            (self._posts >= CROWD and seconds > SOON_SECONDS)
+            or seconds > LATE_SECONDS
+            or self._batches >= MOST_QUEUED
+            or self._bytes + size > MOST_QUEUED_BYTES
+        )
+
+    def _refuse_if_full(self, size: int) -> None:
+        if self.is_full(size):
+            raise Overloaded("too much is waiting to be recorded")
+
     async def between(self, replace: Callable[[Views], Views]) -> None:
         """Runs `replace` in the writer's thread between two groups: it gets the views, and what it returns is used from
         then on. What it returns may lack the last events, which are folded in at once. If it raises, the views it was
@@ -227,14 +252,13 @@ class Writer:
             raise Unavailable(self.refusal)
         future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
         size = sum(batch.size for batch in batches)
-        self._queue.append(_Posts(batches, future, sum(len(batch.events) for batch in batches), size))
+        events = sum(len(batch.events) for batch in batches)
+        self._queue.append(_Posts(batches, future, events, size))
+        self._posts += 1
+        self._events += events
         self._count(len(batches), size)
         self._work.set()
         return future
-
-    def _refuse_if_full(self, size: int) -> None:
-        if self._batches >= MOST_QUEUED or self._bytes + size > MOST_QUEUED_BYTES:
-            raise Overloaded("too much is waiting to be recorded")
 
     def _refuse_if_stopping(self) -> None:
         if self._stopping:
@@ -333,7 +357,13 @@ class Writer:
 
     async def _take_group(self, works: list[_Posts]) -> None:
         batches = [batch for work in works for batch in work.batches]
+        events, began = sum(work.events for work in works), perf_counter()
         outcomes = iter(await self._outcomes(batches))
+        if events >= _TELLING:
+            each = (perf_counter() - began) / events
+            self.each += (each - self.each) / (4 if self.each else 1)
+        self._posts -= len(works)
+        self._events -= events
         self._count(-len(batches), -sum(work.size for work in works))
         for work in works:
             own = [next(outcomes) for _ in work.batches]

@@ -20,6 +20,7 @@ from service.http.access import require
 from service.http.answers import NDJSON, json_answer
 from service.http.bodies import POSTED, read_body, refuse_encoded
 from service.http.conditions import condition_of
+from service.http.crowds import RETURNS, Returns, let_in
 from service.http.frame import POSITION
 from service.http.operations import Answer, Operation, Parameter, add, read_query
 from service.http.problems import Kind, Problem
@@ -34,14 +35,16 @@ NDJSON_TYPES = (NDJSON, "application/ndjson")
 
 async def post_events(request: web.Request) -> web.StreamResponse:
     """Records what is posted, whole or not at all; an import line by line."""
-    key = require(request, Scope.POST)
     app = request.app
     writer = app[WRITER]
+    media_type = request.content_type
+    if media_type not in NDJSON_TYPES:
+        await let_in(request)
+    key = require(request, Scope.POST)
     if (refusal := writer.refusal) is not None:
         raise Problem(Kind.NOT_READY, refusal)
     is_trial = "validate" in read_query(request.query, PARAMETERS)
     refuse_encoded(request)
-    media_type = request.content_type
     if media_type in NDJSON_TYPES:
         if condition_of(request) is not None:
             raise Problem(Kind.MALFORMED, "a condition goes with one event, not with an import")
@@ -154,5 +157,6 @@ OPERATIONS = (
 
 
 def add_routes(app: web.Application) -> None:
-    """Adds what this module answers."""
+    """Adds what this module answers, and where it is noted when those who are turned away may come again."""
+    app[RETURNS] = Returns()
     add(app, OPERATIONS)

@@ -29,15 +29,19 @@ class _Server(web.Server):
     app: web.Application
 
     def __call__(self) -> web.RequestHandler:
-        return _Connection(self.app, self, loop=self._loop, **self._kwargs)
+        return Connection(self.app, self, loop=self._loop, **self._kwargs)
 
 
-class _Connection(web.RequestHandler):
-    __slots__ = ("_app",)
+class Connection(web.RequestHandler):
+    """What a client asks over, one request after the other."""
+
+    __slots__ = ("_app", "returns")
 
     def __init__(self, app: web.Application, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._app = app
+        self.returns = 0.0
+        """When a client that was turned away may come again, on the loop's clock."""
 
     def handle_error(
         self,

@@ -1,0 +1,55 @@
+"""What becomes of a crowd that posts more than can be recorded: whoever finds no room is told so at once, and when to
+come again. To say no takes time too, and a crowd that asks again and again would take it from those who were let in:
+fewer may come again than are recorded meanwhile. It never holds up who finds room."""
+
+from __future__ import annotations
+
+import asyncio
+from math import ceil
+
+from aiohttp import web
+
+from service.http.problems import Kind, Problem
+from service.http.wire import Connection
+from service.parts import WRITER
+
+RECORDED = 2
+"""So many events are recorded for each post that may come again; to turn it away takes a seventh of one."""
+LEAST_SECONDS = 0.0005
+LATEST_SECONDS = 30.0
+
+
+class Returns:
+    """When those who were turned away may come again, one after the other."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def after(self, now: float, each: float) -> float:
+        """The next time at which one may; on the loop's clock, as is `now`. `each` event takes so long to record."""
+        apart = max(RECORDED * each, LEAST_SECONDS)
+        self._last = min(max(now, self._last + apart), now + LATEST_SECONDS)
+        return self._last
+
+
+RETURNS: web.AppKey[Returns] = web.AppKey("returns", Returns)
+
+
+async def let_in(request: web.Request) -> None:
+    """Returns if there is room for the post, before its body is read; raises a 503 problem if there is none.
+
+    Who comes again on the same connection before its time waits for that, and is then looked at once more.
+    """
+    writer, size = request.app[WRITER], request.content_length or 0
+    if not writer.is_full(size):
+        return
+    connection, loop = request.protocol, asyncio.get_running_loop()
+    assert isinstance(connection, Connection)
+    if (early := connection.returns - loop.time()) > 0:
+        await asyncio.sleep(early)
+        if not writer.is_full(size):
+            return
+    now = loop.time()
+    connection.returns = request.app[RETURNS].after(now, writer.each)
+    wait = {"Retry-After": str(max(1, ceil(connection.returns - now)))}
+    raise Problem(Kind.OVERLOADED, "too much is waiting to be recorded", headers=wait)
