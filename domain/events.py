@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import Field, WithJsonSchema, model_validator
@@ -393,7 +394,7 @@ class Makes(StrEnum):
     AGAIN = "again"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EventType:
     """One row of the catalogue.
 
@@ -409,12 +410,17 @@ class EventType:
     ends: bool = False
     shape: int = 1
 
-    @property
+    @cached_property
     def about_event(self) -> bool:
         """Whether it speaks of another event instead of the world."""
         return self.collection is None
 
-    @property
+    @cached_property
+    def is_making(self) -> bool:
+        """Whether it may bring its subject into being."""
+        return self.makes is not Makes.NEVER
+
+    @cached_property
     def is_posted(self) -> bool:
         """Whether clients post it; the registry itself records the others, which state no fact about the world."""
         return self.data is not OfText

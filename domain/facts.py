@@ -94,7 +94,7 @@ class Fact:
     @property
     def makes(self) -> bool:
         """Whether it brings its subject into being."""
-        return self.kind.makes is not Makes.NEVER
+        return CATALOGUE[self.type].is_making
 
     @property
     def is_dated(self) -> bool:

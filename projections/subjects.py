@@ -146,10 +146,10 @@ class Subjects:
 
     def make_room(self) -> None:
         """Keep no more than is worth it. Whoever holds a record or changes one is done with it."""
-        if len(self._at_hand) > _MOST_AT_HAND:
-            for subject in self._at_hand.values():
-                subject.at_hand = subject.context = None
-            self._at_hand.clear()
+        while len(self._at_hand) > _MOST_AT_HAND:
+            oldest = next(iter(self._at_hand.values()))
+            oldest.context = None
+            self.put_away(oldest)
         if len(self._by_number) > _MOST or len(self._absent) > _MOST:
             self._db.settle()
             self.forget()

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.values import texts_of
 
@@ -115,18 +115,19 @@ def pairs_of(run: str) -> list[str]:
     return [run[at : at + 2] for at in range(len(run) - 1)]
 
 
-def words_of(text: str) -> list[str]:
+@lru_cache(maxsize=1024)  # places, fields and the like are the same again and again
+def words_of(text: str) -> tuple[str, ...]:
     """The words a text is found by; of an unspaced run its pairs and its last character."""
     if text.isascii():
-        return [run[:LONGEST] for run in runs_of(text)]
-    words = []
+        return tuple([run[:LONGEST] for run in runs_of(text)])
+    words: list[str] = []
     for run in runs_of(text):
         if is_unspaced(run):
             words += pairs_of(run)
             words.append(run[-1])
         else:
             words.append(run[:LONGEST])
-    return words
+    return tuple(words)
 
 
 @lru_cache(maxsize=64)
@@ -219,8 +220,7 @@ def excerpt(text: str, question: Asked, width: int = 200) -> str:
     return f"{'…' if start > 0 else ''}{flat[start:end].strip()}{'…' if end < len(flat) else ''}"
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
+class Wording(NamedTuple):
     """One wording of a text of a fact, and whether it names the fact's subject."""
 
     text: str
