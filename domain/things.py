@@ -193,14 +193,14 @@ def thing_days(
             bounds.add(lo + 1)
     ordered = sorted(day for day in bounds if day < AFTER)
     ranges: list[ThingDays] = []
-    cell_at, force_at = 0, 0
+    cell_at, force_at, describing = 0, 0, Describing(facts)
     for since, until in zip(ordered, [*ordered[1:], FOREVER], strict=True):
         while cell_at + 1 < len(cells) and cells[cell_at + 1].since <= since:
             cell_at += 1
         while force_at + 1 < len(force) and force[force_at + 1].since <= since:
             force_at += 1
         joint = force[force_at] if force else None
-        days = _range(since, until, collection, cells[cell_at], joint, facts, steps, first_signature)
+        days = _range(since, until, collection, cells[cell_at], joint, describing, steps, first_signature)
         if days is None:
             continue
         if ranges and ranges[-1].until == since and ranges[-1]._replace(since=since, until=until) == days:
@@ -254,7 +254,7 @@ def _range(
     collection: str,
     cell: Cell[_Whole],
     force: ForceDays | None,
-    facts: Sequence[Fact],
+    describing: Describing,
     steps: Sequence[Step],
     first_signature: str | None,
 ) -> ThingDays | None:
@@ -263,7 +263,7 @@ def _range(
         return None
     may = _possible(force)
     known = {_with_ties(_plain_status(collection, state), likely) for state in cell.states for likely in may}
-    fields, bearing = described(facts, since)
+    fields, bearing = describing.on(since)
     signed = next((step for step in steps if step.what == "signed"), None)
     if first_signature is not None and signed is not None and signed.lo <= since:
         fields["signed"], bearing["signed"] = first_signature, (signed.fact,)
@@ -315,15 +315,54 @@ def _possible(force: ForceDays | None) -> list[str | None]:
     return may
 
 
-def described(facts: Iterable[Fact], day: int) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
-    """The describing fields on a day and the positions that bear each; facts in the order of folding."""
-    fields: dict[str, Any] = {}
-    bearing: dict[str, tuple[int, ...]] = {}
-    dated: set[str] = set()
-    for fact in facts:
-        later = fact.span.lo > day and fact.kind.makes is not Makes.ONCE
-        if later and not fact.makes:
-            continue
+class Describing:
+    """The fields that facts describe, day after day. The facts are in the order of folding: those that make the thing,
+    then those of others by their first day, undated ones last.
+    """
+
+    def __init__(self, facts: Sequence[Fact]) -> None:
+        self._making = [fact for fact in facts if fact.makes]
+        others = facts[len(self._making) :]
+        self._dated = [fact for fact in others if fact.is_dated]
+        self._undated = [fact for fact in others if not fact.is_dated]
+        self._earlier: tuple[bool, ...] | None = None
+        self._taken = 0
+        self._so_far = _Described()
+
+    def on(self, day: int) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+        """The fields on a day and the positions that bear each. Days are asked in ascending order."""
+        earlier = tuple([fact.span.lo <= day or fact.kind.makes is Makes.ONCE for fact in self._making])
+        if earlier != self._earlier:
+            self._earlier, self._taken, self._so_far = earlier, 0, _Described()
+            for fact, is_earlier in zip(self._making, earlier, strict=True):
+                self._so_far.take(fact, later=not is_earlier)
+        while self._taken < len(self._dated) and self._dated[self._taken].span.lo <= day:
+            self._so_far.take(self._dated[self._taken], later=False)
+            self._taken += 1
+        found = self._so_far.copy()
+        for fact in self._undated:
+            found.take(fact, later=False)
+        return found.fields, found.bearing
+
+
+class _Described:
+    """What some facts describe, one fact after the other."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {}
+        self.bearing: dict[str, tuple[int, ...]] = {}
+        self._dated: set[str] = set()
+
+    def copy(self) -> _Described:
+        copied = _Described()
+        copied.fields, copied.bearing, copied._dated = self.fields.copy(), self.bearing.copy(), self._dated.copy()
+        return copied
+
+    def take(self, fact: Fact, *, later: bool) -> None:
+        """Add what a fact says. A `later` signature changes nothing before its day, but nothing is ever without title
+        and kind.
+        """
+        fields, bearing, is_dated = self.fields, self.bearing, fact.is_dated
         if (date := DATES.get(fact.type)) is not None:
             when = fact.data.effective if isinstance(fact.data, TakesEffect) else None
             when = when or fact.occurred
@@ -333,7 +372,7 @@ def described(facts: Iterable[Fact], day: int) -> tuple[dict[str, Any], dict[str
             value = getattr(fact.data, stated)
             name = "scope" if stated in _SCOPES else stated
             if later and (name not in _ALWAYS or name in fields):
-                continue  # a later signature changes nothing before its day, but nothing is ever without title and kind
+                continue
             if value is None:
                 if (fact.type, name) in _ENDED_BY_NONE:
                     fields.pop(name, None)
@@ -341,15 +380,14 @@ def described(facts: Iterable[Fact], day: int) -> tuple[dict[str, Any], dict[str
                 continue
             if stated in _SCOPES:
                 fields[name] = _SCOPES[stated](fields.get(name, ()), value)
-            elif name in TEXTS and name in dated and not fact.is_dated:
+            elif name in TEXTS and name in self._dated and not is_dated:
                 continue
             else:
                 fields[name] = _plain(name, value)
                 bearing.pop(name, None)
-            if fact.is_dated:
-                dated.add(name)
+            if is_dated:
+                self._dated.add(name)
             bearing[name] = tuple(sorted({*bearing.get(name, ()), *fact.positions}))
-    return fields, bearing
 
 
 def _added(terms: Sequence[Any], more: Sequence[Any]) -> list[Any]:

@@ -6,6 +6,7 @@ their references; of ties, which have most rows, as short as can be (`read_tie`)
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -206,20 +207,12 @@ def tie_rows(
 ) -> list[Row]:
     """The columns of a tie after its container and party."""
     facts = {fact.position: fact for fact in (*whole, *own)}
-    starts = {days.interval: days.since for days in reversed(ranges)}
+    steps_of = _by_interval(own, life, ranges)
     in_force = [fact for fact in (*whole, *own) if fact.type == "agreement.entered-into-force"]
     bearer = in_force[-1].position if in_force else own[0].position
     rows = []
     for days in ranges:
-        steps = own
-        if len(starts) > 1:
-            since, until = starts[days.interval], starts.get(days.interval + 1, FOREVER)
-            steps = [
-                fact
-                for fact in own
-                if (life.clip(fact.effective).lo >= since or days.interval == 0)
-                and life.clip(fact.effective).lo < until
-            ]
+        steps = steps_of[days.interval]
         opened = facts.get(days.opened) if days.opened is not None else None
         closed = facts.get(days.closed) if days.closed is not None else None
         body = _tie_body(party, steps, whole, opened, closed)
@@ -243,6 +236,22 @@ def tie_rows(
             )
         )
     return rows
+
+
+def _by_interval(own: Sequence[Fact], life: Life, ranges: Sequence[TieDays]) -> Mapping[int, Sequence[Fact]]:
+    """The facts of each interval of a tie: those that take effect from its first day to the next one's, and of the
+    first interval those before it too.
+    """
+    starts = {days.interval: days.since for days in reversed(ranges)}
+    if len(starts) == 1:
+        return dict.fromkeys(starts, own)
+    intervals = sorted(starts)
+    days = [starts[interval] for interval in intervals]
+    found: dict[int, list[Fact]] = {interval: [] for interval in intervals}
+    for fact in own:
+        at = bisect_right(days, life.clip(fact.effective).lo) - 1
+        found[intervals[max(at, 0)]].append(fact)
+    return found
 
 
 def _tie_body(
