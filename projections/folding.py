@@ -20,6 +20,7 @@ from domain.things import ForceDays, Mark, ThingDays, bears_on_all, describes, f
 from domain.ties import ORDER_OF_STATUSES, TIE_TYPES, Force, Life, TieDays, lapse, tie_days, tie_sweep
 from domain.values import texts_of
 from projections.known import Known
+from projections.portions import EVERYTHING, Portion
 from projections.rows import (
     ENTRIES,
     OPENINGS,
@@ -45,6 +46,7 @@ _COUNTED = (
     f"SELECT d0, d1, status, force, bearer FROM ties WHERE container = ? AND p1 = {OPEN} AND force & 3"
     " ORDER BY party, d0"
 )
+_FORMER = SECTIONS.index("other_names")
 _PUT_TERM = "INSERT INTO terms VALUES (?, ?, ?)"
 _D0, _D1, _STATUS, _FORCE, _BEARER = (TIE_COLUMNS.index(name) for name in ("d0", "d1", "status", "force", "bearer"))
 
@@ -74,14 +76,18 @@ class Context:
 class Folding:
     """Folds and writes rows, on the write half's connection."""
 
-    def __init__(self, connection: Writing, known: Known) -> None:
+    def __init__(self, connection: Writing, known: Known, portion: Portion = EVERYTHING) -> None:
         self._db = connection
         self._known = known
+        self._portion = portion
+        self._sections = frozenset(SECTIONS.index(name) for name in portion.rows if name in SECTIONS)
 
     def fold(self, number: int, changed: Sequence[Fact], position: int, *, whole: bool = False) -> None:
         """Bring a subject's rows up to a position, after these facts of it came or went; `whole` spares nothing."""
         subject = self._known.subjects.get(number)
         collection = subject.name.partition("/")[0]
+        if collection not in self._portion.folded:
+            return
         if collection == "parties":
             subject = self._known.subjects.get(self._known.survivor(number))
         self._known.subjects.touch(subject)
@@ -89,7 +95,7 @@ class Folding:
         was: Context | None = subject.context
         context = self._context(subject, collection, None if describing else was)
         ties, entries = self._to_fold(subject, context, changed)
-        if ties:
+        if ties and TIES.name in self._portion.rows:
             self._fold_joint(subject, collection, ties, context, position)
         self._fold_entries(subject, collection, changed, context, position, everything=whole or entries)
         if was is None or whole or (was.things, was.life.birth) != (context.things, context.life.birth):
@@ -124,6 +130,9 @@ class Folding:
         subject = self._known.subjects.get(container)
         self._known.subjects.touch(subject)
         collection = subject.name.partition("/")[0]
+        if collection not in self._portion.folded or TIES.name not in self._portion.rows:
+            subject.context = None
+            return
         context = self._context(subject, collection, None)
         if self._fold_joint(subject, collection, parties, context, position):
             self._write_things(subject, collection, context, position)
@@ -325,6 +334,7 @@ class Folding:
                 if fact.type == "lab.founded"
                 for name, key in entry_keys(fact)
             }
+        keys = {place: fact for place, fact in keys.items() if place[0] in self._sections}
         for (section, key), fact in keys.items():
             entries = self._entry_days(number, section, key, fact, context)
             self._write_entries(subject, section, key, entries, position)
@@ -332,11 +342,15 @@ class Folding:
             for section, key in self._held(subject):
                 if (section, key) not in keys and not key.startswith("former:"):
                     self._write_entries(subject, section, key, [], position)
-        if collection == "parties" and (everything or any(describes(fact) for fact in changed)):
+        if (
+            collection == "parties"
+            and _FORMER in self._sections
+            and (everything or any(describes(fact) for fact in changed))
+        ):
             former = former_names(context.describing, context.things)
             held = {key for _, key in self._held(subject) if key.startswith("former:")}
             for name in sorted({*former, *held}):
-                self._write_entries(subject, SECTIONS.index("other_names"), name, former.get(name, []), position)
+                self._write_entries(subject, _FORMER, name, former.get(name, []), position)
 
     def _held(self, subject: Subject) -> set[tuple[int, str]]:
         """Section and key of every entry that a subject is believed to have."""
@@ -404,6 +418,8 @@ class Folding:
     # things
 
     def _write_things(self, subject: Subject, collection: str, context: Context, position: int) -> None:
+        if THINGS.name not in self._portion.rows:
+            return
         rows, terms = [], {}
         for days in context.things:
             ref = days.fields.get("part_of") or days.fields.get("under")

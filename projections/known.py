@@ -193,6 +193,11 @@ class Known(Ledger):
 
     # events
 
+    def meet(self, event: Event) -> None:
+        """Number the subject of an event of which nothing is kept."""
+        if self.subjects.find(event.subject) is None:
+            self.subjects.add(event.subject, event.version, event.position)
+
     def put_event(self, event: Event) -> int:
         """Keep an event; the number of its subject."""
         subject = self.subjects.find(event.subject)

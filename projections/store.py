@@ -110,6 +110,9 @@ CREATE INDEX entries_ended ON entries(p1) WHERE p1 <> {OPEN};
 """
 """The indexes that folding never reads: questions do, and judging what is posted."""
 
+_OF_LINES = (["entries_in_order"], ["terms_of_owner"])
+"""Those of them that lines are read by."""
+
 _SERVED = ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 4000", "cache_size = -32768")
 _BUILDING = ("journal_mode = MEMORY", "synchronous = OFF", "cache_size = -65536")
 
@@ -165,6 +168,12 @@ def complete(connection: sqlite3.Connection, fill: Callable[[], None]) -> None:
     connection.execute("COMMIT")
     for setting in (*_SERVED, "temp_store = MEMORY"):
         connection.execute(f"PRAGMA {setting}")
+
+
+def complete_lines(connection: sqlite3.Connection) -> None:
+    """Make of a file that is `building` one that can tell its lines (see `projections.lines`), and no more."""
+    connection.execute("PRAGMA temp_store = FILE")
+    _run(connection, ";\n".join(each for each in _ASKED.split(";\n") if each.split()[2:3] in _OF_LINES))
 
 
 def _run(connection: sqlite3.Connection, script: str) -> None:

@@ -20,11 +20,14 @@ from projections.folding import Folding
 from projections.identity import add_edge, edges_of, replace_edges
 from projections.judging import Judging
 from projections.known import Known
-from projections.store import complete, connect, create, fold, is_empty
+from projections.portions import EVERYTHING, Portion
+from projections.store import complete, complete_lines, connect, create, fold, is_empty
 
 SCHEMAS = (search.SCHEMA, names.SCHEMA, tree.SCHEMA, tallies.SCHEMA)
 _CHANGING = frozenset(("event.corrected", "event.retracted", "event.disputed"))
 """Events about events that may change what is believed of the world."""
+_PENDING = 500
+"""Subjects folded at once, of a portion: fewer than are kept at hand."""
 
 
 class StaleViews(Exception):
@@ -34,14 +37,18 @@ class StaleViews(Exception):
 class Views:
     """One node's views, for writing. Raises StaleViews on opening a file that other code folded."""
 
-    def __init__(self, path: Path, erasures: int = 0, *, building: bool = False) -> None:
+    def __init__(self, path: Path, erasures: int = 0, *, building: bool = False, portion: Portion = EVERYTHING) -> None:
         """`erasures`, of a file that is made here, is how often the log it is folded from had erased something.
 
         One that is `building` is an empty file to be, which a whole log is folded into before anybody asks it: until
-        `finish` it lacks what folding does without, survives no crash, and is stale to whoever else opens it.
+        `finish` it lacks what folding does without, survives no crash, and is stale to whoever else opens it. Of those,
+        one of a `portion` of everything is only ever asked for the lines of that view, as of the end: subjects are
+        folded with many events at once, and nothing is known of how they were before.
         """
         self._db = connect(path, building=building)
         self._is_building = building
+        self._portion = portion
+        self._pending: dict[int, list[Fact]] = {}
         if is_empty(self._db):
             create(self._db, SCHEMAS, building=building)
             self._db.execute("INSERT INTO meta VALUES ('erasures', ?)", (str(erasures),))
@@ -50,7 +57,7 @@ class Views:
             raise StaleViews("they were folded by other code")
         self.erasures = int(self._meta("erasures"))
         self._known = Known(self._db)
-        self._folding = Folding(self._db, self._known)
+        self._folding = Folding(self._db, self._known, portion)
         self._judging = Judging(self._db, self._known)
         self.position = int(self._meta("position"))
         self._committed = self.position
@@ -58,7 +65,13 @@ class Views:
         self._written: set[str] = set()
 
     def finish(self) -> None:
-        """Make what was `building` complete: to be asked, and folded on, as any other."""
+        """Make what was `building` complete: to be asked, and folded on, as any other; of a portion, to be asked."""
+        if self._portion is not EVERYTHING:
+            self.begin()
+            self._fold_pending()
+            self.commit()
+            complete_lines(self._db)
+            return
         complete(self._db, partial(tallies.grow, self._db, 0, self.position))
         self._is_building = False
 
@@ -78,7 +91,8 @@ class Views:
             return
         self._db.settle()
         if self.position != self._committed:
-            tree.grow(self._db, self._committed, self._leaves)
+            if self._portion is EVERYTHING:
+                tree.grow(self._db, self._committed, self._leaves)
             if not self._is_building:
                 tallies.grow(self._db, self._committed, self.position)
             self._db.execute("UPDATE meta SET value = ? WHERE name = 'position'", (str(self.position),))
@@ -141,14 +155,22 @@ class Views:
     def apply(self, event: Event, leaf: bytes) -> None:
         """Fold in the next event of the log, which was judged when it was recorded; `leaf` as in `admit`."""
         self._known.make_room()
-        changed: dict[int, list[Fact]] = {}
-        united = self._take(event, event.model, changed)
-        self._fold(event, changed, united)
         self._leaves.append(leaf)
+        changed: dict[int, list[Fact]] = {}
+        if self._portion is EVERYTHING:
+            united = self._take(event, event.model, changed)
+            self._fold(event, changed, united)
+        elif self._portion.facts and self._portion.takes(event):
+            united = self._take(event, event.model, changed)
+            self._fold_later(event, changed, united)
+        else:
+            self._check_order(event)
+            (self._known.meet if self._portion.facts else self._known.put_event)(event)
 
     def hold(self, event: Event, text: str) -> None:
         """Keep the text of a document that the event last folded in says is stored."""
-        documents.hold(self._known, event, text)
+        if self._portion.passages:
+            documents.hold(self._known, event, text)
 
     def stored(self, subject: str, sha256: str) -> int | None:
         """The position of the event that stored the text of this SHA-256, if it is held and the registered one."""
@@ -177,11 +199,10 @@ class Views:
 
         The parties whose being one with others it changed, all of them.
         """
-        if event.position != self.position + 1:
-            raise ValueError(f"event {event.position} does not follow {self.position}")
+        self._check_order(event)
         number = self._known.put_event(event)
-        self.position = event.position
-        documents.cite(self._known, event, model)
+        if self._portion.passages:
+            documents.cite(self._known, event, model)
         if event.type == "document.text-erased":
             documents.let_go(self._known, event)
         elif event.kind.collection is not None and event.kind.is_posted:
@@ -206,6 +227,11 @@ class Views:
             if mergers := [fact for fact in facts if fact.type == "party.merged"]:
                 united |= self._unite(event, each, mergers)
         return united
+
+    def _check_order(self, event: Event) -> None:
+        if event.position != self.position + 1:
+            raise ValueError(f"event {event.position} does not follow {self.position}")
+        self.position = event.position
 
     def _root(self, event: Event) -> Event | None:
         """The event about the world that an event about an event, or about one of those, comes down to.
@@ -234,8 +260,9 @@ class Views:
         self, fact: Fact, number: int, position: int, changed: dict[int, list[Fact]], *, altered: bool
     ) -> None:
         row = self._known.put_fact(fact, number, position, altered=altered)
-        search.add(self._db, row, fact, self._written)
-        names.add(self._db, row, number, fact)
+        if self._portion.words:
+            search.add(self._db, row, fact, self._written)
+            names.add(self._db, row, number, fact)
         changed.setdefault(number, []).append(fact)
 
     def _fold(self, event: Event, changed: dict[int, list[Fact]], united: set[int]) -> None:
@@ -243,6 +270,21 @@ class Views:
             self._folding.unite(united, event.position)
         for number, facts in changed.items():
             self._folding.fold(number, facts, event.position)
+
+    def _fold_later(self, event: Event, changed: dict[int, list[Fact]], united: set[int]) -> None:
+        """The same, for whoever does not ask how anything was before the last event."""
+        if united:
+            self._fold_pending()
+            self._folding.unite(united, event.position)
+        for number, facts in changed.items():
+            self._pending.setdefault(number, []).extend(facts)
+        if len(self._pending) >= _PENDING:
+            self._fold_pending()
+
+    def _fold_pending(self) -> None:
+        for number, facts in self._pending.items():
+            self._folding.fold(number, facts, self.position)
+        self._pending.clear()
 
     def _unite(self, event: Event, number: int, mergers: Sequence[Fact]) -> set[int]:
         """Take over who is one with whom, after mergers came or went; every party in the groups this changed."""
@@ -265,6 +307,7 @@ class Views:
 
     def _restore(self, position: int) -> None:
         self.position = position
+        self._pending.clear()
         self._written.clear()
         del self._leaves[position - self._committed :]
 

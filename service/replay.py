@@ -1,4 +1,5 @@
-"""Folds the log from the first event anew, apart from the stored views: for whoever would rather compare than believe.
+"""Folds one view from the first event of the log anew, apart from the stored views: for whoever would rather compare
+than believe. It is folded by the code that folds all of them, without what only others rest on.
 
 As a command, `python -m service.replay`, it is a process of its own that writes one view to standard output: it takes
 what the server leaves of the processor, can be ended at any moment, and leaves nothing behind. It only reads the log,
@@ -18,6 +19,7 @@ from tempfile import TemporaryDirectory
 import orjson
 
 from projections.digests import written
+from projections.portions import PORTIONS
 from projections.reading import Reader
 from projections.views import Views
 from service.files import LOG, VIEWS, remove
@@ -32,31 +34,27 @@ class ShortLog(Exception):
     """The log ends before the position up to which it was to be folded."""
 
 
-class _Passing(Views):
-    """Views that need not survive a power cut, nor this process: nothing of them waits for the disk."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._db.execute("PRAGMA synchronous = OFF")
-
-
 @contextmanager
-def replayed(log: LogReader, until: int, folder: Path, report: Callable[[int], None] | None = None) -> Iterator[Reader]:
-    """A reader of views folded from the first event to the one at `until`; `report` hears each position reached.
+def replayed(
+    log: LogReader, view: str, until: int, folder: Path, report: Callable[[int], None] | None = None
+) -> Iterator[Reader]:
+    """A reader of what one view rests on, folded from the first event to the one at `until`; it is to be asked for the
+    view's lines as of then. `report` hears each position reached.
 
-    The views are in files in `folder` that have no name from the start, so that they go with this process, however it
-    ends. Raises ShortLog, and whatever LogReader does.
+    What is folded is in a file in `folder` that has no name from the start, so that it goes with this process, however
+    that ends. Raises ShortLog, and whatever LogReader does.
     """
     with TemporaryDirectory(prefix="folding-", dir=folder) as made:
         path = Path(made) / VIEWS
-        views = _Passing(path)
+        views = Views(path, building=True, portion=PORTIONS[view])
         reader = Reader(path)
-        reader.head()  # from here on both have all their files open
+        reader.head()  # from here on both have the file open
         remove(path)
     with closing(views), closing(reader):
         catch_up(log, views, report, until=until)
         if views.position != until:
             raise ShortLog(f"the log ends at position {views.position}, before {until}")
+        views.finish()
         yield reader
 
 
@@ -85,7 +83,7 @@ def main(arguments: Sequence[str]) -> None:
         if os.getppid() != parent:  # whoever asked is gone
             raise SystemExit(1)
 
-    with closing(LogReader(Path(data) / LOG)) as log, replayed(log, int(until), Path(folder), report) as reader:
+    with closing(LogReader(Path(data) / LOG)) as log, replayed(log, view, int(until), Path(folder), report) as reader:
         for chunk in lines(reader, view, int(until)):
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()

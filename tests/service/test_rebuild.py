@@ -112,6 +112,7 @@ def test_nothing_is_lost_or_refused_while_views_are_rebuilt(tmp_path):
 async def test_a_question_under_way_ends_on_the_views_it_began_on(tmp_path):
     async with running(tmp_path / "data") as registry:
         await registry.take(registered("a"))
+        assert (await registry.json("/v1/parties/a"))["name"] == "A"
         begun, may_end = threading.Event(), threading.Event()
 
         def slow(reader):

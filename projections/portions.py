@@ -1,0 +1,58 @@
+"""What each view rests on, of all that is folded: so that one alone can be folded from a log, by the same code, without
+what only others need. Nothing here folds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domain.facts import Event
+from projections.rows import SECTIONS
+
+_MERGER, _PARTIES = "party.merged", "parties"
+_THINGS, _TIES = "things", "ties"
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What is folded.
+
+    Of subjects of `known` collections (of all where there are none) the facts are known, of those of `folded` ones the
+    `rows` are written: things, ties, entries of sections. Of others nothing is, but who is one with whom.
+    """
+
+    folded: frozenset[str]
+    rows: frozenset[str]
+    known: frozenset[str] = frozenset()
+    facts: bool = True
+    words: bool = False
+    """Whether texts and names are indexed."""
+    passages: bool = False
+    """Whether passages of documents, and their texts, are kept."""
+
+    def takes(self, event: Event) -> bool:
+        """Whether anything may rest on an event."""
+        if not self.known:
+            return True
+        collection = event.subject.partition("/")[0]
+        return collection in self.known or event.type == _MERGER or (collection == _PARTIES and event.kind.about_event)
+
+
+def _of(*collections: str, rows: tuple[str, ...]) -> Portion:
+    return Portion(frozenset(collections), frozenset(rows), frozenset(collections))
+
+
+_ALL = frozenset((_PARTIES, "agreements", "labs", "platforms", "documents"))
+EVERYTHING = Portion(_ALL, frozenset((_THINGS, _TIES, *SECTIONS)), words=True, passages=True)
+PORTIONS = {
+    "parties": _of(_PARTIES, rows=(_THINGS, "other_names", "identifiers")),
+    # Whether an agreement is in force follows from its ties.
+    "agreements": _of("agreements", rows=(_THINGS, _TIES, "declarations", "amendments")),
+    "labs": _of("labs", rows=(_THINGS, "phases", "calls")),
+    "platforms": _of("platforms", rows=(_THINGS, "supporters", "documents")),
+    "documents": Portion(frozenset(("documents",)), frozenset((_THINGS,)), passages=True),
+    "memberships": _of("agreements", "labs", "platforms", rows=(_TIES,)),
+    "commitments": _of("agreements", rows=("commitments",)),
+    "timeline": Portion(frozenset(), frozenset(), words=True),
+    "history": Portion(frozenset(), frozenset(), facts=False),
+}
+"""By view."""
