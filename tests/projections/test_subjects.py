@@ -1,0 +1,80 @@
+"""What is at hand of subjects, and what waits of their rows: a refused post leaves no trace in either, and no more is
+kept than is worth it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+
+from domain.errors import Refused
+from domain.facts import Event
+from projections import subjects
+from projections.digests import VIEWS
+from tests.given import World, joined, left, parties, party, platform, world
+from tests.histories import GENERATED, histories, posted
+
+
+def taken_in_one_transaction(found: World, documents: Sequence[dict]) -> Sequence[Event]:
+    """The events of those documents that are taken, with one commit at the end, and none taken back with others."""
+    views = found.views
+    commit, views.commit, views.rollback = views.commit, lambda: None, lambda: None  # type: ignore[method-assign]
+    positions: dict[str, int] = {}
+    for each in documents:
+        try:
+            (positions[each["id"]],) = found.batch(posted(each, positions, found))
+        except Refused:
+            continue
+    commit()
+    return found.events
+
+
+def lines(found: World, as_of: int) -> dict[str, list[bytes]]:
+    """Every line of every view, as of a position."""
+    return {view: sorted(found.reader.lines(view, as_of)) for view in VIEWS}
+
+
+@pytest.mark.parametrize("at_hand", [1, 1_000])
+@settings(**GENERATED, max_examples=15)
+@given(documents=histories(most=40))
+def test_posts_that_share_a_commit_leave_what_those_of_them_that_were_taken_do(at_hand, documents):
+    with world() as found, world() as alone, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subjects, "_MOST_AT_HAND", at_hand)
+        patch.setattr(subjects, "_MOST", 10 * at_hand)
+        for each in taken_in_one_transaction(found, documents):
+            alone.apply(each)
+        for position in range(1, found.head + 1):
+            assert lines(found, position) == lines(alone, position), position
+
+
+def test_a_refused_post_among_others_is_as_if_it_had_never_come():
+    with world() as found:
+        found.take(*parties("a", "b"))
+        documents = [
+            {"id": f"e-{number}", "source": "test", **each}
+            for number, each in enumerate(
+                [
+                    platform("p", "2020"),
+                    joined("a", "p", "2021"),
+                    joined("a", "p", "2022"),
+                    left("a", "p", "2023"),
+                    joined("a", "p", "2024"),
+                ]
+            )
+        ]
+        events = taken_in_one_transaction(found, documents)
+        assert [event.id for event in events[2:]] == ["e-0", "e-1", "e-3", "e-4"]
+        assert found.state("platforms/p")["version"] == 4
+
+
+def test_no_more_is_kept_of_subjects_than_is_worth_it(monkeypatch):
+    monkeypatch.setattr(subjects, "_MOST_AT_HAND", 5)
+    monkeypatch.setattr(subjects, "_MOST", 20)
+    with world() as found:
+        for number in range(100):
+            found.take(party(f"p-{number}"))
+        kept = found.views._known.subjects
+        assert len(kept._at_hand) <= 6
+        assert len(kept._by_number) <= 21
+        assert sum(each.at_hand is not None for each in kept._by_number.values()) <= 6

@@ -1,0 +1,102 @@
+"""What is put waits and is written together: whatever is asked sees it, and a batch that is undone leaves nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from projections.writing import Writing
+
+TABLE = "CREATE TABLE rows(id INTEGER PRIMARY KEY, value INTEGER NOT NULL)"
+PUT = "INSERT INTO rows VALUES (?, ?)"
+AMEND = "UPDATE rows SET value = ? WHERE id = ?"
+ALL = "SELECT id, value FROM rows ORDER BY id"
+
+
+def connected() -> Writing:
+    db = sqlite3.connect(":memory:", isolation_level=None, factory=Writing)
+    db.execute(TABLE)
+    db.execute("BEGIN")
+    return db
+
+
+def written(db: Writing) -> list[tuple[int, int]]:
+    """What is in the file, whatever waits."""
+    found: list[tuple[int, int]] = sqlite3.Connection.execute(db, ALL).fetchall()
+    return found
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("put"), st.integers(0, 9)),
+    st.tuples(st.just("amend"), st.integers(0, 9), st.integers(0, 9)),
+    st.tuples(st.just("ask")),
+    st.tuples(st.just("batch"), st.booleans()),
+)
+
+
+@given(st.lists(STEPS, max_size=40))
+def test_asked_at_any_time_it_holds_what_a_plain_connection_would(steps):
+    with closing(connected()) as db:
+        rows: dict[int, int] = {}
+        before: dict[int, int] | None = None
+        for name, *values in steps:
+            match name, values:
+                case "put", [value]:
+                    number = db.next_id("rows")
+                    assert number == len(rows) + 1
+                    db.put(PUT, (number, value))
+                    rows[number] = value
+                case "amend", [which, value] if rows:
+                    number = which % len(rows) + 1
+                    db.amend(AMEND, (value, number))
+                    rows[number] = value
+                case "ask", _:
+                    assert dict(db.execute(ALL)) == rows
+                case "batch", [keeps]:
+                    if before is None:
+                        db.begin_batch()
+                        before = dict(rows)
+                    else:
+                        (db.keep_batch if keeps else db.undo_batch)()
+                        rows, before = rows if keeps else before, None
+        assert dict(db.execute(ALL)) == rows
+
+
+def test_nothing_is_written_before_something_is_asked():
+    with closing(connected()) as db:
+        db.put(PUT, (1, 10))
+        assert written(db) == []
+        assert db.execute(ALL).fetchall() == [(1, 10)]
+        assert written(db) == [(1, 10)]
+
+
+def test_what_waited_before_a_batch_outlasts_its_undoing_also_where_it_was_written_within():
+    with closing(connected()) as db:
+        db.put(PUT, (1, 10))
+        db.begin_batch()
+        db.put(PUT, (2, 20))
+        assert db.execute("SELECT count(*) FROM rows").fetchone() == (2,)
+        db.undo_batch()
+        assert written(db) == [(1, 10)]
+
+
+def test_a_row_that_waits_can_be_amended():
+    with closing(connected()) as db:
+        db.put(PUT, (1, 10))
+        db.settle()
+        db.amend(AMEND, (11, 1))
+        db.put(PUT, (2, 20))
+        db.amend(AMEND, (21, 2))
+        assert db.execute(ALL).fetchall() == [(1, 11), (2, 21)]
+
+
+def test_after_a_rollback_nothing_waits_and_numbers_begin_again():
+    with closing(connected()) as db:
+        db.put(PUT, (db.next_id("rows"), 10))
+        db.forget()
+        db.execute("ROLLBACK")
+        assert db.execute(ALL).fetchall() == []
+        assert db.next_id("rows") == 1
