@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from selectors import SelectSelector
@@ -50,6 +50,8 @@ class Paced:
     broken: int
     """Requests that were never answered, as the connection was closed."""
     times: Mapping[int, Times]
+    in_time: Mapping[int, int]
+    """Answers by status that came in the time that counts, whenever they were due."""
     busy: float
     acknowledged: tuple[int, ...]
     """Which requests, counted from 0, were answered 201; also before and after the time that counts."""
@@ -100,6 +102,7 @@ class _Pace:
         self._late: deque[tuple[float, int, bytes]] = deque()
         self._reopening: set[asyncio.Task[None]] = set()
         self._times: dict[int, list[float]] = {}
+        self._in_time: Counter[int] = Counter()
         self._acknowledged: list[int] = []
         self._number = self._due = self._held_back = self._broken = self._waiting = self._unhinted = 0
         self._next = self._counts_from = self._until = self._began = self._cpu = 0.0
@@ -161,10 +164,13 @@ class _Pace:
         connection.ask(request, due)
 
     def answered(self, connection: Connection, status: int, opening: bytes) -> None:
+        now = self._loop.time()
         if connection.since >= self._counts_from:
             if status not in self._times:
                 self._times[status] = []
-            self._times[status].append(self._loop.time() - connection.since)
+            self._times[status].append(now - connection.since)
+        if self._counts_from < now <= self._until:
+            self._in_time[status] += 1
         if status == 201:
             self._acknowledged.append(connection.number)
         elif status == 503 and b"Retry-After: " not in opening:
@@ -220,6 +226,7 @@ class _Pace:
             held_back=self._held_back,
             broken=self._broken,
             times={status: times_of(figures) for status, figures in self._times.items()},
+            in_time=dict(self._in_time),
             busy=(process_time() - self._cpu) / (perf_counter() - self._began),
             acknowledged=tuple(self._acknowledged),
             asked=self._number,

@@ -56,7 +56,7 @@ def measure(bench: Bench) -> None:
             max(2 * sizes.longer, sizes.sustained),
             _posts(ours, _SECOND_TURN),
             connections=sizes.crowd,
-            warm=sizes.warm,
+            warm=sizes.longer,  # until as many wait as ever will
             holds_back=True,
             endures=True,
         )
@@ -83,7 +83,7 @@ def _said(bench: Bench, best: Sample, paced: Paced, cpu: float | None, others: f
     if taken is None or set(paced.times) - {201, 503}:
         raise RuntimeError(f"under overload it was answered {sorted(paced.times)}")
     answers = taken.count + (refused.count if refused else 0)
-    rate = taken.count / paced.seconds
+    rate = paced.in_time.get(201, 0) / paced.seconds
     spent = None if cpu is None else cpu / max(1, answers)
     sample = Sample(taken.count, rate, spent, paced.busy, others, taken.median, taken.p95, taken.p99, taken.most)
     bench.results.rows.append(

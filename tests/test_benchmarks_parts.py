@@ -148,6 +148,7 @@ async def test_what_finds_no_connection_is_held_back_where_that_is_asked_for():
         schedule = Schedule(port, 100, 0.4, Gets(["/"]), connections=3, warm=0.0, holds_back=True)
         paced = await keep_to(schedule)
     assert paced.held_back > 0
+    assert paced.in_time[200] <= paced.times[200].count == len(asked)
     assert len(asked) == paced.due - paced.held_back
 
 
