@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from heapq import nsmallest
 from typing import Any
 
@@ -34,7 +34,8 @@ class Overviews:
     def graph(self, center: str | None, depth: int, question: Question, limit: int) -> dict[str, Any]:
         """Subjects within `depth` ties of the center, or of all without one, at most `limit`; `truncated` if more.
 
-        Raises NotFound, Gone, Merged.
+        Ties between two of them are shown, but for those between two that are `depth` away. Raises NotFound, Gone,
+        Merged.
         """
         if center is None:
             rows = self._db.execute(
@@ -42,97 +43,135 @@ class Overviews:
                 (*times(question), COLLECTIONS.index("documents"), limit + 1),
             ).fetchall()
             reached = dict.fromkeys(row[0] for row in rows[:limit])
-            truncated, frontier, depth = len(rows) > limit, list(reached), 1
+            truncated, inner = len(rows) > limit, set(reached)
         else:
-            reached = {self._states.number(center, question): None}
-            truncated, frontier = False, list(reached)
+            reached, inner, truncated = self._within(self._states.number(center, question), depth, question, limit)
         edges: dict[tuple[int, int, str], dict[str, Any]] = {}
-        for _ in range(depth):
-            following: list[int] = []
-            for number in frontier:
-                for source, target, kind, claimed in self._edges(number, question, limit):
-                    edges[source, target, kind] = claimed
-                    for other in (source, target):
-                        if other not in reached and center is not None:
-                            if len(reached) >= limit:
-                                truncated = True
-                                continue
-                            reached[other] = None
-                            following.append(other)
-            frontier = following
-        nodes = [self._node(number, question) for number in reached]
+        for source, target, kind, claimed in self._edges(reached.keys(), question, limit):
+            if (source in inner or target in inner) and source in reached and target in reached:
+                edges[source, target, kind] = claimed
         shown = [
             {"source": self._ledger.name(source), "target": self._ledger.name(target), "type": kind, **claimed}
             for (source, target, kind), claimed in edges.items()
-            if source in reached and target in reached
         ]
-        nodes.sort(key=lambda node: str(node["subject"]))
         shown.sort(key=lambda edge: (edge["source"], edge["target"], edge["type"]))
-        return {"nodes": nodes, "edges": shown, "truncated": truncated}
+        return {"nodes": self._nodes(reached, question), "edges": shown, "truncated": truncated}
 
-    def _node(self, number: int, question: Question) -> dict[str, Any]:
-        row = self._db.execute(
-            f"SELECT t.kind, {claims('t', question)} FROM things t WHERE subject = ? AND {rectangle('t', question)}",
-            (number, *times(question)),
-        ).fetchone()
-        subject, name = self._states.references.named(self._ledger.name(number), question)
-        node: dict[str, Any] = {"subject": subject, "name": name, "collection": subject.partition("/")[0]}
-        if row is not None:
-            if row[0] is not None:
-                node["kind"] = row[0]
-            node |= claim(STATUSES[node["collection"]], *row[1:])
-        return node
+    def _within(
+        self, center: int, depth: int, question: Question, limit: int
+    ) -> tuple[dict[int, None], set[int], bool]:
+        """The subjects within `depth` ties, those of them whose ties lead on, and whether there are more."""
+        reached: dict[int, None] = {center: None}
+        inner: set[int] = set()
+        frontier = [center]
+        for _ in range(depth):
+            inner.update(frontier)
+            following: list[int] = []
+            for number in frontier:
+                for other in self._neighbours(number, question, limit):
+                    if other not in reached:
+                        if len(reached) >= limit:
+                            return reached, inner, True
+                        reached[other] = None
+                        following.append(other)
+            frontier = following
+        return reached, inner, False
 
-    def _edges(self, number: int, question: Question, limit: int) -> list[tuple[int, int, str, dict[str, Any]]]:
-        found: list[tuple[int, int, str, dict[str, Any]]] = []
-        for column in ("party", "container"):
-            rows = self._db.execute(
-                f"SELECT r.interval, {tie_columns('r', question)} FROM ties r"
-                f" WHERE r.{column} = ? AND {rectangle('r', question)} LIMIT ?",
-                (number, *times(question), limit),
-            ).fetchall()
-            for _, party, container, status, mask, certain, stored in sorted(rows, key=lambda row: row[:3]):
-                claimed = claim(ORDER_OF_STATUSES, status, mask, certain)
+    def _nodes(self, numbers: Iterable[int], question: Question) -> list[dict[str, Any]]:
+        nodes: dict[int, dict[str, Any]] = {number: {"subject": self._ledger.name(number)} for number in numbers}
+        self._states.references.name(nodes.values(), question)
+        for node in nodes.values():
+            node["collection"] = node["subject"].partition("/")[0]
+        rows = self._db.execute(
+            f"SELECT t.subject, t.kind, {claims('t', question)} FROM json_each(?) j CROSS JOIN things t"
+            f" ON t.subject = j.value WHERE {rectangle('t', question)}",
+            (_json(nodes), *times(question)),
+        )
+        for number, kind, *claimed in rows:
+            node = nodes[number]
+            node |= ({} if kind is None else {"kind": kind}) | claim(STATUSES[node["collection"]], *claimed)
+        return sorted(nodes.values(), key=lambda node: str(node["subject"]))
+
+    def _neighbours(self, number: int, question: Question, limit: int) -> Iterator[int]:
+        """Who and what a subject is tied to, by each kind of tie `limit` of them and one more; some several times."""
+        numbers = self._ledger.one_with(number, question.as_of)
+        texts = [str(each) for each in numbers]
+        supporters = f"x.kind = {TERM_KINDS['supporter']} AND r.section = {SECTIONS.index('supporters')}"
+        within = f"{rectangle('r', question)} LIMIT ?"
+        bound = (*times(question), limit + 1)
+        sources: tuple[tuple[str, Sequence[Any]], ...] = (
+            ("SELECT r.container FROM ties r WHERE r.party = ?", [number]),
+            ("SELECT r.party FROM ties r WHERE r.container = ?", [number]),
+            ("SELECT r.ref FROM things r WHERE r.ref IS NOT NULL AND r.subject = ?", [number]),
+            ("SELECT r.subject FROM things r WHERE r.ref = ?", numbers),
+            (
+                f"SELECT x.value + 0 FROM entries r, terms x ON x.owner = r.id WHERE {supporters} AND r.subject = ?",
+                [number],
+            ),
+            (f"SELECT r.subject FROM terms x, entries r ON r.id = x.owner WHERE {supporters} AND x.value = ?", texts),
+        )
+        for sql, values in sources:
+            for value in values:
+                for (other,) in self._db.execute(f"{sql} AND {within}", (value, *bound)).fetchall():
+                    yield self._ledger.survivor(other, question.as_of)
+
+    def _edges(
+        self, numbers: Collection[int], question: Question, limit: int
+    ) -> Iterator[tuple[int, int, str, dict[str, Any]]]:
+        """What ties these subjects to each other, from the side that names the other; also some ties to others."""
+        for party, container, claimed, stored in self._ties_among(numbers, question, limit):
+            if party in numbers:
                 body = read_tie(stored)
                 kind = {"agreements": "party", "labs": "founder", "platforms": "member"}
                 name = kind[self._ledger.name(container).partition("/")[0]]
-                claimed |= {"from": body["from"], "to": body["to"], "events": body["events"]}
-                found.append((party, container, name, claimed))
-        numbers = self._ledger.one_with(number, question.as_of)
-        for column, others in (("subject", [number]), ("ref", numbers)):
-            for each in others:
-                found += self._references(column, each, question, limit)
+                told = {"from": body["from"], "to": body["to"], "events": body["events"]}
+                yield party, container, name, claim(ORDER_OF_STATUSES, *claimed) | told
+        rows = self._db.execute(
+            "SELECT t.subject, t.ref, t.collection, t.body FROM json_each(?) j CROSS JOIN things t"
+            f" ON t.subject = j.value WHERE t.ref IS NOT NULL AND {rectangle('t', question)}",
+            (_json(numbers), *times(question)),
+        )
+        for subject, ref, collection, stored in rows.fetchall():
+            kind_of = "part-of" if COLLECTIONS[collection] == "parties" else "under"
+            bearing = orjson.loads(stored)["events"].get(kind_of.replace("-", "_"), [])
+            yield subject, self._ledger.survivor(ref, question.as_of), kind_of, {"events": bearing}
+        parties = {each for number in numbers for each in self._ledger.one_with(number, question.as_of)}
         supporters = self._db.execute(
-            "SELECT r.at, r.label, r.subject, r.body FROM entries r WHERE r.subject = ?"
-            f" AND r.section = {SECTIONS.index('supporters')} AND {rectangle('r', question)} LIMIT ?",
-            (number, *times(question), limit),
+            "SELECT r.at, r.label, r.subject, r.body FROM json_each(?) j CROSS JOIN terms x ON x.kind ="
+            f" {TERM_KINDS['supporter']} AND x.value = CAST(j.value AS TEXT) CROSS JOIN entries r ON r.id = x.owner"
+            f" WHERE {rectangle('r', question)}",
+            (_json(parties), *times(question)),
         ).fetchall()
-        for each in numbers:
-            supporters += self._db.execute(
-                "SELECT r.at, r.label, r.subject, r.body FROM terms x JOIN entries r ON r.id = x.owner"
-                f" WHERE x.kind = {TERM_KINDS['supporter']} AND x.value = ? AND {rectangle('r', question)} LIMIT ?",
-                (str(each), *times(question), limit),
-            ).fetchall()
         for *_, platform, stored in sorted(supporters, reverse=True):  # of several by one party the first is shown
             body = orjson.loads(stored)
             party = self._ledger.must_find(body["party"]["subject"])
-            claimed = {name: body[name] for name in ("support", "occurred", "events") if name in body}
-            found.append((self._ledger.survivor(party, question.as_of), platform, "supporter", claimed))
-        return found
+            told = {name: body[name] for name in ("support", "occurred", "events") if name in body}
+            yield self._ledger.survivor(party, question.as_of), platform, "supporter", told
 
-    def _references(
-        self, column: str, number: int, question: Question, limit: int
-    ) -> Iterator[tuple[int, int, str, dict[str, Any]]]:
-        """What a thing is part of or was signed under, or (`column` ref) what is so of it."""
+    def _ties_among(
+        self, numbers: Collection[int], question: Question, limit: int
+    ) -> list[tuple[int, int, tuple[int, int, int], bytes]]:
+        """Ties to these subjects, the later intervals last: of those with many ties, those of these parties only."""
+        tied = [
+            number for number in numbers if self._ledger.name(number).startswith(("agreements/", "labs/", "platforms/"))
+        ]
+        columns = f"r.interval, {tie_columns('r', question)}"
         rows = self._db.execute(
-            f"SELECT t.subject, t.ref, t.collection, t.body FROM things t WHERE t.{column} = ?"
-            f" AND t.ref IS NOT NULL AND {rectangle('t', question)} LIMIT ?",
-            (number, *times(question), limit),
+            f"SELECT {columns} FROM json_each(?) j CROSS JOIN ties r ON r.id IN"
+            f" (SELECT x.id FROM ties x WHERE x.container = j.value AND {rectangle('x', question)} LIMIT ?)",
+            (_json(tied), *times(question), limit + 1),
         ).fetchall()
-        for subject, ref, collection, stored in rows:
-            kind = "part-of" if COLLECTIONS[collection] == "parties" else "under"
-            bearing = orjson.loads(stored)["events"].get(kind.replace("-", "_"), [])
-            yield subject, self._ledger.survivor(ref, question.as_of), kind, {"events": bearing}
+        counted = Counter(row[2] for row in rows)
+        great = [container for container, count in counted.items() if count > limit]
+        if great:
+            rows = [row for row in rows if counted[row[2]] <= limit]
+            rows += self._db.execute(
+                f"SELECT {columns} FROM json_each(?) j CROSS JOIN json_each(?) p CROSS JOIN ties r"
+                f" ON r.container = j.value AND r.party = p.value WHERE {rectangle('r', question)}",
+                (_json(great), _json(numbers), *times(question)),
+            ).fetchall()
+        rows.sort(key=lambda row: row[:3])
+        return [(party, container, (*claimed,), stored) for _, party, container, *claimed, stored in rows]
 
     def statistics(self, question: Question) -> dict[str, Any]:
         """Counts by type, kind, status, year and party; each status as `status` claims it."""
@@ -158,11 +197,16 @@ class Overviews:
         return counted
 
     def _most_tied(self, parties: Iterable[tuple[int, int]], question: Question) -> list[dict[str, Any]]:
-        found = []
-        for party, count in nsmallest(MOST_PARTIES, parties, key=lambda each: (-each[1], each[0])):
-            subject, name = self._states.references.named(self._ledger.name(party), question)
-            found.append({"party": {"subject": subject, "name": name}, "ties": count})
+        most = nsmallest(MOST_PARTIES, parties, key=lambda each: (-each[1], each[0]))
+        found: list[dict[str, Any]] = [
+            {"party": {"subject": self._ledger.name(party)}, "ties": count} for party, count in most
+        ]
+        self._states.references.name_others(found, question)
         return sorted(found, key=lambda item: (-item["ties"], item["party"]["subject"]))
+
+
+def _json(numbers: Iterable[int]) -> str:
+    return orjson.dumps(list(numbers)).decode()
 
 
 def _by_status(order: Sequence[str], counts: Iterable[tuple[str, str, int]]) -> dict[str, Any]:
