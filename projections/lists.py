@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from math import isqrt
 from typing import Any
 
@@ -22,6 +21,7 @@ from projections.checks import check
 from projections.cuts import claims, entry, may_be, rectangle, thing_columns, tie, tie_columns, times
 from projections.filtering import matching
 from projections.ledger import Ledger
+from projections.queries import Order, Part, Query, Tied, by_date, places
 from projections.questions import SORTS, BadQuestion, Page, Question
 from projections.rows import COLLECTIONS, TERM_KINDS
 from projections.states import IN_ITEM, States
@@ -32,59 +32,6 @@ _ALL = 2**30 - 1
 
 Rows = Sequence[Sequence[Any]]
 Items = list[dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Tied:
-    """That a thing has a tie to one of these parties, which are one; perhaps one as a member."""
-
-    group: list[int]
-    is_member: bool
-
-    def held(self, table: str, question: Question) -> str:
-        """The condition that the tie of a row holds; its values are `times`."""
-        member = f" AND {may_be(table, question)} & {1 << ORDER_OF_STATUSES.index('member')}"
-        return rectangle(table, question) + (member if self.is_member else "")
-
-
-@dataclass(slots=True)
-class Query:
-    """A query in the making: conditions with their values, and whether one of them narrows it well."""
-
-    conditions: list[str] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)
-    narrow: bool = False
-    status: int | None = None
-    tied: list[Tied] = field(default_factory=list)
-    few: set[int] | None = None
-    """The only things that hold the words asked for, where they are few."""
-
-    def add(self, condition: str, *values: Any, narrow: bool = False) -> None:
-        self.conditions.append(condition)
-        self.values += values
-        self.narrow = self.narrow or narrow
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Columns to sort by, all ascending or all descending, that together name a row."""
-
-    columns: tuple[str, ...]
-    descending: bool = False
-    labelled: str | None = None
-    """A column that begins with the only one of `columns` and a space, where an index has rows by it."""
-
-    @property
-    def clause(self) -> str:
-        turn = " DESC" if self.descending else ""
-        return ", ".join(column + turn for column in ((self.labelled,) if self.labelled else self.columns))
-
-    @property
-    def later(self) -> str:
-        if self.labelled:
-            return f"{self.labelled} < ?" if self.descending else f"{self.labelled} > ? || '!'"
-        places = ", ".join("?" * len(self.columns))
-        return f"({', '.join(self.columns)}) {'<' if self.descending else '>'} ({places})"
 
 
 class Lists:
@@ -109,7 +56,6 @@ class Lists:
         check(view, filters, sort)
         query = Query()
         if view in COLLECTIONS:
-            query.add("t.collection = ?", COLLECTIONS.index(view))
             query.add(rectangle("t", question), *times(question))
             found = self._things(view, question, filters, sort or SORTS[view][0], query)
         elif view == "memberships":
@@ -120,23 +66,27 @@ class Lists:
             query.add(rectangle("t", question), *times(question))
             found = self._commitments(question, filters, sort or SORTS[view][0], query)
         source, order, shape = found
-        if after is not None:
-            if len(after) != len(order.columns):
-                raise BadQuestion({"cursor": "is not one of this list"})
-            query.add(order.later, *after)
+        if after is not None and len(after) != len(order.columns):
+            raise BadQuestion({"cursor": "is not one of this list"})
         rows: list[tuple[Any, ...]] = []
-        for numbers in [None] if query.few is None else self._in_pieces(query.few, order, after, limit):
-            conditions = [*query.conditions, *(["t.subject IN (SELECT value FROM json_each(?))"] if numbers else [])]
-            rows += self._db.execute(
-                f"SELECT {', '.join(order.columns)}, {source} WHERE {' AND '.join(conditions)}"
-                f" ORDER BY {order.clause} LIMIT ?",
-                (*query.values, *([numbers] if numbers else []), limit + 1 - len(rows)),
-            ).fetchall()
-            if len(rows) > limit:
-                break
+        for part in order.parts(after):
+            for numbers in [None] if query.few is None else self._in_pieces(query.few, order, after, limit):
+                if len(rows) <= limit:
+                    rows += self._some(source, query, order, part, numbers, limit + 1 - len(rows))
         width = len(order.columns)
         items = shape([row[width:] for row in rows[:limit]])
         return Page(items, list(rows[limit - 1][:width]) if len(rows) > limit else None)
+
+    def _some(
+        self, source: str, query: Query, order: Order, part: Part, numbers: str | None, most: int
+    ) -> list[tuple[Any, ...]]:
+        among = [] if numbers is None else ["t.subject IN (SELECT value FROM json_each(?))"]
+        values = [*query.values, *([] if numbers is None else [numbers]), *part.values, most]
+        return self._db.execute(
+            f"SELECT {', '.join(order.columns)}, {source} WHERE"
+            f" {' AND '.join([*query.conditions, *among, *part.conditions])} ORDER BY {part.clause} LIMIT ?",
+            values,
+        ).fetchall()
 
     def _in_pieces(self, few: set[int], order: Order, after: Sequence[Any] | None, limit: int) -> Iterator[str]:
         """These things, as JSON, a part at a time where they are sorted by what is known without reading them."""
@@ -172,9 +122,11 @@ class Lists:
         elif name == "subject":
             order = Order((f"{plain}s.name",), descending)
         elif name in ("name", "title"):
-            order = Order(("t.sort", f"{plain}s.name"), descending)
+            order = Order((f"{plain}t.sort", f"{plain}s.name"), descending)
         else:
-            order = _by_date("t.at", sort, f"{plain}s.name")
+            order = by_date(f"{plain}t.at", sort, f"{plain}s.name")
+        leads = not query.narrow and walked is None and name != "subject"
+        query.add(f"{'' if leads else '+'}t.collection = ?", COLLECTIONS.index(view))
         if walked is not None:
             source = f"{thing_columns(question)} FROM {walked} CROSS JOIN subjects s ON s.id = t.subject"
         elif name == "subject" and not query.narrow:
@@ -190,13 +142,16 @@ class Lists:
 
     def _filter_things(self, view: str, question: Question, name: str, value: str, query: Query) -> None:
         match name:
-            case "kind" | "jurisdiction":
-                query.add(f"t.{name} = ?", value)
+            case "kind":
+                self._by_kind("things", "collection = ? AND kind = ?", (COLLECTIONS.index(view), value), query)
+            case "jurisdiction":
+                query.add("t.jurisdiction = ?", value)
             case "status":
                 query.status = STATUSES[view].index(value)
                 query.add(f"{may_be('t', question)} & ?", 1 << query.status)
             case "part_of" | "under":
-                self._among("t.ref", value, question, query)
+                group = self._group(value, question)
+                query.add(f"t.ref IN ({places(group)})", *group, narrow=True)
             case "scope" | "field":
                 term = (TERM_KINDS["scope" if name == "scope" else "fields"], value.casefold())
                 if self._is_common("terms WHERE kind = ? AND value = ?", *term):
@@ -221,7 +176,7 @@ class Lists:
                 group = self._group(value, question)
                 query.add(
                     "t.subject IN (SELECT r.subject FROM entries r JOIN terms x ON x.owner = r.id"
-                    f" WHERE x.kind = ? AND x.value IN ({_places(group)}) AND {rectangle('r', question)})",
+                    f" WHERE x.kind = ? AND x.value IN ({places(group)}) AND {rectangle('r', question)})",
                     TERM_KINDS["supporter"],
                     *map(str, group),
                     *times(question),
@@ -248,15 +203,16 @@ class Lists:
         tied = sorted(query.tied, key=lambda each: self._count(each, 1_000) if len(query.tied) > 1 else 0)
         walked = None
         for at, each in enumerate(tied):
-            ties = f"ties r WHERE r.party IN ({_places(each.group)}) AND {each.held('r', question)}"
+            ties = f"ties r WHERE r.party IN ({places(each.group)}) AND {each.held('r', question)}"
             values = (*each.group, *times(question))
             if at == 0 and by_subject and not query.narrow and len(each.group) == 1:
                 walked = "ties r CROSS JOIN things t ON t.subject = r.container"
                 query.add(f"r.party = ? AND {each.held('r', question)}", *values)
-                same = (
-                    "SELECT 1 FROM ties e WHERE e.container = r.container AND e.party = r.party AND e.label < r.label"
+                same = "e.container = r.container AND e.party = r.party AND e.label < r.label"
+                earlier = (
+                    f"SELECT 1 FROM ties e INDEXED BY ties_of_container WHERE {same} AND {each.held('e', question)}"
                 )
-                query.add(f"NOT EXISTS ({same} AND {each.held('e', question)})", *times(question))
+                query.add(f"NOT EXISTS ({earlier})", *times(question))
             elif query.narrow or walked is not None or self._is_common(ties, *values):
                 query.add(f"EXISTS (SELECT 1 FROM {ties} AND r.container = t.subject)", *values)
             else:
@@ -265,7 +221,7 @@ class Lists:
 
     def _count(self, tied: Tied, most: int) -> int:
         """How many ties these parties ever had, at most so many."""
-        sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM ties WHERE party IN ({_places(tied.group)}) LIMIT ?)"
+        sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM ties WHERE party IN ({places(tied.group)}) LIMIT ?)"
         return int(self._db.execute(sql, (*tied.group, most)).fetchone()[0])
 
     # ties
@@ -273,18 +229,21 @@ class Lists:
     def _ties(
         self, question: Question, filters: Mapping[str, Sequence[str]], sort: str, query: Query
     ) -> tuple[str, Order, Callable[[Rows], Items]]:
+        by_label = sort.removeprefix("-") == "in"
         for name, given in filters.items():
             for value in given:
                 match name:
                     case "party":
-                        self._among("t.party", value, question, query)
+                        group = self._group(value, question)
+                        is_apart = len(group) > 1 or "in" in filters  # of one party an index has them by label
+                        query.add(f"t.party IN ({places(group)})", *group, narrow=is_apart)
+                    case "in" if by_label and "party" not in filters:
+                        query.add("t.label > ? AND t.label < ?", f"{value} ", f"{value}!")
                     case "in":
                         number = self._ledger.find(value)
-                        query.add("t.container = ?", -1 if number is None else number, narrow=True)
+                        query.add("t.container = ?", -1 if number is None else number)
                     case "category":
-                        query.add(
-                            "instr(char(10) || t.category || char(10), char(10) || ? || char(10))", value.casefold()
-                        )
+                        self._by_category(value.casefold(), query)
                     case "status":
                         query.status = ORDER_OF_STATUSES.index(value)
                         query.add(f"{may_be('t', question)} & ?", 1 << query.status)
@@ -296,7 +255,7 @@ class Lists:
         if sort.removeprefix("-") == "in":
             order = Order((f"{plain}t.label",), sort.startswith("-"))
         else:
-            order = _by_date("t.at", sort, "t.label")
+            order = by_date("t.at", sort, "t.label")
 
         def shape(rows: Rows) -> Items:
             return _certified(query, [tie(row, self._ledger.name) for row in rows], rows, 2)
@@ -308,28 +267,30 @@ class Lists:
     def _commitments(
         self, question: Question, filters: Mapping[str, Sequence[str]], sort: str, query: Query
     ) -> tuple[str, Order, Callable[[Rows], Items]]:
+        by_label = sort.removeprefix("-") == "agreement"
         for name, given in filters.items():
             for value in given:
                 match name:
                     case "party":
                         group = self._group(value, question)
-                        query.add(
-                            f"t.id IN (SELECT owner FROM terms WHERE kind = ? AND value IN ({_places(group)}))",
-                            TERM_KINDS["party"],
-                            *map(str, group),
-                            narrow=True,
-                        )
+                        terms = f"terms x WHERE x.kind = ? AND x.value IN ({places(group)})"
+                        values = (TERM_KINDS["party"], *map(str, group))
+                        if "agreement" in filters or self._is_common(terms, *values):
+                            query.add(f"EXISTS (SELECT 1 FROM {terms} AND x.owner = t.id)", *values)
+                        else:
+                            query.add(f"t.id IN (SELECT x.owner FROM {terms})", *values, narrow=True)
+                    case "agreement" if by_label:
+                        query.add("t.label > ? AND t.label < ?", f"{value} ", f"{value}!")
                     case "agreement":
                         number = self._ledger.find(value)
-                        query.add("t.subject = ?", -1 if number is None else number, narrow=True)
+                        query.add("t.subject = ?", -1 if number is None else number)
                     case "kind":
-                        query.add("t.kind = ?", value)
+                        self._by_kind("entries", "section = 0 AND kind = ?", (value,), query)
                     case "status":
                         query.status = STATUS_ORDER.index(value)
                         query.add(f"{may_be('t', question)} & ?", 1 << query.status)
                     case "due_before":
-                        due = "t.due" if sort.removeprefix("-") == "due" else "+t.due"  # else it would drive the query
-                        query.add(f"{due} > ? AND {due} < ?", BEFORE, parse_day(value))
+                        self._due_before(parse_day(value), query, leads=sort.removeprefix("-") == "due")
                     case "q":
                         self._words("commitments", value, question, query)
         if query.status is None and question.on is not None:
@@ -339,9 +300,9 @@ class Lists:
             case "agreement":
                 order = Order((f"{plain}t.label",), sort.startswith("-"))
             case "due":
-                order = _by_date("t.due", sort, "t.label")
+                order = by_date("t.due", sort, "t.label")
             case _:
-                order = _by_date("t.at", sort, "t.label")
+                order = by_date("t.at", sort, "t.label")
 
         def shape(rows: Rows) -> Items:
             items = [{"agreement": {"subject": self._ledger.name(row[0])}, **entry(row[1:], question)} for row in rows]
@@ -350,6 +311,36 @@ class Lists:
         return f"t.subject, {claims('t', question)}, t.body FROM entries t", order, shape
 
     # filters
+
+    def _by_kind(self, table: str, condition: str, values: tuple[Any, ...], query: Query) -> None:
+        """Ask for one kind: by its index where it is rare."""
+        if self._is_common(f"{table} WHERE {condition}", *values):
+            query.add("+t.kind = ?", values[-1])
+        else:
+            query.add(f"t.id IN (SELECT id FROM {table} WHERE {condition})", *values, narrow=True)
+
+    def _due_before(self, day: int, query: Query, *, leads: bool) -> None:
+        """Ask for what is due before a day: by its index where that is little, or gives the order."""
+        due = "entries WHERE section = 0 AND due > ? AND due < ?"
+        if leads or self._is_common(due, BEFORE, day):
+            column = "t.due" if leads else "+t.due"
+            query.add(f"{column} > ? AND {column} < ?", BEFORE, day)
+        else:
+            query.add(f"t.id IN (SELECT id FROM {due})", BEFORE, day, narrow=True)
+
+    def _by_category(self, category: str, query: Query) -> None:
+        """Ask for ties of a category, which is kept in every language in which it was given."""
+        known, last = [], ""
+        while row := self._db.execute(
+            "SELECT category FROM ties WHERE category > ? ORDER BY category LIMIT 1", (last,)
+        ).fetchone():
+            last = row[0]
+            known += [last] if category in last.split("\n") else []
+        found = f"ties WHERE category IN ({places(known)})"
+        if self._is_common(found, *known):
+            query.add(f"+t.category IN ({places(known)})", *known)
+        else:
+            query.add(f"t.id IN (SELECT id FROM {found})", *known, narrow=True)
 
     def _is_common(self, rows: str, *values: Any) -> bool:
         """Whether so many things match that going through all in their order finds a page sooner than sorting these.
@@ -368,10 +359,6 @@ class Lists:
         number = self._ledger.find(subject)
         return [-1] if number is None else self._ledger.one_with(number, question.as_of)
 
-    def _among(self, column: str, subject: str, question: Question, query: Query) -> None:
-        group = self._group(subject, question)
-        query.add(f"{column} IN ({_places(group)})", *group, narrow=True)
-
     def _words(self, view: str, words: str, question: Question, query: Query) -> None:
         condition = matching(self._db, words, view, question.as_of)
         query.add(condition.sql, *condition.values, narrow=condition.narrow)
@@ -385,14 +372,3 @@ def _certified(query: Query, items: Items, rows: Rows, at: int) -> Items:
             is_certain = certain and query.status == status and mask == 1 << status
             item["certainty"] = "certain" if is_certain else "possible"
     return items
-
-
-def _by_date(column: str, sort: str, label: str) -> Order:
-    """By a date, unbounded last either way."""
-    if not sort.startswith("-"):
-        return Order((column, label))  # `AFTER` is past every day; an index may serve
-    return Order((f"CASE WHEN {column} = {AFTER} THEN {AFTER} ELSE -{column} END", label))
-
-
-def _places(values: Sequence[Any]) -> str:
-    return ", ".join("?" * len(values))

@@ -16,11 +16,12 @@ from domain.ties import ORDER_OF_STATUSES
 from projections.cuts import claim, claims, rectangle, tie_columns, times
 from projections.ledger import KINDS, Ledger
 from projections.questions import Question
-from projections.rows import COLLECTIONS, SECTIONS, TERM_KINDS, read_tie
+from projections.rows import COLLECTIONS, SECTIONS, TERM_KINDS, read_span
 from projections.states import States
 from projections.tallies import tally
 
 MOST_PARTIES = 100
+_FEW_PARTIES = 4
 
 
 class Overviews:
@@ -47,7 +48,7 @@ class Overviews:
         else:
             reached, inner, truncated = self._within(self._states.number(center, question), depth, question, limit)
         edges: dict[tuple[int, int, str], dict[str, Any]] = {}
-        for source, target, kind, claimed in self._edges(reached.keys(), question, limit):
+        for source, target, kind, claimed in self._edges(reached.keys(), inner, question, limit):
             if (source in inner or target in inner) and source in reached and target in reached:
                 edges[source, target, kind] = claimed
         shown = [
@@ -67,13 +68,12 @@ class Overviews:
         for _ in range(depth):
             inner.update(frontier)
             following: list[int] = []
-            for number in frontier:
-                for other in self._neighbours(number, question, limit):
-                    if other not in reached:
-                        if len(reached) >= limit:
-                            return reached, inner, True
-                        reached[other] = None
-                        following.append(other)
+            for other in self._neighbours(frontier, question):
+                if other not in reached:
+                    if len(reached) >= limit:
+                        return reached, inner, True
+                    reached[other] = None
+                    following.append(other)
             frontier = following
         return reached, inner, False
 
@@ -92,40 +92,45 @@ class Overviews:
             node |= ({} if kind is None else {"kind": kind}) | claim(STATUSES[node["collection"]], *claimed)
         return sorted(nodes.values(), key=lambda node: str(node["subject"]))
 
-    def _neighbours(self, number: int, question: Question, limit: int) -> Iterator[int]:
-        """Who and what a subject is tied to, by each kind of tie `limit` of them and one more; some several times."""
-        numbers = self._ledger.one_with(number, question.as_of)
-        texts = [str(each) for each in numbers]
+    def _neighbours(self, numbers: Sequence[int], question: Question) -> Iterator[int]:
+        """Who and what these subjects are tied to, read as it is asked for; some several times."""
+        collections: dict[str, list[int]] = {}
+        for number in numbers:
+            collections.setdefault(self._ledger.name(number).partition("/")[0], []).append(number)
+        parties = [
+            each for party in collections.get("parties", ()) for each in self._ledger.one_with(party, question.as_of)
+        ]
+        platforms = collections.get("platforms", [])
+        containers = [*collections.get("agreements", ()), *collections.get("labs", ()), *platforms]
         supporters = f"x.kind = {TERM_KINDS['supporter']} AND r.section = {SECTIONS.index('supporters')}"
-        within = f"{rectangle('r', question)} LIMIT ?"
-        bound = (*times(question), limit + 1)
-        sources: tuple[tuple[str, Sequence[Any]], ...] = (
-            ("SELECT r.container FROM ties r WHERE r.party = ?", [number]),
-            ("SELECT r.party FROM ties r WHERE r.container = ?", [number]),
-            ("SELECT r.ref FROM things r WHERE r.ref IS NOT NULL AND r.subject = ?", [number]),
-            ("SELECT r.subject FROM things r WHERE r.ref = ?", numbers),
-            (
-                f"SELECT x.value + 0 FROM entries r, terms x ON x.owner = r.id WHERE {supporters} AND r.subject = ?",
-                [number],
-            ),
-            (f"SELECT r.subject FROM terms x, entries r ON r.id = x.owner WHERE {supporters} AND x.value = ?", texts),
+        supported = (
+            f"terms x ON x.value = CAST(j.value AS TEXT) CROSS JOIN entries r ON r.id = x.owner AND {supporters}"
+        )
+        supporting = f"entries r ON r.subject = j.value CROSS JOIN terms x ON x.owner = r.id AND {supporters}"
+        sources: tuple[tuple[str, Sequence[int]], ...] = (
+            ("r.container FROM json_each(?) j CROSS JOIN ties r ON r.party = j.value", parties),
+            ("r.party FROM json_each(?) j CROSS JOIN ties r ON r.container = j.value", containers),
+            ("r.ref FROM json_each(?) j CROSS JOIN things r ON r.subject = j.value AND r.ref IS NOT NULL", numbers),
+            ("r.subject FROM json_each(?) j CROSS JOIN things r ON r.ref = j.value", [*parties, *containers]),
+            (f"x.value + 0 FROM json_each(?) j CROSS JOIN {supporting}", platforms),
+            (f"r.subject FROM json_each(?) j CROSS JOIN {supported}", parties),
         )
         for sql, values in sources:
-            for value in values:
-                for (other,) in self._db.execute(f"{sql} AND {within}", (value, *bound)).fetchall():
+            if values:
+                for (other,) in self._db.execute(
+                    f"SELECT {sql} WHERE {rectangle('r', question)}", (_json(values), *times(question))
+                ):
                     yield self._ledger.survivor(other, question.as_of)
 
     def _edges(
-        self, numbers: Collection[int], question: Question, limit: int
+        self, numbers: Collection[int], inner: Collection[int], question: Question, limit: int
     ) -> Iterator[tuple[int, int, str, dict[str, Any]]]:
-        """What ties these subjects to each other, from the side that names the other; also some ties to others."""
-        for party, container, claimed, stored in self._ties_among(numbers, question, limit):
+        """What ties these subjects to the inner ones among them; also some ties to others, or between others."""
+        for party, container, claimed, stored in self._ties_among(numbers, inner, question, limit):
             if party in numbers:
-                body = read_tie(stored)
                 kind = {"agreements": "party", "labs": "founder", "platforms": "member"}
                 name = kind[self._ledger.name(container).partition("/")[0]]
-                told = {"from": body["from"], "to": body["to"], "events": body["events"]}
-                yield party, container, name, claim(ORDER_OF_STATUSES, *claimed) | told
+                yield party, container, name, claim(ORDER_OF_STATUSES, *claimed) | read_span(stored)
         rows = self._db.execute(
             "SELECT t.subject, t.ref, t.collection, t.body FROM json_each(?) j CROSS JOIN things t"
             f" ON t.subject = j.value WHERE t.ref IS NOT NULL AND {rectangle('t', question)}",
@@ -149,26 +154,26 @@ class Overviews:
             yield self._ledger.survivor(party, question.as_of), platform, "supporter", told
 
     def _ties_among(
-        self, numbers: Collection[int], question: Question, limit: int
+        self, reached: Collection[int], inner: Collection[int], question: Question, limit: int
     ) -> list[tuple[int, int, tuple[int, int, int], bytes]]:
-        """Ties to these subjects, the later intervals last: of those with many ties, those of these parties only."""
-        tied = [
-            number for number in numbers if self._ledger.name(number).startswith(("agreements/", "labs/", "platforms/"))
-        ]
+        """The ties of which either end is of the inner ones, perhaps others too; the later intervals last."""
+        tied = {each for each in reached if self._ledger.name(each).startswith(("agreements/", "labs/", "platforms/"))}
+        parties = [each for each in inner if each not in tied]
+        apart = tied.difference(inner) if len(parties) <= _FEW_PARTIES else set()
         columns = f"r.interval, {tie_columns('r', question)}"
         rows = self._db.execute(
             f"SELECT {columns} FROM json_each(?) j CROSS JOIN ties r ON r.id IN"
             f" (SELECT x.id FROM ties x WHERE x.container = j.value AND {rectangle('x', question)} LIMIT ?)",
-            (_json(tied), *times(question), limit + 1),
+            (_json(tied - apart), *times(question), limit + 1),
         ).fetchall()
         counted = Counter(row[2] for row in rows)
-        great = [container for container, count in counted.items() if count > limit]
-        if great:
-            rows = [row for row in rows if counted[row[2]] <= limit]
+        great = {container for container, count in counted.items() if count > limit}
+        rows = [row for row in rows if row[2] not in great]
+        for containers, others in ((great, reached), (apart, parties)):
             rows += self._db.execute(
                 f"SELECT {columns} FROM json_each(?) j CROSS JOIN json_each(?) p CROSS JOIN ties r"
                 f" ON r.container = j.value AND r.party = p.value WHERE {rectangle('r', question)}",
-                (_json(great), _json(numbers), *times(question)),
+                (_json(containers), _json(others), *times(question)),
             ).fetchall()
         rows.sort(key=lambda row: row[:3])
         return [(party, container, (*claimed,), stored) for _, party, container, *claimed, stored in rows]

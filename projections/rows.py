@@ -284,17 +284,25 @@ def read_tie(stored: bytes) -> dict[str, Any]:
         for type_, occurred, positions, *more in body["steps"]
     ]
     role = {"role": body["role"]} if "role" in body else {}
-    events = body.get("events")
-    if events is None:
-        events = sorted({position for step in steps for position in step["events"]})
     return {
         "category": body.get("category"),
         **role,
         "from": body.get("from"),
         "to": body.get("to"),
         "steps": steps,
-        "events": events,
+        "events": _bearing(body),
     }
+
+
+def read_span(stored: bytes) -> dict[str, Any]:
+    """When a tie began and ended, and the events that bear it, from a row's body."""
+    body = orjson.loads(stored)
+    return {"from": body.get("from"), "to": body.get("to"), "events": _bearing(body)}
+
+
+def _bearing(body: Mapping[str, Any]) -> list[int]:
+    events: list[int] | None = body.get("events")
+    return sorted({position for step in body["steps"] for position in step[2]}) if events is None else events
 
 
 def _effective(fact: Fact) -> str | None:

@@ -128,6 +128,7 @@ class States:
 
     def _subject(self, row: Sequence[Any], as_of: int) -> _Subject:
         number, at, _, _, _, _, name, version, last, holds = row
+        self._ledger.remember(name, number)
         if last > as_of:
             version, last = self.last_event(number, as_of) or (0, 0)
         members = [(number, version, last, holds)]
@@ -196,16 +197,18 @@ class States:
         self, subjects: Sequence[_Subject], question: Question, most: int, references: list[dict[str, Any]]
     ) -> dict[tuple[int, str], Begun]:
         """The beginnings of the lists inside these subjects' states, and the references in them."""
-        found: dict[tuple[int, str], list[tuple[Any, ...]]] = {}
+        found: dict[tuple[int, str], list[Sequence[Any]]] = {}
         containers = {each.number: each.collection for each in subjects if each.collection in _TIES}
         if containers:
             rows = self._db.execute(
-                f"SELECT r.at, r.label, {tie_columns('r', question)} FROM json_each(?) j CROSS JOIN ties r ON r.id IN"
-                " (SELECT x.id FROM ties x WHERE x.container = j.value"
-                f" AND {rectangle('x', question)}{_held('x', question)} ORDER BY x.at, x.label LIMIT ?)",
+                f"SELECT r.at, r.label, {tie_columns('r', question)}, s.name FROM json_each(?) j CROSS JOIN ties r"
+                " ON r.id IN (SELECT x.id FROM ties x INDEXED BY ties_in_order WHERE x.container = j.value"
+                f" AND {rectangle('x', question)}{_held('x', question)} ORDER BY x.at, x.label LIMIT ?)"
+                " CROSS JOIN subjects s ON s.id = r.party",
                 (orjson.dumps(list(containers)).decode(), *times(question), most + 1),
             )
-            for row in rows:
+            for *row, party in rows:
+                self._ledger.remember(party, row[2])
                 found.setdefault((row[3], _TIES[containers[row[3]]]), []).append(row)
         places = [
             each.number * len(SECTIONS) + _ENTERED[name]
@@ -216,7 +219,7 @@ class States:
         if places:
             rows = self._db.execute(
                 f"SELECT r.at, r.label, r.id, r.subject, r.section, {claims('r', question)}, r.body FROM json_each(?) j"
-                " CROSS JOIN entries r ON r.id IN (SELECT x.id FROM entries x"
+                " CROSS JOIN entries r ON r.id IN (SELECT x.id FROM entries x INDEXED BY entries_in_order"
                 f" WHERE x.subject = j.value / {len(SECTIONS)} AND x.section = j.value % {len(SECTIONS)}"
                 f" AND {rectangle('x', question)} ORDER BY x.at, x.label, x.id LIMIT ?)",
                 (orjson.dumps(places).decode(), *times(question), most + 1),
@@ -225,7 +228,7 @@ class States:
                 found.setdefault((row[3], SECTIONS[row[4]]), []).append(row)
         begun: dict[tuple[int, str], Begun] = {}
         for (number, name), rows_of_one in found.items():
-            rows_of_one.sort(key=lambda row: row[:3])
+            rows_of_one.sort(key=lambda row: tuple(row[:3]))
             shown = rows_of_one[:most]
             if name in _ENTERED:
                 items = [entry(row[5:], question) for row in shown]

@@ -1,0 +1,103 @@
+"""The queries of lists in the making: what they ask for, and in which order, from a key on. Reads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from domain.ties import ORDER_OF_STATUSES
+from domain.times import AFTER
+from projections.cuts import may_be, rectangle
+from projections.questions import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Tied:
+    """That a thing has a tie to one of these parties, which are one; perhaps one as a member."""
+
+    group: list[int]
+    is_member: bool
+
+    def held(self, table: str, question: Question) -> str:
+        """The condition that the tie of a row holds; its values are `times`."""
+        member = f" AND {may_be(table, question)} & {1 << ORDER_OF_STATUSES.index('member')}"
+        return rectangle(table, question) + (member if self.is_member else "")
+
+
+@dataclass(slots=True)
+class Query:
+    """A query in the making: conditions with their values, and whether one of them narrows it well."""
+
+    conditions: list[str] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    narrow: bool = False
+    status: int | None = None
+    tied: list[Tied] = field(default_factory=list)
+    few: set[int] | None = None
+    """The only things that hold the words asked for, where they are few."""
+
+    def add(self, condition: str, *values: Any, narrow: bool = False) -> None:
+        """Ask for one thing more."""
+        self.conditions.append(condition)
+        self.values += values
+        self.narrow = self.narrow or narrow
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows that follow each other in an order, as an index may give them."""
+
+    conditions: list[str]
+    values: list[Any]
+    clause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Columns to sort by, all ascending or all descending, that together name a row."""
+
+    columns: tuple[str, ...]
+    descending: bool = False
+    labelled: str | None = None
+    """A column that begins with the only one of `columns` and a space, where an index has rows by it."""
+    dated: str | None = None
+    """A day that the first of `columns` turns round: from the latest down, and the unbounded last."""
+
+    def parts(self, after: Sequence[Any] | None) -> list[Part]:
+        """Everything after a key, one part after the other."""
+        turn = " DESC" if self.descending else ""
+        if self.dated is not None:
+            return self._from_latest(self.dated, self.columns[1], after)
+        by = (self.labelled,) if self.labelled is not None else self.columns
+        clause = ", ".join(column + turn for column in by)
+        if after is None:
+            return [Part([], [], clause)]
+        if self.labelled is not None:
+            later = f"{self.labelled} < ?" if self.descending else f"{self.labelled} > ? || '!'"
+        else:
+            later = f"({', '.join(by)}) {'<' if self.descending else '>'} ({places(by)})"
+        return [Part([later], list(after), clause)]
+
+    @staticmethod
+    def _from_latest(day: str, label: str, after: Sequence[Any] | None) -> list[Part]:
+        dated = Part([f"{day} < {AFTER}"], [], f"{day} DESC, {label} DESC")
+        undated = Part([f"{day} = {AFTER}"], [], f"{label} DESC")
+        if after is None:
+            return [dated, undated]
+        key, last = after
+        if key == AFTER:
+            return [Part([*undated.conditions, f"{label} < ?"], [last], undated.clause)]
+        return [Part([f"{day} <= ?", f"({day} < ? OR {label} < ?)"], [-key, -key, last], dated.clause), undated]
+
+
+def by_date(column: str, sort: str, label: str) -> Order:
+    """By a date, unbounded last either way."""
+    if not sort.startswith("-"):
+        return Order((column, label))  # `AFTER` is past every day; an index may serve
+    return Order((f"CASE WHEN {column} = {AFTER} THEN {AFTER} ELSE -{column} END", label), dated=column)
+
+
+def places(values: Sequence[Any]) -> str:
+    """The places of so many values in SQL."""
+    return ", ".join("?" * len(values))

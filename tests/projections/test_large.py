@@ -1,0 +1,75 @@
+"""Asking about great subjects: whatever a platform with many members, a party with many ties or an agreement with many
+events is asked costs about what it costs where they are a quarter as great."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from functools import partial
+
+import pytest
+
+from projections.questions import Question
+from tests.given import World, joined, left, party, platform, signed, step, world
+from tests.steps import steps
+
+SMALL, GREAT = 220, 880
+DAY = "2025-06-01"
+
+
+def grown(found: World, size: int) -> None:
+    """A platform, a party and an agreement with so many members, ties and events."""
+    found.batch(platform("p", "2009-01-01"), party("hub"), party("one"), signed("t", "2009-01-01", "hub", "one"))
+    for number in range(size):
+        day = (date(2010, 1, 1) + timedelta(days=number * 4000 // size)).isoformat()
+        made = {"commitment": f"c-{number}", "kind": "facility", "title": f"Site {number}", "by": ["parties/hub"]}
+        found.batch(
+            party(f"m-{number:03}"),
+            joined(f"m-{number:03}", "p", day),
+            signed(f"a-{number:03}", day, "hub", f"m-{number:03}"),
+            step("commitment-made", "t", day, **made),
+        )
+    found.take(left("m-001", "p", "2024-01-01"))
+
+
+@pytest.fixture(scope="module")
+def small_and_great() -> Iterator[tuple[World, World]]:
+    with world() as small, world() as great:
+        grown(small, SMALL)
+        grown(great, GREAT)
+        yield small, great
+
+
+def listed(view: str, sort: str | None = None, **filters: str) -> Callable[[World, Question], object]:
+    asked = {name.rstrip("_"): [value] for name, value in filters.items()}
+    return lambda found, question: found.reader.page(view, question, asked, sort=sort, limit=5, after=None)
+
+
+ASKED: dict[str, Callable[[World, Question], object]] = {
+    "platform": lambda found, question: found.reader.state("platforms/p", question),
+    "party": lambda found, question: found.reader.state("parties/hub", question),
+    "agreement": lambda found, question: found.reader.state("agreements/t", question),
+    "members": lambda found, question: found.reader.section("platforms/p", "members", question, limit=5, after=None),
+    "history": lambda found, question: found.reader.history("parties/hub", question, limit=5, after=None),
+    "graph": lambda found, question: found.reader.graph("platforms/p", 1, question, 10),
+    "graph of a party": lambda found, question: found.reader.graph("parties/hub", 2, question, 10),
+    "graph of all": lambda found, question: found.reader.graph(None, 1, question, 10),
+    "agreements of the party": listed("agreements", party="parties/hub"),
+    "agreements of two": listed("agreements", party="parties/hub", signed_from="2010-01-01"),
+    "memberships of the party": listed("memberships", party="parties/hub"),
+    "memberships in the platform": listed("memberships", in_="platforms/p"),
+    "memberships in the platform by date": listed("memberships", "from", in_="platforms/p"),
+    "commitments of the agreement": listed("commitments", agreement="agreements/t"),
+    "platforms of a member": listed("platforms", member="parties/m-000"),
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("then", ["now", "earlier", "whenever"])
+def test_what_is_four_times_as_great_takes_no_more_steps(small_and_great, asked, then):
+    taken = []
+    for found in small_and_great:
+        as_of = found.head // 2 if then == "earlier" else found.head
+        question = found.question(None if then == "whenever" else DAY, as_of)
+        taken.append(steps(found, partial(ASKED[asked], found, question)))
+    assert taken[1] < 1.4 * taken[0] + 300

@@ -1,0 +1,96 @@
+"""Lists in every order and by filters, page by page: whatever way an answer is found, it is the same answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from domain.errors import Refused
+from projections.lists import Lists
+from projections.questions import SORTS
+from tests.given import World, event, joined, left, parties, platform, signed, step, world
+from tests.histories import GENERATED, histories, posted
+
+ASKED: tuple[tuple[str, dict[str, str]], ...] = (
+    ("agreements", {}),
+    ("agreements", {"party": "parties/a"}),
+    ("agreements", {"kind": "treaty", "party": "parties/b"}),
+    ("agreements", {"kind": "contract"}),
+    ("agreements", {"q": "one"}),
+    ("platforms", {"member": "parties/a"}),
+    ("labs", {"founder": "parties/a"}),
+    ("memberships", {"party": "parties/a"}),
+    ("memberships", {"in": "agreements/t"}),
+    ("memberships", {"in": "agreements/t", "party": "parties/a"}),
+    ("commitments", {"party": "parties/a"}),
+    ("commitments", {"agreement": "agreements/t"}),
+    ("commitments", {"agreement": "agreements/t", "party": "parties/b"}),
+    ("commitments", {"kind": "research", "due_before": "2022-01-01"}),
+)
+
+
+def paged(found: World, view: str, sort: str, on: str | None, filters: dict[str, str]) -> list[dict[str, Any]]:
+    """The whole of a list, two items at a time."""
+    items: list[dict[str, Any]] = []
+    after: list[Any] | None = None
+    while True:
+        asked = {name: [value] for name, value in filters.items()}
+        page = found.reader.page(view, found.question(on), asked, sort=sort, limit=2, after=after)
+        items, after = items + page.items, page.after
+        if after is None:
+            return items
+
+
+@settings(**GENERATED, max_examples=12)
+@given(histories(most=24))
+def test_pages_and_ways_to_find_them_give_one_answer(documents: list[dict[str, Any]]):
+    with world() as found:
+        known: dict[str, int] = {}
+        for document in documents:
+            try:
+                found.take(posted(document, known, found))
+            except Refused:
+                continue
+            known[document["id"]] = found.head
+        for view, filters in ASKED:
+            for on in ("2022-01-01", None):
+                every = found.items(view, on=on, **filters)
+                for sort in (turn + name for name in SORTS[view] for turn in ("", "-")):
+                    whole = paged(found, view, sort, on, filters)
+                    assert sorted(map(repr, whole)) == sorted(map(repr, every)), (view, sort, on, filters)
+                    with pytest.MonkeyPatch.context() as patch:
+                        patch.setattr(Lists, "_is_common", lambda *_: True)
+                        assert paged(found, view, sort, on, filters) == whole
+
+
+def test_what_a_party_joined_twice_is_listed_once(views):
+    views.take(*parties("a"), platform("p", "2010-01-01"), platform("q", "2010-01-01"))
+    views.take(joined("a", "p", "2011-01-01"), left("a", "p", "2012-01-01"), joined("a", "p", "2013-01-01"))
+    views.take(joined("a", "q", "2011-01-01"))
+    for sort in ("subject", "-subject"):
+        found = paged(views, "platforms", sort, None, {"member": "parties/a"})
+        assert sorted(item["subject"] for item in found) == ["platforms/p", "platforms/q"]
+
+
+def test_a_category_is_found_in_each_of_its_languages(views):
+    views.take(*parties("a", "b"), platform("p", "2010-01-01"))
+    views.take(joined("a", "p", category={"en": "Maker", "zh": "制造商"}), joined("b", "p", category="User"))
+    for category, party in (("maker", "a"), ("制造商", "a"), ("USER", "b")):
+        (item,) = views.items("memberships", category=category)
+        assert item["party"]["subject"] == f"parties/{party}"
+    assert views.items("memberships", category="make") == []
+
+
+def test_the_latest_come_first_and_the_undated_last(views):
+    views.take(*parties("a"), signed("s", "2020-01-01", "a"), signed("t", None, "a"), signed("u", "2021-01-01", "a"))
+    for sort, order in (("signed", "sut"), ("-signed", "ust")):
+        found = paged(views, "agreements", sort, None, {})
+        assert [item["subject"] for item in found] == [f"agreements/{slug}" for slug in order]
+    for number, due in enumerate(("2030", None, "2029", "2030")):
+        made = {"commitment": f"c-{number}", "kind": "research", "title": "x", **({"due": due} if due else {})}
+        views.take(step("commitment-made", "s", "2020-02-01", **made))
+    views.take(event("party.registered", "parties/z", name="z", kind="company"))
+    for sort, dues in (("due", ["2029", "2030", "2030", None]), ("-due", ["2030", "2030", "2029", None])):
+        assert [item.get("due") for item in paged(views, "commitments", sort, None, {})] == dues
