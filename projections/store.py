@@ -202,11 +202,18 @@ def fold() -> str:
     return digest.hexdigest()[:16]
 
 
-def first_after(db: sqlite3.Connection, table: str, position: int) -> int:
-    """The id of the first row of a table not yet known at a position: ids ascend as rows come to be known."""
+def first_after(db: sqlite3.Connection, table: str, position: int, least: int | None = None) -> int:
+    """The id of the first row of a table not yet known at a position: ids ascend as rows come to be known.
+
+    It is looked for from the end down or, where it is no less than an id, from that on up; near there it is found soon.
+    """
     (last,) = db.execute(f"SELECT max(id) FROM {table}").fetchone()
-    low, high, step = 1, (last or 0) + 1, 64
-    while high - step > low:  # what is asked for most is near the end
+    low, high, step = least or 1, (last or 0) + 1, 64
+    if least is not None:
+        while low + step < high and _since(db, table, low + step) <= position:
+            low, step = low + step + 1, step * 4
+        high = min(high, low + step)
+    while least is None and high - step > low:
         if _since(db, table, high - step) <= position:
             low = high - step + 1
             break

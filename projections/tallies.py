@@ -39,8 +39,9 @@ Cells = defaultdict[int, defaultdict[str, int]]
 
 def grow(db: sqlite3.Connection, before: int, after: int) -> None:
     """Keep the blocks that were completed between two positions. To be called once all their rows are there."""
+    ids: dict[str, int] = {}
     for end in range(before - before % SIZES[0] + SIZES[0], after + 1, SIZES[0]):
-        _keep(db, 0, end, _changes(db, end - SIZES[0], end))
+        _keep(db, 0, end, _changes(db, end - SIZES[0], end, ids))
         for level, size in enumerate(SIZES[1:], 1):
             if end % size == 0:
                 step = SIZES[level - 1]
@@ -70,7 +71,7 @@ def tally(db: sqlite3.Connection, as_of: int, on: int | None) -> dict[str, int]:
             for since, counts in cells:
                 if since <= day:
                     _add(found, counts)
-    for since, counts in _changes(db, start, as_of).items():
+    for since, counts in _changes(db, start, as_of, {}).items():
         if since == day or _WHENEVER < since <= day:
             _add(found, counts)
     return {what: count for what, count in found.items() if count}
@@ -133,26 +134,27 @@ def _no_cells() -> Cells:
 # rows
 
 
-def _changes(db: sqlite3.Connection, start: int, end: int) -> Cells:
-    """What the positions after one, up to another, added and took away."""
+def _changes(db: sqlite3.Connection, start: int, end: int, ids: dict[str, int]) -> Cells:
+    """What the positions after one, up to another, added and took away. `ids` are those of the first rows after the
+    one, by table, as far as known, and become those after the other."""
     cells = _no_cells()
     whenever = cells[_WHENEVER]
     for rank, count in db.execute(
         "SELECT rank, COUNT(*) FROM events WHERE position > ? AND position <= ? GROUP BY rank", (start, end)
     ):
         whenever[f"event {rank}"] = count
-    for count, rows in _moved(db, "facts", "at", start, end):
+    for count, rows in _moved(db, "facts", "at", start, end, ids):
         for (at,) in rows:
             if at < AFTER:
                 whenever[f"year {_year(at)}"] += count
     cells[BEFORE].update(whenever)
     signed = f"CASE WHEN collection = {_AGREEMENTS} AND upto >= 0 AND at < {AFTER} THEN at END"
-    for count, rows in _moved(db, "things", f"d0, d1, last, collection, status, kind, {signed}", start, end):
+    for count, rows in _moved(db, "things", f"d0, d1, last, collection, status, kind, {signed}", start, end, ids):
         for *days, collection, status, kind, at in rows:
             _put(cells, f"thing {collection} {status} {kind or ''}", count, *days)
             if at is not None:
                 _put(cells, f"signed {_year(at)}", count, *days)
-    for count, rows in _moved(db, "ties", "d0, d1, last, status, party", start, end):
+    for count, rows in _moved(db, "ties", "d0, d1, last, status, party", start, end, ids):
         for since, until, last, status, party in rows:
             tie, its = f"tie {status}", f"party {party}"
             counts = cells[since]
@@ -165,7 +167,7 @@ def _changes(db: sqlite3.Connection, start: int, end: int) -> Cells:
             if last:
                 whenever[tie] += count
                 whenever[its] += count
-    for count, rows in _moved(db, "entries", "d0, d1, last, section, status, kind", start, end):
+    for count, rows in _moved(db, "entries", "d0, d1, last, section, status, kind", start, end, ids):
         for *days, section, status, kind in rows:
             if section == 0:
                 _put(cells, f"commitment {status} {kind}", count, *days)
@@ -181,13 +183,14 @@ def _put(cells: Cells, what: str, count: int, since: int, until: int, last: int)
 
 
 def _moved(
-    db: sqlite3.Connection, table: str, columns: str, start: int, end: int
-) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
+    db: sqlite3.Connection, table: str, columns: str, start: int, end: int, ids: dict[str, int]
+) -> Iterator[tuple[int, Iterable[tuple[Any, ...]]]]:
     """Some columns of the rows that came to be known between two positions (1), and of those that went (-1)."""
-    ids = first_after(db, table, start), first_after(db, table, end)
-    yield 1, db.execute(f"SELECT {columns} FROM {table} WHERE id >= ? AND id < ? AND p1 > ?", (*ids, end)).fetchall()
+    first = ids[table] if table in ids else first_after(db, table, start)
+    ids[table] = last = first_after(db, table, end, first)
+    yield 1, db.execute(f"SELECT {columns} FROM {table} WHERE id >= ? AND id < ? AND p1 > ?", (first, last, end))
     gone = f"p1 <> {OPEN} AND p1 > ? AND p1 <= ? AND p0 <= ?"  # as the condition of the index on p1 has it
-    yield -1, db.execute(f"SELECT {columns} FROM {table} WHERE {gone}", (start, end, start)).fetchall()
+    yield -1, db.execute(f"SELECT {columns} FROM {table} WHERE {gone}", (start, end, start))
 
 
 @lru_cache(maxsize=2**15)
