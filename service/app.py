@@ -114,8 +114,11 @@ async def _storing(app: web.Application) -> AsyncIterator[None]:
         app[WRITER], app[HEAD] = opened.writer, opened.head
         with closing(LogReaders(opened.log)) as logs:
             app[LOGS] = logs
-            app[LIVE] = Live(opened.head, logs.here)
+            app[LIVE] = live = Live(opened.head, logs.here)
+            waking = asyncio.create_task(live.run(), name="live")
             yield
+            waking.cancel()
+            await asyncio.gather(waking, return_exceptions=True)
 
 
 async def _knowing(app: web.Application) -> AsyncIterator[None]:
@@ -128,3 +131,4 @@ async def _stop(app: web.Application) -> None:
     """Before requests are waited for: those that would last are told to come to an end."""
     app[STOPPING].set()
     app[HEAD].wake()
+    app[LIVE].wake()

@@ -1,8 +1,10 @@
 """The newest events as they are sent to live streams: encoded once, however many read, and kept for as long as readers
-who are in time may need them. Who falls further behind reads from the log itself, so nothing is ever lost here."""
+who are in time may need them. Who falls further behind reads from the log itself, so nothing is ever lost here. Those
+who wait are woken together, and not for each event: many small writes to many readers would leave no time to record."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +16,10 @@ MOST_FRAMES = 4096
 MOST_BYTES = 16 * 2**20
 AT_ONCE = 256
 MOST_JOINED = 16
+APART_SECONDS = 0.01
+"""Readers are woken at once when something is recorded after a pause, then no sooner than this one after the other."""
+SILENCE_SECONDS = 5.0
+"""After so long readers are woken though nothing was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +36,44 @@ def frame(event: LoggedEvent) -> bytes:
 
 
 class Live:
-    """The frames of the newest events. Belongs to the loop's thread, as does `log`."""
+    """The frames of the newest events, and those who wait for more. Belongs to the loop's thread, as does `log`."""
 
     def __init__(self, head: Head, log: LogReader) -> None:
         self._head = head
         self._log = log
+        self._waiting: list[asyncio.Future[None]] = []
+        self._wanted = asyncio.Event()
         self._frames: list[Frame] = []
         self._bytes = 0
         self._until = head.position
         self._joined: dict[int, tuple[bytes, int]] = {}
+
+    async def more(self) -> None:
+        """Returns when there may be more than what the head was, or after a while of silence; or when woken."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        self._wanted.set()
+        await future
+
+    def wake(self) -> None:
+        """Has everybody who waits look again."""
+        waiting, self._waiting = self._waiting, []
+        self._wanted.clear()
+        for future in waiting:
+            if not future.done():  # else its client has gone
+                future.set_result(None)
+
+    async def run(self) -> None:
+        """Wakes those who wait, for as long as it is not cancelled."""
+        while True:
+            moved = asyncio.create_task(self._head.moved())  # waited for at all times, so that all is seen at once
+            try:
+                self.wake()
+                await asyncio.sleep(APART_SECONDS)
+                await self._wanted.wait()  # and by nobody where there is nobody to tell: the views need not hurry then
+                await asyncio.wait((moved,), timeout=SILENCE_SECONDS)
+            finally:
+                moved.cancel()
 
     def after(self, position: int, passes: Callable[[LoggedEvent], bool] | None) -> tuple[bytes, int] | None:
         """The frames after a position that pass, joined, and the position they go up to; None if not all are kept.

@@ -17,8 +17,11 @@ from service.log import LogReader
 from service.parts import HEAD, LIVE, LOGS, METRICS, STOPPING
 
 HEARTBEAT_SECONDS = 15.0
+"""After so long without an event a comment is sent, as soon as the reader is woken."""
 SLOW_SECONDS = 30.0
 """How long a reader may take for what it was sent last; then it is cut off, and may resume."""
+_LITTLE = 2**14
+"""Fewer bytes than this are never more than a connection takes without waiting for its reader."""
 RETRY_MILLISECONDS = 2000
 WAIT_SECONDS = 5.0
 LAST_EVENT_ID = "Last-Event-ID"
@@ -58,24 +61,19 @@ async def _follow(request: web.Request, response: web.StreamResponse, position: 
     passes = None if wanted == Filter() else wanted.passes
     silent_until = loop.time() + HEARTBEAT_SECONDS
     while not app[STOPPING].is_set():
+        chunk = b""
         if position < head.position:
             found = live.after(position, passes)
             if found is None:
                 found = await app[LOGS].ask(_caught_up(wanted, position, head.position))
             chunk, position = found
-        else:
-            try:
-                async with asyncio.timeout_at(silent_until):
-                    await head.moved()
-                continue
-            except TimeoutError:
-                chunk = b":\n\n"
+        if not chunk and loop.time() >= silent_until:
+            chunk = b":\n\n"
         if chunk:
             await _write(request, response, chunk)
             silent_until = loop.time() + HEARTBEAT_SECONDS
-        elif loop.time() >= silent_until:  # much is recorded, but nothing that passes the filter
-            await _write(request, response, b":\n\n")
-            silent_until = loop.time() + HEARTBEAT_SECONDS
+        if position >= head.position and not app[STOPPING].is_set():
+            await live.more()
 
 
 def _caught_up(wanted: Filter, after: int, until: int) -> Callable[[LogReader], tuple[bytes, int]]:
@@ -88,6 +86,10 @@ def _caught_up(wanted: Filter, after: int, until: int) -> Callable[[LogReader], 
 
 
 async def _write(request: web.Request, response: web.StreamResponse, chunk: bytes) -> None:
+    transport = request.transport
+    if transport is not None and transport.get_write_buffer_size() + len(chunk) < _LITTLE:
+        await response.write(chunk)  # waits for nobody, so nothing need be timed
+        return
     try:
         async with asyncio.timeout(SLOW_SECONDS):
             await response.write(chunk)

@@ -10,7 +10,7 @@ import pytest
 
 from service import live
 from service.http import stream
-from service.parts import LIVE, METRICS
+from service.parts import HEAD, LIVE, METRICS
 from tests.service.world import problem, registered, renamed, running
 
 SECONDS = 10
@@ -174,3 +174,28 @@ async def test_many_readers_share_what_is_encoded(registry):
     for seen in await asyncio.gather(*(reader.positions(20) for reader in readers)):
         assert seen == list(range(1, 21))
     assert len(registry.app[LIVE]._joined) == 1
+
+
+async def test_readers_hear_a_comment_though_nothing_is_recorded(registry, monkeypatch):
+    monkeypatch.setattr(live, "SILENCE_SECONDS", 0.01)
+    monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.02)
+    reader = await reading(registry)
+    waiting = asyncio.create_task(reader.event())
+    async with asyncio.timeout(SECONDS):
+        while reader.comments < 3:  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.01)
+    await registry.take(registered("a"))
+    assert (await waiting)["subject"] == "parties/a"
+
+
+async def test_views_are_not_hurried_where_nobody_reads_the_stream(registry):
+    reader = await reading(registry)
+    await registry.take(registered("a"))
+    assert (await reader.event())["subject"] == "parties/a"
+    reader.answer.close()
+    async with asyncio.timeout(SECONDS):
+        while registry.app[METRICS].registry.get_sample_value("registry_streams"):  # until its end is noticed
+            await registry.take(registered(f"p{asyncio.get_running_loop().time()}".replace(".", "-")))
+        await registry.take(registered("b"))
+        while registry.app[HEAD].is_awaited:  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.01)
