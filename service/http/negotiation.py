@@ -11,7 +11,7 @@ _PARAMETER = re.compile(r';((?:[^;"]|"(?:[^"\\]|\\.)*")*)')
 _QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def choose(accept: str, offered: Sequence[str]) -> str | None:
     """The offered media type that the `Accept` header asks for most; None if it rules out all of them.
 

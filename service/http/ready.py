@@ -53,13 +53,18 @@ class Kept:
 
     def keep(self, key: Hashable, ready: Ready) -> None:
         """Keeps the answer unless it is large; `key` says everything that it depends on."""
-        if len(ready.body) > _KEPT_EACH or key in self._answers:
+        size = _size(key, ready)
+        if size > _KEPT_EACH or key in self._answers:
             return
         self._answers[key] = ready
-        self._bytes += len(ready.body) + _OVERHEAD
+        self._bytes += size
         while self._bytes > self._most:
-            _, dropped = self._answers.popitem(last=False)
-            self._bytes -= len(dropped.body) + _OVERHEAD
+            self._bytes -= _size(*self._answers.popitem(last=False))
+
+
+def _size(key: Hashable, ready: Ready) -> int:
+    """About how many bytes of memory it takes; an address, which stands in both, may be longer than what it answers."""
+    return len(ready.body) + len(repr(key)) + sum(map(len, ready.headers.values())) + _OVERHEAD
 
 
 KEPT_ANSWERS: web.AppKey[Kept] = web.AppKey("kept answers", Kept)

@@ -11,6 +11,14 @@ def ready(size):
     return Ready(b"x" * size, "application/json", '"tag"')
 
 
+def test_long_addresses_take_room_too():
+    kept = Kept(most=10_000)
+    for name in "ab":
+        kept.keep(name * 8000, ready(10))
+    assert kept.get("a" * 8000) is None
+    assert kept.get("b" * 8000) is not None
+
+
 def test_what_was_not_asked_for_longest_goes_first():
     kept = Kept(most=10_000)
     for name in "abcd":
