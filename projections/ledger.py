@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from domain.events import CATALOGUE, EventType
 from domain.facts import Event, Standing, erased_data
@@ -144,6 +146,14 @@ class Ledger:
         """The event at a position."""
         row = self.db.execute("SELECT * FROM events WHERE position = ?", (position,)).fetchone()
         return self.decoded(row) if row else None
+
+    def events(self, positions: Iterable[int]) -> dict[int, Event]:
+        """The events at some positions."""
+        rows = self.db.execute(
+            "SELECT e.* FROM json_each(?) j CROSS JOIN events e ON e.position = j.value",
+            (orjson.dumps(list(positions)).decode(),),
+        ).fetchall()
+        return {row[0]: self.decoded(row) for row in rows}
 
     def redacted_by(self, position: int) -> int | None:
         """The position of the event that had the data of the event at a position erased."""

@@ -280,8 +280,10 @@ def read_tie(stored: bytes) -> dict[str, Any]:
     """A tie as answered but for its party, its container and its status, from a row's body."""
     body = orjson.loads(stored)
     steps = [
-        {"type": type_, "occurred": occurred, **(more[0] if more else {}), "events": positions}
-        for type_, occurred, positions, *more in body["steps"]
+        {"type": step[0], "occurred": step[1], "events": step[2]}
+        if len(step) == 3
+        else {"type": step[0], "occurred": step[1], **step[3], "events": step[2]}
+        for step in body["steps"]
     ]
     role = {"role": body["role"]} if "role" in body else {}
     return {

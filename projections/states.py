@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -17,12 +18,12 @@ from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
 from domain.times import day_text
 from projections.beside import Beside
-from projections.cuts import claim, claims, entry, rectangle, thing_columns, tie, tie_columns, times
+from projections.cuts import claim, claims, entry, rectangle, thing_columns, tie_columns, times
 from projections.documents import Texts
 from projections.ledger import REMARKS, Ledger
 from projections.questions import LISTS, Gone, Merged, NotFound, Page, Question, State
 from projections.references import References, references_in
-from projections.rows import COLLECTIONS, SECTIONS
+from projections.rows import COLLECTIONS, SECTIONS, read_tie
 
 IN_STATE = 100
 IN_ITEM = 10
@@ -31,6 +32,7 @@ _ENTERED = {name: index for index, name in enumerate(SECTIONS)}
 _TIES = {"agreements": "parties", "labs": "founders", "platforms": "members"}
 _HOLDING = sum(1 << index for index, name in enumerate(ORDER_OF_STATUSES) if name not in ("withdrawn", "left", "ended"))
 _REFERS = b'"subject"'
+_FIRST_THREE = itemgetter(0, 1, 2)
 
 Begun = tuple[list[dict[str, Any]], bool]
 """The beginning of a list inside a state, and whether there is more of it."""
@@ -197,7 +199,7 @@ class States:
         self, subjects: Sequence[_Subject], question: Question, most: int, references: list[dict[str, Any]]
     ) -> dict[tuple[int, str], Begun]:
         """The beginnings of the lists inside these subjects' states, and the references in them."""
-        found: dict[tuple[int, str], list[Sequence[Any]]] = {}
+        found: dict[tuple[int, str], list[tuple[Any, ...]]] = {}
         containers = {each.number: each.collection for each in subjects if each.collection in _TIES}
         if containers:
             rows = self._db.execute(
@@ -207,8 +209,8 @@ class States:
                 " CROSS JOIN subjects s ON s.id = r.party",
                 (orjson.dumps(list(containers)).decode(), *times(question), most + 1),
             )
-            for *row, party in rows:
-                self._ledger.remember(party, row[2])
+            for row in rows:
+                self._ledger.remember(row[-1], row[2])
                 found.setdefault((row[3], _TIES[containers[row[3]]]), []).append(row)
         places = [
             each.number * len(SECTIONS) + _ENTERED[name]
@@ -228,7 +230,8 @@ class States:
                 found.setdefault((row[3], SECTIONS[row[4]]), []).append(row)
         begun: dict[tuple[int, str], Begun] = {}
         for (number, name), rows_of_one in found.items():
-            rows_of_one.sort(key=lambda row: tuple(row[:3]))
+            if len(rows_of_one) > 1:
+                rows_of_one.sort(key=_FIRST_THREE)
             shown = rows_of_one[:most]
             if name in _ENTERED:
                 items = [entry(row[5:], question) for row in shown]
@@ -236,21 +239,22 @@ class States:
                     [[item for item, row in zip(items, shown, strict=True) if _REFERS in row[-1]]]
                 )
             else:
-                items = [self._tie(row[2:], containers[number], references) for row in shown]
+                items = [self._tie(row[2:8], containers[number], references) for row in shown]
             begun[number, name] = items, len(rows_of_one) > most
         return begun
 
     def _tie(self, row: Sequence[Any], collection: str, references: list[dict[str, Any]]) -> dict[str, Any]:
         """A tie as an item of a list inside a state, and the reference in it."""
-        item = tie(row, self._ledger.name)
-        del item["in"]
-        if collection == "labs":
-            item = {**item.pop("party"), **item}
-        references.append(item.get("party", item))
+        party, _, status, mask, certain, stored = row
+        reference: dict[str, Any] = {"subject": self._ledger.name(party)}
+        kept = read_tie(stored)
         if collection != "agreements":
-            item.pop("steps")
+            del kept["steps"]
         if collection != "platforms":
-            item.pop("category")
+            del kept["category"]
+        claimed = claim(ORDER_OF_STATUSES, status, mask, certain)
+        item = {**reference, **claimed, **kept} if collection == "labs" else {"party": reference, **claimed, **kept}
+        references.append(item if collection == "labs" else reference)
         return item
 
     def section(self, number: int, name: str, question: Question, limit: int, after: Sequence[Any] | None) -> Page:

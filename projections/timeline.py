@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from domain.events import CATALOGUE
+from domain.facts import Event
 from domain.times import AFTER, BEFORE, parse_day
 from projections.checks import check
 from projections.filtering import Condition, matching
@@ -90,7 +91,8 @@ class Timeline:
                 rows += some.fetchall()
             if len(rows) > limit:
                 break
-        items = [self._happening(row, asked.first, asked.last) for row in rows[:limit]]
+        events = self._ledger.events(row[-4] for row in rows[:limit])
+        items = [self._happening(row, events[row[-4]], asked.first, asked.last) for row in rows[:limit]]
         return Page(items, list(rows[limit - 1][:width]) if len(rows) > limit else None)
 
     def _asked(self, question: Question, filters: Mapping[str, Sequence[str]]) -> _Asked:
@@ -246,10 +248,8 @@ class Timeline:
 
     # an item
 
-    def _happening(self, row: Sequence[Any], first: int, last: int) -> dict[str, Any]:
+    def _happening(self, row: Sequence[Any], event: Event, first: int, last: int) -> dict[str, Any]:
         _, hi, rank, _, position, subject, lo, meaning = row
-        event = self._ledger.event(position)
-        assert event is not None
         occurred, positions, data = event.occurred, [position], event.plain
         if meaning is not None:
             occurred, positions, data = orjson.loads(meaning)
