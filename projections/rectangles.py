@@ -11,6 +11,30 @@ from projections.rows import TERM_KINDS
 
 Row = dict[str, Any]
 
+RESTED_ON = {
+    **dict.fromkeys(
+        (
+            "words",
+            "events",
+            "facts",
+            "links",
+            "things",
+            "ties",
+            "entries",
+            "terms",
+            "mergers",
+            "held",
+            "cited",
+            "texts",
+            "names",
+        ),
+        "*",
+    ),
+    "subjects": "id, name",
+}
+"""The tables that everything which is compared of views is made from, and which columns of them."""
+_AT_ONCE = 1000
+
 _OF_SUBJECTS = frozenset(("subject", "container", "party", "document", "loser", "survivor", "ref"))
 """Columns that hold the number of a subject, in whatever table."""
 _NAMED = "(SELECT name FROM subjects WHERE id = {})"
@@ -46,6 +70,16 @@ def rows(db: sqlite3.Connection, table: str, as_of: int) -> Iterator[Row]:
     names = [column[0] for column in cursor.description]
     for row in cursor:
         yield dict(zip(names, row, strict=True))
+
+
+def stored(db: sqlite3.Connection, table: str) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of one of `RESTED_ON` as they are stored, many at a time, by their key and no index.
+
+    Two files that have the same have the same rows as of any position, and the same lines.
+    """
+    cursor = db.execute(f"SELECT {RESTED_ON[table]} FROM {table} NOT INDEXED")
+    while some := cursor.fetchmany(_AT_ONCE):
+        yield some
 
 
 def _selected(table: str, column: str) -> str:

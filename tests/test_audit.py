@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -14,9 +15,13 @@ from typing import Any
 import pytest
 
 from domain.notes import COSIGNATURE, Checkpoint, Verifier, cosigned, parse_note, parse_verifier
+from projections import rectangles
+from projections.lines import PARTS
+from projections.rectangles import RESTED_ON
 from service.audit.chains import Chains, Unique
 from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_kept, read_signed
 from service.audit.columns import columns_of
+from service.audit.comparing import Comparing
 from service.audit.opening import open_source
 from service.audit.order import Order
 from service.audit.report import Check
@@ -30,6 +35,7 @@ from service.tilelog import TileLog
 from tests.contract.audited import CROWD, Audited, Story, entry_with, rows, tampered, told, wait_for_checkpoint
 from tests.contract.server import Server, command, event
 from tests.contract.texts import TEXT
+from tests.given import world
 
 CHANGED = "UPDATE events SET data = CAST(replace(CAST(data AS TEXT), ?, ?) AS BLOB) WHERE position = ?"
 STATE = "UPDATE events SET state = ? WHERE position = ?"
@@ -101,6 +107,29 @@ def test_a_story_that_nobody_changed_fits(story, data):
     assert {check["verdict"] for check in found.report["checks"]} == {"fits"}
     rebuilt(data)
     assert fits(data).report["digests"] == found.report["digests"]
+
+
+def test_views_that_are_the_same_row_for_row_are_not_told_line_by_line(story, data, monkeypatch):
+    def told_apart(*_: object) -> bool:
+        raise AssertionError("lines were compared")
+
+    monkeypatch.setattr(Comparing, "_agree", told_apart)
+    fits(data)
+    rebuilt(data)
+    fits(data)
+
+
+def test_views_whose_rows_are_numbered_otherwise_are_told_line_by_line(story, data):
+    tampered(data, "UPDATE facts SET id = -id", "UPDATE links SET fact = -fact", file="views.sqlite")
+    tampered(data, "UPDATE texts SET id = -id", "UPDATE names SET id = -id", file="views.sqlite")
+    fits(data)
+
+
+def test_whatever_lines_are_made_from_is_compared_row_for_row():
+    named = {name for parts in PARTS.values() for part in parts for name in re.findall(r"[a-z]+", part.sql)}
+    with world() as found:
+        held = {name for (name,) in found.reader._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        assert set(rectangles.tables(found.reader._db)) | (named & held) == set(RESTED_ON)
 
 
 # an event

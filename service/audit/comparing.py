@@ -14,6 +14,7 @@ import orjson
 
 from domain.posting import pointer
 from projections.digests import VIEWS, written
+from projections.rectangles import RESTED_ON
 from service.audit.folded import FoldedReader
 from service.audit.report import Check, Finding, Verdict
 from service.audit.source import CannotAudit, StoredViews, Unreadable
@@ -24,6 +25,7 @@ _AHEAD = 64
 """Lines that are looked ahead to tell one that is missing or too many from one that was changed."""
 _RESTS_ON = ("position", "borne_by", "event")
 _SAYS = "is not what the log says"
+_EARLIER = " and every earlier one"
 
 Line = Mapping[str, Any]
 T = TypeVar("T")
@@ -43,6 +45,11 @@ class Comparing:
 
     def run(self) -> None:
         """Compare them. Raises CannotAudit."""
+        whole = f"all {len(VIEWS)} views folded anew, as of position {self._as_of}"
+        if self._are_alike():
+            self.digests = {view: self._folded.digest(view, self._as_of) for view in VIEWS}
+            self._check.ended(f"{whole}{_EARLIER}")
+            return
         different = [view for view in VIEWS if not self._agree(view)]
         found = []
         for view in different:
@@ -50,7 +57,7 @@ class Comparing:
                 found.append(self._first_difference(view))
             except Unreadable as error:
                 found.append(Finding(str(error), field=f"view {view}"))
-        whole, earlier = f"all {len(VIEWS)} views folded anew, as of position {self._as_of}", ""
+        earlier = ""
         if not found:
             earlier = self._compare_pasts(found)
         if found and (reason := self._stored.is_passing()) is not None:
@@ -59,6 +66,22 @@ class Comparing:
         for finding in found:
             self._check.find(finding)
         self._check.ended(whole + earlier)
+
+    def _are_alike(self) -> bool:
+        """Whether nothing needs to be told of both, as they are the same row for row: so they are as a rule, and that
+        takes a fifth of the time. Where they are not, they may still say the same."""
+        if not (self._as_of == self._stored.position == self._folded.position) or self._folded.is_blind:
+            return False
+        try:
+            for table in RESTED_ON:
+                theirs = self._stored.stored(table)
+                if theirs is None or any(
+                    ours != some for ours, some in zip_longest(self._folded.stored(table), theirs)
+                ):
+                    return False
+        except Unreadable:
+            return False
+        return True
 
     def _agree(self, view: str) -> bool:
         """Whether a view is the same; by its lines where they are to be had, else by its digest."""
@@ -86,7 +109,7 @@ class Comparing:
                     self._compare_rows(table, found)
                 except Unreadable as error:
                     found.append(Finding(str(error), field=f"table {table}"))
-            return " and every earlier one"
+            return _EARLIER
         drawn = self._stored.any_position and self._as_of > 1
         pasts = sorted({SystemRandom().randrange(1, self._as_of) for _ in range(PASTS)}) if drawn else []
         for past in pasts:

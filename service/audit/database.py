@@ -185,6 +185,10 @@ class _Views:
         with _Reading():
             yield from rectangles.rows(self._db, table, as_of)
 
+    def stored(self, table: str) -> Iterator[list[tuple[Any, ...]]]:
+        with _Reading():
+            yield from rectangles.stored(self._db, table)
+
     def is_passing(self) -> str | None:
         assert self.log is not None
         before, now = self.log.erasures()

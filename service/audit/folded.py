@@ -35,7 +35,7 @@ class Folded:
         """What no view can be folded from goes to the check; `read` is None where no texts are to be had."""
         self._check = check
         self._path = folder / VIEWS
-        self._views = Views(self._path)
+        self._views = Views(self._path, building=True)
         self._feed = _Feed(read)
         self.broken: str | None = None
         """Why no more is folded, if so."""
@@ -64,7 +64,8 @@ class Folded:
         self.broken = self.broken or reason
 
     def reader(self) -> FoldedReader:
-        """What was folded. Whoever asked for it closes it."""
+        """What was folded; nothing more is. Whoever asked for it closes it."""
+        self._views.finish()
         return FoldedReader(self._path, self._feed)
 
     def close(self) -> None:
@@ -99,6 +100,10 @@ class FoldedReader:
         self._reader = Reader(path)
         self._db = read_only(path)
         self._feed = feed
+        self.position = self._reader.head()
+        """The last event folded in."""
+        self.is_blind = feed.is_blind
+        """Whether no texts were to be had."""
 
     def lines(self, view: str, as_of: int) -> Iterator[bytes]:
         """What a view holds as of a position."""
@@ -121,6 +126,10 @@ class FoldedReader:
     def rows(self, table: str, as_of: int) -> Iterator[dict[str, Any]]:
         """Every row that was known up to a position."""
         return rectangles.rows(self._db, table, as_of)
+
+    def stored(self, table: str) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of a table as they are stored."""
+        return rectangles.stored(self._db, table)
 
     def event(self, position: int) -> dict[str, Any]:
         """An event as the views keep it."""

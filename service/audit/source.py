@@ -35,6 +35,10 @@ class StoredViews(Protocol):
     def rows(self, table: str, as_of: int) -> Iterator[dict[str, Any]]:
         """Every row known up to a position (see `rectangles`), where lines are to be had. Raises Unreadable."""
 
+    def stored(self, table: str) -> Iterator[list[tuple[Any, ...]]] | None:
+        """The rows of a table as they are stored (see `rectangles`); None where lines are not to be had, or these rows
+        are of another position than any that is asked for. Raises Unreadable."""
+
     def is_passing(self) -> str | None:
         """Why they were others while they were compared, if they were: nothing can be said about them then."""
 
