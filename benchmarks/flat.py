@@ -36,7 +36,7 @@ def flats(results: Results) -> list[Flat]:
     for row in rows:
         name = _name(row)
         if crowds[row.measure, row.contestant, row.size] > 1:
-            name += f", {row.clients} clients"
+            name += f", {row.clients} client{'' if row.clients == 1 else 's'}"
         if row.size is not None and (cost := _cost(row)) is not None:
             unit, value = cost
             found.setdefault((name, unit), {})[row.size] = value
