@@ -285,14 +285,10 @@ def _range(
         status,
         tuple(each for each in order if each in known),
         len(known) == 1 and not lapsed,
-        fields={name: fields[name] for name in sorted(fields, key=_place)},
-        bearing={name: bearing[name] for name in sorted(bearing, key=_place)},
+        fields={name: fields[name] for name in sorted(fields, key=_ORDER.__getitem__)},
+        bearing={name: bearing[name] for name in sorted(bearing, key=_ORDER.__getitem__)},
         lapsed=lapsed,
     )
-
-
-def _place(name: str) -> int:
-    return _ORDER[name]
 
 
 _STATUS_BEARERS = {status: status for status in _STATUS_OF.values()}

@@ -30,11 +30,13 @@ from projections.rows import (
     TIE_COLUMNS,
     TIES,
     Entry,
+    TieDraft,
     entry_keys,
     entry_row,
     former_names,
     simple_entries,
     thing_row,
+    tie_drafts,
     tie_rows,
     write,
 )
@@ -60,17 +62,14 @@ class Context:
 
     life: Life
     describing: list[Fact]
+    whole: list[Fact]
+    """Of these, the facts that bear on every tie."""
     marks: dict[str, Mark]
     consents: bool
     lapses: list[tuple[int, int]]
     force: Sequence[ForceDays]
     basis: bytes
     things: list[ThingDays]
-
-    @property
-    def whole(self) -> list[Fact]:
-        """The facts that bear on every tie."""
-        return [fact for fact in self.describing if bears_on_all(fact)]
 
 
 class Folding:
@@ -160,18 +159,17 @@ class Folding:
             describing = [fact for member in reversed(group) for fact in self._known.describing(member)]
             describing.sort(key=lambda fact: (fact.order[0], () if fact.makes and len(group) > 1 else fact.order))
         marks = self._marks(number, collection, describing, life, bounds, signed_by, adopted_by)
-        context = Context(life, describing, marks, consents, [], force, b"", [])
+        whole = [fact for fact in describing if bears_on_all(fact)]
+        context = Context(life, describing, whole, marks, consents, [], force, b"", [])
         if was is not None and (was.life, was.marks, was.force) == (life, marks, force):
             context.things, context.lapses = was.things, was.lapses
         else:
             context.things = self._things(collection, context)
             context.lapses = _lapses(context.things)
-        whole = [
-            (fact.type, fact.effective.lo, fact.effective.hi, fact.occurred, fact.positions) for fact in context.whole
-        ]
+        bearing = [(fact.type, *fact.effective, fact.occurred, fact.positions) for fact in whole]
         end = life.end and (life.end.lo, life.end.hi)
         made = life.birth.hi if life.sole or collection == "parties" else None
-        context.basis = orjson.dumps([life.birth.lo, end, consents, context.lapses, whole, made])
+        context.basis = orjson.dumps([life.birth.lo, end, consents, context.lapses, bearing, made])
         return context
 
     def _marks(
@@ -258,7 +256,7 @@ class Folding:
         """Fold and write; the rows closed and opened."""
         gone: list[Row] = []
         come: list[Row] = []
-        shared: dict[int, list[TieDays]] = {}
+        shared: dict[int, list[TieDraft]] = {}
         for party in sorted(parties):
             rows = self._tie_rows(subject, party, context, shared) if self._known.survivor(party) == party else []
             closed, opened = write(self._db, TIES, subject, (subject.number, party), rows, position)
@@ -266,21 +264,20 @@ class Folding:
             come += [row for _, row in opened]
         return gone, come
 
-    def _tie_rows(self, subject: Subject, party: int, context: Context, shared: dict[int, list[TieDays]]) -> list[Row]:
-        """The rows of one tie. `shared` keeps the days of ties that rest on one fact, for the others that do."""
+    def _tie_rows(self, subject: Subject, party: int, context: Context, shared: dict[int, list[TieDraft]]) -> list[Row]:
+        """The rows of one tie. `shared` keeps what is alike of ties that rest on one fact, for the others that do."""
         group = self._known.one_with(party)
         own = [fact for fact in self._known.linked(group, subject.number) if fact.type in TIE_TYPES]
         if not own:
             return []
-        whole = context.whole
-        ranges = shared.get(own[0].position) if len(own) == 1 else None
-        if ranges is None:
+        drafts = shared.get(own[0].position) if len(own) == 1 else None
+        if drafts is None:
             names = [self._known.name(member) for member in group]
-            found = tie_sweep(own, whole, context.life, consents=context.consents, names=names)
-            ranges = lapse(tie_days(found), context.lapses)
+            found = tie_sweep(own, context.whole, context.life, consents=context.consents, names=names)
+            drafts = tie_drafts(own, context.whole, context.life, lapse(tie_days(found), context.lapses))
             if len(own) == 1:
-                shared[own[0].position] = ranges
-        return tie_rows(subject.name, self._known.name(party), own, whole, context.life, ranges)
+                shared[own[0].position] = drafts
+        return tie_rows(subject.name, self._known.name(party), drafts)
 
     def _moves_force(self, force: Sequence[ForceDays], closed: Sequence[Row], opened: Sequence[Row]) -> bool:
         """Whether rows that came and went may change what an agreement's ties together say of its force."""

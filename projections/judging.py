@@ -28,7 +28,7 @@ from domain.rules import (
     untitled,
 )
 from domain.values import is_subject, pointer_tokens
-from projections.documents import Texts, altered, citing, passages
+from projections.documents import Held, Texts, altered, citing, passages
 from projections.identity import edges_of
 from projections.known import Known, named_in, references, slugs
 from projections.ledger import TEXT
@@ -74,7 +74,7 @@ class Judging:
         """
         known = self._known
         flaws = [] if self._all_exist(model) else list(self._missing(event.plain, ("data",)))
-        if b'"evidence"' in event.data:
+        if any(self._held(passage.document) is not None for passage in model.evidence or ()):
             flaws += self._misquoted(event.plain, "/data")
         if event.kind.about_event:
             flaws += self._about(event, model)
@@ -117,12 +117,16 @@ class Judging:
     def _misquoted(self, data: Mapping[str, Any], at: str) -> Iterator[Flaw]:
         """Passages in the evidence of data, at a pointer, that the text which is held does not say."""
         for index, passage in enumerate(data.get("evidence", ())):
-            document = self._known.find(passage["document"])
-            if document is None or not self._known.holds(document, TEXT):
-                continue
-            held = self._texts.own(document)
+            held = self._held(passage["document"])
             if held is not None and (flaw := flaw_of(passage, self._texts.text(held))) is not None:
                 yield Flaw(f"{at}/evidence/{index}{flaw.pointer}", flaw.detail)
+
+    def _held(self, document: str) -> Held | None:
+        """The text that is held of a document, if it is the registered one."""
+        number = self._known.find(document)
+        if number is None or not self._known.holds(number, TEXT):
+            return None
+        return self._texts.own(number)
 
     def _about(self, event: Event, model: Any) -> Iterator[Flaw]:
         target = self._known.event(model.event)

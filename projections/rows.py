@@ -7,10 +7,10 @@ their references; of ties, which have most rows, as short as can be (`read_tie`)
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -202,40 +202,67 @@ def thing_row(collection: str, days: ThingDays, life: Life, ref: int | None) -> 
     )
 
 
-def tie_rows(
-    container: str, party: str, own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: Sequence[TieDays]
-) -> list[Row]:
-    """The columns of a tie after its container and party."""
+class TieDraft(NamedTuple):
+    """A row of a tie as it is for every party whose tie rests on the same facts: its columns from `interval` to
+    `category`, the facts that are its steps, and the body without what is the party's own.
+    """
+
+    columns: Row
+    steps: Sequence[Fact]
+    body: Mapping[str, Any]
+
+
+def tie_drafts(own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: Sequence[TieDays]) -> list[TieDraft]:
+    """The rows of a tie over its days, from its own facts and those that bear on all ties of its subject."""
     facts = {fact.position: fact for fact in (*whole, *own)}
     steps_of = _by_interval(own, life, ranges)
     in_force = [fact for fact in (*whole, *own) if fact.type == "agreement.entered-into-force"]
     bearer = in_force[-1].position if in_force else own[0].position
-    rows = []
+    drafts = []
     for days in ranges:
         steps = steps_of[days.interval]
         opened = facts.get(days.opened) if days.opened is not None else None
         closed = facts.get(days.closed) if days.closed is not None else None
-        body = _tie_body(party, steps, whole, opened, closed)
+        body = _tie_body(steps, whole, opened, closed)
         category = body.get("category")
-        rows.append(
-            (
-                days.interval,
-                days.since,
-                days.until,
-                int(days.last),
-                ORDER_OF_STATUSES.index(days.status),
-                mask_of(days.statuses, ORDER_OF_STATUSES),
-                int(days.certain),
-                mask_of(days.ever, ORDER_OF_STATUSES),
-                days.force.in_force | days.force.suspended << 1 | days.force.neither << 2,
-                bearer,
-                opened.span.sort_key[0] if opened is not None else AFTER,
-                "\n".join(text.casefold() for text in texts_of(category)) or None,
-                f"{container} {party} {days.interval:04}",
-                orjson.dumps(body),
-            )
+        columns = (
+            days.interval,
+            days.since,
+            days.until,
+            int(days.last),
+            ORDER_OF_STATUSES.index(days.status),
+            mask_of(days.statuses, ORDER_OF_STATUSES),
+            int(days.certain),
+            mask_of(days.ever, ORDER_OF_STATUSES),
+            days.force.in_force | days.force.suspended << 1 | days.force.neither << 2,
+            bearer,
+            opened.span.sort_key[0] if opened is not None else AFTER,
+            "\n".join([text.casefold() for text in texts_of(category)]) or None,
         )
+        drafts.append(TieDraft(columns, steps, body))
+    return drafts
+
+
+def tie_rows(container: str, party: str, drafts: Iterable[TieDraft]) -> list[Row]:
+    """The columns of a tie after its container and party."""
+    rows = []
+    for columns, steps, body in drafts:
+        role = _role(party, steps)
+        kept = body if role is None else {"role": role, **body}
+        rows.append((*columns, f"{container} {party} {columns[0]:04}", orjson.dumps(kept)))
     return rows
+
+
+def _role(party: str, steps: Sequence[Fact]) -> Any:
+    """The role in which a party signed last, where one is given."""
+    role = None
+    for fact in steps:
+        if isinstance(fact.data, AgreementSigned):
+            for signatory in fact.data.parties:
+                if signatory.party == party:
+                    role = role if signatory.role is None else signatory.role
+                    break
+    return role
 
 
 def _by_interval(own: Sequence[Fact], life: Life, ranges: Sequence[TieDays]) -> Mapping[int, Sequence[Fact]]:
@@ -254,17 +281,11 @@ def _by_interval(own: Sequence[Fact], life: Life, ranges: Sequence[TieDays]) -> 
     return found
 
 
-def _tie_body(
-    party: str, steps: Sequence[Fact], whole: Sequence[Fact], opened: Fact | None, closed: Fact | None
-) -> dict[str, Any]:
-    """What a row keeps of a tie beside its columns, without what `read_tie` can tell: every status has such a row."""
+def _tie_body(steps: Sequence[Fact], whole: Sequence[Fact], opened: Fact | None, closed: Fact | None) -> dict[str, Any]:
+    """What a row keeps of a tie beside its columns, without the role and what `read_tie` can tell."""
     body: dict[str, Any] = {}
     for fact in steps:
-        if isinstance(fact.data, AgreementSigned):
-            roles = [signatory.role for signatory in fact.data.parties if signatory.party == party]
-            if roles and roles[0] is not None:
-                body["role"] = roles[0]
-        elif isinstance(fact.data, MemberJoined) and fact.data.category is not None:
+        if isinstance(fact.data, MemberJoined) and fact.data.category is not None:
             body["category"] = fact.data.category
     if opened is not None and opened.occurred is not None:
         body["from"] = opened.occurred
