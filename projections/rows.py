@@ -270,7 +270,7 @@ def _by_interval(own: Sequence[Fact], life: Life, ranges: Sequence[TieDays]) -> 
     first interval those before it too.
     """
     starts = {days.interval: days.since for days in reversed(ranges)}
-    if len(starts) == 1:
+    if len(starts) < 2:
         return dict.fromkeys(starts, own)
     intervals = sorted(starts)
     days = [starts[interval] for interval in intervals]
