@@ -120,6 +120,7 @@ class Writer:
         self._recorded = self._last_recorded()
         self._lags = False
         """Whether anything is answered that cannot be read yet."""
+        self._answered = 0
         self._lagging_since = 0.0
         self._asked: asyncio.Future[None] | None = None
         self._answering: set[asyncio.Task[None]] = set()
@@ -149,6 +150,11 @@ class Writer:
     def queued(self) -> tuple[int, int]:
         """How many batches wait or are being recorded, and their bytes."""
         return self._batches, self._bytes
+
+    @property
+    def recorded(self) -> int:
+        """The position of the last event that is recorded for sure, though it may be that nobody has read it yet."""
+        return max(self._answered, self._head.position)
 
     @property
     def views(self) -> Views:
@@ -432,7 +438,9 @@ class Writer:
         if count == 0:
             return outcomes
         position = self._views.position
-        match await self._threaded(self._commit):
+        shown = await self._threaded(self._commit)
+        self._answered = position
+        match shown:
             case True:
                 self._show(position)
             case None:

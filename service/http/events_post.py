@@ -21,11 +21,10 @@ from service.http.answers import NDJSON, json_answer
 from service.http.bodies import POSTED, read_body, refuse_encoded
 from service.http.conditions import condition_of
 from service.http.crowds import RETURNS, Returns, let_in
-from service.http.frame import POSITION
 from service.http.operations import Answer, Operation, Parameter, add, read_query
 from service.http.problems import Kind, Problem
 from service.keys import Key, Scope
-from service.parts import HEAD, LOGS, WRITER
+from service.parts import LOGS, WRITER
 
 JSON = "application/json"
 STRUCTURED = "application/cloudevents+json"
@@ -55,8 +54,7 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     else:
         receipts = await writer.post(batch)
     recorded = [receipt.position for receipt in receipts if not (is_trial and receipt.is_new)]
-    # Where the views lag behind what was just recorded, the head alone would say too little.
-    headers = {POSITION: str(max((app[HEAD].position, *recorded)))}
+    headers = {}
     if recorded and not batch.is_list:
         headers["Location"] = f"/v1/events/{recorded[0]}"
     bodies = b",".join([receipt.body for receipt in receipts])

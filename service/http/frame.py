@@ -81,7 +81,9 @@ async def finish(request: web.Request, response: web.StreamResponse) -> None:
     """Puts on every answer what all of them bear."""
     headers = response.headers
     if _POSITION_NAME not in headers:
-        headers[_POSITION_NAME] = str(request.app[HEAD].position)
+        app = request.app
+        position = app[WRITER].recorded if request.method == hdrs.METH_POST else app[HEAD].position
+        headers[_POSITION_NAME] = str(position)
     headers[_SNIFFING] = "nosniff"
     if headers.get(hdrs.CONTENT_TYPE, "").startswith("text/html"):
         headers.setdefault("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")

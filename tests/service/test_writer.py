@@ -101,6 +101,7 @@ async def test_views_commit_no_more_often_than_somebody_reads(registry, monkeypa
     monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
     monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
     writer = registry.app[WRITER]
+    await registry.take(registered("first"))  # live streams see the first, and wait for more when there are some
     with counted(monkeypatch, writer.views, "commit") as shown, counted(monkeypatch, writer._log, "commit") as kept:
         for number in range(10):
             await registry.take(registered(f"p-{number}"))
@@ -115,16 +116,27 @@ async def test_views_commit_once_they_hold_much_and_for_whoever_follows(registry
     monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
     monkeypatch.setattr(writing, "PUBLISH_EVENTS", 5)
     writer, head = registry.app[WRITER], registry.app[HEAD]
+    await registry.take(registered("first"))
+    assert head.position == 1
     for number in range(4):
         await registry.take(registered(f"p-{number}"))
-    assert head.position == 0
+    assert head.position == 1
     await registry.take(registered("p-4"))
-    assert head.position == 5
+    assert head.position == 6
     following = asyncio.create_task(head.moved())
     await until(lambda: head.is_awaited)
     await registry.take(registered("p-5"))
     await asyncio.wait_for(following, 10)
-    assert (head.position, writer.views.waiting) == (6, 0)
+    assert (head.position, writer.views.waiting) == (7, 0)
+
+
+async def test_no_answer_to_a_post_bears_a_position_before_one_that_was_answered(registry, monkeypatch):
+    monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
+    monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
+    await registry.take([registered("a"), registered("b")])
+    for document, status in ((renamed("nobody", "N"), 422), (registered("a"), 200)):
+        answer = await registry.post(document)
+        assert (answer.status, answer.headers["Registry-Position"]) == (status, "2")
 
 
 async def test_views_commit_soon_when_nothing_more_comes(registry, monkeypatch):
