@@ -16,7 +16,7 @@ from service.http.answers import etag_matches
 KEPT = 32 * 2**20
 """Most bytes of answers that are kept."""
 _KEPT_EACH = 2**20
-_OVERHEAD = 1024
+_OVERHEAD = 1536
 
 
 class Ready:
@@ -26,7 +26,7 @@ class Ready:
 
     def __init__(self, body: bytes, media_type: str, etag: str, more: Mapping[str, str] | None = None) -> None:
         """`more` are headers beside those that every answer of the views has."""
-        self.body = body
+        self.body = bytes(memoryview(body))  # a copy: what orjson gives holds up to three times its length in memory
         self.media_type = media_type
         self.etag = etag
         self.headers = CIMultiDict(headers(etag, more or {}))
