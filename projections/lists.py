@@ -148,7 +148,7 @@ class Lists:
                 query.add("t.jurisdiction = ?", value)
             case "status":
                 query.status = STATUSES[view].index(value)
-                query.add(f"{may_be('t', question)} & ?", 1 << query.status)
+                self._by_status("things", f"collection = {COLLECTIONS.index(view)}", question, query)
             case "part_of" | "under":
                 group = self._group(value, question)
                 query.add(f"t.ref IN ({places(group)})", *group, narrow=True)
@@ -246,7 +246,7 @@ class Lists:
                         self._by_category(value.casefold(), query)
                     case "status":
                         query.status = ORDER_OF_STATUSES.index(value)
-                        query.add(f"{may_be('t', question)} & ?", 1 << query.status)
+                        self._by_status("ties", "1", question, query)
                     case "q":
                         self._words("memberships", value, question, query)
         if query.status is None and question.on is not None:
@@ -288,7 +288,7 @@ class Lists:
                         self._by_kind("entries", "section = 0 AND kind = ?", (value,), query)
                     case "status":
                         query.status = STATUS_ORDER.index(value)
-                        query.add(f"{may_be('t', question)} & ?", 1 << query.status)
+                        self._by_status("entries", "section = 0", question, query)
                     case "due_before":
                         self._due_before(parse_day(value), query, leads=sort.removeprefix("-") == "due")
                     case "q":
@@ -318,6 +318,22 @@ class Lists:
             query.add("+t.kind = ?", values[-1])
         else:
             query.add(f"t.id IN (SELECT id FROM {table} WHERE {condition})", *values, narrow=True)
+
+    def _by_status(self, table: str, condition: str, question: Question, query: Query) -> None:
+        """Ask for the status of a query: by its index where few rows that are still known then may have it."""
+        assert query.status is not None
+        query.add(f"{may_be('t', question)} & ?", 1 << query.status)
+        if question.on is None:  # what may be on any day, no index has
+            return
+        masks, last = [], -1
+        while row := self._db.execute(
+            f"SELECT mask FROM {table} WHERE {condition} AND mask > ? ORDER BY mask LIMIT 1", (last,)
+        ).fetchone():
+            last = row[0]
+            masks += [last] if last >> query.status & 1 else []
+        found = f"{table} WHERE {condition} AND mask IN ({places(masks)}) AND p1 > ?"
+        if not self._is_common(found, *masks, question.as_of):
+            query.add(f"t.id IN (SELECT id FROM {found})", *masks, question.as_of, narrow=True)
 
     def _due_before(self, day: int, query: Query, *, leads: bool) -> None:
         """Ask for what is due before a day: by its index where that is little, or gives the order."""
