@@ -34,7 +34,9 @@ SOON_SECONDS = 0.25
 """More posts than a `CROWD` are only taken while all that wait will be recorded this soon."""
 LATE_SECONDS = 5.0
 """Fewer, which are larger, may wait this long."""
-GROUP_EVENTS = 1_000
+GROUP_EVENTS = 64
+"""Posts are put together up to so many events. More would share a commit, of which this many feel little, and could not
+be decided on the loop: a thread that decides is held up by a loop that has much to do at every statement."""
 GROUP_BYTES = 16 * 2**20
 LOOP_EVENTS = 64
 LOOP_BYTES = 2**18
