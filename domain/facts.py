@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -68,8 +68,7 @@ def erased_data(about: int | None) -> bytes:
     return b"{}" if about is None else b'{"event":%d}' % about
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """One standing statement about the world.
 
     `span` covers every reading of its date, disputed ones too. `positions` are the event itself and the standing

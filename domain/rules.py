@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from domain.events import Makes
 from domain.facts import Fact
@@ -26,8 +27,7 @@ class Conflict:
     positions: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """What the rules need to know of all facts of one subject, without reading them all.
 
     `made` is the earliest day any making event may fall on and the latest day by which one has; `ended` the same of the

@@ -10,8 +10,8 @@ import os
 from base64 import b64encode
 from binascii import b2a_base64
 from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 import orjson
 
@@ -25,8 +25,7 @@ SALT_BYTES = 16
 _DIGEST = len(',"data_sha256":""') + 64
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What a client gets for a recorded event. `body` is JSON; `is_new` says whether this very post recorded it."""
 
     position: int
