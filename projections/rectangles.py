@@ -33,6 +33,8 @@ RESTED_ON = {
     "subjects": "id, name",
 }
 """The tables that everything which is compared of views is made from, and which columns of them."""
+COUNTED = "tallies"
+"""The table that statistics are told from, which counts rows of the others."""
 _AT_ONCE = 1000
 
 _OF_SUBJECTS = frozenset(("subject", "container", "party", "document", "loser", "survivor", "ref"))
@@ -73,11 +75,11 @@ def rows(db: sqlite3.Connection, table: str, as_of: int) -> Iterator[Row]:
 
 
 def stored(db: sqlite3.Connection, table: str) -> Iterator[list[tuple[Any, ...]]]:
-    """The rows of one of `RESTED_ON` as they are stored, many at a time, by their key and no index.
+    """The rows of one of `RESTED_ON`, or of `COUNTED`, as they are stored, many at a time, by their key and no index.
 
     Two files that have the same have the same rows as of any position, and the same lines.
     """
-    cursor = db.execute(f"SELECT {RESTED_ON[table]} FROM {table} NOT INDEXED")
+    cursor = db.execute(f"SELECT {RESTED_ON.get(table, '*')} FROM {table} NOT INDEXED")
     while some := cursor.fetchmany(_AT_ONCE):
         yield some
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from domain.notes import COSIGNATURE, Checkpoint, Verifier, cosigned, parse_note, parse_verifier
-from projections import rectangles
+from projections import rectangles, tallies
 from projections.lines import PARTS
 from projections.rectangles import RESTED_ON
 from service.audit.chains import Chains, Unique
@@ -122,6 +122,19 @@ def test_views_that_are_the_same_row_for_row_are_not_told_line_by_line(story, da
 def test_views_whose_rows_are_numbered_otherwise_are_told_line_by_line(story, data):
     tampered(data, "UPDATE facts SET id = -id", "UPDATE links SET fact = -fact", file="views.sqlite")
     tampered(data, "UPDATE texts SET id = -id", "UPDATE names SET id = -id", file="views.sqlite")
+    fits(data)
+
+
+def test_counts_that_are_not_those_of_what_the_log_says_are_named(data, monkeypatch):
+    monkeypatch.setattr(tallies, "SIZES", (8, 64))
+    rebuilt(data)
+    fits(data)
+    tampered(
+        data, "UPDATE tallies SET counts = (SELECT counts FROM tallies WHERE id = 2) WHERE id = 3", file="views.sqlite"
+    )
+    ((until,),) = rows(data, "SELECT until FROM tallies WHERE id = 3", file="views.sqlite")
+    caught((until, None, "table tallies"), "views", target=data)
+    rebuilt(data)
     fits(data)
 
 

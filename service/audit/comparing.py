@@ -3,10 +3,10 @@ event that line rests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from hashlib import sha256
-from itertools import islice, zip_longest
+from itertools import chain, islice, zip_longest
 from random import SystemRandom
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ import orjson
 
 from domain.posting import pointer
 from projections.digests import VIEWS, written
-from projections.rectangles import RESTED_ON
+from projections.rectangles import COUNTED, RESTED_ON
 from service.audit.folded import FoldedReader
 from service.audit.report import Check, Finding, Verdict
 from service.audit.source import CannotAudit, StoredViews, Unreadable
@@ -25,10 +25,16 @@ _AHEAD = 64
 """Lines that are looked ahead to tell one that is missing or too many from one that was changed."""
 _RESTS_ON = ("position", "borne_by", "event")
 _SAYS = "is not what the log says"
+_UNTIL = 2
+"""Where a row of `COUNTED` has the position that it counts up to."""
 _EARLIER = " and every earlier one"
 
 Line = Mapping[str, Any]
 T = TypeVar("T")
+
+
+def _each(some: Iterable[list[tuple[Any, ...]]]) -> Iterator[tuple[Any, ...]]:
+    return chain.from_iterable(some)
 
 
 class Comparing:
@@ -47,6 +53,7 @@ class Comparing:
         """Compare them. Raises CannotAudit."""
         whole = f"all {len(VIEWS)} views folded anew, as of position {self._as_of}"
         if self._are_alike():
+            self._compare_counts()
             self.digests = {view: self._folded.digest(view, self._as_of) for view in VIEWS}
             self._check.ended(f"{whole}{_EARLIER}")
             return
@@ -82,6 +89,17 @@ class Comparing:
         except Unreadable:
             return False
         return True
+
+    def _compare_counts(self) -> None:
+        """Compare what statistics are told from, where all that is counted has the same numbers."""
+        try:
+            pairs = zip_longest(_each(self._folded.stored(COUNTED)), _each(self._stored.stored(COUNTED) or ()))
+            unlike = next((mine or row for mine, row in pairs if mine != row), None)
+        except Unreadable as error:
+            self._check.find(Finding(str(error), field=f"table {COUNTED}"))
+            return
+        if unlike is not None:
+            self._check.find(Finding(_SAYS, unlike[_UNTIL], None, f"table {COUNTED}"))
 
     def _agree(self, view: str) -> bool:
         """Whether a view is the same; by its lines where they are to be had, else by its digest."""
