@@ -101,10 +101,11 @@ class Views:
         self._leaves.clear()
 
     def rollback(self) -> None:
-        """Undo everything since `begin`."""
+        """Undo everything since `begin`, but for what a `commit` that failed has kept after all."""
         self._known.forget()
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
+        self._committed = int(self._meta("position"))
         self._restore(self._committed)
 
     @contextmanager

@@ -70,9 +70,13 @@ class Writing(sqlite3.Connection):
         return super().executemany(statement, rows)
 
     def settle(self) -> None:
-        """Write what waits."""
+        """Write what waits, within the transaction it belongs to. SQLite may have undone that by itself, as on a full
+        disk, and would keep each row as it comes: then this raises sqlite3.OperationalError.
+        """
         if self.is_settled:
             return
+        if not self.in_transaction:
+            raise sqlite3.OperationalError("the transaction was undone: roll it back first")
         if self._marks is not None and not self._is_saved:
             self._settle_earlier(*self._marks)
         self.pour(False)
@@ -112,6 +116,14 @@ class Writing(sqlite3.Connection):
         self._ids.clear()
         self._marks, self._is_saved = None, False
         self.is_settled = True
+
+    def close(self) -> None:
+        """As of any connection. It lets go of whoever keeps rows: they hold each other, and what is at hand, which may
+        have been erased since, would stay in memory until somebody looks for such circles.
+        """
+        self.forget()
+        self.pour = lambda _: None
+        super().close()
 
     def _settle_earlier(self, inserts: dict[str, int], updates: dict[str, int], _: dict[str, int]) -> None:
         """Write what waited before the batch began, and only then set the savepoint to go back to."""

@@ -3,7 +3,12 @@ kept than is worth it."""
 
 from __future__ import annotations
 
+import gc
+import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from weakref import ref
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +17,7 @@ from domain.errors import Refused
 from domain.facts import Event
 from projections import subjects
 from projections.digests import VIEWS
+from projections.views import Views
 from tests.given import World, joined, left, parties, party, platform, world
 from tests.histories import GENERATED, histories, posted
 
@@ -78,3 +84,36 @@ def test_no_more_is_kept_of_subjects_than_is_worth_it(monkeypatch):
         assert len(kept._at_hand) <= 6
         assert len(kept._by_number) <= 21
         assert sum(each.at_hand is not None for each in kept._by_number.values()) <= 6
+
+
+def test_once_its_transaction_is_lost_a_refused_post_leaves_nothing_in_the_file(monkeypatch):
+    with world() as found:
+        found.take(*parties("a"))
+        with monkeypatch.context() as patch:
+            patch.setattr(found.views, "commit", lambda: None)
+            patch.setattr(found.views, "rollback", lambda: None)
+            found.take(party("b"))
+            sqlite3.Connection.execute(found.views._db, "ROLLBACK")  # as SQLite does by itself where the disk is full
+            patch.setattr(found.views, "begin", lambda: None)
+            with pytest.raises(sqlite3.OperationalError):
+                found.take(party("b"))
+        found.views.rollback()
+        assert found.head == 1
+        found.take(party("b"))
+        assert found.state("parties/b")["version"] == 1
+
+
+def test_what_was_at_hand_is_gone_with_the_views_it_was_of():
+    with world() as found, TemporaryDirectory() as folder:
+        views = Views(Path(folder) / "views.sqlite")
+        for each in taken_in_one_transaction(found, [{"id": "a", "source": "test", **party("a")}]):
+            views.begin()
+            views.apply(each, bytes(32))
+        records = ref(views._known.subjects)
+        gc.disable()
+        try:
+            views.close()
+            del views
+            assert records() is None
+        finally:
+            gc.enable()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,3 +101,14 @@ def test_after_a_rollback_nothing_waits_and_numbers_begin_again():
         db.execute("ROLLBACK")
         assert db.execute(ALL).fetchall() == []
         assert db.next_id("rows") == 1
+
+
+def test_nothing_that_waits_is_written_once_the_transaction_is_gone():
+    with closing(connected()) as db:
+        db.put(PUT, (1, 10))
+        sqlite3.Connection.execute(db, "ROLLBACK")  # as SQLite does by itself where the disk is full
+        with pytest.raises(sqlite3.OperationalError):
+            db.execute(ALL)
+        assert written(db) == []
+        db.forget()
+        assert db.execute(ALL).fetchall() == []

@@ -157,6 +157,24 @@ async def test_what_was_answered_is_read_also_while_more_is_being_recorded(regis
         assert (await more).status == 201
 
 
+async def test_that_the_process_lives_is_told_while_the_disk_holds_up_all_who_read(registry, monkeypatch):
+    monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
+    monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
+    await registry.take([registered("a"), registered("b")])
+    await registry.take(registered("c"))
+    with held(monkeypatch, registry) as release:
+        more = asyncio.create_task(registry.post(registered("d")))
+        await until(lambda: registry.app[WRITER].queued[0] == 1)
+        reading = asyncio.create_task(registry.get("/v1/parties/c"))
+        for path in ("/healthz", "/metrics"):
+            answer = await asyncio.wait_for(registry.get(path), 10)
+            assert (answer.status, answer.headers["Registry-Position"]) == (200, "3")
+        assert not reading.done()
+        release.set()
+        assert (await reading).status == 200
+        assert (await more).status == 201
+
+
 async def test_a_commit_that_fails_is_answered_503_and_leaves_nothing(registry, monkeypatch):
     await registry.take(registered("a"))
     with broken(monkeypatch, registry.app[WRITER]._log, "commit"):
@@ -211,6 +229,26 @@ async def test_views_that_fail_to_commit_never_fail_a_recorded_event(registry, m
     assert (await registry.get("/v1/parties/a")).status == 200
     assert await registry.head() == 1
     assert (await registry.take(renamed("a", "B")))["version"] == 2
+
+
+async def test_views_whose_commit_fails_but_was_kept_go_on_from_it(registry, monkeypatch):
+    db = registry.app[WRITER].views._db
+    real, failures = db.execute, [sqlite3.OperationalError("disk I/O error")]
+
+    def execute(statement, *values):
+        found = real(statement, *values)
+        if statement == "COMMIT" and failures:
+            raise failures.pop()
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(db, "execute", execute)
+        await registry.take(registered("a"))
+        assert (await registry.get("/v1/parties/a")).status == 200
+        assert failures == []
+    assert registry.app[WRITER].failure is None
+    assert (await registry.take(renamed("a", "B")))["version"] == 2
+    assert (await registry.json("/v1/parties/a"))["version"] == 2
 
 
 async def test_while_views_lag_readiness_is_red_and_nothing_is_decided_until_they_have_caught_up(registry, monkeypatch):
