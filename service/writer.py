@@ -47,7 +47,7 @@ PUBLISH_SECONDS = 0.1
 IDLE_SECONDS = 0.01
 """How long they wait for more to record before they do."""
 _TELLING = 16
-"""From groups of fewer events than this nothing can be said about how long many take: what all share is most of it."""
+"""What all events of a group share is most of what fewer than this take: many may take less time each, but not more."""
 RACES = 8
 """How often a group is decided again because another writer was faster."""
 MEND_SECONDS = 1.0
@@ -367,8 +367,8 @@ class Writer:
         batches = [batch for work in works for batch in work.batches]
         events, began = sum(work.events for work in works), perf_counter()
         outcomes = iter(await self._outcomes(batches))
-        if events >= _TELLING:
-            each = (perf_counter() - began) / events
+        each = (perf_counter() - began) / events if events else self.each
+        if events >= _TELLING or each < self.each:
             self.each += (each - self.each) / (4 if self.each else 1)
         self._posts -= len(works)
         self._events -= events

@@ -116,6 +116,19 @@ async def test_few_posts_are_taken_that_wait_longer_but_not_for_ever(registry, m
         assert (await post).status == (await batch).status == 201
 
 
+async def test_a_stall_that_is_over_turns_nobody_away_though_only_few_post_at_a_time(registry, monkeypatch):
+    registry.app[WRITER].each = 10.0  # as after a group that waited for the disk
+    for number in range(20):
+        await registry.take(registered(f"one-{number}"))
+    with crowded(monkeypatch, registry, each=registry.app[WRITER].each) as release:
+        monkeypatch.setattr(writing, "CROWD", 100)
+        post = await first(registry)
+        others = [asyncio.create_task(registry.post(registered(f"p{number}"))) for number in range(4)]
+        await waiting(registry, 5)
+        release.set()
+        assert {answer.status for answer in await asyncio.gather(post, *others)} == {201}
+
+
 async def test_who_is_turned_away_need_not_send_the_body(registry, monkeypatch):
     with crowded(monkeypatch, registry, each=2.0) as release:
         post = await first(registry)
