@@ -18,6 +18,8 @@ POSITION = "Registry-Position"
 WAIT_SECONDS = 5.0
 GONE = 499
 """The status that a request is logged with whose client did not wait for an answer."""
+_OF_THE_PROCESS = frozenset(("/healthz", "/metrics"))
+"""What says nothing of what is recorded: it is told also while the disk holds up all who read."""
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
 _POSITION = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
 # As `istr`, a name is made ready for comparison once instead of at each request.
@@ -35,7 +37,7 @@ async def framed(request: web.Request, handler: Handler) -> web.StreamResponse:
     status, size = GONE, 0
     try:
         try:
-            if request.method != hdrs.METH_POST or _POSITION_NAME in request.headers:
+            if _reads(request) or _POSITION_NAME in request.headers:
                 await request.app[WRITER].publish()
             if _POSITION_NAME in request.headers:
                 await _reached(request)
@@ -62,6 +64,11 @@ async def framed(request: web.Request, handler: Handler) -> web.StreamResponse:
         )
 
 
+def _reads(request: web.Request) -> bool:
+    """Whether what is answered rests on what can be read here."""
+    return request.method != hdrs.METH_POST and request.path not in _OF_THE_PROCESS
+
+
 def _size(response: web.StreamResponse) -> int:
     if isinstance(response, web.Response) and isinstance(response.body, bytes):
         return len(response.body)
@@ -82,7 +89,7 @@ async def finish(request: web.Request, response: web.StreamResponse) -> None:
     headers = response.headers
     if _POSITION_NAME not in headers:
         app = request.app
-        position = app[WRITER].recorded if request.method == hdrs.METH_POST else app[HEAD].position
+        position = app[HEAD].position if _reads(request) else app[WRITER].recorded
         headers[_POSITION_NAME] = str(position)
     headers[_SNIFFING] = "nosniff"
     if headers.get(hdrs.CONTENT_TYPE, "").startswith("text/html"):
