@@ -17,6 +17,8 @@ RECORDED = 2
 """So many events are recorded for each post that may come again; to turn it away takes a seventh of one."""
 LEAST_SECONDS = 0.0005
 LATEST_SECONDS = 30.0
+HELD_SECONDS = 1.0
+"""The longest that an answer is put off for one who comes again too soon."""
 
 
 class Returns:
@@ -38,7 +40,8 @@ RETURNS: web.AppKey[Returns] = web.AppKey("returns", Returns)
 async def let_in(request: web.Request) -> None:
     """Returns if there is room for the post, before its body is read; raises a 503 problem if there is none.
 
-    Who comes again on the same connection before its time waits for that, and is then looked at once more.
+    Who comes again on the same connection before its time waits for that, a while at most, and is then looked at once
+    more.
     """
     writer, size = request.app[WRITER], request.content_length or 0
     if not writer.is_full(size):
@@ -46,7 +49,7 @@ async def let_in(request: web.Request) -> None:
     connection, loop = request.protocol, asyncio.get_running_loop()
     assert isinstance(connection, Connection)
     if (early := connection.returns - loop.time()) > 0:
-        await asyncio.sleep(early)
+        await asyncio.sleep(min(early, HELD_SECONDS))
         if not writer.is_full(size):
             return
     now = loop.time()
