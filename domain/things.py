@@ -9,64 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from domain.events import Makes, OfParty, TakesEffect
+from domain.events import OfParty
 from domain.facts import Fact
+from domain.fields import FIELDS, ORDER, Describing
 from domain.readings import Cell, Step, sweep
 from domain.ties import FOREVER, Force, Life, TieDays
 from domain.times import AFTER, BEFORE, Span, parse_edtf
-
-DATES = {
-    "party.dissolved": "dissolved",
-    "agreement.adopted": "adopted",
-    "agreement.entered-into-force": "entered_into_force",
-    "agreement.terminated": "terminated",
-    "lab.founded": "founded",
-    "lab.opened": "opened",
-    "lab.closed": "closed",
-    "platform.launched": "launched",
-    "platform.dissolved": "dissolved",
-}
-"""The field in which each type shows when it came about."""
-
-TEXTS = frozenset(("name", "title", "summary", "place", "purpose", "target"))
-"""Fields in which what is undated never overrides what is dated."""
-
-REFERENCES = frozenset(("part_of", "under", "superseded_by"))
-REFERENCE_LISTS = frozenset(("successors", "convened_by"))
-
-FIELDS: dict[str, tuple[str, ...]] = {
-    "party.registered": ("name", "kind", "jurisdiction", "part_of"),
-    "party.renamed": ("name",),
-    "party.reorganized": ("part_of",),
-    "party.dissolved": ("successors",),
-    "agreement.adopted": ("title", "kind", "under", "scope", "place", "summary", "until"),
-    "agreement.signed": ("title", "kind", "under", "scope", "place", "summary", "until"),
-    "agreement.amended": ("title", "until", "scope_added", "scope_removed"),
-    "agreement.renewed": ("until",),
-    "agreement.terminated": ("reason", "superseded_by"),
-    "lab.founded": ("name", "under", "place", "fields"),
-    "platform.launched": (
-        "name",
-        "place",
-        "purpose",
-        "directions",
-        "convened_by",
-        "target",
-        "target_date",
-    ),
-    "document.registered": ("title", "sha256", "publisher", "language", "published", "url", "original"),
-}
-"""The fields of the thing itself that each type says something about."""
-
-_ORDER = {
-    name: place
-    for place, name in enumerate(
-        dict.fromkeys(
-            ("name", "title", *(name for each in FIELDS.values() for name in each), *DATES.values(), "signed", "status")
-        )
-    )
-}
-"""The order in which fields stand in a state, whichever fact came first."""
 
 WHOLE_TYPES = (
     "agreement.entered-into-force",
@@ -285,8 +233,8 @@ def _range(
         status,
         tuple(each for each in order if each in known),
         len(known) == 1 and not lapsed,
-        fields={name: fields[name] for name in sorted(fields, key=_ORDER.__getitem__)},
-        bearing={name: bearing[name] for name in sorted(bearing, key=_ORDER.__getitem__)},
+        fields={name: fields[name] for name in sorted(fields, key=ORDER.__getitem__)},
+        bearing={name: bearing[name] for name in sorted(bearing, key=ORDER.__getitem__)},
         lapsed=lapsed,
     )
 
@@ -309,105 +257,6 @@ def _possible(force: ForceDays | None) -> list[str | None]:
     if force.may.neither or not may:
         may.append(None)
     return may
-
-
-class Describing:
-    """The fields that facts describe, day after day. The facts are in the order of folding: those that make the thing,
-    then those of others by their first day, undated ones last.
-    """
-
-    def __init__(self, facts: Sequence[Fact]) -> None:
-        self._making = [fact for fact in facts if fact.makes]
-        others = facts[len(self._making) :]
-        self._dated = [fact for fact in others if fact.is_dated]
-        self._undated = [fact for fact in others if not fact.is_dated]
-        self._earlier: tuple[bool, ...] | None = None
-        self._taken = 0
-        self._so_far = _Described()
-
-    def on(self, day: int) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
-        """The fields on a day and the positions that bear each. Days are asked in ascending order."""
-        earlier = tuple([fact.span.lo <= day or fact.kind.makes is Makes.ONCE for fact in self._making])
-        if earlier != self._earlier:
-            self._earlier, self._taken, self._so_far = earlier, 0, _Described()
-            for fact, is_earlier in zip(self._making, earlier, strict=True):
-                self._so_far.take(fact, later=not is_earlier)
-        while self._taken < len(self._dated) and self._dated[self._taken].span.lo <= day:
-            self._so_far.take(self._dated[self._taken], later=False)
-            self._taken += 1
-        found = self._so_far.copy()
-        for fact in self._undated:
-            found.take(fact, later=False)
-        return found.fields, found.bearing
-
-
-class _Described:
-    """What some facts describe, one fact after the other."""
-
-    def __init__(self) -> None:
-        self.fields: dict[str, Any] = {}
-        self.bearing: dict[str, tuple[int, ...]] = {}
-        self._dated: set[str] = set()
-
-    def copy(self) -> _Described:
-        copied = _Described()
-        copied.fields, copied.bearing, copied._dated = self.fields.copy(), self.bearing.copy(), self._dated.copy()
-        return copied
-
-    def take(self, fact: Fact, *, later: bool) -> None:
-        """Add what a fact says. A `later` signature changes nothing before its day, but nothing is ever without title
-        and kind.
-        """
-        fields, bearing, is_dated = self.fields, self.bearing, fact.is_dated
-        if (date := DATES.get(fact.type)) is not None:
-            when = fact.data.effective if isinstance(fact.data, TakesEffect) else None
-            when = when or fact.occurred
-            if when is not None and date not in fields and not later:
-                fields[date], bearing[date] = when, fact.positions
-        for stated in FIELDS.get(fact.type, ()):
-            value = getattr(fact.data, stated)
-            name = "scope" if stated in _SCOPES else stated
-            if later and (name not in _ALWAYS or name in fields):
-                continue
-            if value is None:
-                if (fact.type, name) in _ENDED_BY_NONE:
-                    fields.pop(name, None)
-                    bearing[name] = fact.positions
-                continue
-            if stated in _SCOPES:
-                fields[name] = _SCOPES[stated](fields.get(name, ()), value)
-            elif name in TEXTS and name in self._dated and not is_dated:
-                continue
-            else:
-                fields[name] = _plain(name, value)
-                bearing.pop(name, None)
-            if is_dated:
-                self._dated.add(name)
-            bearing[name] = tuple(sorted({*bearing.get(name, ()), *fact.positions}))
-
-
-def _added(terms: Sequence[Any], more: Sequence[Any]) -> list[Any]:
-    return [*terms, *(term for term in more if term not in terms)]
-
-
-def _removed(terms: Sequence[Any], gone: Sequence[Any]) -> list[Any]:
-    return [term for term in terms if term not in gone]
-
-
-_SCOPES = {"scope": _added, "scope_added": _added, "scope_removed": _removed}
-_ALWAYS = frozenset(("title", "kind"))
-_ENDED_BY_NONE = frozenset((("agreement.renewed", "until"), ("party.reorganized", "part_of")))
-"""Where leaving a field out, or null, says that it holds no longer."""
-
-
-def _plain(name: str, value: Any) -> Any:
-    if name in REFERENCES:
-        return {"subject": value}
-    if name in REFERENCE_LISTS:
-        return [{"subject": each} for each in value]
-    if isinstance(value, tuple):
-        return list(value)
-    return value.model_dump() if hasattr(value, "model_dump") else value
 
 
 def force_days(ties: Iterable[tuple[TieDays, int | None]]) -> list[ForceDays]:
