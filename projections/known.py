@@ -36,6 +36,8 @@ _PUT_WORD = "INSERT INTO words(id, text) VALUES (?, ?)"
 _END_FACT = "UPDATE facts SET p1 = ? WHERE id = ?"
 _CACHED_FACTS = 5_000
 _FEW_FACTS = 64
+_READ = 16
+"""So many times the bytes of its JSON the data of an event takes, about, once it is read."""
 _NOTHING = (b"", b"{}")
 """Data that was erased, as an event and as what a correction left of one; of what takes no data at all, the same."""
 
@@ -101,7 +103,7 @@ class Words(Interned):
         if found is None:
             found = self.connection.next_id("words")
             self.connection.put(_PUT_WORD, (found, text))
-            self.by_text[text] = found
+            self._remember(text, found)
         return found
 
     def forget(self) -> None:
@@ -208,6 +210,8 @@ class Known(Ledger):
             subject.version, subject.last = event.version, event.position
             if event.kind.about_event:
                 subject.holds |= REMARKS
+        if subject.at_hand is not None:
+            subject.at_hand.grow(_READ * len(event.data))
         self.db.put(
             _PUT_EVENT,
             (

@@ -37,7 +37,7 @@ class Interned:
         if found is None:
             found = self.connection.execute("INSERT INTO words(text) VALUES (?)", (text,)).lastrowid
             assert found is not None
-            self.by_text[text] = found
+            self._remember(text, found)
         return found
 
     def find(self, text: str) -> int | None:
@@ -47,10 +47,14 @@ class Interned:
             row = self._written("SELECT id FROM words WHERE text = ?", text)
             if row is None:
                 return None
-            if len(self.by_text) >= _CACHED:
-                self.forget()
-            found = self.by_text[text] = row[0]
+            found = row[0]
+            self._remember(text, row[0])
         return found
+
+    def _remember(self, text: str, number: int) -> None:
+        if len(self.by_text) >= _CACHED:
+            self.forget()
+        self.by_text[text] = number
 
     def _written(self, statement: str, value: str) -> Any:
         return self.connection.execute(statement, (value,)).fetchone()

@@ -95,6 +95,8 @@ ENTRY_COLUMNS = (
 )
 COLLECTIONS = tuple(STATUSES)
 _NO_ROWS: dict[Row, int] = {}
+_ROW = 4096
+"""Bytes that a row at hand takes, about, beside its body."""
 _MADE_AT = {"agreements": "signed", "labs": "founded", "platforms": "launched", "documents": "published"}
 
 
@@ -161,6 +163,7 @@ def write(
         kept = {row: number for row, number in current.items() if row not in closed}
         kept.update((row, number) for number, row in opened)
         at_hand.rows[place] = kept
+        at_hand.grow(sum(_ROW + len(row[-1]) for _, row in opened) - sum(_ROW + len(row[-1]) for row in closed))
     return closed, opened
 
 

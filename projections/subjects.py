@@ -20,6 +20,8 @@ from projections.writing import Row, Writing
 
 _MOST = 10_000
 _MOST_AT_HAND = 1_000
+_MOST_BYTES = 64 * 2**20
+"""Of memory, about, that what is at hand may take: one subject may have thousands of rows by a single fact."""
 _COLUMNS = "id, name, version, last, holds, life, basis, force"
 _INSERT = f"INSERT INTO subjects({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _UPDATE = "UPDATE subjects SET version = ?, last = ?, holds = ?, life = ?, basis = ?, force = ? WHERE id = ?"
@@ -38,13 +40,27 @@ class Believed(NamedTuple):
 
 
 @dataclass(slots=True)
+class Weight:
+    """Bytes of memory, about."""
+
+    bytes: int = 0
+
+
+@dataclass(slots=True)
 class AtHand:
     """All that is known of a subject with few facts: what stands of it, by position, and its present rows, with their
-    ids, by table and key.
+    ids, by table and key. `total` is the weight of all that are at hand together.
     """
 
+    total: Weight
+    own: int = 0
     facts: dict[int, Believed] = field(default_factory=dict)
     rows: dict[RowsKey, dict[Row, int]] = field(default_factory=dict)
+
+    def grow(self, size: int) -> None:
+        """It takes so many bytes more."""
+        self.own += size
+        self.total.bytes += size
 
     def of(self, table: str) -> Iterator[Row]:
         """Every present row in a table."""
@@ -91,6 +107,7 @@ class Subjects:
         self._by_name: dict[str, Subject] = {}
         self._absent: set[str] = set()
         self._at_hand: dict[int, Subject] = {}
+        self._weight = Weight()
         self._changed: dict[int, Subject] = {}
         self._before: dict[int, Subject | None] | None = None
         db.pour = self._pour
@@ -115,7 +132,7 @@ class Subjects:
 
     def add(self, name: str, version: int, last: int) -> Subject:
         """A subject that an event is about for the first time."""
-        subject = Subject(self._db.next_id("subjects"), name, version, last, at_hand=AtHand())
+        subject = Subject(self._db.next_id("subjects"), name, version, last, at_hand=AtHand(self._weight))
         self._absent.discard(name)
         self._at_hand[subject.number] = subject
         self._changed[subject.number] = self._keep(subject)
@@ -141,12 +158,14 @@ class Subjects:
 
     def put_away(self, subject: Subject) -> None:
         """Keep no longer at hand all that is known of it."""
-        subject.at_hand = None
+        if subject.at_hand is not None:
+            subject.at_hand.grow(-subject.at_hand.own)
+            subject.at_hand = None
         self._at_hand.pop(subject.number, None)
 
     def make_room(self) -> None:
         """Keep no more than is worth it. Whoever holds a record or changes one is done with it."""
-        while len(self._at_hand) > _MOST_AT_HAND:
+        while self._at_hand and (len(self._at_hand) > _MOST_AT_HAND or self._weight.bytes > _MOST_BYTES):
             oldest = next(iter(self._at_hand.values()))
             oldest.context = None
             self.put_away(oldest)
@@ -168,7 +187,7 @@ class Subjects:
         for number, before in self._before.items():
             subject = self._by_number.pop(number)
             del self._by_name[subject.name]
-            self._at_hand.pop(number, None)
+            self.put_away(subject)
             self._changed.pop(number, None)
             if before is not None:
                 before.at_hand = None
@@ -181,6 +200,7 @@ class Subjects:
         """Drop everything, after the transaction was undone or what waited was written."""
         for records in (self._by_number, self._by_name, self._at_hand, self._changed, self._absent):
             records.clear()
+        self._weight.bytes = 0
         self._before = None
 
     def _keep(self, subject: Subject) -> Subject:

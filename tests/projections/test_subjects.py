@@ -15,10 +15,11 @@ from hypothesis import given, settings
 
 from domain.errors import Refused
 from domain.facts import Event
-from projections import subjects
+from projections import ledger, subjects
 from projections.digests import VIEWS
+from projections.rows import TIES
 from projections.views import Views
-from tests.given import World, joined, left, parties, party, platform, world
+from tests.given import World, event, joined, left, parties, party, platform, signed, world
 from tests.histories import GENERATED, histories, posted
 
 
@@ -117,3 +118,27 @@ def test_what_was_at_hand_is_gone_with_the_views_it_was_of():
             assert records() is None
         finally:
             gc.enable()
+
+
+def test_subjects_of_many_rows_are_kept_at_hand_only_as_far_as_memory_is_for_them(monkeypatch):
+    named = [f"p-{number}" for number in range(50)]
+    with world() as found:
+        found.take(*parties(*named))
+        kept = found.views._known.subjects
+        monkeypatch.setattr(subjects, "_MOST_BYTES", 500_000)
+        for number in range(20):
+            found.take(signed(f"a-{number}", "2020", *named))
+        assert all(found.tie("parties/p-7", f"agreements/a-{number}", on="2021-01-01") for number in range(20))
+        found.refused(party("p-0"), event("agreement.amended", "agreements/a-19", "2019"))
+        found.take(signed("a-20", "2020", *named))
+        held = [each.at_hand for each in kept._at_hand.values() if each.at_hand is not None]
+        assert 0 < sum(1 for each in held for _ in each.of(TIES.name)) <= 200
+        assert kept._weight.bytes == sum(each.own for each in held)
+
+
+def test_texts_that_come_once_are_not_kept_for_ever(monkeypatch):
+    monkeypatch.setattr(ledger, "_CACHED", 10)
+    with world() as found:
+        for number in range(50):
+            found.take(party(f"p-{number}", identifiers=[{"scheme": "lei", "value": str(number)}]))
+        assert len(found.views._known.words.by_text) <= 11
