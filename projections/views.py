@@ -6,8 +6,7 @@ Nothing is written outside a transaction that the caller began. A batch that is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -107,19 +106,6 @@ class Views:
             self._db.execute("ROLLBACK")
         self._committed = int(self._meta("position"))
         self._restore(self._committed)
-
-    @contextmanager
-    def trial(self) -> Iterator[None]:
-        """Undo at the end all that is done inside, position and versions included. May hold batches, not trials."""
-        position = self.position
-        self._db.execute("SAVEPOINT trial")
-        try:
-            yield
-        finally:
-            self._known.forget()
-            self._db.execute("ROLLBACK TO trial")
-            self._db.execute("RELEASE trial")
-            self._restore(position)
 
     def admit(self, events: Sequence[Event], leaves: Sequence[bytes]) -> None:
         """Judge one batch and fold it in, whole or not at all; `leaves` are the Merkle leaf hashes of its log entries.
