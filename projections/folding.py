@@ -1,4 +1,5 @@
-"""How what is known becomes rows: the part of the views that one event's own keys change, folded and written.
+"""How what is known becomes rows: the part of the views that one event's own keys change, folded and written
+(entries of lists in `projections.entering`).
 
 A subject's ties, entries and describing fields are folded apart from each other, so that a post costs what its own
 party, phase or commitment costs, whatever the size of the subject. Rows that stay as they were are not touched.
@@ -13,43 +14,29 @@ from typing import Any
 
 import orjson
 
-from domain.entries import call_days, commitment_days, declaration_days, phase_days, simple_days
 from domain.facts import Fact
 from domain.rules import Bounds, life_of, order_makers, united
 from domain.things import ForceDays, Mark, ThingDays, bears_on_all, describes, force_days, thing_days
 from domain.ties import ORDER_OF_STATUSES, TIE_TYPES, Force, Life, TieDays, lapse, tie_days, tie_sweep
 from domain.values import texts_of
+from projections.entering import Entering
 from projections.known import Known
 from projections.portions import EVERYTHING, Portion
 from projections.rows import (
-    ENTRIES,
-    OPENINGS,
-    SECTIONS,
-    TERM_KINDS,
-    THINGS,
-    TIE_COLUMNS,
-    TIES,
-    Entry,
     TieDraft,
-    entry_keys,
-    entry_row,
-    former_names,
-    simple_entries,
     thing_row,
     tie_drafts,
     tie_rows,
-    write,
 )
 from projections.store import OPEN
 from projections.subjects import NOTHING_IN_FORCE, Subject
+from projections.tables import ENTRIES, PUT_TERM, TERM_KINDS, THINGS, TIE_COLUMNS, TIES, write
 from projections.writing import Row, Writing
 
 _COUNTED = (
     f"SELECT d0, d1, status, force, bearer FROM ties WHERE container = ? AND p1 = {OPEN} AND force & 3"
     " ORDER BY party, d0"
 )
-_FORMER = SECTIONS.index("other_names")
-_PUT_TERM = "INSERT INTO terms VALUES (?, ?, ?)"
 _D0, _D1, _STATUS, _FORCE, _BEARER = (TIE_COLUMNS.index(name) for name in ("d0", "d1", "status", "force", "bearer"))
 
 
@@ -79,7 +66,7 @@ class Folding:
         self._db = connection
         self._known = known
         self._portion = portion
-        self._sections = frozenset(SECTIONS.index(name) for name in portion.rows if name in SECTIONS)
+        self._entering = Entering(connection, known, portion)
 
     def fold(self, number: int, changed: Sequence[Fact], position: int, *, whole: bool = False) -> None:
         """Bring a subject's rows up to a position, after these facts of it came or went; `whole` spares nothing."""
@@ -96,7 +83,7 @@ class Folding:
         ties, entries = self._to_fold(subject, context, changed)
         if ties and TIES.name in self._portion.rows:
             self._fold_joint(subject, collection, ties, context, position)
-        self._fold_entries(subject, collection, changed, context, position, everything=whole or entries)
+        self._entering.fold(subject, collection, changed, context, position, everything=whole or entries)
         if was is None or whole or (was.things, was.life.birth) != (context.things, context.life.birth):
             self._write_things(subject, collection, context, position)
         self._keep(subject, context)
@@ -303,115 +290,6 @@ class Folding:
             ties.append((TieDays(d0, d1, 0, name, (), False, False, (), None, None, may), bearer or None))
         return tuple(force_days(ties))
 
-    # entries
-
-    def _fold_entries(
-        self,
-        subject: Subject,
-        collection: str,
-        changed: Sequence[Fact],
-        context: Context,
-        position: int,
-        *,
-        everything: bool,
-    ) -> None:
-        number, facts = subject.number, changed
-        if everything:
-            members = self._known.one_with(number) if collection == "parties" else [number]
-            facts = [*changed, *(fact for member in members for fact in self._known.facts(member))]
-        keys: dict[tuple[int, str], Fact] = {}
-        for fact in facts:
-            for name, key in entry_keys(fact):
-                keys[SECTIONS.index(name), key] = fact
-        if any(fact.type in ("lab.phase-started", "lab.phase-completed") for fact in facts):
-            founding = self._known.slug_facts("phases", number)
-            keys |= {
-                (SECTIONS.index(name), key): fact
-                for fact in founding
-                if fact.type == "lab.founded"
-                for name, key in entry_keys(fact)
-            }
-        keys = {place: fact for place, fact in keys.items() if place[0] in self._sections}
-        for (section, key), fact in keys.items():
-            entries = self._entry_days(number, section, key, fact, context)
-            self._write_entries(subject, section, key, entries, position)
-        if everything:  # what came with a party that it is no longer one with
-            for section, key in self._held(subject):
-                if (section, key) not in keys and not key.startswith("former:"):
-                    self._write_entries(subject, section, key, [], position)
-        if (
-            collection == "parties"
-            and _FORMER in self._sections
-            and (everything or any(describes(fact) for fact in changed))
-        ):
-            former = former_names(context.describing, context.things)
-            held = {key for _, key in self._held(subject) if key.startswith("former:")}
-            for name in sorted({*former, *held}):
-                self._write_entries(subject, _FORMER, name, former.get(name, []), position)
-
-    def _held(self, subject: Subject) -> set[tuple[int, str]]:
-        """Section and key of every entry that a subject is believed to have."""
-        words = self._known.words
-        if subject.at_hand is not None:
-            return {(row[1], words.text(row[2])) for row in subject.at_hand.of(ENTRIES.name)}
-        rows = self._db.execute(
-            f"SELECT DISTINCT section, key FROM entries WHERE subject = ? AND p1 = {OPEN}", (subject.number,)
-        )
-        return {(section, words.text(key)) for section, key in rows.fetchall()}
-
-    def _entry_days(self, number: int, section: int, key: str, fact: Fact, context: Context) -> list[Entry]:
-        known, life = self._known, context.life
-        what = key.partition(":")[0]
-        if what in ("commitment", "call", "declaration"):
-            facts = known.slug_facts(key, number)
-            openings = [each for each in facts if each.type in OPENINGS]
-            if not openings:
-                return []
-            rest = [each for each in facts if each.type not in OPENINGS]
-            fold = {"commitment": commitment_days, "call": call_days, "declaration": declaration_days}[what]
-            own = f"{openings[0].source} {openings[0].id}" if what == "declaration" else key
-            label = f"{openings[0].span.sort_key[0]:07} {own}"
-            return [Entry(days, openings[0], label) for days in fold(openings[0], rest, life)]
-        if what == "phase":
-            facts = known.slug_facts("phases", number)
-            founding = next((each for each in facts if each.type == "lab.founded"), None)
-            if founding is None:
-                return []
-            listed = phase_days(founding, [each for each in facts if each.type != "lab.founded"], life)
-            names = list(listed)
-            slug = key.partition(":")[2]
-            return [Entry(days, founding, f"{names.index(slug):04}") for days in listed.get(slug, ())]
-        standing = known.fact(fact.position)
-        if standing is None:
-            return []
-        value = simple_entries(standing).get((SECTIONS[section], key))
-        if value is None:
-            return []
-        label = f"{standing.span.sort_key[0]:07} {standing.source} {standing.id} {key.rpartition(':')[2]}"
-        return [Entry(days, standing, label) for days in simple_days(standing, value, life)]
-
-    def _write_entries(self, subject: Subject, section: int, key: str, entries: Sequence[Entry], position: int) -> None:
-        place = subject.number, section, self._known.words.number(key)
-        rows = [entry_row(subject.name, section, entry) for entry in entries]
-        _, opened = write(self._db, ENTRIES, subject, place, rows, position)
-        if not opened:
-            return
-        self._known.now_holds(subject.number, 1 << section)
-        for number, row in opened:
-            for kind, value in self._terms_of_entry(SECTIONS[section], orjson.loads(row[-1])):
-                self._db.put(_PUT_TERM, (TERM_KINDS[kind], value, number))
-
-    def _terms_of_entry(self, section: str, body: Mapping[str, Any]) -> set[tuple[str, str]]:
-        match section:
-            case "commitments":
-                named = [each["subject"] for name in ("by", "with") for each in body.get(name, ())]
-                return {("party", str(self._known.find(party))) for party in named}
-            case "supporters":
-                return {("supporter", str(self._known.find(body["party"]["subject"])))}
-            case "identifiers":
-                return {("identifier", f"{body['scheme']}:{body['value']}")}
-        return set()
-
     # things
 
     def _write_things(self, subject: Subject, collection: str, context: Context, position: int) -> None:
@@ -426,7 +304,7 @@ class Folding:
         _, opened = write(self._db, THINGS, subject, (subject.number,), rows, position)
         for number, row in opened:
             for term in _terms_of_thing(terms[row[1:]]):
-                self._db.put(_PUT_TERM, (*term, number))
+                self._db.put(PUT_TERM, (*term, number))
 
 
 def _terms_of_thing(fields: Mapping[str, Any]) -> list[tuple[int, str]]:

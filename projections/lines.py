@@ -22,7 +22,7 @@ from domain.things import STATUSES
 from domain.ties import FOREVER, ORDER_OF_STATUSES
 from domain.times import AFTER, BEFORE, day_text
 from projections.ledger import KINDS
-from projections.rows import COLLECTIONS, SECTIONS, TERM_KINDS
+from projections.tables import COLLECTIONS, SECTIONS, TERM_KINDS
 
 _SECTIONS_OF = {
     "parties": ("other_names", "identifiers"),

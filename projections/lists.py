@@ -23,8 +23,8 @@ from projections.filtering import matching
 from projections.ledger import Ledger
 from projections.queries import Order, Part, Query, Tied, by_date, places
 from projections.questions import SORTS, BadQuestion, Page, Question
-from projections.rows import COLLECTIONS, TERM_KINDS
 from projections.states import IN_ITEM, States
+from projections.tables import COLLECTIONS, TERM_KINDS
 
 _ENDED_TIES = sum(1 << ORDER_OF_STATUSES.index(status) for status in ("withdrawn", "left", "ended"))
 _ENDED_COMMITMENTS = sum(1 << STATUS_ORDER.index(status) for status in ("fulfilled", "cancelled"))

@@ -16,8 +16,9 @@ from domain.ties import ORDER_OF_STATUSES
 from projections.cuts import claim, claims, rectangle, tie_columns, times
 from projections.ledger import KINDS, Ledger
 from projections.questions import Question
-from projections.rows import COLLECTIONS, SECTIONS, TERM_KINDS, read_span
+from projections.rows import read_span
 from projections.states import States
+from projections.tables import COLLECTIONS, SECTIONS, TERM_KINDS
 from projections.tallies import tally
 
 MOST_PARTIES = 100

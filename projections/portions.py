@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from domain.facts import Event
-from projections.rows import SECTIONS
+from projections.tables import SECTIONS
 
 _MERGER, _PARTIES = "party.merged", "parties"
 _THINGS, _TIES = "things", "ties"

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from projections.rows import TERM_KINDS
+from projections.tables import TERM_KINDS
 
 Row = dict[str, Any]
 

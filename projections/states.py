@@ -23,7 +23,8 @@ from projections.documents import Texts
 from projections.ledger import REMARKS, Ledger
 from projections.questions import LISTS, Gone, Merged, NotFound, Page, Question, State
 from projections.references import References, references_in
-from projections.rows import COLLECTIONS, SECTIONS, read_tie
+from projections.rows import read_tie
+from projections.tables import COLLECTIONS, SECTIONS
 
 IN_STATE = 100
 IN_ITEM = 10

@@ -17,8 +17,8 @@ from zlib import compress, decompress
 import orjson
 
 from domain.times import AFTER, BEFORE, day_text
-from projections.rows import COLLECTIONS
 from projections.store import OPEN, first_after
+from projections.tables import COLLECTIONS
 
 SCHEMA = """
 CREATE TABLE tallies(

@@ -17,7 +17,7 @@ from domain.errors import Refused
 from domain.facts import Event
 from projections import ledger, subjects
 from projections.digests import VIEWS
-from projections.rows import TIES
+from projections.tables import TIES
 from projections.views import Views
 from tests.given import World, event, joined, left, parties, party, platform, signed, world
 from tests.histories import GENERATED, histories, posted

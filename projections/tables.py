@@ -1,0 +1,146 @@
+"""The tables that folded days are kept in, and how the rows of one key give way to others: those that are no longer
+believed are closed, new ones are put, and what stays as it was is not touched. It knows nothing of what rows mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from domain.things import STATUSES
+from projections.store import OPEN
+from projections.subjects import Subject
+from projections.writing import Row, Writing
+
+SECTIONS = (
+    "commitments",
+    "declarations",
+    "amendments",
+    "phases",
+    "calls",
+    "supporters",
+    "documents",
+    "other_names",
+    "identifiers",
+)
+TERM_KINDS = {"scope": 0, "fields": 1, "identifier": 2, "party": 3, "supporter": 4}
+PUT_TERM = "INSERT INTO terms VALUES (?, ?, ?)"
+"""Has a row, by its id, found by a value: kind, value, owner."""
+
+THING_COLUMNS = (
+    "subject",
+    "collection",
+    "d0",
+    "d1",
+    "last",
+    "status",
+    "mask",
+    "certain",
+    "ever",
+    "kind",
+    "jurisdiction",
+    "sort",
+    "at",
+    "upto",
+    "ref",
+    "name",
+    "body",
+)
+TIE_COLUMNS = (
+    "container",
+    "party",
+    "interval",
+    "d0",
+    "d1",
+    "last",
+    "status",
+    "mask",
+    "certain",
+    "ever",
+    "force",
+    "bearer",
+    "at",
+    "category",
+    "label",
+    "body",
+)
+ENTRY_COLUMNS = (
+    "subject",
+    "section",
+    "key",
+    "d0",
+    "d1",
+    "last",
+    "status",
+    "mask",
+    "certain",
+    "ever",
+    "kind",
+    "due",
+    "at",
+    "label",
+    "body",
+)
+
+COLLECTIONS = tuple(STATUSES)
+_NO_ROWS: dict[Row, int] = {}
+_ROW = 4096
+"""Bytes that a row at hand takes, about, beside its body."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of rows: its name, the columns that are folded, how many of the first say whose a row is."""
+
+    name: str
+    columns: tuple[str, ...]
+    keys: int
+
+    @cached_property
+    def select(self) -> str:
+        """What selects the present rows of a key."""
+        where = " AND ".join(f"{column} = ?" for column in self.columns[: self.keys])
+        return f"SELECT id, {', '.join(self.columns)} FROM {self.name} WHERE {where} AND p1 = {OPEN}"
+
+    @cached_property
+    def insert(self) -> str:
+        """What adds a row, believed from a position on."""
+        places = ", ".join("?" * len(self.columns))
+        return f"INSERT INTO {self.name}(id, {', '.join(self.columns)}, p0, p1) VALUES (?, {places}, ?, {OPEN})"
+
+    @cached_property
+    def close(self) -> str:
+        """What ends a row's being believed."""
+        return f"UPDATE {self.name} SET p1 = ? WHERE id = ?"
+
+
+THINGS = Table("things", THING_COLUMNS, 1)
+TIES = Table("ties", TIE_COLUMNS, 2)
+ENTRIES = Table("entries", ENTRY_COLUMNS, 3)
+
+
+def write(
+    db: Writing, table: Table, subject: Subject, key: Row, rows: Sequence[Row], position: int
+) -> tuple[list[Row], list[tuple[int, Row]]]:
+    """Believe exactly these rows of a key from a position on; the rows closed, and those opened with their ids.
+
+    `subject` is whose rows they are. A row's first columns are the key's; `rows` lack them.
+    """
+    place, at_hand = (table.name, *key), subject.at_hand
+    if at_hand is None:
+        current = {row[1:]: row[0] for row in db.execute(table.select, key).fetchall()}
+    else:
+        current = at_hand.rows.get(place, _NO_ROWS)
+    wanted = [key + row for row in rows]
+    closed = [row for row in current if row not in wanted] if current else []
+    for row in closed:
+        db.amend(table.close, (position, current[row]))
+    opened = [(db.next_id(table.name), row) for row in wanted if row not in current]
+    for number, row in opened:
+        db.put(table.insert, (number, *row, position))
+    if at_hand is not None and (closed or opened):
+        kept = {row: number for row, number in current.items() if row not in closed}
+        kept.update((row, number) for number, row in opened)
+        at_hand.rows[place] = kept
+        at_hand.grow(sum(_ROW + len(row[-1]) for _, row in opened) - sum(_ROW + len(row[-1]) for row in closed))
+    return closed, opened
