@@ -30,7 +30,8 @@ from service.signing import CannotSign
 from service.store import OtherOrigin, Store, name, opened
 from service.texts import MAX_TEXT, storing
 from service.transfers import reason
-from service.writer import Overloaded, Unavailable
+from service.waiting import Overloaded
+from service.writer import Unavailable
 
 ACTOR = "evidence"
 AT_ONCE = 1000

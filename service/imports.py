@@ -14,7 +14,8 @@ from domain.errors import Refused
 from service.cloudevents import MAX_EVENT, Find, Malformed, decode, parsed
 from service.decisions import Batch, Desk
 from service.http.problems import Kind, Problem, problem_of
-from service.writer import Outcome, Unavailable, Writer
+from service.waiting import Outcome
+from service.writer import Unavailable, Writer
 
 SLICE_LINES = 128
 SLICE_BYTES = 2**20

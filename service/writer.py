@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 
@@ -26,18 +24,8 @@ from service.entries import Receipt
 from service.follower import Head, catch_up
 from service.log import DuplicateEvent, HeadMoved, Log, LogError, LogUnavailable, VersionConflict
 from service.observe import Logger, Metrics
+from service.waiting import Outcome, Posts, Turn, Waiting
 
-MOST_QUEUED = 10_000
-MOST_QUEUED_BYTES = 64 * 2**20
-CROWD = 256
-SOON_SECONDS = 0.25
-"""More posts than a `CROWD` are only taken while all that wait will be recorded this soon."""
-LATE_SECONDS = 5.0
-"""Fewer, which are larger, may wait this long."""
-GROUP_EVENTS = 64
-"""Posts are put together up to so many events. More would share a commit, of which this many feel little, and could not
-be decided on the loop: a thread that decides is held up by a loop that has much to do at every statement."""
-GROUP_BYTES = 16 * 2**20
 LOOP_EVENTS = 64
 LOOP_BYTES = 2**18
 """Groups of more events or bytes than this are decided in the writer's thread, so that they do not hold up the loop."""
@@ -46,44 +34,16 @@ PUBLISH_SECONDS = 0.1
 """So many events, or so long, the views hold at most before they commit them, while nobody asks."""
 IDLE_SECONDS = 0.01
 """How long they wait for more to record before they do."""
-_TELLING = 16
-"""What all events of a group share is most of what fewer than this take: many may take less time each, but not more."""
 RACES = 8
 """How often a group is decided again because another writer was faster."""
 MEND_SECONDS = 1.0
 SCRUB_SECONDS = 10.0
 
 T = TypeVar("T")
-Outcome = list[Receipt] | Exception
-
-
-class Overloaded(Exception):
-    """More is waiting to be recorded than the registry keeps in memory. The same again may work in a second."""
 
 
 class Unavailable(Exception):
     """It was not recorded, or nobody knows whether it was. The same again is safe, and may work later."""
-
-
-@dataclass(slots=True)
-class _Posts:
-    """Batches that wait, each taken on its own; the future gets an outcome for each."""
-
-    batches: Sequence[Batch]
-    future: asyncio.Future[list[Outcome]]
-    events: int
-    size: int
-
-
-@dataclass(slots=True)
-class _Turn:
-    """A piece of work that has log and views to itself, in the writer's thread. `mends` says that it leaves both in
-    step, in whatever state it finds them.
-    """
-
-    work: Callable[[], Any]
-    future: asyncio.Future[Any]
-    mends: bool
 
 
 class Writer:
@@ -106,16 +66,8 @@ class Writer:
         self._clock = clock
         self._logger = logger
         self._metrics = metrics
-        self._queue: deque[_Posts | _Turn] = deque()
-        self._batches = 0
-        self._bytes = 0
-        self._posts = 0
-        self._events = 0
-        self.each = 0.0
-        """Seconds that an event of a group took of late, from when it was begun."""
+        self._waiting = Waiting()
         self._work = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
         self._stopping = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._task: asyncio.Task[None] | None = None
@@ -142,7 +94,7 @@ class Writer:
         """Takes nothing more, records what is queued, and returns once all of it is answered."""
         self._stopping = True
         self._work.set()
-        self._room.set()
+        self._waiting.close()
         if self._task is not None:
             await self._task
         await asyncio.gather(*self._answering)
@@ -151,7 +103,16 @@ class Writer:
     @property
     def queued(self) -> tuple[int, int]:
         """How many batches wait or are being recorded, and their bytes."""
-        return self._batches, self._bytes
+        return self._waiting.batches, self._waiting.bytes
+
+    def is_full(self, size: int = 0) -> bool:
+        """Whether a post of this size would not be taken now."""
+        return self._waiting.is_full(size)
+
+    @property
+    def each(self) -> float:
+        """Seconds that an event takes to be recorded, of late."""
+        return self._waiting.each
 
     @property
     def recorded(self) -> int:
@@ -168,7 +129,7 @@ class Writer:
 
         Raises Refused, Overloaded, Unavailable. Being cancelled does not take the batch back.
         """
-        self._refuse_if_full(batch.size)
+        self._waiting.refuse_if_full(batch.size)
         (outcome,) = await self._put((batch,))
         if isinstance(outcome, Exception):
             raise outcome
@@ -188,8 +149,7 @@ class Writer:
 
         Waits for room instead of turning away. Raises Unavailable once the writer is stopping.
         """
-        while not self._room.is_set():
-            await self._room.wait()
+        await self._waiting.room()
         return self._put(batches)
 
     async def check(self, trial: Callable[[Desk], T], size: int = 0) -> T:
@@ -198,7 +158,7 @@ class Writer:
         Each batch sees those taken before it. `size` is what the trial takes in memory while it waits. Raises
         Overloaded, Unavailable, and what `trial` raises.
         """
-        self._refuse_if_full(size)
+        self._waiting.refuse_if_full(size)
 
         def tried() -> T:  # nothing else is open: what is acknowledged is committed before a turn
             self._views.begin()
@@ -207,25 +167,8 @@ class Writer:
             finally:
                 self._views.rollback()
 
-        self._count(1, size)
-        try:
+        with self._waiting.counted(size):
             return await self._turn(tried)
-        finally:
-            self._count(-1, -size)
-
-    def is_full(self, size: int = 0) -> bool:
-        """Whether a post of this size would not be taken now."""
-        seconds = self._events * self.each
-        return (
-            (self._posts >= CROWD and seconds > SOON_SECONDS)
-            or seconds > LATE_SECONDS
-            or self._batches >= MOST_QUEUED
-            or self._bytes + size > MOST_QUEUED_BYTES
-        )
-
-    def _refuse_if_full(self, size: int) -> None:
-        if self.is_full(size):
-            raise Overloaded("too much is waiting to be recorded")
 
     async def between(self, replace: Callable[[Views], Views]) -> None:
         """Runs `replace` in the writer's thread between two groups: it gets the views, and what it returns is used from
@@ -250,7 +193,7 @@ class Writer:
     async def _turn(self, work: Callable[[], T], *, mends: bool = False) -> T:
         self._refuse_if_stopping()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Turn(work, future, mends))
+        self._waiting.add(Turn(work, future, mends))
         self._work.set()
         return await future
 
@@ -259,12 +202,7 @@ class Writer:
         if self.refusal is not None:
             raise Unavailable(self.refusal)
         future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
-        size = sum(batch.size for batch in batches)
-        events = sum(len(batch.events) for batch in batches)
-        self._queue.append(_Posts(batches, future, events, size))
-        self._posts += 1
-        self._events += events
-        self._count(len(batches), size)
+        self._waiting.add(Posts(batches, future))
         self._work.set()
         return future
 
@@ -272,21 +210,13 @@ class Writer:
         if self._stopping:
             raise Unavailable("the registry is stopping")
 
-    def _count(self, batches: int, size: int) -> None:
-        self._batches += batches
-        self._bytes += size
-        if self._batches < MOST_QUEUED // 2 and self._bytes < MOST_QUEUED_BYTES // 2:
-            self._room.set()
-        elif not self._stopping:
-            self._room.clear()
-
     # --- the task ---
 
     async def _run(self) -> None:
         while True:
-            if self._asked is not None or (self._stopping and not self._queue):
+            if self._asked is not None or (self._stopping and not self._waiting):
                 await self._publish()
-            if not self._queue:
+            if not self._waiting:
                 if self._stopping:
                     return
                 self._work.clear()
@@ -296,8 +226,8 @@ class Writer:
                     await (self._mend() if self.failure else self._publish())
                 continue
             await asyncio.sleep(0)  # what has arrived already joins the group
-            match self._next():
-                case _Turn() as turn:
+            match self._waiting.next():
+                case Turn() as turn:
                     await self._take_turn(turn)
                 case list() as works:
                     await self._take_group(works)
@@ -330,25 +260,7 @@ class Writer:
         if asked is not None:
             asked.set_result(None)
 
-    def _next(self) -> _Turn | list[_Posts]:
-        works: list[_Posts] = []
-        events = size = 0
-        while self._queue:
-            work = self._queue[0]
-            if isinstance(work, _Turn):
-                if works:
-                    break
-                self._queue.popleft()
-                return work
-            if works and (events + work.events > GROUP_EVENTS or size + work.size > GROUP_BYTES):
-                break
-            self._queue.popleft()
-            works.append(work)
-            events += work.events
-            size += work.size
-        return works
-
-    async def _take_turn(self, turn: _Turn) -> None:
+    async def _take_turn(self, turn: Turn) -> None:
         try:
             await self._publish()
             if self.failure is not None and not turn.mends and not await self._mend():
@@ -363,16 +275,11 @@ class Writer:
             if not turn.future.done():
                 turn.future.set_result(result)
 
-    async def _take_group(self, works: list[_Posts]) -> None:
+    async def _take_group(self, works: list[Posts]) -> None:
         batches = [batch for work in works for batch in work.batches]
-        events, began = sum(work.events for work in works), perf_counter()
+        began = perf_counter()
         outcomes = iter(await self._outcomes(batches))
-        each = (perf_counter() - began) / events if events else self.each
-        if events >= _TELLING or each < self.each:
-            self.each += (each - self.each) / (4 if self.each else 1)
-        self._posts -= len(works)
-        self._events -= events
-        self._count(-len(batches), -sum(work.size for work in works))
+        self._waiting.done(works, perf_counter() - began)
         for work in works:
             own = [next(outcomes) for _ in work.batches]
             if self.erased is not None and any(batch.erases for batch in work.batches):
@@ -382,7 +289,7 @@ class Writer:
             elif not work.future.done():
                 work.future.set_result(own)
 
-    async def _answer_erased(self, work: _Posts, own: list[Outcome], erased: Callable[[], Awaitable[None]]) -> None:
+    async def _answer_erased(self, work: Posts, own: list[Outcome], erased: Callable[[], Awaitable[None]]) -> None:
         """Answers once what was erased is gone; a batch that erases is told if that failed."""
         try:
             await erased()

@@ -16,7 +16,8 @@ from projections.questions import BadQuestion, Gone, NotFound
 from service.cloudevents import Malformed
 from service.log import LogUnavailable
 from service.parts import LOGGER, METRICS
-from service.writer import Overloaded, Unavailable
+from service.waiting import Overloaded
+from service.writer import Unavailable
 
 MOST_ERRORS = 100
 RETRY_SECONDS = "1"

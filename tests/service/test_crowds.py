@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from service import app as serving
-from service import writer as writing
+from service import waiting as queue
 from service.http import crowds
 from service.http.crowds import LATEST_SECONDS, LEAST_SECONDS, RECORDED, Returns
 from service.parts import WRITER
@@ -32,8 +32,8 @@ def crowded(monkeypatch, registry, each: float):
 
     with monkeypatch.context() as patch:
         patch.setattr(log, "commit", commit)
-        patch.setattr(writing, "CROWD", 1)
-        registry.app[WRITER].each = each
+        patch.setattr(queue, "CROWD", 1)
+        registry.app[WRITER]._waiting.each = each
         try:
             yield release
         finally:
@@ -107,7 +107,7 @@ async def test_a_crowd_that_will_be_recorded_soon_is_taken(registry, monkeypatch
 
 async def test_few_posts_are_taken_that_wait_longer_but_not_for_ever(registry, monkeypatch):
     with crowded(monkeypatch, registry, each=0.4) as release:
-        monkeypatch.setattr(writing, "CROWD", 100)
+        monkeypatch.setattr(queue, "CROWD", 100)
         post = await first(registry)
         batch = asyncio.create_task(registry.post([registered(f"p{number}") for number in range(20)]))
         await waiting(registry, 2)
@@ -117,11 +117,11 @@ async def test_few_posts_are_taken_that_wait_longer_but_not_for_ever(registry, m
 
 
 async def test_a_stall_that_is_over_turns_nobody_away_though_only_few_post_at_a_time(registry, monkeypatch):
-    registry.app[WRITER].each = 10.0  # as after a group that waited for the disk
+    registry.app[WRITER]._waiting.each = 10.0  # as after a group that waited for the disk
     for number in range(20):
         await registry.take(registered(f"one-{number}"))
     with crowded(monkeypatch, registry, each=registry.app[WRITER].each) as release:
-        monkeypatch.setattr(writing, "CROWD", 100)
+        monkeypatch.setattr(queue, "CROWD", 100)
         post = await first(registry)
         others = [asyncio.create_task(registry.post(registered(f"p{number}"))) for number in range(4)]
         await waiting(registry, 5)

@@ -11,6 +11,7 @@ import pytest
 
 from domain.posting import parse
 from projections.views import Views
+from service import waiting as queue
 from service import writer as writing
 from service.entries import logged, recorded_event
 from service.log import Log, LogUnavailable
@@ -288,7 +289,7 @@ async def test_a_batch_that_breaks_a_rule_s_code_fails_alone(registry, monkeypat
 
 
 async def test_when_too_much_waits_posts_are_turned_away(registry, monkeypatch):
-    monkeypatch.setattr(writing, "MOST_QUEUED", 3)
+    monkeypatch.setattr(queue, "MOST_QUEUED", 3)
     with held(monkeypatch, registry) as release:
         posts = [asyncio.create_task(registry.post(registered(f"p{number}"))) for number in range(8)]
         await until(lambda: sum(post.done() for post in posts) == 5)
@@ -302,7 +303,7 @@ async def test_when_too_much_waits_posts_are_turned_away(registry, monkeypatch):
 
 
 async def test_when_too_many_bytes_wait_posts_are_turned_away(registry, monkeypatch):
-    monkeypatch.setattr(writing, "MOST_QUEUED_BYTES", 1000)
+    monkeypatch.setattr(queue, "MOST_QUEUED_BYTES", 1000)
     await problem(await registry.post(registered("a", data={"name": "N" * 1000, "kind": "company"})), 503, "overloaded")
     await registry.take(registered("a"))
 
@@ -373,7 +374,7 @@ async def test_views_that_cannot_be_mended_can_be_replaced(registry, monkeypatch
 
 
 async def test_trials_that_wait_are_bounded_like_posts(registry, monkeypatch):
-    monkeypatch.setattr(writing, "MOST_QUEUED", 1)
+    monkeypatch.setattr(queue, "MOST_QUEUED", 1)
     with held(monkeypatch, registry) as release:
         first = asyncio.create_task(registry.post(registered("a")))
         await until(lambda: registry.app[WRITER].queued[0] == 1)
