@@ -6,16 +6,18 @@ from __future__ import annotations
 import gc
 import sqlite3
 from collections.abc import Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from weakref import ref
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from domain.errors import Refused
 from domain.facts import Event
-from projections import ledger, subjects
+from projections import known, ledger, subjects
 from projections.digests import VIEWS
 from projections.tables import TIES
 from projections.views import Views
@@ -23,16 +25,21 @@ from tests.given import World, event, joined, left, parties, party, platform, si
 from tests.histories import GENERATED, histories, posted
 
 
-def taken_in_one_transaction(found: World, documents: Sequence[dict]) -> Sequence[Event]:
-    """The events of those documents that are taken, with one commit at the end, and none taken back with others."""
+def taken_in_one_transaction(found: World, documents: Sequence[dict], sizes: Sequence[int] = (1,)) -> Sequence[Event]:
+    """The events of those documents that are taken, in batches of these sizes in turn, with one commit at the end, and
+    no batch taken back with others.
+    """
     views = found.views
     commit, views.commit, views.rollback = views.commit, lambda: None, lambda: None  # type: ignore[method-assign]
     positions: dict[str, int] = {}
-    for each in documents:
+    left, size = iter(documents), cycle(sizes)
+    while several := list(islice(left, next(size))):
+        there = positions | {each["id"]: found.head + place for place, each in enumerate(several, 1)}
         try:
-            (positions[each["id"]],) = found.batch(posted(each, positions, found))
+            found.batch(*(posted(each, there, found) for each in several))
         except Refused:
             continue
+        positions = there
     commit()
     return found.events
 
@@ -50,6 +57,17 @@ def test_posts_that_share_a_commit_leave_what_those_of_them_that_were_taken_do(a
         patch.setattr(subjects, "_MOST_AT_HAND", at_hand)
         patch.setattr(subjects, "_MOST", 10 * at_hand)
         for each in taken_in_one_transaction(found, documents):
+            alone.apply(each)
+        for position in range(1, found.head + 1):
+            assert lines(found, position) == lines(alone, position), position
+
+
+@settings(**GENERATED, max_examples=15)
+@given(documents=histories(most=40), sizes=st.lists(st.integers(1, 5), min_size=1, max_size=5))
+def test_batches_refused_anywhere_leave_nothing_also_where_a_subject_comes_to_have_many_facts_in_one(documents, sizes):
+    with world() as found, world() as alone, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(known, "_FEW_FACTS", 3)
+        for each in taken_in_one_transaction(found, documents, sizes):
             alone.apply(each)
         for position in range(1, found.head + 1):
             assert lines(found, position) == lines(alone, position), position
