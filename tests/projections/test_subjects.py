@@ -160,3 +160,12 @@ def test_texts_that_come_once_are_not_kept_for_ever(monkeypatch):
         for number in range(50):
             found.take(party(f"p-{number}", identifiers=[{"scheme": "lei", "value": str(number)}]))
         assert len(found.views._known.words.by_text) <= 11
+
+
+def test_words_of_a_refused_post_are_found_nearly_once_another_bears_them():
+    with world() as found:
+        named = [party("a", name="Zephyrine"), party("b", name="Zephyrine")]
+        first, second = ({"id": each["subject"], "source": "test", **each} for each in named)
+        taken_in_one_transaction(found, [{**first, "id": "x"}, {**first, "id": "y"}, second], sizes=(2, 1))
+        page = found.reader.search("zephyrone", found.question(), limit=5, after=None)
+        assert [each["subject"] for each in page.items] == ["parties/b"]

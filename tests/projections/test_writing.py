@@ -84,6 +84,16 @@ def test_what_waited_before_a_batch_outlasts_its_undoing_also_where_it_was_writt
         assert written(db) == [(1, 10)]
 
 
+def test_an_amendment_of_an_undone_batch_is_undone_with_it():
+    with closing(connected()) as db:
+        db.put(PUT, (1, 10))
+        db.amend(AMEND, (11, 1))
+        db.begin_batch()
+        db.amend(AMEND, (12, 1))
+        db.undo_batch()
+        assert db.execute(ALL).fetchall() == [(1, 11)]
+
+
 def test_a_row_that_waits_can_be_amended():
     with closing(connected()) as db:
         db.put(PUT, (1, 10))
