@@ -39,6 +39,8 @@ RACES = 8
 MEND_SECONDS = 1.0
 SCRUB_SECONDS = 10.0
 
+_STOPPED = "it is recorded, and erased from the log; when the registry starts again, it is erased everywhere else"
+
 T = TypeVar("T")
 
 
@@ -91,13 +93,17 @@ class Writer:
         self._task = asyncio.create_task(self._run(), name="writer")
 
     async def stop(self) -> None:
-        """Takes nothing more, records what is queued, and returns once all of it is answered."""
+        """Takes nothing more, records what is queued, and returns once all of it is answered. Erasing that is under way
+        is given up, as it may take minutes and the next start ends it.
+        """
         self._stopping = True
         self._work.set()
         self._waiting.close()
         if self._task is not None:
             await self._task
-        await asyncio.gather(*self._answering)
+        for answering in self._answering:
+            answering.cancel()
+        await asyncio.gather(*self._answering, return_exceptions=True)
         self._thread.shutdown()
 
     @property
@@ -293,9 +299,10 @@ class Writer:
         """Answers once what was erased is gone; a batch that erases is told if that failed."""
         try:
             await erased()
-        except Exception as error:  # noqa: BLE001 - whoever posted gets it
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whoever posted gets it
+            told = error if isinstance(error, Exception) else Unavailable(_STOPPED)
             own = [
-                error if batch.erases and isinstance(outcome, list) else outcome
+                told if batch.erases and isinstance(outcome, list) else outcome
                 for batch, outcome in zip(work.batches, own, strict=True)
             ]
         if not work.future.done():

@@ -14,8 +14,9 @@ from projections.views import Views
 from service import waiting as queue
 from service import writer as writing
 from service.entries import logged, recorded_event
+from service.keys import Scope
 from service.log import Log, LogUnavailable
-from service.parts import HEAD, METRICS, WRITER
+from service.parts import HEAD, KEYS, METRICS, WRITER
 from tests.service.world import problem, registered, renamed, running
 
 
@@ -332,6 +333,19 @@ async def test_stopping_records_and_answers_what_is_queued(tmp_path, monkeypatch
             await stopping
     async with running(tmp_path) as registry:
         assert await registry.head() == 10
+
+
+async def test_stopping_does_not_wait_for_what_is_being_erased(registry):
+    writer = registry.app[WRITER]
+    position = (await registry.take(registered("a")))["position"]
+    writer.erased = asyncio.Event().wait
+    redaction = registered("a", id="redaction", type="event.redacted", data={"event": position, "reason": "personal"})
+    key = registry.app[KEYS].create("admin", [Scope.ADMIN])
+    post = asyncio.create_task(registry.post(redaction, key=key))
+    await until(lambda: writer._answering)
+    await asyncio.wait_for(writer.stop(), 10)
+    found = await problem(await post, 503, "unavailable")
+    assert found["detail"].startswith("it is recorded")
 
 
 async def test_a_race_lost_to_another_writer_is_decided_again(registry):
