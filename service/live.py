@@ -16,7 +16,7 @@ MOST_FRAMES = 4096
 MOST_BYTES = 16 * 2**20
 AT_ONCE = 256
 MOST_JOINED = 16
-APART_SECONDS = 0.025
+APART_SECONDS = 0.01
 """Readers are woken at once when something is recorded after a pause, then no sooner than this one after the other."""
 SILENCE_SECONDS = 5.0
 """After so long readers are woken though nothing was recorded."""
