@@ -7,7 +7,7 @@ What a page of states needs of a table is read in one query, and never more of a
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -24,6 +24,7 @@ from projections.ledger import REMARKS, Ledger
 from projections.questions import LISTS, Gone, Merged, NotFound, Page, Question, State
 from projections.references import References, references_in
 from projections.rows import read_tie
+from projections.store import first_after
 from projections.tables import COLLECTIONS, SECTIONS
 
 IN_STATE = 100
@@ -33,6 +34,7 @@ _ENTERED = {name: index for index, name in enumerate(SECTIONS)}
 _TIES = {"agreements": "parties", "labs": "founders", "platforms": "members"}
 _HOLDING = sum(1 << index for index, name in enumerate(ORDER_OF_STATUSES) if name not in ("withdrawn", "left", "ended"))
 _REFERS = b'"subject"'
+_IN_ORDER, _AS_KNOWN = "in_order", "as_known"
 _FIRST_THREE = itemgetter(0, 1, 2)
 
 Begun = tuple[list[dict[str, Any]], bool]
@@ -48,6 +50,9 @@ class _Subject:
     name: str
     collection: str
     members: Sequence[tuple[int, int, int, int]]
+    is_young: bool
+    """Whether so little was known of it then, of what is known now, that to sort that is sooner done than to come upon
+    it in the order of a list."""
 
     @property
     def holds(self) -> int:
@@ -122,18 +127,19 @@ class States:
         self, rows: Sequence[Sequence[Any]], question: Question, most: int, *, names: bool = True
     ) -> list[dict[str, Any]]:
         """The states of rows of things (of `thing_columns`), their lists cut after `most` entries."""
-        subjects = [self._subject(row, question.as_of) for row in rows]
+        subjects = [self._subject(row, question.as_of, most) for row in rows]
         references: list[dict[str, Any]] = []
         lists = self._begun(subjects, question, most, references)
         bodies = [self._state(each, row, question, lists, references) for each, row in zip(subjects, rows, strict=True)]
         self.references.name(references, question, names=names)
         return bodies
 
-    def _subject(self, row: Sequence[Any], as_of: int) -> _Subject:
+    def _subject(self, row: Sequence[Any], as_of: int, most: int) -> _Subject:
         number, at, _, _, _, _, name, version, last, holds = row
         self._ledger.remember(name, number)
         if last > as_of:
             version, last = self.last_event(number, as_of) or (0, 0)
+        is_young = last < row[8] and version * version < most * row[7]
         members = [(number, version, last, holds)]
         collection = COLLECTIONS[at]
         for member in self._ledger.one_with(number, as_of)[1:] if collection == "parties" else ():
@@ -143,7 +149,7 @@ class States:
             if last > as_of:
                 version, last = self.last_event(member, as_of) or (0, 0)
             members.append((member, version, last, holds))
-        return _Subject(number, name, collection, members)
+        return _Subject(number, name, collection, members, is_young)
 
     def _state(
         self,
@@ -201,14 +207,52 @@ class States:
     ) -> dict[tuple[int, str], Begun]:
         """The beginnings of the lists inside these subjects' states, and the references in them."""
         found: dict[tuple[int, str], list[tuple[Any, ...]]] = {}
+        for is_young in {each.is_young for each in subjects}:
+            some = [each for each in subjects if each.is_young is is_young]
+            self._find(some, question, most, found, _AS_KNOWN if is_young else _IN_ORDER)
+        begun: dict[tuple[int, str], Begun] = {}
+        for (number, name), rows_of_one in found.items():
+            if len(rows_of_one) > 1:
+                rows_of_one.sort(key=_FIRST_THREE)
+            shown = rows_of_one[:most]
+            if name in _ENTERED:
+                items = [entry(row[5:], question) for row in shown]
+                references += references_in(
+                    [[item for item, row in zip(items, shown, strict=True) if _REFERS in row[-1]]]
+                )
+            else:
+                collection = next(collection for collection, tied in _TIES.items() if tied == name)
+                items = [self._tie(row[2:8], collection, references) for row in shown]
+            begun[number, name] = items, len(rows_of_one) > most
+        return begun
+
+    def _find(
+        self,
+        subjects: Sequence[_Subject],
+        question: Question,
+        most: int,
+        found: dict[tuple[int, str], list[tuple[Any, ...]]],
+        by: str,
+    ) -> None:
+        """The first rows of the lists inside these subjects' states, and one more.
+
+        `by` names the indexes: those in the order of the lists, which come upon what was known then late where most
+        came later, or those in which rows came to be known, all of which are then sorted.
+        """
+        until = " AND x.id < ?" if by == _AS_KNOWN else ""
         containers = {each.number: each.collection for each in subjects if each.collection in _TIES}
         if containers:
             rows = self._db.execute(
                 f"SELECT r.at, r.label, {tie_columns('r', question)}, s.name FROM json_each(?) j CROSS JOIN ties r"
-                " ON r.id IN (SELECT x.id FROM ties x INDEXED BY ties_in_order WHERE x.container = j.value"
-                f" AND {rectangle('x', question)}{_held('x', question)} ORDER BY x.at, x.label LIMIT ?)"
+                f" ON r.id IN (SELECT x.id FROM ties x INDEXED BY ties_{by} WHERE x.container = j.value"
+                f"{until} AND {rectangle('x', question)}{_held('x', question)} ORDER BY x.at, x.label LIMIT ?)"
                 " CROSS JOIN subjects s ON s.id = r.party",
-                (orjson.dumps(list(containers)).decode(), *times(question), most + 1),
+                (
+                    orjson.dumps(list(containers)).decode(),
+                    *self._until("ties", question, by),
+                    *times(question),
+                    most + 1,
+                ),
             )
             for row in rows:
                 self._ledger.remember(row[-1], row[2])
@@ -222,27 +266,17 @@ class States:
         if places:
             rows = self._db.execute(
                 f"SELECT r.at, r.label, r.id, r.subject, r.section, {claims('r', question)}, r.body FROM json_each(?) j"
-                " CROSS JOIN entries r ON r.id IN (SELECT x.id FROM entries x INDEXED BY entries_in_order"
+                f" CROSS JOIN entries r ON r.id IN (SELECT x.id FROM entries x INDEXED BY entries_{by}"
                 f" WHERE x.subject = j.value / {len(SECTIONS)} AND x.section = j.value % {len(SECTIONS)}"
-                f" AND {rectangle('x', question)} ORDER BY x.at, x.label, x.id LIMIT ?)",
-                (orjson.dumps(places).decode(), *times(question), most + 1),
+                f"{until} AND {rectangle('x', question)} ORDER BY x.at, x.label, x.id LIMIT ?)",
+                (_json(places), *self._until("entries", question, by), *times(question), most + 1),
             )
             for row in rows:
                 found.setdefault((row[3], SECTIONS[row[4]]), []).append(row)
-        begun: dict[tuple[int, str], Begun] = {}
-        for (number, name), rows_of_one in found.items():
-            if len(rows_of_one) > 1:
-                rows_of_one.sort(key=_FIRST_THREE)
-            shown = rows_of_one[:most]
-            if name in _ENTERED:
-                items = [entry(row[5:], question) for row in shown]
-                references += references_in(
-                    [[item for item, row in zip(items, shown, strict=True) if _REFERS in row[-1]]]
-                )
-            else:
-                items = [self._tie(row[2:8], containers[number], references) for row in shown]
-            begun[number, name] = items, len(rows_of_one) > most
-        return begun
+
+    def _until(self, table: str, question: Question, by: str) -> tuple[int, ...]:
+        """The value for the condition that rows are read only as far as they were known."""
+        return (first_after(self._db, table, question.as_of),) if by == _AS_KNOWN else ()
 
     def _tie(self, row: Sequence[Any], collection: str, references: list[dict[str, Any]]) -> dict[str, Any]:
         """A tie as an item of a list inside a state, and the reference in it."""
@@ -283,6 +317,10 @@ class States:
         else:
             items = [entry(row, question) for row in shown]
         return Page(items, list(rows[limit - 1][: len(keys)]) if len(rows) > limit else None)
+
+
+def _json(numbers: Iterable[int]) -> str:
+    return orjson.dumps(list(numbers)).decode()
 
 
 def _held(table: str, question: Question) -> str:

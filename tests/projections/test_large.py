@@ -64,6 +64,15 @@ ASKED: dict[str, Callable[[World, Question], object]] = {
 }
 
 
+@pytest.mark.parametrize("subject", ["platforms/p", "parties/hub", "agreements/t"])
+def test_the_beginning_of_a_great_history_costs_no_more_than_that_of_a_small_one(small_and_great, subject):
+    taken = [
+        steps(found, partial(found.reader.history, subject, found.question(DAY), limit=20, after=None))
+        for found in small_and_great
+    ]
+    assert taken[1] < 1.2 * taken[0] + 300
+
+
 @pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize("then", ["now", "earlier", "whenever"])
 def test_what_is_four_times_as_great_takes_no_more_steps(small_and_great, asked, then):
