@@ -105,7 +105,8 @@ class _Pace:
         self._in_time: Counter[int] = Counter()
         self._acknowledged: list[int] = []
         self._number = self._due = self._held_back = self._broken = self._waiting = self._unhinted = 0
-        self._next = self._counts_from = self._until = self._began = self._cpu = 0.0
+        self._first = self._next = self._counts_from = self._until = self._began = self._cpu = 0.0
+        self._sent, self._all = 0, round((schedule.warm + schedule.seconds) * schedule.rate)
 
     async def open(self) -> None:
         for _ in range(self._schedule.connections):
@@ -120,7 +121,7 @@ class _Pace:
 
     def start(self) -> None:
         self._began, self._cpu = perf_counter(), process_time()
-        self._next = self._loop.time()
+        self._first = self._next = self._loop.time()
         self._counts_from = self._next + self._schedule.warm
         self._until = self._counts_from + self._schedule.seconds
         if self._schedule.kills is not None:
@@ -137,10 +138,11 @@ class _Pace:
     def _tick(self) -> None:
         """Sends what is due by now, and comes again when the next is."""
         now = self._loop.time()
-        while self._next <= now and self._next < self._until and not self.ended.done():
+        while self._next <= now and self._sent < self._all and not self.ended.done():
             self._send(self._next)
-            self._next += 1 / self._schedule.rate
-        if self._next < self._until and not self.ended.done():
+            self._sent += 1
+            self._next = self._first + self._sent / self._schedule.rate
+        if self._sent < self._all and not self.ended.done():
             self._loop.call_at(self._next, self._tick)
         else:
             self._end_if_over()
@@ -208,7 +210,7 @@ class _Pace:
             self._end(None)
 
     def _end_if_over(self) -> None:
-        if not self._waiting and self._next >= self._until:
+        if not self._waiting and self._sent == self._all:
             self._end(None)
 
     def _end(self, error: Exception | None) -> None:

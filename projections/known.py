@@ -34,7 +34,7 @@ _PUT_FACT = (
 _PUT_LINK = "INSERT INTO links VALUES (?, ?, ?, ?, ?)"
 _PUT_WORD = "INSERT INTO words(id, text) VALUES (?, ?)"
 _END_FACT = "UPDATE facts SET p1 = ? WHERE id = ?"
-_CACHED_FACTS = 5_000
+_CACHED_FACTS = 1_000
 _FEW_FACTS = 64
 _READ = 16
 """So many times the bytes of its JSON the data of an event takes, about, once it is read."""

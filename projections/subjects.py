@@ -18,7 +18,7 @@ from domain.ties import FOREVER, Force
 from domain.times import BEFORE
 from projections.writing import Row, Writing
 
-_MOST = 10_000
+_MOST = 5_000
 _MOST_AT_HAND = 1_000
 _MOST_BYTES = 64 * 2**20
 """Of memory, about, that what is at hand may take: one subject may have thousands of rows by a single fact."""

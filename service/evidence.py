@@ -174,6 +174,7 @@ class _Here:
             raise NotTaken(str(error)) from None
         except (Overloaded, Unavailable) as error:
             raise CannotCheck(str(error)) from None
+        await self._store.writer.publish()
 
     async def passages(self, subject: str) -> tuple[list[Json], Json]:
         question = Question(self._reader.head(), None)

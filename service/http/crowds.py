@@ -12,6 +12,7 @@ from aiohttp import web
 from service.http.problems import Kind, Problem
 from service.http.wire import Connection
 from service.parts import WRITER
+from service.waiting import MOST_QUEUED_BYTES
 
 RECORDED = 2
 """So many events are recorded for each post that may come again; to turn it away takes a seventh of one."""
@@ -44,8 +45,8 @@ async def let_in(request: web.Request) -> None:
     more.
     """
     writer, size = request.app[WRITER], request.content_length or 0
-    if not writer.is_full(size):
-        return
+    if size > MOST_QUEUED_BYTES or not writer.is_full(size):
+        return  # what is larger than all that may wait is refused for that, by whoever reads it
     connection, loop = request.protocol, asyncio.get_running_loop()
     assert isinstance(connection, Connection)
     if (early := connection.returns - loop.time()) > 0:
