@@ -106,7 +106,8 @@ class _Pace:
         self._acknowledged: list[int] = []
         self._number = self._due = self._held_back = self._broken = self._waiting = self._unhinted = 0
         self._first = self._next = self._counts_from = self._until = self._began = self._cpu = 0.0
-        self._sent, self._all = 0, round((schedule.warm + schedule.seconds) * schedule.rate)
+        self._sent, self._warm = 0, round(schedule.warm * schedule.rate)
+        self._all = self._warm + round(schedule.seconds * schedule.rate)
 
     async def open(self) -> None:
         for _ in range(self._schedule.connections):
@@ -148,7 +149,7 @@ class _Pace:
             self._end_if_over()
 
     def _send(self, due: float) -> None:
-        counts = due >= self._counts_from
+        counts = self._sent >= self._warm
         self._due += counts
         if not self._free and self._schedule.holds_back:
             self._held_back += counts

@@ -1,8 +1,9 @@
 """The one writer: takes what is posted in groups, decides each batch against all before it, commits once, answers all.
 
 There is no timer: a group is what came while the one before was committed. It must never answer before what it answers
-is on disk and can be read here, never let one batch's refusal touch another, and never lose what it has queued because
-a client went away. The order of the durable steps stands in `Writer._record`.
+is on disk, never let anybody read less than what was answered before they asked, never let one batch's refusal touch
+another, and never lose what it has queued because a client went away. The order of the durable steps stands in
+`Writer._record`.
 """
 
 from __future__ import annotations
@@ -131,9 +132,10 @@ class Writer:
         return self._views
 
     async def post(self, batch: Batch) -> list[Receipt]:
-        """Records a batch; the receipts of its events, in order, once they are durable and can be read here.
+        """Records a batch; the receipts of its events, in order, once they are durable.
 
-        Raises Refused, Overloaded, Unavailable. Being cancelled does not take the batch back.
+        They can be read after `publish`. Raises Refused, Overloaded, Unavailable. Being cancelled does not take the
+        batch back.
         """
         self._waiting.refuse_if_full(batch.size)
         (outcome,) = await self._put((batch,))

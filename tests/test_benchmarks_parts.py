@@ -130,6 +130,12 @@ async def test_a_turn_lasts_until_there_are_as_many_answers_as_it_needs():
     assert heard.seconds >= 0.3
 
 
+async def test_what_is_due_before_the_time_that_counts_is_asked_and_not_counted():
+    async with answering(stalls_at=1, seconds=0.0) as (port, asked):
+        paced = await keep_to(Schedule(port, 200, 0.3, Gets(["/"]), connections=4, warm=0.1))
+    assert (paced.due, len(asked)) == (60, 80)
+
+
 @pytest.mark.parametrize("connections", [2, 64])
 async def test_a_server_that_stops_is_felt_by_all_who_were_due_in_that_time(connections):
     async with answering(stalls_at=20, seconds=0.4) as (port, asked):
