@@ -5,12 +5,13 @@ Events name each other by id; `posted` puts positions in their place once those 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 
+from domain.errors import Refused
 from domain.events import CATALOGUE
 from tests.given import SHA, World
 
@@ -238,6 +239,23 @@ def posted(document: dict[str, Any], positions: Mapping[str, int], world: World)
         made = [event.position for event in world.events if event.type == "agreement.declaration-made"]
         return {**document, "data": {**document["data"], "event": made[spoken % len(made)] if made else 10**6}}
     return document
+
+
+def taking(world: World, documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Take documents in one by one, those that are refused apart; each as it was posted, while it is the last."""
+    positions: dict[str, int] = {}
+    for document in documents:
+        ready = posted(document, positions, world)
+        try:
+            positions[document["id"]] = world.take(ready)
+        except Refused:
+            continue
+        yield ready
+
+
+def taken(world: World, documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same at once: the documents that were not refused, as posted."""
+    return list(taking(world, documents))
 
 
 def everything(world: World, as_of: int | None = None) -> dict[str, Any]:

@@ -537,26 +537,19 @@ async def test_an_import_streams_both_ways(shared):
         assert await answer.content.read() == b""
 
 
+def named_line(party, number):
+    """A line of an import that gives a party one more name."""
+    named = event("party.name-added", party, name=f"Name {number}")
+    return json.dumps({"specversion": "1.0", "id": f"{party}-{number}", "source": SOURCE, **named}).encode() + b"\n"
+
+
 def test_a_client_may_send_everything_before_it_reads(shared):
     """Small socket buffers on the client's side: the answer must wait on the server without holding up the request."""
     count = 20_000
     target = shared.party()
     head = shared.head()
     lines = b"".join(
-        json.dumps(
-            {
-                "specversion": "1.0",
-                "id": f"{target}-{index}",
-                "source": SOURCE,
-                "type": "party.name-added",
-                "subject": target,
-                "data": {"name": f"Name {index}"},
-            }
-        ).encode()
-        + b"\n"
-        if index % 2
-        else b'{"bad": ' + b"x" * 40 + b"\n"
-        for index in range(count)
+        named_line(target, index) if index % 2 else b'{"bad": ' + b"x" * 40 + b"\n" for index in range(count)
     )
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -582,23 +575,7 @@ def test_a_client_may_send_everything_before_it_reads(shared):
 def test_a_client_that_vanishes_in_the_middle_of_an_import_leaves_whole_events(shared):
     target = shared.party()
     with socket.create_connection(("127.0.0.1", shared.port)) as connection:
-
-        def line(index):
-            return (
-                json.dumps(
-                    {
-                        "specversion": "1.0",
-                        "id": f"{target}-{index}",
-                        "source": SOURCE,
-                        "type": "party.name-added",
-                        "subject": target,
-                        "data": {"name": f"Name {index}"},
-                    }
-                ).encode()
-                + b"\n"
-            )
-
-        body = b"".join(line(index) for index in range(50))
+        body = b"".join(named_line(target, index) for index in range(50))
         connection.sendall(
             f"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: {NDJSON}\r\nAuthorization: Bearer {shared.key}\r\nContent-Length: {len(body) + 1000}\r\n\r\n".encode()
             + body

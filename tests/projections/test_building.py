@@ -13,14 +13,13 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 
-from domain.errors import Refused
 from domain.facts import Event
 from domain.merkle import leaf_hash
 from projections.digests import VIEWS
 from projections.reading import Reader
 from projections.views import StaleViews, Views
-from tests.given import World, parties, world
-from tests.histories import GENERATED, histories, posted
+from tests.given import parties, world
+from tests.histories import GENERATED, histories, taken
 
 _LITERAL = re.compile(r"x?'[^']*'|\b\d+\b")
 
@@ -32,17 +31,6 @@ def building() -> Iterator[tuple[Path, Views]]:
         path = Path(folder) / "built.sqlite"
         with closing(Views(path, building=True)) as views:
             yield path, views
-
-
-def recorded(found: World, documents: Sequence[dict]) -> list[Event]:
-    """The events of those documents that are taken."""
-    positions: dict[str, int] = {}
-    for each in documents:
-        try:
-            (positions[each["id"]],) = found.batch(posted(each, positions, found))
-        except Refused:
-            continue
-    return found.events
 
 
 def folded(views: Views, events: Sequence[Event]) -> None:
@@ -67,7 +55,8 @@ def plan(db: sqlite3.Connection, sql: str) -> list[str]:
 @given(histories(most=40))
 def test_once_finished_they_hold_and_answer_what_views_hold_that_grew(documents):
     with world() as found, building() as (path, views):
-        events = recorded(found, documents)
+        taken(found, documents)
+        events = found.events
         folded(views, events)
         views.finish()
         assert tables(views._db) == tables(found.views._db)
@@ -82,7 +71,8 @@ def test_once_finished_they_hold_and_answer_what_views_hold_that_grew(documents)
 @given(histories(most=40))
 def test_folding_reads_no_index_that_they_lack_until_then(documents):
     with world() as found, building() as (_, views):
-        events = recorded(found, documents)
+        taken(found, documents)
+        events = found.events
         said: dict[str, str] = {}
         views._db.set_trace_callback(lambda sql: said.setdefault(_LITERAL.sub("?", sql), sql))
         for event in events:

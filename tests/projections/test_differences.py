@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonpatch import apply_patch
 
-from domain.errors import Refused
 from projections.questions import Difference, Merged, NotFound, Question
 from tests.given import World, event, joined, left, parties, party, platform, retracted, signed, step, world
-from tests.histories import DAYS, GENERATED, SUBJECTS, histories, posted
+from tests.histories import DAYS, GENERATED, SUBJECTS, histories, taken
 from tests.projections.test_history import bare
 
 SUBJECT_NAMES = sorted({subject for listed in SUBJECTS.values() for subject in listed})
@@ -38,13 +37,7 @@ def turned(state: Any, patch: list[dict[str, Any]]) -> Any:
 @given(histories(most=24), st.data())
 def test_between_any_two_positions_the_patch_turns_the_one_state_into_the_other(documents, data):
     with world() as found:
-        positions: dict[str, int] = {}
-        for document in documents:
-            try:
-                found.take(posted(document, positions, found))
-            except Refused:
-                continue
-            positions[document["id"]] = found.head
+        taken(found, documents)
         some = st.integers(0, found.head)
         for subject, on in itertools.product(SUBJECT_NAMES, DAYS):
             first, second = data.draw(some), data.draw(some)
@@ -65,13 +58,7 @@ def test_between_any_two_positions_the_patch_turns_the_one_state_into_the_other(
 @given(histories(most=24), st.data())
 def test_between_any_two_days_the_patch_turns_the_one_state_into_the_other(documents, data):
     with world() as found:
-        positions: dict[str, int] = {}
-        for document in documents:
-            try:
-                found.take(posted(document, positions, found))
-            except Refused:
-                continue
-            positions[document["id"]] = found.head
+        taken(found, documents)
         dated = [day for day in DAYS if day is not None]
         for subject, first, second in itertools.product(SUBJECT_NAMES, dated, dated):
             as_of = data.draw(st.integers(0, found.head))

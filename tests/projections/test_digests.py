@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.errors import Refused
 from domain.facts import Event, erased_data
 from projections.digests import VIEWS
 from projections.store import OPEN
@@ -37,7 +36,7 @@ from tests.given import (
     step,
     world,
 )
-from tests.histories import GENERATED, histories, posted
+from tests.histories import GENERATED, histories, taken, taking
 
 LIMITED: Any = {"max_examples": 15}
 
@@ -56,19 +55,6 @@ def difference(one: dict[str, list[str]], other: dict[str, list[str]]) -> dict[s
         for view in VIEWS
         if one[view] != other[view]
     }
-
-
-def taken(found: World, documents: Iterable[dict[str, Any]]) -> dict[int, dict[str, list[str]]]:
-    """What the views held at each position when it was the last; documents may be refused."""
-    positions: dict[str, int] = {}
-    then = {}
-    for each in documents:
-        try:
-            (positions[each["id"]],) = found.batch(posted(each, positions, found))
-        except Refused:
-            continue
-        then[found.head] = held(found, found.head)
-    return then
 
 
 def opened_anew(found: World) -> None:
@@ -97,7 +83,9 @@ def assert_same_from_any_fold(events: Sequence[Event], *others: World) -> None:
 @given(histories(most=30))
 def test_as_of_every_position_the_views_hold_what_a_fold_of_the_log_up_to_there_gives(documents):
     with world() as found:
-        then = taken(found, documents)
+        then = {}
+        for _ in taking(found, documents):
+            then[found.head] = held(found, found.head)
         for position, lines in then.items():
             assert difference(lines, held(found, position)) == {}, position
         assert_same_from_any_fold(found.events, found)
@@ -121,18 +109,8 @@ def test_so_they_do_where_something_was_erased_from_the_log(documents, erased):
 def test_a_batch_leaves_what_its_events_one_by_one_leave(documents):
     """Mergers apart: what two parties did before they were found to be one is judged together only within a batch."""
     with world() as found, world() as batched:
-        accepted = []
-        positions: dict[str, int] = {}
-        for each in documents:
-            if each["type"] != "party.merged":
-                ready = posted(each, positions, found)
-                try:
-                    (positions[each["id"]],) = found.batch(ready)
-                except Refused:
-                    continue
-                accepted.append(ready)
-        batched.batch(*accepted)
-        for position in positions.values():
+        batched.batch(*taken(found, (each for each in documents if each["type"] != "party.merged")))
+        for position in range(1, found.head + 1):
             assert difference(held(found, position), held(batched, position)) == {}, position
 
 

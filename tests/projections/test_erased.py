@@ -33,7 +33,7 @@ from tests.given import (
     step,
     world,
 )
-from tests.histories import GENERATED, difference, everything, histories, posted
+from tests.histories import GENERATED, difference, everything, histories, posted, taking
 
 
 def without(events: Sequence[Event], positions: Collection[int]) -> list[Event]:
@@ -72,12 +72,7 @@ def test_every_type_says_what_is_left_of_it_without_data():
 @given(histories(most=24), st.randoms(use_true_random=False))
 def test_any_data_may_be_erased_and_every_question_is_still_answered(history, chance: random.Random):
     with world() as made, world() as left, world() as then:
-        positions: dict[str, int] = {}
-        for each in history:
-            try:
-                (positions[each["id"]],) = made.batch(posted(each, positions, made))
-            except Refused:
-                continue
+        positions = {each["id"]: made.head for each in taking(made, history)}
         chosen = chance.sample(range(1, made.head + 1), min(made.head, chance.choice((1, 2, 4))))
         events = redacted(made, *chosen)
         folded(left, events)

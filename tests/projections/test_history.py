@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from jsonpatch import apply_patch
 
-from domain.errors import Refused
 from projections.questions import Gone, Merged, NotFound
 from tests.given import World, corrected, event, joined, left, parties, party, platform, retracted, world
-from tests.histories import DAYS, GENERATED, SUBJECTS, histories, posted
+from tests.histories import DAYS, GENERATED, SUBJECTS, histories, taken
 
 
 def bare(found: World, subject: str, on: str | None, as_of: int | None = None) -> Any:
@@ -35,13 +34,7 @@ def assert_patched(found: World, subject: str, on: str | None) -> None:
 @given(histories(most=24))
 def test_patches_turn_each_state_into_the_next_whatever_happened(documents):
     with world() as found:
-        positions: dict[str, int] = {}
-        for document in documents:
-            try:
-                found.take(posted(document, positions, found))
-            except Refused:
-                continue
-            positions[document["id"]] = found.head
+        taken(found, documents)
         for subject in sorted({subject for listed in SUBJECTS.values() for subject in listed}):
             for on in DAYS:
                 try:

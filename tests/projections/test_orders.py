@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from domain.errors import Refused
 from projections.lists import Lists
 from projections.questions import SORTS
 from tests.given import World, event, joined, left, parties, platform, signed, step, world
-from tests.histories import GENERATED, histories, posted
+from tests.histories import GENERATED, histories, taken
 
 ASKED: tuple[tuple[str, dict[str, str]], ...] = (
     ("agreements", {}),
@@ -51,13 +50,7 @@ def paged(found: World, view: str, sort: str, on: str | None, filters: dict[str,
 @given(histories(most=24))
 def test_pages_and_ways_to_find_them_give_one_answer(documents: list[dict[str, Any]]):
     with world() as found:
-        known: dict[str, int] = {}
-        for document in documents:
-            try:
-                found.take(posted(document, known, found))
-            except Refused:
-                continue
-            known[document["id"]] = found.head
+        taken(found, documents)
         for view, filters in ASKED:
             for on in ("2022-01-01", None):
                 every = found.items(view, on=on, **filters)

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 
-from domain.errors import Refused
 from domain.facts import Event
 from domain.merkle import leaf_hash
 from projections import views as views_module
@@ -19,8 +18,8 @@ from projections.folding import Folding
 from projections.portions import PORTIONS
 from projections.reading import Reader
 from projections.views import Views
-from tests.given import World, event, joined, parties, platform, signed, world
-from tests.histories import GENERATED, histories, posted
+from tests.given import event, joined, parties, platform, signed, world
+from tests.histories import GENERATED, histories, taken
 
 
 @contextmanager
@@ -38,17 +37,6 @@ def alone(view: str, events: Sequence[Event]) -> Iterator[Reader]:
             yield reader
 
 
-def recorded(found: World, documents: Sequence[dict]) -> list[Event]:
-    """The events of those documents that are taken."""
-    positions: dict[str, int] = {}
-    for each in documents:
-        try:
-            (positions[each["id"]],) = found.batch(posted(each, positions, found))
-        except Refused:
-            continue
-    return found.events
-
-
 def test_every_view_can_be_folded_alone():
     assert set(PORTIONS) == set(VIEWS)
 
@@ -61,7 +49,8 @@ def test_folded_alone_a_view_has_the_lines_it_has_among_all(monkeypatch, at_once
     @given(histories(most=40))
     def holds(documents):
         with world() as found:
-            events = recorded(found, documents)
+            taken(found, documents)
+            events = found.events
             for view in VIEWS:
                 with alone(view, events) as reader:
                     assert [*reader.lines(view, found.head)] == [*found.reader.lines(view, found.head)], view

@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from domain.errors import Refused
 from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
 from domain.times import AFTER, parse_day
 from projections import tallies
 from projections.reading import Reader
 from tests.given import World, parties, retracted, signed, step, world
-from tests.histories import DAYS, GENERATED, histories, posted
+from tests.histories import DAYS, GENERATED, histories, taken
 from tests.projections.test_building import building, folded
 from tests.steps import steps
 
@@ -86,13 +85,7 @@ def test_statistics_say_what_counting_would_as_of_any_position_and_on_any_day(do
     with pytest.MonkeyPatch.context() as patch, world() as found:
         patch.setattr(tallies, "SIZES", (2, 6))
         patch.setattr(tallies, "_PIECE", 3)
-        positions: dict[str, int] = {}
-        for document in documents:
-            try:
-                found.take(posted(document, positions, found))
-            except Refused:
-                continue
-            positions[document["id"]] = found.head
+        taken(found, documents)
         for as_of in range(found.head + 1):
             for on in DAYS:
                 assert told(found, on, as_of) == counted(found, on, as_of), (on, as_of)

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from domain.errors import Refused
 from projections import filtering, timeline
 from tests.given import World, joined, lab, parties, party, platform, retracted, signed, step, world
-from tests.histories import GENERATED, histories, posted
+from tests.histories import GENERATED, histories, taken
 from tests.steps import steps
 
 SORTS = ("occurred", "-occurred", "position", "-position")
@@ -44,13 +43,7 @@ def names(item: dict[str, Any], slug: str) -> bool:
 @given(histories(most=24, undone=False))
 def test_pages_filters_and_orders_show_the_same_facts(documents: list[dict[str, Any]]):
     with world() as found:
-        known: dict[str, int] = {}
-        for document in documents:
-            try:
-                found.take(posted(document, known, found))
-            except Refused:
-                continue
-            known[document["id"]] = found.head
+        taken(found, documents)
         for as_of in (found.head, found.head * 2 // 3):
             everything = {sort: found.items("timeline", on=None, as_of=as_of, sort=sort) for sort in SORTS}
             assert positions(everything["position"]) == sorted(positions(everything["occurred"]))
@@ -72,13 +65,7 @@ def test_pages_filters_and_orders_show_the_same_facts(documents: list[dict[str, 
 @given(histories(most=24))
 def test_words_that_many_facts_hold_are_found_like_those_that_few_do(documents: list[dict[str, Any]]):
     with world() as found:
-        known: dict[str, int] = {}
-        for document in documents:
-            try:
-                found.take(posted(document, known, found))
-            except Refused:
-                continue
-            known[document["id"]] = found.head
+        taken(found, documents)
         for sort in SORTS:
             for words in ("one", "two", "三", "one two", "nothing"):
                 rare = paged(found, sort, found.head, q=words)

@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import given, settings
 
-from domain.errors import Refused
 from projections.questions import Merged, NotFound
 from tests.given import world
-from tests.histories import DAYS, GENERATED, SUBJECTS, difference, everything, histories, posted
-
-
-def taken(found: Any, documents: list[dict]) -> list[dict]:
-    """The documents that were not refused, as posted."""
-    positions: dict[str, int] = {}
-    accepted = []
-    for document in documents:
-        ready = posted(document, positions, found)
-        try:
-            found.take(ready)
-        except Refused:
-            continue
-        positions[document["id"]] = found.head
-        accepted.append(ready)
-    return accepted
+from tests.histories import DAYS, GENERATED, SUBJECTS, difference, everything, histories, taken, taking
 
 
 @settings(**GENERATED, max_examples=30)
@@ -32,13 +14,7 @@ def taken(found: Any, documents: list[dict]) -> list[dict]:
 def test_every_answer_as_of_a_position_is_what_was_answered_when_that_was_the_head(documents):
     with world() as found:
         answered = {}
-        positions: dict[str, int] = {}
-        for document in documents:
-            try:
-                found.take(posted(document, positions, found))
-            except Refused:
-                continue
-            positions[document["id"]] = found.head
+        for _ in taking(found, documents):
             answered[found.head] = everything(found)
         for position, then in answered.items():
             assert difference(then, everything(found, as_of=position)) == {}, position
