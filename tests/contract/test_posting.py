@@ -579,7 +579,7 @@ def test_a_client_that_vanishes_in_the_middle_of_an_import_leaves_whole_events(s
         connection.sendall(
             f"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: {NDJSON}\r\nAuthorization: Bearer {shared.key}\r\nContent-Length: {len(body) + 1000}\r\n\r\n".encode()
             + body
-            + line(50)[:40]
+            + named_line(target, 50)[:40]
         )
         time.sleep(0.5)
     time.sleep(0.5)
