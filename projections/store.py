@@ -17,8 +17,8 @@ import domain
 import projections
 from projections.writing import Writing
 
-OPEN = 2**62
-"""The `p1` of what is still known.
+OPEN = 2**47 - 1
+"""The `p1` of what is still known: the most that SQLite keeps in six bytes, and no position ever comes near it.
 
 In SQL it stands as a literal: compared with a parameter, SQLite must plan a query anew at every call to see whether a
 partial index serves it (measured: 5 times the price of a lookup).

@@ -18,6 +18,7 @@ from domain.notes import COSIGNATURE, Checkpoint, Verifier, cosigned, parse_note
 from projections import rectangles, tallies
 from projections.lines import PARTS
 from projections.rectangles import RESTED_ON
+from projections.store import OPEN
 from service.audit.chains import Chains, Unique
 from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_kept, read_signed
 from service.audit.columns import columns_of
@@ -39,7 +40,7 @@ from tests.given import world
 
 CHANGED = "UPDATE events SET data = CAST(replace(CAST(data AS TEXT), ?, ?) AS BLOB) WHERE position = ?"
 STATE = "UPDATE events SET state = ? WHERE position = ?"
-KNOWN = "p1 = 4611686018427387904"
+KNOWN = f"p1 = {OPEN}"
 
 
 @pytest.fixture(scope="module")
