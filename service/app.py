@@ -114,7 +114,7 @@ async def _storing(app: web.Application) -> AsyncIterator[None]:
         app[WRITER], app[HEAD] = opened.writer, opened.head
         with closing(LogReaders(opened.log)) as logs:
             app[LOGS] = logs
-            app[LIVE] = live = Live(opened.head, logs.here)
+            app[LIVE] = live = Live(opened.writer.recorded, logs.here)
             waking = asyncio.create_task(live.run(), name="live")
             yield
             waking.cancel()

@@ -17,7 +17,9 @@ AT_ONCE = 1000
 
 
 class Head:
-    """The position up to which everything is recorded and can be read here. Belongs to the loop's thread."""
+    """A position that only grows, up to which everything is recorded, can be read here, or is signed; and those who wait
+    for it to move. Belongs to the loop's thread.
+    """
 
     def __init__(self, position: int = 0) -> None:
         self.position = position
@@ -25,7 +27,7 @@ class Head:
         self._eager = 0
 
     def advance(self, position: int) -> None:
-        """Everything up to `position` can be read from now on; whoever waits is woken. Never goes back."""
+        """It stands at `position` from now on; whoever waits is woken. Never goes back."""
         if position <= self.position:
             return
         self.position = position

@@ -1,12 +1,15 @@
 """The newest events as they are sent to live streams: encoded once, however many read, and kept for as long as readers
 who are in time may need them. Who falls further behind reads from the log itself, so nothing is ever lost here. Those
-who wait are woken together, and not for each event: many small writes to many readers would leave no time to record."""
+who are in time are told one after the other, and not of each event by itself: many small writes to many readers would
+leave no time to record."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import thread_time
+from typing import Protocol
 
 from service.entries import answered
 from service.follower import Head
@@ -16,10 +19,8 @@ MOST_FRAMES = 4096
 MOST_BYTES = 16 * 2**20
 AT_ONCE = 256
 MOST_JOINED = 16
-APART_SECONDS = 0.01
-"""Readers are woken at once when something is recorded after a pause, then no sooner than this one after the other."""
-SILENCE_SECONDS = 5.0
-"""After so long readers are woken though nothing was recorded."""
+REST = 4
+"""For so many times as long as telling everybody took nobody is told again: it has a fifth of the processor at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,50 +31,91 @@ class Frame:
     data: bytes
 
 
+class Listener(Protocol):
+    """A reader of the stream, as `Live` needs to know it."""
+
+    position: int
+    """Up to which it has been told everything that it wants."""
+    passes: Callable[[LoggedEvent], bool] | None
+    """Which events it wants; None for all."""
+
+    def takes(self, size: int) -> bool:
+        """Whether so many bytes can be sent to it now without waiting."""
+
+    async def send(self, chunk: bytes) -> None:
+        """Sends them. Raises ConnectionError where nobody listens any longer."""
+
+
 def frame(event: LoggedEvent) -> bytes:
     """The event as a server-sent event: its position is the id, the data as `/v1/events/{position}` answers it."""
     return b"id: %d\ndata: %b\n\n" % (event.position, answered(event))
 
 
 class Live:
-    """The frames of the newest events, and those who wait for more. Belongs to the loop's thread, as does `log`."""
+    """The frames of the newest events, and those who are told of them. Belongs to the loop's thread, as does `log`."""
 
-    def __init__(self, head: Head, log: LogReader) -> None:
-        self._head = head
+    def __init__(self, recorded: Head, log: LogReader) -> None:
+        """`recorded` moves with what is recorded: a reader is told that before the views are committed."""
+        self._recorded = recorded
         self._log = log
-        self._waiting: list[asyncio.Future[None]] = []
-        self._wanted = asyncio.Event()
+        self._listening: dict[Listener, asyncio.Future[None]] = {}
+        self._anybody = asyncio.Event()
         self._frames: list[Frame] = []
         self._bytes = 0
-        self._until = head.position
+        self._until = recorded.position
         self._joined: dict[int, tuple[bytes, int]] = {}
 
-    async def more(self) -> None:
-        """Returns when there may be more than what the head was, or after a while of silence; or when woken."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
-        self._wanted.set()
-        await future
+    async def follow(self, listener: Listener, seconds: float) -> None:
+        """Has a listener who is in time told what is recorded from now on: until it is so far behind that it has to be
+        waited for, is woken, or so long at most. Raises ConnectionError once it does not listen any longer.
+        """
+        loop = asyncio.get_running_loop()
+        self._listening[listener] = ended = loop.create_future()
+        self._anybody.set()
+        timer = loop.call_later(seconds, _end, ended)
+        try:
+            await ended
+        finally:
+            timer.cancel()
+            del self._listening[listener]
+            if not self._listening:
+                self._anybody.clear()
 
     def wake(self) -> None:
-        """Has everybody who waits look again."""
-        waiting, self._waiting = self._waiting, []
-        self._wanted.clear()
-        for future in waiting:
-            if not future.done():  # else its client has gone
-                future.set_result(None)
+        """Has everybody look after themselves."""
+        for ended in self._listening.values():
+            _end(ended)
 
     async def run(self) -> None:
-        """Wakes those who wait, for as long as it is not cancelled."""
+        """Tells those who listen, for as long as it is not cancelled."""
+        told = self._recorded.position
         while True:
-            moved = asyncio.create_task(self._head.moved())  # waited for at all times, so that all is seen at once
-            try:
-                self.wake()
-                await asyncio.sleep(APART_SECONDS)
-                await self._wanted.wait()  # and by nobody where there is nobody to tell: the views need not hurry then
-                await asyncio.wait((moved,), timeout=SILENCE_SECONDS)
-            finally:
-                moved.cancel()
+            await self._anybody.wait()
+            while told == self._recorded.position:
+                await self._recorded.moved()
+            await asyncio.sleep(0)  # whoever recorded it hears first
+            told = self._recorded.position
+            began = thread_time()
+            for listener, ended in [*self._listening.items()]:
+                if not ended.done():
+                    await self._tell(listener, ended)
+            await asyncio.sleep(REST * (thread_time() - began))
+
+    async def _tell(self, listener: Listener, ended: asyncio.Future[None]) -> None:
+        found = self.after(listener.position, listener.passes)
+        if found is None or not listener.takes(len(found[0])):
+            _end(ended)
+            return
+        chunk, listener.position = found
+        try:
+            if chunk:
+                await listener.send(chunk)
+        except ConnectionError as error:
+            if not ended.done():
+                ended.set_exception(error)
+        else:
+            if listener.position < self._recorded.position:
+                _end(ended)
 
     def after(self, position: int, passes: Callable[[LoggedEvent], bool] | None) -> tuple[bytes, int] | None:
         """The frames after a position that pass, joined, and the position they go up to; None if not all are kept.
@@ -101,7 +143,7 @@ class Live:
 
     def _fill(self, position: int) -> None:
         """Takes in what was recorded since, no more than can be kept, and nothing that nobody asks for."""
-        head = self._head.position
+        head = self._recorded.position
         if self._until == head:
             return
         self._joined.clear()
@@ -122,3 +164,8 @@ class Live:
             self._bytes -= len(self._frames[over].data)
             over += 1
         del self._frames[:over]
+
+
+def _end(ended: asyncio.Future[None]) -> None:
+    if not ended.done():
+        ended.set_result(None)

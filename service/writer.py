@@ -77,7 +77,6 @@ class Writer:
         self._recorded = self._last_recorded()
         self._lags = False
         """Whether anything is answered that cannot be read yet."""
-        self._answered = 0
         self._lagging_since = 0.0
         self._asked: asyncio.Future[None] | None = None
         self._answering: set[asyncio.Task[None]] = set()
@@ -87,7 +86,9 @@ class Writer:
         """Why nothing can be recorded at the moment, if so."""
         self.refusal: str | None = None
         """Why nothing may be recorded until the next start, if so: whoever finds that out says it here."""
-        head.advance(views.position)
+        self.recorded = Head()
+        """Moves with what is recorded for sure, though it may be that nobody can read it before `publish`."""
+        self._show(views.position)
 
     def start(self) -> None:
         """Begins to take what is queued."""
@@ -120,11 +121,6 @@ class Writer:
     def each(self) -> float:
         """Seconds that an event takes to be recorded, of late."""
         return self._waiting.each
-
-    @property
-    def recorded(self) -> int:
-        """The position of the last event that is recorded for sure, though it may be that nobody has read it yet."""
-        return max(self._answered, self._head.position)
 
     @property
     def views(self) -> Views:
@@ -259,6 +255,7 @@ class Writer:
     def _show(self, position: int) -> None:
         """Everything up to a position can be read from now on."""
         self._lags = False
+        self.recorded.advance(position)
         self._head.advance(position)
         self._let_go()
 
@@ -342,12 +339,13 @@ class Writer:
            rolled back, and the group is answered 503 (all of it: a refusal may rest on an event that now is not).
         2. `log.commit`. Once it returns the events are recorded for ever. Fails: as before, except that they may have
            been kept after all: then the views catch up, and a client that posts again gets its receipt.
-        3. The answers, and with the next reader, a moment without work, or after `PUBLISH_EVENTS` or `PUBLISH_SECONDS`:
+        3. The answers and the live streams; with the next reader, a moment without work, or after `PUBLISH_EVENTS` or
+           `PUBLISH_SECONDS`:
         4. `views.commit`. Fails: the events are recorded all the same, and are answered so. The views go back and catch
            up from the log; until they have, readiness is red and nothing more is decided. A crash before or in this
            step leaves them behind the log, and they catch up at the next start.
-        5. The head advances: readers, streams and those who wait for a position see the events. No reader is asked
-           between an answer to a post and this (`publish`).
+        5. The head advances: readers and those who wait for a position see the events. No reader is asked between an
+           answer to a post, or what a stream told, and this (`publish`).
         """
         began = perf_counter()
         events, size = sum(len(batch.events) for batch in batches), sum(batch.size for batch in batches)
@@ -356,14 +354,14 @@ class Writer:
         if count == 0:
             return outcomes
         position = self._views.position
-        shown = await self._threaded(self._commit)
-        self._answered = position
-        match shown:
+        match await self._threaded(self._commit):
             case True:
                 self._show(position)
             case None:
                 self._lags = True
+                self.recorded.advance(position)
             case False:
+                self.recorded.advance(position)
                 await self._mend()
         self._metrics.committed(count, perf_counter() - began)
         return outcomes

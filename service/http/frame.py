@@ -89,7 +89,7 @@ async def finish(request: web.Request, response: web.StreamResponse) -> None:
     headers = response.headers
     if _POSITION_NAME not in headers:
         app = request.app
-        position = app[HEAD].position if _reads(request) else app[WRITER].recorded
+        position = app[HEAD].position if _reads(request) else app[WRITER].recorded.position
         headers[_POSITION_NAME] = str(position)
     headers[_SNIFFING] = "nosniff"
     if headers.get(hdrs.CONTENT_TYPE, "").startswith("text/html"):

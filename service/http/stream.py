@@ -13,14 +13,14 @@ from service.http.events_get import FILTERS, Filter, filter_of
 from service.http.operations import Answer, Operation, Parameter, add, read_query
 from service.http.problems import Kind, Problem
 from service.live import AT_ONCE, frame
-from service.log import LogReader
-from service.parts import HEAD, LIVE, LOGS, METRICS, STOPPING
+from service.log import LoggedEvent, LogReader
+from service.parts import LIVE, LOGS, METRICS, STOPPING, WRITER
 
 HEARTBEAT_SECONDS = 15.0
-"""After so long without an event a comment is sent, as soon as the reader is woken."""
+"""After so long without an event a comment is sent."""
 SLOW_SECONDS = 30.0
 """How long a reader may take for what it was sent last; then it is cut off, and may resume."""
-_LITTLE = 2**14
+_LITTLE = 2**16
 """Fewer bytes than this are never more than a connection takes without waiting for its reader."""
 RETRY_MILLISECONDS = 2000
 WAIT_SECONDS = 5.0
@@ -33,12 +33,12 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """Streams what is recorded after the position that the client has, for as long as it stays."""
     values = read_query(request.query, PARAMETERS)
     wanted = filter_of(values)
-    head = request.app[HEAD]
+    recorded = request.app[WRITER].recorded
     position = _resumed(request)
     if position is None:
-        position = int(values["after"][0]) if "after" in values else head.position
-    if not await head.reached(position, WAIT_SECONDS):
-        raise Problem(Kind.POSITION_AHEAD, f"this node stands at {head.position}, before {position}")
+        position = int(values["after"][0]) if "after" in values else recorded.position
+    if not await recorded.reached(position, WAIT_SECONDS):
+        raise Problem(Kind.POSITION_AHEAD, f"this node stands at {recorded.position}, before {position}")
     response = web.StreamResponse(
         headers={
             hdrs.CONTENT_TYPE: "text/event-stream",
@@ -50,30 +50,63 @@ async def stream(request: web.Request) -> web.StreamResponse:
     if request.method == hdrs.METH_HEAD:
         return response
     with request.app[METRICS].streaming():
-        await _write(request, response, b"retry: %d\n\n" % RETRY_MILLISECONDS)
-        await _follow(request, response, position, wanted)
+        reader = _Reader(request, response, position, wanted)
+        await reader.send(b"retry: %d\n\n" % RETRY_MILLISECONDS)
+        await _follow(request.app, reader)
     return response
 
 
-async def _follow(request: web.Request, response: web.StreamResponse, position: int, wanted: Filter) -> None:
-    app = request.app
-    head, live, loop = app[HEAD], app[LIVE], asyncio.get_running_loop()
-    passes = None if wanted == Filter() else wanted.passes
-    silent_until = loop.time() + HEARTBEAT_SECONDS
+class _Reader:
+    """One who reads, as it is told: the position is all that is kept for it."""
+
+    def __init__(self, request: web.Request, response: web.StreamResponse, position: int, wanted: Filter) -> None:
+        self.position = position
+        self.wanted = wanted
+        self.passes: Callable[[LoggedEvent], bool] | None = None if wanted == Filter() else wanted.passes
+        self._request = request
+        self._response = response
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._loop.time()
+
+    @property
+    def silence(self) -> float:
+        """Seconds until it should hear something, if only that the connection is alive."""
+        return self._heard + HEARTBEAT_SECONDS - self._loop.time()
+
+    def takes(self, size: int) -> bool:
+        """Whether so many bytes can be sent to it now without waiting."""
+        transport = self._request.transport
+        return transport is None or transport.get_write_buffer_size() + size < _LITTLE
+
+    async def send(self, chunk: bytes) -> None:
+        """Sends them. Raises ConnectionError where it has gone, or takes too long."""
+        self._heard = self._loop.time()
+        if self.takes(len(chunk)):
+            await self._response.write(chunk)  # waits for nobody, so nothing need be timed
+            return
+        try:
+            async with asyncio.timeout(SLOW_SECONDS):
+                await self._response.write(chunk)
+        except TimeoutError:
+            if self._request.transport is not None:
+                self._request.transport.abort()
+            raise ConnectionResetError("the reader is too slow") from None
+
+
+async def _follow(app: web.Application, reader: _Reader) -> None:
+    live, recorded = app[LIVE], app[WRITER].recorded
     while not app[STOPPING].is_set():
-        chunk = b""
-        if position < head.position:
-            found = live.after(position, passes)
+        if reader.position < recorded.position:
+            found = live.after(reader.position, reader.passes)
             if found is None:
-                found = await app[LOGS].ask(_caught_up(wanted, position, head.position))
-            chunk, position = found
-        if not chunk and loop.time() >= silent_until:
-            chunk = b":\n\n"
-        if chunk:
-            await _write(request, response, chunk)
-            silent_until = loop.time() + HEARTBEAT_SECONDS
-        if position >= head.position and not app[STOPPING].is_set():
-            await live.more()
+                found = await app[LOGS].ask(_caught_up(reader.wanted, reader.position, recorded.position))
+            chunk, reader.position = found
+            if chunk:
+                await reader.send(chunk)
+        elif reader.silence <= 0:
+            await reader.send(b":\n\n")
+        else:
+            await live.follow(reader, reader.silence)
 
 
 def _caught_up(wanted: Filter, after: int, until: int) -> Callable[[LogReader], tuple[bytes, int]]:
@@ -83,20 +116,6 @@ def _caught_up(wanted: Filter, after: int, until: int) -> Callable[[LogReader], 
         return b"".join(map(frame, events)), last
 
     return read
-
-
-async def _write(request: web.Request, response: web.StreamResponse, chunk: bytes) -> None:
-    transport = request.transport
-    if transport is not None and transport.get_write_buffer_size() + len(chunk) < _LITTLE:
-        await response.write(chunk)  # waits for nobody, so nothing need be timed
-        return
-    try:
-        async with asyncio.timeout(SLOW_SECONDS):
-            await response.write(chunk)
-    except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError("the reader is too slow") from None
 
 
 def _resumed(request: web.Request) -> int | None:

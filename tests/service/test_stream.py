@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from service import live
+from service import writer as writing
 from service.http import stream
 from service.parts import HEAD, LIVE, METRICS
 from tests.service.world import problem, registered, renamed, running
@@ -177,7 +178,6 @@ async def test_many_readers_share_what_is_encoded(registry):
 
 
 async def test_readers_hear_a_comment_though_nothing_is_recorded(registry, monkeypatch):
-    monkeypatch.setattr(live, "SILENCE_SECONDS", 0.01)
     monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.02)
     reader = await reading(registry)
     waiting = asyncio.create_task(reader.event())
@@ -188,14 +188,32 @@ async def test_readers_hear_a_comment_though_nothing_is_recorded(registry, monke
     assert (await waiting)["subject"] == "parties/a"
 
 
-async def test_views_are_not_hurried_where_nobody_reads_the_stream(registry):
+async def test_views_are_not_hurried_by_who_reads_the_stream_and_what_it_told_is_read_at_once(registry, monkeypatch):
+    monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
+    monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
     reader = await reading(registry)
-    await registry.take(registered("a"))
-    assert (await reader.event())["subject"] == "parties/a"
+    await registry.take(registered("first"))
+    for name in ("a", "b"):
+        await registry.take(registered(name))
+    assert await reader.positions(3) == [1, 2, 3]
+    assert registry.app[HEAD].position < 3
+    assert (await registry.get("/v1/parties/b")).status == 200
+    resumed = await reading(registry, Last_Event_ID="1")
+    assert await resumed.positions(2) == [2, 3]
+
+
+async def test_a_reader_that_takes_nothing_holds_up_no_other(registry):
+    note = {"name": "Big", "kind": "company", "note": "N" * 20_000}
+    held, reader = await reading(registry), await reading(registry)
+    for number in range(20):  # more than both ends keep of what nobody takes
+        await registry.take([registered(f"p{number}-{each}", data=note) for each in range(100)])
+        assert await reader.positions(100) == list(range(number * 100 + 1, number * 100 + 101))
+    assert await held.positions(2000) == list(range(1, 2001))
+
+
+async def test_a_reader_who_goes_is_noticed_when_the_next_event_is_sent(registry):
+    reader = await reading(registry)
     reader.answer.close()
     async with asyncio.timeout(SECONDS):
-        while registry.app[METRICS].registry.get_sample_value("registry_streams"):  # until its end is noticed
+        while registry.app[METRICS].registry.get_sample_value("registry_streams"):
             await registry.take(registered(f"p{asyncio.get_running_loop().time()}".replace(".", "-")))
-        await registry.take(registered("b"))
-        while registry.app[HEAD].is_awaited:  # noqa: ASYNC110 - what is waited for tells nobody
-            await asyncio.sleep(0.01)

@@ -103,7 +103,8 @@ async def test_views_commit_no_more_often_than_somebody_reads(registry, monkeypa
     monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
     monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
     writer = registry.app[WRITER]
-    await registry.take(registered("first"))  # live streams see the first, and wait for more when there are some
+    await registry.take(registered("first"))
+    await writer.publish()
     with counted(monkeypatch, writer.views, "commit") as shown, counted(monkeypatch, writer._log, "commit") as kept:
         for number in range(10):
             await registry.take(registered(f"p-{number}"))
@@ -119,6 +120,7 @@ async def test_views_commit_once_they_hold_much_and_for_whoever_follows(registry
     monkeypatch.setattr(writing, "PUBLISH_EVENTS", 5)
     writer, head = registry.app[WRITER], registry.app[HEAD]
     await registry.take(registered("first"))
+    await writer.publish()
     assert head.position == 1
     for number in range(4):
         await registry.take(registered(f"p-{number}"))
