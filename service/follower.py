@@ -17,8 +17,8 @@ AT_ONCE = 1000
 
 
 class Head:
-    """A position that only grows, up to which everything is recorded, can be read here, or is signed; and those who wait
-    for it to move. Belongs to the loop's thread.
+    """A position that only grows, up to which everything is recorded, can be read here, or is signed, and those who
+    wait for it to move. Belongs to the loop's thread.
     """
 
     def __init__(self, position: int = 0) -> None:
