@@ -6,9 +6,9 @@ What leaves here is well-formed by itself. Whether it fits the history is judged
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
 import orjson
 from pydantic import ValidationError
@@ -24,10 +24,7 @@ MAX_ATTRIBUTE = 1024
 MAX_DATA = 1_000_000
 """Most bytes of one event's data in canonical form."""
 
-_ATTRIBUTES = frozenset(
-    ("specversion", "id", "source", "type", "subject", "time", "occurred", "data", "datacontenttype")
-)
-_REQUIRED = ("specversion", "id", "source", "type", "subject")
+_REQUIRED = dict.fromkeys(("specversion", "id", "source", "type", "subject"))
 _TIME = re.compile(
     r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?"
     r"([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)",
@@ -37,8 +34,7 @@ _JSON_TYPE = re.compile(r"application/json(\s*;\s*charset=\"?utf-8\"?)?", re.IGN
 _URI_REFERENCE = re.compile(r"[^\s\x00-\x1f\x7f]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Posted:
+class Posted(NamedTuple):
     """A well-formed event that has no place in the log yet. `data` is in RFC 8785 form, exactly what was posted."""
 
     id: str
@@ -73,18 +69,13 @@ def parse(document: object) -> Posted:
     """One event in the CloudEvents JSON format. Raises Invalid with every flaw found."""
     if not isinstance(document, Mapping):
         raise Invalid("an event is a JSON object", [Flaw("", "an event is a JSON object")])
-    flaws = [Flaw(pointer(name), "not an attribute the registry takes") for name in document if name not in _ATTRIBUTES]
-    flaws += [Flaw(pointer(name), "is required") for name in _REQUIRED if name not in document]
-    for name in document:
-        if name in _ATTRIBUTES and name != "data":
-            flaws += _attribute_flaws(name, document[name])
+    flaws = _attribute_flaws(document)
     kind = CATALOGUE.get(document["type"]) if isinstance(document.get("type"), str) else None
     data, encoded, model = document.get("data", {}), b"", None
     if kind is not None:
         subject = document.get("subject")
-        if kind.collection is not None and isinstance(subject, str) and is_subject(subject):
-            elsewhere = not subject.startswith(f"{kind.collection}/")
-            flaws += [Flaw("/subject", f"{kind.name} is about a subject in {kind.collection}/")] if elsewhere else []
+        if isinstance(subject, str) and kind.collection not in (None, subject.split("/")[0]) and is_subject(subject):
+            flaws.append(Flaw("/subject", f"{kind.name} is about a subject in {kind.collection}/"))
         encoded, model, found = _checked(kind, data)
         flaws += [Flaw(f"/data{flaw.pointer}", flaw.detail) for flaw in found]
     if flaws or model is None:
@@ -151,37 +142,81 @@ def _holds_nul(encoded: bytes) -> bool:
     return b"\\u0000" in encoded and re.search(rb"(?<!\\)(?:\\\\)*\\u0000", encoded) is not None
 
 
-def _attribute_flaws(name: str, value: Any) -> list[Flaw]:
-    at = pointer(name)
+def _attribute_flaws(document: Mapping[str, object]) -> list[Flaw]:
+    """What is wrong with what stands beside the data: names that have no place, names that lack, then values."""
+    flaws: list[Flaw] = []
+    for name, value in document.items():
+        if (check := _TEXTS.get(name)) is not None:
+            wrong = check(value) if isinstance(value, str) and value and "\x00" not in value else _no_text(value)
+            if wrong is not None:
+                flaws.append(Flaw(pointer(name), wrong))
+    if _REQUIRED.keys() <= document.keys() <= _ATTRIBUTES:
+        return flaws
+    odd = [Flaw(pointer(name), "not an attribute the registry takes") for name in document if name not in _ATTRIBUTES]
+    return [*odd, *(Flaw(pointer(name), "is required") for name in _REQUIRED if name not in document), *flaws]
+
+
+def _no_text(value: object) -> str:
     if not isinstance(value, str):
-        return [Flaw(at, "is a string")]
-    if "\x00" in value:
-        return [Flaw(at, "holds no U+0000")]
-    if not value:
-        return [Flaw(at, "is not empty")]
-    if name in ("id", "source") and len(value.encode()) > MAX_ATTRIBUTE:
-        return [Flaw(at, f"is at most {MAX_ATTRIBUTE} bytes")]
-    match name:
-        case "specversion" if value != "1.0":
-            return [Flaw(at, "is 1.0")]
-        case "source" if not _URI_REFERENCE.fullmatch(value):
-            return [Flaw(at, "is a URI reference")]
-        case "type" if value not in CATALOGUE:
-            return [Flaw(at, "is not a type the registry knows")]
-        case "type" if not CATALOGUE[value].is_posted:
-            return [Flaw(at, "is recorded by the registry itself, when a document's text is put or deleted")]
-        case "subject" if not is_subject(value):
-            return [Flaw(at, f"is <collection>/<slug>, the slug matching {SLUG}")]
-        case "time" if not _TIME.fullmatch(value):
-            return [Flaw(at, "is an RFC 3339 timestamp")]
-        case "datacontenttype" if not _JSON_TYPE.fullmatch(value):
-            return [Flaw(at, "is application/json")]
-        case "occurred":
-            try:
-                parse_edtf(value)
-            except ValueError as error:
-                return [Flaw(at, f"is an EDTF date: {error}")]
-    return []
+        return "is a string"
+    return "holds no U+0000" if value else "is not empty"
+
+
+def _specversion(value: str) -> str | None:
+    return None if value == "1.0" else "is 1.0"
+
+
+def _id(value: str) -> str | None:
+    return None if len(value.encode()) <= MAX_ATTRIBUTE else f"is at most {MAX_ATTRIBUTE} bytes"
+
+
+def _source(value: str) -> str | None:
+    return _id(value) or (None if _is_reference(value) else "is a URI reference")
+
+
+@lru_cache(maxsize=1024)  # sources are few
+def _is_reference(value: str) -> bool:
+    return _URI_REFERENCE.fullmatch(value) is not None
+
+
+def _type(value: str) -> str | None:
+    if (kind := CATALOGUE.get(value)) is None:
+        return "is not a type the registry knows"
+    return None if kind.is_posted else "is recorded by the registry itself, when a document's text is put or deleted"
+
+
+def _subject(value: str) -> str | None:
+    return None if is_subject(value) else f"is <collection>/<slug>, the slug matching {SLUG}"
+
+
+def _time(value: str) -> str | None:
+    return None if _TIME.fullmatch(value) else "is an RFC 3339 timestamp"
+
+
+def _occurred(value: str) -> str | None:
+    try:
+        parse_edtf(value)
+    except ValueError as error:
+        return f"is an EDTF date: {error}"
+    return None
+
+
+def _datacontenttype(value: str) -> str | None:
+    return None if _JSON_TYPE.fullmatch(value) else "is application/json"
+
+
+_TEXTS: Mapping[str, Callable[[str], str | None]] = {
+    "specversion": _specversion,
+    "id": _id,
+    "source": _source,
+    "type": _type,
+    "subject": _subject,
+    "time": _time,
+    "occurred": _occurred,
+    "datacontenttype": _datacontenttype,
+}
+"""What is wrong with each attribute, which is a text that is not empty; None if nothing is."""
+_ATTRIBUTES = _TEXTS.keys() | {"data"}
 
 
 def _flaw(detail: ErrorDetails) -> Flaw:

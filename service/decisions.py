@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from domain.errors import DifferentContent, Flaw, NotAllowed, Refused, VersionMismatch
 from domain.facts import Event
@@ -36,8 +37,7 @@ ERASING = frozenset(("event.redacted", "document.text-erased"))
 """Events that have something erased from every file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Events posted together: all of them are taken, or none. `size` is what they take in memory, in bytes.
 
     `is_list` says that flaws point into an array of events, even of one. `text` is that of the document which the one

@@ -7,7 +7,6 @@ alone, so that a repeat gets the same bytes for ever.
 from __future__ import annotations
 
 import os
-from base64 import b64encode
 from binascii import b2a_base64
 from collections.abc import Iterable
 from hashlib import sha256
@@ -106,16 +105,15 @@ def event_of(stored: LoggedEvent) -> Event:
 
 def receipt(stored: LoggedEvent, *, is_new: bool) -> Receipt:
     """The receipt of an event in the log."""
-    entry = orjson.loads(stored.entry)
     body = orjson.dumps(
         {
-            "position": entry["position"],
-            "id": entry["id"],
-            "source": entry["source"],
-            "subject": entry["subject"],
-            "version": entry["version"],
-            "recorded": entry["recorded"],
-            "leaf": b64encode(leaf_hash(stored.entry)).decode(),
+            "position": stored.position,
+            "id": stored.id,
+            "source": stored.source,
+            "subject": stored.subject,
+            "version": stored.version,
+            "recorded": _recorded(stored.entry),
+            "leaf": b2a_base64(leaf_hash(stored.entry), newline=False).decode(),
         }
     )
     return Receipt(stored.position, body, is_new)
@@ -168,6 +166,12 @@ def _members(entry: bytes) -> bytes:
     """
     digest, shape = entry.index(b',"data_sha256":"'), entry.rindex(b',"v":')
     return b"%b%b%b" % (entry[:digest], entry[digest + _DIGEST : shape], entry[entry.index(b",", shape + 1) : -1])
+
+
+def _recorded(entry: bytes) -> str:
+    """When the event of an entry was recorded, which is written without escapes."""
+    _, _, rest = entry.partition(b',"recorded":"')
+    return rest[: rest.index(b'"')].decode()
 
 
 def _quoted(entry: bytes) -> bytes:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -454,13 +453,13 @@ def test_what_is_erased_is_in_no_file_of_the_log(path: Path, size: int) -> None:
     word = b"erase-me-" * (size // 9)
     with closing(Log(path)) as log, closing(log.reader()) as reader:
         put(log, *events(1, 40))
-        told = replace(event(41), data=b'{"name":"%b"}' % word, salt=b"salt-to-be-gone!")
+        told = event(41)._replace(data=b'{"name":"%b"}' % word, salt=b"salt-to-be-gone!")
         put(log, told)
         put(log, *events(42, 80))
         log.append([event(81)])
         log.erase(41, 81, 7)
         log.commit()
-        assert reader.read(40, 41) == [replace(told, data=b"", salt=b"", redacted=81, about=7)]
+        assert reader.read(40, 41) == [told._replace(data=b"", salt=b"", redacted=81, about=7)]
         assert reader.read(0, 40) == events(1, 40)
         assert log.erasures() == reader.erasures() == 1
         assert log.scrub()

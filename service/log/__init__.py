@@ -7,9 +7,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventsourcing.persistence import PersistenceError
 
@@ -32,8 +31,7 @@ __all__ = [
 _REMEMBERED = 50_000  # subjects, and sources, whose keys are kept at hand: some 10 MB
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedEvent:
+class LoggedEvent(NamedTuple):
     """One event as it is kept. `entry` is what was hashed; `data` and `salt` are empty once erased.
 
     `redacted` is the position of the event that had them erased, `about` that of the event it spoke of, if any.
@@ -82,7 +80,7 @@ class LogReader:
         """The event that (`source`, `id`) names."""
         with _failures:
             rows = self._db.execute(tables.FIND, (source, id)).fetchall()
-        return LoggedEvent(*rows[0]) if rows else None
+        return LoggedEvent._make(rows[0]) if rows else None
 
     def read(
         self,
@@ -98,7 +96,8 @@ class LogReader:
 
         Of several types any will do; an empty sequence of them is no filter.
         """
-        return [LoggedEvent(*row) for row in self._select(tables.LOGGED, after, until, limit, (type, subject, source))]
+        rows = self._select(tables.LOGGED, after, until, limit, (type, subject, source))
+        return list(map(LoggedEvent._make, rows))
 
     def pieces(
         self,
