@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 from domain.entries import STATUS_ORDER
 from domain.ties import ORDER_OF_STATUSES
+from projections.bodies import read_tie
 from projections.questions import Question
-from projections.rows import read_tie
 
 
 def rectangle(table: str, question: Question) -> str:
@@ -55,15 +55,15 @@ def claim(order: Sequence[str], status: int, mask: int, certain: int) -> dict[st
 
 def tie_columns(table: str, question: Question) -> str:
     """The columns that `tie` takes."""
-    return f"{table}.party, {table}.container, {claims(table, question)}, {table}.body"
+    return f"{table}.party_name, {table}.container_name, {claims(table, question)}, {table}.body"
 
 
-def tie(row: Sequence[Any], name: Callable[[int], str]) -> dict[str, Any]:
-    """A tie as answered, from `tie_columns`; `name` gives the subject of a number."""
+def tie(row: Sequence[Any]) -> dict[str, Any]:
+    """A tie as answered, from `tie_columns`."""
     party, container, status, mask, certain, stored = row
     return {
-        "party": {"subject": name(party)},
-        "in": {"subject": name(container)},
+        "party": {"subject": party},
+        "in": {"subject": container},
         **claim(ORDER_OF_STATUSES, status, mask, certain),
         **read_tie(stored),
     }

@@ -21,6 +21,7 @@ from domain.entries import STATUS_ORDER
 from domain.things import STATUSES
 from domain.ties import FOREVER, ORDER_OF_STATUSES
 from domain.times import AFTER, BEFORE, day_text
+from projections.bodies import spell_tie
 from projections.ledger import KINDS
 from projections.tables import COLLECTIONS, SECTIONS, TERM_KINDS
 
@@ -91,6 +92,14 @@ def _named(index: Any, order: Sequence[str]) -> Any:
 def _plain(stored: Any) -> Any:
     """JSON as it is stored."""
     return orjson.Fragment(stored) if isinstance(stored, bytes | str) and stored else None
+
+
+def _spelled(stored: Any) -> Any:
+    """The body of a tie, in full."""
+    try:
+        return spell_tie(stored)
+    except (IndexError, TypeError, ValueError):
+        return _plain(stored)
 
 
 def _listed(terms: str) -> Any:
@@ -202,13 +211,14 @@ def _tie(row: Row) -> dict[str, Any]:
         "earliest": _day(at),
         "category": category,
         "label": label,
-        "body": _plain(body),
+        "body": _spelled(body),
     }
 
 
 _TIES = Part(
     ("t.container", "t.party", "t.interval", "t.d0", "t.id"),
-    f"s.name, m.name, t.interval, t.force, t.bearer, t.at, t.category, t.label, t.body, {_OF_DAYS}",
+    f"s.name, m.name, t.interval, t.force, t.bearer, t.at, t.category, t.container_name || ' ' || t.party_name"
+    f" || printf(' %04d', t.interval), t.body, {_OF_DAYS}",
     "ties t INDEXED BY ties_of_container CROSS JOIN subjects s ON s.id = t.container CROSS JOIN subjects m"
     f" ON m.id = t.party WHERE {_KNOWN.format('t')}",
     "(t.container, t.party) >= (:k0, :k1)",

@@ -117,8 +117,8 @@ class Lists:
         walked = self._tie_things(question, query, by_subject=name == "subject")
         plain = "+" if query.narrow else ""
         if walked is not None:
-            query.add("r.label > ? AND r.label < ?", f"{view}/", f"{view}0")
-            order = Order(("s.name",), descending, "r.label")
+            query.add("r.container_name > ? AND r.container_name < ?", f"{view}/", f"{view}0")
+            order = Order(("r.container_name",), descending)
         elif name == "subject":
             order = Order((f"{plain}s.name",), descending)
         elif name in ("name", "title"):
@@ -208,11 +208,11 @@ class Lists:
             if at == 0 and by_subject and not query.narrow and len(each.group) == 1:
                 walked = "ties r CROSS JOIN things t ON t.subject = r.container"
                 query.add(f"r.party = ? AND {each.held('r', question)}", *values)
-                same = "e.container = r.container AND e.party = r.party AND e.label < r.label"
+                same = "e.container = r.container AND e.party = r.party AND e.interval < r.interval"
                 earlier = (
                     f"SELECT 1 FROM ties e INDEXED BY ties_of_container WHERE {same} AND {each.held('e', question)}"
                 )
-                query.add(f"NOT EXISTS ({earlier})", *times(question))
+                query.add(f"(r.interval = 0 OR NOT EXISTS ({earlier}))", *times(question))
             elif query.narrow or walked is not None or self._is_common(ties, *values):
                 query.add(f"EXISTS (SELECT 1 FROM {ties} AND r.container = t.subject)", *values)
             else:
@@ -229,19 +229,21 @@ class Lists:
     def _ties(
         self, question: Question, filters: Mapping[str, Sequence[str]], sort: str, query: Query
     ) -> tuple[str, Order, Callable[[Rows], Items]]:
-        by_label = sort.removeprefix("-") == "in"
+        is_by_name = sort.removeprefix("-") == "in"
+        names = ["t.container_name", "t.party_name", "t.interval"]
         for name, given in filters.items():
             for value in given:
                 match name:
                     case "party":
                         group = self._group(value, question)
-                        is_apart = len(group) > 1 or "in" in filters  # of one party an index has them by label
-                        query.add(f"t.party IN ({places(group)})", *group, narrow=is_apart)
-                    case "in" if by_label and "party" not in filters:
-                        query.add("t.label > ? AND t.label < ?", f"{value} ", f"{value}!")
+                        query.add(f"t.party IN ({places(group)})", *group, narrow=len(group) > 1 or "in" in filters)
+                        if len(group) == 1:
+                            names.remove("t.party_name")
                     case "in":
                         number = self._ledger.find(value)
-                        query.add("t.container = ?", -1 if number is None else number)
+                        by = "container_name" if is_by_name and "party" not in filters else "container"
+                        query.add(f"t.{by} = ?", value if by == "container_name" else -1 if number is None else number)
+                        names.remove("t.container_name")
                     case "category":
                         self._by_category(value.casefold(), query)
                     case "status":
@@ -252,15 +254,18 @@ class Lists:
         if query.status is None and question.on is not None:
             query.add("t.mask & ?", _ALL ^ _ENDED_TIES)
         plain = "+" if query.narrow else ""
-        if sort.removeprefix("-") == "in":
-            order = Order((f"{plain}t.label",), sort.startswith("-"))
+        if is_by_name:
+            order = Order((f"{plain}{names[0]}", *names[1:]), sort.startswith("-"))
         else:
-            order = by_date("t.at", sort, "t.label")
+            order = by_date("t.at", sort, *names)
 
         def shape(rows: Rows) -> Items:
-            return _certified(query, [tie(row, self._ledger.name) for row in rows], rows, 2)
+            for row in rows:
+                self._ledger.remember(row[0], row[-2])
+                self._ledger.remember(row[1], row[-1])
+            return _certified(query, [tie(row[:-2]) for row in rows], rows, 2)
 
-        return f"{tie_columns('t', question)} FROM ties t", order, shape
+        return f"{tie_columns('t', question)}, t.party, t.container FROM ties t", order, shape
 
     # commitments
 

@@ -13,10 +13,10 @@ import orjson
 from domain.entries import STATUS_ORDER
 from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
-from projections.cuts import claim, claims, rectangle, tie_columns, times
+from projections.bodies import read_span
+from projections.cuts import claim, claims, rectangle, times
 from projections.ledger import KINDS, Ledger
 from projections.questions import Question
-from projections.rows import read_span
 from projections.states import States
 from projections.tables import COLLECTIONS, SECTIONS, TERM_KINDS
 from projections.tallies import tally
@@ -161,7 +161,7 @@ class Overviews:
         tied = {each for each in reached if self._ledger.name(each).startswith(("agreements/", "labs/", "platforms/"))}
         parties = [each for each in inner if each not in tied]
         apart = tied.difference(inner) if len(parties) <= _FEW_PARTIES else set()
-        columns = f"r.interval, {tie_columns('r', question)}"
+        columns = f"r.interval, r.party, r.container, {claims('r', question)}, r.body"
         rows = self._db.execute(
             f"SELECT {columns} FROM json_each(?) j CROSS JOIN ties r ON r.id IN"
             f" (SELECT x.id FROM ties x WHERE x.container = j.value AND {rectangle('x', question)} LIMIT ?)",

@@ -59,8 +59,6 @@ class Order:
 
     columns: tuple[str, ...]
     descending: bool = False
-    labelled: str | None = None
-    """A column that begins with the only one of `columns` and a space, where an index has rows by it."""
     dated: str | None = None
     """A day that the first of `columns` turns round: from the latest down, and the unbounded last."""
 
@@ -68,34 +66,32 @@ class Order:
         """Everything after a key, one part after the other."""
         turn = " DESC" if self.descending else ""
         if self.dated is not None:
-            return self._from_latest(self.dated, self.columns[1], after)
-        by = (self.labelled,) if self.labelled is not None else self.columns
-        clause = ", ".join(column + turn for column in by)
+            return self._from_latest(self.dated, self.columns[1:], after)
+        clause = ", ".join(column + turn for column in self.columns)
         if after is None:
             return [Part([], [], clause)]
-        if self.labelled is not None:
-            later = f"{self.labelled} < ?" if self.descending else f"{self.labelled} > ? || '!'"
-        else:
-            later = f"({', '.join(by)}) {'<' if self.descending else '>'} ({places(by)})"
+        later = f"({', '.join(self.columns)}) {'<' if self.descending else '>'} ({places(after)})"
         return [Part([later], list(after), clause)]
 
     @staticmethod
-    def _from_latest(day: str, label: str, after: Sequence[Any] | None) -> list[Part]:
-        dated = Part([f"{day} < {AFTER}"], [], f"{day} DESC, {label} DESC")
-        undated = Part([f"{day} = {AFTER}"], [], f"{label} DESC")
+    def _from_latest(day: str, names: Sequence[str], after: Sequence[Any] | None) -> list[Part]:
+        by_name = ", ".join(f"{name} DESC" for name in names)
+        dated = Part([f"{day} < {AFTER}"], [], f"{day} DESC, {by_name}")
+        undated = Part([f"{day} = {AFTER}"], [], by_name)
         if after is None:
             return [dated, undated]
-        key, last = after
+        key, *last = after
+        earlier = f"({', '.join(names)}) < ({places(last)})"
         if key == AFTER:
-            return [Part([*undated.conditions, f"{label} < ?"], [last], undated.clause)]
-        return [Part([f"{day} <= ?", f"({day} < ? OR {label} < ?)"], [-key, -key, last], dated.clause), undated]
+            return [Part([*undated.conditions, earlier], last, undated.clause)]
+        return [Part([f"{day} <= ?", f"({day} < ? OR {earlier})"], [-key, -key, *last], dated.clause), undated]
 
 
-def by_date(column: str, sort: str, label: str) -> Order:
-    """By a date, unbounded last either way."""
+def by_date(column: str, sort: str, *names: str) -> Order:
+    """By a date, unbounded last either way; rows of one date by name."""
     if not sort.startswith("-"):
-        return Order((column, label))  # `AFTER` is past every day; an index may serve
-    return Order((f"CASE WHEN {column} = {AFTER} THEN {AFTER} ELSE -{column} END", label), dated=column)
+        return Order((column, *names))  # `AFTER` is past every day; an index may serve
+    return Order((f"CASE WHEN {column} = {AFTER} THEN {AFTER} ELSE -{column} END", *names), dated=column)
 
 
 def places(values: Sequence[Any]) -> str:

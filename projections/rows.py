@@ -1,7 +1,7 @@
-"""How folded days are written as rows, and how a tie is read from one.
+"""How folded days are written as rows.
 
 A row's body is JSON bytes, of things and entries ready to be answered once names of other subjects are put in beside
-their references; of ties, which have most rows, as short as can be (`read_tie`).
+their references; of ties, which have most rows, as short as can be (see `projections.bodies`).
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from domain.entries import STATUS_ORDER, EntryDays
-from domain.events import AgreementAcceded, AgreementRatified, AgreementSigned, MemberJoined, TakesEffect
+from domain.events import AgreementSigned
 from domain.facts import Fact
 from domain.things import STATUSES, ThingDays
 from domain.ties import FOREVER, ORDER_OF_STATUSES, Life, TieDays
 from domain.times import AFTER, span_of
 from domain.values import texts_of
+from projections.bodies import Step, tie_body, write_tie
 from projections.tables import COLLECTIONS
 from projections.writing import Row
 
@@ -78,12 +79,13 @@ def thing_row(collection: str, days: ThingDays, life: Life, ref: int | None) -> 
 
 class TieDraft(NamedTuple):
     """A row of a tie as it is for every party whose tie rests on the same facts: its columns from `interval` to
-    `category`, the facts that are its steps, and the body without what is the party's own.
+    `category`, the facts that are its steps, and its body, in parts and in JSON, without what is the party's own.
     """
 
     columns: Row
     steps: Sequence[Fact]
-    body: Mapping[str, Any]
+    body: tuple[list[Step], dict[str, Any]]
+    stored: bytes
 
 
 def tie_drafts(own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: Sequence[TieDays]) -> list[TieDraft]:
@@ -97,8 +99,8 @@ def tie_drafts(own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: S
         steps = steps_of[days.interval]
         opened = facts.get(days.opened) if days.opened is not None else None
         closed = facts.get(days.closed) if days.closed is not None else None
-        body = _tie_body(steps, whole, opened, closed)
-        category = body.get("category")
+        body = tie_body(steps, whole, opened, closed)
+        category = body[1].get("category")
         columns = (
             days.interval,
             days.since,
@@ -113,17 +115,16 @@ def tie_drafts(own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: S
             opened.span.sort_key[0] if opened is not None else AFTER,
             "\n".join([text.casefold() for text in texts_of(category)]) or None,
         )
-        drafts.append(TieDraft(columns, steps, body))
+        drafts.append(TieDraft(columns, steps, body, write_tie(*body)))
     return drafts
 
 
 def tie_rows(container: str, party: str, drafts: Iterable[TieDraft]) -> list[Row]:
     """The columns of a tie after its container and party."""
     rows = []
-    for columns, steps, body in drafts:
-        role = _role(party, steps)
-        kept = body if role is None else {"role": role, **body}
-        rows.append((*columns, f"{container} {party} {columns[0]:04}", orjson.dumps(kept)))
+    for columns, facts, (steps, more), stored in drafts:
+        role = _role(party, facts)
+        rows.append((*columns, container, party, stored if role is None else write_tie(steps, {"role": role, **more})))
     return rows
 
 
@@ -153,67 +154,6 @@ def _by_interval(own: Sequence[Fact], life: Life, ranges: Sequence[TieDays]) -> 
         at = bisect_right(days, life.clip(fact.effective).lo) - 1
         found[intervals[max(at, 0)]].append(fact)
     return found
-
-
-def _tie_body(steps: Sequence[Fact], whole: Sequence[Fact], opened: Fact | None, closed: Fact | None) -> dict[str, Any]:
-    """What a row keeps of a tie beside its columns, without the role and what `read_tie` can tell."""
-    body: dict[str, Any] = {}
-    for fact in steps:
-        if isinstance(fact.data, MemberJoined) and fact.data.category is not None:
-            body["category"] = fact.data.category
-    if opened is not None and opened.occurred is not None:
-        body["from"] = opened.occurred
-    if closed is not None and (ended := _effective(closed)) is not None:
-        body["to"] = ended
-    body["steps"] = [_step(fact) for fact in steps]
-    if whole:
-        body["events"] = sorted({position for fact in (*steps, *whole) for position in fact.positions})
-    return body
-
-
-def read_tie(stored: bytes) -> dict[str, Any]:
-    """A tie as answered but for its party, its container and its status, from a row's body."""
-    body = orjson.loads(stored)
-    steps = [
-        {"type": step[0], "occurred": step[1], "events": step[2]}
-        if len(step) == 3
-        else {"type": step[0], "occurred": step[1], **step[3], "events": step[2]}
-        for step in body["steps"]
-    ]
-    role = {"role": body["role"]} if "role" in body else {}
-    return {
-        "category": body.get("category"),
-        **role,
-        "from": body.get("from"),
-        "to": body.get("to"),
-        "steps": steps,
-        "events": _bearing(body),
-    }
-
-
-def read_span(stored: bytes) -> dict[str, Any]:
-    """When a tie began and ended, and the events that bear it, from a row's body."""
-    body = orjson.loads(stored)
-    return {"from": body.get("from"), "to": body.get("to"), "events": _bearing(body)}
-
-
-def _bearing(body: Mapping[str, Any]) -> list[int]:
-    events: list[int] | None = body.get("events")
-    return sorted({position for step in body["steps"] for position in step[2]}) if events is None else events
-
-
-def _effective(fact: Fact) -> str | None:
-    stated = fact.data.effective if isinstance(fact.data, TakesEffect) else None
-    return stated or fact.occurred
-
-
-def _step(fact: Fact) -> list[Any]:
-    step: list[Any] = [fact.type, fact.occurred, fact.positions]
-    if isinstance(fact.data, TakesEffect) and fact.data.effective is not None:
-        step.append({"effective": fact.data.effective})
-    elif isinstance(fact.data, AgreementRatified | AgreementAcceded) and fact.data.instrument is not None:
-        step.append({"instrument": fact.data.instrument})
-    return step
 
 
 def entry_row(subject: str, section: int, entry: Entry) -> Row:

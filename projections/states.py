@@ -18,12 +18,12 @@ from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
 from domain.times import day_text
 from projections.beside import Beside
-from projections.cuts import claim, claims, entry, rectangle, thing_columns, tie_columns, times
+from projections.bodies import read_tie
+from projections.cuts import claim, claims, entry, rectangle, thing_columns, times
 from projections.documents import Texts
 from projections.ledger import REMARKS, Ledger
 from projections.questions import LISTS, Gone, Merged, NotFound, Page, Question, State
 from projections.references import References, references_in
-from projections.rows import read_tie
 from projections.store import first_after
 from projections.tables import COLLECTIONS, SECTIONS
 
@@ -222,7 +222,7 @@ class States:
                 )
             else:
                 collection = next(collection for collection, tied in _TIES.items() if tied == name)
-                items = [self._tie(row[2:8], collection, references) for row in shown]
+                items = [self._tie(row[4:-1], collection, references) for row in shown]
             begun[number, name] = items, len(rows_of_one) > most
         return begun
 
@@ -240,23 +240,23 @@ class States:
         came later, or those in which rows came to be known, all of which are then sorted.
         """
         until = " AND x.id < ?" if by == _AS_KNOWN else ""
-        containers = {each.number: each.collection for each in subjects if each.collection in _TIES}
-        if containers:
+        for collection in {each.collection for each in subjects} & _TIES.keys():
+            name = _TIES[collection]
             rows = self._db.execute(
-                f"SELECT r.at, r.label, {tie_columns('r', question)}, s.name FROM json_each(?) j CROSS JOIN ties r"
-                f" ON r.id IN (SELECT x.id FROM ties x INDEXED BY ties_{by} WHERE x.container = j.value"
-                f"{until} AND {rectangle('x', question)}{_held('x', question)} ORDER BY x.at, x.label LIMIT ?)"
-                " CROSS JOIN subjects s ON s.id = r.party",
+                f"SELECT r.at, r.party_name, r.interval, r.container, {_tie_columns(question)}, r.party"
+                f" FROM json_each(?) j CROSS JOIN ties r ON r.id IN (SELECT x.id FROM ties x INDEXED BY ties_{by}"
+                f" WHERE x.container = j.value{until} AND {rectangle('x', question)}{_held('x', collection, question)}"
+                " ORDER BY x.at, x.party_name, x.interval LIMIT ?)",
                 (
-                    orjson.dumps(list(containers)).decode(),
+                    _json(each.number for each in subjects if each.collection == collection),
                     *self._until("ties", question, by),
                     *times(question),
                     most + 1,
                 ),
             )
             for row in rows:
-                self._ledger.remember(row[-1], row[2])
-                found.setdefault((row[3], _TIES[containers[row[3]]]), []).append(row)
+                self._ledger.remember(row[1], row[-1])
+                found.setdefault((row[3], name), []).append(row)
         places = [
             each.number * len(SECTIONS) + _ENTERED[name]
             for each in subjects
@@ -280,8 +280,8 @@ class States:
 
     def _tie(self, row: Sequence[Any], collection: str, references: list[dict[str, Any]]) -> dict[str, Any]:
         """A tie as an item of a list inside a state, and the reference in it."""
-        party, _, status, mask, certain, stored = row
-        reference: dict[str, Any] = {"subject": self._ledger.name(party)}
+        party, status, mask, certain, stored = row
+        reference: dict[str, Any] = {"subject": party}
         kept = read_tie(stored)
         if collection != "agreements":
             del kept["steps"]
@@ -298,8 +298,8 @@ class States:
         if name not in LISTS[collection]:
             raise NotFound(f"a state of {collection} has no list {name}")
         if name == _TIES.get(collection):
-            source = f"ties r WHERE r.container = ? AND {rectangle('r', question)}{_held('r', question)}"
-            order, columns = "r.at, r.label", tie_columns("r", question)
+            source = f"ties r WHERE r.container = ? AND {rectangle('r', question)}{_held('r', collection, question)}"
+            order, columns = "r.at, r.party_name, r.interval", _tie_columns(question)
         else:
             source = (
                 f"entries r WHERE r.subject = ? AND r.section = {SECTIONS.index(name)} AND {rectangle('r', question)}"
@@ -312,7 +312,7 @@ class States:
             (number, *times(question), *(after or ()), limit + 1),
         ).fetchall()
         shown = [row[len(keys) :] for row in rows[:limit]]
-        if len(keys) == 2:
+        if name == _TIES.get(collection):
             items = [self._tie(row, collection, []) for row in shown]
         else:
             items = [entry(row, question) for row in shown]
@@ -323,8 +323,11 @@ def _json(numbers: Iterable[int]) -> str:
     return orjson.dumps(list(numbers)).decode()
 
 
-def _held(table: str, question: Question) -> str:
+def _tie_columns(question: Question) -> str:
+    """The columns of `ties r` that an item of a list inside a state is made of."""
+    return f"r.party_name, {claims('r', question)}, r.body"
+
+
+def _held(table: str, collection: str, question: Question) -> str:
     """The condition that a tie had not ended on the day, where it is one to a platform (of others all are shown)."""
-    if question.on is None:
-        return ""
-    return f" AND ({table}.mask & {_HOLDING} OR {table}.label NOT BETWEEN 'platforms/' AND 'platforms0')"
+    return f" AND {table}.mask & {_HOLDING}" if collection == "platforms" and question.on is not None else ""

@@ -75,8 +75,8 @@ CREATE TABLE ties(
     id INTEGER PRIMARY KEY, container INTEGER NOT NULL, party INTEGER NOT NULL, interval INTEGER NOT NULL,
     p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, d0 INTEGER NOT NULL, d1 INTEGER NOT NULL, last INTEGER NOT NULL,
     status INTEGER NOT NULL, mask INTEGER NOT NULL, certain INTEGER NOT NULL, ever INTEGER NOT NULL,
-    force INTEGER NOT NULL, bearer INTEGER NOT NULL, at INTEGER NOT NULL, category TEXT, label TEXT NOT NULL,
-    body BLOB NOT NULL);
+    force INTEGER NOT NULL, bearer INTEGER NOT NULL, at INTEGER NOT NULL, category TEXT,
+    container_name TEXT NOT NULL, party_name TEXT NOT NULL, body BLOB NOT NULL);
 CREATE INDEX ties_of_container ON ties(container, party, p1);
 CREATE TABLE entries(
     id INTEGER PRIMARY KEY, subject INTEGER NOT NULL, section INTEGER NOT NULL, key INTEGER NOT NULL,
@@ -97,12 +97,13 @@ CREATE INDEX things_by_kind ON things(collection, kind);
 CREATE INDEX things_by_status ON things(collection, mask, p1);
 CREATE INDEX things_by_date ON things(collection, at);
 CREATE INDEX things_by_ref ON things(ref) WHERE ref IS NOT NULL;
-CREATE INDEX ties_of_party ON ties(party, label, p1, p0, d0, d1, last, mask, status, container);
-CREATE INDEX ties_in_order ON ties(container, at, label);
+CREATE INDEX ties_of_party ON ties(
+    party, container_name, interval, p1, p0, d0, d1, last, mask, status, container);
+CREATE INDEX ties_in_order ON ties(container, at, party_name, interval);
 CREATE INDEX ties_as_known ON ties(container);
 CREATE INDEX ties_by_status ON ties(mask, p1);
 CREATE INDEX ties_by_category ON ties(category) WHERE category IS NOT NULL;
-CREATE INDEX ties_by_label ON ties(label);
+CREATE INDEX ties_by_name ON ties(container_name, party_name, interval);
 CREATE INDEX entries_in_order ON entries(subject, section, at, label);
 CREATE INDEX entries_as_known ON entries(subject, section);
 CREATE INDEX entries_by_label ON entries(label) WHERE section = 0;

@@ -61,7 +61,8 @@ TIE_COLUMNS = (
     "bearer",
     "at",
     "category",
-    "label",
+    "container_name",
+    "party_name",
     "body",
 )
 ENTRY_COLUMNS = (

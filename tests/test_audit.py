@@ -470,15 +470,15 @@ def test_a_false_quotation_is_named(story, data):
     [
         (f"UPDATE things SET status = 2 WHERE collection = 3 AND {KNOWN}", "platforms/p", "view platforms, /status"),
         (f"UPDATE things SET body = CAST(replace(CAST(body AS TEXT), 'A lab', 'A tab') AS BLOB) WHERE collection = 2 AND {KNOWN}", "labs/l", "view labs, /body/fields/name"),
-        (f"UPDATE ties SET d0 = d0 + 1 WHERE label LIKE 'labs/l %' AND NOT last AND {KNOWN}", "labs/l", "view memberships, /from"),
-        (f"DELETE FROM ties WHERE label LIKE 'labs/l %' AND last AND {KNOWN}", "labs/l", "view memberships"),
+        (f"UPDATE ties SET d0 = d0 + 1 WHERE container_name = 'labs/l' AND NOT last AND {KNOWN}", "labs/l", "view memberships, /from"),
+        (f"DELETE FROM ties WHERE container_name = 'labs/l' AND last AND {KNOWN}", "labs/l", "view memberships"),
         ("UPDATE entries SET kind = 'talent' WHERE section = 0", "agreements/a", "view commitments, /kind"),
         ("UPDATE facts SET lo = lo + 1 WHERE position = {signed} AND p1 > 9999", "agreements/a", "view timeline, /earliest"),
         ("UPDATE events SET recorded = '2020-01-01T00:00:00.000000Z' WHERE position = {signed}", "agreements/a", "view timeline, /recorded"),
         ("UPDATE events SET id = 'x' WHERE position = {redaction}", "parties/secret", "view history, /id"),
         ("UPDATE mergers SET survivor = 3", "parties/p-005", "view parties, /is_one_with"),
         # rows that are known no longer, which only questions about the past see
-        ("UPDATE ties SET status = 0 WHERE label LIKE 'platforms/p %'", "platforms/p", "table ties, /status"),
+        ("UPDATE ties SET status = 0 WHERE container_name = 'platforms/p'", "platforms/p", "table ties, /status"),
         ("UPDATE facts SET p0 = p0 - 1 WHERE position = {signed} AND p1 < 9999", "agreements/a", "table facts, /p0"),
         ("DELETE FROM facts WHERE position = {corrected} AND p1 < 9999", "parties/p-004", "table facts"),
     ],
@@ -561,7 +561,7 @@ def test_what_is_erased_while_it_is_audited_is_never_said_not_to_fit(story, data
 
 
 def test_views_that_a_server_folded_by_other_code_cannot_be_compared(story, data, monkeypatch):
-    tampered(data, "UPDATE ties SET status = 0 WHERE label LIKE 'labs/l %' AND last", file="views.sqlite")
+    tampered(data, "UPDATE ties SET status = 0 WHERE container_name = 'labs/l' AND last", file="views.sqlite")
     with Server(data) as server:
         assert audited(server.address).unfit == {"views"}
         monkeypatch.setattr("service.audit.server.fold", lambda: "another")

@@ -121,7 +121,7 @@ def test_a_server_that_answers_a_changed_entry_is_caught(story, data):
 
 
 def test_a_server_that_answers_from_changed_views_is_caught(story, data):
-    tampered(data, "UPDATE ties SET status = 0 WHERE label LIKE 'labs/l %' AND last", file="views.sqlite")
+    tampered(data, "UPDATE ties SET status = 0 WHERE container_name = 'labs/l' AND last", file="views.sqlite")
     with Server(data) as server:
         found = audited(server.address)
         assert found.unfit == {"views"}

@@ -214,7 +214,7 @@ def test_head_says_what_would_come_and_folds_nothing(told):
             "UPDATE things SET body = replace(CAST(body AS TEXT), '\"T\"', '\"U\"') WHERE kind = 'treaty'",
             {"agreements"},
         ),
-        ("UPDATE ties SET status = status + 1 WHERE label LIKE 'platforms%'", {"memberships"}),
+        ("UPDATE ties SET status = status + 1 WHERE container_name LIKE 'platforms%'", {"memberships"}),
         ("UPDATE things SET d0 = d0 + 1 WHERE collection = 3", {"platforms"}),
         ("UPDATE entries SET p1 = 1 << 62 WHERE section = 0", {"commitments"}),
         ("UPDATE facts SET at = at - 1 WHERE rank = (SELECT max(rank) FROM facts)", {"timeline"}),
