@@ -63,6 +63,15 @@ ORDER = {
 """The order in which fields stand in a state, whichever fact came first."""
 
 
+_UNTIL = frozenset(type_ for type_, names in FIELDS.items() if "until" in names)
+
+
+def until_of(fact: Fact) -> str | None:
+    """The day until which a fact says that its agreement lasts."""
+    until: str | None = fact.data.until if fact.type in _UNTIL else None  # type: ignore[attr-defined]
+    return until
+
+
 class Describing:
     """The fields that facts describe, day after day. The facts are in the order of folding: those that make the thing,
     then those of others by their first day, undated ones last.

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from domain.events import OfParty
 from domain.facts import Fact
-from domain.fields import FIELDS, ORDER, Describing
+from domain.fields import FIELDS, ORDER, Describing, until_of
 from domain.readings import Cell, Step, sweep
 from domain.ties import FOREVER, Force, Life, TieDays
 from domain.times import AFTER, BEFORE, Span, parse_edtf
@@ -136,8 +136,8 @@ def thing_days(
     bounds.update(days.since for days in force)
     bounds.update(fact.span.lo for fact in facts)
     for fact in facts:
-        until = fact.data.until if "until" in FIELDS.get(fact.type, ()) else None  # type: ignore[attr-defined]
-        if until is not None and (lo := parse_edtf(until).lo) != BEFORE:
+        lasting = until_of(fact)
+        if lasting is not None and (lo := parse_edtf(lasting).lo) != BEFORE:
             bounds.add(lo + 1)
     ordered = sorted(day for day in bounds if day < AFTER)
     ranges: list[ThingDays] = []

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from domain.facts import Fact
 from domain.readings import Cell, Machine, Step, Sweep, sweep
-from domain.times import AFTER, Span
+from domain.times import AFTER, BEFORE, Span
 
 FOREVER = AFTER + 1
 """The exclusive end of a range of days that does not end."""
@@ -125,6 +127,9 @@ _ONCE = {"signed": "signed", "ratified": "bound", "acceded": "bound", "joined": 
 
 _MAKING = ("signed", "founded")
 _LEAVING = ("left", "withdrawn", "withdrawn-later")
+_IN_TURN = itemgetter(Step._fields.index("lo"), Step._fields.index("order"))
+_SHORT = 12
+"""Of no more steps is kept what becomes of a tie: there are not many courses that the ties of a registry take."""
 
 
 def _machine(*, consents: bool) -> Machine[State]:
@@ -152,6 +157,9 @@ def _machine(*, consents: bool) -> Machine[State]:
         return _open(state, step)
 
     return take
+
+
+_MACHINES = {True: _machine(consents=True), False: _machine(consents=False)}
 
 
 def _open(state: State, step: Step) -> State | None:
@@ -215,6 +223,8 @@ _STEP_OF = {
     "platform.member-left": "left",
     "platform.dissolved": "dissolved",
 }
+_ENDING = ("ended", "dissolved")
+_STEP_OF_ALL = {kind: what if what in _ENDING else f"whole:{what}" for kind, what in _STEP_OF.items()}
 LEAVING_TYPES = frozenset(("agreement.withdrawn", "platform.member-left"))
 TIE_TYPES = frozenset(_STEP_OF) - {"agreement.terminated", "lab.closed", "platform.dissolved"}
 """The types whose events, where they name a party, make or change its tie."""
@@ -230,11 +240,11 @@ def tie_sweep(
     What was recorded under several of `names` is no second joining, ratifying, acceding, signing or leaving: it was
     found to be one.
     """
-    steps = [_step(fact, life, names, whole=False) for fact in own]
-    steps += [_step(fact, life, (), whole=True) for fact in whole]
-    machine = _machine(consents=consents)
-    start = State(unborn=life.sole and any(step.what in _MAKING for step in steps))
-    found = sweep(steps, machine, start)
+    return _swept(_steps(own, whole, life, names), life, consents=consents)
+
+
+def _swept(steps: Sequence[Step], life: Life, *, consents: bool) -> Sweep[State]:
+    found = _as_recorded(steps, sole=life.sole, consents=consents)
     leavings = [index for index, step in enumerate(steps) if step.what in _LEAVING]
     if not leavings or (found.consistent and all(step.lo == step.hi for step in steps)):
         return found
@@ -244,30 +254,31 @@ def tie_sweep(
         for index, step in enumerate(steps)
         if step.what in _LEAVING
     ]
-    return sweep([*steps, *presumed], machine, start)
+    return _as_recorded([*steps, *presumed], sole=life.sole, consents=consents)
 
 
-def _step(fact: Fact, life: Life, names: Sequence[str], *, whole: bool) -> Step:
-    what = _STEP_OF[fact.type]
-    if whole and what not in ("ended", "dissolved"):
-        what = f"whole:{what}"
-    if what in ("ended", "dissolved"):
-        span = life.end_of(fact.effective)
-    elif fact.effective is fact.span:
-        span = life.birth if fact.makes and life.sole else life.clip(fact.span)
+def _as_recorded(steps: Sequence[Step], *, sole: bool, consents: bool) -> Sweep[State]:
+    return sweep(steps, _MACHINES[consents], State(unborn=sole and any(step.what in _MAKING for step in steps)))
+
+
+def _steps(own: Sequence[Fact], whole: Sequence[Fact], life: Life, names: Sequence[str]) -> list[Step]:
+    steps = [_step(fact, _STEP_OF[fact.type], life, names) for fact in own]
+    steps += [_step(fact, _STEP_OF_ALL[fact.type], life, ()) for fact in whole]
+    return steps
+
+
+def _step(fact: Fact, what: str, life: Life, names: Sequence[str]) -> Step:
+    effective = fact.effective
+    if what in _ENDING:
+        span = life.end_of(effective)
+    elif effective is fact.span:
+        span = life.birth if life.sole and fact.makes else life.clip(effective)
     else:  # a notice is given while the agreement lasts; what follows from it may come later
-        born, effective = life.birth.lo, fact.effective
+        born = life.birth.lo
         what, span = "withdrawn-later", Span(max(effective.lo, born), max(effective.hi, born))
     who = next((name for name in names if name in parties_of(fact)), "") if len(names) > 1 else ""
-    return Step(
-        what,
-        span.lo,
-        span.hi,
-        (fact.kind.rank, fact.source, fact.id),
-        fact.position,
-        who,
-        daily="leaving" if what in _LEAVING else "",
-    )
+    order = (fact.kind.rank, fact.source, fact.id)
+    return Step(what, span.lo, span.hi, order, fact.position, who, "leaving" if what in _LEAVING else "")
 
 
 def parties_of(fact: Fact) -> list[str]:
@@ -280,8 +291,61 @@ def parties_of(fact: Fact) -> list[str]:
     return [data.party] if data.party is not None else []
 
 
-def tie_days(found: Sweep[State]) -> list[TieDays]:
-    """The tie day by day, as few ranges as can be; days on which it has certainly not begun are left out."""
+def tie_days(
+    own: Sequence[Fact], whole: Sequence[Fact], life: Life, *, consents: bool, names: Sequence[str] = ()
+) -> list[TieDays]:
+    """The tie day by day, as few ranges as can be; days on which it has certainly not begun are left out. Of the same
+    facts as `tie_sweep`.
+    """
+    steps = _steps(own, whole, life, names)
+    if len(names) < 2 and len(steps) <= _SHORT and all(step.lo == step.hi < AFTER for step in steps):
+        return _told_by_order(steps, life, consents=consents)
+    return ranges_of(_swept(steps, life, consents=consents))
+
+
+def _told_by_order(steps: list[Step], life: Life, *, consents: bool) -> list[TieDays]:
+    """The ranges of a tie all of whose dates are precise: they depend on nothing but which steps come in which order,
+    and which share a day.
+    """
+    if len(steps) > 1:
+        steps.sort(key=_IN_TURN)
+    days, course = [BEFORE], []
+    for step in steps:
+        if step.lo > days[-1]:
+            days.append(step.lo)
+        course.append((step.what, len(days) - 1))
+    found = _of_course(tuple(course), life.sole, consents)
+    if found is None:
+        return ranges_of(_swept(steps, life, consents=consents))
+    days.append(FOREVER)
+    facts = [None, *[step.fact for step in steps]]
+    return [
+        TieDays(days[a], days[b], nth, status, statuses, certain, last, ever, facts[opened], facts[closed], force)
+        for a, b, nth, status, statuses, certain, last, ever, opened, closed, force in found
+    ]
+
+
+@lru_cache(maxsize=1024)
+def _of_course(course: tuple[tuple[str, int], ...], sole: bool, consents: bool) -> list[Any] | None:
+    """The ranges of steps on numbered days, from and to the number of a day, opened and closed by the number of a step
+    (from 1; 0 for none). None where some step may follow from what nobody recorded.
+    """
+    steps = [
+        Step(what, day, day, (number, "", ""), number, daily="leaving" if what in _LEAVING else "")
+        for number, (what, day) in enumerate(course, 1)
+    ]
+    found = _as_recorded(steps, sole=sole, consents=consents)
+    if not found.consistent and any(step.daily for step in steps):
+        return None
+    never = course[-1][1] + 1
+    return [
+        days._replace(until=min(days.until, never), opened=days.opened or 0, closed=days.closed or 0)
+        for days in ranges_of(found)
+    ]
+
+
+def ranges_of(found: Sweep[State]) -> list[TieDays]:
+    """The days of a tie that was swept over."""
     ranges: list[TieDays] = []
     interval, opened = -1, 0
     for cell, following in zip(found.cells, [*found.cells[1:], None], strict=True):

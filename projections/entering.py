@@ -4,7 +4,7 @@ its own few facts, so that a post costs what its own entry costs. Rows that stay
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -23,20 +23,6 @@ from projections.writing import Writing
 _FORMER = SECTIONS.index("other_names")
 
 
-class Told(Protocol):
-    """What entries depend on beside their own facts: the life of their subject, the facts that describe it, and what
-    they say of it."""
-
-    @property
-    def life(self) -> Life: ...
-
-    @property
-    def describing(self) -> Sequence[Fact]: ...
-
-    @property
-    def things(self) -> Sequence[ThingDays]: ...
-
-
 class Entering:
     """Folds and writes entries, on the write half's connection."""
 
@@ -50,7 +36,9 @@ class Entering:
         subject: Subject,
         collection: str,
         changed: Sequence[Fact],
-        told: Told,
+        life: Life,
+        describing: Sequence[Fact],
+        things: Sequence[ThingDays],
         position: int,
         *,
         everything: bool,
@@ -74,7 +62,7 @@ class Entering:
             }
         keys = {place: fact for place, fact in keys.items() if place[0] in self._sections}
         for (section, key), fact in keys.items():
-            entries = self._entry_days(number, section, key, fact, told.life)
+            entries = self._entry_days(number, section, key, fact, life)
             self._write_entries(subject, section, key, entries, position)
         if everything:  # what came with a party that it is no longer one with
             for section, key in self._held(subject):
@@ -85,7 +73,7 @@ class Entering:
             and _FORMER in self._sections
             and (everything or any(describes(fact) for fact in changed))
         ):
-            former = former_names(told.describing, told.things)
+            former = former_names(describing, things)
             held = {key for _, key in self._held(subject) if key.startswith("former:")}
             for name in sorted({*former, *held}):
                 self._write_entries(subject, _FORMER, name, former.get(name, []), position)

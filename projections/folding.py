@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-import orjson
-
 from domain.facts import Fact
+from domain.fields import until_of
 from domain.rules import Bounds, life_of, order_makers, united
 from domain.things import ForceDays, Mark, ThingDays, bears_on_all, describes, force_days, thing_days
-from domain.ties import ORDER_OF_STATUSES, TIE_TYPES, Force, Life, TieDays, lapse, tie_days, tie_sweep
+from domain.ties import ORDER_OF_STATUSES, TIE_TYPES, Force, Life, TieDays, lapse, parties_of, tie_days
 from domain.values import texts_of
 from projections.entering import Entering
 from projections.known import Known
@@ -29,7 +28,7 @@ from projections.rows import (
     tie_rows,
 )
 from projections.store import OPEN
-from projections.subjects import NOTHING_IN_FORCE, Subject
+from projections.subjects import NOTHING_IN_FORCE, Basis, Subject
 from projections.tables import ENTRIES, PUT_TERM, TERM_KINDS, THINGS, TIE_COLUMNS, TIES, write
 from projections.writing import Row, Writing
 
@@ -42,21 +41,18 @@ _D0, _D1, _STATUS, _FORCE, _BEARER = (TIE_COLUMNS.index(name) for name in ("d0",
 
 @dataclass(slots=True)
 class Context:
-    """What every row of a subject depends on: its life, the facts that describe it, what is in force through its ties.
-
-    `basis` is what its ties depend on, in a form that can be kept and compared.
-    """
+    """What every row of a subject depends on: its life, what describes it, what is in force through its ties."""
 
     life: Life
-    describing: list[Fact]
-    whole: list[Fact]
+    describing: Sequence[Fact]
+    whole: Sequence[Fact]
     """Of these, the facts that bear on every tie."""
-    marks: dict[str, Mark]
+    marks: Mapping[str, Mark]
     consents: bool
-    lapses: list[tuple[int, int]]
     force: Sequence[ForceDays]
-    basis: bytes
-    things: list[ThingDays]
+    basis: Basis
+    things: Sequence[ThingDays] | None
+    """None where they are still to be told."""
 
 
 class Folding:
@@ -77,15 +73,27 @@ class Folding:
         if collection == "parties":
             subject = self._known.subjects.get(self._known.survivor(number))
         self._known.subjects.touch(subject)
-        describing = whole or any(fact.makes or describes(fact) for fact in changed)
         was: Context | None = subject.context
+        shown = None if was is None or whole else (was.things, was.life.birth)
+        describing = whole or any(fact.makes or describes(fact) for fact in changed)
         context = self._context(subject, collection, None if describing else was)
         ties, entries = self._to_fold(subject, context, changed)
         if ties and TIES.name in self._portion.rows:
             self._fold_joint(subject, collection, ties, context, position)
-        self._entering.fold(subject, collection, changed, context, position, everything=whole or entries)
-        if was is None or whole or (was.things, was.life.birth) != (context.things, context.life.birth):
-            self._write_things(subject, collection, context, position)
+        if context.things is None:
+            context.things = self._things(collection, context)
+        self._entering.fold(
+            subject,
+            collection,
+            changed,
+            context.life,
+            context.describing,
+            context.things,
+            position,
+            everything=whole or entries,
+        )
+        if shown != (context.things, context.life.birth):
+            self._write_things(subject, collection, context.things, context.life, position)
         self._keep(subject, context)
         subject.context = context
 
@@ -121,43 +129,52 @@ class Folding:
             return
         context = self._context(subject, collection, None)
         if self._fold_joint(subject, collection, parties, context, position):
-            self._write_things(subject, collection, context, position)
+            self._write_things(subject, collection, self._things(collection, context), context.life, position)
             self._keep(subject, context)
         subject.context = None
 
     def _keep(self, subject: Subject, context: Context) -> None:
         """Note what a subject's rows were folded with."""
-        if (subject.basis, subject.force) != (context.basis, context.force):
+        if subject.basis != context.basis or subject.force != context.force:
             self._known.subjects.change(subject)
             subject.basis, subject.force = context.basis, context.force
 
     # what rows depend on
 
     def _context(self, subject: Subject, collection: str, was: Context | None) -> Context:
+        """`was` is the one before, where no fact came or went that makes the subject or describes it."""
         number, force = subject.number, subject.force
         group = self._known.one_with(number) if collection == "parties" else [number]
         rows = [self._known.life_row(member) for member in group]
         bounds = united([row[0] for row in rows])
         life = life_of(collection, bounds)
         consents, signed_by, adopted_by = rows[0][1:]
-        if was is not None:
+        if was is None:
+            describing = self._describing(group)
+        elif was.life == life and was.consents == consents:
+            return was
+        else:
             describing = was.describing
-        else:
-            describing = [fact for member in reversed(group) for fact in self._known.describing(member)]
-            describing.sort(key=lambda fact: (fact.order[0], () if fact.makes and len(group) > 1 else fact.order))
         marks = self._marks(number, collection, describing, life, bounds, signed_by, adopted_by)
+        lasts = any(until_of(fact) is not None for fact in describing)
+        things = _told(collection, describing, marks, life, force) if lasts else None
         whole = [fact for fact in describing if bears_on_all(fact)]
-        context = Context(life, describing, whole, marks, consents, [], force, b"", [])
-        if was is not None and (was.life, was.marks, was.force) == (life, marks, force):
-            context.things, context.lapses = was.things, was.lapses
-        else:
-            context.things = self._things(collection, context)
-            context.lapses = _lapses(context.things)
-        bearing = [(fact.type, *fact.effective, fact.occurred, fact.positions) for fact in whole]
-        end = life.end and (life.end.lo, life.end.hi)
-        made = life.birth.hi if life.sole or collection == "parties" else None
-        context.basis = orjson.dumps([life.birth.lo, end, consents, context.lapses, bearing, made])
-        return context
+        basis = Basis(
+            life.birth.lo,
+            None if life.end is None else (life.end.lo, life.end.hi),
+            consents and bool(whole),
+            () if things is None else _lapses(things),
+            tuple([(fact.type, *fact.effective, fact.occurred, fact.positions) for fact in whole]),
+            life.birth.hi if life.sole or collection == "parties" else None,
+        )
+        return Context(life, describing, whole, marks, consents, force, basis, things)
+
+    def _describing(self, group: Sequence[int]) -> Sequence[Fact]:
+        """The facts that describe a subject, or those that are one with it; how it was made first by its own facts."""
+        if len(group) == 1:
+            return self._known.describing(group[0])
+        describing = [fact for member in reversed(group) for fact in self._known.describing(member)]
+        return sorted(describing, key=lambda fact: (fact.order[0], () if fact.makes else fact.order))
 
     def _marks(
         self,
@@ -186,34 +203,20 @@ class Folding:
         return marks
 
     def _things(self, collection: str, context: Context) -> list[ThingDays]:
-        force = context.force if collection == "agreements" else ()
-        if not context.marks:
-            return []
-        return thing_days(collection, context.describing, context.marks, context.life, force)
+        return _told(collection, context.describing, context.marks, context.life, context.force)
 
     def _to_fold(self, subject: Subject, context: Context, changed: Sequence[Fact]) -> tuple[set[int], bool]:
         """Which parties' ties are to be folded, and whether every entry is."""
-        parties = {
-            self._known.survivor(party) for fact in changed if fact.type in TIE_TYPES for party in self._tied(fact)
-        }
-        was = subject.basis
-        if was is None or was == context.basis:
+        named = {party for fact in changed if fact.type in TIE_TYPES for party in parties_of(fact)}
+        numbers = [self._known.find(party) for party in named]
+        parties = {self._known.survivor(number) for number in numbers if number is not None}
+        old, new = subject.basis, context.basis
+        if old is None or old == new:
             return parties, False
-        old, new = orjson.loads(was), orjson.loads(context.basis)
-        moved = old[0] != new[0] and self._known.any_before(subject.number, max(old[0], new[0]))
+        moved = old.birth != new.birth and self._known.any_before(subject.number, max(old.birth, new.birth))
         if moved or old[1:] != new[1:]:
             parties.update(self._tied_now(subject))
-        return parties, moved or (old[1], old[-1]) != (new[1], new[-1])
-
-    def _tied(self, fact: Fact) -> list[int]:
-        data: Any = fact.data
-        if fact.type == "agreement.signed":
-            named = [signatory.party for signatory in data.parties]
-        elif fact.type == "lab.founded":
-            named = list(data.founders)
-        else:
-            named = [data.party] if data.party is not None else []
-        return [number for party in named if (number := self._known.find(party)) is not None]
+        return parties, moved or (old.end, old.made) != (new.end, new.made)
 
     def _tied_now(self, subject: Subject) -> Iterable[int]:
         """The parties that a subject is believed to be tied to."""
@@ -233,8 +236,7 @@ class Folding:
         closed, opened = self._fold_ties(subject, parties, context, position)
         if collection != "agreements" or not self._moves_force(context.force, closed, opened):
             return False
-        context.force = self._joint_force(subject)
-        context.things = self._things(collection, context)
+        context.force, context.things = self._joint_force(subject), None
         return True
 
     def _fold_ties(
@@ -260,8 +262,8 @@ class Folding:
         drafts = shared.get(own[0].position) if len(own) == 1 else None
         if drafts is None:
             names = [self._known.name(member) for member in group]
-            found = tie_sweep(own, context.whole, context.life, consents=context.consents, names=names)
-            drafts = tie_drafts(own, context.whole, context.life, lapse(tie_days(found), context.lapses))
+            days = tie_days(own, context.whole, context.life, consents=context.consents, names=names)
+            drafts = tie_drafts(own, context.whole, context.life, lapse(days, context.basis.lapses))
             if len(own) == 1:
                 shared[own[0].position] = drafts
         return tie_rows(subject.name, self._known.name(party), drafts)
@@ -292,19 +294,27 @@ class Folding:
 
     # things
 
-    def _write_things(self, subject: Subject, collection: str, context: Context, position: int) -> None:
+    def _write_things(
+        self, subject: Subject, collection: str, things: Sequence[ThingDays], life: Life, position: int
+    ) -> None:
         if THINGS.name not in self._portion.rows:
             return
         rows, terms = [], {}
-        for days in context.things:
+        for days in things:
             ref = days.fields.get("part_of") or days.fields.get("under")
-            row = thing_row(collection, days, context.life, self._known.find(ref["subject"]) if ref else None)
+            row = thing_row(collection, days, life, self._known.find(ref["subject"]) if ref else None)
             rows.append(row)
             terms[row] = days.fields
         _, opened = write(self._db, THINGS, subject, (subject.number,), rows, position)
         for number, row in opened:
             for term in _terms_of_thing(terms[row[1:]]):
                 self._db.put(PUT_TERM, (*term, number))
+
+
+def _told(
+    collection: str, describing: Sequence[Fact], marks: Mapping[str, Mark], life: Life, force: Sequence[ForceDays]
+) -> list[ThingDays]:
+    return thing_days(collection, describing, marks, life, force if collection == "agreements" else ()) if marks else []
 
 
 def _terms_of_thing(fields: Mapping[str, Any]) -> list[tuple[int, str]]:
@@ -317,7 +327,7 @@ def _terms_of_thing(fields: Mapping[str, Any]) -> list[tuple[int, str]]:
     return sorted(values)
 
 
-def _lapses(things: Iterable[ThingDays]) -> list[tuple[int, int]]:
+def _lapses(things: Iterable[ThingDays]) -> tuple[tuple[int, int], ...]:
     """The days on which an agreement is past its `until`, however else its days are cut: ties depend on them."""
     found: list[tuple[int, int]] = []
     for days in things:
@@ -325,4 +335,4 @@ def _lapses(things: Iterable[ThingDays]) -> list[tuple[int, int]]:
             found[-1] = (found[-1][0], days.until)
         elif days.lapsed:
             found.append((days.since, days.until))
-    return found
+    return tuple(found)

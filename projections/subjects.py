@@ -30,6 +30,19 @@ NOTHING_IN_FORCE = (ForceDays(BEFORE, FOREVER, None, Force(False, False, True), 
 RowsKey = tuple[Any, ...]
 
 
+class Basis(NamedTuple):
+    """What a subject's ties depend on beside their own facts: when it came about, at the earliest, and ended; whether
+    consents count; the days on which it is past its `until`; what bears on all of its ties; by when it had come about.
+    """
+
+    birth: int
+    end: tuple[int, int] | None
+    consents: bool
+    lapses: tuple[tuple[int, int], ...]
+    bearing: tuple[tuple[Any, ...], ...]
+    made: int | None
+
+
 class Believed(NamedTuple):
     """A standing fact, the id of its row, the keys it is linked by, and whether it describes its subject itself."""
 
@@ -72,8 +85,7 @@ class AtHand:
 @dataclass(slots=True)
 class Subject:
     """A subject that events are about. `holds` are bits (see `projections.ledger`); `life` sums up its facts
-    (see `projections.lives`); `basis` is what its ties depended on when they were folded, `force` what was in force
-    through them.
+    (see `projections.lives`); `basis` is what its ties were folded with, `force` what was in force through them.
     """
 
     number: int
@@ -82,7 +94,7 @@ class Subject:
     last: int
     holds: int = 0
     life: list[Any] | None = None
-    basis: bytes | None = None
+    basis: Basis | None = None
     force: Sequence[ForceDays] = NOTHING_IN_FORCE
     at_hand: AtHand | None = None
     context: Any = None
@@ -94,8 +106,9 @@ class Subject:
     def row(self) -> Row:
         """Its columns after the name."""
         life = None if self.life is None else orjson.dumps(self.life)
+        basis = None if self.basis is None else orjson.dumps(tuple(self.basis))
         force = None if self.force is NOTHING_IN_FORCE else orjson.dumps([_force_json(days) for days in self.force])
-        return self.version, self.last, self.holds, life, self.basis, force
+        return self.version, self.last, self.holds, life, basis, force
 
 
 class Subjects:
@@ -233,10 +246,22 @@ def _subject(row: Row) -> Subject:
         last,
         holds,
         None if life is None else orjson.loads(life),
-        basis,
+        None if basis is None else _basis(basis),
         NOTHING_IN_FORCE if force is None else tuple(_force(days) for days in orjson.loads(force)),
         is_written=True,
         is_changed=False,
+    )
+
+
+def _basis(stored: bytes) -> Basis:
+    birth, end, consents, lapses, bearing, made = orjson.loads(stored)
+    return Basis(
+        birth,
+        None if end is None else tuple(end),
+        consents,
+        tuple([(since, until) for since, until in lapses]),
+        tuple([(*said, tuple(positions)) for *said, positions in bearing]),
+        made,
     )
 
 

@@ -1,0 +1,61 @@
+"""What becomes of a tie is told from the order of its steps alone where that is enough, and it is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.events import CATALOGUE
+from domain.facts import Fact
+from domain.ties import Life, ranges_of, tie_days, tie_sweep
+from domain.times import BEFORE, UNKNOWN, Span, parse_edtf, span_of
+
+OF_AGREEMENTS = ("signed", "ratified", "acceded", "entered-into-force", "provisionally-applied", "suspended", "resumed")
+OWN = tuple(f"agreement.{what}" for what in (*OF_AGREEMENTS, "withdrawn"))
+WHOLE = tuple(f"agreement.{what}" for what in (*OF_AGREEMENTS[3:], "terminated"))
+MEMBER = ("platform.member-joined", "platform.member-left")
+ANY_DATA: dict[str, Any] = {"party": "parties/a", "parties": ({"party": "parties/a"},), "reason": "expired"}
+
+precise = st.sampled_from(("2020-03-10", "2020-03-11", "2021-05-05", "2022-01-01"))
+dates = st.one_of(precise, st.sampled_from((None, "2020", "2021-02/2021-06", "2020/..")))
+lives = st.builds(
+    Life,
+    st.sampled_from((Span(BEFORE, BEFORE), UNKNOWN, parse_edtf("2019"), parse_edtf("2020-03-10"))),
+    st.sampled_from((None, parse_edtf("2022-01-01"), parse_edtf("2021"))),
+    st.booleans(),
+)
+
+
+@st.composite
+def facts(draw: Any, kinds: Sequence[str], first: int = 1) -> list[Fact]:
+    """Facts of some types, on few days, so that some share one."""
+    found: list[Fact] = []
+    days, most = draw(st.sampled_from(((precise, 6), (dates, 3))))
+    for kind in draw(st.lists(st.sampled_from(kinds), min_size=1 if first == 1 else 0, max_size=most)):
+        data, occurred = CATALOGUE[kind].data, draw(days)
+        stated = {name: value for name, value in ANY_DATA.items() if name in data.model_fields}
+        if first > 1:
+            stated.pop("party", None)
+        if "effective" in data.model_fields:
+            stated["effective"] = draw(days)
+        at = first + len(found)
+        subject = f"{CATALOGUE[kind].collection}/x"
+        record = data.model_validate(stated)
+        found.append(Fact(at, subject, kind, "s", f"e{at}", occurred, span_of(occurred), record, (at,)))
+    return sorted(found, key=lambda fact: fact.order)
+
+
+ties: st.SearchStrategy[Any] = st.one_of(
+    st.tuples(facts(OWN), facts(WHOLE, 100)), st.tuples(facts(MEMBER), st.just([]))
+)
+
+
+@settings(deadline=None)
+@given(ties, lives, st.booleans())
+def test_a_tie_is_what_the_sweep_over_its_readings_says(told, life, consents):
+    own, whole = told
+    swept = ranges_of(tie_sweep(own, whole, life, consents=consents))
+    assert tie_days(own, whole, life, consents=consents) == swept
