@@ -27,7 +27,7 @@ from service.http import (
     tlog,
 )
 from service.http.access import readers_only
-from service.http.frame import finish, framed
+from service.http.frame import finish
 from service.keys import Keys
 from service.live import Live
 from service.logreaders import LogReaders
@@ -50,7 +50,7 @@ from service.parts import (
 from service.settings import Settings
 
 _HTTP = {
-    "access_log": None,  # `framed` writes the one line of a request
+    "access_log": None,  # `Frame` writes the one line of a request
     "auto_decompress": False,  # a body that is compressed is refused, not inflated
     "keepalive_timeout": 75.0,  # also of a request whose beginning never comes to its end
     "max_line_size": 2**16,  # longer than anything that is understood, so that it can be said what is wrong
@@ -64,7 +64,7 @@ def make_app(settings: Settings, *, clock: Clock = store.now, log: BinaryIO | No
 
     Starting raises what `service.store.opened` raises, and CannotSign.
     """
-    middlewares = (framed,) if settings.read == "open" else (framed, readers_only)
+    middlewares = () if settings.read == "open" else (readers_only,)
     app = web.Application(middlewares=middlewares, handler_args=_HTTP)
     lines = Lines(log)
     app[SETTINGS] = settings

@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 
 from service.http.negotiation import choose
 from service.http.problems import Kind, Problem
+from service.http.whole import Whole, lines
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -22,9 +23,9 @@ def negotiate(request: web.Request, offers: Sequence[str]) -> str:
     return chosen
 
 
-def json_answer(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+def json_answer(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Whole:
     """Ready bytes of JSON."""
-    return web.Response(status=status, body=body, content_type=JSON, headers=headers)
+    return Whole(status, body, JSON, lines(headers) if headers else b"")
 
 
 def strong_tag(body: bytes) -> str:

@@ -18,12 +18,12 @@ from service.http import tables
 from service.http.answers import JSON, negotiate
 from service.http.differences import ABOUT, HISTORY, answer_difference, asks_difference
 from service.http.filters import FILTER_PARAMETERS
-from service.http.lists import Listing, Source, about_columns, answer_list, at_hand, list_answer, moved
+from service.http.lists import Listing, Source, about_columns, answer_list, at_hand, keep, list_answer, moved
 from service.http.memento import ACCEPT_DATETIME, HEADERS, LINK_FORMAT, said
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.proofs import PROOF, proven
 from service.http.questions import AS_OF, CURSOR, EVIDENCE, LIMITED, ON, ON_ANY, read_times
-from service.http.ready import KEPT_ANSWERS, Kept, Ready, body_tag, respond
+from service.http.ready import KEPT_ANSWERS, Kept, Ready, body_tag
 from service.http.schemas import ref
 from service.http.shapes import entry_name, page_of
 from service.http.timemaps import SINCE, answer_timemap
@@ -106,7 +106,7 @@ def _one(collection: str) -> Operation:
     async def handler(request: web.Request) -> web.StreamResponse:
         now, key, ready = at_hand(request)
         if ready is not None:
-            return respond(request, ready)
+            return ready.answer(request)
         subject = _subject(request, collection)
         negotiate(request, (JSON,))
         values = read_query(request.query, _ONE)
@@ -123,10 +123,10 @@ def _one(collection: str) -> Operation:
         except Merged as merged:
             return moved(request, subject, merged.into)
         if PROOF.name in values:  # not kept: it changes with the checkpoint
-            return respond(request, _ready(await proven(request, found.body), found.version, placed))
+            return _ready(await proven(request, found.body), found.version, placed).answer(request)
         ready = _ready(found.body, found.version, placed)
-        request.app[KEPT_ANSWERS].keep(key, ready)
-        return respond(request, ready)
+        keep(request, key, ready)
+        return ready.answer(request)
 
     answers = {200: Answer("The state.", {JSON: ref(collection)}, ("ETag", *HEADERS))}
     return Operation(

@@ -12,11 +12,11 @@ from domain.times import day_text
 from projections.questions import Question
 from projections.reading import Reader
 from service.http.answers import JSON, negotiate
-from service.http.lists import at_hand
+from service.http.lists import at_hand, keep
 from service.http.memento import ACCEPT_DATETIME, said
 from service.http.operations import read_query
 from service.http.questions import AS_OF, CURSOR, FROM, LIMITED, MAX_LIMIT, ON, TO, is_day, read_pair
-from service.http.ready import KEPT_ANSWERS, Ready, body_tag, respond
+from service.http.ready import Ready, body_tag
 from service.readers import READERS
 
 HISTORY = (AS_OF, ON, FROM, TO, LIMITED, CURSOR, ACCEPT_DATETIME)
@@ -34,11 +34,11 @@ def asks_difference(request: web.Request) -> bool:
     return FROM.name in request.query or TO.name in request.query
 
 
-async def answer_difference(request: web.Request, subject: str) -> web.Response:
+async def answer_difference(request: web.Request, subject: str) -> web.StreamResponse:
     """The difference. Raises Merged where neither side has a state and another party answers for the subject."""
     now, key, ready = at_hand(request)
     if ready is not None:
-        return respond(request, ready)
+        return ready.answer(request)
     negotiate(request, (JSON,))
     values = read_query(request.query, HISTORY)
 
@@ -61,8 +61,8 @@ async def answer_difference(request: web.Request, subject: str) -> web.Response:
         return Ready(body, JSON, body_tag(body), said(request, now, known, reader.recorded) if of_days else {})
 
     ready = await request.app[READERS].ask(found)
-    request.app[KEPT_ANSWERS].keep(key, ready)
-    return respond(request, ready)
+    keep(request, key, ready)
+    return ready.answer(request)
 
 
 def _side(question: Question) -> dict[str, Any]:

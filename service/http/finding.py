@@ -13,11 +13,11 @@ from projections.questions import Merged, Page, Question
 from projections.reading import Reader
 from service.http import drawings, tables
 from service.http.answers import JSON, negotiate
-from service.http.lists import Listing, Source, about_columns, answer_list, at_hand, list_answer
+from service.http.lists import Listing, Source, about_columns, answer_list, at_hand, keep, list_answer
 from service.http.memento import ACCEPT_DATETIME, HEADERS, said
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.questions import AS_OF, CURSOR, LIMITED, MAX_LIMIT, ON, read_times
-from service.http.ready import KEPT_ANSWERS, Ready, body_tag, respond
+from service.http.ready import Ready, body_tag
 from service.http.schemas import ref, subject
 from service.readers import READERS
 
@@ -110,7 +110,7 @@ async def statistics(request: web.Request) -> web.StreamResponse:
 
 async def _overview(
     request: web.Request, values: Values, find: Callable[[Reader, Question], dict[str, Any]], form: str
-) -> web.Response:
+) -> web.StreamResponse:
     now, key, ready = at_hand(request)
     if ready is None:
 
@@ -120,8 +120,8 @@ async def _overview(
             return Ready(body, form, body_tag(body), said(request, now, question.as_of, reader.recorded))
 
         ready = await request.app[READERS].ask(found)
-        request.app[KEPT_ANSWERS].keep(key, ready)
-    return respond(request, ready)
+        keep(request, key, ready)
+    return ready.answer(request)
 
 
 OPERATIONS = (

@@ -4,15 +4,18 @@ position it asks to have been reached, and the headers that every answer bears."
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
 from multidict import istr
 
 from service.http.access import KEY
+from service.http.lists import given_before
 from service.http.problems import Kind, Problem, refusal
-from service.parts import HEAD, REQUESTS, WRITER
+from service.http.ready import Ready
+from service.http.whole import Whole
+from service.parts import HEAD, REQUESTS, SETTINGS, WRITER
 
 POSITION = "Registry-Position"
 WAIT_SECONDS = 5.0
@@ -20,6 +23,7 @@ GONE = 499
 """The status that a request is logged with whose client did not wait for an answer."""
 _OF_THE_PROCESS = frozenset(("/healthz", "/metrics"))
 """What says nothing of what is recorded: it is told also while the disk holds up all who read."""
+_ASKING = frozenset(("GET", "HEAD"))
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
 _POSITION = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
 # As `istr`, a name is made ready for comparison once instead of at each request.
@@ -27,41 +31,75 @@ _POSITION_NAME = istr(POSITION)
 _SNIFFING = istr("X-Content-Type-Options")
 
 
-@web.middleware
-async def framed(request: web.Request, handler: Handler) -> web.StreamResponse:
+class Frame:
     """Has a request wait until it can read what was answered before it came, and until this node has the position that
     it asks for; answers whatever is raised as a problem, then logs and counts the request, also where its client has
-    gone. One middleware, as each is a step of every answer.
+    gone. What was answered before is answered again before anybody looks where its address leads.
+
+    Stands around the application that has started: what stands within, aiohttp asks about more at each request.
     """
-    began = perf_counter()
-    status, size = GONE, 0
-    try:
+
+    def __init__(self, app: web.Application, within: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> None:
+        self._app = app
+        self._within = within
+        self._head, self._writer, self._requests = app[HEAD], app[WRITER], app[REQUESTS]
+        self._is_open = app[SETTINGS].read == "open"
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The answer to a request."""
+        assert isinstance(request, web.Request)
+        began = perf_counter()
+        status, size = GONE, 0
+        ready: Ready | None = None
+        is_routed = False
+        method, reads = request.method, _reads(request)
         try:
-            if _reads(request) or _POSITION_NAME in request.headers:
-                await request.app[WRITER].publish()
-            if _POSITION_NAME in request.headers:
-                await _reached(request)
-            response = await handler(request)
-        except ConnectionError:  # the client went away: there is nobody to answer
-            raise
-        except Exception as error:
-            if isinstance(error, web.HTTPException) and error.status < 400:
+            try:
+                waits = _POSITION_NAME in request.headers
+                if reads or waits:
+                    await self._writer.publish()
+                if waits:
+                    await self._reached(request)
+                if self._is_open and method in _ASKING:
+                    ready = given_before(self._app, request)
+                if ready is None:
+                    is_routed = True
+                    response = await self._within(request)
+                else:
+                    response = ready.answer(request)
+            except ConnectionError:  # the client went away: there is nobody to answer
                 raise
-            response = refusal(request, error)
-        status, size = response.status, _size(response)
-        return response
-    finally:
-        resource = request.match_info.route.resource
-        key = request.get(KEY)
-        request.app[REQUESTS].answered(
-            request.method if request.method in _METHODS else "other",
-            "none" if resource is None else resource.canonical,
-            request.path,
-            status,
-            perf_counter() - began,
-            size,
-            None if key is None else key.name,
-        )
+            except Exception as error:
+                if isinstance(error, web.HTTPException) and error.status < 400:
+                    raise
+                response = refusal(self._app, request, error)
+            status, size = response.status, _size(response)
+            if isinstance(response, Whole):
+                response.position = self._head.position if reads else self._writer.recorded.position
+            return response
+        finally:
+            key = request.get(KEY)
+            self._requests.answered(
+                method if method in _METHODS else "other",
+                ready.route if ready is not None else await self._route(request, is_routed=is_routed),
+                request.path,
+                status,
+                perf_counter() - began,
+                size,
+                None if key is None else key.name,
+            )
+
+    async def _route(self, request: web.Request, *, is_routed: bool) -> str:
+        match = request.match_info if is_routed else await self._app.router.resolve(request)
+        resource = match.route.resource
+        return "none" if resource is None else resource.canonical
+
+    async def _reached(self, request: web.Request) -> None:
+        text = request.headers[_POSITION_NAME]
+        if not _POSITION.fullmatch(text.strip()):
+            raise Problem(Kind.MALFORMED, f"{POSITION} is a position")
+        if not await self._head.reached(int(text), WAIT_SECONDS):
+            raise Problem(Kind.POSITION_AHEAD, f"this node stands at {self._head.position}, before {int(text)}")
 
 
 def _reads(request: web.Request) -> bool:
@@ -70,22 +108,13 @@ def _reads(request: web.Request) -> bool:
 
 
 def _size(response: web.StreamResponse) -> int:
-    if isinstance(response, web.Response) and isinstance(response.body, bytes):
+    if isinstance(response, Whole | web.Response) and isinstance(response.body, bytes):
         return len(response.body)
     return response.body_length
 
 
-async def _reached(request: web.Request) -> None:
-    text = request.headers[_POSITION_NAME]
-    if not _POSITION.fullmatch(text.strip()):
-        raise Problem(Kind.MALFORMED, f"{POSITION} is a position")
-    head = request.app[HEAD]
-    if not await head.reached(int(text), WAIT_SECONDS):
-        raise Problem(Kind.POSITION_AHEAD, f"this node stands at {head.position}, before {int(text)}")
-
-
 async def finish(request: web.Request, response: web.StreamResponse) -> None:
-    """Puts on every answer what all of them bear."""
+    """Puts on every answer what all of them bear, those apart that are known `Whole`."""
     headers = response.headers
     if _POSITION_NAME not in headers:
         app = request.app

@@ -14,12 +14,12 @@ _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
 
 
-async def healthz(_request: web.Request) -> web.Response:
+async def healthz(_request: web.Request) -> web.StreamResponse:
     """The process answers."""
     return json_answer(b'{"status":"ok"}', headers=_NO_STORE)
 
 
-async def readyz(request: web.Request) -> web.Response:
+async def readyz(request: web.Request) -> web.StreamResponse:
     """The registry may be asked and posted to."""
     reasons = request.app[READY].reasons
     if (failure := request.app[WRITER].failure) is not None:
@@ -31,7 +31,7 @@ async def readyz(request: web.Request) -> web.Response:
     return json_answer(orjson.dumps({"status": "ready", "position": request.app[HEAD].position}), headers=_NO_STORE)
 
 
-async def metrics(request: web.Request) -> web.Response:
+async def metrics(request: web.Request) -> web.StreamResponse:
     """The numbers, in the Prometheus text format."""
     app = request.app
     return web.Response(

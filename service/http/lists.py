@@ -14,10 +14,10 @@ from aiohttp import hdrs, web
 from projections.questions import BadQuestion, Page, Question
 from projections.reading import Reader
 from service.http.answers import JSON, NDJSON, etag_matches, negotiate
-from service.http.memento import HEADERS, at, said, then_of, vary
+from service.http.memento import ACCEPT_DATETIME, HEADERS, at, said, then_of, vary
 from service.http.operations import Answer, Parameter, Values, read_query
 from service.http.questions import CURSOR, MAX_LIMIT, Asked, Now, cursor, read_list
-from service.http.ready import KEPT_ANSWERS, Ready, body_tag, headers, question_tag, respond
+from service.http.ready import KEPT_ANSWERS, Ready, body_tag, headers, question_tag
 from service.http.schemas import Schema
 from service.http.shapes import page_of
 from service.http.tables import Table
@@ -56,10 +56,28 @@ def at_hand(request: web.Request) -> tuple[Now, Key, Ready | None]:
 
     Raises a 400 problem where `Accept-Datetime` is no date.
     """
-    app, now = request.app, now_of(request)
+    now = now_of(request)
+    key = _key(request.app, request, now)
+    return now, key, request.app[KEPT_ANSWERS].get(key)
+
+
+def given_before(app: web.Application, request: web.Request) -> Ready | None:
+    """The answer, if it was given before to a request that asks for no other time than its address says."""
+    if ACCEPT_DATETIME.name in request.headers:
+        return None
+    return app[KEPT_ANSWERS].get(_key(app, request, Now(app[HEAD].position, app[CLOCK]())))
+
+
+def keep(request: web.Request, key: Key, ready: Ready) -> None:
+    """Has an answer given again to whoever asks the same."""
+    resource = request.match_info.route.resource
+    assert resource is not None
+    request.app[KEPT_ANSWERS].keep(key, ready, resource.canonical)
+
+
+def _key(app: web.Application, request: web.Request, now: Now) -> Key:
     accepted = tuple(request.headers.getall(hdrs.ACCEPT, ()))
-    key = request.raw_path, accepted, now.head, now.today, now.then, app[READERS].generation
-    return now, key, app[KEPT_ANSWERS].get(key)
+    return request.raw_path, accepted, now.head, now.today, now.then, app[READERS].generation
 
 
 def moved(request: web.Request, subject: str, survivor: str) -> web.Response:
@@ -87,7 +105,7 @@ async def answer_list(request: web.Request, listing: Listing) -> web.StreamRespo
     """The list, in the form the client would rather have. A problem is raised before anything is sent."""
     now, key, ready = at_hand(request)
     if ready is not None:
-        return respond(request, ready)
+        return ready.answer(request)
     form = negotiate(request, FORMS)
     values = read_query(request.query, listing.parameters)
     if form != JSON:
@@ -103,8 +121,8 @@ async def answer_list(request: web.Request, listing: Listing) -> web.StreamRespo
         return Ready(body, JSON, body_tag(body), said(request, now, as_of, reader.recorded, following=following))
 
     ready = await request.app[READERS].ask(page)
-    request.app[KEPT_ANSWERS].keep(key, ready)
-    return respond(request, ready)
+    keep(request, key, ready)
+    return ready.answer(request)
 
 
 async def _streamed(request: web.Request, listing: Listing, values: Values, now: Now, form: str) -> web.StreamResponse:

@@ -179,7 +179,7 @@ def _problem(status: int) -> Document:
     }
 
 
-async def openapi(request: web.Request) -> web.Response:
+async def openapi(request: web.Request) -> web.StreamResponse:
     """The document."""
     read_query(request.query, ())
     written = request.app[_WRITTEN]

@@ -24,7 +24,7 @@ class ProblemPages:
     def __init__(self) -> None:
         self._environment = Environment(loader=FileSystemLoader(_PAGES), autoescape=True, undefined=StrictUndefined)
 
-    async def one(self, request: web.Request) -> web.Response:
+    async def one(self, request: web.Request) -> web.StreamResponse:
         """One kind of problem."""
         slug = request.match_info["kind"]
         if slug not in KINDS:
@@ -32,14 +32,14 @@ class ProblemPages:
         problem = _described(Kind(slug))
         return self._answer(request, problem["title"], [problem], problem)
 
-    async def all(self, request: web.Request) -> web.Response:
+    async def all(self, request: web.Request) -> web.StreamResponse:
         """Every kind of problem."""
         problems = [_described(kind) for kind in KINDS]
         return self._answer(request, "Problems", problems, {"items": problems})
 
     def _answer(
         self, request: web.Request, title: str, problems: list[dict[str, Any]], document: object
-    ) -> web.Response:
+    ) -> web.StreamResponse:
         if negotiate(request, (JSON, HTML)) == JSON:
             return json_answer(orjson.dumps(document), headers={hdrs.VARY: hdrs.ACCEPT})
         return web.Response(

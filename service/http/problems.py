@@ -14,6 +14,7 @@ from aiohttp import web
 from domain.errors import Contradiction, DifferentContent, Invalid, NotAllowed, Refused, VersionMismatch
 from projections.questions import BadQuestion, Gone, NotFound
 from service.cloudevents import Malformed
+from service.http.whole import Whole, lines
 from service.log import LogUnavailable
 from service.parts import LOGGER, METRICS
 from service.waiting import Overloaded
@@ -200,14 +201,10 @@ class Problem(Exception):
             document["errors"] = self.errors[:MOST_ERRORS]
         return orjson.dumps(document | self.members | more)
 
-    def response(self) -> web.Response:
+    def response(self) -> Whole:
         """The problem as an answer, which no cache gives again: what is not there yet may come to be."""
-        return web.Response(
-            status=KINDS[self.kind].status,
-            body=self.body(),
-            content_type=MEDIA_TYPE,
-            headers={"Cache-Control": "no-cache", **self.headers},
-        )
+        headers = lines({"Cache-Control": "no-cache", **self.headers})
+        return Whole(KINDS[self.kind].status, self.body(), MEDIA_TYPE, headers)
 
 
 _INTERNAL = "the registry failed at this; it is in its own log"
@@ -271,12 +268,12 @@ def _of_http(error: web.HTTPException) -> Problem:
     return Problem(kind, error.reason, headers=headers)
 
 
-def refusal(request: web.Request, error: Exception) -> web.Response:
+def refusal(app: web.Application, request: web.Request, error: Exception) -> Whole:
     """The answer to a request that raised `error`; counted, and where nobody foresaw it, logged."""
     problem = problem_of(error)
-    request.app[METRICS].refused(problem.kind)
+    app[METRICS].refused(problem.kind)
     if problem.kind is Kind.INTERNAL:
-        request.app[LOGGER].error("unforeseen", method=request.method, path=request.path, exc_info=error)
+        app[LOGGER].error("unforeseen", method=request.method, path=request.path, exc_info=error)
     return problem.response()
 
 

@@ -8,10 +8,10 @@ from collections.abc import Hashable, Mapping
 from hashlib import sha256
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from projections.store import fold
 from service.http.answers import etag_matches
+from service.http.whole import Whole, lines
 
 KEPT = 32 * 2**20
 """Most bytes of answers that are kept."""
@@ -22,14 +22,22 @@ _OVERHEAD = 1536
 class Ready:
     """An answer of status 200, complete but for what every answer bears. It does not change."""
 
-    __slots__ = ("body", "etag", "headers", "media_type")
+    __slots__ = ("body", "etag", "headers", "media_type", "route")
 
     def __init__(self, body: bytes, media_type: str, etag: str, more: Mapping[str, str] | None = None) -> None:
         """`more` are headers beside those that every answer of the views has."""
         self.body = bytes(memoryview(body))  # a copy: what orjson gives holds up to three times its length in memory
         self.media_type = media_type
         self.etag = etag
-        self.headers = CIMultiDict(headers(etag, more or {}))
+        self.headers = lines(headers(etag, more or {}))
+        self.route = "none"
+        """The pattern of the addresses that it was kept for."""
+
+    def answer(self, request: web.Request) -> Whole:
+        """The answer, or 304 where the client holds it."""
+        if etag_matches(request, self.etag):
+            return Whole(304, b"", self.media_type, self.headers)
+        return Whole(200, self.body, self.media_type, self.headers)
 
 
 class Kept:
@@ -51,8 +59,9 @@ class Kept:
         self._answers.clear()
         self._bytes = 0
 
-    def keep(self, key: Hashable, ready: Ready) -> None:
+    def keep(self, key: Hashable, ready: Ready, route: str = "none") -> None:
         """Keeps the answer unless it is large; `key` says everything that it depends on."""
+        ready.route = route
         size = _size(key, ready)
         if size > _KEPT_EACH or key in self._answers:
             return
@@ -64,7 +73,7 @@ class Kept:
 
 def _size(key: Hashable, ready: Ready) -> int:
     """About how many bytes of memory it takes; an address, which stands in both, may be longer than what it answers."""
-    return len(ready.body) + len(repr(key)) + sum(map(len, ready.headers.values())) + _OVERHEAD
+    return len(ready.body) + len(repr(key)) + len(ready.headers) + _OVERHEAD
 
 
 KEPT_ANSWERS: web.AppKey[Kept] = web.AppKey("kept answers", Kept)
@@ -84,10 +93,3 @@ def question_tag(*asked: object) -> str:
 def headers(etag: str, more: Mapping[str, str]) -> dict[str, str]:
     """What every answer says about itself: it may be kept, but is asked for again before it is used."""
     return {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept", **more}
-
-
-def respond(request: web.Request, ready: Ready) -> web.Response:
-    """The answer, or 304 where the client holds it."""
-    if etag_matches(request, ready.etag):
-        return web.Response(status=304, headers=ready.headers)
-    return web.Response(body=ready.body, headers=ready.headers, content_type=ready.media_type)

@@ -50,7 +50,7 @@ _STATUS = Parameter(
 _PASSAGES = (AS_OF, ON, _STATUS, LIMITED, CURSOR, ACCEPT_DATETIME)
 
 
-async def put_text(request: web.Request) -> web.Response:
+async def put_text(request: web.Request) -> web.StreamResponse:
     """Keeps a document's text; the receipt of the event that says so, which is the first one where it is held."""
     key = require(request, Scope.POST)
     is_trial = _is_trial(request)
@@ -64,7 +64,7 @@ async def put_text(request: web.Request) -> web.Response:
     return await _recorded(request, batch, is_trial=is_trial)
 
 
-async def delete_text(request: web.Request) -> web.Response:
+async def delete_text(request: web.Request) -> web.StreamResponse:
     """Erases the text that is held of a document, for good; the receipt of the event that says so."""
     key = require(request, Scope.ADMIN)
     is_trial = _is_trial(request)
@@ -86,7 +86,7 @@ async def delete_text(request: web.Request) -> web.Response:
     raise NotFound(f"no text of {subject} is held")
 
 
-async def get_text(request: web.Request) -> web.Response:
+async def get_text(request: web.Request) -> web.StreamResponse:
     """The text that was held of a document as of a position, byte for byte as it was put."""
     require(request, Scope.READ)
     negotiate(request, (TEXT,))
@@ -118,7 +118,7 @@ async def list_passages(request: web.Request) -> web.StreamResponse:
     return await answer_list(request, Listing(_PASSAGES, tables.PASSAGES, source))
 
 
-async def _recorded(request: web.Request, batch: Batch, *, is_trial: bool, status: int = 201) -> web.Response:
+async def _recorded(request: web.Request, batch: Batch, *, is_trial: bool, status: int = 201) -> web.StreamResponse:
     """The receipt of the one event of a batch, with this status if it is new."""
     writer = request.app[WRITER]
     if is_trial:

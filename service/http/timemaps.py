@@ -10,11 +10,11 @@ from yarl import URL
 
 from projections.reading import Reader
 from service.http.answers import negotiate
-from service.http.lists import at_hand
+from service.http.lists import at_hand, keep
 from service.http.memento import LINK_FORMAT, at, http_date, link
 from service.http.operations import Parameter, read_query
 from service.http.questions import FROM, MAX_LIMIT, read_times
-from service.http.ready import KEPT_ANSWERS, Ready, body_tag, respond
+from service.http.ready import Ready, body_tag
 from service.readers import READERS
 
 SINCE = Parameter(
@@ -24,11 +24,11 @@ SINCE = Parameter(
 )
 
 
-async def answer_timemap(request: web.Request, subject: str, parameters: Sequence[Parameter]) -> web.Response:
+async def answer_timemap(request: web.Request, subject: str, parameters: Sequence[Parameter]) -> web.StreamResponse:
     """The TimeMap of a state asked with these parameters. Raises Merged where another party answers for the subject."""
     now, key, ready = at_hand(request)
     if ready is not None:
-        return respond(request, ready)
+        return ready.answer(request)
     negotiate(request, (LINK_FORMAT,))
     values = read_query(request.query, (*parameters, SINCE))
     first = int(values.get(SINCE.name, ("1",))[0])
@@ -40,8 +40,8 @@ async def answer_timemap(request: web.Request, subject: str, parameters: Sequenc
         return Ready(body, LINK_FORMAT, body_tag(body), headers)
 
     ready = await request.app[READERS].ask(found)
-    request.app[KEPT_ANSWERS].keep(key, ready)
-    return respond(request, ready)
+    keep(request, key, ready)
+    return ready.answer(request)
 
 
 def _written(here: URL, first: int, mementos: Sequence[tuple[int, str]]) -> tuple[bytes, dict[str, str]]:

@@ -40,20 +40,20 @@ def published(request: web.Request) -> Published:
     return publisher.published
 
 
-async def checkpoint(request: web.Request) -> web.Response:
+async def checkpoint(request: web.Request) -> web.StreamResponse:
     """The newest checkpoint, which is what was promised, also where the log does not continue it."""
     read_query(request.query, ())
     newest = request.app[PUBLISHER].published or published(request)
     return _text(newest.note.signed)
 
 
-async def vkey(request: web.Request) -> web.Response:
+async def vkey(request: web.Request) -> web.StreamResponse:
     """The key that verifies the log's checkpoints."""
     read_query(request.query, ())
     return _text(f"{request.app[PUBLISHER].verifier.text}\n")
 
 
-async def tile(request: web.Request) -> web.Response:
+async def tile(request: web.Request) -> web.StreamResponse:
     """One tile of hashes or of entries, full or partial."""
     read_query(request.query, ())
     try:
@@ -89,7 +89,7 @@ async def _content(request: web.Request, wanted: Tile, first: int) -> bytes:
     return entry_bundle(parts) if level is None else b"".join(parts)
 
 
-async def consistency(request: web.Request) -> web.Response:
+async def consistency(request: web.Request) -> web.StreamResponse:
     """The proof that the log at one size is a beginning of the log at another."""
     values = read_query(request.query, CONSISTENCY)
     most = published(request).size
@@ -117,7 +117,7 @@ async def consistency(request: web.Request) -> web.Response:
     return json_answer(await request.app[READERS].ask(proof), headers={hdrs.CACHE_CONTROL: "no-cache"})
 
 
-def _text(text: str) -> web.Response:
+def _text(text: str) -> web.StreamResponse:
     headers = {hdrs.CONTENT_TYPE: _TEXT_TYPE, hdrs.CACHE_CONTROL: "no-store"}
     return web.Response(body=text.encode(), headers=headers)
 

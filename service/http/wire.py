@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from service.http.frame import POSITION
+from service.http.frame import Frame
 from service.http.problems import Kind, Problem
 from service.parts import HEAD, LOGGER, METRICS
 
@@ -22,6 +22,7 @@ class Runner(web.AppRunner):
         server.__class__ = _Server
         assert isinstance(server, _Server)
         server.app = self.app
+        server.request_handler = Frame(self.app, server.request_handler)
         return server
 
 
@@ -57,7 +58,7 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionResetError("an answer has begun already")
         response = problem.response()
-        response.headers[POSITION] = str(self._app[HEAD].position)
+        response.position = self._app[HEAD].position
         response.force_close()
         return response
 

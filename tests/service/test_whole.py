@@ -1,0 +1,102 @@
+"""Answers that are known whole: what of them is sent, and what becomes of the connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from service.http.whole import lines
+from service.keys import Scope
+from service.parts import KEYS
+from tests.service.world import registered, running
+
+PATH = "/v1/parties/a"
+
+
+async def sent(registry, request: str) -> bytes:
+    """Everything that is answered until the connection ends, or nothing more comes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", registry.client.port)
+    writer.write(request.encode())
+    answer = b""
+    try:
+        while chunk := await asyncio.wait_for(reader.read(2**16), 0.5):
+            answer += chunk
+        return answer + b"<closed>"
+    except TimeoutError:
+        return answer
+    finally:
+        writer.close()
+
+
+@pytest.fixture
+async def asked(registry):
+    """A registry whose answer at `PATH` is at hand."""
+    await registry.take(registered("a"))
+    await registry.json(PATH)
+    return registry
+
+
+async def test_the_head_alone_tells_how_long_the_body_would_be(asked):
+    whole = await sent(asked, f"GET {PATH} HTTP/1.1\r\nHost: a\r\n\r\n")
+    head = await sent(asked, f"HEAD {PATH} HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert head.endswith(b"\r\n\r\n")
+    assert whole.startswith(head.partition(b"Date: ")[0])
+
+
+async def test_who_holds_an_answer_gets_neither_body_nor_length(asked):
+    etag = (await asked.get(PATH)).headers["ETag"]
+    answer = await sent(asked, f"GET {PATH} HTTP/1.1\r\nHost: a\r\nIf-None-Match: {etag}\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 304 Not Modified\r\n")
+    assert answer.endswith(b"\r\n\r\n")
+    assert etag.encode() in answer
+    assert b"\r\nContent-" not in answer
+
+
+@pytest.mark.parametrize(
+    ("version", "wish", "told", "closes"),
+    [
+        ("1.1", "", None, False),
+        ("1.1", "close", b"\r\nConnection: close\r\n", True),
+        ("1.0", "", b"\r\nConnection: close\r\n", True),
+        ("1.0", "keep-alive", b"\r\nConnection: keep-alive\r\n", False),
+    ],
+)
+@pytest.mark.parametrize("path", [PATH, "/v1/parties/nobody"])
+async def test_a_connection_lasts_as_its_client_wishes(asked, path, version, wish, told, closes):
+    more = f"Connection: {wish}\r\n" if wish else ""
+    answer = await sent(asked, f"GET {path} HTTP/{version}\r\nHost: a\r\n{more}\r\n")
+    assert answer.endswith(b"<closed>") is closes
+    assert (told in answer) if told else (b"Connection" not in answer)
+
+
+async def test_requests_sent_ahead_are_answered_in_order(asked):
+    answer = await sent(asked, "".join(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n" for path in (PATH, "/nowhere", PATH)))
+    assert [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"200", b"404", b"200"]
+
+
+async def test_what_is_at_hand_is_not_given_to_who_may_not_read_it(tmp_path):
+    async with running(tmp_path, read="key") as registry:
+        await registry.take(registered("a"))
+        key = {"Authorization": f"Bearer {registry.app[KEYS].create('reader', [Scope.READ])}"}
+        for _ in range(2):
+            assert (await registry.client.get(PATH, headers=key)).status == 200
+        assert (await registry.client.get(PATH)).status == 401
+
+
+async def test_an_answer_at_hand_is_logged_and_counted_by_its_route(asked):
+    await asked.get(PATH)
+    text = await (await asked.get("/metrics")).text()
+    assert 'registry_requests_total{method="GET",route="/v1/parties/{slug}",status="200"} 2.0' in text
+
+
+@pytest.mark.parametrize("value", ["a\r\nB: c", "a\nb", "\x00", "\x7f"])
+def test_a_header_is_one_line(value):
+    with pytest.raises(ValueError, match="not a header"):
+        lines({"A": value})
+    with pytest.raises(ValueError, match="not a header"):
+        lines({value: "a"})
+
+
+def test_headers_may_hold_any_letters():
+    assert lines({"A": "宁\tb"}) == "A: 宁\tb\r\n".encode()
