@@ -72,7 +72,7 @@ def add(db: Writing, fact_id: int, _number: int, fact: Fact) -> None:
     for scheme, value in _identifiers(fact.type, data):
         for parts in (runs_of(value), runs_of(scheme) + runs_of(value)):
             tokens.append(_whole("d", "".join(parts)))
-    NAMES.add(db, fact_id, dict.fromkeys(tokens))
+    NAMES.add(db, fact_id, " ".join(dict.fromkeys(tokens)))
 
 
 def resolve(db: sqlite3.Connection, name: str, as_of: int, limit: int) -> list[Match]:

@@ -52,18 +52,17 @@ CREATE VIRTUAL TABLE {self.name}_words USING fts5vocab('{self.name}_index', 'ins
     def _put(self) -> str:
         return f"INSERT INTO {self.name} VALUES (?, ?)"
 
-    def add(self, db: Writing, id_: int, tokens: Iterable[str]) -> None:
-        """Index a row. To be called for every id, ascending, also where there are no tokens."""
+    def add(self, db: Writing, id_: int, tokens: str) -> None:
+        """Index a row by tokens, a space between them. To be called for every id, ascending, also without tokens."""
         if id_ % _AT_ONCE == 0:
             db.execute(
                 f"INSERT INTO {self.name}_index(rowid, tokens) SELECT id, tokens FROM {self.name}"
                 " WHERE id >= ? AND id < ? ORDER BY id",
                 (id_ - _AT_ONCE, id_),
             )
-        text = " ".join(tokens)
-        if text:
+        if tokens:
             # Spaces around each token let a whole one be told from part of another with `instr`.
-            db.put(self._put, (id_, f" {text} "))
+            db.put(self._put, (id_, f" {tokens} "))
 
     def settled(self, db: sqlite3.Connection) -> int:
         """The id below which every row is in the FTS5 index."""
@@ -164,7 +163,7 @@ class Spellings:
             (orjson.dumps(wanted).decode(),),
         ).fetchall()
         for id_, word in sorted(new):
-            self._parts.add(db, id_, dict.fromkeys((f"l{len(word)}", *_grams(f"·{word}·"))))
+            self._parts.add(db, id_, " ".join(dict.fromkeys((f"l{len(word)}", *_grams(f"·{word}·")))))
 
     def look(self, db: sqlite3.Connection) -> Lookup:
         """The vocabulary as it is now, for a few questions in a row."""

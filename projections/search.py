@@ -9,8 +9,9 @@ is ever removed: whether a fact is still believed is asked of `facts` on reading
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypedDict
 
 from rapidfuzz import fuzz
@@ -58,44 +59,45 @@ class Hit(TypedDict):
     score: float
 
 
-def add(db: Writing, fact_id: int, fact: Fact, written: set[str]) -> None:
+def add(db: Writing, fact_id: int, fact: Fact, met: set[str]) -> None:
     """Index a version of a fact. To be called once for every row of `facts`, in the order of their ids.
 
-    `written` are words that are known to be in the vocabulary; those added now join them.
+    `met` are tokens of words whose spelling is known to be in the vocabulary, or not meant to be; those met now join.
     """
     tokens = tokens_of(fact.subject, fact.type, vars(fact.data))
-    TEXTS.add(db, fact_id, tokens)
-    new = [
-        token[1:]
-        for token in tokens
-        if token[0] == "a" and token[1:] not in written and token.isalpha() and not is_unspaced(token[1:])
-    ]
-    if new:
-        WRITTEN.add(db, new)
-        if len(written) > _REMEMBERED:
-            written.clear()
-        written.update(new)
+    TEXTS.add(db, fact_id, " ".join(tokens))
+    if new := [token for token in tokens if token[0] == "a" and token not in met and token.isalpha()]:
+        if len(met) > _REMEMBERED:
+            met.clear()
+        met.update(new)
+        WRITTEN.add(db, [word for token in new if not is_unspaced(word := token[1:])])
 
 
-def tokens_of(subject: str, kind: str, data: Mapping[str, Any]) -> Iterable[str]:
-    """What a fact is found by; nothing where it has no text.
+def tokens_of(subject: str, kind: str, data: Mapping[str, Any]) -> Collection[str]:
+    """What a fact is found by, each once; nothing where it has no text.
 
     `a` and a word of any text, `n` and one of a name of the subject itself, `x` and the beginning of a whole name; `c`
     and its collection.
     """
-    tokens: list[str] = []
+    tokens: dict[str, None] = {}
     collection = subject.partition("/")[0]
-    for wording in wordings(kind, data):
-        words = words_of(wording.text)
-        tokens += ["a" + word for word in words]
-        if wording.names and words:
-            tokens += ["n" + word for word in words]
-            tokens.append(f"x{_whole(runs_of(wording.text))}")
+    for text, names in wordings(kind, data):
+        written = _written(text)
+        tokens |= written
+        if names and written:
+            tokens |= dict.fromkeys(["n" + token[1:] for token in written])
+            tokens[f"x{_whole(runs_of(text))}"] = None
             if collection == "parties":
-                tokens += ["n" + acronym for acronym in sorted(acronyms_of(wording.text))]
+                tokens |= dict.fromkeys(["n" + acronym for acronym in sorted(acronyms_of(text))])
     if tokens:
-        tokens.append(f"c{collection}")
-    return dict.fromkeys(tokens)
+        tokens[f"c{collection}"] = None
+    return tokens
+
+
+@lru_cache(maxsize=1024)  # places, fields and the like are the same again and again
+def _written(text: str) -> dict[str, None]:
+    """The tokens of the words of a text. To be read only."""
+    return dict.fromkeys(["a" + word for word in words_of(text)])
 
 
 def search(
@@ -192,7 +194,7 @@ class _Ranking:
         candidates = []
         for subject, kind, data in self._finding.facts([[*each, *self._within] for each in clauses], _RANKED, found):
             if level in (_NAME_NEARLY, _NEARLY):
-                likeness, text = self._judge_nearly(list(wordings(kind, data)))
+                likeness, text = self._judge_nearly(wordings(kind, data))
                 if likeness == 0:
                     continue
                 candidates.append(_Candidate(subject, text, level.least + level.more * likeness))

@@ -61,7 +61,7 @@ class Views:
         self.position = int(self._meta("position"))
         self._committed = self.position
         self._leaves: list[bytes] = []
-        self._written: set[str] = set()
+        self._met: set[str] = set()
 
     def finish(self) -> None:
         """Make what was `building` complete: to be asked, and folded on, as any other; of a portion, to be asked."""
@@ -248,7 +248,7 @@ class Views:
     ) -> None:
         row = self._known.put_fact(fact, number, position, altered=altered)
         if self._portion.words:
-            search.add(self._db, row, fact, self._written)
+            search.add(self._db, row, fact, self._met)
             names.add(self._db, row, number, fact)
         changed.setdefault(number, []).append(fact)
 
@@ -295,7 +295,7 @@ class Views:
     def _restore(self, position: int) -> None:
         self.position = position
         self._pending.clear()
-        self._written.clear()
+        self._met.clear()
         del self._leaves[position - self._committed :]
 
     def _meta(self, name: str) -> str:

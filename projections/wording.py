@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import add
 from typing import Any, NamedTuple
 
-from domain.values import texts_of
+from domain.events import CATALOGUE
 
 LONGEST = 64
 """Characters of a word that count."""
@@ -27,30 +28,40 @@ _ASCII_RUN = re.compile(r"[a-z0-9]+")
 _UNSPACED = re.compile(rf"[{_WRITTEN_UNSPACED}]")
 _DIACRITICS = re.compile("[\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u064b-\u065f\u0670]")
 _DOTTED = re.compile(r"\b(?:[^\W\d_]\.){2,}")
+_PLAIN = re.compile("[\x00-\x7f\u3001\u3002\u4e00-\u9fff]*")
 _WHOLE_LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th", "ı": "i"})
 
-_NAMES = frozenset(("name", "title", "other_names"))
-_TEXTS = frozenset(
-    (
-        "summary",
-        "text",
-        "provision",
-        "purpose",
-        "directions",
-        "target",
-        "place",
-        "scope",
-        "scope_added",
-        "scope_removed",
-        "fields",
-        "role",
-        "category",
-        "publisher",
-        "note",
-    )
+_NAMES = ("name", "title", "other_names")
+_TEXTS = (
+    "summary",
+    "text",
+    "provision",
+    "purpose",
+    "directions",
+    "target",
+    "place",
+    "scope",
+    "scope_added",
+    "scope_removed",
+    "fields",
+    "role",
+    "category",
+    "publisher",
+    "note",
 )
 _INNER = {"identifiers": "value", "phases": "title", "parties": "role"}
 _TITLES_OF_PARTS = frozenset(("agreement.commitment-made", "platform.document-adopted"))
+
+
+def _fields_of(kind: str) -> dict[str, bool]:
+    """The fields with texts for people in the data of a type, and whether they name its subject."""
+    names = kind not in _TITLES_OF_PARTS
+    said = {**dict.fromkeys(_NAMES, names), **dict.fromkeys(_TEXTS, False)}
+    said |= {field: field == "identifiers" for field in _INNER}
+    return said | {"value": True} if kind == "party.identified" else said
+
+
+_SAID = {kind: _fields_of(kind) for kind in CATALOGUE}
 
 _SUFFIX = re.compile(
     "co|company|ltd|limited|liability|inc|incorporated|corp|corporation|llc|llp|lp|plc|gmbh|ag|kg|kgaa|se|sa|sas|sarl"
@@ -90,12 +101,14 @@ def asked(text: str, most: int = 32) -> Asked:
 
 def normalised(text: str) -> str:
     """A text as it is compared: NFKC, caseless, without diacritics, acronyms without dots."""
-    if text.isascii():
+    if text.isascii() or _PLAIN.fullmatch(text):  # of these only ASCII has other forms
         lowered = text.lower()
     else:
         decomposed = unicodedata.normalize("NFKD", text).casefold()
         lowered = unicodedata.normalize("NFKC", _DIACRITICS.sub("", decomposed)).translate(_WHOLE_LETTERS)
-    return _DOTTED.sub(lambda found: found[0].replace(".", ""), lowered) if "." in lowered else lowered
+    if lowered.count(".") < 2:  # most texts end with one
+        return lowered
+    return _DOTTED.sub(lambda found: found[0].replace(".", ""), lowered)
 
 
 @lru_cache(maxsize=64)  # a name is taken apart several times in a row
@@ -112,14 +125,13 @@ def is_unspaced(run: str) -> bool:
 
 def pairs_of(run: str) -> list[str]:
     """The overlapping pairs of characters of a run."""
-    return [run[at : at + 2] for at in range(len(run) - 1)]
+    return list(map(add, run, run[1:]))
 
 
-@lru_cache(maxsize=1024)  # places, fields and the like are the same again and again
-def words_of(text: str) -> tuple[str, ...]:
+def words_of(text: str) -> list[str]:
     """The words a text is found by; of an unspaced run its pairs and its last character."""
     if text.isascii():
-        return tuple([run[:LONGEST] for run in runs_of(text)])
+        return [run[:LONGEST] for run in runs_of(text)]
     words: list[str] = []
     for run in runs_of(text):
         if is_unspaced(run):
@@ -127,7 +139,7 @@ def words_of(text: str) -> tuple[str, ...]:
             words.append(run[-1])
         else:
             words.append(run[:LONGEST])
-    return tuple(words)
+    return words
 
 
 @lru_cache(maxsize=64)
@@ -227,25 +239,23 @@ class Wording(NamedTuple):
     names: bool
 
 
-def wordings(kind: str, data: Mapping[str, Any]) -> Iterator[Wording]:
+def wordings(kind: str, data: Mapping[str, Any]) -> list[Wording]:
     """Every wording of every text for people in a fact's data, evidence apart; `data` decoded, or a model's fields."""
+    found: list[Wording] = []
+    said = _SAID[kind]
     for field, value in data.items():
-        if value is None:
+        if value is None or (names := said.get(field)) is None:
             continue
-        if field in _NAMES:
-            names = kind not in _TITLES_OF_PARTS
-        elif field in _TEXTS:
-            names = False
-        elif field in _INNER:
-            for item in value:
-                inner = (item if isinstance(item, dict) else vars(item)).get(_INNER[field])
-                for text in texts_of(inner):
-                    yield Wording(text, field == "identifiers")
+        if isinstance(value, str):
+            found.append(Wording(value, names))
             continue
-        elif field == "value" and kind == "party.identified":
-            names = True
-        else:
-            continue
+        inner = _INNER.get(field)
         for each in value if isinstance(value, list | tuple) else (value,):
-            for text in texts_of(each):
-                yield Wording(text, names)
+            text = each
+            if inner is not None:
+                text = each.get(inner) if isinstance(each, dict) else getattr(each, inner)
+            if isinstance(text, str):
+                found.append(Wording(text, names))
+            elif text is not None:
+                found += [Wording(wording, names) for wording in text.values()]
+    return found

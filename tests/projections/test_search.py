@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from projections.wording import asked, excerpt
+from projections.wording import asked, excerpt, normalised
 from tests.given import (
     World,
     adopted,
@@ -300,6 +300,20 @@ def test_rows_are_found_alike_before_and_after_they_reach_the_index(registry):
     assert found(registry, "hay", as_of=1) == []
     assert len(found(registry, "common", as_of=6)) == 6
     assert len(found(registry, "hay")) == 50
+
+
+PLAIN = st.text(st.sampled_from("aZ09 .-_,()&\x7f、。一七北京鿿龥"), max_size=20)
+
+
+@settings(max_examples=500)
+@given(PLAIN)
+def test_plain_english_and_chinese_are_compared_as_any_other_text_is(text):
+    assert normalised(text) == normalised(f"{text} é").removesuffix(" e")
+
+
+def test_every_character_that_is_taken_for_plain_has_no_other_form():
+    chinese = "、。" + "".join(map(chr, range(0x4E00, 0xA000)))
+    assert normalised(chinese) == normalised(f"{chinese} é").removesuffix(" e") == chinese
 
 
 SYNTAX = ['"', "'", "* a*", "( ((( )", "NEAR(a,b) AND OR", "{a}:c n:alpha", "^a -a +", "a;b -- % _ \\", "· xalpha· n0"]
