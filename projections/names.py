@@ -20,7 +20,7 @@ from rapidfuzz.distance import OSA
 from domain.facts import Fact
 from domain.values import texts_of
 from projections.finding import Finding
-from projections.postings import Clause, Postings, Spellings
+from projections.postings import Clause, Postings, Spelled, Spellings
 from projections.wording import (
     LONGEST,
     abbreviated_by,
@@ -38,6 +38,8 @@ NAMES = Postings("names")
 SPELLINGS = Spellings("spelled")
 SCHEMA = NAMES.schema + SPELLINGS.schema
 
+_NAMED = ("party.registered", "party.renamed", "party.name-added")
+_NAMING = frozenset((*_NAMED, "party.identified"))
 _ABBREVIATED = re.compile(r"(.*\S)\s*[(（]([A-Z][A-Z0-9&.-]{1,11})[)）]\s*", re.DOTALL)
 _LONGEST_WHOLE = 200
 _COMPARED = 200
@@ -56,23 +58,37 @@ class Match(TypedDict):
     score: float
 
 
-def add(db: Writing, fact_id: int, _number: int, fact: Fact) -> None:
-    """Index a version of a fact. To be called once for every row of `facts`, in the order of their ids."""
-    tokens: list[str] = []
-    data = vars(fact.data)
-    for name in _names(fact.type, data):
-        runs = runs_of(name)
-        kept = bare(runs)
-        for form in _forms(name):
-            tokens += [_whole("k", "".join(runs_of(form))), _whole("k", key_of(form))]
-        tokens += ["w" + run[:LONGEST] for run in (*runs, *kept)]
-        tokens += ["p" + pair for run in runs if is_unspaced(run) for pair in pairs_of(run)]
-        tokens += ["i" + acronym for acronym in sorted(acronyms_of(name))]
-        SPELLINGS.add(db, kept)
-    for scheme, value in _identifiers(fact.type, data):
-        for parts in (runs_of(value), runs_of(scheme) + runs_of(value)):
-            tokens.append(_whole("d", "".join(parts)))
-    NAMES.add(db, fact_id, " ".join(dict.fromkeys(tokens)))
+class Names:
+    """The index of names, for adding to it, on the write half's connection."""
+
+    def __init__(self, db: Writing) -> None:
+        self._db = db
+        self._spelled = Spelled(SPELLINGS, db)
+
+    def add(self, fact_id: int, fact: Fact) -> None:
+        """Index a version of a fact. To be called once for every row of `facts`, in the order of their ids."""
+        NAMES.add(self._db, fact_id, " ".join(dict.fromkeys(self._tokens(fact)) if fact.type in _NAMING else ()))
+
+    def _tokens(self, fact: Fact) -> list[str]:
+        tokens: list[str] = []
+        data = vars(fact.data)
+        for name in _names(fact.type, data):
+            runs = runs_of(name)
+            kept = bare(runs)
+            for form in _forms(name):
+                tokens += [_whole("k", "".join(runs_of(form))), _whole("k", key_of(form))]
+            tokens += ["w" + run[:LONGEST] for run in (*runs, *kept)]
+            tokens += ["p" + pair for run in runs if is_unspaced(run) for pair in pairs_of(run)]
+            tokens += ["i" + acronym for acronym in sorted(acronyms_of(name))]
+            self._spelled.add(kept)
+        for scheme, value in _identifiers(fact.type, data):
+            for parts in (runs_of(value), runs_of(scheme) + runs_of(value)):
+                tokens.append(_whole("d", "".join(parts)))
+        return tokens
+
+    def forget(self) -> None:
+        """To be called once what waits is written, or undone."""
+        self._spelled.forget()
 
 
 def resolve(db: sqlite3.Connection, name: str, as_of: int, limit: int) -> list[Match]:
@@ -100,7 +116,7 @@ def resolve(db: sqlite3.Connection, name: str, as_of: int, limit: int) -> list[M
 
 def _names(kind: str, data: Mapping[str, Any]) -> Iterator[str]:
     """Every wording of every name that a fact gives a party."""
-    if kind in ("party.registered", "party.renamed", "party.name-added"):
+    if kind in _NAMED:
         yield from texts_of(data["name"])
         for other in data.get("other_names") or ():
             yield from texts_of(other)

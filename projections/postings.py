@@ -26,6 +26,7 @@ from projections.writing import Writing
 _AT_ONCE = 256
 _ALL = 2**62
 _LOOKED_AT = 400
+_REMEMBERED = 50_000
 _NEAREST = 6
 
 Clause = Sequence[Sequence[str]]
@@ -52,14 +53,17 @@ CREATE VIRTUAL TABLE {self.name}_words USING fts5vocab('{self.name}_index', 'ins
     def _put(self) -> str:
         return f"INSERT INTO {self.name} VALUES (?, ?)"
 
+    @cached_property
+    def _index(self) -> str:
+        return (
+            f"INSERT INTO {self.name}_index(rowid, tokens)"
+            f" SELECT id, tokens FROM {self.name} WHERE id >= ? AND id < ? ORDER BY id"
+        )
+
     def add(self, db: Writing, id_: int, tokens: str) -> None:
         """Index a row by tokens, a space between them. To be called for every id, ascending, also without tokens."""
         if id_ % _AT_ONCE == 0:
-            db.execute(
-                f"INSERT INTO {self.name}_index(rowid, tokens) SELECT id, tokens FROM {self.name}"
-                " WHERE id >= ? AND id < ? ORDER BY id",
-                (id_ - _AT_ONCE, id_),
-            )
+            db.amend(self._index, (id_ - _AT_ONCE, id_))
         if tokens:
             # Spaces around each token let a whole one be told from part of another with `instr`.
             db.put(self._put, (id_, f" {tokens} "))
@@ -138,7 +142,7 @@ def _satisfies(tokens: str, clauses: Sequence[Clause]) -> bool:
     return any(all(any(f" {token} " in tokens for token in group) for group in clause) for clause in clauses)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Spellings:
     """A vocabulary by name, and the words in it that are spelled nearly like another."""
 
@@ -149,20 +153,15 @@ class Spellings:
         """The statements that make it."""
         return f"{self._parts.schema}CREATE TABLE {self.name}(id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);\n"
 
-    @property
+    @cached_property
     def _parts(self) -> Postings:
         return Postings(f"{self.name}_parts")
 
-    def add(self, db: Writing, words: Iterable[str]) -> None:
-        """Make words findable by what is nearly them; those too short to tell are left out."""
-        wanted = [word[:LONGEST] for word in words if _tells(word)]
-        if not wanted:
-            return
-        new = db.execute(
-            f"INSERT OR IGNORE INTO {self.name}(word) SELECT value FROM json_each(?) RETURNING id, word",
-            (orjson.dumps(wanted).decode(),),
-        ).fetchall()
-        for id_, word in sorted(new):
+    def put(self, db: Writing, word: str) -> None:
+        """Make a word findable by what is nearly it, unless it is; it may not be among what waits to be written."""
+        if db.look(f"SELECT 1 FROM {self.name} WHERE word = ?", (word,)) is None:
+            id_ = db.next_id(self.name)
+            db.put(f"INSERT INTO {self.name} VALUES (?, ?)", (id_, word))
             self._parts.add(db, id_, " ".join(dict.fromkeys((f"l{len(word)}", *_grams(f"·{word}·")))))
 
     def look(self, db: sqlite3.Connection) -> Lookup:
@@ -199,6 +198,31 @@ class Spellings:
         spelled = [row[0] for row in rows]
         nearest = process.extract(word, spelled, scorer=OSA.normalized_similarity, score_cutoff=least, limit=_NEAREST)
         return {near: alike for near, alike, _ in nearest}
+
+
+class Spelled:
+    """The words of a vocabulary, for adding to it. Those met lately are kept in memory, those that wait to be written
+    are among them; so most cost nothing, and none has anything written before its time."""
+
+    def __init__(self, vocabulary: Spellings, db: Writing) -> None:
+        self._vocabulary = vocabulary
+        self._db = db
+        self._met: set[str] = set()
+
+    def add(self, words: Iterable[str]) -> None:
+        """Make words findable by what is nearly them; those too short to tell are left out."""
+        for whole in words:
+            word = whole[:LONGEST]
+            if word not in self._met and _tells(word):
+                if len(self._met) >= _REMEMBERED:
+                    self._db.settle()
+                    self._met.clear()
+                self._met.add(word)
+                self._vocabulary.put(self._db, word)
+
+    def forget(self) -> None:
+        """To be called once what waits is written, or undone."""
+        self._met.clear()
 
 
 def _tells(word: str) -> bool:

@@ -18,7 +18,7 @@ from rapidfuzz import fuzz
 
 from domain.facts import Fact
 from projections.finding import Finding
-from projections.postings import Clause, Postings, Spellings
+from projections.postings import Clause, Postings, Spelled, Spellings
 from projections.wording import (
     LONGEST,
     Asked,
@@ -59,18 +59,28 @@ class Hit(TypedDict):
     score: float
 
 
-def add(db: Writing, fact_id: int, fact: Fact, met: set[str]) -> None:
-    """Index a version of a fact. To be called once for every row of `facts`, in the order of their ids.
+class Texts:
+    """The index of all texts, for adding to it, on the write half's connection."""
 
-    `met` are tokens of words whose spelling is known to be in the vocabulary, or not meant to be; those met now join.
-    """
-    tokens = tokens_of(fact.subject, fact.type, vars(fact.data))
-    TEXTS.add(db, fact_id, " ".join(tokens))
-    if new := [token for token in tokens if token[0] == "a" and token not in met and token.isalpha()]:
-        if len(met) > _REMEMBERED:
-            met.clear()
-        met.update(new)
-        WRITTEN.add(db, [word for token in new if not is_unspaced(word := token[1:])])
+    def __init__(self, db: Writing) -> None:
+        self._db = db
+        self._spelled = Spelled(WRITTEN, db)
+        self._met: set[str] = set()
+
+    def add(self, fact_id: int, fact: Fact) -> None:
+        """Index a version of a fact. To be called once for every row of `facts`, in the order of their ids."""
+        tokens = tokens_of(fact.subject, fact.type, vars(fact.data))
+        TEXTS.add(self._db, fact_id, " ".join(tokens))
+        if new := [token for token in tokens if token[0] == "a" and token not in self._met and token.isalpha()]:
+            if len(self._met) > _REMEMBERED:
+                self._met.clear()
+            self._met.update(new)
+            self._spelled.add(word for token in new if not is_unspaced(word := token[1:]))
+
+    def forget(self) -> None:
+        """To be called once what waits is written, or undone."""
+        self._spelled.forget()
+        self._met.clear()
 
 
 def tokens_of(subject: str, kind: str, data: Mapping[str, Any]) -> Collection[str]:

@@ -61,7 +61,8 @@ class Views:
         self.position = int(self._meta("position"))
         self._committed = self.position
         self._leaves: list[bytes] = []
-        self._met: set[str] = set()
+        self._texts = search.Texts(self._db)
+        self._names = names.Names(self._db)
 
     def finish(self) -> None:
         """Make what was `building` complete: to be asked, and folded on, as any other; of a portion, to be asked."""
@@ -248,8 +249,8 @@ class Views:
     ) -> None:
         row = self._known.put_fact(fact, number, position, altered=altered)
         if self._portion.words:
-            search.add(self._db, row, fact, self._met)
-            names.add(self._db, row, number, fact)
+            self._texts.add(row, fact)
+            self._names.add(row, fact)
         changed.setdefault(number, []).append(fact)
 
     def _fold(self, event: Event, changed: dict[int, list[Fact]], united: set[int]) -> None:
@@ -295,7 +296,8 @@ class Views:
     def _restore(self, position: int) -> None:
         self.position = position
         self._pending.clear()
-        self._met.clear()
+        self._texts.forget()
+        self._names.forget()
         del self._leaves[position - self._committed :]
 
     def _meta(self, name: str) -> str:

@@ -32,7 +32,7 @@ class Writing(sqlite3.Connection):
         """Puts the rows that somebody else keeps; asked with True for those only that changed before the batch."""
 
     def put(self, statement: str, row: Row) -> None:
-        """Have a row inserted. What is updated may be among what was put, as inserts go first."""
+        """Have a row inserted. What is amended may be among what was put, as that goes first."""
         self.is_settled = False
         waiting = self._inserts.get(statement)
         if waiting is None:
@@ -41,7 +41,7 @@ class Writing(sqlite3.Connection):
             waiting.append(row)
 
     def amend(self, statement: str, row: Row) -> None:
-        """Have a row updated."""
+        """Have written rows changed, or others made of them."""
         self.is_settled = False
         self._updates.setdefault(statement, []).append(row)
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from projections import postings, search
 from projections.wording import asked, excerpt, normalised
 from tests.given import (
     World,
@@ -158,6 +159,16 @@ def test_a_near_spelling_of_any_text_is_found(registry, q, wanted):
     )
     assert found(registry, q) == [wanted]
     assert found(registry, q, collection="documents") == found(registry, q, as_of=0) == []
+
+
+def test_words_that_were_met_and_forgotten_are_found_nearly_all_the_same(registry, monkeypatch):
+    monkeypatch.setattr(postings, "_REMEMBERED", 2)
+    monkeypatch.setattr(search, "_REMEMBERED", 2)
+    names = ("Harmony Foundry", "Quantum Foundry", "Harmony Observatory", "Quantum Harmony", "Foundry Observatory")
+    registry.batch(*(party(f"p{at}", name=name) for at, name in enumerate(names)))
+    registry.batch(*(party(f"q{at}", name=name) for at, name in enumerate(names)))
+    for word in ("harmoni", "fondry", "quantim", "observatry"):
+        assert len(found(registry, word)) == sum(name.lower().count(word[:2]) for name in names) * 2
 
 
 def test_near_spellings_come_after_words_and_beginnings_and_only_where_few_are_found(registry):
