@@ -82,13 +82,13 @@ class Describing:
         others = facts[len(self._making) :]
         self._dated = [fact for fact in others if fact.is_dated]
         self._undated = [fact for fact in others if not fact.is_dated]
-        self._earlier: tuple[bool, ...] | None = None
+        self._earlier: list[bool] | None = None
         self._taken = 0
         self._so_far = _Described()
 
     def on(self, day: int) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
-        """The fields on a day and the positions that bear each. Days are asked in ascending order."""
-        earlier = tuple([fact.span.lo <= day or fact.kind.makes is Makes.ONCE for fact in self._making])
+        """The fields on a day and the positions that bear each, for reading. Days are asked in ascending order."""
+        earlier = [fact.span.lo <= day or fact.kind.makes is Makes.ONCE for fact in self._making]
         if earlier != self._earlier:
             self._earlier, self._taken, self._so_far = earlier, 0, _Described()
             for fact, is_earlier in zip(self._making, earlier, strict=True):
@@ -96,6 +96,8 @@ class Describing:
         while self._taken < len(self._dated) and self._dated[self._taken].span.lo <= day:
             self._so_far.take(self._dated[self._taken], later=False)
             self._taken += 1
+        if not self._undated:
+            return self._so_far.fields, self._so_far.bearing
         found = self._so_far.copy()
         for fact in self._undated:
             found.take(fact, later=False)
@@ -120,31 +122,30 @@ class _Described:
         and kind.
         """
         fields, bearing, is_dated = self.fields, self.bearing, fact.is_dated
-        if (date := DATES.get(fact.type)) is not None:
+        if (date := DATES.get(fact.type)) is not None and date not in fields and not later:
             when = fact.data.effective if isinstance(fact.data, TakesEffect) else None
             when = when or fact.occurred
-            if when is not None and date not in fields and not later:
+            if when is not None:
                 fields[date], bearing[date] = when, fact.positions
         for stated in FIELDS.get(fact.type, ()):
             value = getattr(fact.data, stated)
+            if value is None and (fact.type, stated) not in _ENDED_BY_NONE:
+                continue
             name = "scope" if stated in _SCOPES else stated
             if later and (name not in _ALWAYS or name in fields):
                 continue
             if value is None:
-                if (fact.type, name) in _ENDED_BY_NONE:
-                    fields.pop(name, None)
-                    bearing[name] = fact.positions
+                fields.pop(name, None)
+                bearing[name] = fact.positions
                 continue
-            if stated in _SCOPES:
+            if name == "scope":
                 fields[name] = _SCOPES[stated](fields.get(name, ()), value)
-            elif name in TEXTS and name in self._dated and not is_dated:
-                continue
-            else:
+                bearing[name] = tuple(sorted({*bearing.get(name, ()), *fact.positions}))
+            elif is_dated or name not in TEXTS or name not in self._dated:
                 fields[name] = _plain(name, value)
-                bearing.pop(name, None)
+                bearing[name] = fact.positions
             if is_dated:
                 self._dated.add(name)
-            bearing[name] = tuple(sorted({*bearing.get(name, ()), *fact.positions}))
 
 
 def _added(terms: Sequence[Any], more: Sequence[Any]) -> list[Any]:

@@ -96,6 +96,8 @@ class _Way(NamedTuple, Generic[S]):
 
 def sweep(steps: Sequence[Step], machine: Machine[S], start: S) -> Sweep[S]:
     """All states over all days."""
+    if len(steps) == 1 and (following := machine(start, steps[0])) is not None and steps[0].starts < 0:
+        return _alone(steps[0], start, following)
     recorded = [step for step in steps if step.starts < 0]
     if len(recorded) == len(steps) and all(step.lo == step.hi for step in steps):
         return _precise(steps, machine, start)
@@ -120,6 +122,16 @@ class _TooManyWays(Exception):
     """There are more than `MOST_WAYS`."""
 
 
+def _alone(step: Step, before: S, after: S) -> Sweep[S]:
+    """A step that nothing else stands in the way of is taken on one of its days."""
+    cells = [] if step.lo == BEFORE else [Cell(BEFORE, before, frozenset((before,)))]
+    if step.lo < step.hi:
+        cells.append(Cell(step.lo, after, frozenset((before, after))))
+    if step.hi < AFTER or step.lo == AFTER:
+        cells.append(Cell(step.hi, after, frozenset((after,))))
+    return Sweep(tuple(cells), frozenset((after,)), True)
+
+
 def _in_turn(step: Step) -> Key:
     return step.lo, step.order
 
@@ -127,7 +139,7 @@ def _in_turn(step: Step) -> Key:
 def _precise(steps: Sequence[Step], machine: Machine[S], start: S) -> Sweep[S]:
     cells = [Cell(BEFORE, start, frozenset((start,)))]
     state, consistent = start, True
-    ordered = list(steps) if len(steps) == 1 else sorted(steps, key=_in_turn)
+    ordered = sorted(steps, key=_in_turn)
     at, count = 0, len(ordered)
     while at < count:
         day, first = ordered[at].lo, at

@@ -120,8 +120,7 @@ def thing_days(
     that makes the subject; `force` what its ties say (agreements only), without gaps from `BEFORE` on.
     """
     steps = [
-        Step(_STATUS_OF[name], *_clipped(mark.span, life), (-1, name, ""), mark.position)
-        for name, mark in marks.items()
+        Step(_STATUS_OF[name], *life.clip(mark.span), (-1, name, ""), mark.position) for name, mark in marks.items()
     ]
     for fact in facts:
         if not fact.makes and fact.type in _STATUS_OF:
@@ -129,17 +128,19 @@ def thing_days(
             steps.append(
                 Step(_STATUS_OF[fact.type], span.lo, span.hi, (fact.kind.rank, fact.source, fact.id), fact.position)
             )
-    first_signature = marks["agreement.signed"].occurred if "agreement.signed" in marks else None
+    signed = marks.get("agreement.signed")
+    if signed is not None and signed.occurred is None:
+        signed = None
     found = sweep(steps, _take, _Whole())
     cells = found.cells
     bounds = {cell.since for cell in cells}
-    bounds.update(days.since for days in force)
-    bounds.update(fact.span.lo for fact in facts)
+    bounds.update([days.since for days in force])
     for fact in facts:
+        bounds.add(fact.span.lo)
         lasting = until_of(fact)
         if lasting is not None and (lo := parse_edtf(lasting).lo) != BEFORE:
             bounds.add(lo + 1)
-    ordered = sorted(day for day in bounds if day < AFTER)
+    ordered = sorted([day for day in bounds if day < AFTER])
     ranges: list[ThingDays] = []
     cell_at, force_at, describing = 0, 0, Describing(facts)
     for since, until in zip(ordered, [*ordered[1:], FOREVER], strict=True):
@@ -148,10 +149,10 @@ def thing_days(
         while force_at + 1 < len(force) and force[force_at + 1].since <= since:
             force_at += 1
         joint = force[force_at] if force else None
-        days = _range(since, until, collection, cells[cell_at], joint, describing, steps, first_signature)
+        days = _range(since, until, collection, cells[cell_at], joint, describing, steps, signed)
         if days is None:
             continue
-        if ranges and ranges[-1].until == since and ranges[-1]._replace(since=since, until=until) == days:
+        if ranges and ranges[-1].until == since and ranges[-1][2:] == days[2:]:
             ranges[-1] = ranges[-1]._replace(until=until)
         else:
             ranges.append(days)
@@ -160,30 +161,26 @@ def thing_days(
         ever = {_with_ties(_plain_status(collection, state), likely) for state in found.final}
         if last.lapsed:
             ever.add(last.status)
-        ranges[-1] = last._replace(last=True, ever=tuple(each for each in STATUSES[collection] if each in ever))
+        ranges[-1] = last._replace(last=True, ever=_in_order(ever, collection))
     return ranges
 
 
-def _clipped(span: Span, life: Life) -> tuple[int, int]:
-    clipped = life.clip(span)
-    return clipped.lo, clipped.hi
-
-
 def _take(state: _Whole, step: Step) -> _Whole | None:
-    if state.made is None and step.order[0] >= 0:
+    made, in_force, suspended, ended = state
+    if made is None and step.order[0] >= 0:
         return None
     match step.what:
         case "in-force":
-            return state._replace(in_force=True)
+            return _Whole(made, True, suspended, ended)
         case "suspended":
-            return state._replace(suspended=True)
+            return _Whole(made, in_force, True, ended)
         case "resumed":
-            return state._replace(suspended=False, in_force=True)
+            return _Whole(made, True, False, ended)
         case "terminated" | "dissolved" | "closed":
-            return state._replace(ended=True)
-        case "adopted" if state.made == "signed":
+            return _Whole(made, in_force, suspended, True)
+        case "adopted" if made == "signed":
             return state
-    return state._replace(made=step.what)
+    return _Whole(step.what, in_force, suspended, ended)
 
 
 def _plain_status(collection: str, state: _Whole) -> str | None:
@@ -204,42 +201,42 @@ def _range(
     force: ForceDays | None,
     describing: Describing,
     steps: Sequence[Step],
-    first_signature: str | None,
+    signed: Mark | None,
 ) -> ThingDays | None:
     status = _with_ties(_plain_status(collection, cell.earliest), force.likely if force else None)
     if status is None:
         return None
     may = _possible(force)
     known = {_with_ties(_plain_status(collection, state), likely) for state in cell.states for likely in may}
-    fields, bearing = describing.on(since)
-    signed = next((step for step in steps if step.what == "signed"), None)
-    if first_signature is not None and signed is not None and signed.lo <= since:
-        fields["signed"], bearing["signed"] = first_signature, (signed.fact,)
+    described, borne = describing.on(since)
+    fields, bearing = {**described}, {**borne}
+    if signed is not None and any(step.what == "signed" and step.lo <= since for step in steps):
+        fields["signed"], bearing["signed"] = signed.occurred, (signed.position,)
     lapsed = False
     if "until" in fields and status != "terminated" and BEFORE < parse_edtf(fields["until"]).lo < since:
         lapsed, status = True, "terminated"
         known.add(status)
-    deciding = [step.fact for step in steps if step.lo <= since and _STATUS_BEARERS.get(status) == step.what]
+    deciding = [step.fact for step in steps if step.lo <= since and step.what == status]
     if force is not None and force.position is not None and status == force.likely and not deciding:
         deciding = [force.position]
     if lapsed:
         deciding = list(bearing["until"])
     if deciding:
         bearing["status"] = tuple(sorted(set(deciding)))
-    order = STATUSES[collection]
     return ThingDays(
         since,
         until,
         status,
-        tuple(each for each in order if each in known),
+        _in_order(known, collection),
         len(known) == 1 and not lapsed,
-        fields={name: fields[name] for name in sorted(fields, key=ORDER.__getitem__)},
-        bearing={name: bearing[name] for name in sorted(bearing, key=ORDER.__getitem__)},
+        {name: fields[name] for name in sorted(fields, key=ORDER.__getitem__)},
+        {name: bearing[name] for name in sorted(bearing, key=ORDER.__getitem__)},
         lapsed=lapsed,
     )
 
 
-_STATUS_BEARERS = {status: status for status in _STATUS_OF.values()}
+def _in_order(statuses: set[str | None], collection: str) -> tuple[str, ...]:
+    return tuple([each for each in STATUSES[collection] if each in statuses])
 
 
 def _with_ties(status: str | None, likely: str | None) -> str | None:
@@ -249,12 +246,11 @@ def _with_ties(status: str | None, likely: str | None) -> str | None:
 def _possible(force: ForceDays | None) -> list[str | None]:
     if force is None:
         return [None]
-    may: list[str | None] = []
-    if force.may.in_force:
-        may.append("in-force")
-    if force.may.suspended:
+    in_force, suspended, neither = force.may
+    may: list[str | None] = ["in-force"] if in_force else []
+    if suspended:
         may.append("suspended")
-    if force.may.neither or not may:
+    if neither or not may:
         may.append(None)
     return may
 

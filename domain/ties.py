@@ -34,8 +34,10 @@ class Life:
 
     def clip(self, span: Span) -> Span:
         """The readings of a date within this life; the span itself if there are none."""
-        lo = max(span.lo, self.birth.lo)
-        hi = min(span.hi, self.end.hi) if self.end is not None else span.hi
+        lo, hi = span
+        lo = max(lo, self.birth.lo)
+        if self.end is not None and hi > self.end.hi:
+            hi = self.end.hi
         return Span(lo, hi) if lo <= hi else span
 
     def end_of(self, span: Span) -> Span:
@@ -409,7 +411,7 @@ def _force(cell: Cell[State]) -> Force:
 
 
 def _alike(one: TieDays, other: TieDays) -> bool:
-    return one._replace(since=other.since, until=other.until) == other
+    return one[2:] == other[2:]
 
 
 def lapse(ranges: Sequence[TieDays], lapses: Sequence[tuple[int, int]]) -> list[TieDays]:

@@ -246,27 +246,44 @@ class Folding:
         gone: list[Row] = []
         come: list[Row] = []
         shared: dict[int, list[TieDraft]] = {}
+        tying = None
+        if subject.at_hand is not None:
+            tying = [each for each in subject.at_hand.facts.values() if each.fact.type in TIE_TYPES]
+            if len(tying) > 1:
+                tying.sort(key=lambda each: each.fact.order)
         for party in sorted(parties):
-            rows = self._tie_rows(subject, party, context, shared) if self._known.survivor(party) == party else []
+            group = self._known.one_with(party)
+            if group[0] != party:
+                own = []
+            elif tying is None:
+                own = [fact for fact in self._known.linked(group, subject.number) if fact.type in TIE_TYPES]
+            else:
+                own = [each.fact for each in tying if not each.keys.isdisjoint(group)]
+            rows = self._tie_rows(subject, group, own, context, shared) if own else []
             closed, opened = write(self._db, TIES, subject, (subject.number, party), rows, position)
             gone += closed
             come += [row for _, row in opened]
         return gone, come
 
-    def _tie_rows(self, subject: Subject, party: int, context: Context, shared: dict[int, list[TieDraft]]) -> list[Row]:
-        """The rows of one tie. `shared` keeps what is alike of ties that rest on one fact, for the others that do."""
-        group = self._known.one_with(party)
-        own = [fact for fact in self._known.linked(group, subject.number) if fact.type in TIE_TYPES]
-        if not own:
-            return []
+    def _tie_rows(
+        self,
+        subject: Subject,
+        group: Sequence[int],
+        own: Sequence[Fact],
+        context: Context,
+        shared: dict[int, list[TieDraft]],
+    ) -> list[Row]:
+        """The rows of the tie of a party, which may be one with others, from its own facts. `shared` keeps what is
+        alike of ties that rest on one fact, for the others that do.
+        """
         drafts = shared.get(own[0].position) if len(own) == 1 else None
         if drafts is None:
-            names = [self._known.name(member) for member in group]
+            names = [self._known.name(member) for member in group] if len(group) > 1 else ()
             days = tie_days(own, context.whole, context.life, consents=context.consents, names=names)
             drafts = tie_drafts(own, context.whole, context.life, lapse(days, context.basis.lapses))
             if len(own) == 1:
                 shared[own[0].position] = drafts
-        return tie_rows(subject.name, self._known.name(party), drafts)
+        return tie_rows(subject.name, self._known.name(group[0]), drafts)
 
     def _moves_force(self, force: Sequence[ForceDays], closed: Sequence[Row], opened: Sequence[Row]) -> bool:
         """Whether rows that came and went may change what an agreement's ties together say of its force."""

@@ -134,14 +134,18 @@ def write(
         current = at_hand.rows.get(place, _NO_ROWS)
     wanted = [key + row for row in rows]
     closed = [row for row in current if row not in wanted] if current else []
-    for row in closed:
-        db.amend(table.close, (position, current[row]))
     opened = [(db.next_id(table.name), row) for row in wanted if row not in current]
+    if not closed and not opened:
+        return closed, opened
+    kept, size = dict(current), 0
+    for row in closed:
+        db.amend(table.close, (position, kept.pop(row)))
+        size -= _ROW + len(row[-1])
     for number, row in opened:
         db.put(table.insert, (number, *row, position))
-    if at_hand is not None and (closed or opened):
-        kept = {row: number for row, number in current.items() if row not in closed}
-        kept.update((row, number) for number, row in opened)
+        kept[row] = number
+        size += _ROW + len(row[-1])
+    if at_hand is not None:
         at_hand.rows[place] = kept
-        at_hand.grow(sum(_ROW + len(row[-1]) for _, row in opened) - sum(_ROW + len(row[-1]) for row in closed))
+        at_hand.grow(size)
     return closed, opened

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from domain.readings import MOST_IMPRECISE, MOST_WAYS, Step, sweep
+from domain.times import AFTER, BEFORE
 
 Steps = frozenset[str]
 NONE: Steps = frozenset()
@@ -64,3 +68,19 @@ def test_however_many_dates_the_sweep_ends_soon():
         found = sweep(many, counted, NONE)
         assert found.cells[-1].earliest
         assert calls < 50 * MOST_WAYS
+
+
+@given(
+    st.tuples(st.sampled_from((BEFORE, 5, 6, AFTER)), st.sampled_from((BEFORE, 5, 6, 9, AFTER))).filter(
+        lambda days: days[0] <= days[1]
+    )
+)
+def test_a_step_alone_is_read_as_beside_one_that_changes_nothing(days):
+    def heed_the_one(state: int, step: Step) -> int:
+        return state + (step.what == "one")
+
+    lo, hi = days
+    alone = sweep([Step("one", lo, hi)], heed_the_one, 0)
+    for day in (1, AFTER - 1):
+        beside = sweep([Step("one", lo, hi), Step("other", day, day, (1, "", ""))], heed_the_one, 0)
+        assert alone == beside._replace(cells=tuple(cell for cell in beside.cells if cell.since in (BEFORE, lo, hi)))
