@@ -35,6 +35,8 @@ class Condition:
 
 ERASING = frozenset(("event.redacted", "document.text-erased"))
 """Events that have something erased from every file."""
+_OF_THE_LOG = ERASING | {"document.text-stored"}
+"""Events by which more than a row comes to the log, or something of one goes."""
 
 
 class Batch(NamedTuple):
@@ -60,7 +62,8 @@ class Batch(NamedTuple):
 
 
 class Desk:
-    """Takes batches within one transaction of the views; their events bear the instant `recorded`.
+    """Takes batches within one transaction of the views; their events bear the instant `recorded`. What was taken is
+    for the caller to `write`.
 
     In a trial the log is only read, and the views are for the caller to roll back.
     """
@@ -69,7 +72,9 @@ class Desk:
         self._log = log
         self._views = views
         self._recorded = recorded
-        self._tried: dict[tuple[str, str], LoggedEvent] | None = {} if is_trial else None
+        self._is_trial = is_trial
+        self._taken: dict[tuple[str, str], LoggedEvent] = {}
+        """What is in none of the log's rows yet."""
         self.count = 0
         """How many events were recorded."""
 
@@ -95,11 +100,11 @@ class Desk:
                 if batch.is_list:
                     _point_into_list(refused, [index for index in fresh if index not in same], len(batch.events))
                 raise
-        if self._tried is None:
-            self._log.append(stored)
+        for each in stored:
+            self._taken[each.source, each.id] = each
+        if stored and not self._is_trial:
+            self._log.begin()
             self._follow(events, batch.text)
-        else:
-            self._tried |= {(each.source, each.id): each for each in stored}
         self.count += len(stored)
         places = iter(stored)
         made: dict[int, LoggedEvent] = {}
@@ -110,9 +115,16 @@ class Desk:
             for index, old in enumerate(known)
         ]
 
+    def write(self) -> None:
+        """Appends to the log what was taken: all at once, as that costs it less than one batch after the other."""
+        self._log.append(list(self._taken.values()))
+        self._taken.clear()
+
     def _follow(self, events: Sequence[Event], text: str | None) -> None:
         """Does to the log what the events say is done to it."""
         for event in events:
+            if event.type in _OF_THE_LOG:
+                self.write()
             match event.type:
                 case "event.redacted":
                     erased = self._views.event(event.plain["event"])
@@ -127,8 +139,7 @@ class Desk:
 
     def find(self, source: str, id_: str) -> LoggedEvent | None:
         """The event recorded under a source and id, or taken here."""
-        found = self._log.find(source, id_)
-        return self._tried.get((source, id_)) if found is None and self._tried else found
+        return self._taken.get((source, id_)) or self._log.find(source, id_)
 
     def _known(self, batch: Batch) -> list[LoggedEvent | None]:
         """The events recorded already under the same source and id. Raises DifferentContent for others."""

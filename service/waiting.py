@@ -8,8 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.decisions import Batch
 from service.entries import Receipt
@@ -35,22 +34,20 @@ class Overloaded(Exception):
     """More is waiting to be recorded than the registry keeps in memory. The same again may work in a second."""
 
 
-@dataclass
-class Posts:
-    """Batches that wait, each taken on its own; the future gets an outcome for each."""
+class Posts(NamedTuple):
+    """Batches that wait, each taken on its own; the future gets an outcome for each. They have so many `events` in all,
+    and bytes (`size`).
+    """
 
     batches: Sequence[Batch]
     future: asyncio.Future[list[Outcome]]
+    events: int
+    size: int
 
-    @cached_property
-    def events(self) -> int:
-        """How many there are in all."""
-        return sum(len(batch.events) for batch in self.batches)
-
-    @cached_property
-    def size(self) -> int:
-        """Bytes."""
-        return sum(batch.size for batch in self.batches)
+    @classmethod
+    def of(cls, batches: Sequence[Batch], future: asyncio.Future[list[Outcome]]) -> Posts:
+        """These batches."""
+        return cls(batches, future, sum([len(batch.events) for batch in batches]), sum([each.size for each in batches]))
 
 
 @dataclass(slots=True)
@@ -92,7 +89,7 @@ class Waiting:
     def add(self, work: Posts | Turn) -> None:
         """Put it behind what waits."""
         self._queue.append(work)
-        if isinstance(work, Posts):
+        if not isinstance(work, Turn):
             self._posts += 1
             self._events += work.events
             self._count(len(work.batches), work.size)

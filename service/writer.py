@@ -206,7 +206,7 @@ class Writer:
         if self.refusal is not None:
             raise Unavailable(self.refusal)
         future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
-        self._waiting.add(Posts(batches, future))
+        self._waiting.add(Posts.of(batches, future))
         self._work.set()
         return future
 
@@ -375,6 +375,7 @@ class Writer:
                 outcomes.append(desk.take(batch))
             except Refused as refused:
                 outcomes.append(refused)
+        desk.write()
         return outcomes, desk.count
 
     def _commit(self) -> bool | None:

@@ -187,6 +187,23 @@ class Log(LogReader):
         """The last position this object knows of, its own uncommitted appends included. From any thread; no I/O."""
         return self._head
 
+    def begin(self) -> None:
+        """Opens the transaction, unless one is open: whoever else would append waits, and what is read costs less.
+
+        Raises HeadMoved, LogUnavailable; then only `rollback` may follow.
+        """
+        self._refuse_if_failed()
+        if self._begun:
+            return
+        self._spoiled = True
+        with _failures:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._begun = True
+            head = tables.head(self._db)
+            if head != self._head:
+                raise HeadMoved(head)
+        self._spoiled = False
+
     def append(self, events: Sequence[LoggedEvent]) -> None:
         """Puts `events` after the head, within the open transaction or a new one.
 
@@ -195,11 +212,9 @@ class Log(LogReader):
         """
         if not events:
             return
-        self._refuse_if_failed()
+        self.begin()
         self._spoiled = True
         with _failures:
-            if not self._begun:
-                self._begin()
             if events[0].position != self._head + 1:
                 raise HeadMoved(self._head)
             try:
@@ -298,13 +313,6 @@ class Log(LogReader):
 
     def _count_erasure(self) -> None:
         self.set_meta("erasures", str(self.erasures() + 1))
-
-    def _begin(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-        self._begun = True
-        head = tables.head(self._db)
-        if head != self._head:
-            raise HeadMoved(head)
 
     def _rows(self, events: Sequence[LoggedEvent]) -> list[tuple[object, ...]]:
         streams, sources = self._streams, self._sources
