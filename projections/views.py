@@ -15,6 +15,7 @@ from domain.facts import Event, Fact, stands_erased
 from domain.records import Data
 from domain.times import span_of
 from projections import documents, names, search, tallies, tree
+from projections.carrying import Carrying
 from projections.folding import Folding
 from projections.identity import add_edge, edges_of, replace_edges
 from projections.judging import Judging
@@ -60,6 +61,7 @@ class Views:
         self._judging = Judging(self._db, self._known)
         self.position = int(self._meta("position"))
         self._committed = self.position
+        self._carrying = Carrying(path, self.position)
         self._leaves: list[bytes] = []
         self._texts = search.Texts(self._db)
         self._names = names.Names(self._db)
@@ -99,6 +101,8 @@ class Views:
         self._db.execute("COMMIT")
         self._committed = self.position
         self._leaves.clear()
+        if not self._is_building:
+            self._carrying.committed(self._db, self.position)
 
     def rollback(self) -> None:
         """Undo everything since `begin`, but for what a `commit` that failed has kept after all."""
@@ -180,6 +184,7 @@ class Views:
 
     def close(self) -> None:
         """Close the file; an open transaction is undone."""
+        self._carrying.close()
         self._db.close()
 
     def _take(self, event: Event, model: Data, changed: dict[int, list[Fact]]) -> set[int]:

@@ -1,0 +1,89 @@
+"""The write-ahead log of a file of views: carried over beside the commits, and begun anew before it grows long."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from projections import carrying
+from projections.carrying import Carrying
+from projections.store import connect
+from tests.given import party
+
+PAGE = 8192
+COMMITS = 300
+
+
+@pytest.fixture
+def path(tmp_path) -> Iterator[Path]:
+    """A file with a table in it; a log of fifty pages is long."""
+    made = tmp_path / "views.sqlite"
+    with closing(connect(made)) as db:
+        db.execute("CREATE TABLE rows(id INTEGER PRIMARY KEY, value BLOB NOT NULL)")
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch) -> None:
+    monkeypatch.setattr(carrying, "EVENTS", 2)
+    monkeypatch.setattr(carrying, "LONG", 50)
+
+
+def fill(db: sqlite3.Connection, carried: Carrying, first: int = 0) -> None:
+    """Commits three pages each time, and more to be carried over than is carried at once."""
+    for number in range(first, first + COMMITS):
+        db.execute("INSERT INTO rows VALUES (?, zeroblob(?))", (number, 3 * PAGE))
+        carried.committed(db, number)
+        if number % 7 == 0 and carried._carried is not None:
+            carried._carried.result()  # else a slow disk would be what is tested
+
+
+def pages(path: Path) -> int:
+    """Of the log."""
+    return path.with_name(f"{path.name}-wal").stat().st_size // PAGE
+
+
+def test_the_log_is_begun_anew_though_no_commit_carries_over_more_than_the_last(path):
+    with closing(connect(path)) as db, closing(Carrying(path, 0)) as carried:
+        fill(db, carried)
+        assert pages(path) < COMMITS
+        assert db.execute("SELECT count(*), sum(length(value)) FROM rows").fetchone() == (COMMITS, COMMITS * 3 * PAGE)
+
+
+def test_a_reader_who_stays_is_answered_from_what_was_when_it_came_and_the_log_is_begun_anew_after_it(path):
+    with (
+        closing(connect(path)) as db,
+        closing(Carrying(path, 0)) as carried,
+        closing(connect(path, read_only=True)) as reader,
+    ):
+        fill(db, carried)
+        reader.execute("BEGIN")
+        counted = reader.execute("SELECT count(*) FROM rows").fetchone()
+        fill(db, carried, COMMITS)
+        assert pages(path) > 3 * COMMITS
+        assert reader.execute("SELECT count(*) FROM rows").fetchone() == counted == (COMMITS,)
+        reader.execute("COMMIT")
+        long = pages(path)
+        fill(db, carried, 2 * COMMITS)
+        assert pages(path) < long + COMMITS  # the file is not made shorter, but written from its beginning
+        assert db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1] < COMMITS
+
+
+def test_a_commit_stands_though_nothing_can_be_carried_over(path, tmp_path):
+    with closing(connect(path)) as db, closing(Carrying(tmp_path / "missing", 0)) as carried:
+        fill(db, carried)
+        assert db.execute("SELECT count(*) FROM rows").fetchone() == (COMMITS,)
+    assert not (tmp_path / "missing").exists()
+
+
+def test_views_that_take_in_much_keep_their_log_short(views):
+    _, _, path = views.views._db.execute("PRAGMA database_list").fetchone()
+    for number in range(COMMITS):
+        views.take(party(f"p{number}"))
+        if views.views._carrying._carried is not None:
+            views.views._carrying._carried.result()
+    assert pages(Path(path)) < COMMITS
