@@ -110,7 +110,7 @@ class Entering:
             names = list(listed)
             slug = key.partition(":")[2]
             return [Entry(days, founding, f"{names.index(slug):04}") for days in listed.get(slug, ())]
-        standing = known.fact(fact.position)
+        standing = known.fact(fact.position, known.find(fact.subject))
         if standing is None:
             return []
         value = simple_entries(standing).get((SECTIONS[section], key))

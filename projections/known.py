@@ -193,12 +193,18 @@ class Known(Ledger):
         found = self.subjects.find(subject)
         return found is not None and lives.makers_of(found.life) > 0
 
-    # events
+    def meet(self, numbers: Iterable[int]) -> None:
+        """All that is known of some subjects, which is nothing yet, comes from here on."""
+        for number in numbers:
+            self.subjects.hold(self.subjects.get(number))
 
-    def meet(self, event: Event) -> None:
-        """Number the subject of an event of which nothing is kept."""
-        if self.subjects.find(event.subject) is None:
-            self.subjects.add(event.subject, event.version, event.position)
+    def let_go(self, numbers: Iterable[int]) -> None:
+        """Forget subjects that nothing is asked of any more; facts of them that still wait are never written."""
+        for number in numbers:
+            self.subjects.let_go(self.subjects.get(number))
+        self.db.discard((_PUT_EVENT, _PUT_FACT, _PUT_LINK))
+
+    # events
 
     def put_event(self, event: Event) -> int:
         """Keep an event; the number of its subject."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from domain.facts import Event
 from projections.tables import SECTIONS
 
-_MERGER, _PARTIES = "party.merged", "parties"
+CHANGING = frozenset(("event.corrected", "event.retracted", "event.disputed"))
+"""Events about events that may change what is believed of the world."""
+MERGER = "party.merged"
 _THINGS, _TIES = "things", "ties"
 
 
@@ -16,35 +17,29 @@ _THINGS, _TIES = "things", "ties"
 class Portion:
     """What is folded.
 
-    Of subjects of `known` collections (of all where there are none) the facts are known, of those of `folded` ones the
-    `rows` are written: things, ties, entries of sections. Of others nothing is, but who is one with whom.
+    Of subjects of `folded` collections the `rows` are written: things, ties, entries of sections. Of others nothing is,
+    but who is one with whom.
     """
 
     folded: frozenset[str]
     rows: frozenset[str]
-    known: frozenset[str] = frozenset()
+    by_subject: bool = False
+    """Whether each line rests on the events of one subject, and on who is one with whom (see `projections.alone`)."""
     facts: bool = True
     words: bool = False
     """Whether texts and names are indexed."""
     passages: bool = False
     """Whether passages of documents, and their texts, are kept."""
 
-    def takes(self, event: Event) -> bool:
-        """Whether anything may rest on an event."""
-        if not self.known:
-            return True
-        collection = event.subject.partition("/")[0]
-        return collection in self.known or event.type == _MERGER or (collection == _PARTIES and event.kind.about_event)
-
 
 def _of(*collections: str, rows: tuple[str, ...]) -> Portion:
-    return Portion(frozenset(collections), frozenset(rows), frozenset(collections))
+    return Portion(frozenset(collections), frozenset(rows), by_subject=True)
 
 
-_ALL = frozenset((_PARTIES, "agreements", "labs", "platforms", "documents"))
+_ALL = frozenset(("parties", "agreements", "labs", "platforms", "documents"))
 EVERYTHING = Portion(_ALL, frozenset((_THINGS, _TIES, *SECTIONS)), words=True, passages=True)
 PORTIONS = {
-    "parties": _of(_PARTIES, rows=(_THINGS, "other_names", "identifiers")),
+    "parties": _of("parties", rows=(_THINGS, "other_names", "identifiers")),
     # Whether an agreement is in force follows from its ties.
     "agreements": _of("agreements", rows=(_THINGS, _TIES, "declarations", "amendments")),
     "labs": _of("labs", rows=(_THINGS, "phases", "calls")),

@@ -169,6 +169,18 @@ class Subjects:
         self._db.is_settled = False
         return subject
 
+    def hold(self, subject: Subject) -> None:
+        """Keep at hand all that will be known of a subject, of which nothing is known yet."""
+        subject.at_hand = AtHand(self._weight)
+        self._at_hand[subject.number] = subject
+
+    def let_go(self, subject: Subject) -> None:
+        """Forget a subject; what changed of its record is never written."""
+        self.put_away(subject)
+        self._changed.pop(subject.number, None)
+        self._by_number.pop(subject.number, None)
+        self._by_name.pop(subject.name, None)
+
     def put_away(self, subject: Subject) -> None:
         """Keep no longer at hand all that is known of it."""
         if subject.at_hand is not None:

@@ -20,14 +20,10 @@ from projections.folding import Folding
 from projections.identity import add_edge, edges_of, replace_edges
 from projections.judging import Judging
 from projections.known import Known
-from projections.portions import EVERYTHING, Portion
+from projections.portions import CHANGING, EVERYTHING, Portion
 from projections.store import complete, complete_lines, connect, create, fold, is_empty
 
 SCHEMAS = (search.SCHEMA, names.SCHEMA, tree.SCHEMA, tallies.SCHEMA)
-_CHANGING = frozenset(("event.corrected", "event.retracted", "event.disputed"))
-"""Events about events that may change what is believed of the world."""
-_PENDING = 500
-"""Subjects folded at once, of a portion: fewer than are kept at hand."""
 
 
 class StaleViews(Exception):
@@ -42,13 +38,11 @@ class Views:
 
         One that is `building` is an empty file to be, which a whole log is folded into before anybody asks it: until
         `finish` it lacks what folding does without, survives no crash, and is stale to whoever else opens it. Of those,
-        one of a `portion` of everything is only ever asked for the lines of that view, as of the end: subjects are
-        folded with many events at once, and nothing is known of how they were before.
+        one of a `portion` of everything is only ever asked for the lines of that view.
         """
         self._db = connect(path, building=building)
         self._is_building = building
         self._portion = portion
-        self._pending: dict[int, list[Fact]] = {}
         if is_empty(self._db):
             create(self._db, SCHEMAS, building=building)
             self._db.execute("INSERT INTO meta VALUES ('erasures', ?)", (str(erasures),))
@@ -69,9 +63,6 @@ class Views:
     def finish(self) -> None:
         """Make what was `building` complete: to be asked, and folded on, as any other; of a portion, to be asked."""
         if self._portion is not EVERYTHING:
-            self.begin()
-            self._fold_pending()
-            self.commit()
             complete_lines(self._db)
             return
         complete(self._db, partial(tallies.grow, self._db, 0, self.position))
@@ -148,16 +139,13 @@ class Views:
         """Fold in the next event of the log, which was judged when it was recorded; `leaf` as in `admit`."""
         self._known.make_room()
         self._leaves.append(leaf)
-        changed: dict[int, list[Fact]] = {}
-        if self._portion is EVERYTHING:
-            united = self._take(event, event.model, changed)
-            self._fold(event, changed, united)
-        elif self._portion.facts and self._portion.takes(event):
-            united = self._take(event, event.model, changed)
-            self._fold_later(event, changed, united)
-        else:
+        if not self._portion.facts:
             self._check_order(event)
-            (self._known.meet if self._portion.facts else self._known.put_event)(event)
+            self._known.put_event(event)
+            return
+        changed: dict[int, list[Fact]] = {}
+        united = self._take(event, event.model, changed)
+        self._fold(event, changed, united)
 
     def hold(self, event: Event, text: str) -> None:
         """Keep the text of a document that the event last folded in says is stored."""
@@ -213,7 +201,7 @@ class Views:
                 (event.position,),
             )
             self._believe(fact, number, event.position, changed, altered=False)
-        elif event.type in _CHANGING and (root := self._root(event)) is not None:
+        elif event.type in CHANGING and (root := self._root(event)) is not None:
             self._reconsider(root, event.position, changed)
         united: set[int] = set()
         for each, facts in changed.items():
@@ -264,21 +252,6 @@ class Views:
         for number, facts in changed.items():
             self._folding.fold(number, facts, event.position)
 
-    def _fold_later(self, event: Event, changed: dict[int, list[Fact]], united: set[int]) -> None:
-        """The same, for whoever does not ask how anything was before the last event."""
-        if united:
-            self._fold_pending()
-            self._folding.unite(united, event.position)
-        for number, facts in changed.items():
-            self._pending.setdefault(number, []).extend(facts)
-        if len(self._pending) >= _PENDING:
-            self._fold_pending()
-
-    def _fold_pending(self) -> None:
-        for number, facts in self._pending.items():
-            self._folding.fold(number, facts, self.position)
-        self._pending.clear()
-
     def _unite(self, event: Event, number: int, mergers: Sequence[Fact]) -> set[int]:
         """Take over who is one with whom, after mergers came or went; every party in the groups this changed."""
         known = self._known
@@ -300,7 +273,6 @@ class Views:
 
     def _restore(self, position: int) -> None:
         self.position = position
-        self._pending.clear()
         self._texts.forget()
         self._names.forget()
         del self._leaves[position - self._committed :]

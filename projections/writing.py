@@ -45,6 +45,11 @@ class Writing(sqlite3.Connection):
         self.is_settled = False
         self._updates.setdefault(statement, []).append(row)
 
+    def discard(self, statements: Iterable[str]) -> None:
+        """Have what was put by these never be inserted, as far as it waits."""
+        for statement in statements:
+            self._inserts.pop(statement, None)
+
     def next_id(self, table: str) -> int:
         """The id of the next row to put into a table, one after the other; those of an undone batch are given again."""
         following = self._ids.get(table)

@@ -234,6 +234,34 @@ def test_a_filter_spares_reading_what_it_keeps_out(mixed: tuple[LogReader, list[
     assert effort(reader, reader.head) < scan / 1000
 
 
+@pytest.mark.parametrize("until", [None, 0, 1, 700, 5000])
+@pytest.mark.parametrize("limit", [1, 7, 999])
+def test_events_are_read_subject_by_subject_in_the_order_of_the_first_event_of_each(
+    path: Path, until: int | None, limit: int
+) -> None:
+    chance = random.Random(3)
+    versions: dict[str, int] = {}
+    made = []
+    for position in range(1, 1001):
+        subject = f"{chance.choice(('parties', 'labs', 'platforms'))}/p{chance.randrange(40)}"
+        versions[subject] = versions.get(subject, 0) + 1
+        made.append(event(position, subject, versions[subject]))
+    with closing(Log(path)) as log:
+        put(log, *made[:500])
+        put(log, *made[500:])
+        subjects: list[str] = []
+        while some := log.subjects(subjects[-1] if subjects else None, limit):
+            subjects += some
+        assert subjects == [*versions]
+        found: list[LoggedEvent] = []
+        while part := log.by_subject(("labs", "parties"), found[-1] if found else None, until, limit):
+            found += part
+        assert effort(log, lambda: log.by_subject(("labs", "parties"), made[500], None, 1)) < 100
+    wanted = [each for subject in subjects for each in made if each.subject == subject]
+    wanted = [each for each in wanted if not each.subject.startswith("platforms/")]
+    assert found == [each for each in wanted if until is None or each.position <= until]
+
+
 # --- refusals ---
 
 

@@ -4,8 +4,9 @@ let `commit` return before they are on disk."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,6 +115,31 @@ class LogReader:
         Data and salt are None once erased. For reading much: it takes a third of the time.
         """
         return self._select("position, state, data, salt", after, until, limit, (type, subject, source))
+
+    def subjects(self, after: str | None = None, limit: int = 1000) -> list[str]:
+        """Some subjects that events are about, after one of them, in the order of their first events."""
+        with _failures:
+            key = 0 if after is None else tables.key(self._db, "streams", after)
+            rows = self._db.execute("SELECT name FROM streams WHERE id > ? ORDER BY id LIMIT ?", (key, limit))
+            return [name for (name,) in rows]
+
+    def by_subject(
+        self,
+        collections: Iterable[str],
+        after: LoggedEvent | None = None,
+        until: int | None = None,
+        limit: int = 1000,
+    ) -> list[LoggedEvent]:
+        """Some events with position <= until, after one of them, of subjects in these collections: subject by subject
+        in the order of `subjects`, and of each in the order of the log.
+        """
+        with _failures:
+            stream = 0 if after is None else tables.key(self._db, "streams", after.subject)
+            version = 0 if after is None else after.version
+            last = self.head() if until is None else until
+            names = json.dumps([*collections])
+            rows = self._db.execute(tables.BY_SUBJECT, (stream, version, last, names, limit)).fetchall()
+        return [LoggedEvent(*row) for row in rows]
 
     def _select(
         self,

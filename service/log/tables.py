@@ -71,6 +71,14 @@ ERASE = "UPDATE events SET data = NULL, salt = NULL WHERE position = ?"
 ERASED = "INSERT INTO erased VALUES (?, ?, ?)"
 DROP_TEXTS = "DELETE FROM texts WHERE position IN (SELECT position FROM events WHERE stream = ?)"
 
+BY_SUBJECT = (
+    f"SELECT {LOGGED} FROM streams CROSS JOIN events INDEXED BY events_by_stream ON events.stream = streams.id"
+    " WHERE streams.id >= ?1 AND version > iif(streams.id = ?1, ?2, 0) AND position <= ?3"
+    " AND substr(streams.name, 1, instr(streams.name, '/') - 1) IN (SELECT value FROM json_each(?4))"
+    " ORDER BY streams.id, version LIMIT ?5"
+)
+"""Subject by subject: keys of streams ascend as their first events do."""
+
 _LARGEST = 2**63 - 1  # integer of SQLite
 
 Names = Literal["streams", "sources"]

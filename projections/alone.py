@@ -1,0 +1,145 @@
+"""One list of a whole log, folded one subject after the other, as of one position: for whoever asks for that list and
+no other. It is folded by the code that folds all views.
+
+What is known of a subject is forgotten once its rows are folded, and of most subjects only those are ever written.
+Before the first of them comes who is one with whom, and every event that may change what another says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from heapq import merge
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Protocol
+
+from domain.facts import Event, Fact, stands_erased
+from domain.times import span_of
+from projections.folding import Folding
+from projections.identity import add_edge, edges_of
+from projections.known import Known
+from projections.portions import CHANGING, MERGER, Portion
+from projections.store import complete_lines, connect, create
+
+_AT_ONCE = 500
+"""Facts of one subject that are folded at once: its rows may rest on any number of them."""
+_COMMITTED = 2_000
+"""Subjects between two commits."""
+_PUT_SUBJECT = "INSERT INTO subjects(id, name, version, last, holds) VALUES (?, ?, 0, 0, 0)"
+
+
+class Told(Protocol):
+    """A log up to a position."""
+
+    def subjects(self) -> Iterable[str]:
+        """Every subject, in the order of their first events."""
+
+    def of_types(self, types: Collection[str]) -> Iterable[Event]:
+        """The events of some types, in order."""
+
+    def of_collections(self, collections: Collection[str]) -> Iterable[Event]:
+        """The events of some collections, subject by subject, in the order of `subjects`."""
+
+    def of_subject(self, subject: str) -> Iterable[Event]:
+        """The events of one subject, in order."""
+
+
+class Alone:
+    """One list in a file of its own, that is only ever asked for the lines of that list."""
+
+    def __init__(self, path: Path, portion: Portion) -> None:
+        """`path` is where there is no file yet."""
+        self._db = connect(path, building=True)
+        create(self._db, (), building=True)
+        self._known = Known(self._db)
+        self._portion = portion
+        self._folding = Folding(self._db, self._known, portion)
+
+    def fold(self, log: Told, until: int) -> None:
+        """Fold the log up to a position, which is where `log` ends."""
+        self._db.execute("BEGIN")
+        self._db.executemany(_PUT_SUBJECT, enumerate(log.subjects(), 1))
+        changed = self._hear(log.of_types(CHANGING), until)
+        self._unite(log.of_types((MERGER,)), changed)
+        lives = groupby(log.of_collections(self._portion.folded), attrgetter("subject"))
+        for count, (subject, events) in enumerate(lives, 1):
+            self._fold(subject, events, log, changed, until)
+            if count % _COMMITTED == 0:
+                self._db.settle()
+                self._db.execute("COMMIT")
+                self._db.execute("BEGIN")
+        self._db.settle()
+        self._db.execute("COMMIT")
+        complete_lines(self._db)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _hear(self, events: Iterable[Event], until: int) -> bytearray:
+        """Keep the events that may change others; by position, whether an event is one that they may change."""
+        changed = bytearray(until + 1)
+        for event in events:
+            self._known.make_room()
+            self._known.put_event(event)
+            if event.about is not None and event.about <= until:
+                changed[event.about] = True
+        return changed
+
+    def _unite(self, events: Iterable[Event], changed: bytearray) -> None:
+        known = self._known
+        standing = [fact for event in events if (fact := self._fact(event, changed)) is not None]
+        mergers = [
+            (known.must_find(fact.subject), known.must_find(fact.data.into), fact.position)  # type: ignore[attr-defined]
+            for fact in standing
+        ]
+        for edge in edges_of(mergers):
+            add_edge(self._db, edge, edge[-1])
+        known.forget_mergers()
+
+    def _fold(self, subject: str, events: Iterator[Event], log: Told, changed: bytearray, until: int) -> None:
+        known = self._known
+        number = known.must_find(subject)
+        members = known.one_with(number)
+        if members[0] != number:
+            return
+        if len(members) > 1:
+            events = merge(*(log.of_subject(known.name(each)) for each in members), key=attrgetter("position"))
+        known.meet(members)
+        facts: list[Fact] = []
+        for event in events:
+            fact = self._fact(event, changed)
+            if fact is None:
+                continue
+            known.make_room()
+            own = known.put_event(event)
+            known.put_fact(fact, own, event.position, altered=changed[event.position] > 0)
+            facts.append(fact)
+            if len(facts) == _AT_ONCE:
+                self._folding.fold(number, facts, until)
+                facts = []
+        if facts:
+            self._folding.fold(number, facts, until)
+        known.let_go(members)
+
+    def _fact(self, event: Event, changed: bytearray) -> Fact | None:
+        """What stands of an event, if it says anything about the world."""
+        kind = event.kind
+        if kind.collection is None or not kind.is_posted:
+            return None
+        if changed[event.position]:
+            return self._known.standing(event).fact(event)
+        if event.erased and not stands_erased(kind):
+            return None
+        return Fact(
+            event.position,
+            event.subject,
+            event.type,
+            event.source,
+            event.id,
+            event.occurred,
+            span_of(event.occurred),
+            event.model,
+            (event.position,),
+        )
