@@ -4,7 +4,9 @@ that readers may rely on. It never skips an event, and never writes to the log."
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from domain.merkle import leaf_hash
@@ -14,6 +16,9 @@ from service.log import LoggedEvent
 
 AT_ONCE = 1000
 """Events folded between two commits of the views."""
+_OBJECTS = 20_000
+"""Objects made between two searches for cycles, at least: of what a fold makes nothing waits for that, and with the 700
+that Python looks after it would take a tenth of a rebuild."""
 
 
 class Head:
@@ -75,6 +80,17 @@ class Readable(Protocol):
         """The text that the event at a position says is stored."""
 
 
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.set_threshold(max(before[0], _OBJECTS), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+@_seldom_collected()
 def catch_up(
     log: Readable, views: Views, report: Callable[[int], None] | None = None, *, until: int | None = None
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import pty
 import sqlite3
@@ -53,6 +54,21 @@ def test_views_are_rebuilt_where_nobody_serves(tmp_path):
     assert run("rebuild", data=data).stderr == b"the views were rebuilt\n"
     assert done("export", "memberships", data=data) == before
     assert leftovers(data) == []
+
+
+def test_a_fold_leaves_the_collector_of_cycles_as_it_was_whatever_happens(tmp_path):
+    data = tmp_path / "data"
+    done("import", "-", data=data, stdin=seed_lines())
+    before, within = gc.get_threshold(), []
+
+    def report(position):
+        within.append(gc.get_threshold())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rebuild.build(data, report)
+    assert within[0][0] >= before[0] == gc.get_threshold()[0]
+    assert gc.get_threshold() == before
 
 
 def test_views_are_rebuilt_while_they_are_served(tmp_path):
