@@ -10,11 +10,45 @@ import orjson
 
 from domain.events import CATALOGUE, AgreementAcceded, AgreementRatified, MemberJoined, TakesEffect
 from domain.facts import Fact
+from domain.fields import ORDER
+
+NAMED = {"parties": "name", "agreements": "title", "labs": "name", "platforms": "name", "documents": "title"}
+"""The field that is a thing's name, by collection: it stands in a column of its own."""
 
 _TYPES = tuple(CATALOGUE)
+_NAMES = frozenset(NAMED.values())
+_NAMELESS = b"null"
 
 Step = list[Any]
 """A fact that a tie rests on: the rank of its type, when it occurred, the events it stands by, perhaps more of it."""
+
+
+def write_thing(fields: Mapping[str, Any], bearing: Mapping[str, Sequence[int]]) -> bytes:
+    """The body of a thing's row: its fields but for its name, and the events that bear each.
+
+    What bears the first of them bears all of them and the status, unless something else is said.
+    """
+    first = next(iter(bearing.values()), ())
+    alike = [name for name in (*fields, "status") if bearing.get(name) == first]
+    others = {name: bearing.get(name) for name in (*fields, "status", *bearing) if name not in alike}
+    kept = {name: value for name, value in fields.items() if name not in _NAMES}
+    return orjson.dumps([kept, first, others] if others else [kept, first])
+
+
+def read_thing(stored: bytes, named: str, name: bytes) -> tuple[dict[str, Any], dict[str, list[int]]]:
+    """A thing's fields and the events that bear each, from its body and its name in JSON (one of `NAMED`)."""
+    kept, first, *others = orjson.loads(stored)
+    fields = kept if name == _NAMELESS else {named: orjson.loads(name), **kept}
+    events = dict.fromkeys((*fields, "status"), first)
+    if others:
+        events |= others[0]
+        events = {each: events[each] for each in sorted(events, key=ORDER.__getitem__) if events[each] is not None}
+    return fields, events
+
+
+def read_unnamed(stored: bytes) -> tuple[dict[str, Any], dict[str, list[int]]]:
+    """The same but for its name."""
+    return read_thing(stored, "", _NAMELESS)
 
 
 def tie_body(
@@ -47,48 +81,49 @@ def write_tie(steps: Sequence[Step], more: Mapping[str, Any]) -> bytes:
 def read_tie(stored: bytes) -> dict[str, Any]:
     """A tie as answered but for its party, its container and its status."""
     steps, more = _parts(stored)
-    role = {"role": more["role"]} if "role" in more else {}
-    span = _span(steps, more)
-    return {
-        "category": more.get("category"),
-        **role,
-        "from": span["from"],
-        "to": span["to"],
-        "steps": [
-            {"type": _TYPES[rank], "occurred": occurred, **(extra[0] if extra else {}), "events": positions}
-            for rank, occurred, positions, *extra in steps
-        ],
-        "events": span["events"],
-    }
+    told = {"category": more.get("category")}
+    if "role" in more:
+        told["role"] = more["role"]
+    told |= _span(steps, more, [_read_step(step) for step in steps])
+    return told
 
 
 def read_span(stored: bytes) -> dict[str, Any]:
     """When a tie began and ended, and the events that bear it."""
-    return _span(*_parts(stored))
+    span = _span(*_parts(stored), [])
+    del span["steps"]
+    return span
 
 
 def spell_tie(stored: bytes) -> dict[str, Any]:
     """All that the body of a tie's row says; nothing that it leaves open."""
     steps, more = _parts(stored)
-    span = _span(steps, more)
+    span = _span(steps, more, [[_TYPES[rank], *rest] for rank, *rest in steps])
     said: dict[str, Any] = {name: more[name] for name in ("role", "category") if name in more}
-    said.update({name: span[name] for name in ("from", "to") if span[name] is not None})
-    said["steps"] = [[_TYPES[rank], *rest] for rank, *rest in steps]
-    return {**said, "events": span["events"]} if "whole" in more else said
+    said |= {name: value for name, value in span.items() if value is not None}
+    if "whole" not in more:
+        del said["events"]
+    return said
 
 
 def _parts(stored: bytes) -> tuple[list[Step], dict[str, Any]]:
-    steps, *more = orjson.loads(stored)
-    return steps, more[0] if more else {}
+    body = orjson.loads(stored)
+    return body[0], body[1] if len(body) > 1 else {}
 
 
-def _span(steps: Sequence[Step], more: Mapping[str, Any]) -> dict[str, Any]:
-    began = more["from"] if "from" in more else _first_date(steps)
+def _span(steps: Sequence[Step], more: Mapping[str, Any], told: list[Any]) -> dict[str, Any]:
+    """When a tie began and ended, its steps as `told`, and the events that bear it."""
     if len(steps) == 1 and "whole" not in more:
-        events = sorted(steps[0][2])
+        events = steps[0][2]
     else:
         events = sorted({position for step in steps for position in step[2]}.union(more.get("whole", ())))
-    return {"from": began, "to": more.get("to"), "events": events}
+    began = more["from"] if "from" in more else _first_date(steps)
+    return {"from": began, "to": more.get("to"), "steps": told, "events": events}
+
+
+def _read_step(step: Step) -> dict[str, Any]:
+    more = step[3] if len(step) > 3 else {}
+    return {"type": _TYPES[step[0]], "occurred": step[1], **more, "events": step[2]}
 
 
 def _first_date(steps: Sequence[Step]) -> str | None:

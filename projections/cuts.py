@@ -41,7 +41,7 @@ def may_be(table: str, question: Question) -> str:
 
 def thing_columns(question: Question) -> str:
     """The columns of `things t` and its `subjects s` that a state is made of."""
-    return f"t.subject, t.collection, {claims('t', question)}, t.body, s.name, s.version, s.last, s.holds"
+    return f"t.subject, t.collection, {claims('t', question)}, t.name, t.body, s.name, s.version, s.last, s.holds"
 
 
 def claim(order: Sequence[str], status: int, mask: int, certain: int) -> dict[str, Any]:

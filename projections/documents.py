@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-import orjson
-
 from domain.facts import Event, Standing
 from domain.records import Data
 from domain.values import MAX_INTEGER
+from projections.bodies import read_unnamed
 from projections.known import Known
 from projections.ledger import TEXT, Ledger
 from projections.store import OPEN
@@ -68,7 +67,7 @@ class Texts:
         row = self._db.execute(
             "SELECT body FROM things WHERE subject = ? AND p0 <= ? AND p1 > ? LIMIT 1", (document, as_of, as_of)
         ).fetchone()
-        found: str | None = orjson.loads(row[0])["fields"].get("sha256") if row else None
+        found: str | None = read_unnamed(row[0])[0].get("sha256") if row else None
         return found
 
     def own(self, document: int, as_of: int = OPEN - 1) -> Held | None:

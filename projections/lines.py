@@ -21,7 +21,7 @@ from domain.entries import STATUS_ORDER
 from domain.things import STATUSES
 from domain.ties import FOREVER, ORDER_OF_STATUSES
 from domain.times import AFTER, BEFORE, day_text
-from projections.bodies import spell_tie
+from projections.bodies import NAMED, read_thing, spell_tie
 from projections.ledger import KINDS
 from projections.tables import COLLECTIONS, SECTIONS, TERM_KINDS
 
@@ -37,6 +37,8 @@ _FORCE = ("in-force", "suspended", "neither")
 _TERMS = {str(kind): name for name, kind in TERM_KINDS.items()}
 _TERM = "json_array(CAST(x.kind AS TEXT), CAST({} AS TEXT))"
 _TRUTH = {0: False, 1: True}
+_UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
+"""What comes of reading a body that was tampered with."""
 _KNOWN = "{0}.p0 <= :as_of AND {0}.p1 > :as_of"
 
 Row = Sequence[Any]
@@ -94,11 +96,20 @@ def _plain(stored: Any) -> Any:
     return orjson.Fragment(stored) if isinstance(stored, bytes | str) and stored else None
 
 
+def _thing(stored: Any, named: str, name: Any) -> Any:
+    """The body of a thing, in full."""
+    try:
+        fields, events = read_thing(stored, named, name)
+    except _UNREADABLE:
+        return _plain(stored)
+    return {"fields": fields, "events": events}
+
+
 def _spelled(stored: Any) -> Any:
     """The body of a tie, in full."""
     try:
         return spell_tie(stored)
-    except (IndexError, TypeError, ValueError):
+    except _UNREADABLE:
         return _plain(stored)
 
 
@@ -152,7 +163,7 @@ def _things(collection: str) -> Part:
             "refers_to": ref,
             **({"terms": _listed(terms)} if has_terms else {}),
             "name": _plain(name),
-            "body": _plain(body),
+            "body": _thing(body, NAMED[collection], name),
         }
 
     return Part(

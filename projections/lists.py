@@ -30,7 +30,7 @@ _ENDED_TIES = sum(1 << ORDER_OF_STATUSES.index(status) for status in ("withdrawn
 _ENDED_COMMITMENTS = sum(1 << STATUS_ORDER.index(status) for status in ("fulfilled", "cancelled"))
 _ALL = 2**30 - 1
 
-Rows = Sequence[Sequence[Any]]
+Rows = Sequence[tuple[Any, ...]]
 Items = list[dict[str, Any]]
 
 

@@ -13,7 +13,7 @@ import orjson
 from domain.entries import STATUS_ORDER
 from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
-from projections.bodies import read_span
+from projections.bodies import read_span, read_unnamed
 from projections.cuts import claim, claims, rectangle, times
 from projections.ledger import KINDS, Ledger
 from projections.questions import Question
@@ -139,7 +139,7 @@ class Overviews:
         )
         for subject, ref, collection, stored in rows.fetchall():
             kind_of = "part-of" if COLLECTIONS[collection] == "parties" else "under"
-            bearing = orjson.loads(stored)["events"].get(kind_of.replace("-", "_"), [])
+            bearing = read_unnamed(stored)[1].get(kind_of.replace("-", "_"), [])
             yield subject, self._ledger.survivor(ref, question.as_of), kind_of, {"events": bearing}
         parties = {each for number in numbers for each in self._ledger.one_with(number, question.as_of)}
         supporters = self._db.execute(

@@ -21,7 +21,7 @@ from domain.things import STATUSES, ThingDays
 from domain.ties import FOREVER, ORDER_OF_STATUSES, Life, TieDays
 from domain.times import AFTER, span_of
 from domain.values import texts_of
-from projections.bodies import Step, tie_body, write_tie
+from projections.bodies import Step, tie_body, write_thing, write_tie
 from projections.tables import COLLECTIONS
 from projections.writing import Row
 
@@ -71,9 +71,7 @@ def thing_row(collection: str, days: ThingDays, life: Life, ref: int | None) -> 
         upto,
         ref,
         orjson.dumps(name),
-        orjson.dumps(
-            {"fields": fields, "events": {field: list(positions) for field, positions in days.bearing.items()}}
-        ),
+        write_thing(fields, days.bearing),
     )
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -18,7 +17,7 @@ from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
 from domain.times import day_text
 from projections.beside import Beside
-from projections.bodies import read_tie
+from projections.bodies import NAMED, read_thing, read_tie
 from projections.cuts import claim, claims, entry, rectangle, thing_columns, times
 from projections.documents import Texts
 from projections.ledger import REMARKS, Ledger
@@ -37,26 +36,28 @@ _REFERS = b'"subject"'
 _IN_ORDER, _AS_KNOWN = "in_order", "as_known"
 _FIRST_THREE = itemgetter(0, 1, 2)
 
+Row = tuple[Any, ...]
 Begun = tuple[list[dict[str, Any]], bool]
 """The beginning of a list inside a state, and whether there is more of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """What a row of things is of: the parties it is one with, itself first, each with version and position of its last
-    event and with what it holds."""
+class _Subject(NamedTuple):
+    """What a row of things is of: version and position of the last event about it, or about those it is one with; and
+    all of these, itself first, each with what it holds."""
 
     number: int
     name: str
     collection: str
-    members: Sequence[tuple[int, int, int, int]]
+    version: int
+    position: int
+    members: Sequence[tuple[int, int]]
     is_young: bool
     """Whether so little was known of it then, of what is known now, that to sort that is sooner done than to come upon
     it in the order of a list."""
 
     @property
     def holds(self) -> int:
-        return self.members[0][3]
+        return self.members[0][1]
 
 
 class States:
@@ -123,9 +124,7 @@ class States:
 
     # many
 
-    def states(
-        self, rows: Sequence[Sequence[Any]], question: Question, most: int, *, names: bool = True
-    ) -> list[dict[str, Any]]:
+    def states(self, rows: Sequence[Row], question: Question, most: int, *, names: bool = True) -> list[dict[str, Any]]:
         """The states of rows of things (of `thing_columns`), their lists cut after `most` entries."""
         subjects = [self._subject(row, question.as_of, most) for row in rows]
         references: list[dict[str, Any]] = []
@@ -134,61 +133,59 @@ class States:
         self.references.name(references, question, names=names)
         return bodies
 
-    def _subject(self, row: Sequence[Any], as_of: int, most: int) -> _Subject:
-        number, at, _, _, _, _, name, version, last, holds = row
-        self._ledger.remember(name, number)
-        if last > as_of:
-            version, last = self.last_event(number, as_of) or (0, 0)
-        is_young = last < row[8] and version * version < most * row[7]
-        members = [(number, version, last, holds)]
+    def _subject(self, row: Row, as_of: int, most: int) -> _Subject:
+        number, at, *_, name, now, last, holds = row
         collection = COLLECTIONS[at]
+        self._ledger.remember(name, number)
+        version, position = (now, last) if last <= as_of else self.last_event(number, as_of) or (0, 0)
+        is_young = position < last and version * version < most * now
+        members = [(number, holds)]
         for member in self._ledger.one_with(number, as_of)[1:] if collection == "parties" else ():
-            version, last, holds = self._db.execute(
+            now, last, holds = self._db.execute(
                 "SELECT version, last, holds FROM subjects WHERE id = ?", (member,)
             ).fetchone()
-            if last > as_of:
-                version, last = self.last_event(member, as_of) or (0, 0)
-            members.append((member, version, last, holds))
-        return _Subject(number, name, collection, members, is_young)
+            other = (now, last) if last <= as_of else self.last_event(member, as_of) or (0, 0)
+            version, position = version or other[0], max(position, other[1])
+            members.append((member, holds))
+        return _Subject(number, name, collection, version, position, members, is_young)
 
     def _state(
         self,
         subject: _Subject,
-        row: Sequence[Any],
+        row: Row,
         question: Question,
         lists: dict[tuple[int, str], Begun],
         references: list[dict[str, Any]],
     ) -> dict[str, Any]:
-        status, mask, certain, stored = row[2:6]
-        kept = orjson.loads(stored)
+        status, mask, certain, name, stored = row[2:7]
+        fields, bearing = read_thing(stored, NAMED[subject.collection], name)
         if _REFERS in stored:
-            references += references_in([kept["fields"]])
-        version = next((version for _, version, *_ in subject.members if version), 0)
+            references += references_in([fields])
         body: dict[str, Any] = {
             "subject": subject.name,
-            "version": version,
-            "position": max(last for _, _, last, _ in subject.members),
-            **kept["fields"],
+            "version": subject.version,
+            "position": subject.position,
+            **fields,
             **claim(STATUSES[subject.collection], status, mask, certain),
         }
         if subject.collection == "documents" and (held := self.texts.held(subject.number, question.as_of)) is not None:
             body["text"] = {"characters": held.characters}
-            kept["events"]["text"] = [held.position]
+            bearing["text"] = [held.position]
         more: dict[str, str] = {}
         for name in LISTS[subject.collection]:
             body[name], is_cut = lists.get((subject.number, name), ([], False))
             if name == "other_names" and body[name]:
-                kept["events"][name] = sorted({position for item in body[name] for position in item["events"]})
+                bearing[name] = sorted({position for item in body[name] for position in item["events"]})
                 body[name] = [item["name"] for item in body[name]]
             if is_cut:
                 on = "any" if question.on is None else day_text(question.on)
                 more[name] = f"/v1/{subject.name}/{name}?as_of={question.as_of}&on={on}"
         if more:
             body["more"] = more
-        body["events"] = kept["events"]
+        body["events"] = bearing
         disputed = [
             each
-            for member, _, _, holds in subject.members
+            for member, holds in subject.members
             if holds & REMARKS
             for each in self.beside.disputes_of(member, question.as_of)
         ]
@@ -211,6 +208,7 @@ class States:
             some = [each for each in subjects if each.is_young is is_young]
             self._find(some, question, most, found, _AS_KNOWN if is_young else _IN_ORDER)
         begun: dict[tuple[int, str], Begun] = {}
+        alike: dict[Row, dict[str, Any]] = {}
         for (number, name), rows_of_one in found.items():
             if len(rows_of_one) > 1:
                 rows_of_one.sort(key=_FIRST_THREE)
@@ -221,8 +219,7 @@ class States:
                     [[item for item, row in zip(items, shown, strict=True) if _REFERS in row[-1]]]
                 )
             else:
-                collection = next(collection for collection, tied in _TIES.items() if tied == name)
-                items = [self._tie(row[4:-1], collection, references) for row in shown]
+                items = [_tie(row[4:-1], name, alike, references) for row in shown]
             begun[number, name] = items, len(rows_of_one) > most
         return begun
 
@@ -278,20 +275,6 @@ class States:
         """The value for the condition that rows are read only as far as they were known."""
         return (first_after(self._db, table, question.as_of),) if by == _AS_KNOWN else ()
 
-    def _tie(self, row: Sequence[Any], collection: str, references: list[dict[str, Any]]) -> dict[str, Any]:
-        """A tie as an item of a list inside a state, and the reference in it."""
-        party, status, mask, certain, stored = row
-        reference: dict[str, Any] = {"subject": party}
-        kept = read_tie(stored)
-        if collection != "agreements":
-            del kept["steps"]
-        if collection != "platforms":
-            del kept["category"]
-        claimed = claim(ORDER_OF_STATUSES, status, mask, certain)
-        item = {**reference, **claimed, **kept} if collection == "labs" else {"party": reference, **claimed, **kept}
-        references.append(item if collection == "labs" else reference)
-        return item
-
     def section(self, number: int, name: str, question: Question, limit: int, after: Sequence[Any] | None) -> Page:
         """Entries of one list inside a state, in its order. Names of others are not yet in. Raises NotFound."""
         collection = self._ledger.name(number).partition("/")[0]
@@ -313,7 +296,8 @@ class States:
         ).fetchall()
         shown = [row[len(keys) :] for row in rows[:limit]]
         if name == _TIES.get(collection):
-            items = [self._tie(row, collection, []) for row in shown]
+            alike: dict[Row, dict[str, Any]] = {}
+            items = [_tie(row, name, alike, []) for row in shown]
         else:
             items = [entry(row, question) for row in shown]
         return Page(items, list(rows[limit - 1][: len(keys)]) if len(rows) > limit else None)
@@ -321,6 +305,27 @@ class States:
 
 def _json(numbers: Iterable[int]) -> str:
     return orjson.dumps(list(numbers)).decode()
+
+
+def _tie(row: Row, name: str, alike: dict[Row, dict[str, Any]], references: list[dict[str, Any]]) -> dict[str, Any]:
+    """A tie as an item of a list of this name inside a state, from `_tie_columns`, and the reference in it.
+
+    `alike` keeps what ties say that rest on the same: all but their party.
+    """
+    party, rest = row[0], row[1:]
+    kept = alike.get(rest)
+    if kept is None:
+        status, mask, certain, stored = rest
+        kept = claim(ORDER_OF_STATUSES, status, mask, certain) | read_tie(stored)
+        if name != "parties":
+            del kept["steps"]
+        if name != "members":
+            del kept["category"]
+        alike[rest] = kept
+    reference: dict[str, Any] = {"subject": party}
+    item = {**reference, **kept} if name == "founders" else {"party": reference, **kept}
+    references.append(item if name == "founders" else reference)
+    return item
 
 
 def _tie_columns(question: Question) -> str:
