@@ -67,7 +67,7 @@ def canonical(data: object) -> bytes:
 
 def parse(document: object) -> Posted:
     """One event in the CloudEvents JSON format. Raises Invalid with every flaw found."""
-    if not isinstance(document, Mapping):
+    if not isinstance(document, dict):
         raise Invalid("an event is a JSON object", [Flaw("", "an event is a JSON object")])
     flaws = _attribute_flaws(document)
     kind = CATALOGUE.get(document["type"]) if isinstance(document.get("type"), str) else None
@@ -100,7 +100,7 @@ def checked(kind: EventType, data: object) -> tuple[Data | None, list[Flaw]]:
 
 def _checked(kind: EventType, data: object) -> tuple[bytes, Data | None, list[Flaw]]:
     """The data of a type in canonical form and checked."""
-    if not isinstance(data, Mapping):
+    if not isinstance(data, dict):
         return b"", None, [Flaw("", "data is a JSON object")]
     try:
         encoded = canonical(data)

@@ -26,7 +26,7 @@ from service.http import (
     texts,
     tlog,
 )
-from service.http.access import readers_only
+from service.http.access import VERIFIED, Verified, readers_only
 from service.http.frame import finish
 from service.keys import Keys
 from service.live import Live
@@ -123,7 +123,7 @@ async def _storing(app: web.Application) -> AsyncIterator[None]:
 
 async def _knowing(app: web.Application) -> AsyncIterator[None]:
     with closing(Keys(app[SETTINGS].data / files.KEYS)) as keys:
-        app[KEYS] = keys
+        app[KEYS], app[VERIFIED] = keys, Verified(keys)
         yield
 
 

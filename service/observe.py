@@ -128,6 +128,7 @@ class Metrics:
         self._answered = _Answered()
         registry.register(self._answered)
         self._refused = Counter("registry_refused", "Requests and lines refused.", ("kind",), registry=registry)
+        self._kinds: dict[str, Counter] = {}  # as to find them by their labels takes longer than to count
         self._groups = Histogram(
             "registry_group_events", "Events recorded in one commit.", buckets=_SIZES, registry=registry
         )
@@ -146,7 +147,9 @@ class Metrics:
 
     def refused(self, kind: str, count: int = 1) -> None:
         """Requests, or lines of an import, were refused."""
-        self._refused.labels(kind).inc(count)
+        if (kept := self._kinds.get(kind)) is None:
+            kept = self._kinds[kind] = self._refused.labels(kind)
+        kept.inc(count)
 
     def committed(self, events: int, seconds: float) -> None:
         """One group was recorded."""

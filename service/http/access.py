@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from service.http.problems import Kind, Problem
-from service.keys import Key, Scope
-from service.parts import KEYS
+from service.keys import Key, Keys, Scope
 
 KEY: web.RequestKey[Key] = web.RequestKey("key", Key)
 """The key a request was allowed with, for those that were asked for one."""
 
+
+class Verified:
+    """Keys as they were found in this turn of the loop. Whatever is asked in the same turn had come before they were
+    looked for, so nobody can tell it from having looked again, which would cost as much as reading the event.
+    """
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._found: dict[str, Key | None] = {}
+
+    def find(self, text: str) -> Key | None:
+        """The key with this text, unless there is none or it was revoked before the request came."""
+        found = self._found
+        if not found:
+            asyncio.get_running_loop().call_soon(found.clear)
+        if text not in found:
+            found[text] = self._keys.verify(text)
+        return found[text]
+
+
+VERIFIED: web.AppKey[Verified] = web.AppKey("verified", Verified)
 _ALWAYS_OPEN = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/log/vkey", "/problems", "/static/")
 
 
@@ -22,7 +44,7 @@ def require(request: web.Request, scope: Scope) -> Key:
         raise Problem(
             Kind.UNAUTHORIZED, "send a key: Authorization: Bearer <key>", headers={"WWW-Authenticate": "Bearer"}
         )
-    key = request.app[KEYS].verify(text.strip())
+    key = request.app[VERIFIED].find(text.strip())
     if key is None:
         raise Problem(
             Kind.UNAUTHORIZED,

@@ -9,9 +9,10 @@ from math import ceil
 
 from aiohttp import web
 
-from service.http.problems import Kind, Problem
+from service.http.problems import MEDIA_TYPE, Kind, Problem
+from service.http.whole import Whole
 from service.http.wire import Connection
-from service.parts import WRITER
+from service.parts import METRICS, WRITER
 from service.waiting import MOST_QUEUED_BYTES
 
 RECORDED = 2
@@ -20,6 +21,9 @@ LEAST_SECONDS = 0.0005
 LATEST_SECONDS = 30.0
 HELD_SECONDS = 1.0
 """The longest that an answer is put off for one who comes again too soon."""
+# Made ready, as of a crowd many hear it.
+_BODY = Problem(Kind.OVERLOADED, "too much is waiting to be recorded").body()
+_HEADERS = b"Cache-Control: no-cache\r\nRetry-After: %d\r\n"
 
 
 class Returns:
@@ -38,22 +42,22 @@ class Returns:
 RETURNS: web.AppKey[Returns] = web.AppKey("returns", Returns)
 
 
-async def let_in(request: web.Request) -> None:
-    """Returns if there is room for the post, before its body is read; raises a 503 problem if there is none.
+async def turned_away(request: web.Request) -> Whole | None:
+    """The 503 for a post for which there is no room, before its body is read; None if there is room.
 
     Who comes again on the same connection before its time waits for that, a while at most, and is then looked at once
     more.
     """
     writer, size = request.app[WRITER], request.content_length or 0
     if size > MOST_QUEUED_BYTES or not writer.is_full(size):
-        return  # what is larger than all that may wait is refused for that, by whoever reads it
+        return None  # what is larger than all that may wait is refused for that, by whoever reads it
     connection, loop = request.protocol, asyncio.get_running_loop()
     assert isinstance(connection, Connection)
     if (early := connection.returns - loop.time()) > 0:
         await asyncio.sleep(min(early, HELD_SECONDS))
         if not writer.is_full(size):
-            return
+            return None
     now = loop.time()
     connection.returns = request.app[RETURNS].after(now, writer.each)
-    wait = {"Retry-After": str(max(1, ceil(connection.returns - now)))}
-    raise Problem(Kind.OVERLOADED, "too much is waiting to be recorded", headers=wait)
+    request.app[METRICS].refused(Kind.OVERLOADED)
+    return Whole(503, _BODY, MEDIA_TYPE, _HEADERS % max(1, ceil(connection.returns - now)))

@@ -17,12 +17,13 @@ from service.cloudevents import (
 from service.decisions import Batch
 from service.http import events_import
 from service.http.access import require
-from service.http.answers import NDJSON, json_answer
+from service.http.answers import NDJSON
 from service.http.bodies import POSTED, read_body, refuse_encoded
 from service.http.conditions import condition_of
-from service.http.crowds import RETURNS, Returns, let_in
+from service.http.crowds import RETURNS, Returns, turned_away
 from service.http.operations import Answer, Operation, Parameter, add, read_query
 from service.http.problems import Kind, Problem
+from service.http.whole import Whole
 from service.keys import Key, Scope
 from service.parts import LOGS, WRITER
 
@@ -37,8 +38,8 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     app = request.app
     writer = app[WRITER]
     media_type = request.content_type
-    if media_type not in NDJSON_TYPES:
-        await let_in(request)
+    if media_type not in NDJSON_TYPES and (no_room := await turned_away(request)) is not None:
+        return no_room
     key = require(request, Scope.POST)
     if (refusal := writer.refusal) is not None:
         raise Problem(Kind.NOT_READY, refusal)
@@ -54,12 +55,10 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     else:
         receipts = await writer.post(batch)
     recorded = [receipt.position for receipt in receipts if not (is_trial and receipt.is_new)]
-    headers = {}
-    if recorded and not batch.is_list:
-        headers["Location"] = f"/v1/events/{recorded[0]}"
+    location = b"Location: /v1/events/%d\r\n" % recorded[0] if recorded and not batch.is_list else b""
     bodies = b",".join([receipt.body for receipt in receipts])
     status = 201 if any(receipt.is_new for receipt in receipts) else 200
-    return json_answer(b"[%b]" % bodies if batch.is_list else bodies, status=status, headers=headers)
+    return Whole(status, b"[%b]" % bodies if batch.is_list else bodies, JSON, location)
 
 
 async def _batch(request: web.Request, media_type: str, key: Key) -> Batch:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from contextlib import closing
 
 import pytest
 
+from service.http.access import Verified
 from service.keys import KeyNameTaken, Keys, Scope
 from tests.service.world import problem, registered, running
 
@@ -137,3 +139,15 @@ async def test_no_key_is_ever_logged(registry):
     await registry.post(registered("a"), key="rk_guess")
     assert registry.key.encode() not in registry.logged.getvalue()
     assert b"rk_" not in registry.logged.getvalue()
+
+
+async def test_keys_are_looked_up_again_for_whatever_comes_after_they_were(keys):
+    verified, text = Verified(keys), keys.create("analyst", ["post"])
+    assert verified.find(text) is not None
+    assert verified.find("rk_guessed") is None
+    keys.revoke("analyst")
+    await asyncio.sleep(0)  # nothing that the loop reads from now on was sent before the key was revoked
+    assert verified.find(text) is None
+    again = keys.create("analyst", ["post"])
+    await asyncio.sleep(0)
+    assert verified.find(again) is not None
