@@ -7,7 +7,7 @@ judges whether facts agree.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
@@ -17,8 +17,7 @@ from domain.records import Data
 from domain.times import BEFORE, Span, parse_edtf, span_of
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """An event as recorded: posted attributes, the data as posted (JSON bytes), and its places.
 
     Of an `erased` event the data is gone but for `event`, where it spoke of one and that is known.
@@ -36,7 +35,7 @@ class Event:
     recorded: str
     actor: str
     erased: bool = False
-    checked: Data | None = field(default=None, compare=False, repr=False)
+    checked: Data | None = None
     """The data as a record, where it is at hand."""
 
     @property

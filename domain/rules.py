@@ -108,6 +108,12 @@ _ONCE_A_TIE = {
 }
 
 
+def is_repeated(own: Sequence[Fact]) -> bool:
+    """Whether a party does something again that takes a leaving between: where it does not, `twice` finds nothing."""
+    once = [fact.type for fact in own if fact.type in _ONCE_A_TIE]
+    return len(set(once)) < len(once)
+
+
 def twice(own: Sequence[Fact], is_consistent: Callable[[Sequence[Fact]], bool]) -> Iterator[Conflict]:
     """A party that signs, ratifies, accedes or joins again with no leaving that may lie between.
 

@@ -54,6 +54,8 @@ def _error(detail: str) -> PydanticCustomError:
 
 
 def _text(value: Any) -> str | dict[str, str]:
+    if isinstance(value, str) and 0 < len(value) <= MAX_TEXT and not value.isspace():  # nearly all are
+        return value
     if isinstance(value, str):
         wordings = {"": value}
     elif isinstance(value, dict) and value:

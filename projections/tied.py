@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from functools import partial
 
 from domain.facts import Fact
-from domain.rules import Conflict, life_of, twice
+from domain.rules import Conflict, is_repeated, life_of, twice
 from domain.things import bears_on_all
-from domain.ties import TIE_TYPES, parties_of, tie_sweep
+from domain.ties import TIE_TYPES, Life, parties_of, tie_sweep
 from projections.known import Known
 
 _HOLDERS = ("agreements/", "labs/", "platforms/")
@@ -48,20 +49,21 @@ def parted(known: Known, parties: Iterable[int]) -> Iterator[Conflict]:
 def _ties(
     known: Known, number: int, parties: Iterable[int]
 ) -> Iterator[tuple[int, list[Fact], Consistent, Consistent]]:
-    """Each party with its facts, where there are several, and whether some of them go together: strictly, leniently."""
-    bounds, consents, _, _ = known.life_row(number)
-    life = life_of(known.name(number).partition("/")[0], bounds)
-    whole = [fact for fact in known.describing(number) if bears_on_all(fact)]
+    """Each party that did something again, its facts, and whether some of them go together: strictly, leniently."""
     for party in sorted(parties):
         group = known.one_with(party)
         own = [fact for fact in known.linked(group, number) if fact.type in TIE_TYPES]
+        if not is_repeated(own):
+            continue
+        bounds, consents, _, _ = known.life_row(number)
+        life = life_of(known.name(number).partition("/")[0], bounds)
+        whole = [fact for fact in known.describing(number) if bears_on_all(fact)]
         names = [known.name(member) for member in group]
+        goes_together = partial(_goes_together, whole, life, consents)
+        yield party, own, partial(goes_together, ()), partial(goes_together, names)
 
-        def strictly(some: Sequence[Fact]) -> bool:
-            return tie_sweep(some, whole, life, consents=consents).consistent
 
-        def leniently(some: Sequence[Fact], names: Sequence[str] = names) -> bool:
-            return tie_sweep(some, whole, life, consents=consents, names=names).consistent
-
-        if len(own) > 1:
-            yield party, own, strictly, leniently
+def _goes_together(
+    whole: Sequence[Fact], life: Life, consents: bool, names: Sequence[str], some: Sequence[Fact]
+) -> bool:
+    return tie_sweep(some, whole, life, consents=consents, names=names).consistent

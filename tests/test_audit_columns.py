@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,7 +43,7 @@ def event(position: int = 1, **more: Any) -> LoggedEvent:
         RECORDED % position,
         "tester",
     )
-    return logged(replace(made, **more))
+    return logged(made._replace(**more))
 
 
 def row_of(found: LoggedEvent) -> Row:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -98,7 +97,7 @@ def test_so_they_do_where_something_was_erased_from_the_log(documents, erased):
         taken(found, documents)
         assert_same_from_any_fold(
             [
-                replace(each, data=erased_data(each.about), erased=True) if each.position in erased else each
+                each._replace(data=erased_data(each.about), erased=True) if each.position in erased else each
                 for each in found.events
             ]
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -39,7 +38,7 @@ from tests.histories import GENERATED, difference, everything, histories, posted
 def without(events: Sequence[Event], positions: Collection[int]) -> list[Event]:
     """The events of a log from which the data of some was erased."""
     return [
-        replace(each, data=erased_data(each.about), erased=True) if each.position in positions else each
+        each._replace(data=erased_data(each.about), erased=True) if each.position in positions else each
         for each in events
     ]
 

@@ -43,6 +43,8 @@ events = st.builds(
     data=st.dictionaries(st.text("abc", max_size=3), json, max_size=4).map(rfc8785.dumps),
     recorded=st.just("2026-01-31T09:30:00.123456Z"),
     actor=texts,
+    erased=st.just(value=False),
+    checked=st.none(),
 )
 
 

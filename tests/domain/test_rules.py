@@ -1,0 +1,21 @@
+"""What the rules are spared is what they would find nothing in."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.events import CATALOGUE
+from domain.facts import Fact
+from domain.rules import is_repeated, twice
+from domain.ties import TIE_TYPES
+from domain.times import span_of
+
+
+@given(st.lists(st.sampled_from(sorted(TIE_TYPES)), max_size=6))
+def test_ties_contradict_only_where_a_party_does_something_again_whatever_the_readings_are(kinds):
+    own = [
+        Fact(at, "agreements/t", kind, "s", f"e{at}", None, span_of(None), CATALOGUE[kind].nothing, (at,))
+        for at, kind in enumerate(kinds, 1)
+    ]
+    assert bool(list(twice(own, lambda some: False))) == is_repeated(own)
