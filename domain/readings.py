@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import combinations
+from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
 
 from domain.times import AFTER, BEFORE
@@ -48,6 +49,10 @@ class Step(NamedTuple):
     who: str = ""
     daily: str = ""
     starts: int = -1
+
+
+in_turn = itemgetter(Step._fields.index("lo"), Step._fields.index("order"))
+"""Sorts steps by their first day, and on one day in the order of facts."""
 
 
 class Cell(NamedTuple, Generic[S]):
@@ -132,35 +137,44 @@ def _alone(step: Step, before: S, after: S) -> Sweep[S]:
     return Sweep(tuple(cells), frozenset((after,)), True)
 
 
-def _in_turn(step: Step) -> Key:
-    return step.lo, step.order
-
-
 def _precise(steps: Sequence[Step], machine: Machine[S], start: S) -> Sweep[S]:
     cells = [Cell(BEFORE, start, frozenset((start,)))]
     state, consistent = start, True
-    ordered = sorted(steps, key=_in_turn)
+    ordered = sorted(steps, key=in_turn)
     at, count = 0, len(ordered)
     while at < count:
-        day, first = ordered[at].lo, at
+        first, day = at, ordered[at].lo
+        at += 1
         while at < count and ordered[at].lo == day:
             at += 1
-        todo, taken = ordered[first:at], set[tuple[str, str]]()
-        while todo:
-            for step in todo:
-                following = machine(state, step)
-                if following is not None:
-                    state = following
-                    break
-            else:
-                step = todo[0]
-                consistent = consistent and step.daily != "" and (step.daily, step.who) in taken
-            todo.remove(step)
-            taken.add((step.daily, step.who))
-        if cells[-1].since == day:
-            cells.pop()
+        if at - first > 1:
+            state, agrees = _on_one_day(ordered[first:at], machine, state)
+            consistent = consistent and agrees
+        elif (following := machine(state, ordered[first])) is not None:
+            state = following
+        else:
+            consistent = False
+        if day == BEFORE:
+            cells.clear()
         cells.append(Cell(day, state, frozenset((state,))))
     return Sweep(tuple(cells), frozenset((state,)), consistent)
+
+
+def _on_one_day(todo: list[Step], machine: Machine[S], state: S) -> tuple[S, bool]:
+    """The state once all is taken that can be, and whether what cannot be is only told again."""
+    consistent, taken = True, set[tuple[str, str]]()
+    while todo:
+        for step in todo:
+            following = machine(state, step)
+            if following is not None:
+                state = following
+                break
+        else:
+            step = todo[0]
+            consistent = consistent and step.daily != "" and (step.daily, step.who) in taken
+        todo.remove(step)
+        taken.add((step.daily, step.who))
+    return state, consistent
 
 
 def _bounded(steps: Sequence[Step]) -> list[Step]:

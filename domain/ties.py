@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from domain.facts import Fact
-from domain.readings import Cell, Machine, Step, Sweep, sweep
+from domain.readings import Cell, Machine, Step, Sweep, in_turn, sweep
 from domain.times import AFTER, BEFORE, Span
 
 FOREVER = AFTER + 1
@@ -129,7 +128,6 @@ _ONCE = {"signed": "signed", "ratified": "bound", "acceded": "bound", "joined": 
 
 _MAKING = ("signed", "founded")
 _LEAVING = ("left", "withdrawn", "withdrawn-later")
-_IN_TURN = itemgetter(Step._fields.index("lo"), Step._fields.index("order"))
 _SHORT = 12
 """Of no more steps is kept what becomes of a tie: there are not many courses that the ties of a registry take."""
 
@@ -310,7 +308,7 @@ def _told_by_order(steps: list[Step], life: Life, *, consents: bool) -> list[Tie
     and which share a day.
     """
     if len(steps) > 1:
-        steps.sort(key=_IN_TURN)
+        steps.sort(key=in_turn)
     days, course = [BEFORE], []
     for step in steps:
         if step.lo > days[-1]:

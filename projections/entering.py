@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from domain.entries import call_days, commitment_days, declaration_days, phase_days, simple_days
 from domain.facts import Fact
 from domain.things import ThingDays, describes
@@ -122,21 +120,22 @@ class Entering:
     def _write_entries(self, subject: Subject, section: int, key: str, entries: Sequence[Entry], position: int) -> None:
         place = subject.number, section, self._known.words.number(key)
         rows = [entry_row(subject.name, section, entry) for entry in entries]
+        values = {row: entry.days.value for row, entry in zip(rows, entries, strict=True)}
         _, opened = write(self._db, ENTRIES, subject, place, rows, position)
         if not opened:
             return
         self._known.now_holds(subject.number, 1 << section)
         for number, row in opened:
-            for kind, value in self._terms_of_entry(SECTIONS[section], orjson.loads(row[-1])):
+            for kind, value in self._terms_of_entry(SECTIONS[section], values[row[3:]]):
                 self._db.put(PUT_TERM, (TERM_KINDS[kind], value, number))
 
-    def _terms_of_entry(self, section: str, body: Mapping[str, Any]) -> set[tuple[str, str]]:
+    def _terms_of_entry(self, section: str, value: Mapping[str, Any]) -> set[tuple[str, str]]:
         match section:
             case "commitments":
-                named = [each["subject"] for name in ("by", "with") for each in body.get(name, ())]
+                named = [each["subject"] for name in ("by", "with") for each in value.get(name, ())]
                 return {("party", str(self._known.find(party))) for party in named}
             case "supporters":
-                return {("supporter", str(self._known.find(body["party"]["subject"])))}
+                return {("supporter", str(self._known.find(value["party"]["subject"])))}
             case "identifiers":
-                return {("identifier", f"{body['scheme']}:{body['value']}")}
+                return {("identifier", f"{value['scheme']}:{value['value']}")}
         return set()

@@ -48,7 +48,6 @@ class Context:
     whole: Sequence[Fact]
     """Of these, the facts that bear on every tie."""
     marks: Mapping[str, Mark]
-    consents: bool
     force: Sequence[ForceDays]
     basis: Basis
     things: Sequence[ThingDays] | None
@@ -151,7 +150,7 @@ class Folding:
         consents, signed_by, adopted_by = rows[0][1:]
         if was is None:
             describing = self._describing(group)
-        elif was.life == life and was.consents == consents:
+        elif was.life == life and was.basis.consents == (consents and bool(was.whole)):
             return was
         else:
             describing = was.describing
@@ -167,7 +166,7 @@ class Folding:
             tuple([(fact.type, *fact.effective, fact.occurred, fact.positions) for fact in whole]),
             life.birth.hi if life.sole or collection == "parties" else None,
         )
-        return Context(life, describing, whole, marks, consents, force, basis, things)
+        return Context(life, describing, whole, marks, force, basis, things)
 
     def _describing(self, group: Sequence[int]) -> Sequence[Fact]:
         """The facts that describe a subject, or those that are one with it; how it was made first by its own facts."""
@@ -279,7 +278,7 @@ class Folding:
         drafts = shared.get(own[0].position) if len(own) == 1 else None
         if drafts is None:
             names = [self._known.name(member) for member in group] if len(group) > 1 else ()
-            days = tie_days(own, context.whole, context.life, consents=context.consents, names=names)
+            days = tie_days(own, context.whole, context.life, consents=context.basis.consents, names=names)
             drafts = tie_drafts(own, context.whole, context.life, lapse(days, context.basis.lapses))
             if len(own) == 1:
                 shared[own[0].position] = drafts

@@ -32,7 +32,8 @@ RowsKey = tuple[Any, ...]
 
 class Basis(NamedTuple):
     """What a subject's ties depend on beside their own facts: when it came about, at the earliest, and ended; whether
-    consents count; the days on which it is past its `until`; what bears on all of its ties; by when it had come about.
+    any consent is recorded, where something bears on all ties; the days on which it is past its `until`; what bears on
+    all ties; by when it had come about.
     """
 
     birth: int
