@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from heapq import merge
-from itertools import groupby
+from itertools import chain, groupby, islice
 from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
@@ -22,8 +22,10 @@ from projections.known import Known
 from projections.portions import CHANGING, MERGER, Portion
 from projections.store import complete_lines, connect, create
 
+_FEW = 64
+"""Facts of one subject that are kept in memory; where there are more, they are written."""
 _AT_ONCE = 500
-"""Facts of one subject that are folded at once: its rows may rest on any number of them."""
+"""Of those, how many are folded at once."""
 _COMMITTED = 2_000
 """Subjects between two commits."""
 _PUT_SUBJECT = "INSERT INTO subjects(id, name, version, last, holds) VALUES (?, ?, 0, 0, 0)"
@@ -64,6 +66,7 @@ class Alone:
         self._unite(log.of_types((MERGER,)), changed)
         lives = groupby(log.of_collections(self._portion.folded), attrgetter("subject"))
         for count, (subject, events) in enumerate(lives, 1):
+            self._known.make_room()
             self._fold(subject, events, log, changed, until)
             if count % _COMMITTED == 0:
                 self._db.settle()
@@ -107,21 +110,30 @@ class Alone:
         if len(members) > 1:
             events = merge(*(log.of_subject(known.name(each)) for each in members), key=attrgetter("position"))
         known.meet(members)
+        standing = ((event, fact) for event in events if (fact := self._fact(event, changed)) is not None)
+        first = list(islice(standing, _FEW + 1))
+        if len(first) <= _FEW:
+            for _, fact in first:
+                known.hold_fact(fact, known.must_find(fact.subject))
+            if first:
+                self._folding.fold(number, [fact for _, fact in first], until)
+        else:
+            self._fold_many(number, chain(first, standing), changed, until)
+        known.let_go(members)
+
+    def _fold_many(self, number: int, standing: Iterable[tuple[Event, Fact]], changed: bytearray, until: int) -> None:
+        """Fold more facts than are to be in memory at once."""
         facts: list[Fact] = []
-        for event in events:
-            fact = self._fact(event, changed)
-            if fact is None:
-                continue
-            known.make_room()
-            own = known.put_event(event)
-            known.put_fact(fact, own, event.position, altered=changed[event.position] > 0)
+        for event, fact in standing:
+            self._known.make_room()
+            own = self._known.put_event(event)
+            self._known.put_fact(fact, own, event.position, altered=changed[event.position] > 0)
             facts.append(fact)
             if len(facts) == _AT_ONCE:
                 self._folding.fold(number, facts, until)
                 facts = []
         if facts:
             self._folding.fold(number, facts, until)
-        known.let_go(members)
 
     def _fact(self, event: Event, changed: bytearray) -> Fact | None:
         """What stands of an event, if it says anything about the world."""

@@ -194,7 +194,7 @@ class Known(Ledger):
         return found is not None and lives.makers_of(found.life) > 0
 
     def meet(self, numbers: Iterable[int]) -> None:
-        """All that is known of some subjects, which is nothing yet, comes from here on."""
+        """All that will be known of some subjects comes from here on, until they are let go."""
         for number in numbers:
             self.subjects.hold(self.subjects.get(number))
 
@@ -270,8 +270,7 @@ class Known(Ledger):
                 *(span.lo, span.hi, span.sort_key[0], core, label, meaning),
             ),
         )
-        keys = {self.must_find(subject) for subject in references(fact)}
-        keys.update([-self.words.number(slug) for slug in slugs(fact)])
+        keys = self._keys(fact)
         for key in sorted(keys):
             self.db.put(_PUT_LINK, (key, number, row, span.sort_key[0], span.hi))
         subject = self.subjects.get(number)
@@ -283,6 +282,13 @@ class Known(Ledger):
             if len(subject.at_hand.facts) > _FEW_FACTS:
                 self.subjects.put_away(subject)
         return row
+
+    def hold_fact(self, fact: Fact, number: int) -> None:
+        """Believe a fact of a subject that is met and soon let go; nothing of it is written, so they must be few."""
+        subject = self.subjects.get(number)
+        assert subject.at_hand is not None
+        subject.life = lives.extended(subject.life, fact, lambda position: self.fact(position, number))
+        subject.at_hand.facts[fact.position] = Believed(fact, 0, frozenset(self._keys(fact)), describes(fact))
 
     def end_fact(self, position: int, number: int, since: int) -> None:
         """Stop believing what is believed of the event at a position."""
@@ -375,6 +381,12 @@ class Known(Ledger):
                 self._keep(row, fact)
             facts.append(fact)
         return _in_order(facts)
+
+    def _keys(self, fact: Fact) -> set[int]:
+        """By what a fact is found among those of its subject."""
+        keys = {self.must_find(subject) for subject in references(fact)}
+        keys.update([-self.words.number(slug) for slug in slugs(fact)])
+        return keys
 
     def _keep(self, row: int, fact: Fact) -> None:
         if len(self._facts_by_row) >= _CACHED_FACTS:

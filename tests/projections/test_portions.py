@@ -72,6 +72,7 @@ def test_every_view_can_be_folded_alone():
 @pytest.mark.parametrize(("at_once", "at_hand"), [(1, 64), (2, 1), (500, 64), (500, 2)])
 def test_folded_alone_a_view_has_the_lines_it_has_among_all(monkeypatch, at_once, at_hand):
     monkeypatch.setattr(alone_module, "_AT_ONCE", at_once)
+    monkeypatch.setattr(alone_module, "_FEW", at_hand)
     monkeypatch.setattr(alone_module, "_COMMITTED", 2)
     monkeypatch.setattr(known_module, "_FEW_FACTS", at_hand)
 
