@@ -211,7 +211,7 @@ def test_head_says_what_would_come_and_folds_nothing(told):
     ("change", "views"),
     [
         (
-            "UPDATE things SET body = replace(CAST(body AS TEXT), '\"T\"', '\"U\"') WHERE kind = 'treaty'",
+            "UPDATE things SET name = replace(CAST(name AS TEXT), '\"T\"', '\"U\"') WHERE kind = 'treaty'",
             {"agreements"},
         ),
         ("UPDATE ties SET status = status + 1 WHERE container_name LIKE 'platforms%'", {"memberships"}),
