@@ -58,7 +58,7 @@ class Batch(NamedTuple):
     @property
     def erases(self) -> bool:
         """Whether any of its events has something erased."""
-        return any(event.type in ERASING for event in self.events)
+        return not ERASING.isdisjoint([event.type for event in self.events])
 
 
 class Desk:
@@ -123,8 +123,9 @@ class Desk:
     def _follow(self, events: Sequence[Event], text: str | None) -> None:
         """Does to the log what the events say is done to it."""
         for event in events:
-            if event.type in _OF_THE_LOG:
-                self.write()
+            if event.type not in _OF_THE_LOG:
+                continue
+            self.write()
             match event.type:
                 case "event.redacted":
                     erased = self._views.event(event.plain["event"])

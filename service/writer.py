@@ -223,10 +223,7 @@ class Writer:
             if not self._waiting:
                 if self._stopping:
                     return
-                self._work.clear()
-                try:
-                    await asyncio.wait_for(self._work.wait(), self._patience)
-                except TimeoutError:
+                if not await self._woken():
                     await (self._mend() if self.failure else self._publish())
                 continue
             await asyncio.sleep(0)  # what has arrived already joins the group
@@ -235,6 +232,18 @@ class Writer:
                     await self._take_turn(turn)
                 case list() as works:
                     await self._take_group(works)
+
+    async def _woken(self) -> bool:
+        """Waits for something to do; False where nothing came in time."""
+        self._work.clear()
+        timer = None
+        if (patience := self._patience) is not None:
+            timer = asyncio.get_running_loop().call_later(patience, self._work.set)
+        await self._work.wait()
+        if timer is None:
+            return True
+        timer.cancel()
+        return bool(self._waiting) or self._asked is not None or self._stopping
 
     @property
     def _patience(self) -> float | None:

@@ -43,7 +43,7 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     key = require(request, Scope.POST)
     if (refusal := writer.refusal) is not None:
         raise Problem(Kind.NOT_READY, refusal)
-    is_trial = "validate" in read_query(request.query, PARAMETERS)
+    is_trial = bool(request.query_string) and "validate" in read_query(request.query, PARAMETERS)
     refuse_encoded(request)
     if media_type in NDJSON_TYPES:
         if condition_of(request) is not None:
