@@ -71,8 +71,8 @@ def named_in(data: Any) -> set[str]:
             named.add(value)
         elif value is not None:
             named.update(value)
-    if isinstance(data, AgreementSigned):
-        named.update(signatory.party for signatory in data.parties)
+    if type(data) is AgreementSigned:
+        named.update([signatory.party for signatory in data.parties])
     return named
 
 
@@ -260,19 +260,16 @@ class Known(Ledger):
         if altered:
             data = orjson.loads(fact.data.model_dump_json(exclude_unset=True, by_alias=True))
             meaning = orjson.dumps([fact.occurred, list(fact.positions), data])
-        span, core, kind = fact.span, describes(fact), fact.kind
-        row = self.db.next_id("facts")
+        span, core, row = fact.span, describes(fact), self.db.next_id("facts")
+        at, hi = span.sort_key
         label = f"{fact.source} {fact.id}"
         self.db.put(
             _PUT_FACT,
-            (
-                *(row, fact.position, number, kind.rank, since, OPEN),
-                *(span.lo, span.hi, span.sort_key[0], core, label, meaning),
-            ),
+            (row, fact.position, number, fact.kind.rank, since, OPEN, span.lo, hi, at, core, label, meaning),
         )
         keys = self._keys(fact)
         for key in sorted(keys):
-            self.db.put(_PUT_LINK, (key, number, row, span.sort_key[0], span.hi))
+            self.db.put(_PUT_LINK, (key, number, row, at, hi))
         subject = self.subjects.get(number)
         life = lives.extended(subject.life, fact, lambda position: self.fact(position, number))
         self.subjects.change(subject).life = life

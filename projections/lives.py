@@ -43,10 +43,9 @@ def recounted(facts: Iterable[Fact]) -> list[Any]:
 def extended(was: list[Any] | None, fact: Fact, known: Callable[[int], Fact | None]) -> list[Any]:
     """A life (None: that of a subject without facts) with one fact more; `known` gives the fact of a position."""
     life: list[Any] = list(_NEW if was is None else was)
-    span = fact.span
+    span, kind = fact.span, fact.kind
     life[_FACTS] += 1
-    life[_WITH_CONSENT] += fact.type in _CONSENTS
-    if fact.makes:
+    if kind.is_making:
         life[_MAKERS] += 1
         _widen(life, _MADE, span)
         at = _FIRST.get(fact.type)
@@ -55,12 +54,15 @@ def extended(was: list[Any] | None, fact: Fact, known: Callable[[int], Fact | No
             if first is None or fact.order < first.order:
                 life[at + 2] = fact.position
             _widen(life, at, span)
-    elif fact.kind.ends:
+    elif kind.ends:
         _widen(life, _ENDED, fact.effective)
-    if not fact.kind.ends and fact.type != "party.merged":
-        life[_LATEST_START] = max(life[_LATEST_START], span.lo)
-    if not fact.makes and fact.type != "party.merged":
-        life[_EARLIEST_END] = min(life[_EARLIEST_END], span.hi)
+    elif fact.type in _CONSENTS:
+        life[_WITH_CONSENT] += 1
+    if fact.type != "party.merged":
+        if not kind.ends and span.lo > life[_LATEST_START]:
+            life[_LATEST_START] = span.lo
+        if not kind.is_making and span.hi < life[_EARLIEST_END]:
+            life[_EARLIEST_END] = span.hi
     return life
 
 
@@ -91,8 +93,7 @@ def read(life: list[Any] | None) -> tuple[Bounds, bool, int | None, int | None]:
 
 
 def _span(life: list[Any], at: int) -> Span | None:
-    lo, hi = life[at : at + 2]
-    return None if lo is None or hi is None else Span(lo, hi)
+    return None if life[at] is None else Span(life[at], life[at + 1])
 
 
 def _widen(life: list[Any], at: int, span: Span) -> None:

@@ -7,7 +7,8 @@ Undoing a batch brings the records it touched back to what they were. It knows n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -112,6 +113,9 @@ class Subject:
         return self.version, self.last, self.holds, life, basis, force
 
 
+_FIELDS = attrgetter(*(each.name for each in fields(Subject)))
+
+
 class Subjects:
     """The records of subjects, on the write half's connection."""
 
@@ -158,7 +162,8 @@ class Subjects:
     def touch(self, subject: Subject) -> None:
         """To be called, in each batch, before what is at hand of a subject changes, or its context."""
         if self._before is not None and subject.number not in self._before:
-            self._before[subject.number] = replace(subject, context=None)
+            self._before[subject.number] = before = Subject(*_FIELDS(subject))
+            before.context = None
 
     def change(self, subject: Subject) -> Subject:
         """The same; to be called right before something of it is changed, with no question to the database between.
