@@ -74,14 +74,21 @@ DESCRIBED: web.AppKey[list[Operation]] = web.AppKey("described operations", list
 """Every operation of the application, in the order of its routes."""
 
 
+_PLACES: web.AppKey[dict[str, web.Resource]] = web.AppKey("places", dict)
+"""The one resource of each path, which is what a request is looked for among."""
+
+
 def add(app: web.Application, operations: Iterable[Operation]) -> None:
     """Adds the routes of these operations, in their order, and keeps the rows; GET answers HEAD as well."""
     if DESCRIBED not in app:
-        app[DESCRIBED] = []
+        app[DESCRIBED], app[_PLACES] = [], {}
+    places = app[_PLACES]
     for each in operations:
-        app.router.add_route(each.method, each.path, each.handler)
+        if each.path not in places:
+            places[each.path] = app.router.add_resource(each.path)
+        places[each.path].add_route(each.method, each.handler)
         if each.method == "GET":
-            app.router.add_route("HEAD", each.path, each.handler)
+            places[each.path].add_route("HEAD", each.handler)
         app[DESCRIBED].append(each)
 
 
