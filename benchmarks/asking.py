@@ -28,6 +28,8 @@ PAST = "the same list, as of the middle, on a past day"
 NOW = "the list of now"
 KEPT = 200
 """States that are asked for again and again."""
+KEPT_LISTS = 20
+"""Lists, of which few are asked in a short turn."""
 LIST_CLIENTS = 16
 PAST_DAY = "2021-06-30"
 MOST_PATHS = 20_000
@@ -78,8 +80,8 @@ class _Asking:
             self._bench.compare(STATE, clients, limit, turns, size=store.size)
 
     def lists(self) -> None:
-        """By party and day of signing: each turn asks for another page each time. Of now, of then, and the same bytes
-        of each, ready."""
+        """By party and day of signing: each turn asks for another page each time, of now or of then, or for a few of
+        them over and over; and the same bytes of each, ready."""
         bench, store = self._bench, self._store
         now, past = self._pages(""), self._pages(f"&as_of={store.size // 2}&on={PAST_DAY}")
         first, last = ask(store.ours.server, "GET", now[0]), ask(store.ours.server, "GET", past[0])
@@ -96,12 +98,14 @@ class _Asking:
             {
                 "bytes of now": partial(ready, first),
                 "now": partial(self._first, cycle(now), len(now), LIST_CLIENTS),
+                "again": partial(self._turn, store.ours.server, now[:KEPT_LISTS], LIST_CLIENTS),
                 "then": partial(self._first, cycle(past), len(past), LIST_CLIENTS),
                 "bytes of then": partial(ready, last),
             },
         )
         bench.results.rows += [
             Row(LIST, REGISTRY, LIST_CLIENTS, samples["now"], samples["bytes of now"], size=store.size),
+            Row(LIST, AGAIN, LIST_CLIENTS, samples["again"], samples["bytes of now"], size=store.size),
             Row(PAST, REGISTRY, LIST_CLIENTS, samples["then"], samples["bytes of then"], size=store.size),
             Row(PAST, REGISTRY, LIST_CLIENTS, samples["then"], samples["now"], NOW, store.size),
         ]
