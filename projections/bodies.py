@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from domain.events import CATALOGUE, AgreementAcceded, AgreementRatified, MemberJoined, TakesEffect
+from domain.events import CATALOGUE, AgreementAcceded, AgreementRatified, TakesEffect
 from domain.facts import Fact
 from domain.fields import ORDER
 
@@ -51,18 +51,17 @@ def read_unnamed(stored: bytes) -> tuple[dict[str, Any], dict[str, list[int]]]:
     return read_thing(stored, "", _NAMELESS)
 
 
-def tie_body(
-    steps: Sequence[Fact], whole: Sequence[Fact], opened: Fact | None, closed: Fact | None
-) -> tuple[list[Step], dict[str, Any]]:
-    """A tie's steps, and what else there is to say of it but for the role.
+def write_tie(
+    steps: Sequence[Fact], whole: Sequence[Fact], opened: Fact | None, closed: Fact | None, category: Any
+) -> bytes:
+    """The body of a tie's row: its steps, and what else there is to say of it but for the party's role.
 
     It began with the first step, unless something else is said; `whole` are the events beside the steps' that bear it.
     """
     told = [_step(fact) for fact in steps]
     more: dict[str, Any] = {}
-    for fact in steps:
-        if isinstance(fact.data, MemberJoined) and fact.data.category is not None:
-            more["category"] = fact.data.category
+    if category is not None:
+        more["category"] = category
     began = opened.occurred if opened is not None else None
     if began != _first_date(told):
         more["from"] = began
@@ -70,22 +69,13 @@ def tie_body(
         more["to"] = ended
     if whole:
         more["whole"] = sorted({position for fact in whole for position in fact.positions})
-    return told, more
-
-
-def write_tie(steps: Sequence[Step], more: Mapping[str, Any]) -> bytes:
-    """The body of a tie's row."""
-    return orjson.dumps([steps, more] if more else [steps])
+    return orjson.dumps([told, more] if more else [told])
 
 
 def read_tie(stored: bytes) -> dict[str, Any]:
-    """A tie as answered but for its party, its container and its status."""
+    """A tie as answered but for its party, its container, its status and its role: the category comes first."""
     steps, more = _parts(stored)
-    told = {"category": more.get("category")}
-    if "role" in more:
-        told["role"] = more["role"]
-    told |= _span(steps, more, [_read_step(step) for step in steps])
-    return told
+    return {"category": more.get("category")} | _span(steps, more, [_read_step(step) for step in steps])
 
 
 def read_span(stored: bytes) -> dict[str, Any]:
@@ -95,11 +85,13 @@ def read_span(stored: bytes) -> dict[str, Any]:
     return span
 
 
-def spell_tie(stored: bytes) -> dict[str, Any]:
-    """All that the body of a tie's row says; nothing that it leaves open."""
+def spell_tie(stored: bytes, role: bytes | None) -> dict[str, Any]:
+    """All that the body of a tie's row and its role say; nothing that they leave open."""
     steps, more = _parts(stored)
     span = _span(steps, more, [[_TYPES[rank], *rest] for rank, *rest in steps])
-    said: dict[str, Any] = {name: more[name] for name in ("role", "category") if name in more}
+    said: dict[str, Any] = {} if role is None else {"role": orjson.loads(role)}
+    if "category" in more:
+        said["category"] = more["category"]
     said |= {name: value for name, value in span.items() if value is not None}
     if "whole" not in more:
         del said["events"]

@@ -55,17 +55,20 @@ def claim(order: Sequence[str], status: int, mask: int, certain: int) -> dict[st
 
 def tie_columns(table: str, question: Question) -> str:
     """The columns that `tie` takes."""
-    return f"{table}.party_name, {table}.container_name, {claims(table, question)}, {table}.body"
+    return f"{table}.party_name, {table}.container_name, {claims(table, question)}, {table}.role, {table}.body"
 
 
 def tie(row: Sequence[Any]) -> dict[str, Any]:
     """A tie as answered, from `tie_columns`."""
-    party, container, status, mask, certain, stored = row
+    party, container, status, mask, certain, role, stored = row
+    told = read_tie(stored)
     return {
         "party": {"subject": party},
         "in": {"subject": container},
         **claim(ORDER_OF_STATUSES, status, mask, certain),
-        **read_tie(stored),
+        "category": told.pop("category"),
+        **({} if role is None else {"role": orjson.loads(role)}),
+        **told,
     }
 
 

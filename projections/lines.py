@@ -105,10 +105,10 @@ def _thing(stored: Any, named: str, name: Any) -> Any:
     return {"fields": fields, "events": events}
 
 
-def _spelled(stored: Any) -> Any:
+def _tied(stored: Any, role: Any) -> Any:
     """The body of a tie, in full."""
     try:
-        return spell_tie(stored)
+        return spell_tie(stored, role)
     except _UNREADABLE:
         return _plain(stored)
 
@@ -211,25 +211,25 @@ def _entries(sections: Sequence[str]) -> Part:
 
 
 def _tie(row: Row) -> dict[str, Any]:
-    container, party, interval, force, bearer, at, category, label, body = row[:9]
+    container, party, interval, force, bearer, at, category, label, role, body = row[:10]
     return {
         "party": party,
         "in": container,
         "interval": interval,
-        **_days(row[9:], ORDER_OF_STATUSES),
+        **_days(row[10:], ORDER_OF_STATUSES),
         "may_be": _marked(force, _FORCE),
         "borne_by": bearer,
         "earliest": _day(at),
         "category": category,
         "label": label,
-        "body": _spelled(body),
+        "body": _tied(body, role),
     }
 
 
 _TIES = Part(
     ("t.container", "t.party", "t.interval", "t.d0", "t.id"),
     f"s.name, m.name, t.interval, t.force, t.bearer, t.at, t.category, t.container_name || ' ' || t.party_name"
-    f" || printf(' %04d', t.interval), t.body, {_OF_DAYS}",
+    f" || printf(' %04d', t.interval), t.role, t.body, {_OF_DAYS}",
     "ties t INDEXED BY ties_of_container CROSS JOIN subjects s ON s.id = t.container CROSS JOIN subjects m"
     f" ON m.id = t.party WHERE {_KNOWN.format('t')}",
     "(t.container, t.party) >= (:k0, :k1)",

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from domain.entries import STATUS_ORDER, EntryDays
-from domain.events import AgreementSigned
+from domain.events import AgreementSigned, MemberJoined
 from domain.facts import Fact
 from domain.things import STATUSES, ThingDays
 from domain.ties import FOREVER, ORDER_OF_STATUSES, Life, TieDays
 from domain.times import AFTER, span_of
 from domain.values import texts_of
-from projections.bodies import Step, tie_body, write_thing, write_tie
+from projections.bodies import write_thing, write_tie
 from projections.tables import COLLECTIONS
 from projections.writing import Row
 
@@ -77,13 +77,11 @@ def thing_row(collection: str, days: ThingDays, life: Life, ref: int | None) -> 
 
 class TieDraft(NamedTuple):
     """A row of a tie as it is for every party whose tie rests on the same facts: its columns from `interval` to
-    `category`, the facts that are its steps, and its body, in parts and in JSON, without what is the party's own.
-    """
+    `category`, the facts that are its steps, and its body."""
 
     columns: Row
     steps: Sequence[Fact]
-    body: tuple[list[Step], dict[str, Any]]
-    stored: bytes
+    body: bytes
 
 
 def tie_drafts(own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: Sequence[TieDays]) -> list[TieDraft]:
@@ -97,8 +95,7 @@ def tie_drafts(own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: S
         steps = steps_of[days.interval]
         opened = facts.get(days.opened) if days.opened is not None else None
         closed = facts.get(days.closed) if days.closed is not None else None
-        body = tie_body(steps, whole, opened, closed)
-        category = body[1].get("category")
+        category = _category(steps)
         columns = (
             days.interval,
             days.since,
@@ -113,17 +110,26 @@ def tie_drafts(own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: S
             opened.span.sort_key[0] if opened is not None else AFTER,
             "\n".join([text.casefold() for text in texts_of(category)]) or None,
         )
-        drafts.append(TieDraft(columns, steps, body, write_tie(*body)))
+        drafts.append(TieDraft(columns, steps, write_tie(steps, whole, opened, closed, category)))
     return drafts
 
 
 def tie_rows(container: str, party: str, drafts: Iterable[TieDraft]) -> list[Row]:
     """The columns of a tie after its container and party."""
     rows = []
-    for columns, facts, (steps, more), stored in drafts:
-        role = _role(party, facts)
-        rows.append((*columns, container, party, stored if role is None else write_tie(steps, {"role": role, **more})))
+    for columns, steps, body in drafts:
+        role = _role(party, steps)
+        rows.append((*columns, None if role is None else orjson.dumps(role), container, party, body))
     return rows
+
+
+def _category(steps: Iterable[Fact]) -> Any:
+    """The category in which a member joined last, where one is given."""
+    category = None
+    for fact in steps:
+        if isinstance(fact.data, MemberJoined) and fact.data.category is not None:
+            category = fact.data.category
+    return category
 
 
 def _role(party: str, steps: Sequence[Fact]) -> Any:

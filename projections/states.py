@@ -41,6 +41,10 @@ Begun = tuple[list[dict[str, Any]], bool]
 """The beginning of a list inside a state, and whether there is more of it."""
 
 
+Alike = dict[Row, tuple[dict[str, Any], dict[str, Any]]]
+"""What ties say that rest on the same, before their party's role and after it."""
+
+
 class _Subject(NamedTuple):
     """What a row of things is of: version and position of the last event about it, or about those it is one with; and
     all of these, itself first, each with what it holds."""
@@ -208,7 +212,7 @@ class States:
             some = [each for each in subjects if each.is_young is is_young]
             self._find(some, question, most, found, _AS_KNOWN if is_young else _IN_ORDER)
         begun: dict[tuple[int, str], Begun] = {}
-        alike: dict[Row, dict[str, Any]] = {}
+        alike: Alike = {}
         for (number, name), rows_of_one in found.items():
             if len(rows_of_one) > 1:
                 rows_of_one.sort(key=_FIRST_THREE)
@@ -296,7 +300,7 @@ class States:
         ).fetchall()
         shown = [row[len(keys) :] for row in rows[:limit]]
         if name == _TIES.get(collection):
-            alike: dict[Row, dict[str, Any]] = {}
+            alike: Alike = {}
             items = [_tie(row, name, alike, []) for row in shown]
         else:
             items = [entry(row, question) for row in shown]
@@ -307,30 +311,30 @@ def _json(numbers: Iterable[int]) -> str:
     return orjson.dumps(list(numbers)).decode()
 
 
-def _tie(row: Row, name: str, alike: dict[Row, dict[str, Any]], references: list[dict[str, Any]]) -> dict[str, Any]:
-    """A tie as an item of a list of this name inside a state, from `_tie_columns`, and the reference in it.
-
-    `alike` keeps what ties say that rest on the same: all but their party.
-    """
-    party, rest = row[0], row[1:]
-    kept = alike.get(rest)
-    if kept is None:
-        status, mask, certain, stored = rest
-        kept = claim(ORDER_OF_STATUSES, status, mask, certain) | read_tie(stored)
+def _tie(row: Row, name: str, alike: Alike, references: list[dict[str, Any]]) -> dict[str, Any]:
+    """A tie as an item of a list of this name inside a state, from `_tie_columns`, and the reference in it."""
+    reference: dict[str, Any] = {"subject": row[0]}
+    role, said = row[1], row[2:]
+    if said not in alike:
+        status, mask, certain, stored = said
+        claimed, told = claim(ORDER_OF_STATUSES, status, mask, certain), read_tie(stored)
+        category = told.pop("category")
+        if name == "members":
+            claimed["category"] = category
         if name != "parties":
-            del kept["steps"]
-        if name != "members":
-            del kept["category"]
-        alike[rest] = kept
-    reference: dict[str, Any] = {"subject": party}
-    item = {**reference, **kept} if name == "founders" else {"party": reference, **kept}
+            del told["steps"]
+        alike[said] = claimed, told
+    claimed, told = alike[said]
+    if role is not None:
+        claimed = {**claimed, "role": orjson.loads(role)}
+    item = {**reference, **claimed, **told} if name == "founders" else {"party": reference, **claimed, **told}
     references.append(item if name == "founders" else reference)
     return item
 
 
 def _tie_columns(question: Question) -> str:
     """The columns of `ties r` that an item of a list inside a state is made of."""
-    return f"r.party_name, {claims('r', question)}, r.body"
+    return f"r.party_name, r.role, {claims('r', question)}, r.body"
 
 
 def _held(table: str, collection: str, question: Question) -> str:

@@ -76,7 +76,7 @@ CREATE TABLE ties(
     p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, d0 INTEGER NOT NULL, d1 INTEGER NOT NULL, last INTEGER NOT NULL,
     status INTEGER NOT NULL, mask INTEGER NOT NULL, certain INTEGER NOT NULL, ever INTEGER NOT NULL,
     force INTEGER NOT NULL, bearer INTEGER NOT NULL, at INTEGER NOT NULL, category TEXT,
-    container_name TEXT NOT NULL, party_name TEXT NOT NULL, body BLOB NOT NULL);
+    role BLOB, container_name TEXT NOT NULL, party_name TEXT NOT NULL, body BLOB NOT NULL);
 CREATE INDEX ties_of_container ON ties(container, party, p1);
 CREATE TABLE entries(
     id INTEGER PRIMARY KEY, subject INTEGER NOT NULL, section INTEGER NOT NULL, key INTEGER NOT NULL,

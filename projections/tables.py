@@ -61,6 +61,7 @@ TIE_COLUMNS = (
     "bearer",
     "at",
     "category",
+    "role",
     "container_name",
     "party_name",
     "body",

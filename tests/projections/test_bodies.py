@@ -5,20 +5,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events import CATALOGUE
+from domain.facts import Fact
 from domain.fields import ORDER
+from domain.times import span_of
 from projections.bodies import read_span, read_thing, read_tie, read_unnamed, spell_tie, write_thing, write_tie
 
 FIELDS = st.lists(st.sampled_from([name for name in ORDER if name not in ("name", "status")]), unique=True).map(
     lambda names: sorted(names, key=ORDER.__getitem__)
 )
-TYPES = tuple(CATALOGUE)
-DATES = st.none() | st.sampled_from(["2024", "2024-02-03", "2021?-08-18"])
-POSITIONS = st.lists(st.integers(1, 99), min_size=1, max_size=3, unique=True).map(sorted)
-STEPS = st.tuples(st.integers(0, len(TYPES) - 1), DATES, POSITIONS) | st.tuples(
-    st.integers(0, len(TYPES) - 1), DATES, POSITIONS, st.just({"instrument": "succession"})
-)
-MORE = st.fixed_dictionaries(
-    {}, optional={"role": st.text(), "category": st.text(), "from": DATES, "to": DATES, "whole": POSITIONS}
+DATES = st.sampled_from([None, "2024", "2024-02-03", "2021?-08-18"])
+TOLD = st.tuples(st.sampled_from([None, "approval", "2025-01"]), DATES, st.sampled_from([(), (1,), (3, 4)]))
+
+
+def fact(at, said, occurred, more):
+    kind = "agreement.withdrawn" if said == "2025-01" else "agreement.ratified"
+    data = {"party": "parties/p"}
+    if said is not None:
+        data["effective" if said == "2025-01" else "instrument"] = said
+    model = CATALOGUE[kind].data.model_validate(data)
+    positions = (at, *(at + each for each in more))
+    return Fact(at, "agreements/a", kind, "s", f"e{at}", occurred, span_of(occurred), model, positions)
+
+
+FACTS = st.lists(TOLD, min_size=1, max_size=4).map(
+    lambda told: [fact(10 * at, *each) for at, each in enumerate(told, 1)]
 )
 
 
@@ -34,26 +44,30 @@ def test_a_things_fields_and_what_bears_them_are_read_as_they_were_written(said,
     assert read_unnamed(stored)[0] == fields
 
 
-@given(st.lists(STEPS, min_size=1, max_size=4), MORE)
-def test_a_tie_is_read_and_spelled_out_alike(steps, more):
-    stored = write_tie(steps, more)
-    read, spelled = read_tie(stored), spell_tie(stored)
-    assert {name: read[name] for name in ("category", "from", "to")} == {
-        name: spelled.get(name) for name in ("category", "from", "to")
-    }
-    assert read.get("role") == spelled.get("role")
-    assert [(step["type"], step["occurred"], step["events"], step.get("instrument")) for step in read["steps"]] == [
-        (kind, occurred, events, more[0]["instrument"] if more else None)
-        for kind, occurred, events, *more in spelled["steps"]
+@given(FACTS, st.lists(TOLD, max_size=2), st.data())
+def test_a_tie_is_read_and_spelled_out_as_its_facts_are(steps, others, data):
+    whole = [fact(100 * at, *each) for at, each in enumerate(others, 1)]
+    opened, closed = (data.draw(st.sampled_from([None, *steps, *whole])) for _ in range(2))
+    category, role = (data.draw(st.sampled_from([None, "guest"])) for _ in range(2))
+    stored = write_tie(steps, whole, opened, closed, category)
+    read, spelled = read_tie(stored), spell_tie(stored, None if role is None else orjson.dumps(role))
+
+    assert read["from"] == (opened.occurred if opened else None)
+    assert read["to"] == ((getattr(closed.data, "effective", None) or closed.occurred) if closed else None)
+    assert read["events"] == sorted({position for each in (*steps, *whole) for position in each.positions})
+    assert [(step["type"], step["occurred"], tuple(step["events"])) for step in read["steps"]] == [
+        (each.type, each.occurred, each.positions) for each in steps
     ]
-    bearing = {position for step in read["steps"] for position in step["events"]} | set(more.get("whole", ()))
-    assert read["events"] == sorted(bearing)
-    assert spelled.get("events", read["events"]) == read["events"]
+    assert [step.get("instrument") or step.get("effective") for step in read["steps"]] == [
+        getattr(each.data, "instrument", None) or getattr(each.data, "effective", None) for each in steps
+    ]
     assert read_span(stored) == {name: read[name] for name in ("from", "to", "events")}
 
-
-def test_a_tie_begins_with_its_first_step_unless_something_else_is_said():
-    step = [TYPES.index("agreement.signed"), "2024-02-03", [7]]
-    assert read_tie(write_tie([step], {}))["from"] == "2024-02-03"
-    assert read_tie(write_tie([step], {"from": None}))["from"] is None
-    assert "from" not in spell_tie(write_tie([step], {"from": None}))
+    said = {"role": role, "category": category, "from": read["from"], "to": read["to"]}
+    assert {name: spelled.pop(name, None) for name in said} == said
+    assert read["category"] == category
+    assert spelled.pop("events", None) == (read["events"] if whole else None)
+    assert [step[:3] for step in spelled.pop("steps")] == [
+        [each.type, each.occurred, list(each.positions)] for each in steps
+    ]
+    assert not spelled
