@@ -28,6 +28,8 @@ CREATE UNIQUE INDEX tallies_in_order ON tallies(level, until, day);
 
 SIZES = (1024, 32 * 1024)
 """Positions in a block of each level, whole ones of which make those of the next."""
+STEP = 64
+"""So many positions are summed at once, unless a block ends."""
 _PIECE = 512
 _WHENEVER = -1
 _AGREEMENTS = COLLECTIONS.index("agreements")
@@ -37,15 +39,44 @@ Cells = defaultdict[int, defaultdict[str, int]]
 """How much more there is of what, by the day from which on; `_WHENEVER` if no day is asked for."""
 
 
-def grow(db: sqlite3.Connection, before: int, after: int) -> None:
-    """Keep the blocks that were completed between two positions. To be called once all their rows are there."""
-    ids: dict[str, int] = {}
-    for end in range(before - before % SIZES[0] + SIZES[0], after + 1, SIZES[0]):
-        _keep(db, 0, end, _changes(db, end - SIZES[0], end, ids))
+class Tallying:
+    """Keeps the blocks of one file as its log grows. What a block adds up to is summed little by little as its rows
+    come, so that no commit has to sum all of it."""
+
+    def __init__(self, db: sqlite3.Connection, position: int) -> None:
+        """Goes on after a position: the blocks are there up to the last that ends before it."""
+        self._db = db
+        self._begin(position)
+
+    def _begin(self, position: int) -> None:
+        self._until = position - position % SIZES[0]
+        self._cells = _no_cells()
+        self._ids: dict[str, int] = {}
+
+    def go_back(self, position: int) -> None:
+        """Nothing was recorded after a position after all."""
+        if position < self._until:
+            self._begin(position)
+
+    def grow(self, position: int) -> None:
+        """Keeps the blocks that are complete up to a position. To be called once all rows up to it are there."""
+        while self._until < position:
+            end = self._until - self._until % SIZES[0] + SIZES[0]
+            if position < end and position - self._until < STEP:
+                return
+            start, self._until = self._until, min(position, end)
+            for day, counts in _changes(self._db, start, self._until, self._ids).items():
+                _add(self._cells[day], counts)
+            if self._until == end:
+                self._complete(end)
+
+    def _complete(self, end: int) -> None:
+        _keep(self._db, 0, end, self._cells)
+        self._cells = _no_cells()
         for level, size in enumerate(SIZES[1:], 1):
             if end % size == 0:
                 step = SIZES[level - 1]
-                _keep(db, level, end, _joined(db, level - 1, range(end - size + step, end + 1, step)))
+                _keep(self._db, level, end, _joined(self._db, level - 1, range(end - size + step, end + 1, step)))
 
 
 def tally(db: sqlite3.Connection, as_of: int, on: int | None) -> dict[str, int]:
@@ -90,7 +121,7 @@ def _keep(db: sqlite3.Connection, level: int, until: int, cells: Cells) -> None:
     for day, before, piece in _pieces(cells):
         db.execute(
             "INSERT INTO tallies(level, until, day, counts) VALUES (?, ?, ?, ?)",
-            (level, until, day, compress(orjson.dumps((before, piece)), 1)),
+            (level, until, day, compress(orjson.dumps((before, piece), option=orjson.OPT_SORT_KEYS), 1)),
         )
 
 
@@ -104,6 +135,8 @@ def _pieces(cells: Cells) -> Iterator[tuple[int, Counts, list[tuple[int, Counts]
             yield first, before, piece
             first, before, size, piece = day, _some(sums), 0, []
         counts = _some(cells[day])
+        if not counts:
+            continue
         _add(sums, counts)
         piece.append((day, counts))
         size += len(counts)

@@ -55,6 +55,7 @@ class Views:
         self._judging = Judging(self._db, self._known)
         self.position = int(self._meta("position"))
         self._committed = self.position
+        self._tallying = tallies.Tallying(self._db, self.position)
         self._carrying = Carrying(path, self.position)
         self._leaves: list[bytes] = []
         self._texts = search.Texts(self._db)
@@ -65,7 +66,7 @@ class Views:
         if self._portion is not EVERYTHING:
             complete_lines(self._db)
             return
-        complete(self._db, partial(tallies.grow, self._db, 0, self.position))
+        complete(self._db, partial(self._tallying.grow, self.position))
         self._is_building = False
 
     @property
@@ -87,7 +88,7 @@ class Views:
             if self._portion is EVERYTHING:
                 tree.grow(self._db, self._committed, self._leaves)
             if not self._is_building:
-                tallies.grow(self._db, self._committed, self.position)
+                self._tallying.grow(self.position)
             self._db.execute("UPDATE meta SET value = ? WHERE name = 'position'", (str(self.position),))
         self._db.execute("COMMIT")
         self._committed = self.position
@@ -101,6 +102,7 @@ class Views:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
         self._committed = int(self._meta("position"))
+        self._tallying.go_back(self._committed)
         self._restore(self._committed)
 
     def admit(self, events: Sequence[Event], leaves: Sequence[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from contextlib import closing
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
@@ -85,6 +87,7 @@ def test_statistics_say_what_counting_would_as_of_any_position_and_on_any_day(do
     with pytest.MonkeyPatch.context() as patch, world() as found:
         patch.setattr(tallies, "SIZES", (2, 6))
         patch.setattr(tallies, "_PIECE", 3)
+        patch.setattr(tallies, "STEP", 1)
         taken(found, documents)
         for as_of in range(found.head + 1):
             for on in DAYS:
@@ -117,6 +120,44 @@ def test_views_that_are_built_whole_tell_the_same_statistics(views, monkeypatch)
             for as_of in range(views.head + 1):
                 question = views.question(as_of=as_of)
                 assert reader.statistics(question) == views.reader.statistics(question)
+
+
+@settings(**GENERATED, max_examples=25)
+@given(histories(most=24), st.sampled_from((1, 2, 5)))
+def test_blocks_are_the_same_however_many_positions_are_summed_at_once(documents: list[dict[str, Any]], step: int):
+    with pytest.MonkeyPatch.context() as patch, world() as found:
+        patch.setattr(tallies, "SIZES", (5, 10))
+        patch.setattr(tallies, "_PIECE", 3)
+        patch.setattr(tallies, "STEP", step)
+        taken(found, documents)
+        kept = found.reader._db.execute("SELECT * FROM tallies").fetchall()
+        with building() as (path, built):
+            folded(built, found.events)
+            built.finish()
+            with closing(Reader(path)) as reader:
+                assert reader._db.execute("SELECT * FROM tallies").fetchall() == kept
+
+
+def test_what_a_commit_that_failed_had_summed_counts_for_nothing(views, monkeypatch):
+    monkeypatch.setattr(tallies, "SIZES", (4, 8))
+    monkeypatch.setattr(tallies, "STEP", 1)
+    views.take(*parties("a", "b"))
+
+    execute = views.views._db.execute
+
+    def fails(statement: str, *values: Any) -> sqlite3.Cursor:
+        if statement == "COMMIT":
+            raise sqlite3.OperationalError
+        return execute(statement, *values)
+
+    for number in (1, 2, 7):  # the block is summed in part, to its end, and beyond it
+        with monkeypatch.context() as patch:
+            patch.setattr(views.views._db, "execute", fails)
+            with pytest.raises(sqlite3.OperationalError):
+                views.batch(*parties(*(f"lost-{each}" for each in range(number))))
+        views.views.rollback()
+    views.take(*parties(*(f"more-{number}" for number in range(8))))
+    assert told(views, None, views.head) == counted(views, None, views.head)
 
 
 def test_statistics_of_a_log_four_times_as_long_take_as_many_steps(monkeypatch):
