@@ -1,10 +1,5 @@
-"""A log as files that any reader of tlog-tiles takes, served by any file server, with what an audit needs beside them:
-
-    checkpoint, tile/<L>/<N>[.p/<W>], tile/entries/<N>[.p/<W>]    the static log (C2SP tlog-tiles)
-    vkey              the key that verifies the checkpoint
-    events.ndjson     the events that the checkpoint covers, each as `/v1/events` answers it
-    digests.json      {"position", "digests", "fold", "erasures"}: of the stored views as of that position
-    texts/<sha256>    the texts of documents, where they were asked for
+"""A log as files that any reader of tlog-tiles takes, served by any file server, with what an audit needs beside them
+(see `service.tilefiles`).
 
 The order of writing is the promise: the checkpoint comes last, so that what was broken off is never taken for whole,
 and the next export goes on from there. Tiles are written once and never changed. What was redacted from the log since
@@ -33,12 +28,8 @@ from service.exports import NothingHere
 from service.log import LogReader
 from service.settings import Settings
 from service.signing import is_signed, read_key
+from service.tilefiles import CHECKPOINT, DIGESTS, EVENTS, TEXTS, VKEY
 
-CHECKPOINT = "checkpoint"
-VKEY = "vkey"
-EVENTS = "events.ndjson"
-DIGESTS = "digests.json"
-TEXTS = "texts"
 AT_ONCE = 1000
 _STORED = "document.text-stored"
 
@@ -236,15 +227,6 @@ class TileLog:
         said = {"position": self.size, "digests": digests, "fold": fold(), "erasures": erasures}
         content = orjson.dumps(said, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         files.replace(self._directory / DIGESTS, content, CHECKPOINT_MODE)
-
-
-def partials(directory: Path, tile: Tile) -> list[int]:
-    """The widths of the partial tiles that an exported log has of a tile's number, ascending."""
-    folder = (directory / Tile(tile.level, tile.number, 1).path).parent
-    try:
-        return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal())
-    except OSError:
-        return []
 
 
 def _length(path: Path, lines: int) -> int:

@@ -17,7 +17,8 @@ from service.exports import NothingHere
 from service.files import CHECKPOINT, SIGNING_KEY
 from service.settings import Settings
 from service.signing import CannotSign
-from service.tilelog import DIGESTS, EVENTS, CannotExport, TileLog
+from service.tilefiles import DIGESTS, EVENTS
+from service.tilelog import CannotExport, TileLog
 from tests.contract.audited import CROWD, Story, tampered, told
 
 

@@ -18,7 +18,7 @@ from service.audit.growth import Kept, tiles_of
 from service.audit.rows import Row, answered
 from service.audit.source import StoredViews, Unreadable
 from service.audit.texts import ReadText
-from service.tilelog import CHECKPOINT, DIGESTS, EVENTS, TEXTS, VKEY, partials
+from service.tilefiles import CHECKPOINT, DIGESTS, EVENTS, TEXTS, VKEY
 
 _AT_ONCE = 1000
 
@@ -75,7 +75,7 @@ class Exported:
 
     def kept(self) -> Kept:
         for tile in tiles_of(self.head):
-            for width in partials(self._path, tile):
+            for width in _partials(self._path, tile):
                 if width < tile.width:
                     narrower = Tile(tile.level, tile.number, width)
                     yield narrower, self._tile(narrower)
@@ -143,3 +143,12 @@ class _Digests:
 
     def is_passing(self) -> str | None:
         return None
+
+
+def _partials(directory: Path, tile: Tile) -> list[int]:
+    """The widths of the partial tiles that an exported log has of a tile's number, ascending."""
+    folder = (directory / Tile(tile.level, tile.number, 1).path).parent
+    try:
+        return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal())
+    except OSError:
+        return []

@@ -7,10 +7,9 @@ from pathlib import Path
 from service.audit.checkpoints import CannotAudit
 from service.audit.database import Database
 from service.audit.exported import Exported
-from service.audit.server import Server
 from service.audit.source import Source
 from service.files import LOG
-from service.tilelog import CHECKPOINT, EVENTS, VKEY
+from service.tilefiles import CHECKPOINT, EVENTS, VKEY
 
 
 def open_source(target: str, key: str | None = None, signing_key: Path | None = None) -> Source:
@@ -19,6 +18,8 @@ def open_source(target: str, key: str | None = None, signing_key: Path | None = 
     Raises CannotAudit.
     """
     if target.startswith(("http://", "https://")):
+        from service.audit.server import Server  # the names of headers bring the whole of HTTP with them
+
         return Server(target.rstrip("/"), key)
     path = Path(target)
     if path.is_file() or (path / LOG).is_file():

@@ -5,31 +5,45 @@ that check something 0 fine, 1 not fine, 2 could not be checked."""
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import click
 
-from service.cli import audit, data, evidence, keys, serving
 from service.cli.options import VERSION
 
+_MODULES = {
+    "serve": "serving",
+    "openapi": "serving",
+    "version": "serving",
+    "import": "data",
+    "export": "data",
+    "rebuild": "data",
+    "audit": "audit",
+    "evidence": "evidence",
+    "keys": "keys",
+}
+"""Where each command is. It is imported once it is asked for: no two need the same parts of the registry."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+class _Commands(click.Group):
+    """The commands, by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return sorted(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _MODULES:
+            return None
+        module = import_module(f"service.cli.{_MODULES[cmd_name]}")
+        return next(each for each in vars(module).values() if isinstance(each, click.Command) and each.name == cmd_name)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(VERSION, message="%(version)s")
 def registry() -> None:
     """A registry of agreements: who agreed what, when, on what evidence."""
-
-
-for _command in (
-    serving.serve,
-    serving.openapi,
-    serving.version,
-    data.import_,
-    data.export,
-    data.rebuild,
-    audit.audit,
-    evidence.evidence,
-    keys.keys,
-):
-    registry.add_command(_command)
 
 
 def main() -> None:
