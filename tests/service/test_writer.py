@@ -9,10 +9,12 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from domain.errors import DifferentContent
 from domain.posting import parse
 from projections.views import Views
 from service import waiting as queue
 from service import writer as writing
+from service.decisions import Batch, Desk
 from service.entries import logged, recorded_event
 from service.keys import Scope
 from service.log import Log, LogUnavailable
@@ -416,3 +418,29 @@ async def test_a_large_batch_does_not_hold_up_the_loop(registry, monkeypatch):
     assert (few, here) == (1, threading.get_ident())
     assert many == 1000
     assert elsewhere != here
+
+
+def test_what_a_group_took_is_known_and_can_be_erased_before_it_stands_in_the_log(tmp_path):
+    def batch(document: dict) -> Batch:
+        return Batch((parse(document),), "me", 1, may_erase=True)
+
+    redaction = {**renamed("a", "b"), "id": "r", "type": "event.redacted", "data": {"event": 1, "reason": "asked for"}}
+    with closing(Log(tmp_path / "log")) as log, closing(Views(tmp_path / "views")) as views:
+        views.begin()
+        desk = Desk(log, views, "2026-01-01T00:00:00.000000Z")
+        (first,) = desk.take(batch(registered("a")))
+        (again,) = desk.take(batch(registered("a")))
+        assert (again.body, again.is_new) == (first.body, False)
+        with pytest.raises(DifferentContent):
+            desk.take(batch({**registered("a"), "occurred": "2020"}))
+        assert log.head() == 0
+        desk.take(batch(redaction))
+        desk.take(batch(registered("b")))
+        desk.write()
+        log.commit()
+        assert [(stored.subject, bool(stored.data)) for stored in log.read()] == [
+            ("parties/a", False),
+            ("parties/a", True),
+            ("parties/b", True),
+        ]
+        assert desk.count == log.head() == 3
