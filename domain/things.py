@@ -117,8 +117,13 @@ def thing_days(
     """The thing over all days on which it may have come about.
 
     `facts` are those for which `describes` holds, in the order of folding. `marks` gives the first time of each type
-    that makes the subject; `force` what its ties say (agreements only), without gaps from `BEFORE` on.
+    that makes the subject; `force` what its ties say (agreements only), without gaps from `BEFORE` on, or nothing.
     """
+    if len(facts) == len(marks) == 1 and not force and facts[0].makes and until_of(facts[0]) is None:
+        ((name, mark),) = marks.items()
+        made = life.clip(mark.span)
+        if facts[0].span.lo <= made.lo:
+            return _made_alone(facts[0], name, mark, made)
     steps = [
         Step(_STATUS_OF[name], *life.clip(mark.span), (-1, name, ""), mark.position) for name, mark in marks.items()
     ]
@@ -163,6 +168,28 @@ def thing_days(
             ever.add(last.status)
         ranges[-1] = last._replace(last=True, ever=_in_order(ever, collection))
     return ranges
+
+
+def _made_alone(fact: Fact, name: str, mark: Mark, made: Span) -> list[ThingDays]:
+    """A thing of which no more is known than how it was made, on one of some days: it stays so."""
+    fields, bearing = Describing((fact,)).on(made.lo)
+    status, bearers = _STATUS_OF[name], (mark.position,)
+    bearing = {**bearing, "status": bearers}
+    if name == "agreement.signed" and mark.occurred is not None:
+        fields, bearing["signed"] = {**fields, "signed": mark.occurred}, bearers
+    days = ThingDays(
+        made.lo, FOREVER, status, (status,), made.lo == made.hi, *_ordered(fields, bearing), True, (status,)
+    )
+    if days.certain or made.hi == AFTER:
+        return [days]
+    return [days._replace(until=made.hi, last=False, ever=()), days._replace(since=made.hi, certain=True)]
+
+
+def _ordered(
+    fields: Mapping[str, Any], bearing: Mapping[str, tuple[int, ...]]
+) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+    names = sorted(bearing, key=ORDER.__getitem__)
+    return {name: fields[name] for name in names if name in fields}, {name: bearing[name] for name in names}
 
 
 def _take(state: _Whole, step: Step) -> _Whole | None:
@@ -229,8 +256,7 @@ def _range(
         status,
         _in_order(known, collection),
         len(known) == 1 and not lapsed,
-        {name: fields[name] for name in sorted(fields, key=ORDER.__getitem__)},
-        {name: bearing[name] for name in sorted(bearing, key=ORDER.__getitem__)},
+        *_ordered(fields, bearing),
         lapsed=lapsed,
     )
 

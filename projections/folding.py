@@ -330,7 +330,10 @@ class Folding:
 def _told(
     collection: str, describing: Sequence[Fact], marks: Mapping[str, Mark], life: Life, force: Sequence[ForceDays]
 ) -> list[ThingDays]:
-    return thing_days(collection, describing, marks, life, force if collection == "agreements" else ()) if marks else []
+    if not marks:
+        return []
+    counts = collection == "agreements" and force is not NOTHING_IN_FORCE
+    return thing_days(collection, describing, marks, life, force if counts else ())
 
 
 def _terms_of_thing(fields: Mapping[str, Any]) -> list[tuple[int, str]]:
