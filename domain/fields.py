@@ -127,9 +127,10 @@ class _Described:
             when = when or fact.occurred
             if when is not None:
                 fields[date], bearing[date] = when, fact.positions
+        ended = _ENDED_BY_NONE.get(fact.type)
         for stated in FIELDS.get(fact.type, ()):
             value = getattr(fact.data, stated)
-            if value is None and (fact.type, stated) not in _ENDED_BY_NONE:
+            if value is None and stated != ended:
                 continue
             name = "scope" if stated in _SCOPES else stated
             if later and (name not in _ALWAYS or name in fields):
@@ -158,7 +159,7 @@ def _removed(terms: Sequence[Any], gone: Sequence[Any]) -> list[Any]:
 
 _SCOPES = {"scope": _added, "scope_added": _added, "scope_removed": _removed}
 _ALWAYS = frozenset(("title", "kind"))
-_ENDED_BY_NONE = frozenset((("agreement.renewed", "until"), ("party.reorganized", "part_of")))
+_ENDED_BY_NONE = {"agreement.renewed": "until", "party.reorganized": "part_of"}
 """Where leaving a field out, or null, says that it holds no longer."""
 
 

@@ -79,8 +79,8 @@ class AtHand:
 
     def of(self, table: str) -> Iterator[Row]:
         """Every present row in a table."""
-        for (name, *_), rows in self.rows.items():
-            if name == table:
+        for place, rows in self.rows.items():
+            if place[0] == table:
                 yield from rows
 
 
