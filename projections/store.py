@@ -123,7 +123,7 @@ CREATE INDEX entries_ended ON entries(p1) WHERE p1 <> {OPEN};
 _OF_LINES = (["entries_in_order"], ["terms_of_owner"])
 """Those of them that lines are read by."""
 
-_SERVED = ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 32000", "cache_size = -32768")
+_SERVED = ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 16000", "cache_size = -32768")
 _BUILDING = ("journal_mode = MEMORY", "synchronous = OFF", "cache_size = -65536")
 
 

@@ -77,12 +77,13 @@ class Views:
     def begin(self) -> None:
         """Start a transaction, where none is open."""
         if not self._db.in_transaction:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._db.begin()
 
     def commit(self) -> None:
         """Make everything since `begin` visible to readers; does nothing where no transaction is open."""
         if not self._db.in_transaction:
             return
+        self._db.renew()
         self._db.settle()
         if self.position != self._committed:
             if self._portion is EVERYTHING:
@@ -94,7 +95,7 @@ class Views:
         self._committed = self.position
         self._leaves.clear()
         if not self._is_building:
-            self._carrying.committed(self._db, self.position)
+            self._carrying.committed(self.position)
 
     def rollback(self) -> None:
         """Undo everything since `begin`, but for what a `commit` that failed has kept after all."""

@@ -26,10 +26,24 @@ class Writing(sqlite3.Connection):
         self._ids: dict[str, int] = {}
         self._marks: tuple[dict[str, int], dict[str, int], dict[str, int]] | None = None
         self._is_saved = False
+        self._changes = 0
         self.is_settled = True
         """Whether nothing waits; who keeps rows of its own (see `pour`) says so here when they change."""
         self.pour: Callable[[bool], None] = lambda _: None
         """Puts the rows that somebody else keeps; asked with True for those only that changed before the batch."""
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        super().execute("BEGIN")
+        self._changes = self.total_changes
+
+    def renew(self) -> None:
+        """Begin the transaction anew, if all that is to be written still waits: only a transaction that began after all
+        of the write-ahead log was carried over writes it from its start.
+        """
+        if self.total_changes == self._changes:
+            super().execute("COMMIT")
+            super().execute("BEGIN IMMEDIATE")
 
     def put(self, statement: str, row: Row) -> None:
         """Have a row inserted. What is amended may be among what was put, as that goes first."""

@@ -20,7 +20,7 @@ ALL = "SELECT id, value FROM rows ORDER BY id"
 def connected() -> Writing:
     db = sqlite3.connect(":memory:", isolation_level=None, factory=Writing)
     db.execute(TABLE)
-    db.execute("BEGIN")
+    db.begin()
     return db
 
 
@@ -34,6 +34,7 @@ STEPS = st.one_of(
     st.tuples(st.just("put"), st.integers(0, 9)),
     st.tuples(st.just("amend"), st.integers(0, 9), st.integers(0, 9)),
     st.tuples(st.just("ask")),
+    st.tuples(st.just("renew")),
     st.tuples(st.just("batch"), st.booleans()),
 )
 
@@ -56,6 +57,8 @@ def test_asked_at_any_time_it_holds_what_a_plain_connection_would(steps):
                     rows[number] = value
                 case "ask", _:
                     assert dict(db.execute(ALL)) == rows
+                case "renew", _ if before is None:
+                    db.renew()
                 case "batch", [keeps]:
                     if before is None:
                         db.begin_batch()
@@ -72,6 +75,16 @@ def test_nothing_is_written_before_something_is_asked():
         assert written(db) == []
         assert db.execute(ALL).fetchall() == [(1, 10)]
         assert written(db) == [(1, 10)]
+
+
+def test_a_transaction_that_is_renewed_keeps_nothing_that_was_written_in_it():
+    with closing(connected()) as db:
+        db.put(PUT, (1, 10))
+        db.renew()
+        db.settle()
+        db.renew()
+        db.execute("ROLLBACK")
+        assert written(db) == []
 
 
 def test_what_waited_before_a_batch_outlasts_its_undoing_also_where_it_was_written_within():
