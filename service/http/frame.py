@@ -78,10 +78,10 @@ class Frame:
                 response.position = self._head.position if reads else self._writer.recorded.position
             return response
         finally:
-            key = request.get(KEY)
+            key = request.get(KEY) if is_routed else None
             self._requests.answered(
                 method if method in _METHODS else "other",
-                ready.route if ready is not None else await self._route(request, is_routed=is_routed),
+                await self._route(request, is_routed=is_routed) if ready is None else ready.route,
                 request.path,
                 status,
                 perf_counter() - began,
