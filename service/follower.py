@@ -16,9 +16,10 @@ from service.log import LoggedEvent
 
 AT_ONCE = 1000
 """Events folded between two commits of the views."""
-_OBJECTS = 20_000
-"""Objects made between two searches for cycles, at least: of what a fold makes nothing waits for that, and with the 700
-that Python looks after it would take a tenth of a rebuild."""
+_OBJECTS = 100_000
+"""Objects made, and not yet gone, between two searches for cycles, at least: more than are kept at hand while a log is
+folded, so that nothing is looked for that goes by itself. With the 700 that Python looks after it took a sixth of a
+rebuild."""
 
 
 class Head:
