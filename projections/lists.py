@@ -241,8 +241,7 @@ class Lists:
                             names.remove("t.party_name")
                     case "in":
                         number = self._ledger.find(value)
-                        by = "container_name" if is_by_name and "party" not in filters else "container"
-                        query.add(f"t.{by} = ?", value if by == "container_name" else -1 if number is None else number)
+                        query.add("t.container = ?", -1 if number is None else number)
                         names.remove("t.container_name")
                     case "category":
                         self._by_category(value.casefold(), query)
@@ -254,10 +253,14 @@ class Lists:
         if query.status is None and question.on is not None:
             query.add("t.mask & ?", _ALL ^ _ENDED_TIES)
         plain = "+" if query.narrow else ""
+        source = "ties t"
+        if is_by_name and len(names) == 3 and not query.narrow:  # all of them, as their containers come by name
+            source, names[0] = "subjects s CROSS JOIN ties t ON t.container = s.id", "s.name"
+            query.add("s.name NOT BETWEEN 'parties/' AND 'parties0'")
         if is_by_name:
             order = Order((f"{plain}{names[0]}", *names[1:]), sort.startswith("-"))
         else:
-            order = by_date("t.at", sort, *names)
+            order = by_date(f"{plain}t.at", sort, *names)
 
         def shape(rows: Rows) -> Items:
             for row in rows:
@@ -265,7 +268,7 @@ class Lists:
                 self._ledger.remember(row[1], row[-1])
             return _certified(query, [tie(row[:-2]) for row in rows], rows, 2)
 
-        return f"{tie_columns('t', question)}, t.party, t.container FROM ties t", order, shape
+        return f"{tie_columns('t', question)}, t.party, t.container FROM {source}", order, shape
 
     # commitments
 

@@ -17,7 +17,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a subject is: JSON-ready, with the version of its last event."""
+    """What a subject is: JSON-ready, to be read only (what is alike may be one object), with the version of its last
+    event."""
 
     body: dict[str, Any]
     version: int

@@ -103,7 +103,7 @@ CREATE INDEX ties_in_order ON ties(container, at, party_name, interval);
 CREATE INDEX ties_as_known ON ties(container);
 CREATE INDEX ties_by_status ON ties(mask, p1);
 CREATE INDEX ties_by_category ON ties(category) WHERE category IS NOT NULL;
-CREATE INDEX ties_by_name ON ties(container_name, party_name, interval);
+CREATE INDEX ties_by_name ON ties(container, party_name, interval);
 CREATE INDEX entries_in_order ON entries(subject, section, at, label);
 CREATE INDEX entries_as_known ON entries(subject, section);
 CREATE INDEX entries_by_label ON entries(label) WHERE section = 0;

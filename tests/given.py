@@ -165,8 +165,9 @@ class World:
         return found
 
     def history(self, subject: str, *, on: str | None = TODAY, as_of: int | None = None) -> list[dict[str, Any]]:
-        """Every event about a subject and what it changed."""
-        return self.reader.history(subject, self.question(on, as_of), limit=1000, after=None).items
+        """Every event about a subject and what it changed, as a client reads it, who may change it in place."""
+        items = self.reader.history(subject, self.question(on, as_of), limit=1000, after=None).items
+        return [json.loads(json.dumps(item)) for item in items]
 
 
 @contextmanager
