@@ -64,9 +64,10 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
     try:
         await runner.setup()
         # What is there by now stays. The collector looks for cycles among what comes and goes, and less often than it
-        # would by itself: facts and answers kept for later made it go through them all again and again.
+        # would by itself: facts and answers kept for later made it go through them all again and again. Rows that wait
+        # for the views' commit alone are 20,000 objects.
         gc.freeze()
-        gc.set_threshold(20_000, 20, 50)
+        gc.set_threshold(100_000, 20, 50)
         if seeds is not None and app[HEAD].position == 0 and app[PUBLISHER].refusal is None:
             await _record_seeds(app, seeds)
         stop = asyncio.Event()
