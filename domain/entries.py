@@ -75,15 +75,22 @@ def _ranges(found: Sweep[str]) -> Iterator[tuple[int, int, str, tuple[str, ...],
     for cell, following in zip(found.cells, [*found.cells[1:], None], strict=True):
         if cell.earliest == _NOT_YET:
             continue
-        known = tuple(status for status in STATUS_ORDER if status in cell.states)
-        row = (cell.since, following.since if following else FOREVER, cell.earliest, known, len(cell.states) == 1)
+        until = FOREVER if following is None else following.since
+        row = (cell.since, until, cell.earliest, _in_order(cell.states), len(cell.states) == 1)
         if kept and kept[-1][1] == row[0] and kept[-1][2:] == row[2:]:
             kept[-1] = (kept[-1][0], *row[1:])
         else:
             kept.append(row)
-    ever = tuple(status for status in STATUS_ORDER if status in found.final)
+    ever = _in_order(found.final)
     for index, row in enumerate(kept):
         yield (*row, index == len(kept) - 1, ever)
+
+
+def _in_order(states: frozenset[str]) -> tuple[str, ...]:
+    """The statuses among some states, in their order."""
+    if len(states) == 1 and _NOT_YET not in states:
+        return tuple(states)
+    return tuple([status for status in STATUS_ORDER if status in states])
 
 
 def _positions(*facts: Fact | None) -> list[int]:
@@ -124,9 +131,9 @@ def commitment_days(opening: Fact, updates: Sequence[Fact], life: Life) -> list[
     )
     if data.with_ is not None:
         fields["with"] = _listed(data.with_)
-    positions = _positions(opening, *updates)
+    fields["events"] = _positions(opening, *updates)
     return [
-        EntryDays(since, until, status, known, certain, last, ever, {**fields, "events": positions})
+        EntryDays(since, until, status, known, certain, last, ever, fields)
         for since, until, status, known, certain, last, ever in _ranges(found)
     ]
 

@@ -10,6 +10,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -90,27 +92,32 @@ def tie_drafts(own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: S
     steps_of = _by_interval(own, life, ranges)
     in_force = [fact for fact in (*whole, *own) if fact.type == "agreement.entered-into-force"]
     bearer = in_force[-1].position if in_force else own[0].position
-    drafts = []
-    for days in ranges:
-        steps = steps_of[days.interval]
-        opened = facts.get(days.opened) if days.opened is not None else None
-        closed = facts.get(days.closed) if days.closed is not None else None
+    drafts: list[TieDraft] = []
+    for interval, alike in groupby(ranges, key=attrgetter("interval")):
+        steps = steps_of[interval]
+        first = next(alike)  # what began an interval, and ended it, did so on each of its days
+        opened = facts.get(first.opened) if first.opened is not None else None
+        closed = facts.get(first.closed) if first.closed is not None else None
         category = _category(steps)
-        columns = (
-            days.interval,
-            days.since,
-            days.until,
-            int(days.last),
-            ORDER_OF_STATUSES.index(days.status),
-            mask_of(days.statuses, ORDER_OF_STATUSES),
-            int(days.certain),
-            mask_of(days.ever, ORDER_OF_STATUSES),
-            days.force.in_force | days.force.suspended << 1 | days.force.neither << 2,
-            bearer,
-            opened.span.sort_key[0] if opened is not None else AFTER,
-            "\n".join([text.casefold() for text in texts_of(category)]) or None,
-        )
-        drafts.append(TieDraft(columns, steps, write_tie(steps, whole, opened, closed, category)))
+        body = write_tie(steps, whole, opened, closed, category)
+        at = opened.span.sort_key[0] if opened is not None else AFTER
+        categories = "\n".join([text.casefold() for text in texts_of(category)]) or None
+        for days in (first, *alike):
+            columns = (
+                interval,
+                days.since,
+                days.until,
+                int(days.last),
+                ORDER_OF_STATUSES.index(days.status),
+                mask_of(days.statuses, ORDER_OF_STATUSES),
+                int(days.certain),
+                mask_of(days.ever, ORDER_OF_STATUSES),
+                days.force.in_force | days.force.suspended << 1 | days.force.neither << 2,
+                bearer,
+                at,
+                categories,
+            )
+            drafts.append(TieDraft(columns, steps, body))
     return drafts
 
 
