@@ -104,6 +104,7 @@ class Words(Interned):
             found = self.connection.next_id("words")
             self.connection.put(_PUT_WORD, (found, text))
             self._remember(text, found)
+            self.by_id[found] = text
         return found
 
     def forget(self) -> None:

@@ -169,3 +169,15 @@ def test_words_of_a_refused_post_are_found_nearly_once_another_bears_them():
         taken_in_one_transaction(found, [{**first, "id": "x"}, {**first, "id": "y"}, second], sizes=(2, 1))
         page = found.reader.search("zephyrone", found.question(), limit=5, after=None)
         assert [each["subject"] for each in page.items] == ["parties/b"]
+
+
+def test_a_party_with_several_names_and_identifiers_waits_with_the_others(monkeypatch):
+    with world() as found:
+        found.take(party("a"))
+        monkeypatch.setattr(found.views, "commit", lambda: None)
+        before = found.views._db.total_changes
+        for slug in ("b", "c"):
+            named = {"name": slug, "kind": "company", "other_names": [f"{slug} limited"]}
+            identified = {"identifiers": [{"scheme": "lei", "value": slug}]}
+            found.batch({"type": "party.registered", "subject": f"parties/{slug}", "data": named | identified})
+        assert found.views._db.total_changes == before
