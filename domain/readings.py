@@ -304,6 +304,8 @@ class _Readings(Generic[S]):
             options: list[tuple[Key, int, int, Order, int, Key, _Way[S]]] = []
             for way in self._from(done):
                 following = _after(key, way)
+                if way.starts >= 0 and needed is None:  # it may have been begun before what was taken on that day
+                    following = max(key, _after((key[0], _FIRST), way) or key)
                 if following is None or way.to not in latest or following > latest[way.to]:
                     continue
                 due, bit = following, way.to.steps & ~done.steps

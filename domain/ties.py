@@ -12,8 +12,9 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from domain.bonds import LEAVING, MACHINES, MAKING, State
 from domain.facts import Fact
-from domain.readings import Cell, Machine, Step, Sweep, in_turn, sweep
+from domain.readings import Cell, Step, Sweep, in_turn, sweep
 from domain.times import AFTER, BEFORE, Span
 
 FOREVER = AFTER + 1
@@ -73,43 +74,6 @@ class TieDays(NamedTuple):
     force: Force
 
 
-class State(NamedTuple):
-    """What one reading makes of a tie so far.
-
-    `taken` are the steps that can be taken once, each with the name it was recorded under. `opened` is the position of
-    the fact that began the tie: 0 before there is one, negative (the leaving's) where nobody recorded its beginning.
-    `unborn` says that the subject has not come about, `over` that it has ended.
-    """
-
-    bond: str | None = None
-    taken: frozenset[tuple[str, str]] = frozenset()
-    provisional: bool = False
-    suspended: bool = False
-    frozen: bool = False
-    gone: str | None = None
-    opened: int = 0
-    closed: int = 0
-    unborn: bool = False
-    over: bool = False
-
-    @property
-    def standing(self) -> str | None:
-        """The status without regard to the end of the tie."""
-        if self.bond is None and not self.provisional and not self.suspended:
-            return None
-        status = self.bond
-        if status != "in-force" and self.provisional:
-            status = "provisional"
-        if self.suspended or (self.frozen and status in ("in-force", "provisional")):
-            return "suspended"
-        return status
-
-    @property
-    def status(self) -> str | None:
-        """The status; None before there is a tie."""
-        return self.gone or self.standing
-
-
 ORDER_OF_STATUSES = (
     "signed",
     "bound",
@@ -123,88 +87,8 @@ ORDER_OF_STATUSES = (
     "ended",
 )
 
-_ONCE = {"signed": "signed", "ratified": "bound", "acceded": "bound", "joined": "member", "founded": "founder"}
-
-
-_MAKING = ("signed", "founded")
-_LEAVING = ("left", "withdrawn", "withdrawn-later")
 _SHORT = 12
 """Of no more steps is kept what becomes of a tie: there are not many courses that the ties of a registry take."""
-
-
-def _machine(*, consents: bool) -> Machine[State]:
-    def take(state: State, step: Step) -> State | None:
-        what = step.what
-        if state.unborn:
-            return _open(state._replace(unborn=False), step) if what in _MAKING else None
-        if what in ("ended", "dissolved"):
-            if state.gone is None and state.status is not None:
-                state = state._replace(gone="left" if what == "dissolved" else "ended", closed=step.fact)
-            return state._replace(over=True)
-        if state.over:
-            return state if what == "withdrawn-later" and state.opened != -step.fact else None
-        if what.startswith("whole:"):
-            return _of_all(state, what, consents=consents)
-        if what in _LEAVING:
-            return _leave(state, step)
-        if state.gone is not None:
-            state = State(frozen=state.frozen)
-        elif state.opened < 0:
-            return None
-        if what.startswith("presumed:"):
-            bond = what.removeprefix("presumed:")
-            return state._replace(bond=bond, opened=-step.fact) if state.status is None else None
-        return _open(state, step)
-
-    return take
-
-
-_MACHINES = {True: _machine(consents=True), False: _machine(consents=False)}
-
-
-def _open(state: State, step: Step) -> State | None:
-    match step.what:
-        case "entered-into-force":
-            state = state._replace(bond="in-force", provisional=False)
-        case "provisionally-applied":
-            state = state._replace(provisional=state.bond != "in-force")
-        case "suspended":
-            state = state._replace(suspended=True)
-        case "resumed":
-            known = state.bond is not None or state.provisional
-            state = state._replace(suspended=False, bond=state.bond if known else "in-force")
-        case what:
-            if (what, step.who) in state.taken:
-                return None
-            bond = state.bond if state.bond in ("in-force", "bound") else _ONCE[what]
-            state = state._replace(bond=bond, taken=state.taken | {(what, step.who)})
-    return state if state.opened else state._replace(opened=step.fact)
-
-
-def _leave(state: State, step: Step) -> State | None:
-    what = "left" if step.what == "left" else "withdrawn"
-    names = {who for taken, who in state.taken if taken in _ONCE}
-    if state.gone is not None:  # the same leaving, recorded of a party that was recorded twice
-        again = step.who in names and ("left", step.who) not in state.taken
-        return state._replace(taken=state.taken | {("left", step.who)}) if again else None
-    if state.status is None or (state.opened < 0 and state.opened != -step.fact):
-        return None
-    return state._replace(gone=what, closed=step.fact, taken=state.taken | {("left", step.who)})
-
-
-def _of_all(state: State, what: str, *, consents: bool) -> State:
-    match what:
-        case "whole:entered-into-force":
-            if state.gone is None and (state.bond == "bound" or (state.bond == "signed" and not consents)):
-                return state._replace(bond="in-force", provisional=False)
-        case "whole:provisionally-applied":
-            if state.gone is None and state.bond in ("signed", "bound"):
-                return state._replace(provisional=True)
-        case "whole:suspended":
-            return state._replace(frozen=True)
-        case "whole:resumed":
-            return state._replace(frozen=False)
-    return state
 
 
 _STEP_OF = {
@@ -245,20 +129,20 @@ def tie_sweep(
 
 def _swept(steps: Sequence[Step], life: Life, *, consents: bool) -> Sweep[State]:
     found = _as_recorded(steps, sole=life.sole, consents=consents)
-    leavings = [index for index, step in enumerate(steps) if step.what in _LEAVING]
+    leavings = [index for index, step in enumerate(steps) if step.what in LEAVING]
     if not leavings or (found.consistent and all(step.lo == step.hi for step in steps)):
         return found
     bond = "bound" if steps[leavings[0]].what != "left" else "member"
     presumed = [
         Step(f"presumed:{bond}", min(life.birth.lo, step.hi), step.hi, (-1, "", ""), step.fact, starts=index)
         for index, step in enumerate(steps)
-        if step.what in _LEAVING
+        if step.what in LEAVING
     ]
     return _as_recorded([*steps, *presumed], sole=life.sole, consents=consents)
 
 
 def _as_recorded(steps: Sequence[Step], *, sole: bool, consents: bool) -> Sweep[State]:
-    return sweep(steps, _MACHINES[consents], State(unborn=sole and any(step.what in _MAKING for step in steps)))
+    return sweep(steps, MACHINES[consents], State(unborn=sole and any(step.what in MAKING for step in steps)))
 
 
 def _steps(own: Sequence[Fact], whole: Sequence[Fact], life: Life, names: Sequence[str]) -> list[Step]:
@@ -278,7 +162,7 @@ def _step(fact: Fact, what: str, life: Life, names: Sequence[str]) -> Step:
         what, span = "withdrawn-later", Span(max(effective.lo, born), max(effective.hi, born))
     who = next((name for name in names if name in parties_of(fact)), "") if len(names) > 1 else ""
     order = (fact.kind.rank, fact.source, fact.id)
-    return Step(what, span.lo, span.hi, order, fact.position, who, "leaving" if what in _LEAVING else "")
+    return Step(what, span.lo, span.hi, order, fact.position, who, "leaving" if what in LEAVING else "")
 
 
 def parties_of(fact: Fact) -> list[str]:
@@ -331,7 +215,7 @@ def _of_course(course: tuple[tuple[str, int], ...], sole: bool, consents: bool) 
     (from 1; 0 for none). None where some step may follow from what nobody recorded.
     """
     steps = [
-        Step(what, day, day, (number, "", ""), number, daily="leaving" if what in _LEAVING else "")
+        Step(what, day, day, (number, "", ""), number, daily="leaving" if what in LEAVING else "")
         for number, (what, day) in enumerate(course, 1)
     ]
     found = _as_recorded(steps, sole=sole, consents=consents)

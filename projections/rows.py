@@ -79,11 +79,11 @@ def thing_row(collection: str, days: ThingDays, life: Life, ref: int | None) -> 
 
 class TieDraft(NamedTuple):
     """A row of a tie as it is for every party whose tie rests on the same facts: its columns from `interval` to
-    `category`, the facts that are its steps, and its body."""
+    `category`, its body, and the role in which each party signed, where one is given, as JSON."""
 
     columns: Row
-    steps: Sequence[Fact]
     body: bytes
+    roles: Mapping[str, bytes]
 
 
 def tie_drafts(own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: Sequence[TieDays]) -> list[TieDraft]:
@@ -99,7 +99,7 @@ def tie_drafts(own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: S
         opened = facts.get(first.opened) if first.opened is not None else None
         closed = facts.get(first.closed) if first.closed is not None else None
         category = _category(steps)
-        body = write_tie(steps, whole, opened, closed, category)
+        body, roles = write_tie(steps, whole, opened, closed, category), _roles(steps)
         at = opened.span.sort_key[0] if opened is not None else AFTER
         categories = "\n".join([text.casefold() for text in texts_of(category)]) or None
         for days in (first, *alike):
@@ -117,17 +117,13 @@ def tie_drafts(own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: S
                 at,
                 categories,
             )
-            drafts.append(TieDraft(columns, steps, body))
+            drafts.append(TieDraft(columns, body, roles))
     return drafts
 
 
 def tie_rows(container: str, party: str, drafts: Iterable[TieDraft]) -> list[Row]:
     """The columns of a tie after its container and party."""
-    rows = []
-    for columns, steps, body in drafts:
-        role = _role(party, steps)
-        rows.append((*columns, None if role is None else orjson.dumps(role), container, party, body))
-    return rows
+    return [(*columns, roles.get(party), container, party, body) for columns, body, roles in drafts]
 
 
 def _category(steps: Iterable[Fact]) -> Any:
@@ -139,16 +135,15 @@ def _category(steps: Iterable[Fact]) -> Any:
     return category
 
 
-def _role(party: str, steps: Sequence[Fact]) -> Any:
-    """The role in which a party signed last, where one is given."""
-    role = None
-    for fact in steps:
-        if isinstance(fact.data, AgreementSigned):
-            for signatory in fact.data.parties:
-                if signatory.party == party:
-                    role = role if signatory.role is None else signatory.role
-                    break
-    return role
+def _roles(steps: Iterable[Fact]) -> dict[str, bytes]:
+    """The role in which each party signed last, where one is given."""
+    return {
+        signatory.party: orjson.dumps(signatory.role)
+        for fact in steps
+        if isinstance(fact.data, AgreementSigned)
+        for signatory in fact.data.parties
+        if signatory.role is not None
+    }
 
 
 def _by_interval(own: Sequence[Fact], life: Life, ranges: Sequence[TieDays]) -> Mapping[int, Sequence[Fact]]:

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import Contradiction
@@ -397,8 +397,18 @@ def post_agreement(found: World, facts: Sequence[Happening]) -> None:
     found.batch(*documents)
 
 
+BEGUN_BEFORE_WHAT_CAME_THAT_DAY = [
+    Happening("adopted", None, 1, 1, 4, "0"),
+    Happening("withdrawn", "a", 6, 7, 19, "1"),
+    Happening("provisionally-applied", None, 6, 6, 13, "2"),
+    Happening("ratified", "a", 7, 7, 11, "3"),
+]
+"""The withdrawal's first day is one of all that was applied: what it ends began before that, recorded by nobody."""
+
+
 @settings(max_examples=150, deadline=None)
 @given(agreement_facts())
+@example(BEGUN_BEFORE_WHAT_CAME_THAT_DAY)
 def test_membership_of_an_agreement_and_its_status(facts):
     expected = verdict(facts, agreement_tie)
     both = expected and verdict(facts, agreement)
