@@ -16,7 +16,6 @@ from domain.events import CATALOGUE
 from tests.given import SHA, World
 
 GENERATED: Any = {
-    "deadline": None,
     "suppress_health_check": list(HealthCheck),
     "phases": (Phase.explicit, Phase.reuse, Phase.generate),
     "report_multiple_bugs": False,

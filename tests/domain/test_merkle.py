@@ -117,7 +117,7 @@ def test_a_tree_of_65537_has_a_second_level_over_its_full_tiles():
 
 
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_in_whatever_steps_a_tree_grows_its_hashes_are_the_same(steps):
     entries = [number.to_bytes(2, "big") for number in range(sum(steps))]
     assert Tree(entries, steps).levels == Tree(entries).levels
@@ -133,7 +133,7 @@ def test_the_root_of_the_empty_tree_is_the_hash_of_nothing():
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_inclusion_proofs_are_those_of_the_definition_and_verify(tree, data):
     size = data.draw(st.integers(1, 513))
     index = data.draw(st.integers(0, size - 1))
@@ -143,7 +143,7 @@ def test_inclusion_proofs_are_those_of_the_definition_and_verify(tree, data):
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_consistency_proofs_are_those_of_the_definition_and_verify(tree, data):
     size = data.draw(st.integers(0, 513))
     old = data.draw(st.integers(0, size))
@@ -153,7 +153,7 @@ def test_consistency_proofs_are_those_of_the_definition_and_verify(tree, data):
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_an_inclusion_proof_proves_nothing_else(tree, data):
     size = data.draw(st.integers(1, 513))
     index = data.draw(st.integers(0, size - 1))
@@ -185,7 +185,7 @@ def test_an_inclusion_proof_proves_nothing_else(tree, data):
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_consistency_proof_proves_nothing_else(tree, data):
     size = data.draw(st.integers(1, 513))
     old = data.draw(st.integers(0, size))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events import CATALOGUE
@@ -31,7 +31,6 @@ def makers(draw: Any) -> Fact:
 spans = st.sampled_from((Span(BEFORE, BEFORE), *map(span_of, (*histories.DATES, *histories.EARLY))))
 
 
-@settings(deadline=None)
 @given(makers(), st.data())
 def test_a_thing_that_one_fact_makes_is_what_every_day_of_it_says(fact, data):
     assert describes(fact)

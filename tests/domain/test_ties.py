@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events import CATALOGUE
@@ -53,7 +53,6 @@ ties: st.SearchStrategy[Any] = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(ties, lives, st.booleans())
 def test_a_tie_is_what_the_sweep_over_its_readings_says(told, life, consents):
     own, whole = told

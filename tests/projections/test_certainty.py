@@ -196,7 +196,7 @@ def states_by_day(found: World, subject: str) -> dict[int, dict]:
     return {on: state for on, state in states.items() if isinstance(state, dict)}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(platform_facts())
 def test_membership_of_a_platform(facts):
     expected = verdict(facts, platform_tie)
@@ -406,7 +406,7 @@ BEGUN_BEFORE_WHAT_CAME_THAT_DAY = [
 """The withdrawal's first day is one of all that was applied: what it ends began before that, recorded by nobody."""
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(agreement_facts())
 @example(BEGUN_BEFORE_WHAT_CAME_THAT_DAY)
 def test_membership_of_an_agreement_and_its_status(facts):
@@ -502,7 +502,7 @@ def post_lab(found: World, facts: Sequence[Happening]) -> None:
     found.batch(party("a"), *documents)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(lab_facts())
 def test_a_lab_and_its_phases(facts):
     expected = verdict(facts, whole({"founded": "founded", "opened": "operating", "closed": "closed"}))
@@ -521,7 +521,7 @@ def test_a_lab_and_its_phases(facts):
             agree(phases, {on: rows[0] for on, rows in listed.items() if rows})
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(platform_facts())
 def test_a_platform(facts):
     expected = verdict(facts, whole({"launched": "launched", "dissolved": "dissolved"}))
@@ -555,7 +555,7 @@ def commitment_facts(draw):
     return facts
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(commitment_facts())
 def test_a_commitment(facts):
     expected = verdict(facts, commitment)

@@ -93,7 +93,7 @@ def test_what_is_not_there_is_not_given(whole):
 
 
 @given(st.lists(st.integers(0, 1200), min_size=1, max_size=6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_in_whatever_steps_a_log_grows_the_rows_are_the_same(steps):
     sizes = sorted(steps)
     with closing(grown(*sizes)) as stepped, closing(grown(sizes[-1])) as at_once:
