@@ -67,7 +67,8 @@ class Live:
 
     async def follow(self, listener: Listener, seconds: float) -> None:
         """Has a listener who is in time told what is recorded from now on: until it is so far behind that it has to be
-        waited for, is woken, or so long at most. Raises ConnectionError once it does not listen any longer.
+        waited for, is woken, or so long at most. Raises ConnectionError once it does not listen any longer, and what
+        the log raises where it cannot be read.
         """
         loop = asyncio.get_running_loop()
         self._listening[listener] = ended = loop.create_future()
@@ -102,15 +103,15 @@ class Live:
             await asyncio.sleep(REST * (thread_time() - began))
 
     async def _tell(self, listener: Listener, ended: asyncio.Future[None]) -> None:
-        found = self.after(listener.position, listener.passes)
-        if found is None or not listener.takes(len(found[0])):
-            _end(ended)
-            return
-        chunk, listener.position = found
         try:
+            found = self.after(listener.position, listener.passes)
+            if found is None or not listener.takes(len(found[0])):
+                _end(ended)
+                return
+            chunk, listener.position = found
             if chunk:
                 await listener.send(chunk)
-        except ConnectionError as error:
+        except Exception as error:  # noqa: BLE001 - the listener's own: the others are told on
             if not ended.done():
                 ended.set_exception(error)
         else:

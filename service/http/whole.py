@@ -54,7 +54,11 @@ class Whole(web.StreamResponse):
         self._lasts = False
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
-        """Nothing is sent yet."""
+        """Nothing is sent yet. Raises ConnectionResetError, which ends the connection, where another answer has begun:
+        this one would be taken for its end.
+        """
+        if request.writer.output_size > 0:
+            raise ConnectionResetError("an answer has begun already")
         self._asked = request
         self._lasts = self._lasts and request.keep_alive
         return request.writer

@@ -11,7 +11,8 @@ import pytest
 from service import live
 from service import writer as writing
 from service.http import stream
-from service.parts import HEAD, LIVE, METRICS
+from service.log import LogUnavailable
+from service.parts import HEAD, LIVE, LOGS, METRICS
 from tests.service.world import problem, registered, renamed, running
 
 SECONDS = 10
@@ -217,3 +218,23 @@ async def test_a_reader_who_goes_is_noticed_when_the_next_event_is_sent(registry
     async with asyncio.timeout(SECONDS):
         while registry.app[METRICS].registry.get_sample_value("registry_streams"):
             await registry.take(registered(f"p{asyncio.get_running_loop().time()}".replace(".", "-")))
+
+
+async def test_whoever_comes_back_after_the_log_could_not_be_read_is_told_at_once_again(registry, monkeypatch):
+    log = registry.app[LOGS].here
+    read, failures = log.read, [LogUnavailable("disk I/O error")]
+
+    def failing(*asked):
+        if failures:
+            raise failures.pop()
+        return read(*asked)
+
+    first = await reading(registry)
+    monkeypatch.setattr(log, "read", failing)
+    await registry.take(registered("a"))
+    with pytest.raises((AssertionError, aiohttp.ClientError)):
+        await first.event()
+    again = await reading(registry, Last_Event_ID="0")
+    assert await again.positions(1) == [1]
+    await registry.take(registered("b"))
+    assert await again.positions(1) == [2]

@@ -6,9 +6,13 @@ import asyncio
 
 import pytest
 
+from projections.reading import Reader
+from service.http.answers import NDJSON
+from service.http.lists import CSV
 from service.http.whole import lines
 from service.keys import Scope
 from service.parts import KEYS
+from tests.service.world import lines as events
 from tests.service.world import registered, running
 
 PATH = "/v1/parties/a"
@@ -73,6 +77,17 @@ async def test_a_connection_lasts_as_its_client_wishes(asked, path, version, wis
 async def test_requests_sent_ahead_are_answered_in_order(asked):
     answer = await sent(asked, "".join(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n" for path in (PATH, "/nowhere", PATH)))
     assert [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"200", b"404", b"200"]
+
+
+@pytest.mark.parametrize("form", [CSV, NDJSON])
+async def test_a_list_that_fails_half_way_does_not_end_as_if_that_were_all(registry, monkeypatch, form):
+    await registry.import_(events(*(registered(f"p{number}") for number in range(1001))))
+    pages = [Reader.page]
+    monkeypatch.setattr(Reader, "page", lambda *asked, **more: pages.pop()(*asked, **more))
+    answer = await sent(registry, f"GET /v1/parties HTTP/1.1\r\nHost: a\r\nAccept: {form}\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.endswith(b"<closed>")
+    assert not answer.endswith(b"0\r\n\r\n<closed>")
 
 
 async def test_what_is_at_hand_is_not_given_to_who_may_not_read_it(tmp_path):
