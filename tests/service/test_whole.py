@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 
 import pytest
 
@@ -82,8 +83,14 @@ async def test_requests_sent_ahead_are_answered_in_order(asked):
 @pytest.mark.parametrize("form", [CSV, NDJSON])
 async def test_a_list_that_fails_half_way_does_not_end_as_if_that_were_all(registry, monkeypatch, form):
     await registry.import_(events(*(registered(f"p{number}") for number in range(1001))))
-    pages = [Reader.page]
-    monkeypatch.setattr(Reader, "page", lambda *asked, **more: pages.pop()(*asked, **more))
+    page, asked = Reader.page, count()
+
+    def failing(*question, **more):
+        if next(asked):
+            raise OSError("disk I/O error")
+        return page(*question, **more)
+
+    monkeypatch.setattr(Reader, "page", failing)
     answer = await sent(registry, f"GET /v1/parties HTTP/1.1\r\nHost: a\r\nAccept: {form}\r\n\r\n")
     assert answer.count(b"HTTP/1.1 ") == 1
     assert answer.endswith(b"<closed>")
