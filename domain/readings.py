@@ -361,6 +361,13 @@ class _Readings(Generic[S]):
                     steps = done.steps | 1 << index | sum(1 << other for other in others)
                     yield _Way(_Done(steps, both), lo, hi, order, step.order, step.starts)
 
+    def _may_be_started(self, done: _Done[S], step: Step) -> bool:
+        """Whether something that nobody recorded may be taken, as things are, that starts a step."""
+        return any(
+            self._steps[each.starts] is step and self._machine(done.state, each) is not None
+            for each in self._steps[self._recorded :]
+        )
+
     def _left(self, done: _Done[S]) -> tuple[list[int], list[int]]:
         """Of the steps not done those that are due first, by their last day, and those that may be among the next."""
         first = (~done.steps & (done.steps + 1)).bit_length() - 1
@@ -393,8 +400,9 @@ class _Readings(Generic[S]):
     def _making_room(
         self, done: _Done[S], step: Step, left: Sequence[int]
     ) -> Iterator[tuple[S, Order, tuple[int, ...]]]:
-        """What, taken first on the same day against the order of facts, lets a step be taken that else cannot be."""
-        if self._is_waiting(done):
+        """What, taken first on the same day against the order of facts, lets a step be taken that else cannot be: not
+        even after something that nobody recorded, which comes before what is against the order."""
+        if self._is_waiting(done) or self._may_be_started(done, step):
             return
         for index in left:
             room = self._steps[index]

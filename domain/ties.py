@@ -130,7 +130,7 @@ def tie_sweep(
 def _swept(steps: Sequence[Step], life: Life, *, consents: bool) -> Sweep[State]:
     found = _as_recorded(steps, sole=life.sole, consents=consents)
     leavings = [index for index, step in enumerate(steps) if step.what in LEAVING]
-    if not leavings or (found.consistent and all(step.lo == step.hi for step in steps)):
+    if not leavings or (all(step.lo == step.hi for step in steps) and not _may_presume(steps, found)):
         return found
     bond = "bound" if steps[leavings[0]].what != "left" else "member"
     presumed = [
@@ -139,6 +139,13 @@ def _swept(steps: Sequence[Step], life: Life, *, consents: bool) -> Sweep[State]
         if step.what in LEAVING
     ]
     return _as_recorded([*steps, *presumed], sole=life.sole, consents=consents)
+
+
+def _may_presume(steps: Sequence[Step], found: Sweep[State]) -> bool:
+    """Whether, of precise steps, a leaving may have ended what nobody recorded: it could not be taken, or only after an
+    end of the same day."""
+    ends = {step.lo for step in steps if step.what in _ENDING}
+    return any(step.what in LEAVING and (not found.consistent or step.lo in ends) for step in steps)
 
 
 def _as_recorded(steps: Sequence[Step], *, sole: bool, consents: bool) -> Sweep[State]:
@@ -219,7 +226,7 @@ def _of_course(course: tuple[tuple[str, int], ...], sole: bool, consents: bool) 
         for number, (what, day) in enumerate(course, 1)
     ]
     found = _as_recorded(steps, sole=sole, consents=consents)
-    if not found.consistent and any(step.daily for step in steps):
+    if _may_presume(steps, found):
         return None
     never = course[-1][1] + 1
     return [

@@ -469,7 +469,8 @@ def test_a_false_quotation_is_named(story, data):
     ("statement", "subject", "field"),
     [
         (f"UPDATE things SET status = 2 WHERE collection = 3 AND {KNOWN}", "platforms/p", "view platforms, /status"),
-        (f"UPDATE things SET body = CAST(replace(CAST(body AS TEXT), 'A lab', 'A tab') AS BLOB) WHERE collection = 2 AND {KNOWN}", "labs/l", "view labs, /body/fields/name"),
+        (f"UPDATE things SET name = CAST(replace(CAST(name AS TEXT), 'A lab', 'A tab') AS BLOB) WHERE collection = 2 AND {KNOWN}", "labs/l", "view labs, /name"),
+        (f"UPDATE things SET body = CAST(replace(CAST(body AS TEXT), 'founded', 'foundet') AS BLOB) WHERE collection = 2 AND {KNOWN}", "labs/l", "view labs, /body/fields/founded"),
         (f"UPDATE ties SET d0 = d0 + 1 WHERE container_name = 'labs/l' AND NOT last AND {KNOWN}", "labs/l", "view memberships, /from"),
         (f"DELETE FROM ties WHERE container_name = 'labs/l' AND last AND {KNOWN}", "labs/l", "view memberships"),
         ("UPDATE entries SET kind = 'talent' WHERE section = 0", "agreements/a", "view commitments, /kind"),

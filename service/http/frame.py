@@ -75,7 +75,7 @@ class Frame:
                 response = refusal(self._app, request, error)
             status, size = response.status, _size(response)
             if isinstance(response, Whole):
-                response.position = self._head.position if reads else self._writer.recorded.position
+                response.position = _position(self._app, request)
             return response
         finally:
             key = request.get(KEY) if is_routed else None
@@ -102,9 +102,14 @@ class Frame:
             raise Problem(Kind.POSITION_AHEAD, f"this node stands at {self._head.position}, before {int(text)}")
 
 
-def _reads(request: web.Request) -> bool:
+def _reads(request: web.BaseRequest) -> bool:
     """Whether what is answered rests on what can be read here."""
     return request.method != hdrs.METH_POST and request.path not in _OF_THE_PROCESS
+
+
+def _position(app: web.Application, request: web.BaseRequest) -> int:
+    """What an answer may know of: of what was read all that can be, of anything else all that is recorded."""
+    return (app[HEAD] if request.method in _ASKING and _reads(request) else app[WRITER].recorded).position
 
 
 def _size(response: web.StreamResponse) -> int:
@@ -117,9 +122,7 @@ async def finish(request: web.Request, response: web.StreamResponse) -> None:
     """Puts on every answer what all of them bear, those apart that are known `Whole`."""
     headers = response.headers
     if _POSITION_NAME not in headers:
-        app = request.app
-        position = app[HEAD].position if _reads(request) else app[WRITER].recorded.position
-        headers[_POSITION_NAME] = str(position)
+        headers[_POSITION_NAME] = str(_position(request.app, request))
     headers[_SNIFFING] = "nosniff"
     if headers.get(hdrs.CONTENT_TYPE, "").startswith("text/html"):
         headers.setdefault("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")

@@ -19,7 +19,6 @@ from service.http import tables
 from service.http.access import require
 from service.http.answers import JSON, etag_matches, json_answer, negotiate
 from service.http.bodies import read_body, refuse_encoded
-from service.http.frame import POSITION
 from service.http.lists import Listing, Source, about_columns, answer_list, list_answer, now_of
 from service.http.memento import ACCEPT_DATETIME, HEADERS, said
 from service.http.operations import STRING, Answer, Operation, Parameter, Values, add, read_query
@@ -125,12 +124,7 @@ async def _recorded(request: web.Request, batch: Batch, *, is_trial: bool, statu
         (receipt,) = await writer.check(lambda desk: desk.take(batch), batch.size)
     else:
         (receipt,) = await writer.post(batch)
-    headers = {POSITION: str(request.app[HEAD].position)}
-    if not (is_trial and receipt.is_new):
-        headers = {
-            POSITION: str(max(request.app[HEAD].position, receipt.position)),
-            hdrs.LOCATION: f"/v1/events/{receipt.position}",
-        }
+    headers = {} if is_trial and receipt.is_new else {"Location": f"/v1/events/{receipt.position}"}
     return json_answer(receipt.body, status=status if receipt.is_new else 200, headers=headers)
 
 

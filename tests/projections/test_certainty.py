@@ -405,9 +405,18 @@ BEGUN_BEFORE_WHAT_CAME_THAT_DAY = [
 ]
 """The withdrawal's first day is one of all that was applied: what it ends began before that, recorded by nobody."""
 
+LEFT_BEFORE_THE_END_OF_THAT_DAY = [
+    Happening("adopted", None, 1, 1, 4, "0"),
+    Happening("withdrawn", "a", 1, 9, 19, "1", effect=(2, 2)),
+    Happening("ratified", "b", 1, 9, 11, "2"),
+    Happening("terminated", None, 2, 2, 33, "9"),
+]
+"""A withdrawal comes before an end of the same day, also where nobody recorded what it ends."""
+
 
 @settings(max_examples=150)
 @given(agreement_facts())
+@example(LEFT_BEFORE_THE_END_OF_THAT_DAY)
 @example(BEGUN_BEFORE_WHAT_CAME_THAT_DAY)
 def test_membership_of_an_agreement_and_its_status(facts):
     expected = verdict(facts, agreement_tie)
