@@ -39,6 +39,9 @@ WRITTEN = Spellings("written")
 SCHEMA = TEXTS.schema + WRITTEN.schema
 
 _REMEMBERED = 50_000
+_SHORT = 200
+"""Longer texts are hardly the same again, as places, fields and the like are; and the pairs of 20,000 Chinese letters take
+megabytes of memory."""
 _RANKED = 200
 _BEGINNINGS = 40
 _PARTED = 8
@@ -104,10 +107,16 @@ def tokens_of(subject: str, kind: str, data: Mapping[str, Any]) -> Collection[st
     return tokens
 
 
-@lru_cache(maxsize=1024)  # places, fields and the like are the same again and again
 def _written(text: str) -> dict[str, None]:
     """The tokens of the words of a text. To be read only."""
+    return _taken_apart(text) if len(text) > _SHORT else _kept(text)
+
+
+def _taken_apart(text: str) -> dict[str, None]:
     return dict.fromkeys(["a" + word for word in words_of(text)])
+
+
+_kept = lru_cache(maxsize=1024)(_taken_apart)
 
 
 def search(

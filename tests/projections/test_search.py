@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -364,3 +365,17 @@ def test_any_name_is_found_by_itself_and_any_question_answered(shared, names, q)
 def shared() -> Iterator[World]:
     with world() as made:
         yield made
+
+
+def test_what_long_texts_are_found_by_is_not_kept_in_memory():
+    characters = [chr(code) for code in range(0x4E00, 0x4E00 + 19_000)]
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            text = "".join(characters[number:])
+            assert len(search.tokens_of("agreements/t", "agreement.adopted", {"summary": text})) > 18_000
+            del text
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 5 * 2**20
