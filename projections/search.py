@@ -40,7 +40,7 @@ SCHEMA = TEXTS.schema + WRITTEN.schema
 
 _REMEMBERED = 50_000
 _SHORT = 200
-"""Longer texts are hardly the same again, as places, fields and the like are; and the pairs of 20,000 Chinese letters take
+"""Longer texts are hardly the same again, as places and fields are, and the pairs of 20,000 Chinese letters take
 megabytes of memory."""
 _RANKED = 200
 _BEGINNINGS = 40
