@@ -159,6 +159,9 @@ class Live:
                 self._frames.append(Frame(event, data))
                 self._bytes += len(data)
                 self._until = event.position
+            self._drop_oldest()  # now, as all of them together may be gigabytes
+
+    def _drop_oldest(self) -> None:
         over = max(0, len(self._frames) - MOST_FRAMES)
         self._bytes -= sum(len(each.data) for each in self._frames[:over])
         while self._bytes > MOST_BYTES:

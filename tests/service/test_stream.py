@@ -238,3 +238,22 @@ async def test_whoever_comes_back_after_the_log_could_not_be_read_is_told_at_onc
     assert await again.positions(1) == [1]
     await registry.take(registered("b"))
     assert await again.positions(1) == [2]
+
+
+async def test_no_more_is_kept_at_any_time_than_is_kept_at_last(registry, monkeypatch):
+    monkeypatch.setattr(live, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(live, "AT_ONCE", 10)
+    await registry.take(
+        [registered(f"p{number}", data={"name": "N" * 900, "kind": "company"}) for number in range(100)]
+    )
+    log, kept = registry.app[LOGS].here, []
+    read = log.read
+
+    def watched(*asked):
+        kept.append(registry.app[LIVE]._bytes)
+        return read(*asked)
+
+    monkeypatch.setattr(log, "read", watched)
+    reader = await reading(registry, "?after=0")
+    assert await reader.positions(100) == list(range(1, 101))
+    assert max(kept) <= 10_000
