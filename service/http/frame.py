@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion10, hdrs, web
 from multidict import istr
 
 from service.http.access import KEY
@@ -55,6 +55,8 @@ class Frame:
         method, reads = request.method, _reads(request)
         try:
             try:
+                if request.version < HttpVersion10:
+                    raise Problem(Kind.MALFORMED, "not HTTP: of a version before 1.0, or of none")
                 waits = _POSITION_NAME in request.headers
                 if reads or waits:
                     await self._writer.publish()

@@ -246,7 +246,6 @@ def test_a_compression_bomb_is_refused(shared, nothing_recorded):
 
 RAW = {
     "not HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
-    "no version": b"GET /v1/parties\r\n\r\n",
     "a wrong chunk size": b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/cloudevents+json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
     "a negative chunk size": b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n{}\r\n0\r\n\r\n",
     "a huge chunk size": b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\n{}",
@@ -271,6 +270,19 @@ def test_what_is_no_http_gets_a_4xx_or_a_closed_door(shared, nothing_recorded, r
     status = received[9:12]
     assert received == b"" or status.startswith(b"4"), received[:300]
     assert b"Traceback" not in received
+
+
+@pytest.mark.parametrize("version", [b"", b" HTTP/0.9"])
+def test_http_of_before_its_versions_is_refused_whatever_is_at_hand(shared, version):
+    for _ in range(2):
+        assert shared.get("/v1/parties").status_code == 200
+        with socket.create_connection(("127.0.0.1", shared.port), timeout=20) as connection:
+            connection.sendall(b"GET /v1/parties%b\r\n\r\n" % version)
+            received = b""
+            while chunk := connection.recv(1 << 16):
+                received += chunk
+        assert received.startswith(b"HTTP/1.1 400 ")
+        assert b"application/problem+json" in received
 
 
 @pytest.mark.parametrize(
