@@ -214,6 +214,26 @@ class Standing:
         return standing
 
 
+def stated(event: Event, model: Data) -> Fact | None:
+    """The fact that an event about the world states by itself, where no other event speaks of it; `model` is its data.
+
+    None if that was erased, unless it made or ended its subject.
+    """
+    if event.erased and not stands_erased(event.kind):
+        return None
+    return Fact(
+        event.position,
+        event.subject,
+        event.type,
+        event.source,
+        event.id,
+        event.occurred,
+        span_of(event.occurred),
+        model,
+        (event.position,),
+    )
+
+
 def stands_erased(kind: EventType) -> bool:
     """Whether an event of a type still says something of the world once its data is erased."""
     return kind.makes is not Makes.NEVER or kind.ends

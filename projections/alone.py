@@ -14,8 +14,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
-from domain.facts import Event, Fact, stands_erased
-from domain.times import span_of
+from domain.facts import Event, Fact, stated
 from projections.folding import Folding
 from projections.identity import add_edge, edges_of
 from projections.known import Known
@@ -142,16 +141,4 @@ class Alone:
             return None
         if changed[event.position]:
             return self._known.standing(event).fact(event)
-        if event.erased and not stands_erased(kind):
-            return None
-        return Fact(
-            event.position,
-            event.subject,
-            event.type,
-            event.source,
-            event.id,
-            event.occurred,
-            span_of(event.occurred),
-            event.model,
-            (event.position,),
-        )
+        return stated(event, event.model)

@@ -11,9 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from domain.errors import Contradiction, Flaw, Invalid, Refused
-from domain.facts import Event, Fact, stands_erased
+from domain.facts import Event, Fact, stated
 from domain.records import Data
-from domain.times import span_of
 from projections import documents, names, search, tallies, tree
 from projections.carrying import Carrying
 from projections.folding import Folding
@@ -190,19 +189,8 @@ class Views:
         if event.type == "document.text-erased":
             documents.let_go(self._known, event)
         elif event.kind.collection is not None and event.kind.is_posted:
-            if event.erased and not stands_erased(event.kind):
+            if (fact := stated(event, model)) is None:
                 return set()
-            fact = Fact(
-                event.position,
-                event.subject,
-                event.type,
-                event.source,
-                event.id,
-                event.occurred,
-                span_of(event.occurred),
-                model,
-                (event.position,),
-            )
             self._believe(fact, number, event.position, changed, altered=False)
         elif event.type in CHANGING and (root := self._root(event)) is not None:
             self._reconsider(root, event.position, changed)
