@@ -17,7 +17,8 @@ from projections.reading import Reader
 from service.files import VIEWS
 from service.parts import SETTINGS
 
-THREADS = 4
+THREADS = 2
+"""One more than a long question takes. Four that compete for the interpreter cost each list a quarter more."""
 
 T = TypeVar("T")
 
