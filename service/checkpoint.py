@@ -147,10 +147,12 @@ class Publisher:
         self._task = asyncio.create_task(self._run(), name="checkpoints")
 
     async def stop(self) -> None:
-        """Signs nothing more. What is being kept is kept."""
+        """Signs what was recorded since, if it can be, and then nothing more. What is being kept is kept."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self.refusal is None and self.covered.position != self._head.position:
+            await self._attempt()
         self._thread.shutdown()
 
     async def cosigned(self, text: str, signatures: Sequence[Signature]) -> None:
@@ -273,6 +275,7 @@ async def publishing(app: web.Application) -> AsyncIterator[None]:
     )
     await publisher.start(kept)
     yield
+    await app[WRITER].stop()  # what is queued still belongs under the last checkpoint
     await publisher.stop()
 
 

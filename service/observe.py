@@ -139,6 +139,9 @@ class Metrics:
         self._queued = Gauge("registry_queued", "Batches that wait for the writer.", registry=registry)
         self._queued_bytes = Gauge("registry_queued_bytes", "Bytes that wait for the writer.", registry=registry)
         self._position = Gauge("registry_position", "Position that readers have reached.", registry=registry)
+        self._signed = Gauge(
+            "registry_checkpoint_position", "Position that the newest checkpoint goes up to.", registry=registry
+        )
         self._streams = Gauge("registry_streams", "Live streams being read.", registry=registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -166,9 +169,11 @@ class Metrics:
         with self._streams.track_inprogress():
             yield
 
-    def text(self, position: int, queued: tuple[int, int]) -> bytes:
-        """Everything, in the Prometheus text format, with the head and what waits for the writer as they are now."""
+    def text(self, position: int, signed: int, queued: tuple[int, int]) -> bytes:
+        """Everything, in the Prometheus text format, with the head, what of it is signed, and what waits for the writer
+        as they are now."""
         self._position.set(position)
+        self._signed.set(signed)
         self._queued.set(queued[0])
         self._queued_bytes.set(queued[1])
         return generate_latest(self.registry)

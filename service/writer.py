@@ -96,7 +96,7 @@ class Writer:
 
     async def stop(self) -> None:
         """Takes nothing more, records what is queued, and returns once all of it is answered. Erasing that is under way
-        is given up, as it may take minutes and the next start ends it.
+        is given up, as it may take minutes and the next start ends it. May be called again.
         """
         self._stopping = True
         self._work.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 from aiohttp import hdrs, web
 
+from service.checkpoint import PUBLISHER
 from service.http.answers import JSON, json_answer
 from service.http.operations import Answer, Operation, add
 from service.http.problems import Kind, Problem
@@ -34,9 +35,8 @@ async def readyz(request: web.Request) -> web.StreamResponse:
 async def metrics(request: web.Request) -> web.StreamResponse:
     """The numbers, in the Prometheus text format."""
     app = request.app
-    return web.Response(
-        body=app[METRICS].text(app[HEAD].position, app[WRITER].queued), headers={hdrs.CONTENT_TYPE: _TEXT} | _NO_STORE
-    )
+    body = app[METRICS].text(app[HEAD].position, app[PUBLISHER].covered.position, app[WRITER].queued)
+    return web.Response(body=body, headers={hdrs.CONTENT_TYPE: _TEXT} | _NO_STORE)
 
 
 _STATUS = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}

@@ -22,10 +22,12 @@ from typing import TypeVar
 import orjson
 import pytest
 
+from domain.posting import parse
 from service import checkpoint, files
 from service.checkpoint import PUBLISHER
+from service.decisions import Batch
 from service.observe import Readiness
-from service.parts import READY
+from service.parts import READY, WRITER
 from service.signing import CannotSign, make_key
 from tests.contract.auditor import EMPTY, Auditor, Checkpoint, Key, root_of
 from tests.service.asked import SEEDS
@@ -233,6 +235,38 @@ async def test_a_proof_of_an_event_waits_for_its_checkpoint_and_not_for_ever(dat
         await problem(await registry.get("/log/consistency?old=4&size=5"), 422, "invalid-query")
         await problem(await registry.get("/log/tile/0/000.p/5"), 404, "not-found")
         await problem(await registry.get("/log/tile/entries/000.p/5"), 404, "not-found")
+
+
+async def test_what_was_recorded_last_is_signed_when_the_registry_stops(data, monkeypatch):
+    async with running(data) as registry:
+        await post(registry, "a")
+        await covering(registry, 1)
+        monkeypatch.setattr(checkpoint, "PERIOD_SECONDS", 60.0)
+        await post(registry, "b")
+        await covering(registry, 2)
+        posting = asyncio.gather(*(post(registry, f"c-{number}") for number in range(20)))
+        await until(registry.head, lambda position: position > 2)
+        await posting
+        assert (await newest(registry)).size == 2
+        verifier = (await text(registry, "/log/vkey")).strip()
+    assert Key(verifier).checkpoint(kept(data)).size == 22
+
+
+async def test_of_posts_that_are_queued_when_it_stops_those_recorded_are_signed(data, monkeypatch):
+    monkeypatch.setattr(checkpoint, "PERIOD_SECONDS", 60.0)
+    async with running(data) as registry:
+        verifier = (await text(registry, "/log/vkey")).strip()
+        writer = registry.app[WRITER]
+        some = Batch([parse(registered(f"p-{number}")) for number in range(100)], "nobody", 100, is_list=True)
+        await writer.submit([some])  # as of a client that went away
+    assert Key(verifier).checkpoint(kept(data)).size == 100
+
+
+async def test_how_far_the_log_is_signed_is_among_the_metrics(data):
+    async with running(data) as registry:
+        await post(registry, "a", "b")
+        await covering(registry, 2)
+        assert "registry_checkpoint_position 2.0" in await text(registry, "/metrics")
 
 
 # The order, each step failed and not kept, and failed but kept
