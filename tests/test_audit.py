@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from domain.facts import Event
 from domain.notes import COSIGNATURE, Checkpoint, Verifier, cosigned, parse_note, parse_verifier
 from projections import rectangles, tallies
 from projections.lines import PARTS
@@ -21,13 +22,15 @@ from projections.rectangles import RESTED_ON
 from projections.store import OPEN
 from service.audit.chains import Chains, Unique
 from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_kept, read_signed
-from service.audit.columns import columns_of
 from service.audit.comparing import Comparing
 from service.audit.opening import open_source
 from service.audit.order import Order
+from service.audit.plain import Batch, Looking, Wanted
 from service.audit.report import Check
-from service.audit.rows import answered
+from service.audit.rows import Row, answered
 from service.audit.run import Asked, audit
+from service.entries import answered as answer
+from service.entries import logged
 from service.files import CHECKPOINT, SIGNING_KEY
 from service.rebuild import build, install
 from service.settings import Settings
@@ -232,7 +235,15 @@ def test_an_entry_in_another_form_or_with_more_in_it_is_caught(story, data):
 
 @pytest.mark.parametrize(
     "data_",
-    [b'{"title":"x"}', b'{"kind":"treaty", "title":"x"}', b'{"kind":"no","title":"x"}', b'{"kind":1.5}', b"[]", b"1"],
+    [
+        b'{"title":"x"}',
+        b'{"kind":"treaty", "title":"x"}',
+        b'{"kind":"no","title":"x"}',
+        b'{"kind":1.5}',
+        b"[]",
+        b"1",
+        b"none",
+    ],
 )
 def test_data_that_its_type_does_not_have_is_caught_though_the_entry_commits_to_it(story, data, data_):
     position = story.agreement
@@ -770,40 +781,41 @@ def test_a_text_of_an_export_that_is_wrong_or_gone_is_named(story, exported):
 # in memory that does not grow
 
 
-def row(position: int, subject: str, version: int, id_: str):
-    attributes = {"position": position, "version": version, "subject": subject, "source": "s", "id": id_, "entry": "{}"}
-    more = {"specversion": "1.0", "type": "t", "recorded": "2026-01-31T09:30:00.123456Z", "actor": "a"}
-    return answered(json.dumps({**attributes, **more}).encode())
+def row(position: int, version: int, slug: str, id_: str) -> Row:
+    """An event that fits by itself."""
+    attributes = (f"parties/{slug}", "party.registered", "s", id_, None, None)
+    return answered(
+        answer(logged(Event(position, version, *attributes, b'{"name":"A"}', "2026-01-31T09:30:00.123456Z", "a")))
+    )
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 5, 1000])
 def test_order_is_checked_however_few_names_fit_into_memory(tmp_path, most):
-    subjects = ["a", "b", "a", "c", "a", "b", "d", "a"]
     versions: dict[str, int] = {}
     good = []
-    for position, subject in enumerate(subjects, 1):
-        versions[subject] = versions.get(subject, 0) + 1
-        good.append(row(position, subject, versions[subject], f"id {position}"))
+    for position, slug in enumerate(["a", "b", "a", "c", "a", "b", "d", "a"], 1):
+        versions[slug] = versions.get(slug, 0) + 1
+        good.append((position, versions[slug], slug, f"id {position}"))
     cases = {
         "nothing": (good, set()),
         "a version left out": (
-            [*good[:4], good[4]._replace(version=4), *good[5:7], good[7]._replace(version=5)],
+            [*good[:4], (5, 4, "a", "id 5"), *good[5:7], (8, 5, "a", "id 8")],
             {(5, "version")},
         ),
-        "a version twice": ([*good[:7], good[7]._replace(version=3)], {(8, "version")}),
-        "a first version that is none": ([*good[:6], good[6]._replace(version=2), good[7]], {(7, "version")}),
-        "a name twice": ([*good[:6], good[6]._replace(id="id 2"), good[7]], {(7, "id")}),
+        "a version twice": ([*good[:7], (8, 3, "a", "id 8")], {(8, "version")}),
+        "a first version that is none": ([*good[:6], (7, 2, "d", "id 7"), good[7]], {(7, "version")}),
+        "a name twice": ([*good[:6], (7, 1, "d", "id 2"), good[7]], {(7, "id")}),
     }
-    for name, (events, expected) in cases.items():
-        for at_once, in_columns in ((1, True), (3, True), (8, True), (3, False)):
-            folder = tmp_path / f"{name} {at_once} {in_columns}"
+    for name, (made, expected) in cases.items():
+        events = [row(*each) for each in made]
+        for at_once, together in ((1, True), (3, True), (8, True), (3, False)):
+            folder = tmp_path / f"{name} {at_once} {together}"
             folder.mkdir()
             check = Check("order")
             order = Order(check, Chains(folder, most), Unique(folder, most))
+            looking = Looking(Wanted(evidence=False, rules=False))
             for first in range(0, len(events), at_once):
                 some = events[first : first + at_once]
-                columns = columns_of(some)
-                assert columns is not None
-                order.take(some, columns if in_columns else None)
+                order.take(Batch(looking.plain(some) if together else None, some.copy))
             order.end([events].copy)
             assert {(each.position, each.field) for each in check.findings} == expected, (name, at_once, check.findings)

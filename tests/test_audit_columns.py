@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.facts import Event
+from domain.merkle import leaf_hash
 from service.audit.chains import Chains, Unique
-from service.audit.columns import columns_of
-from service.audit.entries import Entries
+from service.audit.entries import Entries, flaws
 from service.audit.order import Order
+from service.audit.plain import Batch, Looking, Wanted
 from service.audit.report import Check, Finding
 from service.audit.rows import Row, answered, stored
 from service.entries import answered as answer
@@ -51,22 +52,40 @@ def row_of(found: LoggedEvent) -> Row:
     return stored([tuple(getattr(found, name) for name in Row._fields[:11])])[0]
 
 
-def found_in(rows: list[Row], *, at_once: bool) -> tuple[list[Finding], list[Row]]:
-    """What is found in events, and those that fit."""
-    check, data, order = Check("entries"), Check("data"), Check("order")
-    columns = columns_of(rows) if at_once else None
+def looked_at(rows: list[Row]) -> Batch:
+    """Events that were looked at together."""
+    return Batch(Looking(Wanted(evidence=True, rules=True)).plain(rows), rows.copy)
+
+
+def of_order(batch: Batch) -> list[Finding]:
+    """What is found in the order of events."""
+    order = Check("order")
     with TemporaryDirectory() as folder:
-        Order(order, Chains(Path(folder)), Unique(Path(folder))).take(rows, columns)
-    fitting = Entries(check, data).take(rows, columns)
-    found = [*check.findings, *data.findings]
-    return found or order.findings, [*fitting]  # what an entry says of order is told only where it has its form
+        Order(order, Chains(Path(folder)), Unique(Path(folder))).take(batch)
+    return order.findings
+
+
+def one_by_one(rows: list[Row]) -> tuple[list[Finding], list[Row]]:
+    """What is found in each event by itself, and those in which nothing is."""
+    found = [flaws(row) for row in rows]
+    return [each for some in found for each in some], [row for row, some in zip(rows, found, strict=True) if not some]
 
 
 def agree(*rows: Row) -> list[Finding]:
     """What is found in events, which is the same one by one."""
-    found = found_in([*rows], at_once=True)
-    assert found == found_in([*rows], at_once=False)
-    return found[0]
+    check, batch = Check("of each"), looked_at([*rows])
+    found, fitting = one_by_one([*rows])
+    assert Entries(check, check).take(rows) == fitting
+    places = {(each.position, each.field): each for each in reversed(found)}  # the first of each is told
+    assert sorted(check.findings, key=str) == sorted(places.values(), key=str)
+    in_order = of_order(Batch(None, [*rows].copy))
+    if batch.plain is None:
+        assert found or in_order
+    else:
+        assert not found
+        assert of_order(batch) == in_order
+        assert batch.leaves(0, len(rows)) == [leaf_hash(row.entry) for row in rows]
+    return found or in_order
 
 
 @pytest.mark.parametrize("strange", STRANGE[1:-2])
@@ -74,20 +93,24 @@ def agree(*rows: Row) -> list[Finding]:
 def test_whatever_texts_are_taken_fit(name, strange):
     made = event(2, **{name: strange}, time="2020-01-01T00:00:00Z", occurred=None)
     rows = [row_of(event(1)), row_of(made), row_of(event(3))]
-    assert columns_of(rows) is not None
+    assert looked_at(rows).plain is not None
     assert agree(*rows) == []
     assert agree(*(answered(answer(each)) for each in (event(1), made, event(3)))) == []
 
 
 def test_plain_events_are_checked_without_looking_at_each(monkeypatch):
-    def looked_at(_: Row) -> None:
+    def looked_by_itself(_: Row) -> None:
         raise AssertionError("one event was looked at by itself")
 
-    monkeypatch.setattr("service.audit.entries._flaws", looked_at)
-    rows = [row_of(event(position)) for position in range(1, 9)]
-    assert found_in(rows, at_once=True) == ([], rows)
-    rows = [answered(answer(event(position))) for position in range(1, 9)]
-    assert found_in(rows, at_once=True) == ([], rows)
+    monkeypatch.setattr("service.audit.plain.flaws", looked_by_itself)
+    for rows in (
+        [row_of(event(position)) for position in range(1, 9)],
+        [answered(answer(event(position))) for position in range(1, 9)],
+    ):
+        batch = looked_at(rows)
+        assert batch.plain is not None
+        assert batch.plain.are_valid
+        assert of_order(batch) == []
 
 
 def test_a_name_that_would_end_its_text_in_the_entry_is_no_way_to_put_more_in_it():

@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-
-from service.audit.rows import Row
+from typing import Any
 
 _RECORDED, _OCCURRED, _TIME, _ACTOR = '"recorded":"', '"occurred":"', '"time":"', '{"actor":"'
 _BEFORE = len('{"actor":"","data_sha256":"') + 64
@@ -41,11 +40,13 @@ class Columns:
     text: Texts
 
 
-def columns_of(rows: Sequence[Row]) -> Columns | None:
-    """The columns of some events; None where they are not all made as events are, and each has to be looked at."""
+def columns_of(rows: Sequence[Sequence[Any]]) -> Columns | None:
+    """The columns of some events, as rows or as the log's table has them; None where they are not all made as events
+    are, and each has to be looked at."""
     if not rows:
         return None
-    (position, version, subject, type_, source, id_, entry, data, salt, _, _, beside, flaws) = zip(*rows, strict=True)
+    (position, version, subject, type_, source, id_, entry, data, salt, _, _, *more) = zip(*rows, strict=True)
+    beside, flaws = more or ((None,), ())
     if not (
         _are((int,), position, version)
         and _are((str,), subject, type_, source, id_)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from domain.notes import TILE_WIDTH
 from projections import rectangles, tree
 from projections.digests import Digests
 from projections.store import fold
+from service.audit.apart import looked_at, processes
 from service.audit.checkpoints import CannotAudit, read_signed
 from service.audit.growth import Kept, tiles_of
 from service.audit.noted import speaks_of
+from service.audit.plain import Batch, Batches, Looking, Wanted
 from service.audit.rows import Row, stored
 from service.audit.source import StoredViews, Unreadable
 from service.audit.texts import ReadText
@@ -78,15 +81,31 @@ class Database:
         raise CannotAudit(f"{said}; or give the log's verifier key with --vkey")
 
     def rows(self) -> Iterator[list[Row]]:
-        position = 0
-        while position < self.head:
-            until = min(position + AT_ONCE, self.head)
-            try:
-                found = self._log.rows(position, until)
-            except Damaged as error:
-                raise Unreadable(f"{self._path.name} cannot be read after position {position}: {error}") from None
-            yield stored(found)
-            position = until
+        for position in range(0, self.head, AT_ONCE):
+            yield self._some(position)
+
+    def batches(self, wanted: Wanted) -> Batches:
+        count = processes(self.head)
+        if not count:
+            looking = Looking(wanted)
+            for position in range(0, self.head, AT_ONCE):
+                found = self._found(position)
+                yield Batch(looking.plain(found), partial(stored, found))
+            return
+        with closing(looked_at(self._path, self.head, AT_ONCE, wanted, count)) as told:
+            for position, plain in zip(range(0, self.head, AT_ONCE), told, strict=True):
+                yield Batch(plain, partial(self._some, position))
+
+    def _some(self, position: int) -> list[Row]:
+        """The next events after a position."""
+        return stored(self._found(position))
+
+    def _found(self, position: int) -> list[tuple[Any, ...]]:
+        """The next events after a position, as the table has them."""
+        try:
+            return self._log.rows(position, min(position + AT_ONCE, self.head))
+        except Damaged as error:
+            raise Unreadable(f"{self._path.name} cannot be read after position {position}: {error}") from None
 
     def damages(self) -> Mapping[str, Sequence[str]]:
         found = {self._path.name: self._log.damages()}

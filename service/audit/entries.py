@@ -8,16 +8,17 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
+from itertools import repeat
 from operator import eq
 from typing import Any
 
 import orjson
 
 from domain.events import CATALOGUE
-from domain.posting import MAX_ATTRIBUTE
+from domain.posting import MAX_ATTRIBUTE, canonical, checked
 from domain.times import parse_edtf
 from domain.values import is_subject
-from service.audit.columns import Columns
+from service.audit.columns import Columns, columns_of
 from service.audit.report import Check, Finding
 from service.audit.rows import Row
 from service.entries import SALT_BYTES
@@ -29,9 +30,9 @@ _RECORDED = re.compile(r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)+", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _COMMITTED = re.compile(r'"data_sha256":"([0-9a-f]{64})"', re.ASCII)
-_OCCURRED, _TIMED = ',"occurred":"%s"', ',"time":"%s"'
+_OCCURRED, _TIMED, _QUOTE = ',"occurred":"', ',"time":"', '"'
 _OPTIONAL = ("occurred", "time")
-_FORMED = ("source", "actor", "recorded", "subject", *_OPTIONAL)
+_FORMED = ("source", "actor", "subject", *_OPTIONAL)
 _COMPARED = (
     "actor",
     "id",
@@ -59,61 +60,74 @@ class Entries:
         """What does not fit goes to these two checks."""
         self._entries = entries
         self._data = data
-        self._formed: dict[str, set[str | None]] = {name: {None} for name in _OPTIONAL}
-        """By attribute, what was said before and has its form."""
+        self._forms = Forms()
         self.whole = self.erased = 0
         """Events whose data was compared with the entry, and those that have none any more."""
 
-    def take(self, rows: Sequence[Row], columns: Columns | None) -> Sequence[Row]:
-        """Check the next events, of which `columns` are theirs (see `columns_of`); those that fit."""
-        suspects: Iterable[int] = range(len(rows))
-        if columns is not None:
-            with suppress(TypeError):  # a text that cannot be written as JSON
-                suspects = self._suspects(columns)
-        unfit = {index for index in suspects if self._explain(rows[index])}
-        erased = sum(not row.data for row in rows) if columns is None else columns.data.count(b"")
+    def count(self, events: int, erased: int) -> None:
+        """Take in so many events that fit, of which some have lost their data."""
+        self.whole += events - erased
         self.erased += erased
-        self.whole += len(rows) - erased
-        return [row for index, row in enumerate(rows) if index not in unfit] if unfit else rows
+
+    def take(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Check the next events; those that fit."""
+        columns, unfit = columns_of(rows), set()
+        suspects = range(len(rows)) if columns is None else self._forms.suspects(columns)
+        for index in sorted(suspects):
+            for finding in flaws(rows[index]):
+                unfit.add(index)
+                (self._data if finding.field in ("data", "salt") else self._entries).find(finding)
+        self.count(len(rows), sum(not row.data for row in rows))
+        return [row for index, row in enumerate(rows) if index not in unfit]
+
+
+class Forms:
+    """Tells events that are plainly as they should be from others. Remembers what was said before and has its form."""
+
+    def __init__(self) -> None:
+        self._formed: dict[str, set[str | None]] = {name: {None} for name in _OPTIONAL}
+
+    def suspects(self, columns: Columns) -> Collection[int]:
+        """The events that are not plainly as they should be; it may be that nothing is wrong with them."""
+        try:
+            return self._suspects(columns)
+        except TypeError:  # a text that cannot be written as JSON
+            return range(len(columns.entry))
 
     def _suspects(self, columns: Columns) -> set[int]:
-        """The events that are not plainly as they should be; it may be that nothing is wrong with them."""
         said = _written(columns)
         suspects = _untrue(map(eq, said, columns.text)) if said != columns.text else set()
         for name in _FORMED:
             column: Sequence[str | None] = getattr(columns, name)
             if unformed := self._unformed(name, column):
                 suspects |= _untrue(value not in unformed for value in column)
-        for each in (
-            [number > 0 for number in columns.position],
-            [number > 0 for number in columns.version],
-            [0 < len(id_) <= _SHORT for id_ in columns.id],
-            [*map(str.startswith, columns.subject, [_PREFIXES.get(name, "") for name in columns.type])],
-            [len(salt) == (SALT_BYTES if data else 0) for salt, data in zip(columns.salt, columns.data, strict=True)],
-        ):
-            if not all(each):
-                suspects |= _untrue(each)
+        if not _are_instants(columns.recorded):
+            suspects |= _untrue(_are_instants((value,)) for value in columns.recorded)
+        for numbers in (columns.position, columns.version):
+            if min(numbers) <= 0:
+                suspects |= _untrue(number > 0 for number in numbers)
+        lengths = [*map(len, columns.id)]
+        if not 0 < min(lengths) <= max(lengths) <= _SHORT:
+            suspects |= _untrue(0 < length <= _SHORT for length in lengths)
+        begun = [*map(str.startswith, columns.subject, map(_PREFIXES.get, columns.type, repeat("")))]
+        if not all(begun):
+            suspects |= _untrue(begun)
+        lengths = [*map(len, columns.salt)]
+        if b"" in columns.data or {*lengths} != {SALT_BYTES}:
+            due = [SALT_BYTES if data else 0 for data in columns.data]
+            suspects |= _untrue(map(eq, lengths, due))
         return suspects
 
     def _unformed(self, name: str, column: Sequence[str | None]) -> set[str | None]:
         """What in a column has not the form of an attribute. Most of it was said before."""
         known = self._formed.setdefault(name, set())
         new = set(column) - known
-        unformed: set[str | None] = set()
-        if name != "recorded" or not _are_instants(new):  # which are many, and seldom said twice
-            unformed = {value for value in new if _flaw(name, value) is not None}
+        unformed = {value for value in new if _flaw(name, value) is not None}
         if len(known) >= _REMEMBERED:
             known.clear()
             known.update({None} if name in _OPTIONAL else ())
         known.update(new - unformed)
         return unformed
-
-    def _explain(self, row: Row) -> bool:
-        """Name what does not fit of an event that is not as most are; whether anything does not."""
-        findings = _flaws(row)
-        for finding in findings:
-            (self._data if finding.field in ("data", "salt") else self._entries).find(finding)
-        return bool(findings)
 
 
 def _untrue(found: Iterable[bool]) -> set[int]:
@@ -137,9 +151,9 @@ def _written(columns: Columns) -> list[str]:
     ]
     return [
         f'{{"actor":"{actors[actor]}","data_sha256":"{digest}","id":"{id_}"'
-        f'{"" if occurred is None else _OCCURRED % occurred},"position":{position},"recorded":"{recorded}"'
+        f'{"" if occurred is None else _OCCURRED + occurred + _QUOTE},"position":{position},"recorded":"{recorded}"'
         f',"source":"{sources[source]}","specversion":"1.0","subject":"{subject}"'
-        f'{"" if time is None else _TIMED % time},"type":"{name}","v":{shapes[name]},"version":{version}}}'
+        f'{"" if time is None else _TIMED + time + _QUOTE},"type":"{name}","v":{shapes[name]},"version":{version}}}'
         for actor, digest, id_, occurred, position, recorded, source, subject, time, name, version in zip(
             columns.actor,
             digests,
@@ -168,13 +182,13 @@ def _committed(text: str) -> str:
     return found[1] if found is not None else ""
 
 
-def _flaws(row: Row) -> list[Finding]:
+def flaws(row: Row) -> list[Finding]:
     """What does not fit of an event. None does where only the version of its type's shape is an earlier one."""
-    flaws: list[Finding] = []
+    named: list[Finding] = []
 
     def find(says: str, field: str, expected: Any = None, found: Any = None) -> None:
         subject = row.subject if isinstance(row.subject, str) else None
-        flaws.append(Finding(says, row.position, subject, field, expected, found))
+        named.append(Finding(says, row.position, subject, field, expected, found))
 
     if row.flaw is not None:
         find(row.flaw[1], row.flaw[0])
@@ -184,7 +198,7 @@ def _flaws(row: Row) -> list[Finding]:
         said = None
     if not isinstance(said, dict):
         find("is no JSON object", "entry", found=row.entry)
-        return flaws
+        return named
     collection, shape = _KINDS.get(row.type, (None, 0)) if isinstance(row.type, str) else (None, 0)
     if not shape:
         find("is no type that this version of the registry knows", "type", found=row.type)
@@ -213,7 +227,21 @@ def _flaws(row: Row) -> list[Finding]:
     elif len(row.salt) != (SALT_BYTES if row.data else 0):
         says = f"has {len(row.salt)} bytes instead of {SALT_BYTES}" if row.data else "is kept, and the data is not"
         find(says, "salt")
-    return flaws
+    return named
+
+
+def invalid(row: Row) -> Finding | None:
+    """What is wrong with the data of an event, where it is as it was recorded and the entry commits to it."""
+    try:
+        said = orjson.loads(row.data)
+    except ValueError:
+        return Finding("is no JSON", row.position, row.subject, "data")
+    if canonical(said) != row.data:
+        return Finding("is not in RFC 8785 form", row.position, row.subject, "data")
+    _, wrong = checked(CATALOGUE[row.type], said)
+    if wrong:
+        return Finding(wrong[0].detail, row.position, row.subject, f"/data{wrong[0].pointer}")
+    return None
 
 
 def _flaw(name: str, value: Any) -> str | None:

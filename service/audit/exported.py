@@ -15,6 +15,7 @@ from domain.notes import Tile
 from projections.store import fold
 from service.audit.checkpoints import CannotAudit, read_signed
 from service.audit.growth import Kept, tiles_of
+from service.audit.plain import Batches, Wanted, batches
 from service.audit.rows import Row, answered
 from service.audit.source import StoredViews, Unreadable
 from service.audit.texts import ReadText
@@ -66,6 +67,9 @@ class Exported:
                     position += len(rows)
         except OSError as error:
             raise CannotAudit(f"{self._path / EVENTS}: {error.strerror}") from None
+
+    def batches(self, wanted: Wanted) -> Batches:
+        return batches(self.rows(), wanted)
 
     def damages(self) -> Mapping[str, Sequence[str]]:
         return {}

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from domain.events import CATALOGUE
 from domain.facts import Event
-from domain.posting import canonical, checked
 from projections import rectangles
 from projections.digests import written
 from projections.reading import Reader
 from projections.views import Views
 from service.audit.checkpoints import CannotAudit
+from service.audit.entries import invalid
+from service.audit.plain import Batch
 from service.audit.report import Check, Finding
 from service.audit.rows import Row
 from service.audit.texts import ReadText
@@ -45,12 +45,13 @@ class Folded:
         """The last event folded in."""
         return self._views.position
 
-    def take(self, rows: Sequence[Row]) -> None:
+    def take(self, batch: Batch) -> None:
         """Fold in the next events, each of which fits by itself, and none is missing."""
-        for first in range(0, len(rows) if self.broken is None else 0, AT_ONCE):
-            some = rows[first : first + AT_ONCE]
-            for index, row in enumerate(some):
-                if row.data and (finding := _invalid(row)) is not None:
+        are_valid = batch.plain is not None and batch.plain.are_valid
+        for first in range(0, len(batch.rows) if self.broken is None else 0, AT_ONCE):
+            some = batch.rows[first : first + AT_ONCE]
+            for index, row in enumerate(() if are_valid else some):
+                if row.data and (finding := invalid(row)) is not None:
                     self._fold(some[:index])
                     self._stop(finding)
                     break
@@ -197,17 +198,6 @@ class _Feed:
             return ""
         content = self._read(Event(position, 0, event.subject, event.type, "", "", None, None, event.data, "", ""))
         return None if content is None else content.decode("utf-8", "replace")
-
-
-def _invalid(row: Row) -> Finding | None:
-    """What is wrong with the data of an event, which is as it was recorded."""
-    said = orjson.loads(row.data)
-    if canonical(said) != row.data:
-        return Finding("is not in RFC 8785 form", row.position, row.subject, "data")
-    _, flaws = checked(CATALOGUE[row.type], said)
-    if flaws:
-        return Finding(flaws[0].detail, row.position, row.subject, f"/data{flaws[0].pointer}")
-    return None
 
 
 def _logged(row: Row) -> LoggedEvent:

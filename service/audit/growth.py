@@ -11,6 +11,7 @@ import orjson
 
 from domain.merkle import HASH_BYTES, root
 from domain.notes import TILE_WIDTH, NoteError, Tile, entry_bundle, parse_bundle
+from service.audit.plain import Batch
 from service.audit.report import Check, Finding
 from service.audit.rows import Row
 
@@ -73,15 +74,16 @@ class Tiles:
         self._kept = kept
         self._next: tuple[Tile, bytes | None] | None = None
         self._begun = False
-        self._rows: list[Row] = []  # of the last tile
+        self._covered: list[tuple[Batch, int, int]] = []  # events of the last tile: of a batch, from one to another
         self.count = 0
         """Tiles that were compared."""
 
-    def take(self, rows: Sequence[Row]) -> None:
-        """Compare every tile that the tree covers by now; `rows` are what it has just grown by."""
-        if (self._growth.size - len(rows)) % TILE_WIDTH == 0:
-            self._rows.clear()
-        self._rows += rows
+    def take(self, batch: Batch, first: int, count: int) -> None:
+        """Compare every tile that the tree covers by now; it has just grown by so many events of a batch, from `first`
+        on. Raises Unreadable."""
+        if (self._growth.size - count) % TILE_WIDTH == 0:
+            self._covered.clear()
+        self._covered.append((batch, first, first + count))
         if not self._begun:
             self._begun, self._next = True, next(self._kept, None)
         while self._next is not None:
@@ -97,6 +99,14 @@ class Tiles:
             self.count += 1
             self._next = next(self._kept, None)
 
+    def _row(self, index: int) -> Row | None:
+        """One of the events of the last tile."""
+        for batch, first, end in self._covered:
+            if index < end - first:
+                return batch.rows[first + index]
+            index -= end - first
+        return None
+
     def _compare_hashes(self, tile: Tile, level: int, content: bytes) -> None:
         first = tile.number * TILE_WIDTH
         expected = b"".join(self._growth.hashes(level, first, tile.width))
@@ -111,7 +121,8 @@ class Tiles:
                 self._find(says, tile, at // HASH_BYTES, ours.hex(), theirs.hex())
 
     def _compare_entries(self, tile: Tile, content: bytes) -> None:
-        entries = [row.entry for row in self._rows[: tile.width]]
+        rows = [row for batch, first, end in self._covered for row in batch.rows[first:end]]
+        entries = [row.entry for row in rows[: tile.width]]
         if entry_bundle(entries) == content:
             return
         try:
@@ -125,7 +136,7 @@ class Tiles:
             if ours != theirs:
                 name, expected, there = difference(theirs, ours)
                 says = f"is not what the entry in {tile.path} says"
-                row = self._rows[index]
+                row = rows[index]
                 self._check.find(Finding(says, row.position, row.subject, name, expected, there))
 
     def _find(self, says: str, tile: Tile, index: int, expected: str | None = None, found: str | None = None) -> None:
@@ -135,8 +146,7 @@ class Tiles:
             return  # it follows from what was found below
         field = f"{tile.path}, hash {index}" if expected is not None else tile.path
         subject = None
-        if level == 0 and index < len(self._rows):
-            row = self._rows[index]
+        if level == 0 and (row := self._row(index)) is not None:
             subject = row.subject if row.position == first and isinstance(row.subject, str) else None
         elif level:
             says = f"{says} ({first} to {first + (1 << 8 * level) - 1})" if expected is not None else says

@@ -4,7 +4,7 @@ became of its text, unite parties, or have lost their data. Noted in a file, as 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from service.audit.rows import Row
 _SPEAKING = frozenset(name for name, kind in CATALOGUE.items() if kind.about_event)
 _OTHERS = frozenset(("document.registered", "document.text-stored", "document.text-erased", "party.merged"))
 _NOTED = _SPEAKING | _OTHERS
+_CITING = b'"evidence"'
 _SCHEMA = """
 CREATE TABLE noted(
     position INTEGER PRIMARY KEY, type TEXT NOT NULL, subject TEXT NOT NULL, occurred TEXT, about INTEGER,
@@ -47,15 +48,12 @@ class Noted:
     def take(self, rows: Sequence[Row]) -> None:
         """Note what is to be noted of the next events, each of which fits by itself."""
         found = []
-        for row in rows:
-            data = row[7]
-            cites = self._evidence and b'"evidence"' in data
-            if cites or not data or row[3] in _NOTED:
-                about = _number(row.about) if not data else speaks_of(data) if row.type in _SPEAKING else None
-                redacted = _number(row.redacted)
-                found.append(
-                    (row.position, row.type, row.subject, row.occurred, about, redacted, not data, cites, data)
-                )
+        for index in noted_of([row.type for row in rows], [row.data for row in rows], evidence=self._evidence):
+            row = rows[index]
+            data, redacted = row.data, _number(row.redacted)
+            about = _number(row.about) if not data else speaks_of(data) if row.type in _SPEAKING else None
+            cites = self._evidence and _CITING in data
+            found.append((row.position, row.type, row.subject, row.occurred, about, redacted, not data, cites, data))
         if found:
             self.db.executemany("INSERT OR IGNORE INTO noted VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", found)
 
@@ -91,6 +89,15 @@ class Noted:
     def close(self) -> None:
         """Closes the file."""
         self.db.close()
+
+
+def noted_of(types: Iterable[Any], data: Iterable[bytes], *, evidence: bool) -> list[int]:
+    """Which of some events are to be noted; those that only cite documents too where `evidence` is wanted."""
+    return [
+        index
+        for index, (type_, kept) in enumerate(zip(types, data, strict=True))
+        if not kept or type_ in _NOTED or (evidence and _CITING in kept)
+    ]
 
 
 def speaks_of(data: bytes) -> int | None:

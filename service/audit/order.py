@@ -4,11 +4,12 @@ never go back, and no two events of one name. In memory that does not grow with 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 from domain.values import MAX_INTEGER
 from service.audit.chains import Chains, Unique, name_hash
-from service.audit.columns import Columns
+from service.audit.plain import Batch
 from service.audit.report import MOST_FINDINGS, Check, Finding
 from service.audit.rows import Row
 
@@ -34,30 +35,33 @@ class Order:
         """How many subjects were seen; None where they were too many to count."""
         return self._subjects.count
 
-    def take(self, rows: Sequence[Row], columns: Columns | None) -> None:
-        """Check the next events; `columns` are theirs (see `columns_of`)."""
-        self._subjects.make_room(len(rows))
-        if columns is None:
-            self._names.take([row[4:6] for row in rows])
-            self._take_each(rows)
+    def take(self, batch: Batch) -> None:
+        """Check the next events. Raises as reading them does."""
+        plain = batch.plain
+        if plain is None:
+            self._names.take([row[4:6] for row in batch.rows])
+            self._take_each(batch.rows)
             return
-        self._names.take(zip(columns.source, columns.id, strict=True))
-        recorded, first = columns.recorded, self.position + 1
-        follow_each_other = columns.position == tuple(range(first, first + len(rows)))
-        if not follow_each_other or recorded[0] < self._recorded or sorted(recorded) != [*recorded]:
-            self._take_each(rows)
+        for source, ids in plain.ids:
+            self._names.take(zip(repeat(source), ids))
+        since, until = plain.recorded
+        if plain.first != self.position + 1 or since < self._recorded:
+            self._take_each(batch.rows)
             return
+        self._subjects.make_room(plain.events)
         last = self._subjects.last
         known = last.get
-        for row, subject, version in zip(rows, columns.subject, columns.version, strict=True):
-            if version == known(subject, 0) + 1:
-                last[subject] = version
-            else:
-                self._follow(row)
-        self.position, self._recorded = self.position + len(rows), recorded[-1]
+        for subject in [subject for subject, version in plain.since.items() if version != known(subject, 0) + 1]:
+            before = self._subjects.follow(subject, plain.since[subject])
+            if before is not None:
+                row = next(row for row in batch.rows if row.subject == subject)
+                self._find(row, "version", _NOT_NEXT, before + 1, row.version)
+        last.update(plain.until)
+        self.position, self._recorded = self.position + plain.events, until
 
     def _take_each(self, rows: Sequence[Row]) -> None:
         """Check events one by one, to name what of them does not fit."""
+        self._subjects.make_room(len(rows))
         expected, recorded = self.position, self._recorded
         for row in rows:
             expected += 1

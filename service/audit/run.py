@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -21,7 +20,6 @@ from service.audit.checkpoints import (
     check_witnesses,
     read_verifier,
 )
-from service.audit.columns import columns_of
 from service.audit.comparing import Comparing
 from service.audit.entries import Entries
 from service.audit.evidence import Evidence
@@ -30,9 +28,9 @@ from service.audit.growth import Growth, Tiles
 from service.audit.naming import name_changed, name_missing
 from service.audit.noted import Noted
 from service.audit.order import Order
+from service.audit.plain import Batch, Batches, Wanted
 from service.audit.redactions import check_redactions
 from service.audit.report import Check, Finding, Report, Verdict, counted
-from service.audit.rows import Row
 from service.audit.source import CannotAudit, Progress, Source, Unreadable
 from service.audit.texts import Brought, Texts
 
@@ -92,6 +90,7 @@ class _Audit:
         self._evidence = report.check("evidence")
         self._views = report.check("views")
         self._of_log = (self._in_order, self._of_entries, self._of_data, self._of_tiles)
+        self._found = 0  # so far, while the events go by
         self._order = Order(self._in_order, Chains(folder), Unique(folder))
         self._entries = Entries(self._of_entries, self._of_data)
         sizes = [each.checkpoint.size for each in (source.signed, asked.since) if each is not None]
@@ -155,43 +154,52 @@ class _Audit:
     # while the events go by
 
     def _pass(self, progress: Progress) -> None:
-        found = 0
         try:
-            for rows in self._source.rows():
-                with self._of_entries.timed():
-                    columns = columns_of(rows)
-                with self._in_order.timed():
-                    self._order.take(rows, columns)
-                with self._of_entries.timed():
-                    fitting = self._entries.take(rows, columns)
-                    self._noted.take(fitting)
-                with self._of_tiles.timed():
-                    self._grow(rows)
-                count = sum(check.count for check in self._of_log)
-                if count != found:
-                    found = count
-                    for check in self._of_log:
-                        name_changed(check, rows, self._source.recalled)
-                if self._folded is not None:
-                    if found:
-                        self._folded.stop(_UNFIT)
-                    with self._views.timed():
-                        self._folded.take(rows)
-                progress(len(rows))
+            wanted = Wanted(evidence=self._asked.evidence, rules=self._asked.views)
+            with closing(self._source.batches(wanted)) as batches:
+                while (batch := self._next(batches)) is not None:
+                    self._take(batch)
+                    progress(batch.count)
         except Unreadable as error:
             self._in_order.find(Finding(str(error), self._order.position + 1, field="position"))
 
-    def _grow(self, rows: Sequence[Row]) -> None:
+    def _next(self, batches: Batches) -> Batch | None:
+        with self._of_entries.timed():  # what is said of each event by itself is nearly all there is to do
+            return next(batches, None)
+
+    def _take(self, batch: Batch) -> None:
+        with self._in_order.timed():
+            self._order.take(batch)
+        with self._of_entries.timed():
+            if batch.plain is None:
+                self._noted.take(self._entries.take(batch.rows))
+            else:
+                self._entries.count(batch.count, batch.plain.erased)
+                self._noted.take(batch.plain.noted)
+        with self._of_tiles.timed():
+            self._grow(batch)
+        count = sum(check.count for check in self._of_log)
+        if count != self._found:
+            self._found = count
+            for check in self._of_log:
+                name_changed(check, batch.rows, self._source.recalled)
+        if self._folded is not None:
+            if count:
+                self._folded.stop(_UNFIT)
+            with self._views.timed():
+                self._folded.take(batch)
+
+    def _grow(self, batch: Batch) -> None:
         """Add to the tree, up to the first gap, and compare the tiles that are complete by that."""
         growth, broken = self._growth, self._order.broken
-        whole = rows if broken is None else rows[: max(0, broken - 1 - growth.size)]
+        whole = batch.count if broken is None else max(0, min(batch.count, broken - 1 - growth.size))
         at = 0
-        while at < len(whole):
-            some = whole[at : at + growth.room]
-            growth.add([sha256(b"\x00" + row.entry).digest() for row in some])
-            at += len(some)
+        while at < whole:
+            first, count = at, min(growth.room, whole - at)
+            growth.add(batch.leaves(first, count))
+            at += count
             try:
-                self._tiles.take(some)
+                self._tiles.take(batch, first, count)
             except Unreadable as error:
                 self._of_tiles.find(Finding(str(error), field="tiles"))
 

@@ -19,6 +19,7 @@ from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_signed
 from service.audit.client import Client, Refused
 from service.audit.growth import Kept, tiles_of
 from service.audit.noted import speaks_of
+from service.audit.plain import Batches, Wanted, batches
 from service.audit.rows import Row, answered
 from service.audit.source import StoredViews, Unreadable
 from service.audit.texts import ReadText
@@ -71,6 +72,9 @@ class Server:
     def rows(self) -> Iterator[list[Row]]:
         if self.head:
             yield from self._rows(f"/v1/events?until={self.head}")
+
+    def batches(self, wanted: Wanted) -> Batches:
+        return batches(self.rows(), wanted)
 
     def damages(self) -> Mapping[str, Sequence[str]]:
         return {}

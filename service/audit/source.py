@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from service.audit.checkpoints import CannotAudit, Signed
 from service.audit.growth import Kept
+from service.audit.plain import Batches, Wanted
 from service.audit.rows import Row
 from service.audit.texts import ReadText
 
@@ -62,6 +63,9 @@ class Source(Protocol):
 
     def rows(self) -> Iterator[list[Row]]:
         """Every event up to `head`, some at a time, in order. Raises Unreadable."""
+
+    def batches(self, wanted: Wanted) -> Batches:
+        """The same, looked at one by one wherever that is done. Raises Unreadable."""
 
     def damages(self) -> Mapping[str, Sequence[str]]:
         """What is wrong with the structure of each file."""

@@ -12,6 +12,7 @@ import click
 import orjson
 
 from domain.notes import COSIGNATURE, ED25519
+from service.audit.apart import OBJECTS
 from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_kept, read_verifier
 from service.audit.checkpoints import save as keep
 from service.audit.opening import open_source
@@ -21,8 +22,6 @@ from service.audit.run import audit as run
 from service.audit.texts import Brought
 from service.cli.options import CouldNot, progress, settings_of, settings_options
 
-_OBJECTS = 100_000
-"""Objects made between two searches for garbage: events come by thousands, and searching takes a tenth of the time."""
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -101,7 +100,7 @@ def audit(
         target, signing_key = str(settings.data), settings.signing_key
     if quorum > len(witnesses):
         raise click.UsageError(f"--quorum {quorum} takes as many witnesses: name them with --witness")
-    gc.set_threshold(_OBJECTS, 50, 50)
+    gc.set_threshold(OBJECTS, 50, 50)
     try:
         asked = Asked(
             None if vkey is None else read_verifier(vkey, ED25519, "--vkey"),

@@ -1,0 +1,206 @@
+"""What processes of their own say of a log is what one process finds by itself, and none of them outlives the audit."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import pytest
+
+from service.audit import apart
+from service.audit.checkpoints import CannotAudit
+from service.audit.opening import open_source
+from service.audit.plain import Wanted
+from service.audit.run import Asked, audit
+from tests.contract.audited import Story, entry_with, rows, tampered, told
+
+WANTED = Wanted(evidence=True, rules=True)
+AT_ONCE = 32
+CHANGED = "UPDATE events SET data = CAST(replace(CAST(data AS TEXT), ?, ?) AS BLOB) WHERE position = ?"
+STARTED = """
+import sys, time
+from pathlib import Path
+from subprocess import Popen
+from service.audit import apart
+from service.audit.plain import Wanted
+apart.Popen = lambda *args, **more: started.append(Popen(*args, **more)) or started[-1]
+started = []
+told = apart.looked_at(Path(sys.argv[1]), int(sys.argv[2]), 1, Wanted(True, True), 2)
+next(told)
+print(*[each.pid for each in started], flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory) -> Story:
+    return told(tmp_path_factory.mktemp("story") / "data")
+
+
+@pytest.fixture
+def data(story: Story, tmp_path: Path) -> Path:
+    return story.copied(tmp_path / "data")
+
+
+def audited(data: Path, monkeypatch, count: int, **asked: Any) -> dict[str, Any]:
+    """What an audit by so many processes says, but for how long it took."""
+    monkeypatch.setattr("service.audit.database.processes", lambda _: count)
+    monkeypatch.setattr("service.audit.database.AT_ONCE", AT_ONCE)
+    with closing(open_source(str(data))) as source:
+        document = audit(source, Asked(**asked), lambda _: None).document
+    for check in (document, *document["checks"]):
+        del check["seconds"]
+    return document
+
+
+def with_data(story: Story, data: Path, content: bytes) -> tuple[str, bytes, bytes, int]:
+    """Puts data into an event, and into its entry what commits to it."""
+    at = story.agreement
+    ((salt,),) = rows(data, "SELECT salt FROM events WHERE position = ?", at)
+    entry = entry_with(data, at, data_sha256=sha256(salt + content).hexdigest())
+    return "UPDATE events SET data = ?, state = ? WHERE position = ?", content, entry, at
+
+
+CHANGES: dict[str, Callable[[Story, Path], list[Any]]] = {
+    "nothing": lambda story, data: [],
+    "data": lambda story, data: [
+        (CHANGED, "An agreement", "An agreemens", story.agreement),
+        (CHANGED, "y 9", "y 8", 10),
+    ],
+    "data that its type does not have": lambda story, data: [with_data(story, data, b'{"title":"x"}')],
+    "data that is no JSON": lambda story, data: [with_data(story, data, b"none")],
+    "a time": lambda story, data: [
+        (
+            "UPDATE events SET state = ? WHERE position = 40",
+            entry_with(data, 40, recorded="2020-01-01T00:00:00.000000Z"),
+        )
+    ],
+    "an actor": lambda story, data: [
+        ("UPDATE events SET state = ? WHERE position = 40", entry_with(data, 40, actor="somebody"))
+    ],
+    "versions": lambda story, data: ["UPDATE events SET version = 7 WHERE position IN (3, 33, 34, 270)"],
+    "a name said twice": lambda story, data: [
+        "DROP INDEX events_by_id",
+        ("UPDATE events SET event_id = (SELECT event_id FROM events WHERE position = 9) WHERE position = 200",),
+    ],
+    "one deleted": lambda story, data: ["DELETE FROM events WHERE position = 100"],
+    "the first of a batch deleted": lambda story, data: ["DELETE FROM events WHERE position = 65"],
+    "the last of a batch deleted": lambda story, data: ["DELETE FROM events WHERE position = 64"],
+    "a batch deleted": lambda story, data: ["DELETE FROM events WHERE position > 64 AND position <= 96"],
+    "all deleted": lambda story, data: ["DELETE FROM events"],
+    "data gone": lambda story, data: [("UPDATE events SET data = NULL, salt = NULL WHERE position = ?", story.signed)],
+    "what is no text": lambda story, data: ["UPDATE events SET event_id = CAST(x'fffe' AS TEXT) WHERE position = 50"],
+    "what is no entry": lambda story, data: ["UPDATE events SET state = CAST(state AS TEXT) WHERE position = 50"],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_processes_find_what_one_process_finds(story, data, monkeypatch, change):
+    tampered(data, *CHANGES[change](story, data))
+    alone = audited(data, monkeypatch, 0)
+    assert (alone["status"] == 0) == (change == "nothing")
+    assert audited(data, monkeypatch, 2) == alone
+
+
+def test_a_leaf_that_was_changed_is_named_whoever_looked_at_its_event(story, data, monkeypatch):
+    tampered(data, "UPDATE tree SET hash = zeroblob(32) WHERE id IN (0, 100, 256)", file="views.sqlite")
+    alone = audited(data, monkeypatch, 0, views=False)
+    assert [each["position"] for each in alone["findings"]] == [1, 101, 257]
+    assert audited(data, monkeypatch, 3, views=False, evidence=False) == audited(
+        data, monkeypatch, 0, views=False, evidence=False
+    )
+
+
+def test_a_file_that_is_damaged_is_caught_where_it_is(data, monkeypatch):
+    content = bytearray((data / "log.sqlite").read_bytes())
+    page = content.index(b'"An agreement"') // 8192 * 8192
+    content[page : page + 100] = b"\xff" * 100
+    (data / "log.sqlite").write_bytes(content)
+    alone = audited(data, monkeypatch, 0)
+    assert alone["status"] == 1
+    assert audited(data, monkeypatch, 2) == alone
+
+
+def test_processes_run_no_code_of_the_directory_that_the_audit_was_started_in(story, tmp_path, monkeypatch):
+    (tmp_path / "service" / "audit").mkdir(parents=True)
+    for name in ("service/__init__.py", "service/audit/__init__.py", "service/audit/apart.py"):
+        (tmp_path / name).write_text("raise SystemExit('code of somebody')")
+    monkeypatch.chdir(tmp_path)
+    with closing(apart.looked_at(story.data / "log.sqlite", story.head, AT_ONCE, WANTED, 2)) as batches:
+        assert all(plain is not None for plain in batches)
+
+
+def test_a_process_that_cannot_go_on_makes_the_audit_fail(story, data, monkeypatch):
+    with (
+        closing(apart.looked_at(data / "nowhere.sqlite", 10, 1, WANTED, 2)) as batches,
+        pytest.raises(CannotAudit, match=r"status 1 .*nowhere\.sqlite cannot be opened"),
+    ):
+        next(batches)
+
+
+@pytest.mark.parametrize(
+    ("ends", "status"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
+        ("", 0),
+        ("sys.stdout.buffer.write(pickle.dumps(b'half of it')[:9])", 0),
+    ],
+)
+def test_a_process_that_ends_makes_the_audit_fail_and_the_others_end_with_it(data, monkeypatch, ends, status):
+    started: list[Popen[bytes]] = []
+
+    def start(command: Sequence[str], **more: Any) -> Popen[bytes]:
+        ending = (sys.executable, "-c", f"import os, pickle, signal, sys\n{ends}")
+        started.append(Popen(ending if len(started) == 1 else command, **more))
+        return started[-1]
+
+    monkeypatch.setattr(apart, "Popen", start)
+    monkeypatch.setattr("service.audit.database.processes", lambda _: 3)
+    monkeypatch.setattr("service.audit.database.AT_ONCE", 1)
+    with closing(open_source(str(data))) as source, pytest.raises(CannotAudit, match=rf"ended, with status {status}$"):
+        audit(source, Asked(views=False), lambda _: None)
+    assert len(started) == 3
+    assert all(each.returncode is not None for each in started)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="only Linux tells whether a process of others is there"
+)
+def test_processes_end_when_the_audit_is_killed(story):
+    command = [sys.executable, "-c", STARTED, str(story.data / "log.sqlite"), str(story.head)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as audit_:
+        assert audit_.stdout is not None
+        pids = audit_.stdout.readline().split()
+        assert len(pids) == 2
+        assert any(is_running(pid) for pid in pids)
+        audit_.kill()
+    until = time.monotonic() + 20
+    while any(is_running(pid) for pid in pids):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def is_running(pid: str) -> bool:
+    """Whether a process is there, and not only its end that nobody has heard of."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_small_log_or_one_core_takes_no_processes(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
+    assert apart.processes(apart.LEAST - 1) == 0
+    assert apart.processes(apart.LEAST) == 2
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {*range(64)})
+    assert apart.processes(apart.LEAST) == apart.MOST
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {5})
+    assert apart.processes(10**9) == 0
