@@ -27,6 +27,7 @@ from service.http import (
     tlog,
 )
 from service.http.access import VERIFIED, Verified, readers_only
+from service.http.bodies import ARRIVING, Arriving
 from service.http.frame import finish
 from service.keys import Keys
 from service.live import Live
@@ -53,6 +54,7 @@ _HTTP = {
     "access_log": None,  # `Frame` writes the one line of a request
     "auto_decompress": False,  # a body that is compressed is refused, not inflated
     "keepalive_timeout": 75.0,  # also of a request whose beginning never comes to its end
+    "read_bufsize": 2**16,  # what is kept of a body that nobody reads yet, of each of a crowd
     "max_line_size": 2**16,  # longer than anything that is understood, so that it can be said what is wrong
     "max_field_size": 2**16,
 }
@@ -74,6 +76,7 @@ def make_app(settings: Settings, *, clock: Clock = store.now, log: BinaryIO | No
     app[REQUESTS] = Requests(app[METRICS], lines)
     app[READY] = Readiness()
     app[STOPPING] = asyncio.Event()
+    app[ARRIVING] = Arriving()
     app.on_response_prepare.append(finish)
     app.on_shutdown.append(_stop)
     app.cleanup_ctx.extend(

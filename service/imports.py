@@ -91,7 +91,7 @@ async def recorded(
     """Records the lines in a stream of bytes; yields their results in order, some at a time, as soon as they are known.
 
     If the stream raises, what is under way is answered before that is raised here; a line without its end is not taken.
-    Where the registry stops, one last result says from which line on nothing was taken.
+    Where the registry stops, or the stream raises a problem, one last result says from which line on nothing was taken.
     """
     sent: asyncio.Queue[tuple[list[_Taken], asyncio.Future[list[Outcome]]] | None] = asyncio.Queue()
     room = asyncio.Semaphore(IN_FLIGHT)
@@ -119,7 +119,7 @@ async def recorded(
             yield [each if isinstance(each, Result) else _result(number, next(outcomes)) for number, each in taken]
         try:
             await sending
-        except Unavailable as error:
+        except (Unavailable, Problem) as error:
             yield [_refused(upcoming, error)]
     finally:
         sending.cancel()

@@ -13,7 +13,9 @@ from typing import BinaryIO
 from aiohttp import StreamReader, web
 
 from service.decisions import Desk
+from service.http import bodies
 from service.http.answers import NDJSON
+from service.http.bodies import ARRIVING
 from service.http.problems import Kind, Problem
 from service.imports import Line, Lines, recorded, tried
 from service.keys import Key, Scope
@@ -27,8 +29,9 @@ CHUNK = 2**18
 
 
 async def answer(request: web.Request, key: Key, *, is_trial: bool) -> web.StreamResponse:
-    """Streams a result for each line of the request."""
-    return await (_tried(request, key) if is_trial else _recorded(request, key))
+    """Streams a result for each line of the request. Raises a 503 problem where too many imports are under way."""
+    with request.app[ARRIVING].importing():
+        return await (_tried(request, key) if is_trial else _recorded(request, key))
 
 
 async def _recorded(request: web.Request, key: Key) -> web.StreamResponse:
@@ -120,15 +123,19 @@ def _count(app: web.Application, kinds: Counter[Kind | None]) -> None:
 
 
 async def _until(stopping: asyncio.Event, content: StreamReader) -> AsyncIterator[bytes]:
-    """What the client sends. Raises Unavailable once the registry is stopping, however long the client is silent."""
+    """What the client sends. Raises Unavailable once the registry is stopping, however long the client is silent, and a
+    408 problem where that is too long.
+    """
     stopped = asyncio.create_task(stopping.wait())
     reading: asyncio.Task[bytes] | None = None
     try:
         while True:
             reading = asyncio.create_task(content.readany())
-            await asyncio.wait((reading, stopped), return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done():
+            await asyncio.wait((reading, stopped), timeout=bodies.SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if stopped.done() and not reading.done():
                 raise Unavailable("the registry is stopping")
+            if not reading.done():
+                raise Problem(Kind.TIMEOUT)
             if not (chunk := reading.result()):
                 return
             yield chunk

@@ -69,7 +69,8 @@ class Frame:
                     response = await self._within(request)
                 else:
                     response = ready.answer(request)
-            except ConnectionError:  # the client went away: there is nobody to answer
+            except ConnectionError as error:  # the client went away: there is nobody to answer
+                error.__traceback__ = None  # the request keeps the error, which would keep the body with its frames
                 raise
             except Exception as error:
                 if isinstance(error, web.HTTPException) and error.status < 400:

@@ -5,13 +5,18 @@ aiohttp has no public place for that, so two of its classes are filled in here, 
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
+from aiohttp.web_protocol import _ErrInfo
 
 from service.http.frame import Frame
 from service.http.problems import Kind, Problem
 from service.parts import HEAD, LOGGER, METRICS
+
+AT_ONCE = 2**16
+"""Bytes that are received of one connection in one turn of the loop."""
 
 
 class Runner(web.AppRunner):
@@ -43,6 +48,17 @@ class Connection(web.RequestHandler):
         self._app = app
         self.returns = 0.0
         """When a client that was turned away may come again, on the loop's clock."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begins. Of a crowd, what comes of each in one turn of the loop is there before anybody reads it."""
+        super().connection_made(transport)
+        transport.max_size = AT_ONCE  # type: ignore[attr-defined]  # of selector loops' transports
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what has come. What is no HTTP is let go with the frames of the error that says so, which is kept."""
+        super().data_received(data)
+        if self._messages and isinstance(broken := self._messages[-1][0], _ErrInfo):
+            broken.exc.__traceback__ = None
 
     def handle_error(
         self,

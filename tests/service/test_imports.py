@@ -228,6 +228,40 @@ async def test_an_import_says_where_it_ended_when_the_registry_stops(tmp_path):
         assert (kinds([last]), last["line"]) == (["unavailable"], 2)
 
 
+async def test_an_import_ends_whose_client_is_silent_too_long(registry, monkeypatch):
+    monkeypatch.setattr("service.http.bodies.SECONDS", 0.2)
+
+    async def body():
+        for slug in "abc":
+            await asyncio.sleep(0.1)
+            yield lines(registered(slug))
+        yield b"{"
+        await asyncio.sleep(5)
+
+    answer = await registry.post(body(), type_=NDJSON)
+    results = [orjson.loads(line) async for line in answer.content]
+    assert kinds(results) == ["taken", "taken", "taken", "request-timeout"]
+    assert results[-1]["line"] == 4
+    await problem(await registry.post(body(), type_=NDJSON, query="?validate=only"), 408, "request-timeout")
+
+
+async def test_only_so_many_imports_are_under_way_at_once(registry, monkeypatch):
+    monkeypatch.setattr("service.http.bodies.MOST_IMPORTS", 1)
+    ended = asyncio.Event()
+
+    async def body():
+        yield lines(registered("a"))
+        await ended.wait()
+
+    answer = await registry.post(body(), type_=NDJSON)
+    refused = await registry.post(lines(registered("b")), type_=NDJSON)
+    assert "Retry-After" in refused.headers
+    await problem(refused, 503, "busy")
+    ended.set()
+    await answer.read()
+    assert kinds(await registry.import_(lines(registered("b")))) == ["taken"]
+
+
 async def test_a_trial_import_sees_the_lines_before_and_records_nothing(registry):
     await registry.take(registered("a"))
     body = lines(
