@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 
 from domain.events import CATALOGUE, EventType, Makes, TakesEffect
 from domain.records import Data
-from domain.times import BEFORE, Span, parse_edtf, span_of
+from domain.times import AFTER, BEFORE, Span, parse_edtf, span_of
 
 
 class Event(NamedTuple):
@@ -102,7 +102,8 @@ class Fact(NamedTuple):
     @property
     def order(self) -> tuple[bool, int, int, int, str, str]:
         """The order facts are folded in: making events first, then by date, type, source and id; never by position."""
-        return (not self.makes, *self.span.sort_key, self.kind.rank, self.source, self.id)
+        kind, (lo, hi) = self.kind, self.span
+        return (not kind.is_making, AFTER if lo == BEFORE else lo, hi, kind.rank, self.source, self.id)
 
     @property
     def effective(self) -> Span:

@@ -7,7 +7,6 @@ intervals (joined, left, joined again); a leaving nobody recorded a joining for 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -21,8 +20,7 @@ FOREVER = AFTER + 1
 """The exclusive end of a range of days that does not end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
+class Life(NamedTuple):
     """When a subject came about and when it ended; `end` is None while no end is recorded.
 
     `sole` says that one event alone makes it, so that nothing comes before that one on any reading.
@@ -30,14 +28,17 @@ class Life:
 
     birth: Span
     end: Span | None = None
-    sole: bool = field(default=False, compare=False)
+    sole: bool = False
 
     def clip(self, span: Span) -> Span:
         """The readings of a date within this life; the span itself if there are none."""
         lo, hi = span
-        lo = max(lo, self.birth.lo)
-        if self.end is not None and hi > self.end.hi:
-            hi = self.end.hi
+        birth, end, _ = self
+        if lo >= birth.lo and (end is None or hi <= end.hi):
+            return span
+        lo = max(lo, birth.lo)
+        if end is not None and hi > end.hi:
+            hi = end.hi
         return Span(lo, hi) if lo <= hi else span
 
     def end_of(self, span: Span) -> Span:

@@ -32,7 +32,8 @@ Citation = tuple[int, int, int, int, int, int]
 """A passage: the number of its document, start, stop, the positions of the event it supports and of the one that gives
 it, and its place among the passages which that one gives for it."""
 
-_CHANGING = frozenset(("event.corrected", "event.retracted"))
+ALTERING = frozenset(("event.corrected", "event.retracted"))
+"""Events that may alter the passages of what they speak of."""
 _PUT = "INSERT INTO cited(document, start, stop, fact, event, place, p0, p1) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -107,8 +108,9 @@ def let_go(known: Known, event: Event) -> None:
 
 def cite(known: Known, event: Event, model: Data) -> None:
     """From the event on, the passages it gives stand, and those that rested on what it takes back no longer do."""
-    for spoken in altered(known, event):
-        _replace(known, spoken, event.position)
+    if event.type in ALTERING:
+        for spoken in altered(known, event):
+            _replace(known, spoken, event.position)
     if not model.evidence:
         return
     supported = event
@@ -139,7 +141,7 @@ def cite(known: Known, event: Event, model: Data) -> None:
 
 def altered(known: Ledger, event: Event) -> Iterator[Event]:
     """The events whose passages a correction or retraction may alter: the one it speaks of, and what that one does."""
-    spoken = event if event.type in _CHANGING else None
+    spoken = event if event.type in ALTERING else None
     while spoken is not None and spoken.about is not None:
         spoken = known.event(spoken.about)
         if spoken is not None:

@@ -144,17 +144,17 @@ class Folding:
         """`was` is the one before, where no fact came or went that makes the subject or describes it."""
         number, force = subject.number, subject.force
         group = self._known.one_with(number) if collection == "parties" else [number]
-        rows = [self._known.life_row(member) for member in group]
-        bounds = united([row[0] for row in rows])
+        lived = [self._known.lived(member) for member in group]
+        bounds = united([each.bounds for each in lived])
         life = life_of(collection, bounds)
-        consents, signed_by, adopted_by = rows[0][1:]
+        consents = lived[0].consents > 0
         if was is None:
             describing = self._describing(group)
         elif was.life == life and was.basis.consents == (consents and bool(was.whole)):
             return was
         else:
             describing = was.describing
-        marks = self._marks(number, collection, describing, life, bounds, signed_by, adopted_by)
+        marks = self._marks(number, collection, describing, life, bounds, lived[0].signed_by, lived[0].adopted_by)
         lasts = any(until_of(fact) is not None for fact in describing)
         things = _told(collection, describing, marks, life, force) if lasts else None
         whole = [fact for fact in describing if bears_on_all(fact)]
@@ -248,8 +248,6 @@ class Folding:
         tying = None
         if subject.at_hand is not None:
             tying = [each for each in subject.at_hand.facts.values() if each.fact.type in TIE_TYPES]
-            if len(tying) > 1:
-                tying.sort(key=lambda each: each.fact.order)
         for party in sorted(parties):
             group = self._known.one_with(party)
             if group[0] != party:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from domain.errors import Contradiction, Flaw, Invalid
@@ -28,13 +27,14 @@ from domain.rules import (
     untitled,
 )
 from domain.values import is_subject, pointer_tokens
-from projections.documents import Held, Texts, altered, citing, passages
+from projections.documents import ALTERING, Held, Texts, altered, citing, passages
 from projections.identity import edges_of
 from projections.known import Known, named_in, references, slugs
 from projections.ledger import TEXT
 from projections.parents import part_of_itself
 from projections.rows import OPENINGS
 from projections.store import OPEN
+from projections.subjects import Subject
 from projections.tied import parted, tied_twice
 
 _MOST_NAMED = 100
@@ -72,18 +72,22 @@ class Judging:
 
         Raises Invalid with every flaw; Contradiction for a merger in a circle, and for what is erased or held already.
         """
-        known = self._known
-        flaws = [] if self._all_exist(model) else list(self._missing(event.plain, ("data",)))
-        if any(self._held(passage.document) is not None for passage in model.evidence or ()):
+        find = self._known.subjects.find
+        cited = [find(passage.document) for passage in model.evidence or ()]
+        named = [*cited, *map(find, named_in(model))]
+        flaws: list[Flaw] = []
+        if not all(each is not None and each.life.bounds.makers for each in named):
+            flaws += self._missing(event.plain, ("data",))
+        if any(each is not None and each.holds & TEXT for each in cited):
             flaws += self._misquoted(event.plain, "/data")
         if event.kind.about_event:
             flaws += self._about(event, model)
         else:
-            number = known.find(event.subject)
-            if not known.exists(number) and event.type != "document.text-erased":  # a text may outlast its document
+            subject = find(event.subject)
+            if subject is not None and subject.life.bounds.makers:
+                flaws += self._unopened(event.type, model, subject.number)
+            elif event.type != "document.text-erased":  # a text may outlast its document
                 flaws += _unmade(event, model)
-            elif number is not None:
-                flaws += self._unopened(event.type, model, number)
         if flaws:
             raise Invalid("the event speaks of what is not there, or quotes what a text does not say", flaws)
         match event.type:
@@ -93,12 +97,6 @@ class Judging:
                 self._check_redaction(model)
             case "document.text-stored" | "document.text-erased":
                 self._check_text(event, model)
-
-    def _all_exist(self, model: Data) -> bool:
-        """Whether a fact stands about every subject that data refers to."""
-        named = named_in(model)
-        named.update(passage.document for passage in model.evidence or ())
-        return all(map(self._known.stands, named))
 
     def _missing(self, value: Any, at: tuple[str | int, ...], name: str = "") -> Iterator[Flaw]:
         """References in data, which stand under the names of `_REFERRING`, to subjects of which no fact stands."""
@@ -258,48 +256,54 @@ class Judging:
         `changed` are facts by their subject; `events`, as they were posted, brought the change.
         """
         new = {event.position: f"/{index}" if len(events) > 1 else "" for index, event in enumerate(events)}
-        around = (self._conflicts(number, facts, new) for number, facts in changed.items())
-        for conflict in chain(chain.from_iterable(around), self._recited(events)):
+        for conflict in self._conflicts(changed, events, new):
             there = [position for position in conflict.positions if position not in new]
             posted = [new[position] for position in conflict.positions if position in new]
             flaws = [Flaw(at, conflict.detail) for at in posted or list(new.values())[:1]]
             raise Contradiction(conflict.detail, flaws, there)
 
-    def _conflicts(self, number: int, facts: Sequence[Fact], new: Container[int]) -> Iterator[Conflict]:
-        if facts[0].position in new and self._known.is_alone(number, facts):
-            return  # what it refers to was looked up before it was taken in
-        subject = self._known.name(number)
-        collection = subject.partition("/")[0]
-        yield from self._existence(number, subject, collection, facts)
-        yield from self._revived([fact for fact in facts if fact.position not in new])
-        yield from self._lifetime(number, facts)
-        yield from tied_twice(self._known, number, facts, new)
+    def _conflicts(
+        self, changed: Mapping[int, Sequence[Fact]], events: Sequence[Event], new: Container[int]
+    ) -> Iterator[Conflict]:
+        for number, facts in changed.items():
+            subject, first = self._known.subjects.get(number), facts[0]
+            if subject.life.facts == len(facts) == 1 and first.position in new and first.makes:
+                continue  # nothing else is known of it, and what it refers to was looked up before it was taken in
+            yield from self._around(subject, facts, new)
+        for event in events:
+            if event.type in ALTERING:
+                yield from self._recited(event)
+
+    def _around(self, subject: Subject, facts: Sequence[Fact], new: Container[int]) -> Iterator[Conflict]:
+        """Contradictions around facts about a subject that came or went."""
+        number, is_party = subject.number, subject.name.startswith("parties/")
+        if (makers := [fact for fact in facts if fact.makes]) or not subject.life.bounds.makers:
+            yield from self._existence(subject, makers)
+        again = [fact for fact in facts if fact.position not in new]
+        if again:
+            yield from self._revived(again)
+        yield from self._lifetime(subject, facts)
+        if not is_party:
+            yield from tied_twice(self._known, number, facts, new)
         yield from self._openings(number, facts)
-        if collection == "parties":
-            yield from self._mergers(
-                [fact for fact in facts if fact.position not in new and fact.type == "party.merged"]
-            )
+        if is_party:
+            yield from self._mergers([fact for fact in again if fact.type == "party.merged"])
             yield from part_of_itself(self._known, number)
 
-    def _existence(self, number: int, subject: str, collection: str, facts: Sequence[Fact]) -> Iterator[Conflict]:
-        makers_changed = [fact for fact in facts if fact.makes]
-        known = self._known
-        if not known.exists(number):
+    def _existence(self, subject: Subject, makers_changed: Sequence[Fact]) -> Iterator[Conflict]:
+        known, number, name = self._known, subject.number, subject.name
+        if not subject.life.bounds.makers:
             if rest := known.facts(number):
-                yield Conflict(f"facts about {subject} rest on what makes it", _positions(rest))
+                yield Conflict(f"facts about {name} rest on what makes it", _positions(rest))
             elif not makers_changed:
                 return
             elif named := (known.naming(number, _MOST_NAMED) or citing(self._db, number, _MOST_NAMED)):
-                yield Conflict(f"{subject} is referred to by other facts", tuple(named))
-            return
-        if not makers_changed:
+                yield Conflict(f"{name} is referred to by other facts", tuple(named))
             return
         if any(fact.kind.makes is Makes.ONCE for fact in makers_changed):
             yield from made_twice(known.makers(number))
-        if collection == "agreements":
-            describing = known.describing(number)
-            if untitled([fact for fact in describing if fact.makes]):
-                yield Conflict(f"{subject} would be left without title and kind", _positions(known.makers(number)))
+        if name.startswith("agreements/") and untitled([fact for fact in known.describing(number) if fact.makes]):
+            yield Conflict(f"{name} would be left without title and kind", _positions(known.makers(number)))
 
     def _revived(self, facts: Sequence[Fact]) -> Iterator[Conflict]:
         """Facts that are believed again, or otherwise, and speak of subjects of which no fact stands any longer."""
@@ -307,12 +311,11 @@ class Judging:
             if self._known.fact(fact.position) == fact:
                 yield from self._dangling(fact.position, references(fact))
 
-    def _recited(self, events: Sequence[Event]) -> Iterator[Conflict]:
+    def _recited(self, event: Event) -> Iterator[Conflict]:
         """Passages that stand again, or otherwise, and cite documents of which no fact stands any longer."""
-        for event in events:
-            for spoken in altered(self._known, event):
-                for by, passage in passages(self._known.standing(spoken), spoken):
-                    yield from self._dangling(by, [passage["document"]])
+        for spoken in altered(self._known, event):
+            for by, passage in passages(self._known.standing(spoken), spoken):
+                yield from self._dangling(by, [passage["document"]])
 
     def _dangling(self, position: int, subjects: Iterable[str]) -> Iterator[Conflict]:
         """Those of the subjects, of which the event at a position speaks, of which no fact stands."""
@@ -334,7 +337,7 @@ class Judging:
             return
         involved = {known.must_find(name) for fact in facts for name in (fact.subject, fact.data.into)}  # type: ignore[attr-defined]
         for party in sorted(involved):
-            yield from self._lifetime(party, ())
+            yield from self._lifetime(known.subjects.get(party), ())
         yield from parted(known, involved)
         edges = {
             fact.position: (known.must_find(fact.subject), known.must_find(fact.data.into), fact.position)  # type: ignore[attr-defined]
@@ -347,10 +350,10 @@ class Judging:
                 others = [other for loser, _, other in edges.values() if loser in group]
                 yield Conflict(f"{known.name(party)} would be merged in a circle", (position, *others[:_MOST_NAMED]))
 
-    def _lifetime(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
+    def _lifetime(self, subject: Subject, facts: Sequence[Fact]) -> Iterator[Conflict]:
         known = self._known
-        group = known.one_with(number) if known.name(number).startswith("parties/") else [number]
-        bounds = united([known.life_row(member)[0] for member in group])
+        group = known.one_with(subject.number)
+        bounds = united([known.lived(member).bounds for member in group])
         early = bounds.made is not None and bounds.earliest_end < bounds.made.lo
         late = bounds.ended is not None and bounds.latest_start > bounds.ended.hi
         if not early and not late and not any(fact.kind.ends for fact in facts):

@@ -7,19 +7,19 @@ fact with the positions between which it was believed. It judges nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import orjson
 
 from domain.events import AgreementSigned
 from domain.facts import Event, Fact
-from domain.rules import Bounds
 from domain.things import describes
 from domain.times import Span
 from projections import lives
 from projections.ledger import KINDS, REMARKS, Interned, Ledger
 from projections.store import OPEN
-from projections.subjects import Believed, Subjects
+from projections.subjects import Subjects
 from projections.writing import Writing
 
 _OF_FACT = (
@@ -99,7 +99,7 @@ class Words(Interned):
 
     def number(self, text: str) -> int:
         """The number of a text, given one now if it has none."""
-        found = self.find(text)
+        found = self.by_text.get(text) or self.find(text)
         if found is None:
             found = self.connection.next_id("words")
             self.connection.put(_PUT_WORD, (found, text))
@@ -179,20 +179,14 @@ class Known(Ledger):
         found = self.subjects.find(subject)
         return 0 if found is None else found.version
 
-    def is_alone(self, number: int, facts: Sequence[Fact]) -> bool:
-        """Whether these are one fact that makes the subject, and all that is known of it: nothing to contradict."""
-        if len(facts) > 1 or not facts[0].makes:
-            return False
-        return lives.facts_of(self.subjects.get(number).life) == 1 and self.fact(facts[0].position, number) == facts[0]
-
     def exists(self, number: int | None) -> bool:
         """Whether any fact about the subject stands."""
-        return number is not None and lives.makers_of(self.subjects.get(number).life) > 0
+        return number is not None and self.subjects.get(number).life.bounds.makers > 0
 
     def stands(self, subject: str) -> bool:
         """Whether any fact about a subject stands."""
         found = self.subjects.find(subject)
-        return found is not None and lives.makers_of(found.life) > 0
+        return found is not None and found.life.bounds.makers > 0
 
     def meet(self, numbers: Iterable[int]) -> None:
         """All that will be known of some subjects comes from here on, until they are let go."""
@@ -209,13 +203,13 @@ class Known(Ledger):
 
     def put_event(self, event: Event) -> int:
         """Keep an event; the number of its subject."""
-        subject = self.subjects.find(event.subject)
+        kind, subject = event.kind, self.subjects.find(event.subject)
         if subject is None:
             subject = self.subjects.add(event.subject, event.version, event.position)
         else:
             self.subjects.change(subject)
             subject.version, subject.last = event.version, event.position
-            if event.kind.about_event:
+            if kind.about_event:
                 subject.holds |= REMARKS
         if subject.at_hand is not None:
             subject.at_hand.grow(_READ * len(event.data))
@@ -225,9 +219,9 @@ class Known(Ledger):
                 event.position,
                 subject.number,
                 event.version,
-                event.kind.rank,
+                kind.rank,
                 event.recorded,
-                event.about,
+                event.about if kind.about_event else None,
                 self.words.number(event.source),
                 event.id,
                 event.time,
@@ -269,15 +263,15 @@ class Known(Ledger):
             (row, fact.position, number, fact.kind.rank, since, OPEN, span.lo, hi, at, core, label, meaning),
         )
         keys = self._keys(fact)
-        for key in sorted(keys):
-            self.db.put(_PUT_LINK, (key, number, row, at, hi))
+        if keys:
+            self.db.put_all(_PUT_LINK, [(key, number, row, at, hi) for key in sorted(keys)])
         subject = self.subjects.get(number)
         life = lives.extended(subject.life, fact, lambda position: self.fact(position, number))
         self.subjects.change(subject).life = life
         self._keep(row, fact)
-        if subject.at_hand is not None:
-            subject.at_hand.facts[fact.position] = Believed(fact, row, frozenset(keys), core)
-            if len(subject.at_hand.facts) > _FEW_FACTS:
+        if (at_hand := subject.at_hand) is not None:
+            at_hand.believe(fact, row, keys, core=core)
+            if len(at_hand.facts) > _FEW_FACTS:
                 self.subjects.put_away(subject)
         return row
 
@@ -286,7 +280,7 @@ class Known(Ledger):
         subject = self.subjects.get(number)
         assert subject.at_hand is not None
         subject.life = lives.extended(subject.life, fact, lambda position: self.fact(position, number))
-        subject.at_hand.facts[fact.position] = Believed(fact, 0, frozenset(self._keys(fact)), describes(fact))
+        subject.at_hand.believe(fact, 0, self._keys(fact), core=describes(fact))
 
     def end_fact(self, position: int, number: int, since: int) -> None:
         """Stop believing what is believed of the event at a position."""
@@ -314,13 +308,13 @@ class Known(Ledger):
     def facts(self, number: int) -> list[Fact]:
         """Every fact about a subject, in the order of folding."""
         if (at_hand := self.subjects.get(number).at_hand) is not None:
-            return _in_order(each.fact for each in at_hand.facts.values())
+            return [each.fact for each in at_hand.facts.values()]
         return self._facts(f"f.subject = ? AND f.p1 = {OPEN}", (number,), "facts_of_subject")
 
     def describing(self, number: int) -> list[Fact]:
         """The facts that describe the subject itself, in the order of folding."""
         if (at_hand := self.subjects.get(number).at_hand) is not None:
-            return _in_order(each.fact for each in at_hand.facts.values() if each.core)
+            return [each.fact for each in at_hand.facts.values() if each.core]
         return self._facts(f"f.subject = ? AND f.p1 = {OPEN} AND f.core", (number,), "facts_core")
 
     def makers(self, number: int) -> list[Fact]:
@@ -331,7 +325,7 @@ class Known(Ledger):
         """The facts about a subject that speak of any of these, in the order of folding."""
         keys = tuple(keys)
         if (at_hand := self.subjects.get(number).at_hand) is not None:
-            return _in_order(each.fact for each in at_hand.facts.values() if not each.keys.isdisjoint(keys))
+            return [each.fact for each in at_hand.facts.values() if not each.keys.isdisjoint(keys)]
         found: dict[int, Fact] = {}
         for key in keys:
             for fact in self._facts(
@@ -380,11 +374,11 @@ class Known(Ledger):
             facts.append(fact)
         return _in_order(facts)
 
-    def _keys(self, fact: Fact) -> set[int]:
+    def _keys(self, fact: Fact) -> frozenset[int]:
         """By what a fact is found among those of its subject."""
-        keys = {self.must_find(subject) for subject in references(fact)}
-        keys.update([-self.words.number(slug) for slug in slugs(fact)])
-        return keys
+        keys = [self.subjects.named(subject).number for subject in references(fact)]
+        keys += [-self.words.number(slug) for slug in slugs(fact)]
+        return frozenset(keys)
 
     def _keep(self, row: int, fact: Fact) -> None:
         if len(self._facts_by_row) >= _CACHED_FACTS:
@@ -410,11 +404,11 @@ class Known(Ledger):
             positions,
         )
 
-    def life_row(self, number: int) -> tuple[Bounds, bool, int | None, int | None]:
-        """The bounds of a subject's facts; whether any consent is recorded; who first signed, who adopted."""
-        return lives.read(self.subjects.get(number).life)
+    def lived(self, number: int) -> lives.Lived:
+        """A subject's life."""
+        return self.subjects.get(number).life
 
 
 def _in_order(facts: Iterable[Fact]) -> list[Fact]:
     listed = list(facts)
-    return listed if len(listed) < 2 else sorted(listed, key=lambda fact: fact.order)
+    return listed if len(listed) < 2 else sorted(listed, key=attrgetter("order"))

@@ -130,21 +130,23 @@ class Ledger:
 
     def survivor(self, number: int, as_of: int = OPEN - 1) -> int:
         """The party that answers for this one, as known at a position; itself where it was not merged."""
-        return survivor(self.db, number, as_of) if self._was_merged(number) else number
+        if self._merged is None:
+            self._merged = self._ever_merged()
+        return survivor(self.db, number, as_of) if number in self._merged else number
 
     def one_with(self, number: int, as_of: int = OPEN - 1) -> list[int]:
         """Every party that this one is, the survivor first."""
-        return one_with(self.db, number, as_of) if self._was_merged(number) else [number]
+        if self._merged is None:
+            self._merged = self._ever_merged()
+        return one_with(self.db, number, as_of) if number in self._merged else [number]
 
     def forget_mergers(self) -> None:
         """To be called once mergers may have changed: nearly every party never was in one, which is kept in memory."""
         self._merged = None
 
-    def _was_merged(self, number: int) -> bool:
-        if self._merged is None:
-            rows = self.db.execute("SELECT loser, survivor FROM mergers").fetchall()
-            self._merged = frozenset(number for row in rows for number in row)
-        return number in self._merged
+    def _ever_merged(self) -> frozenset[int]:
+        rows = self.db.execute("SELECT loser, survivor FROM mergers").fetchall()
+        return frozenset(number for row in rows for number in row)
 
     def event(self, position: int) -> Event | None:
         """The event at a position."""

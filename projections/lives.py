@@ -1,101 +1,124 @@
 """A subject's life summed up, one fact at a time: how many there are, when they made and ended it, who signed first.
 
-A list of numbers that is kept with the subject, so that bounds cost nothing to read, whatever its size. It is made anew
-from all facts when one of them is no longer believed.
+It is kept with the subject, so that bounds cost nothing to read, whatever its size, and made anew from all facts when
+one of them is no longer believed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import NamedTuple
+
+import orjson
 
 from domain.facts import Fact
 from domain.rules import Bounds
-from domain.times import AFTER, BEFORE, Span
+from domain.times import Span
 
 _CONSENTS = frozenset(("agreement.ratified", "agreement.acceded"))
-_FACTS, _MAKERS, _WITH_CONSENT, _MADE, _ENDED, _SIGNED, _ADOPTED, _EARLIEST_END, _LATEST_START = (
-    0,
-    1,
-    2,
-    3,
-    5,
-    7,
-    10,
-    13,
-    14,
-)
-"""Where each stands. Spans take two places, those of signing and adoption a third: the position of the first."""
-_FIRST = {"agreement.signed": _SIGNED, "agreement.adopted": _ADOPTED}
 
 
-_NEW = (0, 0, 0, *[None] * 10, AFTER, BEFORE)
+class Lived(NamedTuple):
+    """How many facts there are, and how many of them consent to be bound; their bounds; who first signed, who adopted,
+    by position."""
+
+    facts: int
+    consents: int
+    bounds: Bounds
+    signed_by: int | None
+    adopted_by: int | None
 
 
-def recounted(facts: Iterable[Fact]) -> list[Any]:
+NOTHING = Lived(0, 0, Bounds(None, None, None, None), None, None)
+
+
+def recounted(facts: Iterable[Fact]) -> Lived:
     """The life that these facts amount to."""
-    life, by_position = list(_NEW), {fact.position: fact for fact in facts}
+    lived, by_position = NOTHING, {fact.position: fact for fact in facts}
     for fact in by_position.values():
-        life = extended(life, fact, by_position.get)
-    return life
+        lived = extended(lived, fact, by_position.get)
+    return lived
 
 
-def extended(was: list[Any] | None, fact: Fact, known: Callable[[int], Fact | None]) -> list[Any]:
-    """A life (None: that of a subject without facts) with one fact more; `known` gives the fact of a position."""
-    life: list[Any] = list(_NEW if was is None else was)
-    span, kind = fact.span, fact.kind
-    life[_FACTS] += 1
+def extended(was: Lived, fact: Fact, known: Callable[[int], Fact | None]) -> Lived:
+    """A life with one fact more; `known` gives the fact of a position."""
+    facts, consents, bounds, signed_by, adopted_by = was
+    made, ended, signed, adopted, makers, earliest_end, latest_start = bounds
+    type_, span, kind = fact.type, fact.span, fact.kind
     if kind.is_making:
-        life[_MAKERS] += 1
-        _widen(life, _MADE, span)
-        at = _FIRST.get(fact.type)
-        if at is not None:
-            first = None if life[at + 2] is None else known(life[at + 2])
-            if first is None or fact.order < first.order:
-                life[at + 2] = fact.position
-            _widen(life, at, span)
+        makers += 1
+        made = _widened(made, span)
+        if type_ == "agreement.signed":
+            signed, signed_by = _widened(signed, span), _first(signed_by, fact, known)
+        elif type_ == "agreement.adopted":
+            adopted, adopted_by = _widened(adopted, span), _first(adopted_by, fact, known)
     elif kind.ends:
-        _widen(life, _ENDED, fact.effective)
-    elif fact.type in _CONSENTS:
-        life[_WITH_CONSENT] += 1
-    if fact.type != "party.merged":
-        if not kind.ends and span.lo > life[_LATEST_START]:
-            life[_LATEST_START] = span.lo
-        if not kind.is_making and span.hi < life[_EARLIEST_END]:
-            life[_EARLIEST_END] = span.hi
-    return life
+        ended = _widened(ended, fact.effective)
+    elif type_ in _CONSENTS:
+        consents += 1
+    if type_ != "party.merged":
+        if not kind.ends and span.lo > latest_start:
+            latest_start = span.lo
+        if not kind.is_making and span.hi < earliest_end:
+            earliest_end = span.hi
+    bounds = Bounds(made, ended, signed, adopted, makers, earliest_end, latest_start)
+    return Lived(facts + 1, consents, bounds, signed_by, adopted_by)
 
 
-def facts_of(life: list[Any] | None) -> int:
-    """How many facts there are."""
-    return 0 if life is None else int(life[_FACTS])
-
-
-def makers_of(life: list[Any] | None) -> int:
-    """How many of them make the subject."""
-    return 0 if life is None else int(life[_MAKERS])
-
-
-def read(life: list[Any] | None) -> tuple[Bounds, bool, int | None, int | None]:
-    """The bounds of the facts; whether any consent is recorded; who first signed, who adopted, by position."""
-    if life is None:
-        return Bounds(None, None, None, None), False, None, None
-    bounds = Bounds(
-        _span(life, _MADE),
-        _span(life, _ENDED),
-        _span(life, _SIGNED),
-        _span(life, _ADOPTED),
-        life[_MAKERS],
-        life[_EARLIEST_END],
-        life[_LATEST_START],
+def write(lived: Lived) -> bytes | None:
+    """A life as it is kept in a row; None where there are no facts."""
+    facts, consents, bounds, signed_by, adopted_by = lived
+    if not facts:
+        return None
+    made, ended, signed, adopted, makers, earliest_end, latest_start = bounds
+    return orjson.dumps(
+        (
+            facts,
+            makers,
+            consents,
+            *(made or _NO_SPAN),
+            *(ended or _NO_SPAN),
+            *(signed or _NO_SPAN),
+            signed_by,
+            *(adopted or _NO_SPAN),
+            adopted_by,
+            earliest_end,
+            latest_start,
+        )
     )
-    return bounds, life[_WITH_CONSENT] > 0, life[_SIGNED + 2], life[_ADOPTED + 2]
 
 
-def _span(life: list[Any], at: int) -> Span | None:
-    return None if life[at] is None else Span(life[at], life[at + 1])
+def read(stored: bytes | None) -> Lived:
+    """The life that a row keeps."""
+    if stored is None:
+        return NOTHING
+    facts, makers, consents, *spans, earliest_end, latest_start = orjson.loads(stored)
+    made, made_until, ended, ended_until, signed, signed_until, signed_by, adopted, adopted_until, adopted_by = spans
+    bounds = Bounds(
+        _span(made, made_until),
+        _span(ended, ended_until),
+        _span(signed, signed_until),
+        _span(adopted, adopted_until),
+        makers,
+        earliest_end,
+        latest_start,
+    )
+    return Lived(facts, consents, bounds, signed_by, adopted_by)
 
 
-def _widen(life: list[Any], at: int, span: Span) -> None:
-    life[at] = span.lo if life[at] is None else min(life[at], span.lo)
-    life[at + 1] = span.hi if life[at + 1] is None else min(life[at + 1], span.hi)
+_NO_SPAN = (None, None)
+
+
+def _span(lo: int | None, hi: int | None) -> Span | None:
+    return None if lo is None or hi is None else Span(lo, hi)
+
+
+def _widened(was: Span | None, span: Span) -> Span:
+    """The earliest day on which the first of some things may fall, and the latest."""
+    return span if was is None else Span(min(was.lo, span.lo), min(was.hi, span.hi))
+
+
+def _first(was: int | None, fact: Fact, known: Callable[[int], Fact | None]) -> int:
+    """Which of two facts, by position, comes first in the order of folding."""
+    first = None if was is None else known(was)
+    return fact.position if first is None or fact.order < first.order else first.position

@@ -9,7 +9,7 @@ is ever removed: whether a fact is still believed is asked of `facts` on reading
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypedDict
@@ -74,11 +74,12 @@ class Texts:
         """Index a version of a fact. To be called once for every row of `facts`, in the order of their ids."""
         tokens = tokens_of(fact.subject, fact.type, vars(fact.data))
         TEXTS.add(self._db, fact_id, " ".join(tokens))
-        if new := [token for token in tokens if token[0] == "a" and token not in self._met and token.isalpha()]:
+        if new := {token for token in set(tokens) - self._met if token.isalpha()}:
             if len(self._met) > _REMEMBERED:
                 self._met.clear()
-            self._met.update(new)
-            self._spelled.add(word for token in new if not is_unspaced(word := token[1:]))
+            self._met |= new
+            words = [token[1:] for token in tokens if token[0] == "a" and token in new]
+            self._spelled.add([word for word in words if not is_unspaced(word)])
 
     def forget(self) -> None:
         """To be called once what waits is written, or undone."""
@@ -86,7 +87,7 @@ class Texts:
         self._met.clear()
 
 
-def tokens_of(subject: str, kind: str, data: Mapping[str, Any]) -> Collection[str]:
+def tokens_of(subject: str, kind: str, data: Mapping[str, Any]) -> dict[str, None]:
     """What a fact is found by, each once; nothing where it has no text.
 
     `a` and a word of any text, `n` and one of a name of the subject itself, `x` and the beginning of a whole name; `c`
@@ -95,10 +96,11 @@ def tokens_of(subject: str, kind: str, data: Mapping[str, Any]) -> Collection[st
     tokens: dict[str, None] = {}
     collection = subject.partition("/")[0]
     for text, names in wordings(kind, data):
-        written = _written(text)
-        tokens |= written
-        if names and written:
-            tokens |= dict.fromkeys(["n" + token[1:] for token in written])
+        if not names:
+            tokens |= _written(text) if len(text) > _SHORT else _written_before(text)
+        elif words := words_of(text):
+            tokens |= dict.fromkeys(["a" + word for word in words])
+            tokens |= dict.fromkeys(["n" + word for word in words])
             tokens[f"x{_whole(runs_of(text))}"] = None
             if collection == "parties":
                 tokens |= dict.fromkeys(["n" + acronym for acronym in sorted(acronyms_of(text))])
@@ -109,14 +111,10 @@ def tokens_of(subject: str, kind: str, data: Mapping[str, Any]) -> Collection[st
 
 def _written(text: str) -> dict[str, None]:
     """The tokens of the words of a text. To be read only."""
-    return _taken_apart(text) if len(text) > _SHORT else _kept(text)
-
-
-def _taken_apart(text: str) -> dict[str, None]:
     return dict.fromkeys(["a" + word for word in words_of(text)])
 
 
-_kept = lru_cache(maxsize=1024)(_taken_apart)
+_written_before = lru_cache(maxsize=1024)(_written)
 
 
 def search(
@@ -267,11 +265,12 @@ class _Ranking:
         best = dict.fromkeys(self._asked.runs, 0.0)
         most, chosen = -1.0, ""
         for wording in texts:
-            flat = " ".join(runs_of(wording.text))
+            text, _ = wording
+            flat = " ".join(runs_of(text))
             alike = {run: self._alike(run, flat, wording) for run in best}
             best = {run: max(before, alike[run]) for run, before in best.items()}
             if sum(alike.values()) > most:
-                most, chosen = sum(alike.values()), wording.text
+                most, chosen = sum(alike.values()), text
         return (sum(best.values()) / len(best) if all(best.values()) else 0.0), chosen
 
     def _alike(self, run: str, flat: str, wording: Wording) -> float:
@@ -291,7 +290,8 @@ class _Ranking:
         best = (0.0, -1.0, "")
         together = " ".join(self._asked.runs)
         for wording in texts:
-            flat = " ".join(runs_of(wording.text))
+            text, names = wording
+            flat = " ".join(runs_of(text))
             padded = f" {flat} "
             share = sum(
                 (word in flat if is_unspaced(word) else f" {word}" + " " * (word != self._asked.open_word) in padded)
@@ -304,9 +304,9 @@ class _Ranking:
                 likeness = 0.9
             else:
                 alike = min(1.0, len(together) / max(1, len(flat)))
-                likeness = 0.45 * (together in flat) + 0.25 * wording.names + 0.25 * alike
+                likeness = 0.45 * (together in flat) + 0.25 * names + 0.25 * alike
             if (share, likeness) > best[:2]:
-                best = (share, likeness, wording.text)
+                best = (share, likeness, text)
         return best[0], max(0.0, best[1]), best[2]
 
 
@@ -315,7 +315,8 @@ def _whole(runs: Iterable[str]) -> str:
 
 
 def _is_acronym(word: str, wording: Wording) -> bool:
-    return wording.names and word.isascii() and len(word) <= 16 and word in acronyms_of(wording.text)
+    text, names = wording
+    return names and word.isascii() and len(word) <= 16 and word in acronyms_of(text)
 
 
 def _is_spelled_by_character(run: str) -> bool:

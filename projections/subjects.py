@@ -17,6 +17,7 @@ from domain.facts import Fact
 from domain.things import ForceDays
 from domain.ties import FOREVER, Force
 from domain.times import BEFORE
+from projections import lives
 from projections.writing import Row, Writing
 
 _MOST = 5_000
@@ -70,7 +71,16 @@ class AtHand:
     total: Weight
     own: int = 0
     facts: dict[int, Believed] = field(default_factory=dict)
+    """In the order of folding."""
     rows: dict[RowsKey, dict[Row, int]] = field(default_factory=dict)
+
+    def believe(self, fact: Fact, row: int, keys: frozenset[int], *, core: bool) -> None:
+        """One fact more stands."""
+        last = next(reversed(self.facts.values()), None)
+        self.facts[fact.position] = Believed(fact, row, keys, core)
+        if last is not None and fact.order < last.fact.order:
+            ordered = sorted(self.facts.items(), key=lambda each: each[1].fact.order)
+            self.facts = dict(ordered)
 
     def grow(self, size: int) -> None:
         """It takes so many bytes more."""
@@ -95,7 +105,7 @@ class Subject:
     version: int
     last: int
     holds: int = 0
-    life: list[Any] | None = None
+    life: lives.Lived = lives.NOTHING
     basis: Basis | None = None
     force: Sequence[ForceDays] = NOTHING_IN_FORCE
     at_hand: AtHand | None = None
@@ -107,10 +117,9 @@ class Subject:
     @property
     def row(self) -> Row:
         """Its columns after the name."""
-        life = None if self.life is None else orjson.dumps(self.life)
         basis = None if self.basis is None else orjson.dumps(tuple(self.basis))
         force = None if self.force is NOTHING_IN_FORCE else orjson.dumps([_force_json(days) for days in self.force])
-        return self.version, self.last, self.holds, life, basis, force
+        return self.version, self.last, self.holds, lives.write(self.life), basis, force
 
 
 _FIELDS = attrgetter(*(each.name for each in fields(Subject)))
@@ -139,6 +148,13 @@ class Subjects:
                 self._absent.add(name)
             else:
                 found = self._keep(_subject(row))
+        return found
+
+    def named(self, name: str) -> Subject:
+        """The subject of a name where only what exists may be named. Raises LookupError."""
+        found = self._by_name.get(name) or self.find(name)
+        if found is None:
+            raise LookupError(f"{name} is named before any event is about it")
         return found
 
     def get(self, number: int) -> Subject:
@@ -263,7 +279,7 @@ def _subject(row: Row) -> Subject:
         version,
         last,
         holds,
-        None if life is None else orjson.loads(life),
+        lives.read(life),
         None if basis is None else _basis(basis),
         NOTHING_IN_FORCE if force is None else tuple(_force(days) for days in orjson.loads(force)),
         is_written=True,

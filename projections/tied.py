@@ -55,11 +55,11 @@ def _ties(
         own = [fact for fact in known.linked(group, number) if fact.type in TIE_TYPES]
         if not is_repeated(own):
             continue
-        bounds, consents, _, _ = known.life_row(number)
-        life = life_of(known.name(number).partition("/")[0], bounds)
+        lived = known.lived(number)
+        life = life_of(known.name(number).partition("/")[0], lived.bounds)
         whole = [fact for fact in known.describing(number) if bears_on_all(fact)]
         names = [known.name(member) for member in group]
-        goes_together = partial(_goes_together, whole, life, consents)
+        goes_together = partial(_goes_together, whole, life, lived.consents > 0)
         yield party, own, partial(goes_together, ()), partial(goes_together, names)
 
 

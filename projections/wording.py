@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import add
-from typing import Any, NamedTuple
+from typing import Any
 
 from domain.events import CATALOGUE
 
@@ -232,11 +232,8 @@ def excerpt(text: str, question: Asked, width: int = 200) -> str:
     return f"{'…' if start > 0 else ''}{flat[start:end].strip()}{'…' if end < len(flat) else ''}"
 
 
-class Wording(NamedTuple):
-    """One wording of a text of a fact, and whether it names the fact's subject."""
-
-    text: str
-    names: bool
+Wording = tuple[str, bool]
+"""One wording of a text of a fact, and whether it names the fact's subject."""
 
 
 def wordings(kind: str, data: Mapping[str, Any]) -> list[Wording]:
@@ -247,15 +244,15 @@ def wordings(kind: str, data: Mapping[str, Any]) -> list[Wording]:
         if value is None or (names := said.get(field)) is None:
             continue
         if isinstance(value, str):
-            found.append(Wording(value, names))
+            found.append((value, names))
             continue
         inner = _INNER.get(field)
-        for each in value if isinstance(value, list | tuple) else (value,):
+        for each in (value,) if isinstance(value, dict) else value:
             text = each
             if inner is not None:
                 text = each.get(inner) if isinstance(each, dict) else getattr(each, inner)
             if isinstance(text, str):
-                found.append(Wording(text, names))
+                found.append((text, names))
             elif text is not None:
-                found += [Wording(wording, names) for wording in text.values()]
+                found += [(wording, names) for wording in text.values()]
     return found

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 Row = tuple[Any, ...]
+Rows = dict[str, list[Row]]
+"""Rows by the statement that writes them."""
 
 
 class Writing(sqlite3.Connection):
@@ -21,10 +23,11 @@ class Writing(sqlite3.Connection):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._inserts: dict[str, list[Row]] = {}
-        self._updates: dict[str, list[Row]] = {}
+        self._inserts: Rows = {}
+        self._updates: Rows = {}
         self._ids: dict[str, int] = {}
-        self._marks: tuple[dict[str, int], dict[str, int], dict[str, int]] | None = None
+        self._earlier: tuple[Rows, Rows, dict[str, int]] | None = None
+        """What waited when the batch began, and the ids that were next."""
         self._is_saved = False
         self._changes = 0
         self.is_settled = True
@@ -53,6 +56,15 @@ class Writing(sqlite3.Connection):
             self._inserts[statement] = [row]
         else:
             waiting.append(row)
+
+    def put_all(self, statement: str, rows: list[Row]) -> None:
+        """Have some rows inserted, as by `put`."""
+        self.is_settled = False
+        waiting = self._inserts.get(statement)
+        if waiting is None:
+            self._inserts[statement] = rows
+        else:
+            waiting += rows
 
     def amend(self, statement: str, row: Row) -> None:
         """Have written rows changed, or others made of them."""
@@ -96,8 +108,8 @@ class Writing(sqlite3.Connection):
             return
         if not self.in_transaction:
             raise sqlite3.OperationalError("the transaction was undone: roll it back first")
-        if self._marks is not None and not self._is_saved:
-            self._settle_earlier(*self._marks)
+        if self._earlier is not None and not self._is_saved:
+            self._settle_earlier(*self._earlier)
         self.pour(False)
         self._write(self._inserts, self._updates)
         self._inserts.clear()
@@ -106,34 +118,38 @@ class Writing(sqlite3.Connection):
 
     def begin_batch(self) -> None:
         """What is done from here on can be undone until `keep_batch`."""
-        self._marks = _lengths(self._inserts), _lengths(self._updates), dict(self._ids)
+        self._earlier = self._inserts, self._updates, dict(self._ids)
+        self._inserts, self._updates = {}, {}
 
     def keep_batch(self) -> None:
         """The batch becomes part of the transaction."""
+        assert self._earlier is not None
         if self._is_saved:
             super().execute("RELEASE batch")
-        self._marks, self._is_saved = None, False
+        else:
+            inserts, updates, _ = self._earlier
+            _join(inserts, self._inserts)
+            _join(updates, self._updates)
+            self._inserts, self._updates = inserts, updates
+        self._earlier, self._is_saved = None, False
 
     def undo_batch(self) -> None:
         """All since `begin_batch` is undone."""
-        assert self._marks is not None
-        inserts, updates, self._ids = self._marks
+        assert self._earlier is not None
+        inserts, updates, self._ids = self._earlier
         if self._is_saved:
-            self._inserts.clear()
-            self._updates.clear()
+            inserts, updates = {}, {}
             super().execute("ROLLBACK TO batch")
             super().execute("RELEASE batch")
-        else:
-            _cut(self._inserts, inserts)
-            _cut(self._updates, updates)
-        self._marks, self._is_saved = None, False
+        self._inserts, self._updates = inserts, updates
+        self._earlier, self._is_saved = None, False
 
     def forget(self) -> None:
         """Drop what waits, after the transaction was undone."""
         self._inserts.clear()
         self._updates.clear()
         self._ids.clear()
-        self._marks, self._is_saved = None, False
+        self._earlier, self._is_saved = None, False
         self.is_settled = True
 
     def close(self) -> None:
@@ -144,31 +160,26 @@ class Writing(sqlite3.Connection):
         self.pour = lambda _: None
         super().close()
 
-    def _settle_earlier(self, inserts: dict[str, int], updates: dict[str, int], _: dict[str, int]) -> None:
+    def _settle_earlier(self, inserts: Rows, updates: Rows, _: dict[str, int]) -> None:
         """Write what waited before the batch began, and only then set the savepoint to go back to."""
-        own_inserts, own_updates = _cut(self._inserts, inserts), _cut(self._updates, updates)
+        own = self._inserts, self._updates
+        self._inserts, self._updates = inserts, updates
         self.pour(True)
-        self._write(self._inserts, self._updates)
-        self._inserts, self._updates = own_inserts, own_updates
+        self._write(inserts, updates)
+        self._inserts, self._updates = own
         super().execute("SAVEPOINT batch")
         self._is_saved = True
 
-    def _write(self, inserts: dict[str, list[Row]], updates: dict[str, list[Row]]) -> None:
-        for waiting in (inserts, updates):
-            for statement, rows in waiting.items():
-                if rows:
-                    super().executemany(statement, rows)
+    def _write(self, *waiting: Rows) -> None:
+        for each in waiting:
+            for statement, rows in each.items():
+                super().executemany(statement, rows)
 
 
-def _lengths(waiting: dict[str, list[Row]]) -> dict[str, int]:
-    return {statement: len(rows) for statement, rows in waiting.items()}
-
-
-def _cut(waiting: dict[str, list[Row]], lengths: dict[str, int]) -> dict[str, list[Row]]:
-    """Shorten the lists to these lengths; what was cut off."""
-    rest: dict[str, list[Row]] = {}
-    for statement, rows in waiting.items():
-        length = lengths.get(statement, 0)
-        rest[statement] = rows[length:]
-        del rows[length:]
-    return rest
+def _join(rows: Rows, more: Rows) -> None:
+    """Have some rows be followed by more."""
+    for statement, following in more.items():
+        if (waiting := rows.get(statement)) is None:
+            rows[statement] = following
+        else:
+            waiting += following
