@@ -17,6 +17,7 @@ from domain.fields import until_of
 from domain.rules import Bounds, life_of, order_makers, united
 from domain.things import ForceDays, Mark, ThingDays, bears_on_all, describes, force_days, thing_days
 from domain.ties import ORDER_OF_STATUSES, TIE_TYPES, Force, Life, TieDays, lapse, parties_of, tie_days
+from domain.times import AFTER
 from domain.values import texts_of
 from projections.entering import Entering
 from projections.known import Known
@@ -36,7 +37,12 @@ _COUNTED = (
     f"SELECT d0, d1, status, force, bearer FROM ties WHERE container = ? AND p1 = {OPEN} AND force & 3"
     " ORDER BY party, d0"
 )
-_D0, _D1, _STATUS, _FORCE, _BEARER = (TIE_COLUMNS.index(name) for name in ("d0", "d1", "status", "force", "bearer"))
+_UNBEGUN = (
+    f"SELECT DISTINCT party FROM ties INDEXED BY ties_of_container WHERE container = ? AND p1 = {OPEN} AND at = {AFTER}"
+)
+_D0, _D1, _STATUS, _FORCE, _BEARER, _AT = (
+    TIE_COLUMNS.index(name) for name in ("d0", "d1", "status", "force", "bearer", "at")
+)
 
 
 @dataclass(slots=True)
@@ -215,6 +221,8 @@ class Folding:
         moved = old.birth != new.birth and self._known.any_before(subject.number, max(old.birth, new.birth))
         if moved or old[1:] != new[1:]:
             parties.update(self._tied_now(subject))
+        elif old.birth != new.birth:
+            parties.update(self._tied_from_birth(subject))
         return parties, moved or (old.end, old.made) != (new.end, new.made)
 
     def _tied_now(self, subject: Subject) -> Iterable[int]:
@@ -225,6 +233,12 @@ class Folding:
             f"SELECT DISTINCT party FROM ties WHERE container = ? AND p1 = {OPEN}", (subject.number,)
         )
         return [row[0] for row in rows]
+
+    def _tied_from_birth(self, subject: Subject) -> Iterable[int]:
+        """Of these, the parties of whose ties no beginning is known: they were tied to it from its birth on."""
+        if subject.at_hand is not None:
+            return [row[1] for row in subject.at_hand.of(TIES.name) if row[_AT] == AFTER]
+        return [party for (party,) in self._db.execute(_UNBEGUN, (subject.number,))]
 
     # ties
 

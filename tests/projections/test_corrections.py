@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from domain.errors import Invalid
+from projections import subjects
 from projections.questions import Gone
 from tests.given import (
     World,
+    adopted,
+    also_signed,
     corrected,
     disputed,
     document,
@@ -18,7 +21,9 @@ from tests.given import (
     party,
     platform,
     retracted,
+    signed,
     status_of,
+    step,
 )
 
 D = document("d")
@@ -221,3 +226,21 @@ def test_a_subject_wholly_retracted_is_gone_from_every_list(views: World):
     assert views.items("platforms", on=None) == views.items("memberships", on=None) == []
     assert [item["subject"]["subject"] for item in views.items("timeline")] == ["parties/a"]
     assert len(views.history("platforms/p")) == 6
+
+
+@pytest.mark.parametrize("at_hand", [0, 1_000])
+def test_who_is_only_known_to_have_withdrawn_was_bound_from_the_birth_that_is_left(views: World, monkeypatch, at_hand):
+    def bound() -> list[bool]:
+        days = ("2019-06-01", "2020-06-01", "2021-06-01")
+        return [bool(views.ties("parties/a", "agreements/t", on=day)) for day in days[:2]] + [
+            views.tie("parties/a", "agreements/t", on=days[2])["status"] != "withdrawn"
+        ]
+
+    monkeypatch.setattr(subjects, "_MOST_AT_HAND", at_hand)
+    views.take(*parties("a", "b", "c"), signed("t", "2020-03-01", "c"))
+    views.take(step("withdrawn", "t", "2021-05-05", "a"), also_signed("t", "2022-06-01", "b"))
+    assert bound() == [False, True, False]
+    adoption = views.take(adopted("t", "2019-01-01"))
+    assert bound() == [True, True, False]
+    views.take(retracted("agreements/t", adoption))
+    assert bound() == [False, True, False]
