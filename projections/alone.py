@@ -20,6 +20,7 @@ from projections.identity import add_edge, edges_of
 from projections.known import Known
 from projections.portions import CHANGING, MERGER, Portion
 from projections.store import complete_lines, connect, create
+from projections.tables import TIES
 
 _FEW = 64
 """Facts of one subject that are kept in memory; where there are more, they are written."""
@@ -55,6 +56,7 @@ class Alone:
         create(self._db, (), building=True)
         self._known = Known(self._db)
         self._portion = portion
+        self._passing = (TIES.insert,) if TIES.name in portion.passing else ()
         self._folding = Folding(self._db, self._known, portion)
 
     def fold(self, log: Told, until: int) -> None:
@@ -116,6 +118,7 @@ class Alone:
                 known.hold_fact(fact, known.must_find(fact.subject))
             if first:
                 self._folding.fold(number, [fact for _, fact in first], until)
+                self._db.discard(self._passing)
         else:
             self._fold_many(number, chain(first, standing), changed, until)
         known.let_go(members)

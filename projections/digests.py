@@ -64,12 +64,16 @@ class Digests:
 
     def lines(self, view: str, as_of: int) -> Iterator[bytes]:
         """Every line of a view as of a position, in constant memory."""
-        found = self.some(view, as_of, None, _MANY)
-        while True:
+        for index in range(len(PARTS[view])):
+            yield from self.part(view, index, as_of)
+
+    def part(self, view: str, index: int, as_of: int) -> Iterator[bytes]:
+        """The lines of one part of a view (see PARTS)."""
+        after: tuple[Any, ...] | None = (index, *PARTS[view][index].first)
+        while after is not None and after[0] == index:
+            found = self.some(view, as_of, after, _MANY)
             yield from found.lines
-            if found.after is None:
-                return
-            found = self.some(view, as_of, found.after, _MANY)
+            after = found.after
 
     def digest(self, view: str, as_of: int) -> str:
         """The digest of a view as of a position."""

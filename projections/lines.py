@@ -58,6 +58,8 @@ class Part:
     seek: str
     first: tuple[Any, ...]
     shape: Callable[[Row], dict[str, Any]]
+    is_everywhere: bool = False
+    """Whether all of it is known wherever some subjects of its view are folded, and not only where its own are."""
 
     @property
     def sql(self) -> str:
@@ -251,6 +253,7 @@ _MERGERS = Part(
     "t.loser >= :k0",
     (-1, -1, -1),
     _merger,
+    is_everywhere=True,
 )
 
 

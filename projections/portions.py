@@ -30,10 +30,12 @@ class Portion:
     """Whether texts and names are indexed."""
     passages: bool = False
     """Whether passages of documents, and their texts, are kept."""
+    passing: frozenset[str] = frozenset()
+    """Of `rows` those that no line tells: what else follows from them is told."""
 
 
-def _of(*collections: str, rows: tuple[str, ...]) -> Portion:
-    return Portion(frozenset(collections), frozenset(rows), by_subject=True)
+def _of(*collections: str, rows: tuple[str, ...], passing: tuple[str, ...] = ()) -> Portion:
+    return Portion(frozenset(collections), frozenset((*rows, *passing)), by_subject=True, passing=frozenset(passing))
 
 
 _ALL = frozenset(("parties", "agreements", "labs", "platforms", "documents"))
@@ -41,7 +43,7 @@ EVERYTHING = Portion(_ALL, frozenset((_THINGS, _TIES, *SECTIONS)), words=True, p
 PORTIONS = {
     "parties": _of("parties", rows=(_THINGS, "other_names", "identifiers")),
     # Whether an agreement is in force follows from its ties.
-    "agreements": _of("agreements", rows=(_THINGS, _TIES, "declarations", "amendments")),
+    "agreements": _of("agreements", rows=(_THINGS, "declarations", "amendments"), passing=(_TIES,)),
     "labs": _of("labs", rows=(_THINGS, "phases", "calls")),
     "platforms": _of("platforms", rows=(_THINGS, "supporters", "documents")),
     "documents": Portion(frozenset(("documents",)), frozenset((_THINGS,)), passages=True),

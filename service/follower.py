@@ -82,7 +82,8 @@ class Readable(Protocol):
 
 
 @contextmanager
-def _seldom_collected() -> Iterator[None]:
+def seldom_collected() -> Iterator[None]:
+    """Looks for cycles less often while the block lasts: for whoever folds much."""
     before = gc.get_threshold()
     gc.set_threshold(max(before[0], _OBJECTS), *before[1:])
     try:
@@ -91,7 +92,7 @@ def _seldom_collected() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-@_seldom_collected()
+@seldom_collected()
 def catch_up(
     log: Readable, views: Views, report: Callable[[int], None] | None = None, *, until: int | None = None
 ) -> None:

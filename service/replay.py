@@ -1,6 +1,6 @@
 """Folds one view from the first event of the log anew, apart from the stored views: for whoever would rather compare
 than believe. It is folded by the code that folds all of them, without what only others rest on; a list whose lines each
-rest on one subject's events, one subject after the other.
+rest on one subject's events, one subject after the other, by several processes where that is worth it.
 
 As a command, `python -m service.replay`, it is a process of its own that writes one view to standard output: it takes
 what the server leaves of the processor, can be ended at any moment, and leaves nothing behind. It only reads the log,
@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,17 +22,22 @@ import orjson
 
 from domain.facts import Event
 from projections.alone import Alone
-from projections.digests import written
+from projections.digests import Digests, written
+from projections.lines import PARTS
 from projections.portions import PORTIONS
-from projections.reading import Reader
+from projections.store import connect
 from projections.views import Views
 from service.entries import event_of
 from service.files import LOG, VIEWS, remove
-from service.follower import catch_up
-from service.log import LogReader
+from service.follower import catch_up, seldom_collected
+from service.log import ALL, LogReader, Stretch
+from service.sharing import shared
 
 _NICE = 10
 _AT_ONCE = 64 * 1024
+
+Report = Callable[[int], None]
+"""Hears, now and again, how many events were taken."""
 
 
 class ShortLog(Exception):
@@ -40,10 +46,10 @@ class ShortLog(Exception):
 
 @contextmanager
 def replayed(
-    log: LogReader, view: str, until: int, folder: Path, report: Callable[[int], None] | None = None
-) -> Iterator[Reader]:
-    """A reader of what one view rests on, folded from the first event to the one at `until`; it is to be asked for the
-    view's lines as of then. `report` hears, now and again, how many events were taken.
+    log: LogReader, view: str, until: int, folder: Path, report: Report | None = None, stretch: Stretch = ALL
+) -> Iterator[Digests]:
+    """What one view rests on, folded from the first event to the one at `until`; it is to be asked for the view's lines
+    as of then. Of a view that is folded by subject these are the lines of a stretch alone.
 
     What is folded is in a file in `folder` that has no name from the start, so that it goes with this process, however
     that ends. Raises ShortLog, and whatever LogReader does.
@@ -55,25 +61,26 @@ def replayed(
     with TemporaryDirectory(prefix="folding-", dir=folder) as made:
         path = Path(made) / VIEWS
         folding = Alone(path, portion) if portion.by_subject else Views(path, building=True, portion=portion)
-        reader = Reader(path)
-        reader.head()  # from here on both have the file open
+        db = connect(path, read_only=True)
+        db.execute("SELECT 1 FROM meta").fetchone()  # from here on both have the file open
         remove(path)
-    with closing(folding), closing(reader):
+    with closing(folding), closing(db):
         if isinstance(folding, Alone):
-            folding.fold(_Told(log, until, report), until)
+            folding.fold(_Told(log, until, report, stretch), until)
         else:
             catch_up(log, folding, report, until=until)
             folding.finish()
-        yield reader
+        yield Digests(db)
 
 
 class _Told:
-    """A log up to a position, event by event."""
+    """A log up to a position, event by event; of collections, the events of a stretch of their subjects."""
 
-    def __init__(self, log: LogReader, until: int, report: Callable[[int], None] | None) -> None:
+    def __init__(self, log: LogReader, until: int, report: Report | None, stretch: Stretch) -> None:
         self._log = log
         self._until = until
         self._report = report
+        self._stretch = stretch
         self._count = 0
 
     def subjects(self) -> Iterator[str]:
@@ -89,13 +96,13 @@ class _Told:
             position = found[-1].position
 
     def of_collections(self, collections: Collection[str]) -> Iterator[Event]:
-        found = self._log.by_subject(collections, None, self._until)
+        found = self._log.by_subject(collections, None, self._until, stretch=self._stretch)
         while found:
             if self._report is not None:
                 self._count += len(found)
                 self._report(self._count)
             yield from map(event_of, found)
-            found = self._log.by_subject(collections, found[-1], self._until)
+            found = self._log.by_subject(collections, found[-1], self._until, stretch=self._stretch)
 
     def of_subject(self, subject: str) -> Iterator[Event]:
         position = 0
@@ -104,35 +111,78 @@ class _Told:
             position = found[-1].position
 
 
-def lines(reader: Reader, view: str, until: int) -> Iterator[bytes]:
+def lines(chunks: Iterable[bytes], until: int) -> Iterator[bytes]:
     """The lines of a view, some thousands of bytes at a time, and last the line that closes them: the position, and
     the digest of all bytes before it."""
-    digest, chunk = sha256(), bytearray()
-    for line in reader.lines(view, until):
+    digest = sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
+    closing_line = {"position": until, "digest": written(digest.digest())}
+    yield orjson.dumps(closing_line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def parts(
+    path: Path, view: str, until: int, folder: Path, report: Report, stretch: Stretch = ALL
+) -> Iterator[Iterator[bytes]]:
+    """The lines of each part of a view, of a stretch alone where it is folded by subject, some thousands of bytes at a
+    time. What every stretch would tell alike, the first one tells."""
+    with (
+        seldom_collected(),
+        closing(LogReader(path)) as log,
+        replayed(log, view, until, folder, report, stretch) as digests,
+    ):
+        for index, part in enumerate(PARTS[view]):
+            is_told = stretch.after is None or not part.is_everywhere
+            yield _packed(digests.part(view, index, until)) if is_told else iter(())
+
+
+def _packed(lines: Iterable[bytes]) -> Iterator[bytes]:
+    chunk = bytearray()
+    for line in lines:
         chunk += line
         if len(chunk) >= _AT_ONCE:
-            digest.update(chunk)
             yield bytes(chunk)
             chunk.clear()
-    digest.update(chunk)
-    closing_line = {"position": until, "digest": written(digest.digest())}
-    yield bytes(chunk) + orjson.dumps(closing_line, option=orjson.OPT_APPEND_NEWLINE)
+    if chunk:
+        yield bytes(chunk)
+
+
+def _while_heard(parent: int) -> Report:
+    """Ends this process once the one that started it, by its id, is gone."""
+
+    def report(_: int) -> None:
+        if os.getppid() != parent:
+            raise SystemExit(1)
+
+    return report
+
+
+def told(path: Path, view: str, until: int, folder: Path, processes: int, report: Report) -> Iterator[bytes]:
+    """The lines of a view of the log at a path, in order, some thousands of bytes at a time, folded by so many
+    processes at most. Raises as `replayed` does, and SharerFailed."""
+    portion = PORTIONS[view]
+    stretches = [ALL]
+    if portion.by_subject and processes > 1:
+        with closing(LogReader(path)) as log:
+            stretches = log.stretches(portion.folded, processes)
+    if len(stretches) == 1:
+        for part in parts(path, view, until, folder, report):
+            yield from part
+        return
+    mine = _while_heard(os.getpid())
+    work = [partial(parts, path, view, until, folder, mine, stretch) for stretch in stretches]
+    yield from shared(work, len(PARTS[view]), partial(report, 0))
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Writes a view as of a position. The arguments: data directory, folder for files, view, position."""
-    data, folder, view, until = arguments
+    """Writes a view as of a position. The arguments: data directory, folder for files, view, position, processes."""
+    data, folder, view, until, processes = arguments
     os.nice(_NICE)
-    parent = os.getppid()
-
-    def report(_: int) -> None:
-        if os.getppid() != parent:  # whoever asked is gone
-            raise SystemExit(1)
-
-    with closing(LogReader(Path(data) / LOG)) as log, replayed(log, view, int(until), Path(folder), report) as reader:
-        for chunk in lines(reader, view, int(until)):
-            sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
+    chunks = told(Path(data) / LOG, view, int(until), Path(folder), int(processes), _while_heard(os.getppid()))
+    for chunk in lines(chunks, int(until)):
+        sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ application."""
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
@@ -16,10 +18,13 @@ from tempfile import mkdtemp
 from aiohttp import web
 
 from service.parts import SETTINGS
+from service.sharing import cores
 
 MOST = 2
 """Replays at a time: more would each take a part of what the server leaves."""
 CHUNK = 64 * 1024
+LARGE = 20_000
+"""Events from which on a replay is shared among processes: to start them takes as long as to fold a few thousand."""
 _PREFIX = "replay-"
 _SHOWN = 2000
 
@@ -49,9 +54,10 @@ class Replay:
         return chunk
 
     def cut_off(self) -> None:
-        """Ends the process; `read` will say that it failed."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        """Ends the process, and those that share its work; `read` will say that it failed."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     async def end(self) -> None:
         """Ends the process wherever it is, and waits for it."""
@@ -79,7 +85,8 @@ class Replays:
         try:
             folder = await asyncio.to_thread(mkdtemp, prefix=_PREFIX, dir=self._data)
             try:
-                arguments = ("-m", "service.replay", str(self._data), folder, view, str(until))
+                processes = cores() if until >= LARGE else 1
+                arguments = ("-m", "service.replay", str(self._data), folder, view, str(until), str(processes))
                 process = await asyncio.create_subprocess_exec(
                     sys.executable, *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, process_group=0
                 )

@@ -257,6 +257,25 @@ def test_events_are_read_subject_by_subject_in_the_order_of_the_first_event_of_e
         while part := log.by_subject(("labs", "parties"), found[-1] if found else None, until, limit):
             found += part
         assert effort(log, lambda: log.by_subject(("labs", "parties"), made[500], None, 1)) < 100
+        for count in (1, 2, 3, 200):
+            stretched: list[LoggedEvent] = []
+            sizes = []
+            for stretch in log.stretches(("labs", "parties"), count):
+                before = len(stretched)
+                while part := log.by_subject(
+                    ("labs", "parties"),
+                    stretched[-1] if len(stretched) > before else None,
+                    until,
+                    limit,
+                    stretch=stretch,
+                ):
+                    stretched += part
+                sizes.append(len(stretched) - before)
+            assert stretched == found
+            assert len(sizes) <= count
+            if until is None and count < 4:
+                assert len(sizes) == count
+                assert max(sizes) - min(sizes) < 60
     wanted = [each for subject in subjects for each in made if each.subject == subject]
     wanted = [each for each in wanted if not each.subject.startswith("platforms/")]
     assert found == [each for each in wanted if until is None or each.position <= until]

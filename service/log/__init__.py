@@ -8,6 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from service.log.errors import DuplicateEvent, HeadMoved, LogError, LogFormatErr
 from service.log.recorders import LogDatastore, LogRecorder
 
 __all__ = [
+    "ALL",
     "DuplicateEvent",
     "HeadMoved",
     "Log",
@@ -26,6 +28,7 @@ __all__ = [
     "LogReader",
     "LogUnavailable",
     "LoggedEvent",
+    "Stretch",
     "VersionConflict",
 ]
 
@@ -49,6 +52,16 @@ class LoggedEvent(NamedTuple):
     salt: bytes
     redacted: int | None = None
     about: int | None = None
+
+
+class Stretch(NamedTuple):
+    """Subjects in the order of their first events: those after one of them, up to another. None is no bound."""
+
+    after: str | None = None
+    last: str | None = None
+
+
+ALL = Stretch()
 
 
 class LogReader:
@@ -129,17 +142,33 @@ class LogReader:
         after: LoggedEvent | None = None,
         until: int | None = None,
         limit: int = 1000,
+        *,
+        stretch: Stretch = ALL,
     ) -> list[LoggedEvent]:
-        """Some events with position <= until, after one of them, of subjects in these collections: subject by subject
-        in the order of `subjects`, and of each in the order of the log.
+        """Some events with position <= until, after one of them, of subjects in these collections and in a stretch:
+        subject by subject in the order of `subjects`, and of each in the order of the log.
         """
+        begun, version = (stretch.after, tables.LARGEST) if after is None else (after.subject, after.version)
         with _failures:
-            stream = 0 if after is None else tables.key(self._db, "streams", after.subject)
-            version = 0 if after is None else after.version
-            last = self.head() if until is None else until
-            names = json.dumps([*collections])
-            rows = self._db.execute(tables.BY_SUBJECT, (stream, version, last, names, limit)).fetchall()
+            stream = 0 if begun is None else tables.key(self._db, "streams", begun)
+            final = tables.LARGEST if stretch.last is None else tables.key(self._db, "streams", stretch.last)
+            head = self.head() if until is None else until
+            values = (json.dumps([*collections]), stream, version, final, head, limit)
+            rows = self._db.execute(tables.BY_SUBJECT, values).fetchall()
         return [LoggedEvent(*row) for row in rows]
+
+    def stretches(self, collections: Iterable[str], count: int) -> list[Stretch]:
+        """So many stretches at most, one after the other, which together hold every subject, and each about as many
+        events of these collections."""
+        names, told = (json.dumps([*collections]),), 0
+        bounds: list[str] = []
+        with _failures:
+            share = sum(events for _, events in self._db.execute(tables.COUNTED, names)) / count
+            for subject, events in self._db.execute(tables.COUNTED, names):
+                told += events
+                if len(bounds) < count - 1 and told >= share * (len(bounds) + 1):
+                    bounds.append(subject)
+        return [Stretch(*pair) for pair in pairwise((None, *bounds, None))]
 
     def _select(
         self,

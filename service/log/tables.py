@@ -71,15 +71,20 @@ ERASE = "UPDATE events SET data = NULL, salt = NULL WHERE position = ?"
 ERASED = "INSERT INTO erased VALUES (?, ?, ?)"
 DROP_TEXTS = "DELETE FROM texts WHERE position IN (SELECT position FROM events WHERE stream = ?)"
 
+_OF_COLLECTIONS = "substr(streams.name, 1, instr(streams.name, '/') - 1) IN (SELECT value FROM json_each(?1))"
 BY_SUBJECT = (
     f"SELECT {LOGGED} FROM streams CROSS JOIN events INDEXED BY events_by_stream ON events.stream = streams.id"
-    " WHERE streams.id >= ?1 AND version > iif(streams.id = ?1, ?2, 0) AND position <= ?3"
-    " AND substr(streams.name, 1, instr(streams.name, '/') - 1) IN (SELECT value FROM json_each(?4))"
-    " ORDER BY streams.id, version LIMIT ?5"
+    f" WHERE {_OF_COLLECTIONS} AND streams.id >= ?2 AND version > iif(streams.id = ?2, ?3, 0) AND streams.id <= ?4"
+    " AND position <= ?5 ORDER BY streams.id, version LIMIT ?6"
 )
 """Subject by subject: keys of streams ascend as their first events do."""
+COUNTED = (
+    "SELECT name, (SELECT max(version) FROM events WHERE stream = streams.id) FROM streams"
+    f" WHERE {_OF_COLLECTIONS} ORDER BY id"
+)
+"""Subjects, and how many events each has."""
 
-_LARGEST = 2**63 - 1  # integer of SQLite
+LARGEST = 2**63 - 1  # integer of SQLite
 
 Names = Literal["streams", "sources"]
 
@@ -134,8 +139,8 @@ def select(
 
     Reads no event that a filter keeps out, only their places in an index.
     """
-    after, until = max(after, 0), _LARGEST if until is None else min(until, _LARGEST)
-    limit = min(limit, _LARGEST)
+    after, until = max(after, 0), LARGEST if until is None else min(until, LARGEST)
+    limit = min(limit, LARGEST)
     if after >= until or limit <= 0:
         return []
     where = "position > ? AND position <= ?"

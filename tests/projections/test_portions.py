@@ -107,7 +107,7 @@ def test_what_a_view_does_not_rest_on_is_not_folded():
     kept = {view: {table for table, count in tables.items() if count} for view, tables in held.items()}
     assert kept == {
         "parties": {"things"},
-        "agreements": {"things", "ties", "entries"},
+        "agreements": {"things", "entries"},
         "labs": set(),
         "platforms": {"things"},
         "memberships": {"ties"},

@@ -1,0 +1,168 @@
+"""A list folded by several processes is what one process folds, whole or not at all, and none of them is left over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+
+from projections.portions import PORTIONS
+from service import replays
+from service.entries import logged
+from service.files import LOG
+from service.log import ALL, Log, LogReader
+from service.replay import parts
+from service.replays import ReplayFailed, Replays
+from tests.given import party, world
+from tests.histories import GENERATED, histories, taken
+from tests.service.commands import environment
+
+SHARED = [view for view, portion in PORTIONS.items() if portion.by_subject]
+MANY = 3000
+"""Parties whose lines are more than what pipes hold that nobody reads."""
+SECONDS = 20
+
+
+def recorded(folder, events):
+    """A data directory with a log of these events."""
+    with closing(Log(folder / LOG)) as log:
+        log.append([logged(each) for each in events])
+        log.commit()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A log of many parties."""
+    with world() as found:
+        found.take(*(party(f"p-{number}", name="Long name " * 20) for number in range(MANY)))
+        return recorded(tmp_path_factory.mktemp("large"), found.events)
+
+
+@contextmanager
+def replay(data, view, until, processes):
+    """A replay, in a group of processes of its own."""
+    with TemporaryDirectory(dir=data) as folder:
+        begun = subprocess.Popen(
+            (sys.executable, "-m", "service.replay", str(data), folder, view, str(until), str(processes)),
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
+        )
+        try:
+            yield begun
+        finally:
+            begun.kill()
+            begun.communicate()
+
+
+def others(first):
+    """The processes in the group of one, beside it."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == first and fields[0] != "Z" and stat.parent.name != str(first):
+            found.append(int(stat.parent.name))
+    return found
+
+
+def soon(holds):
+    """Whether something comes to hold within some seconds."""
+    deadline = time.monotonic() + SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+async def read_all(begun):
+    """All that a replay writes."""
+    while await begun.read():
+        pass
+
+
+def test_what_is_told_of_stretches_one_after_the_other_is_what_is_told_of_all():
+    @settings(**GENERATED, max_examples=10)
+    @given(histories(most=40))
+    def holds(documents):
+        with world() as found, TemporaryDirectory() as name:
+            taken(found, documents)
+            data = recorded(Path(name), found.events)
+
+            def told(view, stretch):
+                shares = parts(data / LOG, view, found.head, data, lambda _: None, stretch)
+                return [b"".join(part) for part in shares]
+
+            for view in SHARED:
+                whole = told(view, ALL)
+                assert b"".join(whole) == b"".join(found.reader.lines(view, found.head))
+                for count in (2, 3):
+                    with closing(LogReader(data / LOG)) as log:
+                        stretches = log.stretches(PORTIONS[view].folded, count)
+                    shares = [told(view, stretch) for stretch in stretches]
+                    assert [b"".join(each) for each in zip(*shares, strict=True)] == whole, (view, stretches)
+
+    holds()
+
+
+@pytest.mark.parametrize("processes", [2, 5])
+def test_several_processes_write_what_one_writes(large, processes):
+    with replay(large, "parties", MANY, 1) as alone, replay(large, "parties", MANY, processes) as together:
+        assert together.stdout.read() == alone.stdout.read()
+        assert (alone.wait(), together.wait()) == (0, 0)
+
+
+def test_there_are_as_many_processes_as_share_the_work(large):
+    for processes, expected in ((1, 0), (3, 3)):
+        with replay(large, "parties", MANY, processes) as begun:
+            assert begun.stdout.read(1)
+            assert len(others(begun.pid)) == expected
+
+
+def test_a_replay_fails_with_any_process_that_shares_it(large):
+    with replay(large, "parties", MANY, 3) as begun:
+        assert soon(lambda: len(others(begun.pid)) == 3)
+        os.kill(max(others(begun.pid)), signal.SIGKILL)
+        said, errors = begun.communicate(timeout=SECONDS)
+        assert begun.returncode != 0
+        assert b'"digest"' not in said
+        assert b"SharerFailed" in errors
+        assert soon(lambda: others(begun.pid) == [])
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_processes_that_share_a_replay_end_with_it_however_it_ends(large, stopped):
+    with replay(large, "parties", MANY, 3) as begun:
+        assert soon(lambda: len(others(begun.pid)) == 3)
+        if stopped:
+            assert begun.stdout.read(1)  # it is told already: whoever waits to be heard would wait for ever
+        begun.kill()
+        begun.wait()
+        assert soon(lambda: others(begun.pid) == [])
+
+
+@pytest.mark.parametrize(("least", "sharers"), [(MANY, 3), (MANY + 1, 0)])
+async def test_a_replay_of_much_is_shared_and_cut_off_with_all_who_share_it(large, monkeypatch, least, sharers):
+    monkeypatch.setattr(replays, "LARGE", least)
+    monkeypatch.setattr(replays, "cores", lambda: 3)
+    async with Replays(large).begun("parties", MANY) as begun:
+        assert await begun.read()
+        first = begun._process.pid
+        assert len(others(first)) == sharers
+        begun.cut_off()
+        with pytest.raises(ReplayFailed):
+            await read_all(begun)
+        assert soon(lambda: others(first) == [])
