@@ -67,6 +67,7 @@ class Folding:
         self._db = connection
         self._known = known
         self._portion = portion
+        self._tells_things = THINGS.name in portion.rows
         self._entering = Entering(connection, known, portion)
 
     def fold(self, number: int, changed: Sequence[Fact], position: int, *, whole: bool = False) -> None:
@@ -86,7 +87,7 @@ class Folding:
         if ties and TIES.name in self._portion.rows:
             self._fold_joint(subject, collection, ties, context, position)
         if context.things is None:
-            context.things = self._things(collection, context)
+            context.things = self._things(collection, context) if self._tells_things else ()
         self._entering.fold(
             subject,
             collection,
@@ -247,7 +248,7 @@ class Folding:
     ) -> bool:
         """Fold and write ties; whether they changed what is in force, which then stands in the context."""
         closed, opened = self._fold_ties(subject, parties, context, position)
-        if collection != "agreements" or not self._moves_force(context.force, closed, opened):
+        if collection != "agreements" or not self._tells_things or not self._moves_force(context.force, closed, opened):
             return False
         context.force, context.things = self._joint_force(subject), None
         return True
@@ -325,7 +326,7 @@ class Folding:
     def _write_things(
         self, subject: Subject, collection: str, things: Sequence[ThingDays], life: Life, position: int
     ) -> None:
-        if THINGS.name not in self._portion.rows:
+        if not self._tells_things:
             return
         rows, terms = [], {}
         for days in things:

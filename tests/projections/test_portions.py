@@ -13,6 +13,7 @@ from hypothesis import given, settings
 
 from domain.facts import Event
 from domain.merkle import leaf_hash
+from domain.things import thing_days
 from projections import alone as alone_module
 from projections import known as known_module
 from projections.alone import Alone
@@ -21,7 +22,7 @@ from projections.folding import Folding
 from projections.portions import PORTIONS
 from projections.reading import Reader
 from projections.views import Views
-from tests.given import event, joined, parties, platform, signed, world
+from tests.given import event, joined, parties, platform, signed, step, world
 from tests.histories import GENERATED, histories, taken
 
 
@@ -116,6 +117,21 @@ def test_what_a_view_does_not_rest_on_is_not_folded():
         "timeline": {"events", "facts", "links", "texts"},
         "history": {"events"},
     }
+
+
+@pytest.mark.parametrize(("view", "told"), [("agreements", True), ("memberships", False), ("commitments", False)])
+def test_a_thing_is_told_day_by_day_only_where_lines_show_it(monkeypatch, view, told):
+    asked: list[str] = []
+
+    def counted(collection, *arguments):
+        asked.append(collection)
+        return thing_days(collection, *arguments)
+
+    with world() as found:
+        found.take(*parties("a", "b"), signed("t", "2020", "a", "b"), step("entered-into-force", "t", "2021"))
+        monkeypatch.setattr("projections.folding.thing_days", counted)
+        with alone(view, found.events):
+            assert bool(asked) is told
 
 
 def test_subjects_are_folded_once_for_many_events(monkeypatch):
