@@ -2,7 +2,8 @@
 
 The log is cut into blocks of positions, and each is kept as what it added and took away: how much, of what, from which
 day on. Blocks are joined into larger ones, so that a count is the sum of some dozen blocks and of the rows that came or
-went since. All of it follows from rows of the views; this must never say anything that counting those would not.
+went since. A large one is made little by little, whenever one of the smallest ends, so that no commit waits for it.
+All of it follows from rows of the views; this must never say anything that counting those would not.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ CREATE TABLE tallies(
 CREATE UNIQUE INDEX tallies_in_order ON tallies(level, until, day);
 """
 
-SIZES = (1024, 32 * 1024)
+SIZES = (2**10, 2**14, 2**18, 2**22)
 """Positions in a block of each level, whole ones of which make those of the next."""
 STEP = 64
 """So many positions are summed at once, unless a block ends."""
@@ -34,9 +35,17 @@ _PIECE = 512
 _WHENEVER = -1
 _AGREEMENTS = COLLECTIONS.index("agreements")
 
+_OF = "FROM tallies WHERE level = ?1 AND until = ?2"
+_DAYS = f"SELECT day {_OF} AND day > {_WHENEVER}"
+_AT = f"SELECT counts {_OF} AND day <= ?3 AND EXISTS (SELECT 1 {_OF} AND day = {_WHENEVER}) ORDER BY day DESC LIMIT 1"
+_BETWEEN = f"SELECT counts {_OF} AND day >= (SELECT MAX(day) {_OF} AND day <= ?3) AND day < ?4 ORDER BY day"
+
 Counts = Mapping[str, int]
-Cells = defaultdict[int, defaultdict[str, int]]
+Sums = defaultdict[str, int]
+Cells = defaultdict[int, Sums]
 """How much more there is of what, by the day from which on; `_WHENEVER` if no day is asked for."""
+Piece = tuple[int, Counts, list[tuple[int, Counts]]]
+"""Of a block: the day it begins on, what all before it adds up to, and what each of its days adds."""
 
 
 class Tallying:
@@ -71,12 +80,16 @@ class Tallying:
                 self._complete(end)
 
     def _complete(self, end: int) -> None:
-        _keep(self._db, 0, end, self._cells)
+        whenever = self._cells.pop(_WHENEVER)
+        _write(self._db, 0, end, _pieces(BEFORE, _no_counts(), self._cells))
+        _write(self._db, 0, end, _last_piece(whenever))
         self._cells = _no_cells()
         for level, size in enumerate(SIZES[1:], 1):
-            if end % size == 0:
-                step = SIZES[level - 1]
-                _keep(self._db, level, end, _joined(self._db, level - 1, range(end - size + step, end + 1, step)))
+            turns = max(1, size // SIZES[0] // 2)
+            until = end - end % size
+            if until and (turn := (end - until) // SIZES[0]) < turns:
+                _join(self._db, level, until, turn, turns)
+            end -= (turns - 1) * SIZES[0]  # those of the next level wait for the last turn of these
 
 
 def tally(db: sqlite3.Connection, as_of: int, on: int | None) -> dict[str, int]:
@@ -88,16 +101,12 @@ def tally(db: sqlite3.Connection, as_of: int, on: int | None) -> dict[str, int]:
     - `party <number>`: its ties.
     """
     day = _WHENEVER if on is None else on
-    found: defaultdict[str, int] = defaultdict(int)
+    found = _no_counts()
     start = 0
     for level, size in reversed(list(enumerate(SIZES))):
-        while start + size <= as_of:
+        while start + size <= as_of and (row := db.execute(_AT, (level, start + size, day)).fetchone()):
             start += size
-            (packed,) = db.execute(
-                "SELECT counts FROM tallies WHERE level = ? AND until = ? AND day <= ? ORDER BY day DESC LIMIT 1",
-                (level, start, day),
-            ).fetchone()
-            before, cells = orjson.loads(decompress(packed))
+            before, cells = _unpacked(row[0])
             _add(found, before)
             for since, counts in cells:
                 if since <= day:
@@ -108,7 +117,7 @@ def tally(db: sqlite3.Connection, as_of: int, on: int | None) -> dict[str, int]:
     return {what: count for what, count in found.items() if count}
 
 
-def _add(found: defaultdict[str, int], counts: Counts) -> None:
+def _add(found: Sums, counts: Counts) -> None:
     for what, count in counts.items():
         found[what] += count
 
@@ -116,52 +125,81 @@ def _add(found: defaultdict[str, int], counts: Counts) -> None:
 # blocks
 
 
-def _keep(db: sqlite3.Connection, level: int, until: int, cells: Cells) -> None:
-    """Write a block in pieces, each with the sum of all before it, so that one of them answers for a day."""
-    for day, before, piece in _pieces(cells):
-        db.execute(
-            "INSERT INTO tallies(level, until, day, counts) VALUES (?, ?, ?, ?)",
-            (level, until, day, compress(orjson.dumps((before, piece), option=orjson.OPT_SORT_KEYS), 1)),
-        )
+def _write(db: sqlite3.Connection, level: int, until: int, pieces: Iterable[Piece]) -> None:
+    """Write pieces of a block, each with the sum of all before it, so that one of them answers for a day."""
+    for day, before, cells in pieces:
+        packed = compress(orjson.dumps((before, cells), option=orjson.OPT_SORT_KEYS), 1)
+        db.execute("INSERT INTO tallies(level, until, day, counts) VALUES (?, ?, ?, ?)", (level, until, day, packed))
 
 
-def _pieces(cells: Cells) -> Iterator[tuple[int, Counts, list[tuple[int, Counts]]]]:
-    yield _WHENEVER, _some(cells.pop(_WHENEVER, {})), []
-    sums: defaultdict[str, int] = defaultdict(int)
-    first, before, size = BEFORE, _some(sums), 0
+def _unpacked(packed: bytes) -> tuple[Counts, list[tuple[int, Counts]]]:
+    before, cells = orjson.loads(decompress(packed))
+    return before, cells
+
+
+def _pieces(first: int, sums: Sums, cells: Cells) -> Iterator[Piece]:
+    """From a day on, before which it is so much."""
+    before, size = _some(sums), 0
     piece: list[tuple[int, Counts]] = []
     for day in sorted(cells):
+        if not (counts := _some(cells[day])):
+            continue  # how often its counts came and went depends on how many positions were summed at once
         if size >= max(_PIECE, len(before)):
             yield first, before, piece
             first, before, size, piece = day, _some(sums), 0, []
-        counts = _some(cells[day])
-        if not counts:
-            continue
         _add(sums, counts)
         piece.append((day, counts))
         size += len(counts)
     yield first, before, piece
 
 
+def _last_piece(whenever: Counts) -> Iterator[Piece]:
+    """A block is not read before it has this."""
+    yield _WHENEVER, _some(whenever), []
+
+
 def _some(counts: Counts) -> Counts:
     return {what: count for what, count in counts.items() if count}
 
 
-def _joined(db: sqlite3.Connection, level: int, ends: Iterable[int]) -> Cells:
-    cells = _no_cells()
-    for end in ends:
-        rows = db.execute("SELECT day, counts FROM tallies WHERE level = ? AND until = ?", (level, end)).fetchall()
-        for first, packed in rows:
-            before, piece = orjson.loads(decompress(packed))
-            if first == _WHENEVER:
-                _add(cells[_WHENEVER], before)
+def _join(db: sqlite3.Connection, level: int, until: int, turn: int, turns: int) -> None:
+    """Do one of so many turns of joining the blocks below into one. Each reads about as much, and the last ends it.
+
+    It is cut where one of every so many pieces begins, so that few are read in two turns. Of a small one, some turns
+    have nothing to do.
+    """
+    ends = range(until - SIZES[level] + SIZES[level - 1], until + 1, SIZES[level - 1])
+    days = [row[0] for end in ends for row in db.execute(_DAYS, (level - 1, end))]
+    starts = [*sorted(days)[:: len(ends)], AFTER + 1]
+    since, to = (starts[(len(starts) - 1) * each // turns] for each in (turn, turn + 1))
+    is_last = turn == turns - 1
+    sums, cells = _no_counts(), _no_cells()
+    for end in ends if since < to else ():
+        for number, (packed,) in enumerate(db.execute(_BETWEEN, (level - 1, end, since, to)).fetchall()):
+            before, piece = _unpacked(packed)
+            if number == 0:
+                _add(sums, before)
             for day, counts in piece:
-                _add(cells[day], counts)
-    return cells
+                if day < since:
+                    _add(sums, counts)
+                elif day < to:
+                    _add(cells[day], counts)
+    if since < to:
+        _write(db, level, until, _pieces(since, sums, cells))
+    if is_last:
+        whenever = _no_counts()
+        for end in ends:
+            (packed,) = db.execute(_AT, (level - 1, end, _WHENEVER)).fetchone()
+            _add(whenever, _unpacked(packed)[0])
+        _write(db, level, until, _last_piece(whenever))
+
+
+def _no_counts() -> Sums:
+    return defaultdict(int)
 
 
 def _no_cells() -> Cells:
-    return defaultdict(lambda: defaultdict(int))
+    return defaultdict(_no_counts)
 
 
 # rows

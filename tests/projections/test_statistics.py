@@ -17,7 +17,7 @@ from domain.ties import ORDER_OF_STATUSES
 from domain.times import AFTER, parse_day
 from projections import tallies
 from projections.reading import Reader
-from tests.given import World, parties, retracted, signed, step, world
+from tests.given import World, corrected, parties, party, retracted, signed, step, world
 from tests.histories import DAYS, GENERATED, histories, taken
 from tests.projections.test_building import building, folded
 from tests.steps import steps
@@ -82,10 +82,12 @@ def told(found: World, on: str | None, as_of: int) -> dict[str, Any]:
 
 
 @settings(**GENERATED, max_examples=25)
-@given(histories(most=24))
-def test_statistics_say_what_counting_would_as_of_any_position_and_on_any_day(documents: list[dict[str, Any]]):
+@given(histories(most=24), st.sampled_from(((2, 6), (1, 4, 16))))
+def test_statistics_say_what_counting_would_as_of_any_position_and_on_any_day(
+    documents: list[dict[str, Any]], sizes: tuple[int, ...]
+):
     with pytest.MonkeyPatch.context() as patch, world() as found:
-        patch.setattr(tallies, "SIZES", (2, 6))
+        patch.setattr(tallies, "SIZES", sizes)
         patch.setattr(tallies, "_PIECE", 3)
         patch.setattr(tallies, "STEP", 1)
         taken(found, documents)
@@ -122,20 +124,56 @@ def test_views_that_are_built_whole_tell_the_same_statistics(views, monkeypatch)
                 assert reader.statistics(question) == views.reader.statistics(question)
 
 
+def is_the_same_built(found: World) -> bool:
+    """Whether the blocks are those that views have which are built whole."""
+    with building() as (path, built):
+        folded(built, found.events)
+        built.finish()
+        with closing(Reader(path)) as reader:
+            kept, whole = (each._db.execute("SELECT * FROM tallies").fetchall() for each in (found.reader, reader))
+            return kept == whole
+
+
 @settings(**GENERATED, max_examples=25)
-@given(histories(most=24), st.sampled_from((1, 2, 5)))
-def test_blocks_are_the_same_however_many_positions_are_summed_at_once(documents: list[dict[str, Any]], step: int):
+@given(histories(most=24), st.sampled_from((1, 2, 5)), st.sampled_from(((5, 10), (1, 4, 16))))
+def test_blocks_are_the_same_however_many_positions_are_summed_at_once(
+    documents: list[dict[str, Any]], step: int, sizes: tuple[int, ...]
+):
     with pytest.MonkeyPatch.context() as patch, world() as found:
-        patch.setattr(tallies, "SIZES", (5, 10))
+        patch.setattr(tallies, "SIZES", sizes)
         patch.setattr(tallies, "_PIECE", 3)
         patch.setattr(tallies, "STEP", step)
         taken(found, documents)
-        kept = found.reader._db.execute("SELECT * FROM tallies").fetchall()
-        with building() as (path, built):
-            folded(built, found.events)
-            built.finish()
-            with closing(Reader(path)) as reader:
-                assert reader._db.execute("SELECT * FROM tallies").fetchall() == kept
+        assert is_the_same_built(found)
+
+
+def test_a_day_on_which_nothing_is_left_within_a_block_makes_no_difference_to_it(views, monkeypatch):
+    monkeypatch.setattr(tallies, "SIZES", (4, 8))
+    monkeypatch.setattr(tallies, "_PIECE", 1)
+    monkeypatch.setattr(tallies, "STEP", 1)
+    for slug, day in {"a": "2019-01-01", "b": "2020-01-01", "c": "2021-01-01"}.items():
+        views.take(party(slug, day))
+    views.take(corrected("parties/a", 1, occurred="2022-01-01"))
+    assert is_the_same_built(views)
+
+
+def test_no_commit_waits_for_a_large_block(views, monkeypatch):
+    monkeypatch.setattr(tallies, "SIZES", (2, 16, 256))
+    monkeypatch.setattr(tallies, "_PIECE", 3)
+    monkeypatch.setattr(tallies, "STEP", 1)
+    read: list[int] = []
+    unpacked = tallies._unpacked
+
+    def counted_too(packed: bytes) -> Any:
+        read[-1] += 1
+        return unpacked(packed)
+
+    monkeypatch.setattr(tallies, "_unpacked", counted_too)
+    views.take(*parties("a", "b", "c"))
+    for number in range(600):
+        read.append(0)
+        views.take(signed(f"t-{number}", f"20{10 + number % 10}-01-01", "a", "b", "c"))
+    assert max(read) < 6 * 16 < sum(read) / 4
 
 
 def test_what_a_commit_that_failed_had_summed_counts_for_nothing(views, monkeypatch):
