@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import resource
 import subprocess
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from math import ceil
@@ -14,6 +15,7 @@ from time import perf_counter
 from benchmarks.bench import Bench
 from benchmarks.bulk import Done, load_plainly, rebuild
 from benchmarks.contestants import COMMAND, REGISTRY, ask, limits
+from benchmarks.machine import Cores, unpin
 from benchmarks.results import Row, Sample
 from benchmarks.scans import fold_plainly, hash_plainly
 from benchmarks.stores import Store
@@ -80,14 +82,19 @@ def _replayed(bench: Bench, store: Store, plain: Path) -> None:
 
 
 def _audited(bench: Bench, store: Store, plain: Path, rebuilt: list[Sample]) -> None:
+    """Audits on both cores: nobody makes load meanwhile, and whoever audits waits for the report."""
     size, rounds = store.size, bench.sizes.rounds_of(store.size)
-    offline = partial(audit, store.made.folder, size)
+
+    def offline(*options: str) -> Sample:
+        sample = bench.worked(partial(audit, store.made.folder, size, bench.cores, *options))
+        return replace(sample, others=None)  # which is told of one core
+
     found = bench.turns(
         f"audit, {size:,} events",
         {
             HASHES: partial(bench.worked, partial(hash_plainly, plain)),
-            AUDIT: partial(bench.worked, partial(offline, "--no-views", "--no-evidence")),
-            AUDIT_VIEWS: partial(bench.worked, partial(offline, "--no-evidence")),
+            AUDIT: partial(offline, "--no-views", "--no-evidence"),
+            AUDIT_VIEWS: partial(offline, "--no-evidence"),
         },
         rounds,
     )
@@ -98,8 +105,9 @@ def _audited(bench: Bench, store: Store, plain: Path, rebuilt: list[Sample]) -> 
     ]
 
 
-def audit(folder: Path, events: int, *options: str) -> Done:
+def audit(folder: Path, events: int, cores: Cores, *options: str) -> Done:
     """Runs `registry audit` on a data directory. Raises CalledProcessError where something does not fit."""
+    unpin(cores)
     began, cpu = perf_counter(), _children()
     subprocess.run(
         (COMMAND, "audit", str(folder), *options), check=True, stdout=subprocess.DEVNULL, timeout=MOST_SECONDS

@@ -56,6 +56,12 @@ def pin(core: int | None) -> None:
         os.sched_setaffinity(0, {core})
 
 
+def unpin(cores: Cores) -> None:
+    """Binds this process, and whatever it starts from now on, to both cores and no others."""
+    if cores.server is not None and cores.load is not None:
+        os.sched_setaffinity(0, {cores.server, cores.load})
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A process that serves on a port of loopback."""

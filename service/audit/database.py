@@ -27,7 +27,7 @@ from service.audit.source import StoredViews, Unreadable
 from service.audit.texts import ReadText
 from service.files import CHECKPOINT, LOG, SIGNING_KEY, VIEWS
 from service.log import LogError
-from service.log.scan import Damaged, Scan, damages, read_only, wal_of
+from service.log.scan import Damaged, Inspection, Scan, read_only, wal_of
 from service.signing import CannotSign, read_key
 
 AT_ONCE = 4 * TILE_WIDTH
@@ -46,6 +46,7 @@ class Database:
         self._views_path = self._folder / VIEWS
         self._quiet = [each for each in (self._path, self._views_path) if not wal_of(each).exists()]
         self._signing_key = signing_key or self._folder / SIGNING_KEY
+        self._inspection = Inspection()
         self.target = str(path)
         self.has_files = True
         try:
@@ -108,10 +109,8 @@ class Database:
             raise Unreadable(f"{self._path.name} cannot be read after position {position}: {error}") from None
 
     def damages(self) -> Mapping[str, Sequence[str]]:
-        found = {self._path.name: self._log.damages()}
-        if isinstance(self._views, _Views):
-            found[self._views_path.name] = self._views.damages()
-        return found
+        views = [self._views_path] if isinstance(self._views, _Views) else []
+        return {path.name: self._inspection.damages(path) for path in (self._path, *views)}
 
     def later(self) -> Mapping[int, int]:
         found: dict[int, int] = {}
@@ -157,6 +156,7 @@ class Database:
             raise CannotAudit(f"{self._folder} was taken into use during the audit: audit it again")
 
     def close(self) -> None:
+        self._inspection.end()
         self._log.close()
         if isinstance(self._views, _Views):
             self._views.close()
@@ -165,7 +165,8 @@ class Database:
 class _Views:
     """The file of views in a data directory."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        self.path: Path | None = path
         self._db = db
         self._digests = Digests(db)
         self.any_position = True
@@ -183,7 +184,7 @@ class _Views:
         except sqlite3.Error as error:
             return f"{path.name} cannot be opened: {error}"
         try:
-            views = cls(db)
+            views = cls(path, db)
             if views._meta("fold") == fold():
                 return views
             said = f"{path.name} was folded by another version of the registry than this command is"
@@ -233,10 +234,6 @@ class _Views:
             found: Mapping[str, Any] = orjson.loads(lines[0])
             return found
         return None
-
-    def damages(self) -> list[str]:
-        """What is wrong with the structure of the file."""
-        return damages(self._db)
 
     def close(self) -> None:
         self._db.close()

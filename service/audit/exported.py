@@ -127,6 +127,7 @@ class _Digests:
     def __init__(self, position: int, digests: Mapping[str, str]) -> None:
         self.position = position
         self._digests = digests
+        self.path: Path | None = None
         self.any_position = False
 
     def digests(self, as_of: int, views: Sequence[str]) -> Mapping[str, str]:

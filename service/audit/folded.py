@@ -16,6 +16,7 @@ from projections import rectangles
 from projections.digests import written
 from projections.reading import Reader
 from projections.views import Views
+from service.audit.alike import are_alike
 from service.audit.checkpoints import CannotAudit
 from service.audit.entries import invalid
 from service.audit.plain import Batch
@@ -131,6 +132,13 @@ class FoldedReader:
     def stored(self, table: str) -> Iterator[list[tuple[Any, ...]]]:
         """The rows of a table as they are stored."""
         return rectangles.stored(self._db, table)
+
+    def is_like(self, path: Path) -> bool:
+        """Whether another file of views can be read and has the same rows."""
+        try:
+            return are_alike(self._db, path)
+        except sqlite3.Error:
+            return False
 
     def event(self, position: int) -> dict[str, Any]:
         """An event as the views keep it."""

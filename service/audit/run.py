@@ -3,7 +3,8 @@ be said once all were seen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,8 @@ class Asked:
     brought: Sequence[Brought] = ()
     evidence: bool = True
     views: bool = True
+    digests: bool = True
+    """Of the views, also where nothing but the report needs them."""
 
 
 def audit(source: Source, asked: Asked, progress: Progress) -> Report:
@@ -71,6 +74,7 @@ class _Audit:
     """One audit. Its checks stand in the report in the order in which they are made here."""
 
     def __init__(self, source: Source, asked: Asked, folder: Path, held: ExitStack) -> None:
+        self._held = held
         self._source = source
         self._asked = asked
         self._report = report = Report(source.target)
@@ -116,12 +120,17 @@ class _Audit:
 
     def _run(self, progress: Progress) -> None:
         verifier = self._check_signed()
-        self._check_files()
-        self._pass(progress)
-        self._end_pass()
-        self._check_growth(verifier)
-        self._check_noted()
-        self._check_views()
+        inspected = self._inspected()
+        try:
+            self._pass(progress)
+            self._end_pass()
+            self._check_growth(verifier)
+            self._check_noted()
+            self._check_views()
+        except CannotAudit:  # what is wrong with the files may say why
+            self._check_files(inspected)
+            raise
+        self._check_files(inspected)
 
     def _check_signed(self) -> Verifier:
         report, source, asked = self._report, self._source, self._asked
@@ -138,14 +147,27 @@ class _Audit:
         report.size, report.root = checkpoint.size, checkpoint.root.hex()
         return verifier
 
-    def _check_files(self) -> None:
+    def _inspected(self) -> Future[Mapping[str, Sequence[str]]] | None:
+        """What is wrong with the structure of the files, once a thread of its own has found out."""
+        check = self._files
+        if check is None or not self._asked.views:
+            return None
+
+        def inspect() -> Mapping[str, Sequence[str]]:
+            with check.timed():
+                return self._source.damages()
+
+        pool = ThreadPoolExecutor(1)
+        self._held.callback(pool.shutdown, wait=False)
+        return pool.submit(inspect)
+
+    def _check_files(self, inspected: Future[Mapping[str, Sequence[str]]] | None) -> None:
         if self._files is None:
             return
-        if not self._asked.views:
+        if inspected is None:
             self._files.ended("", Verdict.LEFT_OUT)
             return
-        with self._files.timed():
-            found = self._source.damages()
+        found = inspected.result()
         for name, damages in found.items():
             for damage in damages:
                 self._files.find(Finding(damage, field=name))
@@ -280,7 +302,7 @@ class _Audit:
         elif stored.position < head:
             self._report.notes.append(f"the stored views lack the last {counted(head - stored.position, 'event')}")
         with closing(folded.reader()) as reader:
-            comparing = Comparing(self._views, reader, stored, min(head, stored.position))
+            comparing = Comparing(self._views, reader, stored, min(head, stored.position), digests=self._asked.digests)
             _guarded(self._views, comparing.run)
         self._report.digests = comparing.digests
 

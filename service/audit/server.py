@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -210,6 +211,7 @@ class _Digests:
     def __init__(self, server: Server) -> None:
         self._server = server
         self.position = server.head
+        self.path: Path | None = None
         self.any_position = True
 
     def digests(self, as_of: int, views: Sequence[str]) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ them judges."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from service.audit.checkpoints import CannotAudit, Signed
@@ -26,6 +27,8 @@ class StoredViews(Protocol):
     """The last event they hold, or that they are asked about."""
     any_position: bool
     """Whether digests are to be had as of any other position."""
+    path: Path | None
+    """The file that they are in, where there is one to be compared."""
 
     def digests(self, as_of: int, views: Sequence[str]) -> Mapping[str, str]:
         """The digests of views as of a position. Raises Unreadable, CannotAudit."""

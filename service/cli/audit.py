@@ -110,6 +110,7 @@ def audit(
             [Brought.of(path) for path in _files(documents)],
             not no_evidence,
             not no_views,
+            as_json,
         )
         with closing(open_source(target, key, signing_key)) as source, progress("Auditing", source.head) as advance:
             report = run(source, asked, advance)

@@ -4,6 +4,7 @@ write and leaves no file behind. It trusts no index to be complete, and never ju
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,19 @@ def wal_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def read_only(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing, not even what SQLite keeps beside the file. Raises sqlite3.Error.
+def read_only_uri(path: Path) -> str:
+    """How SQLite is told of a file so that it changes nothing, not even what it keeps beside the file.
 
     A file without a write-ahead log is taken for one that nobody writes to: whoever reads it looks for that file again
     at the end, and throws away what was read if it has come.
     """
     how = "mode=ro" if wal_of(path).exists() else "mode=ro&immutable=1"
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None, check_same_thread=False)
+    return f"{path.absolute().as_uri()}?{how}"
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing (see `read_only_uri`). Raises sqlite3.Error."""
+    db = sqlite3.connect(read_only_uri(path), uri=True, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA query_only = ON")
         db.execute("PRAGMA busy_timeout = 10000")
@@ -48,13 +54,33 @@ def read_only(path: Path) -> sqlite3.Connection:
     return db
 
 
-def damages(db: sqlite3.Connection) -> list[str]:
-    """What SQLite finds wrong with the structure of a file: pages, rows, indexes that do not agree with their table."""
-    try:
-        found = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({_MOST})")]
-    except sqlite3.Error as error:
-        return [str(error)]
-    return [] if found == ["ok"] else found
+class Inspection:
+    """Looks for what is wrong with the structure of files, which takes long and is for a thread of its own: SQLite lets
+    the others go on meanwhile."""
+
+    def __init__(self) -> None:
+        self._db: sqlite3.Connection | None = None
+        self._is_over = False
+
+    def damages(self, path: Path) -> list[str]:
+        """What SQLite finds wrong with a file: pages, rows, indexes that do not agree with their table."""
+        try:
+            with closing(read_only(path)) as self._db:
+                if self._is_over:
+                    return []
+                found = [str(row[0]) for row in self._db.execute(f"PRAGMA integrity_check({_MOST})")]
+        except sqlite3.Error as error:
+            return [str(error)]
+        finally:
+            self._db = None
+        return [] if found == ["ok"] else found
+
+    def end(self) -> None:
+        """Breaks it off; what it then says is nothing. For any thread."""
+        self._is_over = True
+        if (db := self._db) is not None:
+            with suppress(sqlite3.ProgrammingError):  # it has just ended by itself
+                db.interrupt()
 
 
 class Scan:
@@ -92,10 +118,6 @@ class Scan:
         """What the log keeps under a name."""
         rows = self._ask("SELECT value FROM meta WHERE name = ?", name)
         return str(rows[0][0]) if rows else None
-
-    def damages(self) -> list[str]:
-        """What is wrong with the structure of the file."""
-        return damages(self._db)
 
     def close(self) -> None:
         """Closes the connection."""

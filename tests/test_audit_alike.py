@@ -1,0 +1,94 @@
+"""Files of views pass for the same only where every row that anything is told from is the same."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from projections.rectangles import RESTED_ON
+from service.audit.alike import are_alike
+from service.audit.database import Database
+from service.log.scan import Inspection, read_only
+from tests.contract.audited import Story, rows, tampered, told
+
+VIEWS = "views.sqlite"
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory) -> Story:
+    found = told(tmp_path_factory.mktemp("story") / "data")
+    tampered(found.data, "INSERT INTO terms VALUES (0, 'research', 1)", file=VIEWS)  # so that no table is empty
+    return found
+
+
+@pytest.fixture
+def data(story: Story, tmp_path: Path) -> Path:
+    return story.copied(tmp_path / "data")
+
+
+def is_alike(story: Story, data: Path) -> bool:
+    """Whether changed views are those of the story, whichever of them is asked."""
+    with closing(read_only(story.data / VIEWS)) as ours, closing(read_only(data / VIEWS)) as theirs:
+        found = are_alike(ours, data / VIEWS)
+        assert are_alike(theirs, story.data / VIEWS) == found
+        assert are_alike(ours, story.data / VIEWS)
+    return found
+
+
+def test_a_copy_is_alike_and_whatever_else_stands_beside_it(story, data):
+    assert is_alike(story, data)
+    tampered(data, "UPDATE tree SET hash = zeroblob(32)", "DROP INDEX ties_of_party", file=VIEWS)
+    assert is_alike(story, data)
+
+
+@pytest.mark.parametrize("table", RESTED_ON)
+def test_a_row_that_is_missing_or_other_makes_a_file_another(story, data, table):
+    described = rows(data, f"PRAGMA table_info({table})", file=VIEWS)
+    names = [name for _, name, *_ in described if RESTED_ON[table] == "*" or name in RESTED_ON[table].split(", ")]
+    key = ", ".join(name for _, name, *_, is_of_key in described if is_of_key)
+    one = f"({key}) = (SELECT {key} FROM {table} ORDER BY {key} LIMIT 1)"
+    for name in names:
+        other = f"CASE typeof({name}) WHEN 'integer' THEN 2000000 + {name} WHEN 'null' THEN 0 ELSE {name} || 'x' END"
+        tampered(data, f"UPDATE {table} SET {name} = {other} WHERE {one}", file=VIEWS)
+        assert not is_alike(story, data), name
+        shutil.copy(story.data / VIEWS, data / VIEWS)
+    tampered(data, f"DELETE FROM {table} WHERE {one}", file=VIEWS)
+    assert not is_alike(story, data)
+
+
+def test_a_value_of_another_type_is_another(story, data):
+    tampered(data, "UPDATE things SET body = CAST(body AS TEXT)", file=VIEWS)
+    assert not is_alike(story, data)
+
+
+def test_a_table_made_otherwise_is_another_though_its_rows_would_compare_alike(story, data):
+    with closing(sqlite3.connect(data / VIEWS, isolation_level=None)) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET sql = replace(sql, 'label TEXT', 'label TEXT COLLATE NOCASE')")
+        db.execute("PRAGMA writable_schema = RESET")
+        db.execute("UPDATE facts SET label = upper(label)")
+    assert not is_alike(story, data)
+    tampered(data, "DROP TABLE mergers", file=VIEWS)
+    assert not is_alike(story, data)
+
+
+def test_looking_through_files_is_broken_off_when_the_audit_ends(data):
+    with closing(sqlite3.connect(data / VIEWS, isolation_level=None)) as db:
+        db.execute("CREATE TABLE many(a PRIMARY KEY, b UNIQUE, c UNIQUE)")
+        db.execute(
+            "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000000)"
+            " INSERT INTO many SELECT n, -n, hex(n) FROM n"
+        )
+    found: list[object] = []
+    source = Database(data)
+    thread = threading.Thread(target=lambda: found.append(source.damages()))
+    thread.start()
+    source.close()
+    thread.join(0.3)
+    assert not thread.is_alive()
+    assert Inspection().damages(data / VIEWS) == []
