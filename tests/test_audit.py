@@ -123,6 +123,13 @@ def test_views_that_are_the_same_row_for_row_are_not_told_line_by_line(story, da
     fits(data)
 
 
+def test_digests_are_told_where_the_report_shows_them(story, data):
+    told = fits(data).report["digests"]
+    assert set(told) == set(PARTS)
+    assert fits(data, digests=False).report["digests"] == {}
+    assert json.loads(command("audit", data, "--json").stdout)["digests"] == told
+
+
 def test_views_whose_rows_are_numbered_otherwise_are_told_line_by_line(story, data):
     tampered(data, "UPDATE facts SET id = -id", "UPDATE links SET fact = -fact", file="views.sqlite")
     tampered(data, "UPDATE texts SET id = -id", "UPDATE names SET id = -id", file="views.sqlite")
@@ -546,6 +553,19 @@ def test_an_index_that_does_not_agree_with_its_table_is_caught(story, data):
         assert found.first == (None, None, file)
         shutil.copy(story.data / file, data / file)
     fits(data)
+
+
+def test_what_is_wrong_with_a_file_is_said_also_where_the_audit_breaks_off(story, data, monkeypatch):
+    def break_off(*_: object) -> None:
+        raise CannotAudit("the disk is full")
+
+    monkeypatch.setattr("service.audit.folded.Folded.take", break_off)
+    with pytest.raises(CannotAudit):
+        audited(data)
+    with closing(sqlite3.connect(data / "views.sqlite", isolation_level=None)) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET sql = replace(sql, 'mergers(loser)', 'mergers(survivor)')")
+    caught((None, None, "views.sqlite"), "files", target=data)
 
 
 # while it is served
