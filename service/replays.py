@@ -17,8 +17,8 @@ from tempfile import mkdtemp
 
 from aiohttp import web
 
+from service.cores import cores
 from service.parts import SETTINGS
-from service.sharing import cores
 
 MOST = 2
 """Replays at a time: more would each take a part of what the server leaves."""

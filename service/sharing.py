@@ -6,14 +6,11 @@ They are forked: whoever shares its work has no thread but one, and no database 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
-MOST = 4
-"""Processes that share some work."""
 _POLL_SECONDS = 0.5
 
 Share = Callable[[], Iterable[Iterable[bytes]]]
@@ -22,12 +19,6 @@ Share = Callable[[], Iterable[Iterable[bytes]]]
 
 class SharerFailed(Exception):
     """A process ended before its share was done; it said on standard error why."""
-
-
-def cores() -> int:
-    """How many processes can work at the same time here, MOST at most."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(usable, MOST)
 
 
 def shared(shares: Sequence[Share], parts: int, waiting: Callable[[], None]) -> Iterator[bytes]:

@@ -20,6 +20,7 @@ from service.audit.checkpoints import CannotAudit
 from service.audit.opening import open_source
 from service.audit.plain import Wanted
 from service.audit.run import Asked, audit
+from service.cores import MOST
 from tests.contract.audited import Story, entry_with, rows, tampered, told
 
 WANTED = Wanted(evidence=True, rules=True)
@@ -201,6 +202,6 @@ def test_a_small_log_or_one_core_takes_no_processes(monkeypatch):
     assert apart.processes(apart.LEAST - 1) == 0
     assert apart.processes(apart.LEAST) == 2
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {*range(64)})
-    assert apart.processes(apart.LEAST) == apart.MOST
+    assert apart.processes(apart.LEAST) == MOST
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {5})
     assert apart.processes(10**9) == 0

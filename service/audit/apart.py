@@ -8,7 +8,6 @@ takes, and ends as soon as nobody reads what it writes, however that came about.
 from __future__ import annotations
 
 import gc
-import os
 import pickle
 import signal
 import sys
@@ -19,20 +18,19 @@ from subprocess import DEVNULL, PIPE, Popen
 
 from service.audit.checkpoints import CannotAudit
 from service.audit.plain import Looking, Plain, Wanted
+from service.cores import cores
 from service.log.scan import Damaged, Scan
 
 OBJECTS = 100_000
 """Objects made between two searches for garbage: events come by thousands, and searching takes a tenth of the time."""
 LEAST = 100_000
 """Events that make up for starting processes."""
-MOST = 4
-"""Processes: one that puts together what they say keeps up with no more."""
 
 
 def processes(events: int) -> int:
     """How many to look at so many events with; none where it is as fast to do so here."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST) if cores > 1 and events >= LEAST else 0
+    count = cores()
+    return count if count > 1 and events >= LEAST else 0
 
 
 def looked_at(path: Path, until: int, at_once: int, wanted: Wanted, count: int) -> Generator[Plain | None, None, None]:
