@@ -46,8 +46,11 @@ class Beside:
         return found
 
     def _stands(self, position: int, as_of: int) -> bool:
+        """Whether an event is not retracted, nor what it speaks of, if it is about another."""
         event = self._ledger.event(position)
-        return event is not None and self._ledger.standing(event, as_of).retracted_by(event) is None
+        if event is None or self._ledger.standing(event, as_of).retracted_by(event) is not None:
+            return False
+        return not event.kind.about_event or event.about is None or self._stands(event.about, as_of)
 
     def show_disputes(self, items: Iterable[dict[str, Any]], as_of: int) -> None:
         """Put standing disputes beside items that stand for themselves, by the events that bear them."""

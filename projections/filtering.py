@@ -19,7 +19,8 @@ from projections.postings import match_of
 from projections.search import TEXTS
 from projections.wording import Asked, asked, is_unspaced, pairs_of
 
-_FEW = 5_000
+FEW = 5_000
+"""Rows that are found beforehand, unless whoever asks would rather have more."""
 _BEGINNINGS = 100
 _MOST_WORDS = 16
 _MADE = CATALOGUE["agreement.commitment-made"].rank
@@ -41,20 +42,21 @@ class Condition:
         return self.few is not None
 
 
-def matching(db: sqlite3.Connection, q: str, view: str, as_of: int) -> Condition:
+def matching(db: sqlite3.Connection, q: str, view: str, as_of: int, most: int = 0) -> Condition:
     """The rows of a view that hold every word, the last at least begun, as known at a position.
 
     A thing (alias `t` of things) holds the words of any one fact about it; a membership (`t` of ties) those of the
     names of its party and of what it is in; a commitment (`t` of entries) those of its own texts and its agreement's
     titles; an item of the timeline (`f` of facts) those of its own texts and its subject's names. Without a letter or
-    digit nothing matches.
+    digit nothing matches. Rows are few where they are no more than `FEW`
+    or `most`.
     """
-    narrowing = _Narrowing(db, as_of, view)
+    finding = _Finding(db, as_of, view, max(FEW, most))
     rows: set[int] | None = None
     conditions, values = [], []
     units = _units(asked(q, _MOST_WORDS))
     for sought in [units] if view in COLLECTIONS else [[unit] for unit in units]:
-        few, sql, bound = narrowing.rows(sought) if sought else (set[int](), "", [])
+        few, sql, bound = finding.rows(sought) if sought else (set[int](), "", [])
         if few is not None:
             rows = few if rows is None else rows & few
         else:
@@ -63,7 +65,7 @@ def matching(db: sqlite3.Connection, q: str, view: str, as_of: int) -> Condition
     if not units:
         rows = set()
     if rows is not None:
-        conditions.insert(0, f"{narrowing.key} {_AMONG}")
+        conditions.insert(0, f"{finding.key} {_AMONG}")
         values.insert(0, _json(rows))
     return Condition(" AND ".join(conditions), values, rows)
 
@@ -88,11 +90,12 @@ def _units(question: Asked) -> list[_Unit]:
     return list(units)
 
 
-class _Narrowing:
+class _Finding:
     """From words to rows, for one view."""
 
-    def __init__(self, db: sqlite3.Connection, as_of: int, view: str) -> None:
+    def __init__(self, db: sqlite3.Connection, as_of: int, view: str, most: int) -> None:
         self._db = db
+        self._most = most
         self._then = [as_of, as_of]
         self._settled = TEXTS.settled(db)  # read first: what reaches the index later is then met twice, not missed
         self._merged = db.execute("SELECT 1 FROM mergers LIMIT 1").fetchone() is not None
@@ -148,9 +151,10 @@ class _Narrowing:
             source = f"{table} i ON i.{column} = j.value"
             if table == "facts":
                 source = "events g ON g.subject = j.value CROSS JOIN facts i ON i.position = g.position"
-            rows = self._db.execute(f"SELECT i.id FROM json_each(?) j CROSS JOIN {source} LIMIT ?", (numbers, _FEW + 1))
+            sql = f"SELECT i.id FROM json_each(?) j CROSS JOIN {source} LIMIT ?"
+            rows = self._db.execute(sql, (numbers, self._most + 1))
             found.update(row[0] for row in rows)
-        if len(found) <= _FEW:
+        if len(found) <= self._most:
             return found, "", []
         parts = [f"+{self.key[0]}.{column} {_AMONG}" for column in columns]
         return None, f"({' OR '.join(parts)} OR {self.key} {_AMONG})", [*[numbers] * len(columns), _json(ids)]
@@ -160,9 +164,9 @@ class _Narrowing:
         table = TEXTS.name
         ids = self._db.execute(
             f"SELECT rowid FROM {table}_index WHERE {table}_index MATCH ? LIMIT ?",
-            (self._match(units, sort, within), _FEW + 1),
+            (self._match(units, sort, within), self._most + 1),
         ).fetchall()
-        if len(ids) > _FEW:
+        if len(ids) > self._most:
             return None
         found, needles = _found(units, sort)
         ids += self._db.execute(

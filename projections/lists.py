@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import isqrt
 from typing import Any
 
 import orjson
@@ -16,11 +15,11 @@ import orjson
 from domain.entries import STATUS_ORDER
 from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
-from domain.times import AFTER, BEFORE, parse_day
+from domain.times import parse_day
 from projections.checks import check
-from projections.cuts import claims, entry, may_be, rectangle, thing_columns, tie, tie_columns, times
-from projections.filtering import matching
+from projections.cuts import claims, entry, rectangle, thing_columns, tie, tie_columns, times
 from projections.ledger import Ledger
+from projections.narrowing import Narrowing, TooFar
 from projections.queries import Order, Part, Query, Tied, by_date, places
 from projections.questions import SORTS, BadQuestion, Page, Question
 from projections.states import IN_ITEM, States
@@ -54,28 +53,49 @@ class Lists:
     ) -> Page:
         """One page of a list. Raises BadQuestion."""
         check(view, filters, sort)
+        try:
+            rows, width, shape = self._found(view, question, filters, sort or SORTS[view][0], limit, after)
+        except TooFar:
+            rows, width, shape = self._found(
+                view, question, filters, sort or SORTS[view][0], limit, after, gathers=True
+            )
+        items = shape([row[width:] for row in rows[:limit]])
+        return Page(items, list(rows[limit - 1][:width]) if len(rows) > limit else None)
+
+    def _found(
+        self,
+        view: str,
+        question: Question,
+        filters: Mapping[str, Sequence[str]],
+        sort: str,
+        limit: int,
+        after: Sequence[Any] | None,
+        *,
+        gathers: bool = False,
+    ) -> tuple[Rows, int, Callable[[Rows], Items]]:
+        """The rows of a page and one more, how many columns of each are its key, and what makes items of the others."""
         query = Query()
+        narrowing = Narrowing(self._db, question, query, gathers=gathers)
         if view in COLLECTIONS:
             query.add(rectangle("t", question), *times(question))
-            found = self._things(view, question, filters, sort or SORTS[view][0], query)
+            found = self._things(view, question, filters, sort, query, narrowing)
         elif view == "memberships":
             query.add(rectangle("t", question), *times(question))
-            found = self._ties(question, filters, sort or SORTS[view][0], query)
+            found = self._ties(question, filters, sort, query, narrowing)
         else:
             query.add("t.section = 0")
             query.add(rectangle("t", question), *times(question))
-            found = self._commitments(question, filters, sort or SORTS[view][0], query)
+            found = self._commitments(question, filters, sort, query, narrowing)
         source, order, shape = found
         if after is not None and len(after) != len(order.columns):
             raise BadQuestion({"cursor": "is not one of this list"})
         rows: list[tuple[Any, ...]] = []
-        for part in order.parts(after):
-            for numbers in [None] if query.few is None else self._in_pieces(query.few, order, after, limit):
-                if len(rows) <= limit:
-                    rows += self._some(source, query, order, part, numbers, limit + 1 - len(rows))
-        width = len(order.columns)
-        items = shape([row[width:] for row in rows[:limit]])
-        return Page(items, list(rows[limit - 1][:width]) if len(rows) > limit else None)
+        with narrowing.searching():
+            for part in order.parts(after):
+                for numbers in [None] if query.few is None else self._in_pieces(query.few, order, after, limit):
+                    if len(rows) <= limit:
+                        rows += self._some(source, query, order, part, numbers, limit + 1 - len(rows))
+        return rows, len(order.columns), shape
 
     def _some(
         self, source: str, query: Query, order: Order, part: Part, numbers: str | None, most: int
@@ -108,13 +128,19 @@ class Lists:
     # things
 
     def _things(
-        self, view: str, question: Question, filters: Mapping[str, Sequence[str]], sort: str, query: Query
+        self,
+        view: str,
+        question: Question,
+        filters: Mapping[str, Sequence[str]],
+        sort: str,
+        query: Query,
+        narrowing: Narrowing,
     ) -> tuple[str, Order, Callable[[Rows], Items]]:
         for name, given in filters.items():
             for value in given:
-                self._filter_things(view, question, name, value, query)
+                self._filter_things(view, question, name, value, sort, query, narrowing)
         name, descending = sort.removeprefix("-"), sort.startswith("-")
-        walked = self._tie_things(question, query, by_subject=name == "subject")
+        walked = self._tie_things(question, query, narrowing, by_subject=name == "subject")
         plain = "+" if query.narrow else ""
         if walked is not None:
             query.add("r.container_name > ? AND r.container_name < ?", f"{view}/", f"{view}0")
@@ -140,21 +166,22 @@ class Lists:
 
         return source, order, shape
 
-    def _filter_things(self, view: str, question: Question, name: str, value: str, query: Query) -> None:
+    def _filter_things(
+        self, view: str, question: Question, name: str, value: str, sort: str, query: Query, narrowing: Narrowing
+    ) -> None:
         match name:
             case "kind":
-                self._by_kind("things", "collection = ? AND kind = ?", (COLLECTIONS.index(view), value), query)
+                narrowing.by_kind("things", "collection = ? AND kind = ?", COLLECTIONS.index(view), value)
             case "jurisdiction":
                 query.add("t.jurisdiction = ?", value)
             case "status":
-                query.status = STATUSES[view].index(value)
-                self._by_status("things", f"collection = {COLLECTIONS.index(view)}", question, query)
+                narrowing.by_status("things", f"collection = {COLLECTIONS.index(view)}", STATUSES[view].index(value))
             case "part_of" | "under":
                 group = self._group(value, question)
                 query.add(f"t.ref IN ({places(group)})", *group, narrow=True)
             case "scope" | "field":
                 term = (TERM_KINDS["scope" if name == "scope" else "fields"], value.casefold())
-                if self._is_common("terms WHERE kind = ? AND value = ?", *term):
+                if narrowing.is_common("terms WHERE kind = ? AND value = ?", *term):
                     query.add(
                         "EXISTS (SELECT 1 FROM terms x WHERE x.kind = ? AND x.value = ? AND x.owner = t.id)", *term
                     )
@@ -183,18 +210,13 @@ class Lists:
                     narrow=True,
                 )
             case "signed_from":
-                query.add("t.upto >= ?", parse_day(value))
+                narrowing.signed_from(parse_day(value), leads=sort == "signed")
             case "signed_to":
-                query.add(
-                    f"t.upto >= 0 AND (CASE WHEN t.at = {AFTER} THEN {BEFORE} ELSE t.at END) <= ?", parse_day(value)
-                )
+                narrowing.signed_to(parse_day(value))
             case "q":
-                condition = matching(self._db, value, view, question.as_of)
-                query.few, query.narrow = condition.few, query.narrow or condition.narrow
-                if not condition.narrow:
-                    query.add(condition.sql, *condition.values)
+                narrowing.by_words(view, value)
 
-    def _tie_things(self, question: Question, query: Query, *, by_subject: bool) -> str | None:
+    def _tie_things(self, question: Question, query: Query, narrowing: Narrowing, *, by_subject: bool) -> str | None:
         """Ask for things that these parties are tied to, once it is known whether other filters leave few.
 
         By subject, the ties of the one that has fewest are gone through, as they come in that order; then the tables to
@@ -213,7 +235,7 @@ class Lists:
                     f"SELECT 1 FROM ties e INDEXED BY ties_of_container WHERE {same} AND {each.held('e', question)}"
                 )
                 query.add(f"(r.interval = 0 OR NOT EXISTS ({earlier}))", *times(question))
-            elif query.narrow or walked is not None or self._is_common(ties, *values):
+            elif query.narrow or walked is not None or narrowing.is_common(ties, *values):
                 query.add(f"EXISTS (SELECT 1 FROM {ties} AND r.container = t.subject)", *values)
             else:
                 query.add(f"t.subject IN (SELECT r.container FROM {ties})", *values, narrow=True)
@@ -227,7 +249,7 @@ class Lists:
     # ties
 
     def _ties(
-        self, question: Question, filters: Mapping[str, Sequence[str]], sort: str, query: Query
+        self, question: Question, filters: Mapping[str, Sequence[str]], sort: str, query: Query, narrowing: Narrowing
     ) -> tuple[str, Order, Callable[[Rows], Items]]:
         is_by_name = sort.removeprefix("-") == "in"
         names = ["t.container_name", "t.party_name", "t.interval"]
@@ -244,12 +266,11 @@ class Lists:
                         query.add("t.container = ?", -1 if number is None else number)
                         names.remove("t.container_name")
                     case "category":
-                        self._by_category(value.casefold(), query)
+                        narrowing.by_category(value.casefold())
                     case "status":
-                        query.status = ORDER_OF_STATUSES.index(value)
-                        self._by_status("ties", "1", question, query)
+                        narrowing.by_status("ties", "1", ORDER_OF_STATUSES.index(value))
                     case "q":
-                        self._words("memberships", value, question, query)
+                        narrowing.by_words("memberships", value)
         if query.status is None and question.on is not None:
             query.add("t.mask & ?", _ALL ^ _ENDED_TIES)
         plain = "+" if query.narrow else ""
@@ -273,7 +294,7 @@ class Lists:
     # commitments
 
     def _commitments(
-        self, question: Question, filters: Mapping[str, Sequence[str]], sort: str, query: Query
+        self, question: Question, filters: Mapping[str, Sequence[str]], sort: str, query: Query, narrowing: Narrowing
     ) -> tuple[str, Order, Callable[[Rows], Items]]:
         by_label = sort.removeprefix("-") == "agreement"
         for name, given in filters.items():
@@ -283,7 +304,7 @@ class Lists:
                         group = self._group(value, question)
                         terms = f"terms x WHERE x.kind = ? AND x.value IN ({places(group)})"
                         values = (TERM_KINDS["party"], *map(str, group))
-                        if "agreement" in filters or self._is_common(terms, *values):
+                        if "agreement" in filters or narrowing.is_common(terms, *values):
                             query.add(f"EXISTS (SELECT 1 FROM {terms} AND x.owner = t.id)", *values)
                         else:
                             query.add(f"t.id IN (SELECT x.owner FROM {terms})", *values, narrow=True)
@@ -293,14 +314,13 @@ class Lists:
                         number = self._ledger.find(value)
                         query.add("t.subject = ?", -1 if number is None else number)
                     case "kind":
-                        self._by_kind("entries", "section = 0 AND kind = ?", (value,), query)
+                        narrowing.by_kind("entries", "section = 0 AND kind = ?", value)
                     case "status":
-                        query.status = STATUS_ORDER.index(value)
-                        self._by_status("entries", "section = 0", question, query)
+                        narrowing.by_status("entries", "section = 0", STATUS_ORDER.index(value))
                     case "due_before":
-                        self._due_before(parse_day(value), query, leads=sort.removeprefix("-") == "due")
+                        narrowing.due_before(parse_day(value), leads=sort.removeprefix("-") == "due")
                     case "q":
-                        self._words("commitments", value, question, query)
+                        narrowing.by_words("commitments", value)
         if query.status is None and question.on is not None:
             query.add("t.mask & ?", _ALL ^ _ENDED_COMMITMENTS)
         plain = "+" if query.narrow else ""
@@ -318,74 +338,9 @@ class Lists:
 
         return f"t.subject, {claims('t', question)}, t.body FROM entries t", order, shape
 
-    # filters
-
-    def _by_kind(self, table: str, condition: str, values: tuple[Any, ...], query: Query) -> None:
-        """Ask for one kind: by its index where it is rare."""
-        if self._is_common(f"{table} WHERE {condition}", *values):
-            query.add("+t.kind = ?", values[-1])
-        else:
-            query.add(f"t.id IN (SELECT id FROM {table} WHERE {condition})", *values, narrow=True)
-
-    def _by_status(self, table: str, condition: str, question: Question, query: Query) -> None:
-        """Ask for the status of a query: by its index where few rows that are still known then may have it."""
-        assert query.status is not None
-        query.add(f"{may_be('t', question)} & ?", 1 << query.status)
-        if question.on is None:  # what may be on any day, no index has
-            return
-        masks, last = [], -1
-        while row := self._db.execute(
-            f"SELECT mask FROM {table} WHERE {condition} AND mask > ? ORDER BY mask LIMIT 1", (last,)
-        ).fetchone():
-            last = row[0]
-            masks += [last] if last >> query.status & 1 else []
-        found = f"{table} WHERE {condition} AND mask IN ({places(masks)}) AND p1 > ?"
-        if not self._is_common(found, *masks, question.as_of):
-            query.add(f"t.id IN (SELECT id FROM {found})", *masks, question.as_of, narrow=True)
-
-    def _due_before(self, day: int, query: Query, *, leads: bool) -> None:
-        """Ask for what is due before a day: by its index where that is little, or gives the order."""
-        due = "entries WHERE section = 0 AND due > ? AND due < ?"
-        if leads or self._is_common(due, BEFORE, day):
-            column = "t.due" if leads else "+t.due"
-            query.add(f"{column} > ? AND {column} < ?", BEFORE, day)
-        else:
-            query.add(f"t.id IN (SELECT id FROM {due})", BEFORE, day, narrow=True)
-
-    def _by_category(self, category: str, query: Query) -> None:
-        """Ask for ties of a category, which is kept in every language in which it was given."""
-        known, last = [], ""
-        while row := self._db.execute(
-            "SELECT category FROM ties WHERE category > ? ORDER BY category LIMIT 1", (last,)
-        ).fetchone():
-            last = row[0]
-            known += [last] if category in last.split("\n") else []
-        found = f"ties WHERE category IN ({places(known)})"
-        if self._is_common(found, *known):
-            query.add(f"+t.category IN ({places(known)})", *known)
-        else:
-            query.add(f"t.id IN (SELECT id FROM {found})", *known, narrow=True)
-
-    def _is_common(self, rows: str, *values: Any) -> bool:
-        """Whether so many things match that going through all in their order finds a page sooner than sorting these.
-
-        Of M things and N that match, a page comes after some 50 M / N looks at things, or after sorting N of them, each
-        of which costs ten times such a look.
-        """
-        (last,) = self._db.execute("SELECT max(id) FROM things").fetchone()
-        most = isqrt(5 * (last or 0))
-        (count,) = self._db.execute(
-            f"SELECT COUNT(*) FROM (SELECT 1 FROM {rows} LIMIT ?)", (*values, most + 1)
-        ).fetchone()
-        return bool(count > most)
-
     def _group(self, subject: str, question: Question) -> list[int]:
         number = self._ledger.find(subject)
         return [-1] if number is None else self._ledger.one_with(number, question.as_of)
-
-    def _words(self, view: str, words: str, question: Question, query: Query) -> None:
-        condition = matching(self._db, words, view, question.as_of)
-        query.add(condition.sql, *condition.values, narrow=condition.narrow)
 
 
 def _certified(query: Query, items: Items, rows: Rows, at: int) -> Items:

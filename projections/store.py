@@ -15,6 +15,7 @@ from typing import Literal, overload
 
 import domain
 import projections
+from domain.times import AFTER
 from projections.writing import Writing
 
 OPEN = 2**47 - 1
@@ -26,6 +27,9 @@ partial index serves it (measured: 5 times the price of a lookup).
 
 SPAN = "CASE WHEN hi - at <= 31 THEN 0 WHEN hi - at <= 400 THEN 1 ELSE 2 END"
 """In SQL, how imprecise a fact's date is: some days, some months, or longer; without an earliest day, the first."""
+
+IMPRECISE = f"upto >= 0 AND (upto <> at OR at = {AFTER})"
+"""In SQL, that a thing has a date, and not just one day: `at` is then no bound of it (see `domain.times`)."""
 
 _SCHEMA = f"""
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -94,20 +98,22 @@ CREATE INDEX facts_in_time ON facts(rank, {SPAN}, at, hi, label);
 CREATE INDEX facts_by_subject ON facts(subject, at, hi);
 CREATE INDEX things_by_name ON things(collection, sort);
 CREATE INDEX things_by_kind ON things(collection, kind);
-CREATE INDEX things_by_status ON things(collection, mask, p1);
+CREATE INDEX things_by_status ON things(collection, mask, ever, d1, d0, p1);
 CREATE INDEX things_by_date ON things(collection, at);
+CREATE INDEX things_imprecise ON things(collection, upto, at) WHERE {IMPRECISE};
 CREATE INDEX things_by_ref ON things(ref) WHERE ref IS NOT NULL;
 CREATE INDEX ties_of_party ON ties(
     party, container_name, interval, p1, p0, d0, d1, last, mask, status, container);
 CREATE INDEX ties_in_order ON ties(container, at, party_name, interval);
 CREATE INDEX ties_as_known ON ties(container);
-CREATE INDEX ties_by_status ON ties(mask, p1);
+CREATE INDEX ties_by_status ON ties(mask, ever, d1, d0, p1);
+CREATE INDEX ties_by_date ON ties(at);
 CREATE INDEX ties_by_category ON ties(category) WHERE category IS NOT NULL;
 CREATE INDEX ties_by_name ON ties(container, party_name, interval);
 CREATE INDEX entries_in_order ON entries(subject, section, at, label);
 CREATE INDEX entries_as_known ON entries(subject, section);
 CREATE INDEX entries_by_label ON entries(label) WHERE section = 0;
-CREATE INDEX entries_by_status ON entries(mask, p1) WHERE section = 0;
+CREATE INDEX entries_by_status ON entries(mask, ever, d1, d0, p1) WHERE section = 0;
 CREATE INDEX entries_by_kind ON entries(kind) WHERE section = 0;
 CREATE INDEX entries_by_date ON entries(at, label) WHERE section = 0;
 CREATE INDEX entries_by_due ON entries(due, label) WHERE section = 0;

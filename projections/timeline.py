@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from domain.times import AFTER, BEFORE, parse_day
 from projections.checks import check
 from projections.filtering import Condition, matching
 from projections.ledger import KINDS, Ledger
+from projections.narrowing import STEPS, TooFar, bounded, greatest
 from projections.pasts import refer
 from projections.questions import BadQuestion, Page, Question
 from projections.store import SPAN, first_after
@@ -55,6 +57,9 @@ class _Stream:
     dated: str = "f"
 
 
+_Days = tuple[str, tuple[int, ...]]
+
+
 class Timeline:
     """The timeline, on one connection."""
 
@@ -73,17 +78,31 @@ class Timeline:
     ) -> Page:
         """Facts as they stood at the question's position, each once. Raises BadQuestion."""
         check("timeline", filters, sort)
-        asked = self._asked(question, filters)
-        name, descending = (sort or "occurred").removeprefix("-"), (sort or "").startswith("-")
-        if after is not None and len(after) != (1 if name == "position" else 4):
+        name = (sort or "occurred").removeprefix("-")
+        width = 1 if name == "position" else 4
+        if after is not None and len(after) != width:
             raise BadQuestion({"cursor": "is not one of this list"})
+        asked = self._asked(question, filters)
+        try:
+            with bounded(self._db, STEPS) if asked.words is not None and not asked.words.narrow else nullcontext():
+                rows = self._rows(asked, sort, limit, after)
+        except TooFar:
+            asked = self._asked(question, filters, gathers=True)
+            rows = self._rows(asked, sort, limit, after)
+        events = self._ledger.events(row[-4] for row in rows[:limit])
+        items = [self._happening(row, events[row[-4]], asked.first, asked.last) for row in rows[:limit]]
+        return Page(items, list(rows[limit - 1][:width]) if len(rows) > limit else None)
+
+    def _rows(self, asked: _Asked, sort: str | None, limit: int, after: Sequence[Any] | None) -> list[tuple[Any, ...]]:
+        """The rows of a page, and one more."""
+        name, descending = (sort or "occurred").removeprefix("-"), (sort or "").startswith("-")
         turn = " DESC" if descending else ""
         if name == "position":
             queries = iter([self._by_position(asked, descending, after)])
-            width, order = 1, f"1{turn}"
+            order = f"1{turn}"
         else:
             queries = self._by_time(asked, descending, after)
-            width, order = 4, ", ".join(f"{column}{turn}" for column in (1, 2, 3, 4))
+            order = ", ".join(f"{column}{turn}" for column in (1, 2, 3, 4))
         rows: list[tuple[Any, ...]] = []
         for sql, values in queries:
             if sql:
@@ -91,11 +110,10 @@ class Timeline:
                 rows += some.fetchall()
             if len(rows) > limit:
                 break
-        events = self._ledger.events(row[-4] for row in rows[:limit])
-        items = [self._happening(row, events[row[-4]], asked.first, asked.last) for row in rows[:limit]]
-        return Page(items, list(rows[limit - 1][:width]) if len(rows) > limit else None)
+        return rows
 
-    def _asked(self, question: Question, filters: Mapping[str, Sequence[str]]) -> _Asked:
+    def _asked(self, question: Question, filters: Mapping[str, Sequence[str]], *, gathers: bool = False) -> _Asked:
+        """What a fact must be; `gathers`: what holds the words is found beforehand, where it is not most of all."""
         asked = _Asked(first_after(self._db, "facts", question.as_of), question.as_of)
         if question.on is not None:
             asked = replace(asked, last=question.on)
@@ -114,7 +132,8 @@ class Timeline:
                 case "party":
                     asked = replace(asked, parties=self._group(value, question))
                 case "q":
-                    asked = replace(asked, words=matching(self._db, value, "timeline", question.as_of))
+                    most = greatest(self._db, "facts") if gathers else 0
+                    asked = replace(asked, words=matching(self._db, value, "timeline", question.as_of, most))
         return asked
 
     def _group(self, subject: str, question: Question) -> tuple[int, ...]:
@@ -222,12 +241,14 @@ class Timeline:
 
     def _by_position(self, asked: _Asked, descending: bool, after: Sequence[Any] | None) -> tuple[str, list[Any]]:
         """What is rare is found and sorted; what is common is soon met on the way through the log."""
-        streams = list(self._streams(asked))
+        streams = [(stream, days) for stream in self._streams(asked) for days in _days(stream, asked)]
         if not self._are_few(streams, asked):
-            streams = [_Stream("facts f", "1")]
+            streams = [(_Stream("facts f", "1"), ("1", ()))]
         queries, values = [], list[Any]()
-        for stream in streams:
+        for stream, (days, bounds) in streams:
             conditions, bound = _conditions(stream, asked)
+            conditions.append(days)
+            bound += bounds
             if after is not None:
                 conditions.append(f"f.position {'<' if descending else '>'} ?")
                 bound.append(after[0])
@@ -235,13 +256,19 @@ class Timeline:
             values += bound
         return " UNION ALL ".join(queries), values
 
-    def _are_few(self, streams: Sequence[_Stream], asked: _Asked) -> bool:
+    def _are_few(self, streams: Sequence[tuple[_Stream, _Days]], asked: _Asked) -> bool:
+        """Whether an index leads to few facts, as far as it tells."""
         if asked.words is not None and asked.words.narrow:
             return True
         left = _FEW
-        for stream in streams:
-            sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM {stream.source} WHERE {stream.condition} LIMIT ?)"
-            left -= self._db.execute(sql, (*stream.values, left + 1)).fetchone()[0]
+        for stream, (days, bounds) in streams:
+            conditions, values = [stream.condition, days], [*stream.values, *bounds]
+            if asked.first != BEFORE:
+                since, bound = _since(stream, asked.first)
+                conditions += since
+                values += bound
+            sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM {stream.source} WHERE {' AND '.join(conditions)} LIMIT ?)"
+            left -= self._db.execute(sql, (*values, left + 1)).fetchone()[0]
             if left < 0:
                 return False
         return True
@@ -287,13 +314,10 @@ def _conditions(stream: _Stream, asked: _Asked) -> tuple[list[str], list[Any]]:
     """All that is asked of a fact; a `+` keeps what does not lead to it from being taken for what does."""
     id_ = "l.fact" if stream.dated == "l" else "+f.id"
     conditions, values = [stream.condition, f"{id_} < ?", "f.p1 > ?"], [*stream.values, asked.below, asked.as_of]
-    hi, at = f"{stream.dated}.hi", f"{stream.dated}.at"
     if asked.first != BEFORE:
-        conditions.append(f"{hi} >= ?")
-        values.append(asked.first)
-        if stream.reach != AFTER:
-            conditions.append(f"{at} >= ?")
-            values.append(asked.first - stream.reach)
+        since, bound = _since(stream, asked.first)
+        conditions += since
+        values += bound
     if asked.last != AFTER:
         conditions.append("f.lo <= ?")
         values.append(asked.last)
@@ -312,6 +336,23 @@ def _conditions(stream: _Stream, asked: _Asked) -> tuple[list[str], list[Any]]:
         conditions.append(asked.words.sql)
         values += asked.words.values
     return conditions, values
+
+
+def _since(stream: _Stream, first: int) -> tuple[list[str], list[int]]:
+    """That a fact may be of a day or later, said so that an index serves."""
+    conditions, values = [f"{stream.dated}.hi >= ?"], [first]
+    if stream.reach != AFTER:
+        conditions.append(f"{stream.dated}.at >= ?")
+        values.append(first - stream.reach)
+    return conditions, values
+
+
+def _days(stream: _Stream, asked: _Asked) -> list[_Days]:
+    """By which days an index leads to the facts that may be of the last day or earlier: each fact by one of these."""
+    at = f"{stream.dated}.at"
+    if asked.last == AFTER:
+        return [("1", ())]
+    return [(f"{at} <= ?", (asked.last,)), (f"{at} = {AFTER}", ())]
 
 
 def _query(keys: Iterable[str], source: str, conditions: Iterable[str]) -> str:

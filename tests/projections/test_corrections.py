@@ -244,3 +244,13 @@ def test_who_is_only_known_to_have_withdrawn_was_bound_from_the_birth_that_is_le
     assert bound() == [True, True, False]
     views.take(retracted("agreements/t", adoption))
     assert bound() == [False, True, False]
+
+
+def test_a_dispute_of_a_dispute_goes_with_the_event_that_both_come_down_to(views):
+    views.take(document("d"), party("a"), event("party.renamed", "parties/a", name="b"))
+    views.take(disputed("parties/a", 3, occurred="2020-06-01"))
+    views.take(disputed("parties/a", 4, occurred="2021-06-01"))
+    assert [each["position"] for each in views.state("parties/a")["disputed"]] == [4, 5]
+    views.take(retracted("parties/a", 3))
+    assert "disputed" not in views.state("parties/a")
+    assert [each["position"] for each in views.state("parties/a", as_of=5)["disputed"]] == [4, 5]

@@ -25,7 +25,7 @@ def registry(tmp_path: Path) -> Iterator[World]:
 @pytest.fixture(params=[COMMON, RARE], ids=["common", "rare"])
 def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many rows are few: with very few, and hardly any row outside the index, almost every word is common."""
-    monkeypatch.setattr(filtering, "_FEW", request.param)
+    monkeypatch.setattr(filtering, "FEW", request.param)
     if request.param == COMMON:
         monkeypatch.setattr(postings, "_AT_ONCE", 2)
     return request.param

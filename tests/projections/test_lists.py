@@ -409,5 +409,5 @@ def test_lists_by_what_very_many_have_are_the_same_however_they_are_found(views,
     ]
     found = [views.subjects("agreements", **each) for each in asked]
     assert [len(each) for each in found] == [8, 12, 6, 4, 4]
-    monkeypatch.setattr("projections.lists.isqrt", lambda _: 0)  # whatever matches at all is common
+    monkeypatch.setattr("projections.narrowing.isqrt", lambda _: 0)  # whatever matches at all is common
     assert [views.subjects("agreements", **each) for each in asked] == found

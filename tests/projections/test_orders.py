@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
-from projections.lists import Lists
+from projections import filtering, narrowing
+from projections.narrowing import Narrowing
 from projections.questions import SORTS
 from tests.given import World, event, joined, left, parties, platform, signed, step, world
 from tests.histories import GENERATED, histories, taken
@@ -18,6 +21,11 @@ ASKED: tuple[tuple[str, dict[str, str]], ...] = (
     ("agreements", {"kind": "treaty", "party": "parties/b"}),
     ("agreements", {"kind": "contract"}),
     ("agreements", {"q": "one"}),
+    ("agreements", {"signed_from": "2021-01-01"}),
+    ("agreements", {"signed_to": "2021-06-30"}),
+    ("agreements", {"signed_from": "2020-06-01", "signed_to": "2022-01-01", "status": "signed"}),
+    ("agreements", {"status": "terminated"}),
+    ("memberships", {"q": "one"}),
     ("platforms", {"member": "parties/a"}),
     ("labs", {"founder": "parties/a"}),
     ("memberships", {"party": "parties/a"}),
@@ -46,6 +54,27 @@ def paged(found: World, view: str, sort: str, on: str | None, filters: dict[str,
             return items
 
 
+@contextmanager
+def looked_for_on_the_way() -> Iterator[None]:
+    """Whatever is asked for is taken for common, and no way is too far."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(narrowing, "isqrt", lambda _: -1)
+        patch.setattr(filtering, "FEW", -1)
+        patch.setattr(narrowing, "STEPS", 10**9)
+        yield
+
+
+@contextmanager
+def found_beforehand() -> Iterator[None]:
+    """Any way is too far, so that all that can be is found by an index, however much that is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(narrowing, "isqrt", lambda _: -1)
+        patch.setattr(filtering, "FEW", -1)
+        patch.setattr(narrowing, "STEPS", 1)
+        patch.setattr(narrowing, "greatest", lambda *_: 10**6)
+        yield
+
+
 @settings(**GENERATED, max_examples=12)
 @given(histories(most=24))
 def test_pages_and_ways_to_find_them_give_one_answer(documents: list[dict[str, Any]]):
@@ -57,9 +86,9 @@ def test_pages_and_ways_to_find_them_give_one_answer(documents: list[dict[str, A
                 for sort in (turn + name for name in SORTS[view] for turn in ("", "-")):
                     whole = paged(found, view, sort, on, filters)
                     assert sorted(map(repr, whole)) == sorted(map(repr, every)), (view, sort, on, filters)
-                    with pytest.MonkeyPatch.context() as patch:
-                        patch.setattr(Lists, "_is_common", lambda *_: True)
-                        assert paged(found, view, sort, on, filters) == whole
+                    for otherwise in (looked_for_on_the_way, found_beforehand):
+                        with otherwise():
+                            assert paged(found, view, sort, on, filters) == whole, otherwise
 
 
 def test_what_a_party_joined_twice_is_listed_once(views):
@@ -91,3 +120,25 @@ def test_the_latest_come_first_and_the_undated_last(views):
     views.take(event("party.registered", "parties/z", name="z", kind="company"))
     for sort, dues in (("due", ["2029", "2030", "2030", None]), ("-due", ["2030", "2030", "2029", None])):
         assert [item.get("due") for item in paged(views, "commitments", sort, None, {})] == dues
+
+
+def test_an_order_that_does_not_begin_with_what_is_asked_for_is_left_for_an_index(views, monkeypatch):
+    views.take(*parties("a"))
+    for number in range(120):
+        kind = "contract" if number < 90 else "treaty"
+        views.take(signed(f"t{number:03}", "2020-01-01", "a", kind=kind, title=f"{number:03}"))
+    gathered: list[bool] = []
+    made = Narrowing.__init__
+
+    def seen(self: Narrowing, *given: Any, gathers: bool = False) -> None:
+        gathered.append(gathers)
+        made(self, *given, gathers=gathers)
+
+    monkeypatch.setattr(Narrowing, "__init__", seen)
+    wanted = [f"agreements/t{number:03}" for number in range(90, 120)]
+    assert views.subjects("agreements", kind="treaty", sort="title") == wanted
+    assert gathered == [False]
+    monkeypatch.setattr(narrowing, "STEPS", 300)
+    assert views.subjects("agreements", kind="treaty", sort="title") == wanted
+    assert gathered[1:] == [False, True]
+    assert views.subjects("agreements", kind="treaty", sort="-title") == wanted[::-1]

@@ -70,7 +70,7 @@ def test_words_that_many_facts_hold_are_found_like_those_that_few_do(documents: 
             for words in ("one", "two", "三", "one two", "nothing"):
                 rare = paged(found, sort, found.head, q=words)
                 with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr(filtering, "_FEW", 0)
+                    patch.setattr(filtering, "FEW", 0)
                     assert paged(found, sort, found.head, q=words) == rare
 
 
