@@ -92,7 +92,7 @@ CREATE TABLE terms(
     kind INTEGER NOT NULL, value TEXT NOT NULL, owner INTEGER NOT NULL, PRIMARY KEY (kind, value, owner)) WITHOUT ROWID;
 """
 _ASKED = f"""
-CREATE INDEX events_of_subject ON events(subject, position);
+CREATE INDEX events_of_subject ON events(subject);
 CREATE INDEX events_speaking ON events(subject, rank) WHERE about IS NOT NULL;
 CREATE INDEX facts_in_time ON facts(rank, {SPAN}, at, hi, label);
 CREATE INDEX facts_by_subject ON facts(subject, at, hi);
