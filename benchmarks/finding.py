@@ -1,5 +1,5 @@
-"""Finding: words searched for, the timeline, memberships, the graph around a party, statistics. One client asks, one
-question after the other, each another one; what counts is how long each takes."""
+"""Finding: words searched for, the timeline, memberships, the graph around a party, statistics, lists by a filter. One
+client asks, one question after the other, each another one; what counts is how long each takes."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ MEMBERSHIPS = "memberships of a party"
 GRAPH = "graph, two ties around a party"
 STATISTICS = "statistics, now"
 STATISTICS_THEN = "statistics, on another day"
+LISTS = "lists by a filter, in any order"
 SEARCHES = (RARE, COMMON, CHINESE, SEVERAL)
 OVERVIEWS = (TIMELINE, TIMELINE_OF, MEMBERSHIPS, GRAPH, STATISTICS, STATISTICS_THEN)
 
@@ -39,6 +40,15 @@ _PLACES = tuple(name.decode() for name in PLACES)
 _WORDS = ("cooperation", "party", "company", *(name.split()[-1] for name in _FIELDS), *_PLACES)
 _WORDS_ZH = ("合作", "协议", "公司", "电池", "固态电池", "电网储能", "氢能", "海上风电", "充电设施", "成都", "里斯本")
 _LIMITS = range(10, 51)
+_SIGNED = ("status=signed", "status=terminated", "scope=hydrogen", "signed_from=2024-01-01", "signed_to=2010-02-01")
+_MADE = ("status=in-progress", "kind=facility", "due_before=2026-01-01", "q=Oslo")
+_LISTED: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
+    "agreements": ((*_SIGNED, "q=Oslo"), ("subject", "title", "signed")),
+    "memberships": (("status=bound", "category=industry", "q=Oslo", "q=forum+Oslo"), ("in", "from")),
+    "commitments": (_MADE, ("agreement", "due", "made")),
+    "timeline": (("to=2010-02-01", "q=Oslo", "q=forum+Oslo"), ("occurred", "position")),
+}
+"""Filters and orders: what few rows meet, what many do, and what the first in the order do not."""
 
 
 def measure(bench: Bench, store: Store) -> None:
@@ -81,6 +91,11 @@ def questions(world: World) -> Mapping[str, Sequence[str]]:
             f"/v1/graph?center={party}&depth=2&limit={limit}" for party, limit in product(parties, range(960, 1001))
         ],
         STATISTICS: ["/v1/statistics"],
+        LISTS: [
+            f"/v1/{view}?{given}&sort={turn}{sort}&limit={limit}"
+            for view, (filters, sorts) in _LISTED.items()
+            for given, sort, turn, limit in product(filters, sorts, ("", "-"), _LIMITS)
+        ],
         STATISTICS_THEN: [f"/v1/statistics?on={today - timedelta(days=ago)}" for ago in range(1, 4_000)],
     }
     for paths in kinds.values():

@@ -105,7 +105,7 @@ def test_a_registry_of_a_size_is_asked_searched_read_whole_followed_and_started(
     assert {(name, REGISTRY) for name in (REBUILD, REPLAY, AUDIT, AUDIT_VIEWS, STREAM)} <= found
     assert all(row.size == 2_000 for row in results.rows)
     timed = [row for row in results.rows if not row.limits]
-    assert len(timed) == 11
+    assert len(timed) == 12
     for name in (LOST, DOUBLED):
         figure = results.figure(LIVE, name)
         assert figure is not None
