@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -116,6 +117,14 @@ def test_what_is_told_of_stretches_one_after_the_other_is_what_is_told_of_all():
                     assert [b"".join(each) for each in zip(*shares, strict=True)] == whole, (view, stretches)
 
     holds()
+
+
+def test_a_replay_looks_for_cycles_seldom_and_leaves_the_collector_as_it_was(large):
+    before, within = gc.get_threshold(), []
+    told = parts(large / LOG, "parties", MANY, large, lambda _: within.append(gc.get_threshold()), ALL)
+    assert sum(len(piece) for part in told for piece in part) > MANY
+    assert min(within)[0] > before[0]
+    assert gc.get_threshold() == before
 
 
 @pytest.mark.parametrize("processes", [2, 5])
