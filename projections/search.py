@@ -72,14 +72,13 @@ class Texts:
 
     def add(self, fact_id: int, fact: Fact) -> None:
         """Index a version of a fact. To be called once for every row of `facts`, in the order of their ids."""
-        tokens = tokens_of(fact.subject, fact.type, vars(fact.data))
-        TEXTS.add(self._db, fact_id, " ".join(tokens))
-        if new := {token for token in set(tokens) - self._met if token.isalpha()}:
+        tokens, words = tokens_of(fact.subject, fact.type, vars(fact.data))
+        TEXTS.add(self._db, fact_id, tokens)
+        if new := [word for word in words if word not in self._met and word.isalpha()]:
             if len(self._met) > _REMEMBERED:
                 self._met.clear()
-            self._met |= new
-            words = [token[1:] for token in tokens if token[0] == "a" and token in new]
-            self._spelled.add([word for word in words if not is_unspaced(word)])
+            self._met.update(new)
+            self._spelled.add([word for word in new if not is_unspaced(word)])
 
     def forget(self) -> None:
         """To be called once what waits is written, or undone."""
@@ -87,34 +86,35 @@ class Texts:
         self._met.clear()
 
 
-def tokens_of(subject: str, kind: str, data: Mapping[str, Any]) -> dict[str, None]:
-    """What a fact is found by, each once; nothing where it has no text.
+def tokens_of(subject: str, kind: str, data: Mapping[str, Any]) -> tuple[str, dict[str, None]]:
+    """What a fact is found by, each once, a space between them; nothing where it has no text. And its words.
 
     `a` and a word of any text, `n` and one of a name of the subject itself, `x` and the beginning of a whole name; `c`
     and its collection.
     """
-    tokens: dict[str, None] = {}
+    words: dict[str, None] = {}
+    naming: dict[str, None] = {}
+    whole: dict[str, None] = {}
     collection = subject.partition("/")[0]
     for text, names in wordings(kind, data):
         if not names:
-            tokens |= _written(text) if len(text) > _SHORT else _written_before(text)
-        elif words := words_of(text):
-            tokens |= dict.fromkeys(["a" + word for word in words])
-            tokens |= dict.fromkeys(["n" + word for word in words])
-            tokens[f"x{_whole(runs_of(text))}"] = None
+            words |= _words(text) if len(text) > _SHORT else _words_before(text)
+        elif found := _words(text):
+            words |= found
+            naming |= found
+            whole[_whole(runs_of(text))] = None
             if collection == "parties":
-                tokens |= dict.fromkeys(["n" + acronym for acronym in sorted(acronyms_of(text))])
-    if tokens:
-        tokens[f"c{collection}"] = None
-    return tokens
+                naming |= dict.fromkeys(sorted(acronyms_of(text)))
+    sorts = [sort + f" {sort}".join(each) for sort, each in (("a", words), ("n", naming), ("x", whole)) if each]
+    return " ".join([*sorts, f"c{collection}"]) if sorts else "", words
 
 
-def _written(text: str) -> dict[str, None]:
-    """The tokens of the words of a text. To be read only."""
-    return dict.fromkeys(["a" + word for word in words_of(text)])
+def _words(text: str) -> dict[str, None]:
+    """The words of a text, each once. To be read only."""
+    return dict.fromkeys(words_of(text))
 
 
-_written_before = lru_cache(maxsize=1024)(_written)
+_words_before = lru_cache(maxsize=1024)(_words)
 
 
 def search(
