@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from domain.events import Makes, TakesEffect
+from domain.events import CATALOGUE, Makes, TakesEffect
 from domain.facts import Fact
 
 DATES = {
@@ -63,6 +63,11 @@ ORDER = {
 """The order in which fields stand in a state, whichever fact came first."""
 
 
+_MADE_WITH = {
+    type_: sorted({*FIELDS[type_], *([DATES[type_]] if type_ in DATES else ())}, key=ORDER.__getitem__)
+    for type_, kind in CATALOGUE.items()
+    if kind.is_making
+}
 _UNTIL = frozenset(type_ for type_, names in FIELDS.items() if "until" in names)
 
 
@@ -70,6 +75,16 @@ def until_of(fact: Fact) -> str | None:
     """The day until which a fact says that its agreement lasts."""
     until: str | None = fact.data.until if fact.type in _UNTIL else None  # type: ignore[attr-defined]
     return until
+
+
+def made_with(fact: Fact) -> dict[str, Any]:
+    """The fields that are described by a fact which makes a thing, in the order of a state."""
+    fields: dict[str, Any] = {}
+    for name in _MADE_WITH[fact.type]:
+        value = getattr(fact.data, name) if name in FIELDS[fact.type] else fact.occurred
+        if value is not None:
+            fields[name] = _plain(name, value)
+    return fields
 
 
 class Describing:
@@ -164,8 +179,8 @@ _ENDED_BY_NONE = {"agreement.renewed": "until", "party.reorganized": "part_of"}
 
 
 def _plain(name: str, value: Any) -> Any:
-    if name in REFERENCES:
-        return {"subject": value}
+    if isinstance(value, str):
+        return {"subject": value} if name in REFERENCES else value
     if name in REFERENCE_LISTS:
         return [{"subject": each} for each in value]
     if isinstance(value, tuple):

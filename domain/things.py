@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from domain.events import OfParty
 from domain.facts import Fact
-from domain.fields import FIELDS, ORDER, Describing, until_of
+from domain.fields import FIELDS, ORDER, Describing, made_with, until_of
 from domain.readings import Cell, Step, sweep
 from domain.ties import FOREVER, Force, Life, TieDays
 from domain.times import AFTER, BEFORE, Span, parse_edtf
@@ -172,14 +172,12 @@ def thing_days(
 
 def _made_alone(fact: Fact, name: str, mark: Mark, made: Span) -> list[ThingDays]:
     """A thing of which no more is known than how it was made, on one of some days: it stays so."""
-    fields, bearing = Describing((fact,)).on(made.lo)
-    status, bearers = _STATUS_OF[name], (mark.position,)
-    bearing = {**bearing, "status": bearers}
+    fields, status, bearers = made_with(fact), _STATUS_OF[name], (mark.position,)
+    bearing = dict.fromkeys(fields, fact.positions)
     if name == "agreement.signed" and mark.occurred is not None:
-        fields, bearing["signed"] = {**fields, "signed": mark.occurred}, bearers
-    days = ThingDays(
-        made.lo, FOREVER, status, (status,), made.lo == made.hi, *_ordered(fields, bearing), True, (status,)
-    )
+        fields["signed"], bearing["signed"] = mark.occurred, bearers
+    bearing["status"] = bearers
+    days = ThingDays(made.lo, FOREVER, status, (status,), made.lo == made.hi, fields, bearing, True, (status,))
     if days.certain or made.hi == AFTER:
         return [days]
     return [days._replace(until=made.hi, last=False, ever=()), days._replace(since=made.hi, certain=True)]

@@ -160,16 +160,16 @@ def _steps(own: Sequence[Fact], whole: Sequence[Fact], life: Life, names: Sequen
 
 
 def _step(fact: Fact, what: str, life: Life, names: Sequence[str]) -> Step:
-    effective = fact.effective
+    effective, kind = fact.effective, fact.kind
     if what in _ENDING:
         span = life.end_of(effective)
     elif effective is fact.span:
-        span = life.birth if life.sole and fact.makes else life.clip(effective)
+        span = life.birth if life.sole and kind.is_making else life.clip(effective)
     else:  # a notice is given while the agreement lasts; what follows from it may come later
         born = life.birth.lo
         what, span = "withdrawn-later", Span(max(effective.lo, born), max(effective.hi, born))
     who = next((name for name in names if name in parties_of(fact)), "") if len(names) > 1 else ""
-    order = (fact.kind.rank, fact.source, fact.id)
+    order = (kind.rank, fact.source, fact.id)
     return Step(what, span.lo, span.hi, order, fact.position, who, "leaving" if what in LEAVING else "")
 
 

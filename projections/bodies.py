@@ -18,6 +18,7 @@ NAMED = {"parties": "name", "agreements": "title", "labs": "name", "platforms": 
 _TYPES = tuple(CATALOGUE)
 _NAMES = frozenset(NAMED.values())
 _NAMELESS = b"null"
+_CONSENTS = (AgreementRatified, AgreementAcceded)
 
 Step = list[Any]
 """A fact that a tie rests on: the rank of its type, when it occurred, the events it stands by, perhaps more of it."""
@@ -29,9 +30,11 @@ def write_thing(fields: Mapping[str, Any], bearing: Mapping[str, Sequence[int]])
     What bears the first of them bears all of them and the status, unless something else is said.
     """
     first = next(iter(bearing.values()), ())
+    kept = {name: value for name, value in fields.items() if name not in _NAMES}
+    if bearing.keys() == {*fields, "status"} and len(set(bearing.values())) == 1:
+        return orjson.dumps([kept, first])
     alike = [name for name in (*fields, "status") if bearing.get(name) == first]
     others = {name: bearing.get(name) for name in (*fields, "status", *bearing) if name not in alike}
-    kept = {name: value for name, value in fields.items() if name not in _NAMES}
     return orjson.dumps([kept, first, others] if others else [kept, first])
 
 
@@ -129,8 +132,10 @@ def _effective(fact: Fact) -> str | None:
 
 def _step(fact: Fact) -> Step:
     step: Step = [fact.kind.rank, fact.occurred, fact.positions]
-    if isinstance(fact.data, TakesEffect) and fact.data.effective is not None:
-        step.append({"effective": fact.data.effective})
-    elif isinstance(fact.data, AgreementRatified | AgreementAcceded) and fact.data.instrument is not None:
-        step.append({"instrument": fact.data.instrument})
+    data = fact.data
+    if isinstance(data, _CONSENTS):
+        if data.instrument is not None:
+            step.append({"instrument": data.instrument})
+    elif isinstance(data, TakesEffect) and data.effective is not None:
+        step.append({"effective": data.effective})
     return step

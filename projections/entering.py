@@ -118,14 +118,14 @@ class Entering:
         return [Entry(days, standing, label) for days in simple_days(standing, value, life)]
 
     def _write_entries(self, subject: Subject, section: int, key: str, entries: Sequence[Entry], position: int) -> None:
-        place = subject.number, section, self._known.words.number(key)
+        place = (subject.number, section, self._known.words.number(key))
         rows = [entry_row(subject.name, section, entry) for entry in entries]
         values = {row: entry.days.value for row, entry in zip(rows, entries, strict=True)}
-        _, opened = write(self._db, ENTRIES, subject, place, rows, position)
+        _, opened = write(self._db, ENTRIES, subject, {place: rows}, position)
         if not opened:
             return
         self._known.now_holds(subject.number, 1 << section)
-        for number, row in opened:
+        for row, number in opened:
             for kind, value in self._terms_of_entry(SECTIONS[section], values[row[3:]]):
                 self._db.put(PUT_TERM, (TERM_KINDS[kind], value, number))
 

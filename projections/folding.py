@@ -22,12 +22,7 @@ from domain.values import texts_of
 from projections.entering import Entering
 from projections.known import Known
 from projections.portions import EVERYTHING, Portion
-from projections.rows import (
-    TieDraft,
-    thing_row,
-    tie_drafts,
-    tie_rows,
-)
+from projections.rows import TieDraft, thing_row, tie_drafts
 from projections.store import OPEN
 from projections.subjects import NOTHING_IN_FORCE, Basis, Subject
 from projections.tables import ENTRIES, PUT_TERM, TERM_KINDS, THINGS, TIE_COLUMNS, TIES, write
@@ -149,21 +144,20 @@ class Folding:
 
     def _context(self, subject: Subject, collection: str, was: Context | None) -> Context:
         """`was` is the one before, where no fact came or went that makes the subject or describes it."""
-        number, force = subject.number, subject.force
-        group = self._known.one_with(number) if collection == "parties" else [number]
-        lived = [self._known.lived(member) for member in group]
-        bounds = united([each.bounds for each in lived])
-        life = life_of(collection, bounds)
-        consents = lived[0].consents > 0
+        group = self._known.one_with(subject.number) if collection == "parties" else [subject.number]
+        bounds = subject.life.bounds
+        if len(group) > 1:
+            bounds = united([self._known.lived(member).bounds for member in group])
+        life, consents = life_of(collection, bounds), subject.life.consents > 0
         if was is None:
             describing = self._describing(group)
         elif was.life == life and was.basis.consents == (consents and bool(was.whole)):
             return was
         else:
             describing = was.describing
-        marks = self._marks(number, collection, describing, life, bounds, lived[0].signed_by, lived[0].adopted_by)
+        marks = self._marks(subject, collection, describing, life, bounds)
         lasts = any(until_of(fact) is not None for fact in describing)
-        things = _told(collection, describing, marks, life, force) if lasts else None
+        things = _told(collection, describing, marks, life, subject.force) if lasts else None
         whole = [fact for fact in describing if bears_on_all(fact)]
         basis = Basis(
             life.birth.lo,
@@ -173,7 +167,7 @@ class Folding:
             tuple([(fact.type, *fact.effective, fact.occurred, fact.positions) for fact in whole]),
             life.birth.hi if life.sole or collection == "parties" else None,
         )
-        return Context(life, describing, whole, marks, force, basis, things)
+        return Context(life, describing, whole, marks, subject.force, basis, things)
 
     def _describing(self, group: Sequence[int]) -> Sequence[Fact]:
         """The facts that describe a subject, or those that are one with it; how it was made first by its own facts."""
@@ -183,14 +177,7 @@ class Folding:
         return sorted(describing, key=lambda fact: (fact.order[0], () if fact.makes else fact.order))
 
     def _marks(
-        self,
-        number: int,
-        collection: str,
-        describing: Sequence[Fact],
-        life: Life,
-        bounds: Bounds,
-        signed_by: int | None,
-        adopted_by: int | None,
+        self, subject: Subject, collection: str, describing: Sequence[Fact], life: Life, bounds: Bounds
     ) -> dict[str, Mark]:
         if collection != "agreements":
             return {fact.type: Mark(life.birth, fact.position, fact.occurred) for fact in describing if fact.makes}
@@ -200,11 +187,11 @@ class Folding:
         born = adopted if adopted is not None and (signed is None or adopted.lo <= signed.hi) else signed
         marks = {}
         for name, span, position in (
-            ("agreement.adopted", adopted, adopted_by),
-            ("agreement.signed", signed, signed_by),
+            ("agreement.adopted", adopted, subject.life.adopted_by),
+            ("agreement.signed", signed, subject.life.signed_by),
         ):
             if span is not None and position is not None:
-                fact = self._known.fact(position, number)
+                fact = self._known.fact(position, subject.number)
                 marks[name] = Mark(life.birth if span is born else span, position, fact.occurred if fact else None)
         return marks
 
@@ -213,9 +200,9 @@ class Folding:
 
     def _to_fold(self, subject: Subject, context: Context, changed: Sequence[Fact]) -> tuple[set[int], bool]:
         """Which parties' ties are to be folded, and whether every entry is."""
-        named = {party for fact in changed if fact.type in TIE_TYPES for party in parties_of(fact)}
-        numbers = [self._known.find(party) for party in named]
-        parties = {self._known.survivor(number) for number in numbers if number is not None}
+        find, survivor = self._known.subjects.find, self._known.survivor
+        named = [find(party) for fact in changed if fact.type in TIE_TYPES for party in parties_of(fact)]
+        parties = {survivor(party.number) for party in named if party is not None}
         old, new = subject.basis, context.basis
         if old is None or old == new:
             return parties, False
@@ -257,8 +244,7 @@ class Folding:
         self, subject: Subject, parties: Iterable[int], context: Context, position: int
     ) -> tuple[list[Row], list[Row]]:
         """Fold and write; the rows closed and opened."""
-        gone: list[Row] = []
-        come: list[Row] = []
+        wanted: dict[Row, list[Row]] = {}
         shared: dict[int, list[TieDraft]] = {}
         tying = None
         if subject.at_hand is not None:
@@ -271,22 +257,19 @@ class Folding:
                 own = [fact for fact in self._known.linked(group, subject.number) if fact.type in TIE_TYPES]
             else:
                 own = [each.fact for each in tying if not each.keys.isdisjoint(group)]
-            rows = self._tie_rows(subject, group, own, context, shared) if own else []
-            closed, opened = write(self._db, TIES, subject, (subject.number, party), rows, position)
-            gone += closed
-            come += [row for _, row in opened]
-        return gone, come
+            drafts = self._drafts(group, own, context, shared) if own else []
+            name, party_name = subject.name, self._known.subjects.get(party).name
+            wanted[subject.number, party] = [
+                (*columns, roles.get(party_name), name, party_name, body) for columns, body, roles in drafts
+            ]
+        closed, opened = write(self._db, TIES, subject, wanted, position)
+        return closed, [row for row, _ in opened]
 
-    def _tie_rows(
-        self,
-        subject: Subject,
-        group: Sequence[int],
-        own: Sequence[Fact],
-        context: Context,
-        shared: dict[int, list[TieDraft]],
-    ) -> list[Row]:
-        """The rows of the tie of a party, which may be one with others, from its own facts. `shared` keeps what is
-        alike of ties that rest on one fact, for the others that do.
+    def _drafts(
+        self, group: Sequence[int], own: Sequence[Fact], context: Context, shared: dict[int, list[TieDraft]]
+    ) -> list[TieDraft]:
+        """The rows of the tie of a party, which may be one with others, from its own facts, but for its name and role.
+        `shared` keeps them of ties that rest on one fact, for the others that do.
         """
         drafts = shared.get(own[0].position) if len(own) == 1 else None
         if drafts is None:
@@ -295,7 +278,7 @@ class Folding:
             drafts = tie_drafts(own, context.whole, context.life, lapse(days, context.basis.lapses))
             if len(own) == 1:
                 shared[own[0].position] = drafts
-        return tie_rows(subject.name, self._known.name(group[0]), drafts)
+        return drafts
 
     def _moves_force(self, force: Sequence[ForceDays], closed: Sequence[Row], opened: Sequence[Row]) -> bool:
         """Whether rows that came and went may change what an agreement's ties together say of its force."""
@@ -328,15 +311,14 @@ class Folding:
     ) -> None:
         if not self._tells_things:
             return
-        rows, terms = [], {}
+        rows: dict[Row, Mapping[str, Any]] = {}
         for days in things:
             ref = days.fields.get("part_of") or days.fields.get("under")
             row = thing_row(collection, days, life, self._known.find(ref["subject"]) if ref else None)
-            rows.append(row)
-            terms[row] = days.fields
-        _, opened = write(self._db, THINGS, subject, (subject.number,), rows, position)
-        for number, row in opened:
-            for term in _terms_of_thing(terms[row[1:]]):
+            rows[row] = days.fields
+        _, opened = write(self._db, THINGS, subject, {(subject.number,): list(rows)}, position)
+        for row, number in opened:
+            for term in _terms_of_thing(rows[row[1:]]):
                 self._db.put(PUT_TERM, (*term, number))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -29,6 +29,15 @@ from projections.writing import Row
 
 OPENINGS = frozenset(("agreement.commitment-made", "lab.recruitment-opened", "agreement.declaration-made"))
 
+_SPOKEN_OF = {
+    "agreement.commitment-made": ("commitments", "commitment"),
+    "agreement.commitment-updated": ("commitments", "commitment"),
+    "lab.recruitment-opened": ("calls", "call"),
+    "lab.recruitment-closed": ("calls", "call"),
+    "lab.phase-started": ("phases", "phase"),
+    "lab.phase-completed": ("phases", "phase"),
+}
+"""The section of the entry that a fact names by its slug, and the field in which it does."""
 _MADE_AT = {"agreements": "signed", "labs": "founded", "platforms": "launched", "documents": "published"}
 
 
@@ -50,7 +59,7 @@ def mask_of(statuses: tuple[str, ...], order: tuple[str, ...]) -> int:
 def thing_row(collection: str, days: ThingDays, life: Life, ref: int | None) -> Row:
     """The columns of a thing after its subject."""
     order = STATUSES[collection]
-    fields = dict(days.fields)
+    fields = days.fields
     name = fields.get("name", fields.get("title"))
     stated = fields.get(_MADE_AT.get(collection, ""))
     span = life.birth if collection == "parties" else span_of(stated)
@@ -77,32 +86,31 @@ def thing_row(collection: str, days: ThingDays, life: Life, ref: int | None) -> 
     )
 
 
-class TieDraft(NamedTuple):
-    """A row of a tie as it is for every party whose tie rests on the same facts: its columns from `interval` to
-    `category`, its body, and the role in which each party signed, where one is given, as JSON."""
-
-    columns: Row
-    body: bytes
-    roles: Mapping[str, bytes]
+TieDraft = tuple[Row, bytes, Mapping[str, bytes]]
+"""A row of a tie as it is for every party whose tie rests on the same facts: its columns from `interval` to `category`,
+its body, and the role in which each party signed, where one is given, as JSON."""
 
 
 def tie_drafts(own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: Sequence[TieDays]) -> list[TieDraft]:
     """The rows of a tie over its days, from its own facts and those that bear on all ties of its subject."""
     facts = {fact.position: fact for fact in (*whole, *own)}
     steps_of = _by_interval(own, life, ranges)
-    in_force = [fact for fact in (*whole, *own) if fact.type == "agreement.entered-into-force"]
-    bearer = in_force[-1].position if in_force else own[0].position
+    bearer = own[0].position
+    for fact in facts.values():
+        if fact.type == "agreement.entered-into-force":
+            bearer = fact.position
     drafts: list[TieDraft] = []
     for interval, alike in groupby(ranges, key=attrgetter("interval")):
         steps = steps_of[interval]
         first = next(alike)  # what began an interval, and ended it, did so on each of its days
         opened = facts.get(first.opened) if first.opened is not None else None
         closed = facts.get(first.closed) if first.closed is not None else None
-        category = _category(steps)
-        body, roles = write_tie(steps, whole, opened, closed, category), _roles(steps)
+        category, roles = _said(steps)
+        body = write_tie(steps, whole, opened, closed, category)
         at = opened.span.sort_key[0] if opened is not None else AFTER
         categories = "\n".join([text.casefold() for text in texts_of(category)]) or None
         for days in (first, *alike):
+            in_force, suspended, neither = days.force
             columns = (
                 interval,
                 days.since,
@@ -112,38 +120,28 @@ def tie_drafts(own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: S
                 mask_of(days.statuses, ORDER_OF_STATUSES),
                 int(days.certain),
                 mask_of(days.ever, ORDER_OF_STATUSES),
-                days.force.in_force | days.force.suspended << 1 | days.force.neither << 2,
+                in_force | suspended << 1 | neither << 2,
                 bearer,
                 at,
                 categories,
             )
-            drafts.append(TieDraft(columns, body, roles))
+            drafts.append((columns, body, roles))
     return drafts
 
 
-def tie_rows(container: str, party: str, drafts: Iterable[TieDraft]) -> list[Row]:
-    """The columns of a tie after its container and party."""
-    return [(*columns, roles.get(party), container, party, body) for columns, body, roles in drafts]
-
-
-def _category(steps: Iterable[Fact]) -> Any:
-    """The category in which a member joined last, where one is given."""
-    category = None
+def _said(steps: Iterable[Fact]) -> tuple[Any, dict[str, bytes]]:
+    """The category in which a member joined last, and the role in which each party signed last, where one is given."""
+    category: Any = None
+    roles: dict[str, bytes] = {}
     for fact in steps:
-        if isinstance(fact.data, MemberJoined) and fact.data.category is not None:
-            category = fact.data.category
-    return category
-
-
-def _roles(steps: Iterable[Fact]) -> dict[str, bytes]:
-    """The role in which each party signed last, where one is given."""
-    return {
-        signatory.party: orjson.dumps(signatory.role)
-        for fact in steps
-        if isinstance(fact.data, AgreementSigned)
-        for signatory in fact.data.parties
-        if signatory.role is not None
-    }
+        data = fact.data
+        if isinstance(data, MemberJoined) and data.category is not None:
+            category = data.category
+        elif isinstance(data, AgreementSigned):
+            for signatory in data.parties:
+                if signatory.role is not None:
+                    roles[signatory.party] = orjson.dumps(signatory.role)
+    return category, roles
 
 
 def _by_interval(own: Sequence[Fact], life: Life, ranges: Sequence[TieDays]) -> Mapping[int, Sequence[Fact]]:
@@ -185,19 +183,16 @@ def entry_row(subject: str, section: int, entry: Entry) -> Row:
 def entry_keys(fact: Fact) -> list[tuple[str, str]]:
     """The entries, by section and key, that a fact makes or changes."""
     data: Any = fact.data
+    if (spoken_of := _SPOKEN_OF.get(fact.type)) is not None:
+        section, field = spoken_of
+        return [(section, f"{field}:{getattr(data, field)}")]
     match fact.type:
-        case "agreement.commitment-made" | "agreement.commitment-updated":
-            return [("commitments", f"commitment:{data.commitment}")]
-        case "lab.recruitment-opened" | "lab.recruitment-closed":
-            return [("calls", f"call:{data.call}")]
         case "agreement.declaration-made":
             return [("declarations", f"declaration:{fact.position}")]
         case "agreement.declaration-withdrawn":
             return [("declarations", f"declaration:{data.event}")]
         case "lab.founded":
             return [("phases", f"phase:{phase.phase}") for phase in data.phases or ()]
-        case "lab.phase-started" | "lab.phase-completed":
-            return [("phases", f"phase:{data.phase}")]
     return list(simple_entries(fact))
 
 

@@ -150,6 +150,10 @@ class Subjects:
                 found = self._keep(_subject(row))
         return found
 
+    def miss(self, name: str) -> None:
+        """Look for no subject of a name that no event was about yet."""
+        self._absent.add(name)
+
     def named(self, name: str) -> Subject:
         """The subject of a name where only what exists may be named. Raises LookupError."""
         found = self._by_name.get(name) or self.find(name)

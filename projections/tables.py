@@ -3,7 +3,7 @@ believed are closed, new ones are put, and what stays as it was is not touched. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -122,31 +122,38 @@ ENTRIES = Table("entries", ENTRY_COLUMNS, 3)
 
 
 def write(
-    db: Writing, table: Table, subject: Subject, key: Row, rows: Sequence[Row], position: int
-) -> tuple[list[Row], list[tuple[int, Row]]]:
-    """Believe exactly these rows of a key from a position on; the rows closed, and those opened with their ids.
+    db: Writing, table: Table, subject: Subject, wanted: Mapping[Row, Sequence[Row]], position: int
+) -> tuple[list[Row], list[tuple[Row, int]]]:
+    """Believe exactly these rows of some keys from a position on; the rows closed, and those opened with their ids.
 
-    `subject` is whose rows they are. A row's first columns are the key's; `rows` lack them.
+    `subject` is whose rows they are. A row's first columns are the key's; those `wanted` lack them.
     """
-    place, at_hand = (table.name, *key), subject.at_hand
-    if at_hand is None:
-        current = {row[1:]: row[0] for row in db.execute(table.select, key).fetchall()}
-    else:
-        current = at_hand.rows.get(place, _NO_ROWS)
-    wanted = [key + row for row in rows]
-    closed = [row for row in current if row not in wanted] if current else []
-    opened = [(db.next_id(table.name), row) for row in wanted if row not in current]
-    if not closed and not opened:
-        return closed, opened
-    kept, size = dict(current), 0
-    for row in closed:
-        db.amend(table.close, (position, kept.pop(row)))
-        size -= _ROW + len(row[-1])
-    for number, row in opened:
-        db.put(table.insert, (number, *row, position))
-        kept[row] = number
-        size += _ROW + len(row[-1])
+    at_hand, size = subject.at_hand, 0
+    closed: list[Row] = []
+    opened: list[tuple[Row, int]] = []
+    for key, rows in wanted.items():
+        place = (table.name, *key)
+        if at_hand is None:
+            current = {row[1:]: row[0] for row in db.execute(table.select, key).fetchall()}
+        else:
+            current = at_hand.rows.get(place, _NO_ROWS)
+        come, kept = [key + row for row in rows], _NO_ROWS
+        if current:
+            kept = {row: number for row, number in current.items() if row in come}
+            come = [row for row in come if row not in kept]
+            for row, number in current.items():
+                if row not in kept:
+                    db.amend(table.close, (position, number))
+                    closed.append(row)
+                    size -= _ROW + len(row[-1])
+        if not come and len(kept) == len(current):
+            continue
+        numbered = dict(zip(come, db.next_ids(table.name, len(come)), strict=True))
+        opened += numbered.items()
+        if at_hand is not None:
+            at_hand.rows[place] = {**kept, **numbered} if kept else numbered
+    if opened:
+        db.put_all(table.insert, [(number, *row, position) for row, number in opened])
     if at_hand is not None:
-        at_hand.rows[place] = kept
-        at_hand.grow(size)
+        at_hand.grow(size + sum([_ROW + len(row[-1]) for row, _ in opened]))
     return closed, opened

@@ -140,6 +140,8 @@ class Views:
     def apply(self, event: Event, leaf: bytes) -> None:
         """Fold in the next event of the log, which was judged when it was recorded; `leaf` as in `admit`."""
         self._known.make_room()
+        if event.version == 1:
+            self._known.subjects.miss(event.subject)
         self._leaves.append(leaf)
         if not self._portion.facts:
             self._check_order(event)

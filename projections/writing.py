@@ -78,11 +78,15 @@ class Writing(sqlite3.Connection):
 
     def next_id(self, table: str) -> int:
         """The id of the next row to put into a table, one after the other; those of an undone batch are given again."""
+        return self.next_ids(table, 1)[0]
+
+    def next_ids(self, table: str, count: int) -> range:
+        """The ids of so many."""
         following = self._ids.get(table)
         if following is None:
             following = (super().execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0) + 1
-        self._ids[table] = following + 1
-        return following
+        self._ids[table] = following + count
+        return range(following, following + count)
 
     def look(self, statement: str, values: Iterable[Any]) -> Any:
         """The first row of what no waiting row can change, asked of what is written."""
