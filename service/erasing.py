@@ -81,7 +81,7 @@ class Erasing:
         await app[WRITER].scrub()
         path = app[SETTINGS].data / VIEWS_ERASED
         drop_unused(path.parent)
-        arguments = ("-m", "service.rebuild", str(path), str(os.getpid()))
+        arguments = ("-P", "-m", "service.rebuild", str(path), str(os.getpid()))
         process = await asyncio.create_subprocess_exec(sys.executable, *arguments)
         try:
             status = await process.wait()

@@ -86,7 +86,7 @@ class Replays:
             folder = await asyncio.to_thread(mkdtemp, prefix=_PREFIX, dir=self._data)
             try:
                 processes = cores() if until >= LARGE else 1
-                arguments = ("-m", "service.replay", str(self._data), folder, view, str(until), str(processes))
+                arguments = ("-P", "-m", "service.replay", str(self._data), folder, view, str(until), str(processes))
                 process = await asyncio.create_subprocess_exec(
                     sys.executable, *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, process_group=0
                 )

@@ -24,7 +24,7 @@ from service.replay import parts
 from service.replays import ReplayFailed, Replays
 from tests.given import party, world
 from tests.histories import GENERATED, histories, taken
-from tests.service.commands import environment
+from tests.service.commands import call, environment, serving
 
 SHARED = [view for view, portion in PORTIONS.items() if portion.by_subject]
 MANY = 3000
@@ -53,7 +53,7 @@ def replay(data, view, until, processes):
     """A replay, in a group of processes of its own."""
     with TemporaryDirectory(dir=data) as folder:
         begun = subprocess.Popen(
-            (sys.executable, "-m", "service.replay", str(data), folder, view, str(until), str(processes)),
+            (sys.executable, "-P", "-m", "service.replay", str(data), folder, view, str(until), str(processes)),
             env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -175,3 +175,11 @@ async def test_a_replay_of_much_is_shared_and_cut_off_with_all_who_share_it(larg
         with pytest.raises(ReplayFailed):
             await read_all(begun)
         assert soon(lambda: others(first) == [])
+
+
+def test_nothing_in_the_directory_that_a_server_was_started_in_is_imported(tmp_path):
+    (tmp_path / "orjson.py").write_text("raise SystemExit('imported from where the server was started')")
+    with serving(tmp_path / "data", cwd=tmp_path) as server:
+        status, body = call(f"{server.url}/v1/replay?view=parties&until=0")
+    assert status == 200, body
+    assert b'"position":0' in body
