@@ -20,7 +20,7 @@ from domain.entries import STATUS_ORDER, EntryDays
 from domain.events import AgreementSigned, MemberJoined
 from domain.facts import Fact
 from domain.things import STATUSES, ThingDays
-from domain.ties import FOREVER, ORDER_OF_STATUSES, Life, TieDays
+from domain.ties import FOREVER, ORDER_OF_STATUSES, Force, Life, TieDays
 from domain.times import AFTER, span_of
 from domain.values import texts_of
 from projections.bodies import write_thing, write_tie
@@ -110,23 +110,19 @@ def tie_drafts(own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: S
         at = opened.span.sort_key[0] if opened is not None else AFTER
         categories = "\n".join([text.casefold() for text in texts_of(category)]) or None
         for days in (first, *alike):
-            in_force, suspended, neither = days.force
-            columns = (
-                interval,
-                days.since,
-                days.until,
-                int(days.last),
-                ORDER_OF_STATUSES.index(days.status),
-                mask_of(days.statuses, ORDER_OF_STATUSES),
-                int(days.certain),
-                mask_of(days.ever, ORDER_OF_STATUSES),
-                in_force | suspended << 1 | neither << 2,
-                bearer,
-                at,
-                categories,
-            )
+            told = _told(days.status, days.statuses, days.certain, days.ever, days.force)
+            columns = (interval, days.since, days.until, int(days.last), *told, bearer, at, categories)
             drafts.append((columns, body, roles))
     return drafts
+
+
+@cache
+def _told(status: str, statuses: tuple[str, ...], certain: bool, ever: tuple[str, ...], force: Force) -> Row:
+    """The columns of a tie from `status` to `force`."""
+    in_force, suspended, neither = force
+    order = ORDER_OF_STATUSES
+    kept = in_force | suspended << 1 | neither << 2
+    return order.index(status), mask_of(statuses, order), int(certain), mask_of(ever, order), kept
 
 
 def _said(steps: Iterable[Fact]) -> tuple[Any, dict[str, bytes]]:
