@@ -46,11 +46,13 @@ class Beside:
         return found
 
     def _stands(self, position: int, as_of: int) -> bool:
-        """Whether an event is not retracted, nor what it speaks of, if it is about another."""
+        """Whether an event is not retracted, nor what it speaks of, if it is about another and does not retract that."""
         event = self._ledger.event(position)
         if event is None or self._ledger.standing(event, as_of).retracted_by(event) is not None:
             return False
-        return not event.kind.about_event or event.about is None or self._stands(event.about, as_of)
+        if not event.kind.about_event or event.about is None or event.type == "event.retracted":
+            return True
+        return self._stands(event.about, as_of)
 
     def show_disputes(self, items: Iterable[dict[str, Any]], as_of: int) -> None:
         """Put standing disputes beside items that stand for themselves, by the events that bear them."""

@@ -145,6 +145,8 @@ class Timeline:
     def _by_time(self, asked: _Asked, descending: bool, after: Sequence[Any] | None) -> Iterator[tuple[str, list[Any]]]:
         """Queries, one of which goes on where the other ends; unbounded last either way."""
         streams = list(self._streams(asked))
+        if not streams:  # there is nothing of the type asked for
+            return
         periods: Iterable[tuple[int, int] | None] = [None]
         if asked.words is not None and not asked.words.narrow:
             periods = self._periods(streams, asked, descending, after)

@@ -254,3 +254,12 @@ def test_a_dispute_of_a_dispute_goes_with_the_event_that_both_come_down_to(views
     views.take(retracted("parties/a", 3))
     assert "disputed" not in views.state("parties/a")
     assert [each["position"] for each in views.state("parties/a", as_of=5)["disputed"]] == [4, 5]
+
+
+def test_a_dispute_of_a_retraction_is_shown_while_that_stands(views):
+    views.take(document("d"), party("a"), event("party.renamed", "parties/a", name="b"))
+    retraction = views.take(retracted("parties/a", 3))
+    views.take(disputed("parties/a", retraction, occurred="2020-06-01"))
+    assert [each["event"] for each in views.state("parties/a")["disputed"]] == [retraction]
+    views.take(retracted("parties/a", retraction))
+    assert "disputed" not in views.state("parties/a")

@@ -121,10 +121,12 @@ def test_a_party_and_its_survivor_have_one_timeline_and_nothing_in_it_twice(view
     assert positions(views.items("timeline", on=None, party="parties/b")) == [4, 2]
 
 
-def test_a_type_that_nothing_is_of_has_an_empty_timeline(views):
+@pytest.mark.parametrize("asked", [{}, {"q": "a"}])
+def test_a_type_that_nothing_is_of_has_an_empty_timeline(views, monkeypatch, asked):
+    monkeypatch.setattr(filtering, "FEW", 0)
     views.take(*parties("a"))
     for sort in SORTS:
-        assert views.items("timeline", on=None, sort=sort, type="lab.closed") == []
+        assert views.items("timeline", on=None, sort=sort, type="lab.closed", **asked) == []
 
 
 def log(found: World, size: int) -> None:
