@@ -46,7 +46,7 @@ class Beside:
         return found
 
     def _stands(self, position: int, as_of: int) -> bool:
-        """Whether an event is not retracted, nor what it speaks of, if it is about another and does not retract that."""
+        """Whether an event is not retracted, nor what it speaks of, if it is about another and does not retract it."""
         event = self._ledger.event(position)
         if event is None or self._ledger.standing(event, as_of).retracted_by(event) is not None:
             return False
