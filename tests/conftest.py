@@ -1,8 +1,17 @@
-"""For all tests: how properties are tried."""
+"""For all tests: how properties are tried, and the story that audits and exports are tried on."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
+
+from tests.contract.audited import Story, told
 
 settings.register_profile("registry", deadline=None)  # a loaded machine is no fault; pytest-timeout ends what hangs
 settings.load_profile("registry")
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """A registry with something of everything, which nobody changes: a test takes a copy."""
+    return told(tmp_path_factory.mktemp("story") / "data")

@@ -36,7 +36,7 @@ from service.rebuild import build, install
 from service.settings import Settings
 from service.signing import Signer, read_key
 from service.tilelog import TileLog
-from tests.contract.audited import CROWD, Audited, Story, entry_with, rows, tampered, told, wait_for_checkpoint
+from tests.contract.audited import CROWD, Audited, Story, entry_with, rows, tampered, wait_for_checkpoint
 from tests.contract.server import Server, command, event
 from tests.contract.texts import TEXT
 from tests.given import world
@@ -44,11 +44,6 @@ from tests.given import world
 CHANGED = "UPDATE events SET data = CAST(replace(CAST(data AS TEXT), ?, ?) AS BLOB) WHERE position = ?"
 STATE = "UPDATE events SET state = ? WHERE position = ?"
 KNOWN = f"p1 = {OPEN}"
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory) -> Story:
-    return told(tmp_path_factory.mktemp("story") / "data")
 
 
 @pytest.fixture

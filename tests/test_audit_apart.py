@@ -21,7 +21,7 @@ from service.audit.opening import open_source
 from service.audit.plain import Wanted
 from service.audit.run import Asked, audit
 from service.cores import MOST
-from tests.contract.audited import Story, entry_with, rows, tampered, told
+from tests.contract.audited import Story, entry_with, rows, tampered
 
 WANTED = Wanted(evidence=True, rules=True)
 AT_ONCE = 32
@@ -39,11 +39,6 @@ next(told)
 print(*[each.pid for each in started], flush=True)
 time.sleep(60)
 """
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory) -> Story:
-    return told(tmp_path_factory.mktemp("story") / "data")
 
 
 @pytest.fixture

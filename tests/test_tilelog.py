@@ -19,12 +19,7 @@ from service.settings import Settings
 from service.signing import CannotSign
 from service.tilefiles import DIGESTS, EVENTS
 from service.tilelog import CannotExport, TileLog
-from tests.contract.audited import CROWD, Story, tampered, told
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory) -> Story:
-    return told(tmp_path_factory.mktemp("story") / "data")
+from tests.contract.audited import CROWD, Story, tampered
 
 
 @pytest.fixture

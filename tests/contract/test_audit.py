@@ -12,18 +12,13 @@ from tlog_scales.reader import TilesReader
 from tlog_scales.signing import Vkey
 from tlog_scales.tiles import leaf_hash
 
-from tests.contract.audited import Story, audited, caught, entry_with, fits, tampered, told, wait_for_checkpoint
+from tests.contract.audited import Story, audited, caught, entry_with, fits, tampered, wait_for_checkpoint
 from tests.contract.auditor import Auditor
 from tests.contract.server import Server, command, event
 from tests.contract.texts import TEXT
 
 CHANGED = "UPDATE events SET {0} = CAST(replace(CAST({0} AS TEXT), ?, ?) AS BLOB) WHERE position = ?"
 CHECKS = ["signature", "files", "order", "entries", "data", "redactions", "tiles", "root", "texts", "evidence", "views"]
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory) -> Story:
-    return told(tmp_path_factory.mktemp("story") / "data")
 
 
 @pytest.fixture
