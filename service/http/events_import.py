@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
@@ -29,12 +29,15 @@ CHUNK = 2**18
 
 
 async def answer(request: web.Request, key: Key, *, is_trial: bool) -> web.StreamResponse:
-    """Streams a result for each line of the request. Raises a 503 problem where too many imports are under way."""
-    with request.app[ARRIVING].importing():
-        return await (_tried(request, key) if is_trial else _recorded(request, key))
+    """Streams a result for each line of the request. Raises a 503 problem where too many imports are under way; one is
+    until the result of its last line is known, however late that is read.
+    """
+    with ExitStack() as under_way:
+        under_way.enter_context(request.app[ARRIVING].importing())
+        return await (_tried if is_trial else _recorded)(request, key, under_way)
 
 
-async def _recorded(request: web.Request, key: Key) -> web.StreamResponse:
+async def _recorded(request: web.Request, key: Key, under_way: ExitStack) -> web.StreamResponse:
     app, may_erase = request.app, key.allows(Scope.ADMIN)
     response = web.StreamResponse(headers={"Content-Type": NDJSON, "Cache-Control": "no-store"})
     await response.prepare(request)
@@ -47,6 +50,7 @@ async def _recorded(request: web.Request, key: Key) -> web.StreamResponse:
                     _count(app, Counter(result.kind for result in results))
                     spool.put(b"".join(result.body + b"\n" for result in results))
             finally:
+                under_way.close()
                 spool.end()
 
         filling = asyncio.create_task(fill())
@@ -71,7 +75,7 @@ async def _recorded(request: web.Request, key: Key) -> web.StreamResponse:
     return response
 
 
-async def _tried(request: web.Request, key: Key) -> web.StreamResponse:
+async def _tried(request: web.Request, key: Key, under_way: ExitStack) -> web.StreamResponse:
     """All of the request is read before any of it is judged: the writer must not wait for a client."""
     app, may_erase = request.app, key.allows(Scope.ADMIN)
     directory = app[SETTINGS].data
@@ -86,6 +90,7 @@ async def _tried(request: web.Request, key: Key) -> web.StreamResponse:
             return kinds
 
         _count(app, await app[WRITER].check(trial))
+        under_way.close()
         response = web.StreamResponse(headers={"Content-Type": NDJSON, "Cache-Control": "no-store"})
         await response.prepare(request)
         results.seek(0)

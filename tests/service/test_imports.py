@@ -262,6 +262,25 @@ async def test_only_so_many_imports_are_under_way_at_once(registry, monkeypatch)
     assert kinds(await registry.import_(lines(registered("b")))) == ["taken"]
 
 
+@pytest.mark.parametrize("query", ["", "?validate=only"])
+async def test_whoever_reads_no_results_keeps_no_import_out(registry, monkeypatch, query):
+    monkeypatch.setattr("service.http.bodies.MOST_IMPORTS", 1)
+    body = b"{}\n" * 9_999
+    late = socket.socket()
+    late.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    late.connect(("127.0.0.1", registry.client.port))
+    reader, writer = await asyncio.open_connection(sock=late, limit=1)
+    head = f"POST /v1/events{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {registry.key}"
+    writer.write(f"{head}\r\nContent-Type: {NDJSON}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    async with asyncio.timeout(10):
+        await reader.read(1)
+        while (answer := await registry.post(lines(registered("b")), type_=NDJSON)).status == 503:
+            pass
+    assert answer.status == 200
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_a_trial_import_sees_the_lines_before_and_records_nothing(registry):
     await registry.take(registered("a"))
     body = lines(
