@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
 from projections import filtering, narrowing
-from projections.narrowing import Narrowing
+from projections.narrowing import Narrowing, TooFar, bounded
 from projections.questions import SORTS
 from tests.given import World, event, joined, left, parties, platform, signed, step, world
 from tests.histories import GENERATED, histories, taken
@@ -142,3 +143,15 @@ def test_an_order_that_does_not_begin_with_what_is_asked_for_is_left_for_an_inde
     assert views.subjects("agreements", kind="treaty", sort="title") == wanted
     assert gathered[1:] == [False, True]
     assert views.subjects("agreements", kind="treaty", sort="-title") == wanted[::-1]
+
+
+def test_what_goes_wrong_on_a_bounded_way_is_told_and_the_connection_goes_on():
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.execute("CREATE TABLE t(a, b)")
+        db.executemany("INSERT INTO t VALUES (?, CAST(x'ff' AS TEXT))", [(number,) for number in range(100)])
+        with pytest.raises(TooFar), bounded(db, 10):
+            db.execute("SELECT a FROM t ORDER BY a DESC").fetchall()
+        with pytest.raises(sqlite3.OperationalError, match="decode"), bounded(db, 10_000):
+            db.execute("SELECT b FROM t").fetchall()
+        assert len(db.execute("SELECT a FROM t ORDER BY a DESC").fetchall()) == 100
+        assert not db.in_transaction
