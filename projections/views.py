@@ -78,12 +78,16 @@ class Views:
         if not self._db.in_transaction:
             self._db.begin()
 
+    def settle(self) -> None:
+        """Write what waits in memory, so that `commit` has less to do; nobody sees it yet."""
+        self._db.renew()
+        self._db.settle()
+
     def commit(self) -> None:
         """Make everything since `begin` visible to readers; does nothing where no transaction is open."""
         if not self._db.in_transaction:
             return
-        self._db.renew()
-        self._db.settle()
+        self.settle()
         if self.position != self._committed:
             if self._portion is EVERYTHING:
                 tree.grow(self._db, self._committed, self._leaves)

@@ -31,8 +31,11 @@ LOOP_EVENTS = 64
 LOOP_BYTES = 2**18
 """Groups of more events or bytes than this are decided in the writer's thread, so that they do not hold up the loop."""
 PUBLISH_EVENTS = 1_000
-PUBLISH_SECONDS = 0.1
-"""So many events, or so long, the views hold at most before they commit them, while nobody asks."""
+PUBLISH_SECONDS = 1.0
+"""So many events, or so long, the views hold at most before they commit them, while nobody asks: a page of theirs is
+written once for each commit that touches it."""
+SETTLE_SECONDS = 0.1
+"""So long they keep rows in memory at most: to write all of them at once would hold up whoever posts."""
 IDLE_SECONDS = 0.01
 """How long they wait for more to record before they do."""
 RACES = 8
@@ -77,7 +80,7 @@ class Writer:
         self._recorded = self._last_recorded()
         self._lags = False
         """Whether anything is answered that cannot be read yet."""
-        self._lagging_since = 0.0
+        self._lagging_since = self._settled = 0.0
         self._asked: asyncio.Future[None] | None = None
         self._answering: set[asyncio.Task[None]] = set()
         self.erased: Callable[[], Awaitable[None]] | None = None
@@ -392,17 +395,23 @@ class Writer:
         self._log.commit()
         now = perf_counter()
         if self._lagging_since == 0.0:
-            self._lagging_since = now
+            self._lagging_since = self._settled = now
         wanted = self._asked is not None or self._head.is_awaited or self._views.waiting >= PUBLISH_EVENTS
         if wanted or now - self._lagging_since >= PUBLISH_SECONDS:
             return self._commit_views()
+        if now - self._settled >= SETTLE_SECONDS:
+            self._settled = now
+            return None if self._kept(self._views.settle) else False
         return None
 
     def _commit_views(self) -> bool:
         """Whether it worked; `failure` says why not."""
         self._lagging_since = 0.0
+        return self._kept(self._views.commit)
+
+    def _kept(self, work: Callable[[], None]) -> bool:
         try:
-            self._views.commit()
+            work()
         except Exception as error:
             self.failure = f"the views could not be committed: {error}"
             self._logger.exception("the views could not be committed", position=self._log.head())

@@ -136,6 +136,32 @@ async def test_views_commit_once_they_hold_much_and_for_whoever_follows(registry
     assert (head.position, writer.views.waiting) == (7, 0)
 
 
+async def test_rows_are_written_a_few_at_a_time_and_shown_together(registry, monkeypatch):
+    monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
+    monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
+    monkeypatch.setattr(writing, "SETTLE_SECONDS", 0.0)
+    writer = registry.app[WRITER]
+    with counted(monkeypatch, writer.views, "settle") as written, counted(monkeypatch, writer.views, "commit") as shown:
+        for number in range(5):
+            await registry.take(registered(f"p-{number}"))
+            assert writer.views._db.is_settled
+        assert (len(written), len(shown), writer.views.waiting) == (5, 0, 5)
+        assert (await registry.get("/v1/parties/p-4")).status == 200
+        assert (len(shown), writer.views.waiting) == (1, 0)
+
+
+async def test_views_that_cannot_be_written_ahead_of_their_commit_never_fail_a_recorded_event(registry, monkeypatch):
+    monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
+    monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
+    monkeypatch.setattr(writing, "SETTLE_SECONDS", 0.0)
+    with broken(monkeypatch, registry.app[WRITER].views, "settle"):
+        await registry.take(registered("a"))
+    await registry.take(registered("b"))
+    assert (await registry.get("/v1/parties/a")).status == 200
+    assert (await registry.get("/v1/parties/b")).status == 200
+    assert any(line["level"] == "error" for line in registry.lines())
+
+
 async def test_no_answer_to_a_post_bears_a_position_before_one_that_was_answered(registry, monkeypatch):
     monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
     monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
