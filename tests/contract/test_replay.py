@@ -10,8 +10,7 @@ import re
 import signal
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import httpx
 import pytest
 
 from tests.contract.server import NDJSON, PROBLEM, Server, event, is_problem, pointers, served
+from tests.processes import processes, soon
 
 VIEWS = (
     "parties",
@@ -33,7 +33,6 @@ VIEWS = (
 )
 EMPTY = f"sha256:{hashlib.sha256(b'').hexdigest()}"
 LONG = "word " * 4000
-SECONDS = 20.0
 
 
 def replayed(server: Server, view: str, **until: Any) -> tuple[list[bytes], dict[str, Any]]:
@@ -57,31 +56,13 @@ def digests(server: Server, **query: Any) -> dict[str, str]:
 
 def children(server: Server) -> list[int]:
     """The processes that the server has started and not yet taken leave of."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == server.process.pid:
-            found.append(int(stat.parent.name))
-    return found
+    return [each.pid for each in processes() if each.parent == server.process.pid]
 
 
 def left_behind(server: Server) -> list[str]:
     """What lies in the data directory beside what always does."""
     kept = re.compile(r"lock|log\.key|checkpoint|(log|views|keys)\.sqlite(-wal|-shm)?")
     return [path.name for path in server.data.iterdir() if not kept.fullmatch(path.name)]
-
-
-def soon(holds: Callable[[], bool]) -> bool:
-    """Whether something comes to hold within some seconds."""
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def story(server: Server) -> list[int]:

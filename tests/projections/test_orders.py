@@ -129,10 +129,12 @@ def test_an_order_that_does_not_begin_with_what_is_asked_for_is_left_for_an_inde
         kind = "contract" if number < 90 else "treaty"
         views.take(signed(f"t{number:03}", "2020-01-01", "a", kind=kind, title=f"{number:03}"))
     gathered: list[bool] = []
+    queries: list[Query] = []
     made = Narrowing.__init__
 
     def seen(self: Narrowing, *given: Any, gathers: bool = False) -> None:
         gathered.append(gathers)
+        queries.append(given[-1])
         made(self, *given, gathers=gathers)
 
     monkeypatch.setattr(Narrowing, "__init__", seen)
@@ -142,6 +144,7 @@ def test_an_order_that_does_not_begin_with_what_is_asked_for_is_left_for_an_inde
     monkeypatch.setattr(narrowing, "STEPS", 300)
     assert views.subjects("agreements", kind="treaty", sort="title") == wanted
     assert gathered[1:] == [False, True]
+    assert [query.narrow for query in queries] == [False, False, True]
     assert views.subjects("agreements", kind="treaty", sort="-title") == wanted[::-1]
 
 

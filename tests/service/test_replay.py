@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,12 +23,12 @@ from service.replay import parts
 from service.replays import ReplayFailed, Replays
 from tests.given import party, world
 from tests.histories import GENERATED, histories, taken
+from tests.processes import SECONDS, processes, soon
 from tests.service.commands import call, environment, serving
 
 SHARED = [view for view, portion in PORTIONS.items() if portion.by_subject]
 MANY = 3000
 """Parties whose lines are more than what pipes hold that nobody reads."""
-SECONDS = 20
 
 
 def recorded(folder, events):
@@ -68,25 +67,7 @@ def replay(data, view, until, processes):
 
 def others(first):
     """The processes in the group of one, beside it."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[2]) == first and fields[0] != "Z" and stat.parent.name != str(first):
-            found.append(int(stat.parent.name))
-    return found
-
-
-def soon(holds):
-    """Whether something comes to hold within some seconds."""
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+    return [each.pid for each in processes() if each.group == first and each.pid != first and not each.has_ended]
 
 
 async def read_all(begun):
@@ -135,8 +116,8 @@ def test_several_processes_write_what_one_writes(large, processes):
 
 
 def test_there_are_as_many_processes_as_share_the_work(large):
-    for processes, expected in ((1, 0), (3, 3)):
-        with replay(large, "parties", MANY, processes) as begun:
+    for count, expected in ((1, 0), (3, 3)):
+        with replay(large, "parties", MANY, count) as begun:
             assert begun.stdout.read(1)
             assert len(others(begun.pid)) == expected
 
