@@ -12,6 +12,7 @@ from hypothesis import given, settings
 
 from projections import filtering, narrowing
 from projections.narrowing import Narrowing, TooFar, bounded
+from projections.queries import Query
 from projections.questions import SORTS
 from tests.given import World, event, joined, left, parties, platform, signed, step, world
 from tests.histories import GENERATED, histories, taken
