@@ -87,6 +87,8 @@ ORDER_OF_STATUSES = (
     "left",
     "ended",
 )
+ENDED_STATUSES = ("withdrawn", "left", "ended")
+"""Those in which a membership no longer holds."""
 
 _SHORT = 12
 """Of no more steps is kept what becomes of a tie: there are not many courses that the ties of a registry take."""

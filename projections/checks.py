@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from domain.entries import COMMITMENT_STATUSES
-from domain.events import AgreementKind, CommitmentKind, PartyKind
+from domain.events import CATALOGUE, AgreementKind, CommitmentKind, PartyKind
 from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
 from domain.times import parse_day
 from domain.values import is_subject
-from projections.questions import FILTERS, SORTS, BadQuestion
+from projections.questions import ANY_STATUS, CHOICES, FILTERS, SORTS, BadQuestion
 
 KINDS_OF = {
     "parties": PartyKind.__args__,  # type: ignore[attr-defined]
@@ -31,7 +31,7 @@ def check(view: str, filters: Mapping[str, Sequence[str]], sort: str | None) -> 
         if name not in FILTERS[view]:
             flaws[name] = f"is no filter of {view}"
             continue
-        if len(given) > 1 and (view, name) != ("agreements", "party"):
+        if len(given) > 1 and name not in CHOICES and (view, name) != ("agreements", "party"):
             flaws[name] = "is given once"
         for value in given:
             if (flaw := _flaw(view, name, value)) is not None:
@@ -44,10 +44,12 @@ def check(view: str, filters: Mapping[str, Sequence[str]], sort: str | None) -> 
 
 def _flaw(view: str, name: str, value: str) -> str | None:
     match name:
-        case "status" if value not in STATUSES_OF[view]:
+        case "status" if value not in (*STATUSES_OF[view], ANY_STATUS):
             return f"is one of {', '.join(STATUSES_OF[view])}"
         case "kind" if value not in KINDS_OF[view]:
             return f"is one of {', '.join(KINDS_OF[view])}"
+        case "type" if value not in CATALOGUE:
+            return "is not a type the registry knows"
         case "party" | "part_of" | "founder" | "member" | "supporter" if not (
             is_subject(value) and value.startswith("parties/")
         ):

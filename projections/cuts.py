@@ -8,9 +8,12 @@ from typing import Any
 import orjson
 
 from domain.entries import STATUS_ORDER
-from domain.ties import ORDER_OF_STATUSES
+from domain.ties import ENDED_STATUSES, ORDER_OF_STATUSES
 from projections.bodies import read_tie
 from projections.questions import Question
+
+HOLDING = sum(1 << index for index, status in enumerate(ORDER_OF_STATUSES) if status not in ENDED_STATUSES)
+"""The statuses in which a membership holds, as bits."""
 
 
 def rectangle(table: str, question: Question) -> str:
@@ -25,6 +28,11 @@ def times(question: Question) -> tuple[int, ...]:
     if question.on is None:
         return (question.as_of, question.as_of)
     return (question.as_of, question.as_of, question.on, question.on)
+
+
+def holds(table: str, question: Question) -> str:
+    """The condition that a membership was known then and may hold on the day; its values are `times`. Whenever: any."""
+    return rectangle(table, question) + ("" if question.on is None else f" AND {table}.mask & {HOLDING}")
 
 
 def claims(table: str, question: Question) -> str:

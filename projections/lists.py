@@ -17,7 +17,7 @@ from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
 from domain.times import parse_day
 from projections.checks import check
-from projections.cuts import claims, entry, rectangle, thing_columns, tie, tie_columns, times
+from projections.cuts import claims, entry, holds, rectangle, thing_columns, tie, tie_columns, times
 from projections.ledger import Ledger
 from projections.narrowing import Narrowing, TooFar
 from projections.queries import Order, Part, Query, Tied, by_date, places
@@ -25,7 +25,6 @@ from projections.questions import SORTS, BadQuestion, Page, Question
 from projections.states import IN_ITEM, States
 from projections.tables import COLLECTIONS, TERM_KINDS
 
-_ENDED_TIES = sum(1 << ORDER_OF_STATUSES.index(status) for status in ("withdrawn", "left", "ended"))
 _ENDED_COMMITMENTS = sum(1 << STATUS_ORDER.index(status) for status in ("fulfilled", "cancelled"))
 _ALL = 2**30 - 1
 
@@ -80,7 +79,8 @@ class Lists:
             query.add(rectangle("t", question), *times(question))
             found = self._things(view, question, filters, sort, query, narrowing)
         elif view == "memberships":
-            query.add(rectangle("t", question), *times(question))
+            listed = rectangle if "status" in filters else holds
+            query.add(listed("t", question), *times(question))
             found = self._ties(question, filters, sort, query, narrowing)
         else:
             query.add("t.section = 0")
@@ -137,8 +137,14 @@ class Lists:
         narrowing: Narrowing,
     ) -> tuple[str, Order, Callable[[Rows], Items]]:
         for name, given in filters.items():
-            for value in given:
-                self._filter_things(view, question, name, value, sort, query, narrowing)
+            match name:
+                case "kind":
+                    narrowing.by_kind("things", f"collection = {COLLECTIONS.index(view)}", given)
+                case "status":
+                    narrowing.by_status("things", f"collection = {COLLECTIONS.index(view)}", STATUSES[view], given)
+                case _:
+                    for value in given:
+                        self._filter_things(view, question, name, value, sort, query, narrowing)
         name, descending = sort.removeprefix("-"), sort.startswith("-")
         walked = self._tie_things(question, query, narrowing, by_subject=name == "subject")
         plain = "+" if query.narrow else ""
@@ -162,7 +168,7 @@ class Lists:
             source = f"{thing_columns(question)} FROM things t CROSS JOIN subjects s ON s.id = t.subject"
 
         def shape(rows: Rows) -> Items:
-            return _certified(query, self._states.states(rows, question, IN_ITEM), rows, 2)
+            return _certified(query, question, self._states.states(rows, question, IN_ITEM), rows, 2)
 
         return source, order, shape
 
@@ -170,12 +176,8 @@ class Lists:
         self, view: str, question: Question, name: str, value: str, sort: str, query: Query, narrowing: Narrowing
     ) -> None:
         match name:
-            case "kind":
-                narrowing.by_kind("things", "collection = ? AND kind = ?", COLLECTIONS.index(view), value)
             case "jurisdiction":
                 query.add("t.jurisdiction = ?", value)
-            case "status":
-                narrowing.by_status("things", f"collection = {COLLECTIONS.index(view)}", STATUSES[view].index(value))
             case "part_of" | "under":
                 group = self._group(value, question)
                 query.add(f"t.ref IN ({places(group)})", *group, narrow=True)
@@ -198,7 +200,7 @@ class Lists:
                     narrow=True,
                 )
             case "party" | "founder" | "member":
-                query.tied.append(Tied(self._group(value, question), name == "member"))
+                query.tied.append(Tied(self._group(value, question)))
             case "supporter":
                 group = self._group(value, question)
                 query.add(
@@ -225,15 +227,13 @@ class Lists:
         tied = sorted(query.tied, key=lambda each: self._count(each, 1_000) if len(query.tied) > 1 else 0)
         walked = None
         for at, each in enumerate(tied):
-            ties = f"ties r WHERE r.party IN ({places(each.group)}) AND {each.held('r', question)}"
+            ties = f"ties r WHERE r.party IN ({places(each.group)}) AND {holds('r', question)}"
             values = (*each.group, *times(question))
             if at == 0 and by_subject and not query.narrow and len(each.group) == 1:
                 walked = "ties r CROSS JOIN things t ON t.subject = r.container"
-                query.add(f"r.party = ? AND {each.held('r', question)}", *values)
+                query.add(f"r.party = ? AND {holds('r', question)}", *values)
                 same = "e.container = r.container AND e.party = r.party AND e.interval < r.interval"
-                earlier = (
-                    f"SELECT 1 FROM ties e INDEXED BY ties_of_container WHERE {same} AND {each.held('e', question)}"
-                )
+                earlier = f"SELECT 1 FROM ties e INDEXED BY ties_of_container WHERE {same} AND {holds('e', question)}"
                 query.add(f"(r.interval = 0 OR NOT EXISTS ({earlier}))", *times(question))
             elif query.narrow or walked is not None or narrowing.is_common(ties, *values):
                 query.add(f"EXISTS (SELECT 1 FROM {ties} AND r.container = t.subject)", *values)
@@ -267,12 +267,10 @@ class Lists:
                         names.remove("t.container_name")
                     case "category":
                         narrowing.by_category(value.casefold())
-                    case "status":
-                        narrowing.by_status("ties", "1", ORDER_OF_STATUSES.index(value))
                     case "q":
                         narrowing.by_words("memberships", value)
-        if query.status is None and question.on is not None:
-            query.add("t.mask & ?", _ALL ^ _ENDED_TIES)
+        if "status" in filters:
+            narrowing.by_status("ties", "1", ORDER_OF_STATUSES, filters["status"])
         plain = "+" if query.narrow else ""
         source = "ties t"
         if is_by_name and len(names) == 3 and not query.narrow:  # all of them, as their containers come by name
@@ -287,7 +285,7 @@ class Lists:
             for row in rows:
                 self._ledger.remember(row[0], row[-2])
                 self._ledger.remember(row[1], row[-1])
-            return _certified(query, [tie(row[:-2]) for row in rows], rows, 2)
+            return _certified(query, question, [tie(row[:-2]) for row in rows], rows, 2)
 
         return f"{tie_columns('t', question)}, t.party, t.container FROM {source}", order, shape
 
@@ -313,15 +311,15 @@ class Lists:
                     case "agreement":
                         number = self._ledger.find(value)
                         query.add("t.subject = ?", -1 if number is None else number)
-                    case "kind":
-                        narrowing.by_kind("entries", "section = 0 AND kind = ?", value)
-                    case "status":
-                        narrowing.by_status("entries", "section = 0", STATUS_ORDER.index(value))
                     case "due_before":
                         narrowing.due_before(parse_day(value), leads=sort.removeprefix("-") == "due")
                     case "q":
                         narrowing.by_words("commitments", value)
-        if query.status is None and question.on is not None:
+        if "kind" in filters:
+            narrowing.by_kind("entries", "section = 0", filters["kind"])
+        if "status" in filters:
+            narrowing.by_status("entries", "section = 0", STATUS_ORDER, filters["status"])
+        if "status" not in filters and question.on is not None:
             query.add("t.mask & ?", _ALL ^ _ENDED_COMMITMENTS)
         plain = "+" if query.narrow else ""
         match sort.removeprefix("-"):
@@ -334,7 +332,7 @@ class Lists:
 
         def shape(rows: Rows) -> Items:
             items = [{"agreement": {"subject": self._ledger.name(row[0])}, **entry(row[1:], question)} for row in rows]
-            return _certified(query, items, rows, 1)
+            return _certified(query, question, items, rows, 1)
 
         return f"t.subject, {claims('t', question)}, t.body FROM entries t", order, shape
 
@@ -343,11 +341,14 @@ class Lists:
         return [-1] if number is None else self._ledger.one_with(number, question.as_of)
 
 
-def _certified(query: Query, items: Items, rows: Rows, at: int) -> Items:
-    """Items of which each is as certain as the status is that was asked for; from `at` on, their rows have a claim."""
-    if query.status is not None:
+def _certified(query: Query, question: Question, items: Items, rows: Rows, at: int) -> Items:
+    """Items of which each is as certain as the statuses are that were asked for; from `at` on, their rows have a claim.
+
+    On a day a claim of several statuses does not say whether it might be none yet, so that it counts as possible.
+    """
+    if query.statuses is not None:
         for item, row in zip(items, rows, strict=True):
-            status, mask, certain = row[at : at + 3]
-            is_certain = certain and query.status == status and mask == 1 << status
+            _, mask, certain = row[at : at + 3]
+            is_certain = (certain or question.on is None) and not mask & ~query.statuses
             item["certainty"] = "certain" if is_certain else "possible"
     return items

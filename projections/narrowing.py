@@ -8,7 +8,7 @@ on it (`TooFar`) asks again with a narrowing that has nothing looked for on the 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from math import isqrt
@@ -18,7 +18,7 @@ from domain.times import AFTER, BEFORE
 from projections.cuts import may_be
 from projections.filtering import matching
 from projections.queries import Query, places
-from projections.questions import Question
+from projections.questions import ANY_STATUS, Question
 from projections.store import IMPRECISE
 from projections.tables import COLLECTIONS
 
@@ -74,18 +74,21 @@ class Narrowing:
         self._query.add(f"t.id IN ({ids})", *values, narrow=True)
         return True
 
-    def by_kind(self, table: str, condition: str, *values: Any) -> None:
-        """Ask for one kind, the last of the values of a condition."""
-        if not self._among(f"SELECT id FROM {table} WHERE {condition}", *values):
-            self._query.add("+t.kind = ?", values[-1])
+    def by_kind(self, table: str, condition: str, kinds: Sequence[str]) -> None:
+        """Ask for one of some kinds, among the rows that meet a condition."""
+        of_kinds = f"kind IN ({places(kinds)})"
+        if not self._among(f"SELECT id FROM {table} WHERE {condition} AND {of_kinds}", *kinds):
+            self._query.add(f"+t.{of_kinds}", *kinds)
 
-    def by_status(self, table: str, condition: str, status: int) -> None:
-        """Ask for rows that may have a status: on the day, or whenever."""
-        question, bit = self._question, 1 << status
-        self._query.status = status
-        self._query.add(f"{may_be('t', question)} & ?", bit)
+    def by_status(self, table: str, condition: str, order: Sequence[str], statuses: Sequence[str]) -> None:
+        """Ask for rows that may have one of some statuses, whose bits are in an `order`: on the day, or whenever."""
+        if ANY_STATUS in statuses:
+            return
+        question, bits = self._question, sum(1 << order.index(status) for status in set(statuses))
+        self._query.statuses = bits
+        self._query.add(f"{may_be('t', question)} & ?", bits)
         at = 0 if question.on is not None else 1
-        pairs = [pair for pair in self._masks(table, condition) if pair[at] & bit]
+        pairs = [pair for pair in self._masks(table, condition) if pair[at] & bits]
         if not pairs:
             self._query.add("0", narrow=True)
             return

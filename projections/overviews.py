@@ -14,7 +14,7 @@ from domain.entries import STATUS_ORDER
 from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
 from projections.bodies import read_span, read_unnamed
-from projections.cuts import claim, claims, rectangle, times
+from projections.cuts import claim, claims, holds, rectangle, times
 from projections.ledger import KINDS, Ledger
 from projections.questions import Question
 from projections.states import States
@@ -108,19 +108,23 @@ class Overviews:
             f"terms x ON x.value = CAST(j.value AS TEXT) CROSS JOIN entries r ON r.id = x.owner AND {supporters}"
         )
         supporting = f"entries r ON r.subject = j.value CROSS JOIN terms x ON x.owner = r.id AND {supporters}"
-        sources: tuple[tuple[str, Sequence[int]], ...] = (
-            ("r.container FROM json_each(?) j CROSS JOIN ties r ON r.party = j.value", parties),
-            ("r.party FROM json_each(?) j CROSS JOIN ties r ON r.container = j.value", containers),
-            ("r.ref FROM json_each(?) j CROSS JOIN things r ON r.subject = j.value AND r.ref IS NOT NULL", numbers),
-            ("r.subject FROM json_each(?) j CROSS JOIN things r ON r.ref = j.value", [*parties, *containers]),
-            (f"x.value + 0 FROM json_each(?) j CROSS JOIN {supporting}", platforms),
-            (f"r.subject FROM json_each(?) j CROSS JOIN {supported}", parties),
+        held, known = holds("r", question), rectangle("r", question)
+        sources: tuple[tuple[str, str, Sequence[int]], ...] = (
+            ("r.container FROM json_each(?) j CROSS JOIN ties r ON r.party = j.value", held, parties),
+            ("r.party FROM json_each(?) j CROSS JOIN ties r ON r.container = j.value", held, containers),
+            (
+                "r.ref FROM json_each(?) j CROSS JOIN things r ON r.subject = j.value AND r.ref IS NOT NULL",
+                known,
+                numbers,
+            ),
+            ("r.subject FROM json_each(?) j CROSS JOIN things r ON r.ref = j.value", known, [*parties, *containers]),
+            (f"x.value + 0 FROM json_each(?) j CROSS JOIN {supporting}", known, platforms),
+            (f"r.subject FROM json_each(?) j CROSS JOIN {supported}", known, parties),
         )
-        for sql, values in sources:
+        for sql, condition, values in sources:
             if values:
-                for (other,) in self._db.execute(
-                    f"SELECT {sql} WHERE {rectangle('r', question)}", (_json(values), *times(question))
-                ):
+                rows = self._db.execute(f"SELECT {sql} WHERE {condition}", (_json(values), *times(question)))
+                for (other,) in rows:
                     yield self._ledger.survivor(other, question.as_of)
 
     def _edges(
@@ -164,7 +168,7 @@ class Overviews:
         columns = f"r.interval, r.party, r.container, {claims('r', question)}, r.body"
         rows = self._db.execute(
             f"SELECT {columns} FROM json_each(?) j CROSS JOIN ties r ON r.id IN"
-            f" (SELECT x.id FROM ties x WHERE x.container = j.value AND {rectangle('x', question)} LIMIT ?)",
+            f" (SELECT x.id FROM ties x WHERE x.container = j.value AND {holds('x', question)} LIMIT ?)",
             (_json(tied - apart), *times(question), limit + 1),
         ).fetchall()
         counted = Counter(row[2] for row in rows)
@@ -173,7 +177,7 @@ class Overviews:
         for containers, others in ((great, reached), (apart, parties)):
             rows += self._db.execute(
                 f"SELECT {columns} FROM json_each(?) j CROSS JOIN json_each(?) p CROSS JOIN ties r"
-                f" ON r.container = j.value AND r.party = p.value WHERE {rectangle('r', question)}",
+                f" ON r.container = j.value AND r.party = p.value WHERE {holds('r', question)}",
                 (_json(containers), _json(others), *times(question)),
             ).fetchall()
         rows.sort(key=lambda row: row[:3])

@@ -6,23 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from domain.ties import ORDER_OF_STATUSES
 from domain.times import AFTER
-from projections.cuts import may_be, rectangle
-from projections.questions import Question
 
 
 @dataclass(frozen=True, slots=True)
 class Tied:
-    """That a thing has a tie to one of these parties, which are one; perhaps one as a member."""
+    """That one of these parties, which are one, has a membership in a thing."""
 
     group: list[int]
-    is_member: bool
-
-    def held(self, table: str, question: Question) -> str:
-        """The condition that the tie of a row holds; its values are `times`."""
-        member = f" AND {may_be(table, question)} & {1 << ORDER_OF_STATUSES.index('member')}"
-        return rectangle(table, question) + (member if self.is_member else "")
 
 
 @dataclass(slots=True)
@@ -32,7 +23,8 @@ class Query:
     conditions: list[str] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     narrow: bool = False
-    status: int | None = None
+    statuses: int | None = None
+    """The statuses asked for, as bits."""
     tied: list[Tied] = field(default_factory=list)
     few: set[int] | None = None
     """The only things that hold the words asked for, where they are few."""

@@ -76,7 +76,13 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "commitments": ("q", "party", "agreement", "kind", "status", "due_before"),
     "timeline": ("q", "party", "subject", "type", "from", "to"),
 }
-"""The filters each list takes; `party` may be repeated, all of them hold."""
+"""The filters each list takes; of agreements `party` may be repeated, all of them hold."""
+
+CHOICES = frozenset(("kind", "status", "type"))
+"""The filters of a closed choice, which take several values: an item meets one of them."""
+
+ANY_STATUS = "any"
+"""The value of a status filter that takes every status, of what has ended too."""
 
 SORTS: dict[str, tuple[str, ...]] = {
     "parties": ("subject", "name"),

@@ -18,7 +18,7 @@ from domain.ties import ORDER_OF_STATUSES
 from domain.times import day_text
 from projections.beside import Beside
 from projections.bodies import NAMED, read_thing, read_tie
-from projections.cuts import claim, claims, entry, rectangle, thing_columns, times
+from projections.cuts import claim, claims, entry, holds, rectangle, thing_columns, times
 from projections.documents import Texts
 from projections.ledger import REMARKS, Ledger
 from projections.questions import LISTS, Gone, Merged, NotFound, Page, Question, State
@@ -31,7 +31,6 @@ IN_ITEM = 10
 
 _ENTERED = {name: index for index, name in enumerate(SECTIONS)}
 _TIES = {"agreements": "parties", "labs": "founders", "platforms": "members"}
-_HOLDING = sum(1 << index for index, name in enumerate(ORDER_OF_STATUSES) if name not in ("withdrawn", "left", "ended"))
 _REFERS = b'"subject"'
 _IN_ORDER, _AS_KNOWN = "in_order", "as_known"
 _FIRST_THREE = itemgetter(0, 1, 2)
@@ -246,7 +245,7 @@ class States:
             rows = self._db.execute(
                 f"SELECT r.at, r.party_name, r.interval, r.container, {_tie_columns(question)}, r.party"
                 f" FROM json_each(?) j CROSS JOIN ties r ON r.id IN (SELECT x.id FROM ties x INDEXED BY ties_{by}"
-                f" WHERE x.container = j.value{until} AND {rectangle('x', question)}{_held('x', collection, question)}"
+                f" WHERE x.container = j.value{until} AND {_shown('x', collection, question)}"
                 " ORDER BY x.at, x.party_name, x.interval LIMIT ?)",
                 (
                     _json(each.number for each in subjects if each.collection == collection),
@@ -285,7 +284,7 @@ class States:
         if name not in LISTS[collection]:
             raise NotFound(f"a state of {collection} has no list {name}")
         if name == _TIES.get(collection):
-            source = f"ties r WHERE r.container = ? AND {rectangle('r', question)}{_held('r', collection, question)}"
+            source = f"ties r WHERE r.container = ? AND {_shown('r', collection, question)}"
             order, columns = "r.at, r.party_name, r.interval", _tie_columns(question)
         else:
             source = (
@@ -337,6 +336,6 @@ def _tie_columns(question: Question) -> str:
     return f"r.party_name, r.role, {claims('r', question)}, r.body"
 
 
-def _held(table: str, collection: str, question: Question) -> str:
-    """The condition that a tie had not ended on the day, where it is one to a platform (of others all are shown)."""
-    return f" AND {table}.mask & {_HOLDING}" if collection == "platforms" and question.on is not None else ""
+def _shown(table: str, collection: str, question: Question) -> str:
+    """The condition that a membership stands in a state: of a platform those that hold, of others all."""
+    return (holds if collection == "platforms" else rectangle)(table, question)

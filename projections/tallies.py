@@ -18,6 +18,7 @@ from zlib import compress, decompress
 import orjson
 
 from domain.times import AFTER, BEFORE, day_text
+from projections.cuts import HOLDING
 from projections.store import OPEN, first_after
 from projections.tables import COLLECTIONS
 
@@ -225,16 +226,17 @@ def _changes(db: sqlite3.Connection, start: int, end: int, ids: dict[str, int]) 
             _put(cells, f"thing {collection} {status} {kind or ''}", count, *days)
             if at is not None:
                 _put(cells, f"signed {_year(at)}", count, *days)
-    for count, rows in _moved(db, "ties", "d0, d1, last, status, party", start, end, ids):
-        for since, until, last, status, party in rows:
+    for count, rows in _moved(db, "ties", f"d0, d1, last, status, party, mask & {HOLDING}", start, end, ids):
+        for since, until, last, status, party, may_hold in rows:
             tie, its = f"tie {status}", f"party {party}"
-            counts = cells[since]
-            counts[tie] += count
-            counts[its] += count
-            if until <= AFTER:
-                counts = cells[until]
-                counts[tie] -= count
-                counts[its] -= count
+            if may_hold:
+                counts = cells[since]
+                counts[tie] += count
+                counts[its] += count
+                if until <= AFTER:
+                    counts = cells[until]
+                    counts[tie] -= count
+                    counts[its] -= count
             if last:
                 whenever[tie] += count
                 whenever[its] += count

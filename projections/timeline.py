@@ -32,14 +32,14 @@ _REACH = {0: 31, 1: 400, 2: AFTER}
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a fact must be: known then, of some time, type and words, about one of these subjects, naming one of these
+    """What a fact must be: known then, of some time, types and words, about one of these subjects, naming one of these
     parties or about it."""
 
     below: int
     as_of: int
     first: int = BEFORE
     last: int = AFTER
-    rank: int | None = None
+    ranks: tuple[int, ...] = ()
     subjects: tuple[int, ...] = ()
     parties: tuple[int, ...] = ()
     words: Condition | None = None
@@ -123,10 +123,8 @@ class Timeline:
                     asked = replace(asked, first=max(asked.first, parse_day(value)))
                 case "to":
                     asked = replace(asked, last=min(asked.last, parse_day(value)))
-                case "type" if value not in CATALOGUE:
-                    raise BadQuestion({"type": "is not a type the registry knows"})
                 case "type":
-                    asked = replace(asked, rank=CATALOGUE[value].rank)
+                    asked = replace(asked, ranks=tuple(sorted({CATALOGUE[each].rank for each in filters["type"]})))
                 case "subject":
                     asked = replace(asked, subjects=self._group(value, question))
                 case "party":
@@ -211,33 +209,35 @@ class Timeline:
         if asked.words is not None and asked.words.narrow:
             yield _Stream("facts f", "1")
             return
-        if (asked.subjects or asked.parties) and not self._is_rare(asked.rank):
+        if (asked.subjects or asked.parties) and not self._are_rare(asked.ranks):
             if asked.subjects:
                 yield from (_Stream("facts f", "f.subject = ?", (each,)) for each in asked.subjects)
             else:
                 yield from _naming(asked.parties)
             return
-        for rank, span in self._sorts(asked.rank):
+        for rank, span in self._sorts(asked.ranks):
             yield _Stream("facts f", f"f.rank = {rank} AND {SPAN} = {span}", (), rank, _REACH[span])
 
-    def _sorts(self, rank: int | None) -> Iterator[tuple[int, int]]:
-        """The types that facts are of, or one of them, each with every imprecision that facts of it have."""
-        least = -1 if rank is None else rank - 1
+    def _sorts(self, ranks: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+        """These types, or all that facts are of, each with every imprecision that facts of it have."""
+        for rank in ranks or self._ranks():
+            for span in _REACH:
+                if self._db.execute(f"SELECT 1 FROM facts WHERE rank = {rank} AND {SPAN} = {span} LIMIT 1").fetchone():
+                    yield rank, span
+
+    def _ranks(self) -> Iterator[int]:
+        least = -1
         while row := self._db.execute(
             "SELECT rank FROM facts WHERE rank > ? ORDER BY rank LIMIT 1", (least,)
         ).fetchone():
             least = row[0]
-            if rank is not None and least != rank:
-                return
-            for span in _REACH:
-                if self._db.execute(f"SELECT 1 FROM facts WHERE rank = {least} AND {SPAN} = {span} LIMIT 1").fetchone():
-                    yield least, span
+            yield least
 
-    def _is_rare(self, rank: int | None) -> bool:
-        if rank is None:
+    def _are_rare(self, ranks: tuple[int, ...]) -> bool:
+        if not ranks:
             return False
-        sql = "SELECT COUNT(*) FROM (SELECT 1 FROM facts WHERE rank = ? LIMIT ?)"
-        return bool(self._db.execute(sql, (rank, _FEW + 1)).fetchone()[0] <= _FEW)
+        sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM facts WHERE rank IN ({_places(ranks)}) LIMIT ?)"
+        return bool(self._db.execute(sql, (*ranks, _FEW + 1)).fetchone()[0] <= _FEW)
 
     # in the order of the log
 
@@ -323,9 +323,9 @@ def _conditions(stream: _Stream, asked: _Asked) -> tuple[list[str], list[Any]]:
     if asked.last != AFTER:
         conditions.append("f.lo <= ?")
         values.append(asked.last)
-    if asked.rank is not None and stream.rank is None:
-        conditions.append("+f.rank = ?")
-        values.append(asked.rank)
+    if asked.ranks and stream.rank is None:
+        conditions.append(f"+f.rank IN ({_places(asked.ranks)})")
+        values += asked.ranks
     if asked.subjects:
         conditions.append(f"+f.subject IN ({_places(asked.subjects)})")
         values += asked.subjects

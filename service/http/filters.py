@@ -9,6 +9,7 @@ from domain.entries import COMMITMENT_STATUSES
 from domain.events import CATALOGUE, AgreementKind, CommitmentKind, PartyKind
 from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
+from projections.questions import ANY_STATUS
 from service.http.operations import Parameter
 from service.http.schemas import subject
 
@@ -18,7 +19,12 @@ def _of(name: str, description: str, *collections: str, repeatable: bool = False
 
 
 def _one_of(name: str, description: str, values: Sequence[str]) -> Parameter:
-    return Parameter(name, description, {"type": "string", "enum": list(values)})
+    """A closed choice: one value or several, separated by commas."""
+    return Parameter(name, description, {"type": "string", "enum": list(values)}, several=True)
+
+
+def _status(statuses: Sequence[str], more: str = "") -> Parameter:
+    return _one_of("status", _STATUS + more, (*statuses, ANY_STATUS))
 
 
 def _word(name: str, description: str, **schema: Any) -> Parameter:
@@ -29,7 +35,11 @@ def _day(name: str, description: str) -> Parameter:
     return Parameter(name, f"{description}, `YYYY-MM-DD`.", {"type": "string", "format": "date"})
 
 
-_STATUS = "The status on that day; where readings of imprecise dates differ, under each that may be."
+_STATUS = (
+    "The status on that day; where readings of imprecise dates differ, under each that may be. Several, separated by"
+    " commas: any of them. `any`: whatever the status."
+)
+_ENDED_TOO = " Without it, those that have ended are left out unless `on=any`; with it they are listed under theirs."
 
 _WORDS = _word("q", "Words in its names and texts, English or Chinese.", maxLength=1000)
 
@@ -45,7 +55,7 @@ FILTER_PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
         _WORDS,
         _of("party", "A party to it; given several times, all of them.", "parties", repeatable=True),
         _one_of("kind", "The kind of agreement.", get_args(AgreementKind)),
-        _one_of("status", _STATUS, STATUSES["agreements"]),
+        _status(STATUSES["agreements"]),
         _word("scope", "A term of its scope, in any language."),
         _of("under", "The agreement it was signed under.", "agreements"),
         _day("signed_from", "Signed on this day or later"),
@@ -55,13 +65,13 @@ FILTER_PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
         _WORDS,
         _of("founder", "A party that founded it.", "parties"),
         _word("field", "A field it works in, in any language."),
-        _one_of("status", _STATUS, STATUSES["labs"]),
+        _status(STATUSES["labs"]),
     ),
     "platforms": (
         _WORDS,
         _of("member", "A member.", "parties"),
         _of("supporter", "A supporter.", "parties"),
-        _one_of("status", _STATUS, STATUSES["platforms"]),
+        _status(STATUSES["platforms"]),
     ),
     "documents": (_WORDS,),
     "memberships": (
@@ -69,14 +79,14 @@ FILTER_PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
         _of("party", "The party.", "parties"),
         _of("in", "The agreement, lab or platform.", "agreements", "labs", "platforms"),
         _word("category", "The category of a platform's member, in any language."),
-        _one_of("status", f"{_STATUS} Asked for, ties that have ended are listed too.", ORDER_OF_STATUSES),
+        _status(ORDER_OF_STATUSES, _ENDED_TOO),
     ),
     "commitments": (
         _WORDS,
         _of("party", "A party it is made by or with.", "parties"),
         _of("agreement", "The agreement it is part of.", "agreements"),
         _one_of("kind", "The kind of commitment.", get_args(CommitmentKind)),
-        _one_of("status", _STATUS, COMMITMENT_STATUSES),
+        _status(COMMITMENT_STATUSES, _ENDED_TOO),
         _day("due_before", "Due before this day"),
     ),
     "timeline": (

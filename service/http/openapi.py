@@ -137,13 +137,15 @@ def _operation(row: Operation) -> Document:
 
 def _parameter(parameter: Parameter) -> Document:
     schema: Document = dict(parameter.schema)
-    if parameter.repeatable:
+    if parameter.repeatable or parameter.several:
         schema = {"type": "array", "items": schema}
+    style = {"style": "form", "explode": False} if parameter.several else {}
     return {
         "name": str(parameter.name),
         "in": parameter.where,
         "required": parameter.required or parameter.where == "path",
         "description": parameter.description,
+        **style,
         "schema": schema,
     }
 

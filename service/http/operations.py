@@ -28,7 +28,10 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,15})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of an operation. Of its schema, `enum` is checked, and of integers `minimum` and `maximum`."""
+    """A parameter of an operation. Of its schema, `enum` is checked, and of integers `minimum` and `maximum`.
+
+    `repeatable`: it may stand several times. `several`: it takes several values, separated by commas.
+    """
 
     name: str
     description: str
@@ -36,6 +39,7 @@ class Parameter:
     where: Literal["query", "path", "header"] = "query"
     required: bool = False
     repeatable: bool = False
+    several: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +109,12 @@ def read_query(query: MultiMapping[str], parameters: Iterable[Parameter]) -> Val
         if parameter is None:
             flaws[name] = f"is not a parameter here; there are {_listed(known)}"
             continue
-        values[name] = tuple(query.getall(name))
-        if len(values[name]) > 1 and not parameter.repeatable:
+        given = tuple(query.getall(name))
+        if len(given) > 1 and not parameter.repeatable:
             flaws[name] = "is given once"
+        if parameter.several:
+            given = tuple(dict.fromkeys(part for each in given for part in each.split(",")))
+        values[name] = given
         for value in values[name]:
             if (flaw := _flaw(value, parameter.schema)) is not None:
                 flaws.setdefault(name, flaw)

@@ -186,7 +186,8 @@ FILTERS = [
     ("agreements", {"signed_from": "2012-03-03", "signed_to": "2014-03-04"}, {"a2", "a3"}),
     ("agreements", {"signed_from": "2015-03-06"}, {"a5", "vague"}),
     ("agreements", {"signed_to": "2010-03-01"}, {"a0"}),
-    ("labs", {"founder": "parties/p02"}, {"two", "three"}),
+    ("labs", {"founder": "parties/p02"}, {"two"}),
+    ("labs", {"founder": "parties/p02", "on": "any"}, {"two", "three"}),
     ("labs", {"field": "cells"}, {"one", "two"}),
     ("labs", {"status": "operating"}, {"one"}),
     ("labs", {"status": "founded"}, {"two"}),
@@ -196,6 +197,12 @@ FILTERS = [
     ("platforms", {"supporter": "parties/p05"}, {"one"}),
     ("platforms", {"status": "launched"}, {"one"}),
     ("platforms", {"status": "dissolved"}, {"two"}),
+    ("platforms", {"member": "parties/p01", "on": "2013-01-01"}, {"one"}),
+    ("platforms", {"member": "parties/p01", "on": "any"}, {"one"}),
+    ("parties", {"kind": "state,university"}, {"p01", "p04", "p07", "p10", "p02", "p05", "p08", "p11"}),
+    ("agreements", {"status": "suspended,terminated"}, {"a2", "a3"}),
+    ("agreements", {"status": "any", "kind": "treaty"}, {"a1", "a3", "a5", "open"}),
+    ("labs", {"status": "founded,closed"}, {"two", "three"}),
 ]
 
 
@@ -226,6 +233,9 @@ MEMBERSHIPS = [
     ({"in": "agreements/a2"}, {("p02", "suspended"), ("p03", "suspended")}),
     ({"in": "agreements/a3", "status": "ended"}, {("p03", "ended"), ("p04", "ended")}),
     ({"in": "agreements/a3"}, set()),
+    ({"in": "platforms/one", "status": "any"}, {("p00", "member"), ("p01", "left")}),
+    ({"in": "platforms/one", "status": "member,left"}, {("p00", "member"), ("p01", "left")}),
+    ({"in": "agreements/a3", "status": "any"}, {("p03", "ended"), ("p04", "ended")}),
     ({"in": "labs/one"}, {("p00", "founder"), ("p01", "founder")}),
     ({"in": "labs/three"}, set()),
     ({"in": "labs/three", "status": "ended"}, {("p02", "ended")}),
@@ -277,6 +287,71 @@ def test_filters_of_commitments(world, query, wanted):
     ended = {"a0/c2"} if query.get("status") != "fulfilled" else set()
     assert names - ended == wanted - ended
     assert len(items) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted"),
+    [
+        (None, {"c1"}),
+        ("any", {"c1", "c2"}),
+        ("planned,fulfilled", {"c1", "c2"}),
+        ("in-progress,cancelled", set()),
+        ("fulfilled", {"c2"}),
+    ],
+)
+def test_ended_commitments_are_listed_where_status_asks_for_them(world, status, wanted):
+    asked = {"agreement": "agreements/a0", "on": DAY, **({"status": status} if status else {})}
+    assert {item["commitment"] for item in world.items("/v1/commitments", **asked)} == wanted
+
+
+def test_choices_take_several_values_and_each_is_checked(world):
+    types = {item["type"] for item in world.items("/v1/timeline", type="lab.closed,lab.opened")}
+    assert types == {"lab.closed", "lab.opened"}
+    mine = world.items("/v1/timeline", type="party.registered,platform.member-joined", party="parties/p00")
+    assert {item["type"] for item in mine} == {"party.registered", "platform.member-joined"}
+    for path, query in (
+        ("agreements", {"status": "signed,left"}),
+        ("agreements", {"status": "signed,"}),
+        ("memberships", {"status": "any,launched"}),
+        ("parties", {"kind": "state,ship"}),
+        ("timeline", {"type": "lab.closed,lab.born"}),
+    ):
+        is_problem(world.get(f"/v1/{path}", **query), 422)
+
+
+def test_several_statuses_are_certain_where_every_reading_gives_one_of_them(world):
+    asked = {"in": "agreements/vague", "on": "any"}
+    assert [item["certainty"] for item in world.items("/v1/memberships", status="signed,bound", **asked)] == ["certain"]
+
+
+@pytest.mark.parametrize(("on", "is_member"), [("2013-01-01", True), ("2015-01-01", False), ("any", True)])
+def test_a_party_that_has_left_is_counted_on_the_days_on_which_its_membership_holds(world, on, is_member):
+    listed = [item["in"]["subject"] for item in world.items("/v1/memberships", party="parties/p01", on=on)]
+    assert ("platforms/one" in listed) is is_member
+    assert ("one" in found(world, "platforms", member="parties/p01", on=on)) is is_member
+    edges = world.json("/v1/graph", center="parties/p01", on=on)["edges"]
+    assert any(edge["target"] == "platforms/one" for edge in edges) is is_member
+    counted = world.json("/v1/statistics", on=on)
+    assert counted["memberships"]["total"] == len(world.items("/v1/memberships", on=on))
+    assert {each["party"]["subject"]: each["ties"] for each in counted["party"]}["parties/p01"] == len(listed)
+
+
+def test_a_party_of_an_agreement_is_found_while_its_membership_holds(shared):
+    a, b, treaty = f"parties/{shared.new('a')}", f"parties/{shared.new('b')}", f"agreements/{shared.new('t')}"
+    shared.take(
+        *(event("party.registered", each, name=each, kind="state") for each in (a, b)),
+        event("agreement.signed", treaty, "2000-01-01", title="T", kind="treaty", parties=[{"party": a}, {"party": b}]),
+        event("agreement.ratified", treaty, "2001-01-01", party=a),
+        event("agreement.withdrawn", treaty, "2005-01-01", party=a, effective="2006-01-01"),
+    )
+    for on, is_party in (("2000-01-01", True), ("2005-12-31", True), ("2006-01-01", False), ("any", True)):
+        listed = shared.items("/v1/agreements", party=a, on=on)
+        assert [item["subject"] for item in listed] == ([treaty] if is_party else []), on
+        assert [item["subject"] for item in shared.items("/v1/agreements", party=[a, b], on=on)] == [
+            item["subject"] for item in listed
+        ]
+        edges = shared.json("/v1/graph", center=treaty, on=on)["edges"]
+        assert (a in [edge["source"] for edge in edges]) is is_party
 
 
 def test_timeline_filters(world):

@@ -16,6 +16,7 @@ from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
 from domain.times import AFTER, parse_day
 from projections import tallies
+from projections.cuts import HOLDING
 from projections.reading import Reader
 from tests.given import World, corrected, parties, party, retracted, signed, step, world
 from tests.histories import DAYS, GENERATED, histories, taken
@@ -28,8 +29,9 @@ def counted(found: World, on: str | None, as_of: int) -> dict[str, Any]:
     held = ("last", ()) if on is None else ("d0 <= ? AND d1 > ?", (parse_day(on),) * 2)
 
     def count(columns: str, table: str) -> Counter[Any]:
+        holds = f" AND mask & {HOLDING}" if table == "ties" and on is not None else ""
         rows = found.reader._db.execute(
-            f"SELECT {columns} FROM {table} WHERE p0 <= ? AND p1 > ? AND {held[0]}", (as_of, as_of, *held[1])
+            f"SELECT {columns} FROM {table} WHERE p0 <= ? AND p1 > ? AND {held[0]}{holds}", (as_of, as_of, *held[1])
         )
         return Counter(row[0] if len(row) == 1 else row for row in rows.fetchall())
 
