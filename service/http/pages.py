@@ -3,25 +3,20 @@ from elsewhere, run no script, and say nothing that the document does not."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aiohttp import hdrs, web
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from domain.events import CATALOGUE
 from service.http.answers import etag_matches, strong_tag
 from service.http.openapi import document
 from service.http.operations import DESCRIBED, Answer, Operation, add, read_query
+from service.http.templates import CONTENT_SECURITY_POLICY, HTML, TEMPLATES, make_environment
 
-HTML = "text/html"
 CSS = "text/css"
-_PAGES = Path(__file__).parent.parent / "pages"
-_POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-_CODE = re.compile(r"`([^`]+)`")
 _METHODS = ("get", "post", "put", "delete")
 
 
@@ -31,15 +26,8 @@ class Pages:
     def __init__(self, rows: Sequence[Operation]) -> None:
         self._rows = rows
         self._made: dict[str, bytes] = {}
-        environment = Environment(
-            loader=FileSystemLoader(_PAGES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters |= {"prose": prose, "kind": kind_of}
-        self._environment = environment
+        self._environment = make_environment()
+        self._environment.filters["kind"] = kind_of
 
     def at(self, path: str) -> bytes:
         """The page at a path that is one."""
@@ -53,7 +41,7 @@ class Pages:
                 return self._environment.get_template("home.html").render().encode()
             case "/docs":
                 return self._environment.get_template("docs.html").render(**_readable(document(self._rows))).encode()
-        return (_PAGES / Path(path).name).read_bytes()
+        return (TEMPLATES / Path(path).name).read_bytes()
 
 
 PAGES: web.AppKey[Pages] = web.AppKey("pages", Pages)
@@ -68,7 +56,7 @@ async def page(request: web.Request) -> web.Response:
         return web.Response(status=304, headers=headers)
     if request.path.endswith(".css"):
         return web.Response(body=body, content_type=CSS, charset="utf-8", headers=headers)
-    headers["Content-Security-Policy"] = _POLICY
+    headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     return web.Response(body=body, content_type=HTML, charset="utf-8", headers=headers)
 
 
@@ -103,12 +91,6 @@ def _readable(described: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "shapes": {name: schema for name, schema in schemas.items() if name not in CATALOGUE and name not in data},
     }
-
-
-def prose(text: str) -> Markup:
-    """Text with what stands between backticks as code, and paragraphs where there are empty lines."""
-    paragraphs = (_CODE.sub(r"<code>\1</code>", str(escape(part.strip()))) for part in text.split("\n\n"))
-    return Markup("".join(f"<p>{part}</p>" for part in paragraphs))  # noqa: S704 - escaped above
 
 
 def kind_of(schema: Mapping[str, Any]) -> Markup:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.http.answers import JSON, json_answer, negotiate
 from service.http.operations import Answer, Operation, Parameter, add
 from service.http.problems import KINDS, Kind, Problem
-
-HTML = "text/html"
-_PAGES = Path(__file__).parent.parent / "pages"
-_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+from service.http.templates import CONTENT_SECURITY_POLICY, HTML, make_environment
 
 
 class ProblemPages:
     """Answers `/problems` and what is below it."""
 
     def __init__(self) -> None:
-        self._environment = Environment(loader=FileSystemLoader(_PAGES), autoescape=True, undefined=StrictUndefined)
+        self._template = make_environment().get_template("problem.html")
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """One kind of problem."""
@@ -43,9 +38,9 @@ class ProblemPages:
         if negotiate(request, (JSON, HTML)) == JSON:
             return json_answer(orjson.dumps(document), headers={hdrs.VARY: hdrs.ACCEPT})
         return web.Response(
-            text=self._environment.get_template("problem.html").render(title=title, problems=problems),
+            text=self._template.render(title=title, problems=problems),
             content_type=HTML,
-            headers={hdrs.VARY: hdrs.ACCEPT, "Content-Security-Policy": _POLICY},
+            headers={hdrs.VARY: hdrs.ACCEPT, "Content-Security-Policy": CONTENT_SECURITY_POLICY},
         )
 
     def operations(self) -> tuple[Operation, ...]:

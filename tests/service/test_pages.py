@@ -9,7 +9,8 @@ import pytest
 
 from domain.events import CATALOGUE
 from service.http.operations import DESCRIBED
-from service.http.pages import kind_of, prose
+from service.http.pages import kind_of
+from service.http.templates import prose
 
 PAGES = ("/", "/docs", "/problems", "/problems/not-found")
 VOID = {"meta", "link", "input", "br"}
@@ -127,3 +128,10 @@ def test_prose_is_escaped():
 )
 def test_a_schema_is_told_in_a_few_words(schema, shown):
     assert kind_of(schema) == shown
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_page_has_the_site_header_and_no_raw_backticks(registry, path):
+    text = await (await registry.get(path, Accept="text/html")).text()
+    assert 'class="brand"' in text
+    assert "`" not in text
