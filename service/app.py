@@ -26,23 +26,25 @@ from service.http import (
     texts,
     tlog,
 )
-from service.http.access import VERIFIED, Verified, readers_only
+from service.http.access import VERIFIED, Verified
 from service.http.bodies import ARRIVING, Arriving
 from service.http.frame import finish
 from service.keys import Keys
 from service.live import Live
+from service.logging import LogWriter, make_logger
 from service.logreaders import LogReaders
-from service.observe import Lines, Metrics, Readiness, Requests, make_logger
+from service.observe import Metrics, Readiness, RequestLog
 from service.parts import (
     CLOCK,
     HEAD,
     KEYS,
     LIVE,
+    LOG_WRITER,
     LOGGER,
     LOGS,
     METRICS,
     READY,
-    REQUESTS,
+    REQUEST_LOG,
     SETTINGS,
     STOPPING,
     WRITER,
@@ -66,14 +68,13 @@ def make_app(settings: Settings, *, clock: Clock = store.now, log: BinaryIO | No
 
     Starting raises what `service.store.opened` raises, and CannotSign.
     """
-    middlewares = () if settings.read == "open" else (readers_only,)
-    app = web.Application(middlewares=middlewares, handler_args=_HTTP)
-    lines = Lines(log)
+    app = web.Application(handler_args=_HTTP)
     app[SETTINGS] = settings
     app[CLOCK] = clock
-    app[LOGGER] = make_logger(lines)
     app[METRICS] = Metrics()
-    app[REQUESTS] = Requests(app[METRICS], lines)
+    app[LOG_WRITER] = writer = LogWriter(log, app[METRICS].log_lines_dropped)
+    app[LOGGER] = make_logger(writer)
+    app[REQUEST_LOG] = RequestLog(app[METRICS], writer)
     app[READY] = Readiness()
     app[STOPPING] = asyncio.Event()
     app[ARRIVING] = Arriving()
@@ -81,6 +82,7 @@ def make_app(settings: Settings, *, clock: Clock = store.now, log: BinaryIO | No
     app.on_shutdown.append(_stop)
     app.cleanup_ctx.extend(
         (
+            _logging,
             _storing,
             _knowing,
             readers.reading,
@@ -108,6 +110,11 @@ def make_app(settings: Settings, *, clock: Clock = store.now, log: BinaryIO | No
     ):
         resource.add_routes(app)
     return app
+
+
+async def _logging(app: web.Application) -> AsyncIterator[None]:
+    yield
+    app[LOG_WRITER].close()
 
 
 async def _storing(app: web.Application) -> AsyncIterator[None]:

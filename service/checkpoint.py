@@ -22,7 +22,8 @@ from domain.notes import Checkpoint, Note, NoteError, Signature, Verifier, parse
 from projections.reading import Reader
 from service import files
 from service.follower import Head
-from service.observe import Logger, Readiness
+from service.logging import Logger
+from service.observe import Readiness
 from service.parts import HEAD, LOGGER, LOGS, READY, SETTINGS, WRITER
 from service.readers import READERS, Readers
 from service.signing import CannotSign, Signer, is_signed, make_key, read_key

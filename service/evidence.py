@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -24,7 +24,8 @@ from service.cloudevents import Malformed
 from service.files import LOG, VIEWS
 from service.lock import InUse
 from service.log import LogError
-from service.observe import Metrics, make_logger
+from service.logging import LogWriter, make_logger
+from service.observe import Metrics
 from service.settings import Settings
 from service.signing import CannotSign
 from service.store import OtherOrigin, Store, name, opened
@@ -136,14 +137,15 @@ async def here(settings: Settings) -> AsyncIterator[Registry]:
     if not (settings.data / LOG).exists():
         raise CannotCheck(f"there is no log in {settings.data}; --data names the directory")
     try:
-        async with opened(settings.data, logger=make_logger(), metrics=Metrics()) as store:
-            name(store.log, settings.origin)
-            refuse_unfit_offline(settings.data, store.log.meta("origin"))
-            reader = Reader(settings.data / VIEWS)
-            try:
-                yield _Here(store, reader)
-            finally:
-                reader.close()
+        with closing(LogWriter()) as writer:
+            async with opened(settings.data, logger=make_logger(writer), metrics=Metrics()) as store:
+                name(store.log, settings.origin)
+                refuse_unfit_offline(settings.data, store.log.meta("origin"))
+                reader = Reader(settings.data / VIEWS)
+                try:
+                    yield _Here(store, reader)
+                finally:
+                    reader.close()
     except InUse as error:
         raise CannotCheck(f"{error}: give its address with --url, and a key with --key") from None
     except (CannotSign, LogError, OtherOrigin, Unfit) as error:

@@ -1,89 +1,35 @@
-"""What can be seen of a running registry: one line of JSON a request, metrics with few labels, and whether it is ready.
-It never logs a key, a body or a query, and never lets a client choose a label."""
+"""What can be seen of a running registry: one line of the log a request, metrics with few labels, and whether it
+is ready. It never logs a key, a body or a query, and never lets a client choose a label."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import accumulate
 from math import inf
-from threading import Lock
-from typing import Any, BinaryIO
 
 import orjson
-import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Metric,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-Logger = structlog.typing.FilteringBoundLogger
+from service.logging import LogWriter
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-
-
-class Lines:
-    """Lines for a file, standard error unless another is given. Those that only inform are written together with all
-    others of the same turn of the loop; a warning, and whatever is said outside of a loop, at once and after them.
-
-    From any thread. A file that takes nothing loses lines, and nothing else: what they tell of goes on.
-    """
-
-    def __init__(self, file: BinaryIO | None = None) -> None:
-        self._file = sys.stderr.buffer if file is None else file
-        self._lock = Lock()
-        self._waiting: list[bytes] = []
-
-    def info(self, line: bytes) -> None:
-        """Has the line written before the loop waits for anything."""
-        with self._lock:
-            self._waiting.append(line)
-            if len(self._waiting) > 1:
-                return
-        try:
-            asyncio.get_running_loop().call_soon(self.flush)
-        except RuntimeError:  # no loop in this thread
-            self.flush()
-
-    def warning(self, line: bytes) -> None:
-        """Writes the line."""
-        with self._lock:
-            self._waiting.append(line)
-        self.flush()
-
-    error = critical = warning
-
-    def flush(self) -> None:
-        """Writes what waits."""
-        with self._lock, suppress(OSError):
-            self._waiting, lines = [], self._waiting
-            self._file.write(b"\n".join((*lines, b"")))
-            self._file.flush()
-
-
-def make_logger(lines: Lines | None = None) -> Logger:
-    """A logger that writes a line of JSON for each thing it is told, to standard error unless others are given."""
-    logger: Logger = structlog.wrap_logger(
-        lines or Lines(),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=_json),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger("info"),
-        cache_logger_on_first_use=True,
-    )
-    return logger.bind()  # bound once, here, instead of at each line
-
-
-def _json(entry: dict[str, Any], **_: object) -> bytes:
-    return orjson.dumps(entry, default=repr)
 
 
 class _Answered(Collector):
@@ -96,10 +42,12 @@ class _Answered(Collector):
         self._times: dict[str, list[int]] = {}
         self._seconds: dict[str, float] = {}
 
-    def count(self, method: str, route: str, status: int, seconds: float) -> None:
-        """One request was answered."""
+    def count(self, method: str, route: str, status: int, seconds: float | None) -> None:
+        """One request was answered; `seconds` is None of a streamed answer."""
         kind = method, route, status
         self._counts[kind] = self._counts.get(kind, 0) + 1
+        if seconds is None:
+            return
         if (times := self._times.get(route)) is None:
             times = self._times[route] = [0] * (len(_SECONDS) + 1)
             self._seconds[route] = 0.0
@@ -113,7 +61,9 @@ class _Answered(Collector):
         for (method, route, status), count in self._counts.items():
             requests.add_metric((method, route, str(status)), count)
         yield requests
-        lasted = HistogramMetricFamily("registry_request_seconds", "Time to answer a request.", labels=("route",))
+        lasted = HistogramMetricFamily(
+            "registry_request_seconds", "Time to answer a request, unless streamed.", labels=("route",)
+        )
         for route, times in self._times.items():
             buckets = list(zip(map(floatToGoString, (*_SECONDS, inf)), map(float, accumulate(times)), strict=True))
             lasted.add_metric((route,), buckets, self._seconds[route])
@@ -125,6 +75,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
         self._answered = _Answered()
         registry.register(self._answered)
         self._refused = Counter("registry_refused", "Requests and lines refused.", ("kind",), registry=registry)
@@ -142,10 +95,15 @@ class Metrics:
         self._signed = Gauge(
             "registry_checkpoint_position", "Position that the newest checkpoint goes up to.", registry=registry
         )
+        self._log_lines_dropped = Counter(
+            "registry_log_lines_dropped", "Log lines that were not written.", registry=registry
+        )
         self._streams = Gauge("registry_streams", "Live streams being read.", registry=registry)
 
-    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """One request was answered. `route` is a pattern of the application's, never a path that a client chose."""
+    def answered(self, method: str, route: str, status: int, seconds: float | None) -> None:
+        """One request was answered, in so many seconds unless the answer was streamed. `route` is a pattern of the
+        application's, never a path that a client chose.
+        """
         self._answered.count(method, route, status, seconds)
 
     def refused(self, kind: str, count: int = 1) -> None:
@@ -153,6 +111,10 @@ class Metrics:
         if (kept := self._kinds.get(kind)) is None:
             kept = self._kinds[kind] = self._refused.labels(kind)
         kept.inc(count)
+
+    def log_lines_dropped(self, count: int) -> None:
+        """Lines of the log were not written."""
+        self._log_lines_dropped.inc(count)
 
     def committed(self, events: int, seconds: float) -> None:
         """One group was recorded."""
@@ -179,23 +141,35 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class Requests:
-    """Takes down each request that was answered: one line in the log, and the numbers.
+class RequestLog:
+    """Writes one line and the metrics for each request that was answered.
 
-    The line is what the logger would write. It is put together here because at most of what is asked nothing else costs
-    as much.
+    The line is what the logger would write. It is put together here because it is most of the cost of a cached answer.
     """
 
-    def __init__(self, metrics: Metrics, lines: Lines) -> None:
+    def __init__(self, metrics: Metrics, writer: LogWriter) -> None:
         self._metrics = metrics
-        self._lines = lines
+        self._writer = writer
 
     def answered(
-        self, method: str, route: str, path: str, status: int, seconds: float, size: int, actor: str | None
+        self,
+        *,
+        request_id: str,
+        remote: str | None,
+        method: str,
+        route: str,
+        path: str,
+        status: int,
+        seconds: float,
+        size: int,
+        actor: str | None,
+        is_streamed: bool,
     ) -> None:
-        """One request was answered with `size` bytes. `route` is a pattern of the application's."""
-        self._metrics.answered(method, route, status, seconds)
+        """Record that a request was answered with `size` bytes. `route` is a pattern of the application's."""
+        self._metrics.answered(method, route, status, None if is_streamed else seconds)
         entry = {
+            "request_id": request_id,
+            "remote": remote,
             "method": method,
             "route": route,
             "path": path,
@@ -207,7 +181,7 @@ class Requests:
             "level": "info",
             "timestamp": datetime.now(UTC),
         }
-        self._lines.info(orjson.dumps(entry, option=orjson.OPT_UTC_Z))
+        self._writer.write(orjson.dumps(entry, option=orjson.OPT_UTC_Z))
 
 
 class Readiness:

@@ -12,10 +12,14 @@ from aiohttp import web
 from service.follower import Head
 from service.keys import Keys
 from service.live import Live
+from service.logging import Logger, LogWriter
 from service.logreaders import LogReaders
-from service.observe import Logger, Metrics, Readiness, Requests
+from service.observe import Metrics, Readiness, RequestLog
 from service.settings import Settings
 from service.writer import Writer
+
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request id", str)
+"""What names a request in the log and in the problem it is answered with."""
 
 Clock = Callable[[], datetime]
 """Tells the time, aware and in UTC."""
@@ -24,7 +28,8 @@ SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")
 LOGGER: web.AppKey[Logger] = web.AppKey("logger")
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
-REQUESTS: web.AppKey[Requests] = web.AppKey("requests", Requests)
+LOG_WRITER: web.AppKey[LogWriter] = web.AppKey("log writer", LogWriter)
+REQUEST_LOG: web.AppKey[RequestLog] = web.AppKey("request log", RequestLog)
 READY: web.AppKey[Readiness] = web.AppKey("ready", Readiness)
 STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
 WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -12,8 +13,10 @@ from urllib.parse import urlsplit
 from domain.notes import COSIGNATURE, NoteError, Verifier, parse_verifier
 
 _ORIGIN = re.compile(r"[!-*,-~]{1,255}", re.ASCII)
-DEFAULTS: Mapping[str, str] = {"data": "./data", "host": "127.0.0.1", "port": "8080", "read": "open"}
-NAMES = ("data", "host", "port", "log", "origin", "read", "signing_key", "witnesses")
+DEFAULTS: Mapping[str, str] = {"data": "./data", "host": "127.0.0.1", "port": "8080", "read": "open", "rate": ""}
+DEFAULT_RATE = 100.0
+"""Requests a second that one client may read where the registry listens on more than this machine."""
+NAMES = ("data", "host", "port", "log", "origin", "read", "rate", "signing_key", "witnesses")
 
 
 class SettingsError(Exception):
@@ -32,7 +35,8 @@ class Witness:
 class Settings:
     """How one process of the registry runs. `port` 0 takes any free one; `origin` None leaves the log's name to it.
 
-    `signing_key` None: the log's own, in its directory.
+    `rate` is how many requests a second one client may read, 0 any number. `signing_key` None: the log's own, in its
+    directory.
     """
 
     data: Path = Path("data")
@@ -40,6 +44,7 @@ class Settings:
     port: int = 8080
     origin: str | None = None
     read: Literal["open", "key"] = "open"
+    rate: float = 0
     signing_key: Path | None = None
     witnesses: tuple[Witness, ...] = ()
 
@@ -67,6 +72,7 @@ class Settings:
             _port(given["port"]),
             origin,
             _read(given),
+            _rate(given["rate"], given["host"] or ""),
             _signing_key(given["signing_key"]),
             tuple(_witness(text) for text in (given["witnesses"] or "").split(",") if text.strip()),
         )
@@ -93,6 +99,23 @@ def _port(text: str | None) -> int:
     if text is None or not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or int(text) > 65535:
         raise SettingsError(f"{_variable('port')}: {text!r} is no port; a number from 0 to 65535 is")
     return int(text)
+
+
+def _rate(text: str | None, host: str) -> float:
+    if not text:
+        return 0 if _is_loopback(host) else DEFAULT_RATE
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text, re.ASCII):
+        raise SettingsError(
+            f"{_variable('rate')}: {text!r} is no rate; a number of requests a second, or 0 for any, is"
+        )
+    return float(text)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _signing_key(text: str | None) -> Path | None:

@@ -18,7 +18,8 @@ from service.files import LOG, VIEWS, VIEWS_ERASED, drop_unused, remove
 from service.follower import Head, catch_up
 from service.lock import held
 from service.log import Log
-from service.observe import Logger, Metrics
+from service.logging import Logger
+from service.observe import Metrics
 from service.writer import Writer
 
 _REPORT_EVENTS = 50_000

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import closing
 from typing import BinaryIO
 
 import aiohttp
@@ -15,7 +16,8 @@ from service.checkpoint import Unfit, refuse_unfit_offline
 from service.imports import recorded
 from service.lock import InUse
 from service.log import LogError
-from service.observe import Metrics, make_logger
+from service.logging import LogWriter, make_logger
+from service.observe import Metrics
 from service.settings import Settings
 from service.signing import CannotSign
 from service.store import opened
@@ -31,15 +33,16 @@ class ImportFailed(Exception):
 async def recorded_in(settings: Settings, file: BinaryIO, actor: str) -> AsyncIterator[bytes]:
     """Records the lines of a file in the data directory; yields the result of each. Raises ImportFailed."""
     try:
-        async with opened(settings.data, logger=make_logger(), metrics=Metrics()) as store:
-            refuse_unfit_offline(settings.data, store.log.meta("origin"))
-            reader = await asyncio.to_thread(store.log.reader)
-            try:
-                async for results in recorded(store.writer, reader.find, _chunks(file), actor, may_erase=True):
-                    for result in results:
-                        yield result.body
-            finally:
-                reader.close()
+        with closing(LogWriter()) as writer:
+            async with opened(settings.data, logger=make_logger(writer), metrics=Metrics()) as store:
+                refuse_unfit_offline(settings.data, store.log.meta("origin"))
+                reader = await asyncio.to_thread(store.log.reader)
+                try:
+                    async for results in recorded(store.writer, reader.find, _chunks(file), actor, may_erase=True):
+                        for result in results:
+                            yield result.body
+                finally:
+                    reader.close()
     except InUse as error:
         raise ImportFailed(f"{error}: give its address with --url, and a key with --key") from None
     except (CannotSign, LogError, OSError, Unfit) as error:

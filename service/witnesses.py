@@ -15,7 +15,7 @@ from aiohttp import web
 from domain.merkle import prove_consistency
 from domain.notes import Note, NoteError, Signature, parse_signatures
 from service.checkpoint import PUBLISHER, Published, Publisher
-from service.observe import Logger
+from service.logging import Logger
 from service.parts import LOGGER, SETTINGS
 from service.readers import READERS, Readers
 from service.settings import Witness

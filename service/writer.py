@@ -24,7 +24,8 @@ from service.decisions import Batch, Desk
 from service.entries import Receipt
 from service.follower import Head, catch_up
 from service.log import DuplicateEvent, HeadMoved, Log, LogError, LogUnavailable, VersionConflict
-from service.observe import Logger, Metrics
+from service.logging import Logger
+from service.observe import Metrics
 from service.waiting import Outcome, Posts, Turn, Waiting
 
 LOOP_EVENTS = 64

@@ -1,17 +1,17 @@
-"""Who may do what, by the key sent as `Authorization: Bearer`. Posting always needs one, reading where configured."""
+"""Access: which key a request was sent with (`Authorization: Bearer`), and whether the key allows an operation. Posting
+always needs one, reading where configured. `service.http.operations.add` is what asks it, for every route."""
 
 from __future__ import annotations
 
 import asyncio
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from service.http.problems import Kind, Problem
 from service.keys import Key, Keys, Scope
 
 KEY: web.RequestKey[Key] = web.RequestKey("key", Key)
-"""The key a request was allowed with, for those that were asked for one."""
+"""The key that a request was allowed with, where the operation needs one."""
 
 
 class Verified:
@@ -34,17 +34,22 @@ class Verified:
 
 
 VERIFIED: web.AppKey[Verified] = web.AppKey("verified", Verified)
-_ALWAYS_OPEN = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/log/vkey", "/problems", "/static/")
+
+
+def sent_key(request: web.BaseRequest, verified: Verified) -> Key | None:
+    """Return the key that a request was sent with; None where there is none, or it is unknown or revoked."""
+    text = _sent(request)
+    return verified.find(text) if text else None
 
 
 def require(request: web.Request, scope: Scope) -> Key:
-    """The request's key, which allows this. Raises a 401 or 403 problem."""
-    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-    if not text or scheme.lower() != "bearer":
+    """Return the request's key, which allows this. Raise a 401 or 403 problem."""
+    text = _sent(request)
+    if not text:
         raise Problem(
             Kind.UNAUTHORIZED, "send a key: Authorization: Bearer <key>", headers={"WWW-Authenticate": "Bearer"}
         )
-    key = request.app[VERIFIED].find(text.strip())
+    key = request.app[VERIFIED].find(text)
     if key is None:
         raise Problem(
             Kind.UNAUTHORIZED,
@@ -61,9 +66,6 @@ def require(request: web.Request, scope: Scope) -> Key:
     return key
 
 
-@web.middleware
-async def readers_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Lets only keys that may read ask. Around the requests of a registry whose reading is not open."""
-    if request.method in ("GET", "HEAD") and not request.path.startswith(_ALWAYS_OPEN):
-        require(request, Scope.READ)
-    return await handler(request)
+def _sent(request: web.BaseRequest) -> str:
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else ""

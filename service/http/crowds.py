@@ -12,7 +12,7 @@ from aiohttp import web
 from service.http.problems import MEDIA_TYPE, Kind, Problem
 from service.http.whole import Whole
 from service.http.wire import Connection
-from service.parts import METRICS, WRITER
+from service.parts import METRICS, REQUEST_ID, WRITER
 from service.waiting import MOST_QUEUED_BYTES
 
 RECORDED = 2
@@ -22,7 +22,7 @@ LATEST_SECONDS = 30.0
 HELD_SECONDS = 1.0
 """The longest that an answer is put off for one who comes again too soon."""
 # Made ready, as of a crowd many hear it.
-_BODY = Problem(Kind.OVERLOADED, "too much is waiting to be recorded").body()
+_BODY = Problem(Kind.OVERLOADED, "too much is waiting to be recorded").body(request_id="%s").replace(b'"%s"', b'"%b"')
 _HEADERS = b"Cache-Control: no-cache\r\nRetry-After: %d\r\n"
 
 
@@ -60,4 +60,6 @@ async def turned_away(request: web.Request) -> Whole | None:
     now = loop.time()
     connection.returns = request.app[RETURNS].after(now, writer.each)
     request.app[METRICS].refused(Kind.OVERLOADED)
-    return Whole(503, _BODY, MEDIA_TYPE, _HEADERS % max(1, ceil(connection.returns - now)))
+    return Whole(
+        503, _BODY % request[REQUEST_ID].encode(), MEDIA_TYPE, _HEADERS % max(1, ceil(connection.returns - now))
+    )

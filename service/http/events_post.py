@@ -16,7 +16,7 @@ from service.cloudevents import (
 )
 from service.decisions import Batch
 from service.http import events_import
-from service.http.access import require
+from service.http.access import KEY
 from service.http.answers import NDJSON
 from service.http.bodies import POSTED, read_body, refuse_encoded
 from service.http.conditions import condition_of
@@ -40,7 +40,7 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     media_type = request.content_type
     if media_type not in NDJSON_TYPES and (no_room := await turned_away(request)) is not None:
         return no_room
-    key = require(request, Scope.POST)
+    key = request[KEY]
     if (refusal := writer.refusal) is not None:
         raise Problem(Kind.NOT_READY, refusal)
     is_trial = bool(request.query_string) and "validate" in read_query(request.query, PARAMETERS)

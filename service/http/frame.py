@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from os import urandom
 from time import perf_counter
 
 from aiohttp import HttpVersion10, hdrs, web
 from multidict import istr
 
-from service.http.access import KEY
+from service.http.access import KEY, VERIFIED, sent_key
 from service.http.lists import given_before
 from service.http.problems import Kind, Problem, refusal
+from service.http.rate import RateLimiter, client_of
 from service.http.ready import Ready
 from service.http.whole import Whole
-from service.parts import HEAD, REQUESTS, SETTINGS, WRITER
+from service.parts import HEAD, REQUEST_ID, REQUEST_LOG, SETTINGS, WRITER
 
 POSITION = "Registry-Position"
 WAIT_SECONDS = 5.0
@@ -23,6 +25,8 @@ GONE = 499
 """The status that a request is logged with whose client did not wait for an answer."""
 _OF_THE_PROCESS = frozenset(("/healthz", "/metrics"))
 """What says nothing of what is recorded: it is told also while the disk holds up all who read."""
+_UNLIMITED = frozenset((*_OF_THE_PROCESS, "/readyz"))
+"""Read by those who run the registry, at any rate."""
 _ASKING = frozenset(("GET", "HEAD"))
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
 _POSITION = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
@@ -42,14 +46,18 @@ class Frame:
     def __init__(self, app: web.Application, within: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> None:
         self._app = app
         self._within = within
-        self._head, self._writer, self._requests = app[HEAD], app[WRITER], app[REQUESTS]
+        self._head, self._writer, self._request_log = app[HEAD], app[WRITER], app[REQUEST_LOG]
         self._is_open = app[SETTINGS].read == "open"
+        rate = app[SETTINGS].rate
+        self._limiter = RateLimiter(rate) if rate else None
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer to a request."""
         assert isinstance(request, web.Request)
         began = perf_counter()
+        request_id = request[REQUEST_ID] = urandom(8).hex()
         status, size = GONE, 0
+        response: web.StreamResponse | None = None
         ready: Ready | None = None
         is_routed = False
         method, reads = request.method, _reads(request)
@@ -57,6 +65,9 @@ class Frame:
             try:
                 if request.version < HttpVersion10:
                     raise Problem(Kind.MALFORMED, "not HTTP: of a version before 1.0, or of none")
+                if self._limiter is not None and method in _ASKING and request.path not in _UNLIMITED:
+                    key = sent_key(request, self._app[VERIFIED])
+                    self._limiter.take(client_of(key.name if key else None, request.remote), began)
                 waits = _POSITION_NAME in request.headers
                 if reads or waits:
                     await self._writer.publish()
@@ -81,15 +92,18 @@ class Frame:
                 response.position = _position(self._app, request)
             return response
         finally:
-            key = request.get(KEY) if is_routed else None
-            self._requests.answered(
-                method if method in _METHODS else "other",
-                await self._route(request, is_routed=is_routed) if ready is None else ready.route,
-                request.path,
-                status,
-                perf_counter() - began,
-                size,
-                None if key is None else key.name,
+            key = request.get(KEY)
+            self._request_log.answered(
+                request_id=request_id,
+                remote=request.remote,
+                method=method if method in _METHODS else "other",
+                route=await self._route(request, is_routed=is_routed) if ready is None else ready.route,
+                path=request.path,
+                status=status,
+                seconds=perf_counter() - began,
+                size=size,
+                actor=None if key is None else key.name,
+                is_streamed=not isinstance(response, Whole | web.Response),
             )
 
     async def _route(self, request: web.Request, *, is_routed: bool) -> str:
@@ -110,8 +124,12 @@ def _reads(request: web.BaseRequest) -> bool:
     return request.method != hdrs.METH_POST and request.path not in _OF_THE_PROCESS
 
 
-def _position(app: web.Application, request: web.BaseRequest) -> int:
-    """What an answer may know of: of what was read all that can be, of anything else all that is recorded."""
+def _position(app: web.Application, request: web.BaseRequest) -> int | None:
+    """What an answer may know of: of what was read all that can be, of anything else all that is recorded. None for a
+    client that may not know it.
+    """
+    if app[SETTINGS].read == "key" and KEY not in request:
+        return None
     return (app[HEAD] if request.method in _ASKING and _reads(request) else app[WRITER].recorded).position
 
 
@@ -124,8 +142,8 @@ def _size(response: web.StreamResponse) -> int:
 async def finish(request: web.Request, response: web.StreamResponse) -> None:
     """Puts on every answer what all of them bear, those apart that are known `Whole`."""
     headers = response.headers
-    if _POSITION_NAME not in headers:
-        headers[_POSITION_NAME] = str(_position(request.app, request))
+    if _POSITION_NAME not in headers and (position := _position(request.app, request)) is not None:
+        headers[_POSITION_NAME] = str(position)
     headers[_SNIFFING] = "nosniff"
     if headers.get(hdrs.CONTENT_TYPE, "").startswith("text/html"):
         headers.setdefault("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 from aiohttp import hdrs, web
 
 from service.checkpoint import PUBLISHER
+from service.http.access import VERIFIED, sent_key
 from service.http.answers import JSON, json_answer
 from service.http.operations import Answer, Operation, add
 from service.http.problems import Kind, Problem
-from service.parts import HEAD, METRICS, READY, STOPPING, WRITER
+from service.parts import HEAD, METRICS, READY, SETTINGS, STOPPING, WRITER
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
@@ -21,15 +24,20 @@ async def healthz(_request: web.Request) -> web.StreamResponse:
 
 
 async def readyz(request: web.Request) -> web.StreamResponse:
-    """The registry may be asked and posted to."""
-    reasons = request.app[READY].reasons
-    if (failure := request.app[WRITER].failure) is not None:
+    """The registry may be asked and posted to. Why not, and its size, are told to those who may read."""
+    app = request.app
+    reasons = app[READY].reasons
+    if (failure := app[WRITER].failure) is not None:
         reasons.append(failure)
-    if request.app[STOPPING].is_set():
+    if app[STOPPING].is_set():
         reasons.append("the registry is stopping")
+    tells_more = app[SETTINGS].read == "open" or sent_key(request, app[VERIFIED]) is not None
     if reasons:
-        raise Problem(Kind.NOT_READY, "; ".join(reasons))
-    return json_answer(orjson.dumps({"status": "ready", "position": request.app[HEAD].position}), headers=_NO_STORE)
+        raise Problem(Kind.NOT_READY, "; ".join(reasons) if tells_more else "")
+    ready: dict[str, Any] = {"status": "ready"}
+    if tells_more:
+        ready["position"] = app[HEAD].position
+    return json_answer(orjson.dumps(ready), headers=_NO_STORE)
 
 
 async def metrics(request: web.Request) -> web.StreamResponse:
@@ -68,6 +76,8 @@ OPERATIONS = (
         "Numbers for Prometheus",
         metrics,
         {200: Answer("The numbers.", {"text/plain": {"type": "string"}})},
+        problems=(401, 403),
+        scope="read",
     ),
 )
 

@@ -1,5 +1,5 @@
-"""What the API can do, one row an operation: its route, what its query may say, what it answers. The routes, the checks
-of their queries and the API document all come from these rows, so none of the three can say what the others do not."""
+"""Operations of the API, one row each: route, scope, parameters, answers. The routes, the checks of scopes and queries,
+and the API document all come from these rows, so none of them can say what the others do not."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from projections.questions import BadQuestion
+from service.http.access import require
+from service.keys import Scope
+from service.parts import SETTINGS
 
 Schema = Mapping[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -28,7 +31,8 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,15})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of an operation. Of its schema, `enum` is checked, and of integers `minimum` and `maximum`.
+    """A parameter of an operation. Of its schema `enum`, `pattern`, `minLength` and `maxLength` are enforced, and of
+    integers `minimum` and `maximum`.
 
     `repeatable`: it may stand several times. `several`: it takes several values, separated by commas.
     """
@@ -90,10 +94,26 @@ def add(app: web.Application, operations: Iterable[Operation]) -> None:
     for each in operations:
         if each.path not in places:
             places[each.path] = app.router.add_resource(each.path)
-        places[each.path].add_route(each.method, each.handler)
+        handler = _guarded(each)
+        places[each.path].add_route(each.method, handler)
         if each.method == "GET":
-            places[each.path].add_route("HEAD", each.handler)
+            places[each.path].add_route("HEAD", handler)
         app[DESCRIBED].append(each)
+
+
+def _guarded(row: Operation) -> Handler:
+    """Return the row's handler behind the check of its scope."""
+    if row.scope is None:
+        return row.handler
+    scope = Scope(row.scope)
+    is_always_needed = row.keyed or scope is not Scope.READ
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        if is_always_needed or request.app[SETTINGS].read == "key":
+            require(request, scope)
+        return await row.handler(request)
+
+    return guarded
 
 
 def read_query(query: MultiMapping[str], parameters: Iterable[Parameter]) -> Values:
@@ -126,6 +146,11 @@ def read_query(query: MultiMapping[str], parameters: Iterable[Parameter]) -> Val
     return values
 
 
+def _has_form(value: str, pattern: str) -> bool:
+    """Whether a pattern of JSON Schema matches: there `$` is the end of the text, not also a line's."""
+    return re.search(pattern, value, re.ASCII) is not None and not value.endswith("\n")
+
+
 def _listed(known: Mapping[str, Parameter]) -> str:
     return ", ".join(known) if known else "none"
 
@@ -139,6 +164,12 @@ def _flaw(value: str, schema: Schema) -> str | None:
         return "is not empty"
     if "enum" in schema and value not in schema["enum"]:
         return f"is one of {', '.join(schema['enum'])}"
+    if len(value) < schema.get("minLength", 0):
+        return f"has at least {schema['minLength']} characters"
+    if len(value) > schema.get("maxLength", MAX_VALUE):
+        return f"has at most {schema['maxLength']} characters"
+    if "pattern" in schema and not _has_form(value, schema["pattern"]):
+        return f"is of the form {schema['pattern']}"
     if schema.get("type") == "integer":
         low, high = schema.get("minimum", 0), schema.get("maximum", 2**53 - 1)
         if not _INTEGER.fullmatch(value) or not low <= int(value) <= high:

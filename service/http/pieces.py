@@ -140,6 +140,7 @@ PIECES: Mapping[str, Schema] = {
             ),
             "positions": {**list_of(POSITION), "description": "The events in the way."},
             "line": {**POSITION, "description": "Of an import, the line that is meant."},
+            "request_id": {"type": "string", "description": "Names the request in the registry's log."},
         },
         "What went wrong (RFC 9457); `type` is the address of a page that explains it.",
     ),

@@ -16,7 +16,7 @@ from projections.questions import BadQuestion, Gone, NotFound
 from service.cloudevents import Malformed
 from service.http.whole import Whole, lines
 from service.log import LogUnavailable
-from service.parts import LOGGER, METRICS
+from service.parts import LOGGER, METRICS, REQUEST_ID
 from service.waiting import Overloaded
 from service.writer import Unavailable
 
@@ -44,6 +44,7 @@ class Kind(StrEnum):
     INVALID_EVENT = "invalid-event"
     INVALID_QUERY = "invalid-query"
     INTERNAL = "internal-error"
+    TOO_MANY_REQUESTS = "too-many-requests"
     OVERLOADED = "overloaded"
     BUSY = "busy"
     UNAVAILABLE = "unavailable"
@@ -138,6 +139,12 @@ KINDS: Mapping[Kind, Explained] = {
         "The question is not valid",
         "A parameter is unknown or has a value it cannot have; `errors` lists them all.",
     ),
+    Kind.TOO_MANY_REQUESTS: Explained(
+        429,
+        "Too many requests",
+        "This key, or this address without one, reads faster than `REGISTRY_RATE` allows. `Retry-After` says when the"
+        " next request is answered.",
+    ),
     Kind.INTERNAL: Explained(
         500, "The registry made a mistake", "This is a fault of the registry, not of the request. It has been logged."
     ),
@@ -201,10 +208,10 @@ class Problem(Exception):
             document["errors"] = self.errors[:MOST_ERRORS]
         return orjson.dumps(document | self.members | more)
 
-    def response(self) -> Whole:
+    def response(self, request_id: str) -> Whole:
         """The problem as an answer, which no cache gives again: what is not there yet may come to be."""
         headers = lines({"Cache-Control": "no-cache", **self.headers})
-        return Whole(KINDS[self.kind].status, self.body(), MEDIA_TYPE, headers)
+        return Whole(KINDS[self.kind].status, self.body(request_id=request_id), MEDIA_TYPE, headers)
 
 
 _INTERNAL = "the registry failed at this; it is in its own log"
@@ -268,13 +275,13 @@ def _of_http(error: web.HTTPException) -> Problem:
     return Problem(kind, error.reason, headers=headers)
 
 
-def refusal(app: web.Application, request: web.Request, error: Exception) -> Whole:
+def refusal(app: web.Application, request: web.BaseRequest, error: Exception) -> Whole:
     """The answer to a request that raised `error`; counted, and where nobody foresaw it, logged."""
-    problem = problem_of(error)
+    problem, request_id = problem_of(error), request[REQUEST_ID]
     app[METRICS].refused(problem.kind)
     if problem.kind is Kind.INTERNAL:
-        app[LOGGER].error("unforeseen", method=request.method, path=request.path, exc_info=error)
-    return problem.response()
+        app[LOGGER].error("unforeseen", request_id=request_id, method=request.method, path=request.path, exc_info=error)
+    return problem.response(request_id)
 
 
 def listed() -> Iterable[tuple[str, Explained]]:

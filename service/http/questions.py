@@ -29,7 +29,7 @@ AS_OF = Parameter(
 ON = Parameter(
     "on",
     "What held in the world on that day, `YYYY-MM-DD`; `any`: whenever. Default: today (UTC).",
-    {"type": "string", "pattern": r"^(any|\d{4}-\d{2}-\d{2})$", "examples": ["2024-01-21", "any"]},
+    {"anyOf": [{"const": "any"}, {"type": "string", "format": "date"}], "examples": ["2024-01-21", "any"]},
 )
 ON_ANY = Parameter("on", ON.description.replace("today (UTC)", "`any`"), ON.schema)
 FROM = Parameter(

@@ -18,6 +18,8 @@ from service.parts import LIVE, LOGS, METRICS, STOPPING, WRITER
 
 HEARTBEAT_SECONDS = 15.0
 """After so long without an event a comment is sent."""
+GONE_SECONDS = 1.0
+"""A reader that has closed the connection is noticed after so long."""
 SLOW_SECONDS = 30.0
 """How long a reader may take for what it was sent last; then it is cut off, and may resume."""
 _LITTLE = 2**16
@@ -73,6 +75,11 @@ class _Reader:
         """Seconds until it should hear something, if only that the connection is alive."""
         return self._heard + HEARTBEAT_SECONDS - self._loop.time()
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the client has closed the connection."""
+        return self._request.transport is None
+
     def takes(self, size: int) -> bool:
         """Whether so many bytes can be sent to it now without waiting."""
         transport = self._request.transport
@@ -105,8 +112,10 @@ async def _follow(app: web.Application, reader: _Reader) -> None:
                 await reader.send(chunk)
         elif reader.silence <= 0:
             await reader.send(b":\n\n")
+        elif reader.is_gone:
+            return
         else:
-            await live.follow(reader, reader.silence)
+            await live.follow(reader, min(reader.silence, GONE_SECONDS))
 
 
 def _caught_up(wanted: Filter, after: int, until: int) -> Callable[[LogReader], tuple[bytes, int]]:

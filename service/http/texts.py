@@ -16,7 +16,7 @@ from projections.questions import NotFound
 from projections.reading import Reader
 from service.decisions import Batch
 from service.http import tables
-from service.http.access import require
+from service.http.access import KEY
 from service.http.answers import JSON, etag_matches, json_answer, negotiate
 from service.http.bodies import read_body, refuse_encoded
 from service.http.lists import Listing, Source, about_columns, answer_list, list_answer, now_of
@@ -26,7 +26,6 @@ from service.http.problems import Kind, Problem
 from service.http.questions import AS_OF, CURSOR, LIMITED, ON, read_times
 from service.http.schemas import ref
 from service.http.shapes import CITED
-from service.keys import Scope
 from service.parts import HEAD, LOGS, WRITER
 from service.readers import READERS
 from service.texts import MAX_TEXT, erasing, storing
@@ -51,7 +50,7 @@ _PASSAGES = (AS_OF, ON, _STATUS, LIMITED, CURSOR, ACCEPT_DATETIME)
 
 async def put_text(request: web.Request) -> web.StreamResponse:
     """Keeps a document's text; the receipt of the event that says so, which is the first one where it is held."""
-    key = require(request, Scope.POST)
+    key = request[KEY]
     is_trial = _is_trial(request)
     subject = _subject(request)
     _refuse_absent(request, subject)
@@ -65,7 +64,7 @@ async def put_text(request: web.Request) -> web.StreamResponse:
 
 async def delete_text(request: web.Request) -> web.StreamResponse:
     """Erases the text that is held of a document, for good; the receipt of the event that says so."""
-    key = require(request, Scope.ADMIN)
+    key = request[KEY]
     is_trial = _is_trial(request)
     subject = _subject(request)
     head, readers = request.app[HEAD], request.app[READERS]
@@ -87,7 +86,6 @@ async def delete_text(request: web.Request) -> web.StreamResponse:
 
 async def get_text(request: web.Request) -> web.StreamResponse:
     """The text that was held of a document as of a position, byte for byte as it was put."""
-    require(request, Scope.READ)
     negotiate(request, (TEXT,))
     values = read_query(request.query, (AS_OF,))
     subject, now = _subject(request), now_of(request)

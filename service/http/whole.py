@@ -37,8 +37,8 @@ class Whole(web.StreamResponse):
     def __init__(self, status: int, body: bytes, media_type: str, more: bytes = b"") -> None:
         super().__init__(status=status)
         self.body = body
-        self.position = 0
-        """What the registry has recorded: whoever stands around every request tells it."""
+        self.position: int | None = None
+        """The `Registry-Position` of the answer, set for every request; None where the client may not know it."""
         self._media_type = media_type
         self._more = more
         self._lasts = True
@@ -78,9 +78,10 @@ class Whole(web.StreamResponse):
             about += b"Connection: close\r\n"
         elif request.version < (1, 1):
             about += b"Connection: keep-alive\r\n"
+        position = b"" if self.position is None else b"Registry-Position: %d\r\n" % self.position
         await request.writer.write_eof(
-            b"%b%b%b%bDate: %b\r\nRegistry-Position: %d\r\n\r\n%b"
-            % (_LINES[self.status], about, self._more, _BORNE, _date(int(time())), self.position, body)
+            b"%b%b%b%bDate: %b\r\n%b\r\n%b"
+            % (_LINES[self.status], about, self._more, _BORNE, _date(int(time())), position, body)
         )
 
 

@@ -6,6 +6,7 @@ aiohttp has no public place for that, so two of its classes are filled in here, 
 from __future__ import annotations
 
 import asyncio
+from os import urandom
 from typing import Any
 
 from aiohttp import web
@@ -13,7 +14,7 @@ from aiohttp.web_protocol import _ErrInfo
 
 from service.http.frame import Frame
 from service.http.problems import Kind, Problem
-from service.parts import HEAD, LOGGER, METRICS
+from service.parts import LOGGER, METRICS
 
 AT_ONCE = 2**16
 """Bytes that are received of one connection in one turn of the loop."""
@@ -68,13 +69,17 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """The last resort: a request could not be parsed (400), or something failed outside of every middleware."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the client went away: that is no fault, and there is nobody to answer
         problem = Problem(Kind.MALFORMED, _detail(message)) if status == 400 else Problem(Kind.INTERNAL)
+        request_id = urandom(8).hex()
         self._app[METRICS].refused(problem.kind)
-        self._app[LOGGER].warning("no request", status=status, remote=request.remote, error=repr(exc))
+        self._app[LOGGER].warning(
+            "no request", request_id=request_id, status=status, remote=request.remote, error=repr(exc)
+        )
         if request.writer.output_size > 0:
             raise ConnectionResetError("an answer has begun already")
-        response = problem.response()
-        response.position = self._app[HEAD].position
+        response = problem.response(request_id)
         response.force_close()
         return response
 

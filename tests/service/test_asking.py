@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from service.http.operations import DESCRIBED
 from tests.service.asked import event, party, signed
 from tests.service.world import problem, registered, renamed, running
 
@@ -256,6 +257,32 @@ async def test_all_that_is_wrong_with_a_question_is_said_at_once(registry):
     assert {flaw["parameter"] for flaw in found["errors"]} == {"as_of", "on"}
 
 
+async def test_what_the_document_declares_of_a_parameter_is_enforced(registry):
+    """Values that break each `enum`, `pattern`, `maxLength`, `minimum` and `maximum` of every operation's query."""
+    broken = 0
+    for row in registry.app[DESCRIBED]:
+        for parameter in row.parameters:
+            if row.method != "GET" or parameter.where != "query" or "{" in row.path:
+                continue
+            schema = parameter.schema
+            values = []
+            if "enum" in schema or "pattern" in schema:
+                values.append("!")
+            if "maxLength" in schema:
+                values.append("a" * (schema["maxLength"] + 1))
+            if schema.get("type") == "integer":
+                values += [
+                    "x",
+                    *(str(schema[end] + by) for end, by in (("minimum", -1), ("maximum", 1)) if end in schema),
+                ]
+            for value in values:
+                answer = await registry.client.get(row.path, params={parameter.name: value})
+                flaws = (await problem(answer, 422, "invalid-query"))["errors"]
+                assert parameter.name in [flaw["parameter"] for flaw in flaws], (row.path, parameter.name, value)
+                broken += 1
+    assert broken > 50
+
+
 async def test_days_are_checked_in_every_filter_that_is_one(registry):
     for path, name in (
         ("agreements", "signed_from"),
@@ -391,9 +418,9 @@ async def test_a_list_cut_short_in_a_state_says_where_the_whole_of_it_is(registr
 async def test_reading_needs_a_key_where_it_is_so_configured(tmp_path):
     async with running(tmp_path / "data", read="key") as registry:
         await registry.take(registered("catl"))
-        for path in ("/v1/parties", "/v1/parties/catl", "/"):
+        for path in ("/v1/parties", "/v1/parties/catl"):
             await problem(await registry.get(path), 401, "unauthorized")
-        for path in ("/openapi.json", "/docs", "/static/registry.css"):
+        for path in ("/", "/openapi.json", "/docs", "/static/registry.css"):
             assert (await registry.get(path)).status == 200
 
 

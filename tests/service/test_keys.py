@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 from contextlib import closing
@@ -10,7 +11,10 @@ from contextlib import closing
 import pytest
 
 from service.http.access import Verified
+from service.http.openapi import shown_path
+from service.http.operations import DESCRIBED
 from service.keys import KeyNameTaken, Keys, Scope
+from service.parts import READY
 from tests.service.world import problem, registered, running
 
 
@@ -86,10 +90,10 @@ async def test_a_key_made_or_revoked_by_another_process_counts_at_once(registry)
 
 async def test_reading_is_open_unless_a_key_is_asked_for(tmp_path):
     async with running(tmp_path, read="key") as registry:
-        for path in ("/v1/events", "/v1/events/1", "/v1/events/stream", "/v1/parties", "/v1/parties/a", "/nowhere"):
+        for path in ("/v1/events", "/v1/events/1", "/v1/events/stream", "/v1/parties", "/v1/parties/a", "/metrics"):
             await problem(await registry.get(path), 401, "unauthorized")
             assert (await registry.client.head(path)).status == 401
-        for path in ("/healthz", "/readyz", "/metrics", "/problems", "/problems/unauthorized"):
+        for path in ("/healthz", "/readyz", "/problems", "/problems/unauthorized", "/openapi.json", "/docs"):
             assert (await registry.get(path)).status == 200, path
         await registry.take(registered("a"))
         await problem(await registry.get("/v1/events/1", Authorization=f"Bearer {registry.key}"), 403, "forbidden")
@@ -97,6 +101,35 @@ async def test_reading_is_open_unless_a_key_is_asked_for(tmp_path):
             reader, admin = keys.create("reader", ["read"]), keys.create("admin", ["admin"])
         for key in (reader, admin):
             assert (await registry.get("/v1/events/1", Authorization=f"Bearer {key}")).status == 200
+
+
+async def test_without_a_key_nothing_tells_how_much_is_recorded_where_reading_needs_one(tmp_path):
+    async with running(tmp_path, read="key") as registry:
+        await registry.take(registered("a"))
+        with closing(Keys(tmp_path / "keys.sqlite")) as keys:
+            reader = {"Authorization": f"Bearer {keys.create('reader', ['read'])}"}
+        for path in ("/healthz", "/readyz", "/metrics", "/v1/parties", "/nowhere", "/problems", "/docs", "/log/vkey"):
+            answer = await registry.get(path)
+            assert "Registry-Position" not in answer.headers, path
+            assert b"position" not in await answer.read() or path in ("/docs", "/problems"), path
+        registry.app[READY].hold("a reason")
+        assert "detail" not in await problem(await registry.get("/readyz"), 503, "not-ready")
+        assert (await problem(await registry.get("/readyz", **reader), 503, "not-ready"))["detail"] == "a reason"
+        registry.app[READY].release("a reason")
+        assert (await (await registry.get("/readyz", **reader)).json())["position"] == 1
+        answer = await registry.get("/v1/parties", **reader)
+        assert answer.headers["Registry-Position"] == "1"
+        assert "registry_position 1.0" in await (await registry.get("/metrics", **reader)).text()
+
+
+async def test_every_operation_with_a_scope_refuses_who_has_no_key(tmp_path):
+    """The scope stands in the operation's row, which the API document is made from."""
+    async with running(tmp_path, read="key") as registry:
+        rows = registry.app[DESCRIBED]
+        assert {row.scope for row in rows} == {None, "read", "post", "admin"}
+        for row in rows:
+            answer = await registry.client.request(row.method, re.sub(r"\{\w+\}", "1", shown_path(row.path)))
+            assert (answer.status == 401) is (row.scope is not None), row.path
 
 
 async def test_only_hashes_of_keys_are_kept_where_only_the_owner_reads(registry, keys):
@@ -137,8 +170,8 @@ async def test_a_key_that_cannot_be_is_not_made(keys, name, scopes):
 async def test_no_key_is_ever_logged(registry):
     await registry.take(registered("a"))
     await registry.post(registered("a"), key="rk_guess")
-    assert registry.key.encode() not in registry.logged.getvalue()
-    assert b"rk_" not in registry.logged.getvalue()
+    assert registry.key.encode() not in registry.logged()
+    assert b"rk_" not in registry.logged()
 
 
 async def test_keys_are_looked_up_again_for_whatever_comes_after_they_were(keys):

@@ -1,19 +1,26 @@
-"""What a running registry says of itself: which lines wait for others, which do not, and what becomes of them."""
+"""Logging and metrics: a log that takes nothing holds up nobody; each request has one line and its numbers."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from io import BytesIO
+from time import monotonic
 
 import orjson
 import pytest
+from aiohttp import ClientSession
 
-from service.observe import Lines, make_logger
-from tests.service.world import registered, running
+from service import logging
+from service.http import stream
+from service.logging import LogWriter, make_logger
+from service.parts import LOG_WRITER
+from tests.service.world import problem, registered, running
 
 
 class Counting(BytesIO):
-    """A file that knows how often it was written to."""
+    """A file that counts how often it was written to."""
 
     writes = 0
 
@@ -29,49 +36,73 @@ class Full(BytesIO):
         raise OSError(28, "No space left on device")
 
 
-def said(file: BytesIO) -> list[str]:
+class Stuck(BytesIO):
+    """A file that takes nothing until it is let go, as a pipe that nobody reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = threading.Event()
+
+    def write(self, data) -> int:
+        self.let_go.wait(30)
+        return super().write(data)
+
+
+def logged(file: BytesIO) -> list[str]:
     return [orjson.loads(line)["event"] for line in file.getvalue().splitlines()]
 
 
-async def test_lines_of_one_turn_of_the_loop_are_written_at_once():
+def test_lines_are_written_in_order_and_together():
     file = Counting()
-    logger = make_logger(Lines(file))
+    writer = LogWriter(file)
+    logger = make_logger(writer)
     for number in range(50):
-        logger.info("said", number=number)
-    await asyncio.sleep(0)
+        logger.info("logged", number=number)
+    writer.close()
     assert [orjson.loads(line)["number"] for line in file.getvalue().splitlines()] == list(range(50))
     assert file.writes == 1
 
 
-async def test_a_warning_waits_for_nothing_and_comes_after_what_was_said_before_it():
+def test_closing_writes_what_waits_and_drops_what_comes_later():
     file = BytesIO()
-    logger = make_logger(Lines(file))
-    logger.info("first")
-    logger.warning("second")
-    assert said(file) == ["first", "second"]
-    await asyncio.sleep(0)
-    assert said(file) == ["first", "second"]
+    dropped: list[int] = []
+    writer = LogWriter(file, dropped.append)
+    make_logger(writer).info("last")
+    writer.close()
+    make_logger(writer).info("later")
+    assert logged(file) == ["last"]
+    assert dropped == [1]
 
 
-@pytest.mark.parametrize("say", ["warning", "error", "critical", "exception"])
-async def test_whatever_warns_is_written_before_the_next_step(say):
+def test_lines_of_several_threads_are_each_whole():
     file = BytesIO()
-    getattr(make_logger(Lines(file)), say)("now")
-    assert said(file) == ["now"]
+    writer = LogWriter(file)
+    logger = make_logger(writer)
+    threads = [threading.Thread(target=lambda: [logger.info("logged") for _ in range(100)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    writer.close()
+    assert logged(file) == ["logged"] * 400
 
 
-def test_where_no_loop_runs_a_line_is_written_at_once():
-    file = BytesIO()
-    make_logger(Lines(file)).info("now")
-    assert said(file) == ["now"]
-
-
-async def test_lines_from_a_thread_are_written_with_those_that_wait():
-    file = BytesIO()
-    logger = make_logger(Lines(file))
-    logger.info("from the loop")
-    await asyncio.to_thread(logger.info, "from a thread")
-    assert said(file) == ["from the loop", "from a thread"]
+def test_a_stuck_log_drops_lines_counts_them_and_says_so_once_it_takes_more(monkeypatch):
+    monkeypatch.setattr(logging, "MOST_WAITING_BYTES", 2000)
+    file = Stuck()
+    dropped: list[int] = []
+    writer = LogWriter(file, dropped.append)
+    logger = make_logger(writer)
+    for _ in range(1000):
+        logger.warning("logged")
+    assert sum(dropped) > 900
+    file.let_go.set()
+    writer.flush()
+    logger.warning("next")
+    writer.close()
+    lines = [orjson.loads(line) for line in file.getvalue().splitlines()]
+    assert sum(line["event"] == "logged" for line in lines) + sum(dropped) == 1000
+    assert sum(line["count"] for line in lines if line["event"] == "log lines dropped") == sum(dropped)
 
 
 async def test_a_log_that_cannot_be_written_fails_no_request(tmp_path):
@@ -80,12 +111,83 @@ async def test_a_log_that_cannot_be_written_fails_no_request(tmp_path):
         assert (await registry.get("/v1/parties/a")).status == 200
 
 
-def test_what_is_said_last_of_all_is_written():
+async def test_a_full_pipe_as_log_holds_up_no_request(tmp_path):
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as pipe, os.fdopen(writing, "wb", buffering=0) as log:
+        async with running(tmp_path, log=log) as registry:
+            for _ in range(6000):  # of some 300 bytes each: more than a pipe and what waits take
+                registry.app[LOG_WRITER].write(b"x" * 300)
+            for path in ("/healthz", "/v1/parties"):
+                assert (await registry.get(path)).status == 200
+            metrics = await (await registry.get("/metrics")).text()
+            dropped = next(line for line in metrics.splitlines() if line.startswith("registry_log_lines_dropped_total"))
+            assert float(dropped.split()[1]) > 1000
+            draining = asyncio.create_task(asyncio.to_thread(pipe.readall))
+        log.close()
+        await draining
+
+
+async def test_a_request_is_logged_with_its_id_which_its_problem_names_and_the_address(tmp_path):
+    async with running(tmp_path) as registry:
+        answer = await problem(await registry.get("/v1/parties/nobody"), 404, "not-found")
+        line = registry.lines()[-1]
+        assert line["request_id"] == answer["request_id"]
+        assert line["remote"] == "127.0.0.1"
+        await registry.get("/v1/parties")
+        assert registry.lines()[-1]["request_id"] != answer["request_id"]
+
+
+async def test_a_client_that_goes_away_is_no_internal_error(tmp_path):
+    async with running(tmp_path) as registry:
+        host, port = registry.client.server.host, registry.client.server.port
+        head = f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {registry.key}\r\n"
+        for half in (
+            head + "Content-Type: application/cloudevents+json\r\nContent-Length: 1000\r\n\r\n{",
+            head + "Content-Type: application/x-ndjson\r\nContent-Length: 1000\r\n\r\n{}\n",
+            "GET /v1/events/stream?after=0 HTTP/1.1\r\nHost: x\r\n\r\n",
+        ):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.write(half.encode())
+            await writer.drain()
+            await asyncio.sleep(0.05)
+            writer.transport.abort()
+        await asyncio.sleep(stream.GONE_SECONDS + 0.3)
+        assert [line["status"] for line in registry.lines() if line.get("status", 0) >= 500] == []
+        assert all("error" not in line for line in registry.lines())
+        metrics = await (await registry.get("/metrics")).text()
+        assert 'status="500"' not in metrics
+        assert "internal-error" not in metrics
+
+
+async def test_a_live_stream_that_was_closed_is_noticed_within_moments(tmp_path):
+    async with running(tmp_path) as registry:
+        async with ClientSession() as session:
+            answer = await session.get(registry.client.make_url("/v1/events/stream"))
+            assert "registry_streams 1.0" in await (await registry.get("/metrics")).text()
+            answer.close()
+        ends = monotonic() + 5
+        while "registry_streams 0.0" not in await (await registry.get("/metrics")).text():
+            assert monotonic() < ends
+            await asyncio.sleep(0.1)
+
+
+async def test_times_of_requests_leave_streams_out_and_the_process_is_measured(tmp_path):
+    async with running(tmp_path) as registry:
+        await registry.take(registered("a"))
+        await registry.get("/v1/parties")
+        await (await registry.get("/v1/parties", Accept="application/x-ndjson")).read()
+        metrics = await (await registry.get("/metrics")).text()
+        counts = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if not line.startswith("#"))
+        assert counts['registry_request_seconds_count{route="/v1/parties"}'] == "1.0"
+        assert counts['registry_requests_total{method="GET",route="/v1/parties",status="200"}'] == "2.0"
+        for name in ("process_resident_memory_bytes", "python_info", "python_gc_collections_total"):
+            assert name in metrics
+
+
+@pytest.mark.parametrize("level", ["warning", "error", "critical", "exception"])
+def test_every_level_is_written(level):
     file = BytesIO()
-    logger = make_logger(Lines(file))
-
-    async def say() -> None:
-        logger.info("last")
-
-    asyncio.run(say())
-    assert said(file) == ["last"]
+    writer = LogWriter(file)
+    getattr(make_logger(writer), level)("now")
+    writer.close()
+    assert logged(file) == ["now"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 from aiohttp import ClientResponse
@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from service.app import make_app
 from service.http.wire import Runner
 from service.keys import Scope
-from service.parts import KEYS
+from service.parts import KEYS, LOG_WRITER
 from service.settings import Settings
 
 SOURCE = "https://example.org/tests"
@@ -74,7 +74,7 @@ class Registry:
 
     client: TestClient
     key: str
-    logged: BytesIO
+    log: BinaryIO
     clock: Hands
     data: Path
     headers: dict[str, str] = field(default_factory=dict)
@@ -83,9 +83,15 @@ class Registry:
     def app(self):
         return self.client.app
 
+    def logged(self) -> bytes:
+        """What it has logged to a file in memory."""
+        self.app[LOG_WRITER].flush()
+        assert isinstance(self.log, BytesIO)
+        return self.log.getvalue()
+
     def lines(self) -> list[dict[str, Any]]:
-        """What it has logged."""
-        return [orjson.loads(line) for line in self.logged.getvalue().splitlines()]
+        """The lines that it has logged."""
+        return [orjson.loads(line) for line in self.logged().splitlines()]
 
     async def post(
         self, body: object, *, type_: str | None = None, key: str | None = "", query: str = "", **headers: str
@@ -137,7 +143,7 @@ async def problem(answer: ClientResponse, status: int, kind: str) -> dict[str, A
 
 
 @asynccontextmanager
-async def running(data: Path, clock: Hands | None = None, log: BytesIO | None = None, **settings: Any):
+async def running(data: Path, clock: Hands | None = None, log: BinaryIO | None = None, **settings: Any):
     """A registry on that directory; stopped, and the directory free for another, at the end."""
     logged = log or BytesIO()
     hands = clock or Hands()
