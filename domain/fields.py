@@ -8,6 +8,7 @@ from typing import Any
 
 from domain.events import CATALOGUE, Makes, TakesEffect
 from domain.facts import Fact
+from domain.values import text_key
 
 DATES = {
     "party.dissolved": "dissolved",
@@ -165,11 +166,13 @@ class _Described:
 
 
 def _added(terms: Sequence[Any], more: Sequence[Any]) -> list[Any]:
-    return [*terms, *(term for term in more if term not in terms)]
+    known = {text_key(term) for term in terms}
+    return [*terms, *(term for term in more if text_key(term) not in known)]
 
 
 def _removed(terms: Sequence[Any], gone: Sequence[Any]) -> list[Any]:
-    return [term for term in terms if term not in gone]
+    removed = {text_key(term) for term in gone}
+    return [term for term in terms if text_key(term) not in removed]
 
 
 _SCOPES = {"scope": _added, "scope_added": _added, "scope_removed": _removed}

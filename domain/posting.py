@@ -6,9 +6,10 @@ What leaves here is well-formed by itself. Whether it fits the history is judged
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from pydantic import ValidationError
@@ -18,7 +19,7 @@ from domain.errors import Flaw, Invalid
 from domain.events import CATALOGUE, EventType
 from domain.records import Data, Record
 from domain.times import parse_edtf
-from domain.values import MAX_INTEGER, SLUG, is_subject
+from domain.values import MAX_INTEGER, POSTED, SLUG, is_printable, is_subject
 
 MAX_ATTRIBUTE = 1024
 MAX_DATA = 1_000_000
@@ -26,12 +27,13 @@ MAX_DATA = 1_000_000
 
 _REQUIRED = dict.fromkeys(("specversion", "id", "source", "type", "subject"))
 _TIME = re.compile(
-    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?"
-    r"([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)",
+    r"(?P<year>\d{4})-(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12]\d|3[01])[Tt](?P<hour>[01]\d|2[0-3]):"
+    r"(?P<minute>[0-5]\d):(?P<second>[0-5]\d|60)(?:\.\d+)?"
+    r"(?:[Zz]|(?P<sign>[+-])(?P<ahead_hours>[01]\d|2[0-3]):(?P<ahead_minutes>[0-5]\d))",
     re.ASCII,
 )
-_JSON_TYPE = re.compile(r"application/json(\s*;\s*charset=\"?utf-8\"?)?", re.IGNORECASE)
-_URI_REFERENCE = re.compile(r"[^\s\x00-\x1f\x7f]+")
+_JSON_TYPE = re.compile(r"application/json(\s*;\s*charset=\"?utf-8\"?)?", re.IGNORECASE | re.ASCII)
+_URI_REFERENCE = re.compile(r"\S+")
 
 
 class Posted(NamedTuple):
@@ -69,6 +71,7 @@ def parse(document: object) -> Posted:
     """One event in the CloudEvents JSON format. Raises Invalid with every flaw found."""
     if not isinstance(document, dict):
         raise Invalid("an event is a JSON object", [Flaw("", "an event is a JSON object")])
+    document = attributes_set(document)
     flaws = _attribute_flaws(document)
     kind = CATALOGUE.get(document["type"]) if isinstance(document.get("type"), str) else None
     data, encoded, model = document.get("data", {}), b"", None
@@ -92,13 +95,21 @@ def parse(document: object) -> Posted:
     )
 
 
-def checked(kind: EventType, data: object) -> tuple[Data | None, list[Flaw]]:
-    """The data of a type, checked; pointers of the flaws start at the data."""
-    _, model, flaws = _checked(kind, data)
+def attributes_set(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of an event that say something: an attribute that is null is absent (CloudEvents JSON format 2.2)."""
+    return {name: value for name, value in document.items() if value is not None or name == "data"}
+
+
+def checked(kind: EventType, data: object, *, is_posted: bool = True) -> tuple[Data | None, list[Flaw]]:
+    """The data of a type, checked; pointers of the flaws start at the data.
+
+    Of data that is not posted now but was recorded before, only what every version of the registry refused is refused.
+    """
+    _, model, flaws = _checked(kind, data, is_posted=is_posted)
     return model, flaws
 
 
-def _checked(kind: EventType, data: object) -> tuple[bytes, Data | None, list[Flaw]]:
+def _checked(kind: EventType, data: object, *, is_posted: bool = True) -> tuple[bytes, Data | None, list[Flaw]]:
     """The data of a type in canonical form and checked."""
     if not isinstance(data, dict):
         return b"", None, [Flaw("", "data is a JSON object")]
@@ -114,7 +125,7 @@ def _checked(kind: EventType, data: object) -> tuple[bytes, Data | None, list[Fl
     if b"null" in encoded:
         nulls = [Flaw(at, "null is not taken here; leave the field out") for at in _nulls(kind.data, data)]
     try:
-        model = kind.data.model_validate_json(encoded)
+        model = kind.data.model_validate_json(encoded, context=POSTED if is_posted else None)
     except ValidationError as error:
         found = [_flaw(detail) for detail in error.errors(include_url=False, include_input=False)]
         return b"", None, [*found, *nulls]
@@ -147,7 +158,7 @@ def _attribute_flaws(document: Mapping[str, object]) -> list[Flaw]:
     flaws: list[Flaw] = []
     for name, value in document.items():
         if (check := _TEXTS.get(name)) is not None:
-            wrong = check(value) if isinstance(value, str) and value and "\x00" not in value else _no_text(value)
+            wrong = check(value) if isinstance(value, str) and value else _no_text(value)
             if wrong is not None:
                 flaws.append(Flaw(pointer(name), wrong))
     if _REQUIRED.keys() <= document.keys() <= _ATTRIBUTES:
@@ -159,7 +170,7 @@ def _attribute_flaws(document: Mapping[str, object]) -> list[Flaw]:
 def _no_text(value: object) -> str:
     if not isinstance(value, str):
         return "is a string"
-    return "holds no U+0000" if value else "is not empty"
+    return "is not empty"
 
 
 def _specversion(value: str) -> str | None:
@@ -167,16 +178,14 @@ def _specversion(value: str) -> str | None:
 
 
 def _id(value: str) -> str | None:
-    return None if len(value.encode()) <= MAX_ATTRIBUTE else f"is at most {MAX_ATTRIBUTE} bytes"
-
-
-def _source(value: str) -> str | None:
-    return _id(value) or (None if _is_reference(value) else "is a URI reference")
+    if len(value.encode()) > MAX_ATTRIBUTE:
+        return f"is at most {MAX_ATTRIBUTE} bytes"
+    return None if is_printable(value) else "holds no control characters and no noncharacters"
 
 
 @lru_cache(maxsize=1024)  # sources are few
-def _is_reference(value: str) -> bool:
-    return _URI_REFERENCE.fullmatch(value) is not None
+def _source(value: str) -> str | None:
+    return _id(value) or (None if _URI_REFERENCE.fullmatch(value) else "is a URI reference")
 
 
 def _type(value: str) -> str | None:
@@ -190,7 +199,22 @@ def _subject(value: str) -> str | None:
 
 
 def _time(value: str) -> str | None:
-    return None if _TIME.fullmatch(value) else "is an RFC 3339 timestamp"
+    parts = _TIME.fullmatch(value) if len(value) <= MAX_ATTRIBUTE else None
+    return None if parts is not None and _is_instant(parts) else "is an RFC 3339 timestamp"
+
+
+def _is_instant(parts: re.Match[str]) -> bool:
+    """Whether the day exists and, of second 60, whether it may be a leap second: the last one of a month in UTC."""
+    year, month, day = int(parts["year"]), int(parts["month"]), int(parts["day"])
+    last = monthrange(year or 400, month)[1]  # the calendar repeats after 400 years; year 0 is a leap year
+    if day > last:
+        return False
+    if parts["second"] != "60":
+        return True
+    minutes = int(parts["hour"]) * 60 + int(parts["minute"])
+    ahead = int(parts["ahead_hours"] or 0) * 60 + int(parts["ahead_minutes"] or 0)
+    days, minute = divmod(minutes + ahead if parts["sign"] == "-" else minutes - ahead, 1440)
+    return minute == 1439 and (day + days in (0, last))
 
 
 def _occurred(value: str) -> str | None:

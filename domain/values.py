@@ -1,14 +1,17 @@
 """The small values that facts are made of: slugs, references, texts for people, amounts, durations, digests.
 
 Each is an annotated type that pydantic checks strictly; JSON goes in and the same JSON stays, nothing is converted.
+Some checks are newer than some logs. They run only where the validation context is `POSTED`, so that an event recorded
+before them can still be read.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import PlainValidator, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, PlainValidator, StringConstraints, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from domain.times import parse_edtf
@@ -20,7 +23,15 @@ MAX_ITEMS = 10_000
 MAX_INTEGER = 2**53 - 1
 
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*|[xX](?:-[A-Za-z0-9]{1,8})+", re.ASCII)
-_DURATION = r"^P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?$"
+POSTED = {"is_posted": True}
+"""The validation context of data that a client posts now."""
+
+_DURATION = "P(?=.)([0-9]+Y)?([0-9]+M)?([0-9]+W)?([0-9]+D)?(T(?=.)([0-9]+H)?([0-9]+M)?([0-9]+S)?)?"
+_NONCHARACTERS = "\ufdd0-\ufdef" + "".join(f"{chr(at)}{chr(at + 1)}" for at in range(0xFFFE, 0x110000, 0x10000))
+_PRINTABLE = f"[^\x00-\x1f\x7f-\x9f{_NONCHARACTERS}]*"
+"""Neither control characters nor noncharacters, as in CloudEvents (1.0.2, 3.1, String)."""
+_PRINTABLE_FORM = re.compile(_PRINTABLE)
+_MEDIA_TYPE = "[A-Za-z0-9_!#$&^.+-]+/[A-Za-z0-9_!#$&^.+-]+(;.*)?"
 _POINTER = re.compile(r"(?:/(?:[^~/]|~0|~1)*)*")
 _SUBJECT = re.compile(rf"(?:{'|'.join(COLLECTIONS)})/{SLUG}", re.ASCII)
 
@@ -30,11 +41,21 @@ def is_subject(text: str) -> bool:
     return _SUBJECT.fullmatch(text) is not None
 
 
+def is_printable(text: str) -> bool:
+    """Whether the text has neither control characters nor noncharacters."""
+    return _PRINTABLE_FORM.fullmatch(text) is not None
+
+
 def texts_of(text: str | dict[str, str] | None) -> list[str]:
     """Every wording of a text, in the order given."""
     if text is None:
         return []
     return [text] if isinstance(text, str) else list(text.values())
+
+
+def text_key(text: str | Mapping[str, str]) -> object:
+    """What equal texts have in common: the case of a language tag makes no difference (BCP 47, 2.1.1)."""
+    return text if isinstance(text, str) else frozenset((tag.lower(), wording) for tag, wording in text.items())
 
 
 def is_language_tag(tag: object) -> bool:
@@ -53,7 +74,7 @@ def _error(detail: str) -> PydanticCustomError:
     return PydanticCustomError("value", detail.replace("{", "(").replace("}", ")"))
 
 
-def _text(value: Any) -> str | dict[str, str]:
+def _text(value: Any, info: ValidationInfo) -> str | dict[str, str]:
     if isinstance(value, str) and 0 < len(value) <= MAX_TEXT and not value.isspace():  # nearly all are
         return value
     if isinstance(value, str):
@@ -63,6 +84,8 @@ def _text(value: Any) -> str | dict[str, str]:
         for tag in value:
             if not is_language_tag(tag):
                 raise _error(f"{tag!r} is not a BCP 47 language tag")
+        if info.context is POSTED and len({tag.lower() for tag in value}) < len(value):
+            raise _error("a text has one wording a language; the case of a tag makes no other language")
     else:
         raise _error("a text is a string or a map from language tags to strings")
     for wording in wordings.values():
@@ -81,6 +104,18 @@ def _edtf(value: Any) -> str:
     except ValueError as error:
         raise _error(f"not a date: {error}") from None
     return value
+
+
+def _posted_as(pattern: str, detail: str) -> AfterValidator:
+    """Refuse what a client posts unless it has a form narrower than what older logs may hold."""
+    form = re.compile(pattern)
+
+    def check(value: str, info: ValidationInfo) -> str:
+        if info.context is POSTED and not form.fullmatch(value):
+            raise _error(detail)
+        return value
+
+    return AfterValidator(check)
 
 
 def _pointer(value: Any) -> str:
@@ -142,13 +177,31 @@ Subject = Annotated[str, StringConstraints(pattern=f"^({'|'.join(COLLECTIONS)})/
 Party = Annotated[str, StringConstraints(pattern=f"^parties/{SLUG}$")]
 Agreement = Annotated[str, StringConstraints(pattern=f"^agreements/{SLUG}$")]
 Document = Annotated[str, StringConstraints(pattern=f"^documents/{SLUG}$")]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+Label = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=1000),
+    _posted_as(_PRINTABLE, "holds no control characters and no noncharacters"),
+]
 Scheme = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Jurisdiction = Annotated[str, StringConstraints(pattern="^[A-Z]{2,4}(-[A-Z0-9]{1,3})?$")]
 Language = Annotated[str, StringConstraints(pattern=f"^({_LANGUAGE_TAG.pattern.replace('?:', '')})$", max_length=64)]
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Decimal = Annotated[str, StringConstraints(pattern=r"^-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,18})?$")]
 Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
-Duration = Annotated[str, StringConstraints(pattern=_DURATION.replace("(?=.)", ""), max_length=100, min_length=3)]
-Url = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*:[^\s]+$", max_length=2000)]
-MediaType = Annotated[str, StringConstraints(pattern=r"^[\w!#$&^.+-]+/[\w!#$&^.+-]+(;.*)?$", max_length=200)]
+Duration = Annotated[
+    str,
+    StringConstraints(pattern=rf"^{_DURATION.replace('(?=.)', '').replace('[0-9]', '[^A-Z]')}$", max_length=100),
+    _posted_as(_DURATION, "not an ISO 8601 duration, such as P3Y or P1Y6M"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$", "minLength": 3, "maxLength": 100}),
+]
+Url = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*:[^\s]+$", max_length=2000),
+    _posted_as(_PRINTABLE, "holds no control characters and no noncharacters"),
+]
+MediaType = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^\s/;]+/[^\s/;]+(;.*)?$", max_length=200),
+    _posted_as(_MEDIA_TYPE, "not a media type, such as text/html"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_MEDIA_TYPE}$", "maxLength": 200}),
+]

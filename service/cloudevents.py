@@ -15,7 +15,7 @@ import orjson
 
 from domain.errors import DifferentContent, Flaw, Invalid
 from domain.events import CATALOGUE
-from domain.posting import Posted, parse
+from domain.posting import Posted, attributes_set, parse
 from service.log import LoggedEvent
 
 MAX_EVENT = 2**20
@@ -106,6 +106,7 @@ def parsed_list(documents: Sequence[object], find: Find) -> list[Posted]:
 def _recorded(document: object, find: Find) -> Posted | None:
     if not isinstance(document, Mapping):
         return None
+    document = attributes_set(document)
     source, id_ = document.get("source"), document.get("id")
     if not isinstance(source, str) or not isinstance(id_, str):
         return None

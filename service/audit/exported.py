@@ -154,6 +154,6 @@ def _partials(directory: Path, tile: Tile) -> list[int]:
     """The widths of the partial tiles that an exported log has of a tile's number, ascending."""
     folder = (directory / Tile(tile.level, tile.number, 1).path).parent
     try:
-        return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal())
+        return sorted(int(path.name) for path in folder.iterdir() if path.name.isascii() and path.name.isdecimal())
     except OSError:
         return []

@@ -38,6 +38,33 @@ def registered(server: Server, **more):
     return {**event("party.registered", f"parties/{server.new('p')}", name="X", kind="company"), **more}
 
 
+def post_as(server: Server, mode: str, given: dict) -> tuple[int, dict]:
+    """One event by one of the content types: its status, and its receipt or problem. A pointer is that of the event."""
+    match mode:
+        case "single":
+            answer = server.send(given)
+        case "batch":
+            answer = server.send([given], BATCH)
+        case "import":
+            answer = server.send(json.dumps(given).encode() + b"\n", NDJSON)
+        case _:
+            given = {name: value for name, value in given.items() if value is not None}
+            answer = binary(
+                server,
+                given.get("data", {}),
+                **{name: quote(str(value), safe="") for name, value in given.items() if name != "data"},
+            )
+    body = json.loads(answer.content)
+    if isinstance(body, list):
+        (body,) = body
+    if mode == "batch" and "errors" in body:
+        body["errors"] = [{**each, "pointer": each["pointer"].removeprefix("/0")} for each in body["errors"]]
+    return body.get("status", answer.status_code), body
+
+
+MODES = ("single", "batch", "import", "binary")
+
+
 # Receipts
 
 
@@ -652,6 +679,52 @@ def test_the_id_is_looked_up_before_anything_else(shared):
     assert shared.send(given, If_Match='"99"').content == first.content
     assert shared.send(given, If_None_Match="*").status_code == 200
     is_problem(shared.send({**given, "data": {"name": "Other"}}, If_Match='"99"'), 409)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_repeat_is_found_in_every_content_mode_before_it_is_checked(shared, mode):
+    given = shared.whole([registered(shared, occurred="2020")])[0]
+    first = shared.send(given).json()
+    again = dict(reversed(given.items()))
+    head = shared.head()
+    assert post_as(shared, mode, again) == (200, first)
+    if mode != "binary":
+        nothing = dict.fromkeys(("time", "datacontenttype", "dataschema"))
+        assert post_as(shared, mode, {**again, **nothing}) == (200, first)
+    for change in ({"time": "2026-02-30T00:00:00Z"}, {"type": "party.exploded"}, {"data": {"name": 1.5}}):
+        status, problem = post_as(shared, mode, {**again, **change})
+        assert (status, pointers(problem)) == (409, {f"/{next(iter(change))}"})
+    assert shared.head() == head
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"id": "a\u0001b"}, "/id"),
+        ({"id": "a\uffff"}, "/id"),
+        ({"source": "https://x.example/\u0085"}, "/source"),
+        ({"id": "\u00e9" * 513}, "/id"),
+        ({"source": "s" * 1025}, "/source"),
+        ({"time": "2025-02-29T00:00:00Z"}, "/time"),
+        ({"time": "2025-01-01T00:00:60Z"}, "/time"),
+        ({"data": {"name": {"en": "a", "EN": "b"}, "kind": "company"}}, "/data/name"),
+        ({"data": {"name": "a", "kind": "company", "note": 2**53}}, "/data/note"),
+    ],
+)
+def test_the_envelope_is_checked_alike_in_every_content_mode(shared, mode, change, pointer):
+    given = shared.whole([registered(shared)])[0]
+    status, problem = post_as(shared, mode, {**given, **change})
+    assert (status, pointers(problem)) == (422, {pointer})
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ids_of_1024_bytes_and_attributes_of_null_are_taken_in_every_content_mode(shared, mode):
+    given = shared.whole([registered(shared)])[0]
+    given["id"] = given["id"].ljust(1024, "x")
+    given |= dict.fromkeys(("time", "occurred", "datacontenttype", "subjectless"))
+    status, receipt = post_as(shared, mode, given)
+    assert (status in (200, 201), receipt["id"]) == (True, given["id"])
 
 
 def test_concurrent_repeats_are_one_event(shared):

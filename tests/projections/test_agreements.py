@@ -333,3 +333,9 @@ def test_each_party_has_its_steps_with_their_dates(views: World):
         {"type": "agreement.ratified", "occurred": "2021-02", "instrument": "acceptance", "events": [5]},
         {"type": "agreement.withdrawn", "occurred": "2022-01-01", "effective": "2023-01-01", "events": [6]},
     ]
+
+
+def test_the_case_of_a_language_tag_makes_no_other_term(views: World):
+    views.take(*ABC, signed("t", "2020-01-01", "a", scope=[{"en": "solar"}, {"en": "wind"}]))
+    views.take(step("amended", "t", "2021", summary="s", scope_added=[{"EN": "solar"}], scope_removed=[{"EN": "wind"}]))
+    assert views.state("agreements/t")["scope"] == [{"en": "solar"}]
