@@ -1,13 +1,15 @@
 """CloudEvents as they are posted: strict JSON, and the structured and binary forms, taken apart to well-formed events.
 
 Strict means that two readers cannot understand the same bytes differently: UTF-8, no lone surrogates, no name twice in
-an object, nesting within bounds. Nothing is repaired.
+an object, nesting within bounds. Nothing is repaired; only a byte order mark before a document is ignored (RFC 8259,
+section 8.1).
 """
 
 from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -42,6 +44,7 @@ class Malformed(Exception):
 
 def decode(raw: bytes) -> Any:
     """The JSON document. Raises Malformed."""
+    raw = raw.removeprefix(BOM_UTF8)
     try:
         document = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

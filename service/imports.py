@@ -7,6 +7,7 @@ order: its receipt, or its problem. What was recorded stays, however the import 
 from __future__ import annotations
 
 import asyncio
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -78,7 +79,7 @@ class Lines:
     def _line(self) -> Iterator[Line]:
         if self._size > self._longest:
             yield Line(self._number, None)
-        elif raw := b"".join(self._parts).strip(b" \t\r"):
+        elif (raw := b"".join(self._parts).strip(b" \t\r")).removeprefix(BOM_UTF8):
             yield Line(self._number, raw)
         self._parts.clear()
         self._size = 0

@@ -1,5 +1,5 @@
-"""A queue of bytes between one who makes them and one who takes them more slowly: small in memory, the rest on disk, in
-a file without a name that is gone when the process is."""
+"""Spool: a bounded queue of bytes between a producer and a slower consumer, small in memory, the rest on disk in a file
+without a name that is gone when the process is. All spools of an application share one limit on what they hold."""
 
 from __future__ import annotations
 
@@ -10,24 +10,58 @@ from tempfile import SpooledTemporaryFile
 
 IN_MEMORY = 2**20
 CHUNK = 2**18
+MOST_EACH = 64 * 2**20
+MOST_IN_ALL = 256 * 2**20
+
+
+class SpoolSpace:
+    """The bytes that all spools of an application may still hold. Belongs to the loop's thread."""
+
+    def __init__(self, size: int = MOST_IN_ALL) -> None:
+        self.free = size
+        self._changed = asyncio.Event()
+
+    def release(self, size: int) -> None:
+        """Return so many bytes, and let every producer that waits look for room again."""
+        self.free += size
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def changed(self) -> None:
+        """Return after the next `release`."""
+        await self._changed.wait()
 
 
 class Spool:
-    """Bytes in the order they were put. One task puts, one takes, both on the loop; whoever made it closes it."""
+    """Bytes in the order they were put. One task puts, one takes, both on the loop; the task that made it closes it.
 
-    def __init__(self, directory: Path, in_memory: int = IN_MEMORY) -> None:
+    The file is a ring: it never grows beyond `most`, however long the consumer stays behind.
+    """
+
+    def __init__(
+        self, directory: Path, space: SpoolSpace, *, most: int = MOST_EACH, in_memory: int = IN_MEMORY
+    ) -> None:
         self._file: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(in_memory, dir=str(directory))  # noqa: SIM115 - closed by `close`
+        self._space = space
+        self._most = most
+        self._size = 0
+        """Bytes of the file, which this spool has of the shared space."""
         self._written = 0
         self._taken = 0
         self._more = asyncio.Event()
         self._ended = False
 
-    def put(self, data: bytes) -> None:
-        """Adds bytes; never waits for who takes them. Raises OSError where the disk is full."""
-        self._file.seek(self._written)
-        self._file.write(data)
-        self._written += len(data)
-        self._more.set()
+    async def put(self, data: bytes) -> None:
+        """Add bytes; waits while there is no room. Raises OSError where the disk is full."""
+        rest = memoryview(data)
+        while rest:
+            count = min(len(rest), self._room())
+            if count == 0:
+                await self._space.changed()
+                continue
+            self._write(rest[:count])
+            rest = rest[count:]
+            self._more.set()
 
     def end(self) -> None:
         """Nothing more will be put."""
@@ -38,13 +72,11 @@ class Spool:
         """All that is put, as it comes, until the end."""
         while True:
             if self._taken < self._written:
-                self._file.seek(self._taken)
-                chunk = self._file.read(CHUNK)
-                self._taken += len(chunk)
-                if self._taken == self._written:  # all is taken: the file starts over instead of growing
-                    self._file.seek(0)
-                    self._file.truncate()
-                    self._written = self._taken = 0
+                chunk = self._read()
+                if self._taken == self._written:
+                    self._truncate()
+                else:
+                    self._space.release(0)
                 yield chunk
             elif self._ended:
                 return
@@ -53,4 +85,37 @@ class Spool:
                 await self._more.wait()
 
     def close(self) -> None:
+        """Drop what was not taken."""
         self._file.close()
+        self._space.release(self._size)
+        self._size = 0
+
+    def _room(self) -> int:
+        """How many bytes can be written now in one piece."""
+        at = self._written % self._most
+        unused = self._most - (self._written - self._taken)
+        return min(unused, self._most - at, max(0, self._size - at) + self._space.free)
+
+    def _write(self, data: memoryview) -> None:
+        at = self._written % self._most
+        self._file.seek(at)
+        self._file.write(data)
+        self._written += len(data)
+        grown = max(0, at + len(data) - self._size)
+        self._size += grown
+        self._space.free -= grown
+
+    def _read(self) -> bytes:
+        at = self._taken % self._most
+        self._file.seek(at)
+        chunk = self._file.read(min(CHUNK, self._written - self._taken, self._most - at))
+        self._taken += len(chunk)
+        return chunk
+
+    def _truncate(self) -> None:
+        """Start over: everything is taken."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._written = self._taken = 0
+        self._space.release(self._size)
+        self._size = 0

@@ -5,9 +5,9 @@ that fails breaks off: it must never look complete."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
-from math import inf
 from typing import Any, TypeVar
 
 import orjson
@@ -30,14 +30,36 @@ from service.replays import REPLAYS, Replay, ReplayFailed, TooMany
 
 POLL_SECONDS = 0.25
 """How soon it is noticed that nobody waits for a replay any longer."""
-SLOW_SECONDS = 30.0
-"""How long a reader may take for what it was sent last; then it is cut off."""
+MOST_DIGESTS = 2
+"""Requests for digests that are answered at a time: each reads whole views."""
 FOLD = "Registry-Fold"
 """A header of digests: the fingerprint of the code that folds. Only digests by the same code can be compared."""
 _CACHE = {"Cache-Control": "no-store"}  # what is compared is asked for each time
 _RETRY_SECONDS = "5"
 
 T = TypeVar("T")
+
+
+class Digests:
+    """Counts the requests for digests under way."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Within it, one more is under way. Raises a 503 problem where there are `MOST_DIGESTS`."""
+        if self._count >= MOST_DIGESTS:
+            detail = f"{MOST_DIGESTS} requests for digests are under way"
+            raise Problem(Kind.BUSY, detail, headers={hdrs.RETRY_AFTER: _RETRY_SECONDS})
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._count -= 1
+
+
+DIGESTS: web.AppKey[Digests] = web.AppKey("digests", Digests)
 
 _VIEW = {"type": "string", "enum": list(VIEWS)}
 _UNTIL = Parameter(
@@ -50,9 +72,14 @@ _REPLAYED = (Parameter("view", "The view to fold.", _VIEW, required=True), _UNTI
 
 
 async def digests(request: web.Request) -> web.StreamResponse:
-    """The digests of the stored views as of a position."""
+    """The digests of the stored views as of a position. Raises a 503 problem where too many are under way."""
     negotiate(request, (JSON,))
     values = read_query(request.query, _DIGESTED)
+    with request.app[DIGESTS].one():
+        return await _digests(request, values)
+
+
+async def _digests(request: web.Request, values: Values) -> web.StreamResponse:
     now = Now(request.app[HEAD].position, request.app[CLOCK]())
     readers, wanted = request.app[READERS], dict.fromkeys(values.get("view", VIEWS))
     as_of = (await readers.ask(lambda reader: read_times(values, now, reader.position_at))).as_of
@@ -116,13 +143,12 @@ async def replay(request: web.Request) -> web.StreamResponse:
 async def _pass_on(request: web.Request, response: web.StreamResponse, begun: Replay) -> None:
     """Sends on what the replay writes, until it is complete. Raises ReplayFailed, and ConnectionResetError."""
     while chunk := await _watched(request, begun.read()):
-        await _watched(request, response.write(chunk), SLOW_SECONDS)
+        await _watched(request, response.write(chunk))
 
 
-async def _watched(request: web.Request, work: Coroutine[Any, Any, T], seconds: float = inf) -> T:
-    """What `work` gives, unless it takes longer than it may or nobody waits for it any longer: then it is given up."""
-    loop = asyncio.get_running_loop()
-    deadline, task = loop.time() + seconds, loop.create_task(work)
+async def _watched(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` gives, unless nobody waits for it any longer: then it is given up."""
+    task = asyncio.get_running_loop().create_task(work)
     try:
         while not task.done():
             await asyncio.wait((task,), timeout=POLL_SECONDS)
@@ -130,8 +156,6 @@ async def _watched(request: web.Request, work: Coroutine[Any, Any, T], seconds: 
                 break
             if _is_unwanted(request):
                 raise _broken_off(request, "nobody waits for the replay any longer")
-            if loop.time() > deadline:
-                raise _broken_off(request, "the reader is too slow")
         return task.result()
     finally:
         if not task.done():
@@ -251,5 +275,6 @@ OPERATIONS = (
 
 
 def add_routes(app: web.Application) -> None:
-    """Adds what this module answers."""
+    """Adds what this module answers, and the count of what is under way."""
+    app[DIGESTS] = Digests()
     add(app, OPERATIONS)

@@ -1,12 +1,13 @@
 """Imports over HTTP, streamed both ways: a client may send everything before it reads, or read as it sends. Results it
-does not read yet wait on disk, and never hold up the request."""
+does not read yet wait on disk, within bounds; beyond them the request is read no further. A client that reads nothing
+for a minute is cut off; what was acknowledged stays."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
@@ -17,40 +18,49 @@ from service.http import bodies
 from service.http.answers import NDJSON
 from service.http.bodies import ARRIVING
 from service.http.problems import Kind, Problem
+from service.http.wire import Connection
 from service.imports import Line, Lines, recorded, tried
 from service.keys import Key, Scope
 from service.parts import LOGGER, LOGS, METRICS, SETTINGS, STOPPING, WRITER
-from service.spool import Spool
+from service.spool import MOST_EACH, Spool, SpoolSpace
 from service.writer import Unavailable
 
 MAX_TRIAL_LINES = 10_000
 MAX_TRIAL_BYTES = 256 * 2**20
+MAX_TRIAL_RESULTS = MOST_EACH
+READ_SECONDS = 60.0
+"""How long the client of an import may read nothing while results wait for it."""
 CHUNK = 2**18
+SPACE: web.AppKey[SpoolSpace] = web.AppKey("spool space", SpoolSpace)
 
 
 async def answer(request: web.Request, key: Key, *, is_trial: bool) -> web.StreamResponse:
-    """Streams a result for each line of the request. Raises a 503 problem where too many imports are under way; one is
-    until the result of its last line is known, however late that is read.
+    """Streams a result for each line of the request. Raises a 503 problem where too many imports are under way; an
+    import is under way until its client has taken the last result.
     """
-    with ExitStack() as under_way:
-        under_way.enter_context(request.app[ARRIVING].importing())
-        return await (_tried if is_trial else _recorded)(request, key, under_way)
+    connection = request.protocol
+    assert isinstance(connection, Connection)
+    with request.app[ARRIVING].importing():
+        before, connection.patience = connection.patience, READ_SECONDS
+        try:
+            return await (_tried if is_trial else _recorded)(request, key)
+        finally:
+            connection.patience = before
 
 
-async def _recorded(request: web.Request, key: Key, under_way: ExitStack) -> web.StreamResponse:
+async def _recorded(request: web.Request, key: Key) -> web.StreamResponse:
     app, may_erase = request.app, key.allows(Scope.ADMIN)
     response = web.StreamResponse(headers={"Content-Type": NDJSON, "Cache-Control": "no-store"})
     await response.prepare(request)
-    with closing(Spool(app[SETTINGS].data)) as spool:
+    with closing(Spool(app[SETTINGS].data, app[SPACE])) as spool:
 
         async def fill() -> None:
             try:
                 chunks = _until(app[STOPPING], request.content)
                 async for results in recorded(app[WRITER], app[LOGS].find, chunks, key.name, may_erase=may_erase):
                     _count(app, Counter(result.kind for result in results))
-                    spool.put(b"".join(result.body + b"\n" for result in results))
+                    await spool.put(b"".join(result.body + b"\n" for result in results))
             finally:
-                under_way.close()
                 spool.end()
 
         filling = asyncio.create_task(fill())
@@ -75,7 +85,7 @@ async def _recorded(request: web.Request, key: Key, under_way: ExitStack) -> web
     return response
 
 
-async def _tried(request: web.Request, key: Key, under_way: ExitStack) -> web.StreamResponse:
+async def _tried(request: web.Request, key: Key) -> web.StreamResponse:
     """All of the request is read before any of it is judged: the writer must not wait for a client."""
     app, may_erase = request.app, key.allows(Scope.ADMIN)
     directory = app[SETTINGS].data
@@ -84,13 +94,16 @@ async def _tried(request: web.Request, key: Key, under_way: ExitStack) -> web.St
 
         def trial(desk: Desk) -> Counter[Kind | None]:
             kinds: Counter[Kind | None] = Counter()
+            size = 0
             for result in tried(desk, _lines(posted), key.name, may_erase=may_erase):
+                size += len(result.body) + 1
+                if size > MAX_TRIAL_RESULTS:
+                    raise Problem(Kind.TOO_LARGE, f"the results of a trial have at most {MAX_TRIAL_RESULTS} bytes")
                 results.write(result.body + b"\n")
                 kinds[result.kind] += 1
             return kinds
 
         _count(app, await app[WRITER].check(trial))
-        under_way.close()
         response = web.StreamResponse(headers={"Content-Type": NDJSON, "Cache-Control": "no-store"})
         await response.prepare(request)
         results.seek(0)

@@ -26,6 +26,7 @@ from service.http.problems import Kind, Problem
 from service.http.whole import Whole
 from service.keys import Key, Scope
 from service.parts import LOGS, WRITER
+from service.spool import SpoolSpace
 
 JSON = "application/json"
 STRUCTURED = "application/cloudevents+json"
@@ -146,7 +147,9 @@ OPERATIONS = (
             "By content type: one CloudEvent, one in binary mode (`application/json` with `ce-*` headers), a batch that"
             " is taken whole or not at all, or an import of any size whose lines are each taken on their own. What is"
             " acknowledged is durable, and can be read at once. `source` and `id` name an event once for ever: the"
-            " same again gets the first receipt."
+            " same again gets the first receipt. A client may send all lines of an import before it reads: results wait"
+            " on disk, up to 64 MiB of an import and 256 MiB in all. Beyond that the request is read no further, and an"
+            " import whose client reads nothing for a minute is ended; what was acknowledged stays."
         ),
         scope="post",
     ),
@@ -154,6 +157,8 @@ OPERATIONS = (
 
 
 def add_routes(app: web.Application) -> None:
-    """Adds what this module answers, and where it is noted when those who are turned away may come again."""
+    """Adds what this module answers, where it is noted when those who are turned away may come again, and the space
+    that results of imports may take."""
     app[RETURNS] = Returns()
+    app[events_import.SPACE] = SpoolSpace()
     add(app, OPERATIONS)

@@ -20,8 +20,6 @@ HEARTBEAT_SECONDS = 15.0
 """After so long without an event a comment is sent."""
 GONE_SECONDS = 1.0
 """A reader that has closed the connection is noticed after so long."""
-SLOW_SECONDS = 30.0
-"""How long a reader may take for what it was sent last; then it is cut off, and may resume."""
 _LITTLE = 2**16
 """Fewer bytes than this are never more than a connection takes without waiting for its reader."""
 RETRY_MILLISECONDS = 2000
@@ -86,18 +84,9 @@ class _Reader:
         return transport is None or transport.get_write_buffer_size() + size < _LITTLE
 
     async def send(self, chunk: bytes) -> None:
-        """Sends them. Raises ConnectionError where it has gone, or takes too long."""
+        """Sends them. Raises ConnectionError where it has gone."""
         self._heard = self._loop.time()
-        if self.takes(len(chunk)):
-            await self._response.write(chunk)  # waits for nobody, so nothing need be timed
-            return
-        try:
-            async with asyncio.timeout(SLOW_SECONDS):
-                await self._response.write(chunk)
-        except TimeoutError:
-            if self._request.transport is not None:
-                self._request.transport.abort()
-            raise ConnectionResetError("the reader is too slow") from None
+        await self._response.write(chunk)
 
 
 async def _follow(app: web.Application, reader: _Reader) -> None:

@@ -6,7 +6,10 @@ aiohttp has no public place for that, so two of its classes are filled in here, 
 from __future__ import annotations
 
 import asyncio
+from fcntl import ioctl
 from os import urandom
+from sys import byteorder
+from termios import TIOCOUTQ
 from typing import Any
 
 from aiohttp import web
@@ -18,6 +21,10 @@ from service.parts import LOGGER, METRICS
 
 AT_ONCE = 2**16
 """Bytes that are received of one connection in one turn of the loop."""
+SLOW_SECONDS = 30.0
+"""How long a client may take nothing of what waits for it; then its connection is closed."""
+_CHECKS = 5
+"""How often within that time the progress of the client is measured."""
 
 
 class Runner(web.AppRunner):
@@ -42,18 +49,72 @@ class _Server(web.Server):
 class Connection(web.RequestHandler):
     """What a client asks over, one request after the other."""
 
-    __slots__ = ("_app", "returns")
+    __slots__ = ("_app", "_check", "_stalled", "_unsent", "patience", "returns")
 
     def __init__(self, app: web.Application, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._app = app
         self.returns = 0.0
         """When a client that was turned away may come again, on the loop's clock."""
+        self.patience = SLOW_SECONDS
+        """Seconds that the client may take nothing of what waits for it."""
+        self._check: asyncio.TimerHandle | None = None
+        self._unsent = self._stalled = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins. Of a crowd, what comes of each in one turn of the loop is there before anybody reads it."""
         super().connection_made(transport)
         transport.max_size = AT_ONCE  # type: ignore[attr-defined]  # of selector loops' transports
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Ends, and with it the measurements."""
+        self._stop_measuring()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """More waits for the client than is buffered: from here until `resume_writing` its progress is measured."""
+        super().pause_writing()
+        self._unsent, self._stalled = self._count_unsent(), 0
+        self._measure_later()
+
+    def resume_writing(self) -> None:
+        """The client has taken enough."""
+        self._stop_measuring()
+        super().resume_writing()
+
+    def _measure_later(self) -> None:
+        self._check = self._loop.call_later(self.patience / _CHECKS, self._measure)
+
+    def _stop_measuring(self) -> None:
+        if self._check is not None:
+            self._check.cancel()
+            self._check = None
+
+    def _measure(self) -> None:
+        """Close the connection if the client took nothing in the last `patience` seconds."""
+        before, self._unsent = self._unsent, self._count_unsent()
+        self._stalled = self._stalled + 1 if self._unsent == before else 0
+        if self._stalled < _CHECKS:
+            self._measure_later()
+        elif self.transport is not None:
+            self._check = None
+            self._app[LOGGER].info("a client that takes nothing was cut off", unsent=self._unsent)
+            self.transport.abort()
+
+    def _count_unsent(self) -> int:
+        """Bytes that the client has not taken: in this process, and, where the system tells, in its socket."""
+        transport = self.transport
+        if transport is None:
+            return 0
+        unsent = transport.get_write_buffer_size()
+        if (socket := transport.get_extra_info("socket")) is not None:
+            queued = bytearray(4)
+            try:
+                ioctl(socket.fileno(), TIOCOUTQ, queued)
+            except OSError:
+                return unsent
+            unsent += int.from_bytes(queued, byteorder)
+        return unsent
 
     def data_received(self, data: bytes) -> None:
         """Takes what has come. What is no HTTP is let go with the frames of the error that says so, which is kept."""

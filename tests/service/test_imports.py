@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import socket
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import orjson
 import pytest
 
+from service.http import events_import
 from service.imports import Lines
 from service.log import LogUnavailable
 from service.parts import METRICS, WRITER
-from tests.service.world import NDJSON, lines, problem, registered, renamed, running
+from tests.service.world import BATCH, NDJSON, STRUCTURED, lines, problem, registered, renamed, running
 
 MIB = 2**20
 
@@ -262,23 +265,102 @@ async def test_only_so_many_imports_are_under_way_at_once(registry, monkeypatch)
     assert kinds(await registry.import_(lines(registered("b")))) == ["taken"]
 
 
-@pytest.mark.parametrize("query", ["", "?validate=only"])
-async def test_whoever_reads_no_results_keeps_no_import_out(registry, monkeypatch, query):
-    monkeypatch.setattr("service.http.bodies.MOST_IMPORTS", 1)
-    body = b"{}\n" * 9_999
-    late = socket.socket()
-    late.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-    late.connect(("127.0.0.1", registry.client.port))
-    reader, writer = await asyncio.open_connection(sock=late, limit=1)
-    head = f"POST /v1/events{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {registry.key}"
+@asynccontextmanager
+async def importing(registry, body, query="", *, buffer=1):
+    """A client that has begun an import, and whose system takes so much of the answer unless it reads."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    client.connect(("127.0.0.1", registry.client.port))
+    reader, writer = await asyncio.open_connection(sock=client, limit=1)
+    head = f"POST /v1/events{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {registry.key}\r\nConnection: close"
     writer.write(f"{head}\r\nContent-Type: {NDJSON}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-    async with asyncio.timeout(10):
+    try:
+        yield reader
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@pytest.mark.parametrize("query", ["", "?validate=only"])
+async def test_an_import_counts_until_its_results_are_read(registry, monkeypatch, query):
+    monkeypatch.setattr("service.http.bodies.MOST_IMPORTS", 1)
+    async with importing(registry, b"{}\n" * 9_999, query) as reader, asyncio.timeout(30):
         await reader.read(1)
-        while (answer := await registry.post(lines(registered("b")), type_=NDJSON)).status == 503:
+        await asyncio.sleep(0.5)
+        await problem(await registry.post(lines(registered("b")), type_=NDJSON), 503, "busy")
+        while await reader.read(2**16):
             pass
-    assert answer.status == 200
-    writer.close()
-    await writer.wait_closed()
+        assert kinds(await registry.import_(lines(registered("b")))) == ["taken"]
+
+
+@pytest.mark.parametrize("query", ["", "?validate=only"])
+async def test_an_import_whose_client_reads_nothing_is_ended(registry, monkeypatch, query):
+    monkeypatch.setattr(events_import, "READ_SECONDS", 0.5)
+    monkeypatch.setattr("service.http.bodies.MOST_IMPORTS", 1)
+    body = lines(registered("a")) + b"{}\n" * 9_998
+    async with importing(registry, body, query) as reader, asyncio.timeout(30):
+        await reader.read(1)
+        while (answer := await registry.post(lines(registered("b")), type_=NDJSON)).status == 503:  # noqa: ASYNC110 - the end of an import tells nobody
+            await asyncio.sleep(0.05)
+        assert answer.status == 200
+        received = b""
+        while chunk := await reader.read(2**16):
+            received = chunk
+        assert not received.endswith(b"0\r\n\r\n")
+    assert await registry.head() == (1 if query else 2), "what was acknowledged stays"
+    assert _open_files(registry.data) == 0
+
+
+async def test_an_import_whose_client_reads_slowly_goes_on(registry, monkeypatch):
+    monkeypatch.setattr(events_import, "READ_SECONDS", 1.0)
+    async with importing(registry, b"x\n" * 10_000) as reader, asyncio.timeout(30):
+        received = 0
+        for _ in range(15):  # twice as long as a client may read nothing
+            received += len(await reader.read(8192))
+            await asyncio.sleep(0.15)
+        while chunk := await reader.read(2**16):
+            received += len(chunk)
+    assert received > 10_000 * 100
+
+
+async def test_results_that_nobody_reads_take_no_more_of_the_disk_than_they_may(registry):
+    registry.app[events_import.SPACE].free = 3 * MIB
+    count = 60_000
+    async with importing(registry, b"x\n" * count, buffer=2**16) as reader, asyncio.timeout(60):
+        await reader.read(1)
+        assert await _spooled(registry.data) <= 3 * MIB
+        answer = bytearray()
+        while chunk := await reader.read(2**20):
+            answer += chunk
+            assert _open_files(registry.data) <= 3 * MIB
+    assert answer.endswith(b"0\r\n\r\n")
+    found = re.findall(rb'"line":([0-9]+)', _unchunked(b"HTTP\r\n\r\n" + answer[answer.index(b"\r\n\r\n") + 4 :]))
+    assert [int(number) for number in found] == list(range(1, count + 1))
+    assert registry.app[events_import.SPACE].free == 3 * MIB
+
+
+async def test_a_trial_whose_results_are_too_many_is_refused(registry, monkeypatch):
+    monkeypatch.setattr(events_import, "MAX_TRIAL_RESULTS", 1000)
+    await problem(await registry.post(b"x\n" * 50, type_=NDJSON, query="?validate=only"), 413, "too-large")
+
+
+@pytest.mark.parametrize("query", ["", "?validate=only"])
+async def test_a_byte_order_mark_before_any_body_is_ignored(registry, query):
+    mark = b"\xef\xbb\xbf"
+    for type_, body in (
+        (NDJSON, lines(registered("a"), registered("b"))),
+        (NDJSON, b"\r\n" + lines(registered("c"))),
+        (STRUCTURED, orjson.dumps(registered("d"))),
+        (BATCH, orjson.dumps([registered("e")])),
+    ):
+        answer = await registry.post(mark + body, type_=type_, query=query)
+        assert answer.status in (200, 201), await answer.text()
+        assert b'"type"' not in await answer.read()
+    attributes = {f"ce-{name}": value for name, value in registered("f").items() if name != "data"}
+    data = mark + orjson.dumps(registered("f")["data"])
+    answer = await registry.post(data, type_="application/json", query=query, **attributes)
+    assert answer.status in (200, 201), await answer.text()
 
 
 async def test_a_trial_import_sees_the_lines_before_and_records_nothing(registry):
