@@ -11,6 +11,7 @@ from domain.facts import Fact
 from domain.values import text_key
 
 DATES = {
+    "party.registered": "founded",
     "party.dissolved": "dissolved",
     "agreement.adopted": "adopted",
     "agreement.entered-into-force": "entered_into_force",
@@ -107,16 +108,18 @@ class Describing:
         earlier = [fact.span.lo <= day or fact.kind.makes is Makes.ONCE for fact in self._making]
         if earlier != self._earlier:
             self._earlier, self._taken, self._so_far = earlier, 0, _Described()
+            first = self._making[0] if self._making else None
             for fact, is_earlier in zip(self._making, earlier, strict=True):
-                self._so_far.take(fact, later=not is_earlier)
+                again = fact.kind.makes is Makes.AGAIN and fact is not first
+                self._so_far.take(fact, later=not is_earlier, again=again)
         while self._taken < len(self._dated) and self._dated[self._taken].span.lo <= day:
-            self._so_far.take(self._dated[self._taken], later=False)
+            self._so_far.take(self._dated[self._taken])
             self._taken += 1
         if not self._undated:
             return self._so_far.fields, self._so_far.bearing
         found = self._so_far.copy()
         for fact in self._undated:
-            found.take(fact, later=False)
+            found.take(fact)
         return found.fields, found.bearing
 
 
@@ -133,12 +136,14 @@ class _Described:
         copied.fields, copied.bearing, copied._dated = self.fields.copy(), self.bearing.copy(), self._dated.copy()
         return copied
 
-    def take(self, fact: Fact, *, later: bool) -> None:
+    def take(self, fact: Fact, *, later: bool = False, again: bool = False) -> None:
         """Add what a fact says. A `later` signature changes nothing before its day, but nothing is ever without title
-        and kind.
+        and kind. An adoption or signature that is not the first (`again`) fills only absent fields; the place of a
+        signature is then not the agreement's.
         """
         fields, bearing, is_dated = self.fields, self.bearing, fact.is_dated
-        if (date := DATES.get(fact.type)) is not None and date not in fields and not later:
+        date = DATES.get(fact.type)
+        if date is not None and not later and (date not in fields or fact.kind.makes is Makes.ONCE):
             when = fact.data.effective if isinstance(fact.data, TakesEffect) else None
             when = when or fact.occurred
             if when is not None:
@@ -150,6 +155,8 @@ class _Described:
                 continue
             name = "scope" if stated in _SCOPES else stated
             if later and (name not in _ALWAYS or name in fields):
+                continue
+            if again and name != "scope" and (name in fields or (name, fact.type) == ("place", "agreement.signed")):
                 continue
             if value is None:
                 fields.pop(name, None)

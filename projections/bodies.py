@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from domain.events import CATALOGUE, AgreementAcceded, AgreementRatified, TakesEffect
+from domain.events import CATALOGUE, AgreementAcceded, AgreementRatified, AgreementSigned, TakesEffect
 from domain.facts import Fact
 from domain.fields import ORDER
 
@@ -136,6 +136,9 @@ def _step(fact: Fact) -> Step:
     if isinstance(data, _CONSENTS):
         if data.instrument is not None:
             step.append({"instrument": data.instrument})
+    elif isinstance(data, AgreementSigned):
+        if data.place is not None:
+            step.append({"place": data.place})
     elif isinstance(data, TakesEffect) and data.effective is not None:
         step.append({"effective": data.effective})
     return step

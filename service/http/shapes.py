@@ -109,7 +109,14 @@ _COMMITMENT: tuple[dict[str, Schema], dict[str, Schema]] = (
     },
 )
 _STEPS = list_of(
-    object_of({"type": STRING, "occurred": nullable(EDTF), "events": EVENTS}, {"effective": EDTF, "instrument": STRING})
+    object_of(
+        {"type": STRING, "occurred": nullable(EDTF), "events": EVENTS},
+        {
+            "effective": EDTF,
+            "instrument": STRING,
+            "place": {**TEXT, "description": "Of a signature: where it was signed."},
+        },
+    )
 )
 
 _ENTRIES: Mapping[str, Schema] = {
@@ -175,7 +182,13 @@ _THINGS: Mapping[str, Schema] = {
     "parties": _state(
         "parties",
         {"name": TEXT, "kind": one_of(get_args(PartyKind))},
-        {"jurisdiction": STRING, "part_of": REFERENCE, "successors": list_of(REFERENCE), "dissolved": EDTF},
+        {
+            "jurisdiction": STRING,
+            "part_of": REFERENCE,
+            "successors": list_of(REFERENCE),
+            "founded": {**EDTF, "description": "When it came about: `occurred` of its registration."},
+            "dissolved": EDTF,
+        },
         "A party: a company, a state, an institute or whoever else agrees to something.",
     ),
     "agreements": _state(

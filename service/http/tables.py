@@ -86,7 +86,7 @@ _LAST = ("events", "disputed")
 OF_VIEW: Mapping[str, Table] = {
     "parties": table(
         *("subject", "name!", "kind", "jurisdiction", "part_of.subject", "part_of.name!", "other_names", "identifiers"),
-        *("dissolved", "successors", "status", "certainty", "statuses", "version", "position", *_LAST),
+        *("dissolved", "successors", "status", "certainty", "statuses", "version", "position", *_LAST, "founded"),
     ),
     "agreements": table(
         *("subject", "title!", "kind", "under.subject", "under.name!", "scope", "place!", "summary!", "adopted"),

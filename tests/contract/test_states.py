@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 
@@ -234,7 +235,7 @@ def test_an_agreements_describing_fields_change_on_their_day(shared, treaty):
     ]
 
 
-def test_what_a_later_signature_describes_holds_from_its_day_on(shared):
+def test_a_later_signature_fills_what_is_absent_from_its_day_on_and_its_place_stands_with_its_step(shared):
     one, two = shared.parties(2)
     subject = f"agreements/{shared.new('a')}"
     shared.take(
@@ -247,11 +248,47 @@ def test_what_a_later_signature_describes_holds_from_its_day_on(shared):
             parties=[{"party": one}],
             summary="one",
         ),
-        event("agreement.signed", subject, "2002-01-01", parties=[{"party": two}], summary="two", place="Kyoto"),
+        event(
+            "agreement.signed",
+            subject,
+            "2002-01-01",
+            parties=[{"party": two}],
+            summary="two",
+            place="Kyoto",
+            until="2050-01-01",
+        ),
     )
     early, late = (shared.state(subject, on=day) for day in ("2001-12-31", "2002-01-01"))
-    assert (early["summary"], early.get("place")) == ("one", None)
-    assert (late["summary"], late["place"]) == ("two", "Kyoto")
+    assert (early["summary"], early.get("place"), early.get("until")) == ("one", None, None)
+    assert (late["summary"], late.get("place"), late["until"]) == ("one", None, "2050-01-01")
+    steps = {item["party"]["subject"]: item["steps"] for item in late["parties"]}
+    assert [step.get("place") for step in steps[one]] == [None]
+    assert [step["place"] for step in steps[two]] == ["Kyoto"]
+    (membership,) = shared.items("/v1/memberships", party=two, in_=subject)
+    assert membership["steps"][0]["place"] == "Kyoto"
+
+
+def test_the_place_of_the_first_signature_is_the_agreements_whatever_is_signed_later(shared):
+    one, two = shared.parties(2)
+    subject = f"agreements/{shared.new('a')}"
+    named = {"title": "T", "kind": "contract"}
+    shared.take(
+        event("agreement.signed", subject, "2002-01-01", **named, parties=[{"party": two}], place="Kyoto"),
+        event("agreement.signed", subject, "2001-01-01", parties=[{"party": one}], place="Rio"),
+    )
+    assert shared.state(subject, on="2003-01-01")["place"] == "Rio"
+
+
+def test_a_party_shows_when_it_was_founded(shared):
+    party, undated = f"parties/{shared.new('p')}", f"parties/{shared.new('p')}"
+    word = shared.new("w").replace("-", "")
+    made = shared.took(event("party.registered", party, "1945-10", name=word, kind="company"))
+    shared.take(event("party.registered", undated, name=f"{word} other", kind="company"))
+    state = shared.state(party)
+    assert (state["founded"], state["events"]["founded"]) == ("1945-10", [made])
+    assert "founded" not in shared.state(undated)
+    table = csv.DictReader(shared.get("/v1/parties", q=word, headers={"Accept": "text/csv"}).text.splitlines())
+    assert sorted(row["founded"] for row in table) == ["", "1945-10"]
 
 
 def test_ended_commitments_are_listed_where_the_status_asks_for_them(shared):

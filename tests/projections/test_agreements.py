@@ -285,11 +285,9 @@ def test_an_amendment_holds_from_its_day_on(views: World):
     assert [item["summary"] for item in after["amendments"]] == ["more"]
 
 
-def test_a_later_signature_describes_from_its_day_on_but_title_and_kind_are_never_missing(views: World):
+def test_a_later_signature_fills_from_its_day_on_but_title_and_kind_are_never_missing(views: World):
     views.take(*ABC, signed("t", "2021-01-01", "a", title="The treaty", place="Beijing"))
-    views.take(
-        also_signed("t", "2020-01-01", "b", summary="first"), also_signed("t", "2022-01-01", "c", summary="last")
-    )
+    views.take(also_signed("t", "2020-01-01", "b", summary="first"), also_signed("t", "2022-01-01", "c", until="2050"))
     first = views.state("agreements/t", on="2020-06-01")
     assert (first["title"], first["kind"], first["summary"], first.get("place")) == (
         "The treaty",
@@ -298,8 +296,8 @@ def test_a_later_signature_describes_from_its_day_on_but_title_and_kind_are_neve
         None,
     )
     second = views.state("agreements/t", on="2021-06-01")
-    assert (second["summary"], second["place"]) == ("first", "Beijing")
-    assert views.state("agreements/t")["summary"] == "last"
+    assert (second["summary"], second.get("place"), second.get("until")) == ("first", None, None)
+    assert views.state("agreements/t")["until"] == "2050"
     assert views.state("agreements/t")["signed"] == "2020-01-01"
 
 
