@@ -4,13 +4,15 @@ text, with how much of the document they use together. Reads only."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from domain.facts import Event, Standing
 from projections.documents import NOWHERE, Held, passages, placed
 from projections.ledger import Ledger
-from projections.questions import Page, Question
+from projections.questions import Page, Question, check_after
 from projections.states import States
 
 _AT_ONCE = 200
@@ -33,8 +35,13 @@ class Citations:
 
         Names of others are not yet in. Raises NotFound, Gone.
         """
+        check_after(after, *[int] * len(_FIRST))
         number = self._states.number(subject, question)
-        used = _used(self._ranges(number, question.as_of), self._states.texts.own(number, question.as_of))
+        held = self._states.texts.own(number, question.as_of)
+        ranges = self._ranges(number, question.as_of)
+        if held is not None:
+            ranges = sorted([*ranges, *self._quoted(number, question.as_of, self._states.texts.text(held))])
+        used = _used(ranges, held)
         verified = self._states.beside.verifying(question)
         items: list[dict[str, Any]] = []
         keys: list[Sequence[Any]] = []
@@ -71,6 +78,22 @@ class Citations:
             " ORDER BY start, stop",
             (document, as_of, as_of),
         )
+
+    def _quoted(self, document: int, as_of: int, text: str) -> Iterator[tuple[int, int]]:
+        """Where the passages that name no place, only what they quote, first stand in a text."""
+        rows = self._db.execute(
+            f"SELECT fact, event, place FROM cited WHERE document = ? AND p0 <= ? AND p1 > ? AND start = {NOWHERE}"
+            " ORDER BY fact",
+            (document, as_of, as_of),
+        ).fetchall()
+        quoted: dict[str, None] = {}
+        for fact, of_fact in groupby(rows, key=itemgetter(0)):
+            given = _Supported(self._ledger, fact, as_of).passages
+            exacts = (given[by, place].get("exact") for _, by, place in of_fact)
+            quoted |= dict.fromkeys(exact for exact in exacts if exact is not None)
+        for exact in quoted:
+            if (start := text.find(exact)) >= 0:
+                yield start, start + len(exact)
 
 
 class _Supported:

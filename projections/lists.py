@@ -21,7 +21,7 @@ from projections.cuts import claims, entry, holds, rectangle, thing_columns, tie
 from projections.ledger import Ledger
 from projections.narrowing import Narrowing, TooFar
 from projections.queries import Order, Part, Query, Tied, by_date, places
-from projections.questions import SORTS, BadQuestion, Page, Question
+from projections.questions import SORTS, Page, Question, check_after
 from projections.states import IN_ITEM, States
 from projections.tables import COLLECTIONS, TERM_KINDS
 
@@ -87,8 +87,7 @@ class Lists:
             query.add(rectangle("t", question), *times(question))
             found = self._commitments(question, filters, sort, query, narrowing)
         source, order, shape = found
-        if after is not None and len(after) != len(order.columns):
-            raise BadQuestion({"cursor": "is not one of this list"})
+        check_after(after, *order.types)
         rows: list[tuple[Any, ...]] = []
         with narrowing.searching():
             for part in order.parts(after):
@@ -150,13 +149,13 @@ class Lists:
         plain = "+" if query.narrow else ""
         if walked is not None:
             query.add("r.container_name > ? AND r.container_name < ?", f"{view}/", f"{view}0")
-            order = Order(("r.container_name",), descending)
+            order = Order(("r.container_name",), (str,), descending)
         elif name == "subject":
-            order = Order((f"{plain}s.name",), descending)
+            order = Order((f"{plain}s.name",), (str,), descending)
         elif name in ("name", "title"):
-            order = Order((f"{plain}t.sort", f"{plain}s.name"), descending)
+            order = Order((f"{plain}t.sort", f"{plain}s.name"), (str, str), descending)
         else:
-            order = by_date(f"{plain}t.at", sort, f"{plain}s.name")
+            order = by_date(f"{plain}t.at", sort, {f"{plain}s.name": str})
         leads = not query.narrow and walked is None and name != "subject"
         query.add(f"{'' if leads else '+'}t.collection = ?", COLLECTIONS.index(view))
         if walked is not None:
@@ -276,10 +275,11 @@ class Lists:
         if is_by_name and len(names) == 3 and not query.narrow:  # all of them, as their containers come by name
             source, names[0] = "subjects s CROSS JOIN ties t ON t.container = s.id", "s.name"
             query.add("s.name NOT BETWEEN 'parties/' AND 'parties0'")
+        types = {name: int if name == "t.interval" else str for name in names}
         if is_by_name:
-            order = Order((f"{plain}{names[0]}", *names[1:]), sort.startswith("-"))
+            order = Order((f"{plain}{names[0]}", *names[1:]), (*types.values(),), sort.startswith("-"))
         else:
-            order = by_date(f"{plain}t.at", sort, *names)
+            order = by_date(f"{plain}t.at", sort, types)
 
         def shape(rows: Rows) -> Items:
             for row in rows:
@@ -324,11 +324,11 @@ class Lists:
         plain = "+" if query.narrow else ""
         match sort.removeprefix("-"):
             case "agreement":
-                order = Order((f"{plain}t.label",), sort.startswith("-"))
+                order = Order((f"{plain}t.label",), (str,), sort.startswith("-"))
             case "due":
-                order = by_date("t.due", sort, "t.label")
+                order = by_date("t.due", sort, {"t.label": str})
             case _:
-                order = by_date("t.at", sort, "t.label")
+                order = by_date("t.at", sort, {"t.label": str})
 
         def shape(rows: Rows) -> Items:
             items = [{"agreement": {"subject": self._ledger.name(row[0])}, **entry(row[1:], question)} for row in rows]

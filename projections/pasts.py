@@ -10,7 +10,7 @@ from jsonpatch import make_patch
 
 from domain.values import is_subject
 from projections.ledger import Ledger
-from projections.questions import Difference, Gone, Merged, NotFound, Page, Question
+from projections.questions import Difference, Gone, Merged, NotFound, Page, Question, check_after
 from projections.states import States
 
 _REFERRING = frozenset(
@@ -34,8 +34,9 @@ class Pasts:
         question's day and without the names of others; before the first event the state is null. Raises NotFound,
         Merged.
         """
+        check_after(after, int)
         group = self._ledger.one_with(self._number(subject, question), question.as_of)
-        since = int(after[0]) if after else 0
+        since = after[0] if after else 0
         positions = self._told(group, since, question.as_of, limit + 1)
         state = self._bare(subject, since, question) if since else None
         verified = self._states.beside.verifying(question)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,9 +47,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Columns to sort by, all ascending or all descending, that together name a row."""
+    """Columns to sort by, all ascending or all descending, that together name a row, and the types of their values."""
 
     columns: tuple[str, ...]
+    types: tuple[type, ...]
     descending: bool = False
     dated: str | None = None
     """A day that the first of `columns` turns round: from the latest down, and the unbounded last."""
@@ -79,11 +80,12 @@ class Order:
         return [Part([f"{day} <= ?", f"({day} < ? OR {earlier})"], [-key, -key, *last], dated.clause), undated]
 
 
-def by_date(column: str, sort: str, *names: str) -> Order:
+def by_date(column: str, sort: str, names: Mapping[str, type]) -> Order:
     """By a date, unbounded last either way; rows of one date by name."""
+    types = (int, *names.values())
     if not sort.startswith("-"):
-        return Order((column, *names))  # `AFTER` is past every day; an index may serve
-    return Order((f"CASE WHEN {column} = {AFTER} THEN {AFTER} ELSE -{column} END", *names), dated=column)
+        return Order((column, *names), types)  # `AFTER` is past every day; an index may serve
+    return Order((f"CASE WHEN {column} = {AFTER} THEN {AFTER} ELSE -{column} END", *names), types, dated=column)
 
 
 def places(values: Sequence[Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,12 @@ class BadQuestion(Exception):
     def __init__(self, flaws: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{name} {detail}" for name, detail in flaws.items()))
         self.flaws = dict(flaws)
+
+
+def check_after(after: Sequence[Any] | None, *types: type) -> None:
+    """Raise BadQuestion unless the keys that a cursor holds have the types of those that a list is sorted by."""
+    if after is not None and [type(key) for key in after] != [*types]:
+        raise BadQuestion({"cursor": "is not a cursor of this list"})
 
 
 FILTERS: dict[str, tuple[str, ...]] = {

@@ -17,7 +17,7 @@ from projections.ledger import Ledger
 from projections.lists import Lists
 from projections.overviews import Overviews
 from projections.pasts import Pasts
-from projections.questions import LISTS, Difference, NotFound, Page, Question, State
+from projections.questions import LISTS, Difference, NotFound, Page, Question, State, check_after
 from projections.states import States
 from projections.store import connect
 from projections.timeline import Timeline
@@ -185,7 +185,8 @@ class Reader:
     ) -> Page:
         """Subjects that any text of theirs matches: ranked, each with `subject`, `name`, `snippet` and `score`."""
         self._refresh()
-        start = int(after[0]) if after else 0
+        check_after(after, int)
+        start = max(0, after[0]) if after else 0
         hits = search.search(self._db, words, question.as_of, collection=collection, limit=limit + 1, offset=start)
         following = [start + limit] if len(hits) > limit else None
         return Page(self._named(hits[:limit], question), following)

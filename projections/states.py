@@ -21,7 +21,7 @@ from projections.bodies import NAMED, read_thing, read_tie
 from projections.cuts import claim, claims, entry, holds, rectangle, thing_columns, times
 from projections.documents import Texts
 from projections.ledger import REMARKS, Ledger
-from projections.questions import LISTS, Gone, Merged, NotFound, Page, Question, State
+from projections.questions import LISTS, Gone, Merged, NotFound, Page, Question, State, check_after
 from projections.references import References, references_in
 from projections.store import first_after
 from projections.tables import COLLECTIONS, SECTIONS
@@ -280,6 +280,7 @@ class States:
 
     def section(self, number: int, name: str, question: Question, limit: int, after: Sequence[Any] | None) -> Page:
         """Entries of one list inside a state, in its order. Names of others are not yet in. Raises NotFound."""
+        check_after(after, int, str, int)
         collection = self._ledger.name(number).partition("/")[0]
         if name not in LISTS[collection]:
             raise NotFound(f"a state of {collection} has no list {name}")

@@ -22,7 +22,7 @@ from projections.filtering import Condition, matching
 from projections.ledger import KINDS, Ledger
 from projections.narrowing import STEPS, TooFar, bounded, greatest
 from projections.pasts import refer
-from projections.questions import BadQuestion, Page, Question
+from projections.questions import Page, Question, check_after
 from projections.store import SPAN, first_after
 
 _FEW = 5_000
@@ -79,9 +79,8 @@ class Timeline:
         """Facts as they stood at the question's position, each once. Raises BadQuestion."""
         check("timeline", filters, sort)
         name = (sort or "occurred").removeprefix("-")
-        width = 1 if name == "position" else 4
-        if after is not None and len(after) != width:
-            raise BadQuestion({"cursor": "is not one of this list"})
+        types = (int,) if name == "position" else (int, int, int, str)
+        check_after(after, *types)
         asked = self._asked(question, filters)
         try:
             with bounded(self._db, STEPS) if asked.words is not None and not asked.words.narrow else nullcontext():
@@ -91,7 +90,7 @@ class Timeline:
             rows = self._rows(asked, sort, limit, after)
         events = self._ledger.events(row[-4] for row in rows[:limit])
         items = [self._happening(row, events[row[-4]], asked.first, asked.last) for row in rows[:limit]]
-        return Page(items, list(rows[limit - 1][:width]) if len(rows) > limit else None)
+        return Page(items, list(rows[limit - 1][: len(types)]) if len(rows) > limit else None)
 
     def _rows(self, asked: _Asked, sort: str | None, limit: int, after: Sequence[Any] | None) -> list[tuple[Any, ...]]:
         """The rows of a page, and one more."""

@@ -12,11 +12,13 @@ from aiohttp import hdrs, web
 
 from domain.events import CATALOGUE
 from domain.values import is_subject
-from projections.questions import BadQuestion
+from projections.questions import BadQuestion, Question, check_after
 from service.entries import answered, answered_lines
 from service.http.answers import JSON, NDJSON, etag_matches, json_answer, negotiate, strong_tag
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.problems import Kind, Problem
+from service.http.questions import CURSOR, cursor, read_cursor
+from service.http.shapes import page_of
 from service.log import LoggedEvent, LogReader
 from service.parts import HEAD, LOGS, STOPPING
 
@@ -74,7 +76,14 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     values = read_query(request.query, PARAMETERS)
     wanted = filter_of(values)
     head = request.app[HEAD].position
-    after, until = _number(values, "after", 0), min(_number(values, "until", head), head)
+    pinning = read_cursor(request.path, values, head)
+    if pinning is None:
+        after = _number(values, "after", 0)
+    else:
+        pinned, keys = pinning
+        check_after(keys, int)
+        head, (after,) = pinned.as_of, keys
+    until = min(_number(values, "until", head), head)
     if form == NDJSON:
         limit = _number(values, "limit", 0) or None
         return await _streamed(request, wanted, after, until, limit)
@@ -87,7 +96,10 @@ async def get_events(request: web.Request) -> web.StreamResponse:
         return b",".join(map(answered, events)), events[-1].position if is_more else None
 
     items, last = await request.app[LOGS].ask(page)
-    following = None if last is None else str(request.rel_url.update_query({"after": str(last)}))
+    following = None
+    if last is not None:
+        going_on = cursor(request.path, values, Question(head, None), [last])
+        following = str(request.rel_url.update_query({CURSOR.name: going_on}))
     headers = _CACHE | ({} if following is None else {hdrs.LINK: f'<{following}>; rel="next"'})
     body = b'{"items":[%b],"next":%b,"position":%d}' % (items, orjson.dumps(following), head)
     return json_answer(body, headers=headers)
@@ -136,7 +148,13 @@ def _number(values: Values, name: str, default: int) -> int:
 _RECORDED = {"$ref": "#/components/schemas/RecordedEvent"}
 _POSITION: Mapping[str, object] = {"type": "integer", "minimum": 0}
 FILTERS = (
-    Parameter("type", "Only events of this type; of several, any.", {"type": "string"}, repeatable=True),
+    Parameter(
+        "type",
+        "Only events of this type; of several, separated by commas, any.",
+        {"type": "string"},
+        repeatable=True,
+        several=True,
+    ),
     Parameter("subject", "Only events on this subject.", {"type": "string"}),
     Parameter("source", "Only events from this source.", {"type": "string"}),
 )
@@ -149,6 +167,11 @@ PARAMETERS = (
         f"Most events of a page; as NDJSON, of all. Default: {LIMIT}; as NDJSON, no limit.",
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
     ),
+    Parameter(
+        CURSOR.name,
+        "Where to go on, from an earlier answer's `next`. It pins the log's head as of the first answer.",
+        CURSOR.schema,
+    ),
 )
 OPERATIONS = (
     Operation(
@@ -160,19 +183,8 @@ OPERATIONS = (
         get_events,
         answers={
             200: Answer(
-                "A page of events; `position` is the log's head. Or all of them, one a line.",
-                {
-                    JSON: {
-                        "type": "object",
-                        "properties": {
-                            "items": {"type": "array", "items": _RECORDED},
-                            "next": {"type": ["string", "null"]},
-                            "position": _POSITION,
-                        },
-                        "required": ["items", "next", "position"],
-                    },
-                    NDJSON: _RECORDED,
-                },
+                "A page of events; `position` is the log's head as of the first page. Or all of them, one a line.",
+                {JSON: page_of(_RECORDED), NDJSON: _RECORDED},
                 ("Link",),
             )
         },

@@ -3,7 +3,6 @@ memory from pages that are pinned to one position and one day. Knows no list by 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import orjson
 from aiohttp import hdrs, web
 
-from projections.questions import BadQuestion, Page, Question
+from projections.questions import Page, Question
 from projections.reading import Reader
 from service.http.answers import JSON, NDJSON, etag_matches, negotiate
 from service.http.memento import ACCEPT_DATETIME, HEADERS, at, said, then_of, vary
@@ -114,7 +113,7 @@ async def answer_list(request: web.Request, listing: Listing) -> web.StreamRespo
 
     def page(reader: Reader) -> Ready:
         asked = _asked(request, listing, values, now, reader)
-        found = _first(source, reader, asked, asked.page_size)
+        found = source(reader, asked.question, asked.page_size, asked.after)
         as_of = asked.question.as_of
         following = _next(request, values, now, asked.question, found)
         body = orjson.dumps({"items": found.items, "next": following, "position": as_of, **found.beside})
@@ -132,7 +131,7 @@ async def _streamed(request: web.Request, listing: Listing, values: Values, now:
 
     def first(reader: Reader) -> tuple[Asked, Page, bytes, dict[str, str], str]:
         asked = _asked(request, listing, values, now, reader)
-        page = _first(source, reader, asked, asked.limit or MAX_LIMIT)
+        page = source(reader, asked.question, asked.limit or MAX_LIMIT, asked.after)
         following = _next(request, values, now, asked.question, page) if asked.limit else None
         placed = said(request, now, asked.question.as_of, reader.recorded, following=following)
         etag = question_tag(request.raw_path, form, asked.question, reader.erasures())
@@ -166,15 +165,6 @@ async def _streamed(request: web.Request, listing: Listing, values: Values, now:
 
 def _asked(request: web.Request, listing: Listing, values: Values, now: Now, reader: Reader) -> Asked:
     return read_list(request.path, values, now, reader.position_at, any_day=listing.any_day)
-
-
-def _first(source: Source, reader: Reader, asked: Asked, limit: int) -> Page:
-    try:
-        return source(reader, asked.question, limit, asked.after)
-    except (IndexError, TypeError, ValueError, sqlite3.ProgrammingError):
-        if asked.after is None:
-            raise
-        raise BadQuestion({CURSOR.name: "is not a cursor of this list"}) from None  # well-formed, but made up
 
 
 def _next(request: web.Request, values: Values, now: Now, question: Question, page: Page) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from domain.times import parse_day
+from domain.times import AFTER, BEFORE, parse_day
 from domain.values import MAX_INTEGER
 from projections.questions import BadQuestion, Question
 from service.http.operations import Parameter, Values
@@ -126,20 +126,31 @@ def read_list(
     """A question about the list at `path`. Raises BadQuestion, also where a cursor was given for another question."""
     question = read_times(values, now, position_at, any_day=any_day)
     limit = int(values[LIMITED.name][0]) if LIMITED.name in values else None
-    if CURSOR.name not in values:
+    if (pinning := read_cursor(path, values, now.head)) is None:
         return Asked(question, limit, None)
-    try:
-        pinned, digest, after = _decoded(values[CURSOR.name][0])
-    except ValueError:
-        raise BadQuestion({CURSOR.name: "is not a cursor of this registry"}) from None
-    if pinned.as_of > now.head:
-        raise BadQuestion({CURSOR.name: "is of a position that this log has not reached"})
-    if digest != _digest(path, values):
-        raise BadQuestion({CURSOR.name: "belongs to another question: give the parameters it was answered to"})
+    pinned, after = pinning
     for name, given, held in ((AS_OF.name, question.as_of, pinned.as_of), (ON.name, question.on, pinned.on)):
         if name in values and given != held:
             raise BadQuestion({name: "is not what the cursor pins; leave one of the two out"})
     return Asked(pinned, limit, after)
+
+
+def read_cursor(path: str, values: Values, head: int) -> tuple[Question, list[Any]] | None:
+    """What the cursor of a query pins, and the keys that its page goes on after; None without one. Raises BadQuestion.
+
+    The keys are strings and whole numbers; whether they are those of a list is for the list to check (`check_after`).
+    """
+    if CURSOR.name not in values:
+        return None
+    try:
+        pinned, digest, after = _decoded(values[CURSOR.name][0])
+    except ValueError:
+        raise BadQuestion({CURSOR.name: "is not a cursor of this registry"}) from None
+    if pinned.as_of > head:
+        raise BadQuestion({CURSOR.name: "is of a position that this log has not reached"})
+    if digest != _digest(path, values):
+        raise BadQuestion({CURSOR.name: "belongs to another question: give the parameters it was answered to"})
+    return pinned, after
 
 
 def read_pair(values: Values, now: Now, position_at: Callable[[str], int]) -> tuple[Question, Question]:
@@ -247,14 +258,19 @@ def _decoded(text: str) -> tuple[Question, str, list[Any]]:
         raise ValueError
     match orjson.loads(raw[6:]):
         case [int() as as_of, int() | None as on, str() as digest, list() as after] if (
-            len(after) <= _MOST_KEYS and all(_is_key(key) for key in after) and as_of >= 0
+            not isinstance(as_of, bool)
+            and as_of >= 0
+            and not isinstance(on, bool)
+            and (on is None or BEFORE < on < AFTER)
+            and len(after) <= _MOST_KEYS
+            and all(_is_key(key) for key in after)
         ):
             return Question(as_of, on), digest, after
     raise ValueError
 
 
 def _is_key(key: object) -> bool:
-    return key is None or isinstance(key, str | float) or (isinstance(key, int) and abs(key) <= MAX_INTEGER)
+    return isinstance(key, str) or (isinstance(key, int) and abs(key) <= MAX_INTEGER)
 
 
 def _check(body: bytes) -> bytes:

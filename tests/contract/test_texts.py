@@ -423,6 +423,19 @@ def test_the_passages_of_a_document_stand_in_its_order_with_what_they_support(se
     assert is_problem(server.get("/v1/documents/nobody/passages"), 404)
 
 
+def test_a_passage_that_only_quotes_counts_as_used_once_it_is_verified(server):
+    subject = registered(server)
+    quoted = [{"document": subject, "exact": exact} for exact in ("signed", "signed", "Chengdu", "Nowhere")]
+    party = f"parties/{server.new('p')}"
+    server.take(event("party.registered", party, name="X", kind="company", evidence=quoted))
+    start = TEXT.index("Chengdu") + 3
+    overlapping = [{"document": subject, "start": start, "end": start + 6}]
+    server.take(event("party.name-added", party, name="Y", evidence=overlapping))
+    assert server.json(f"/v1/{subject}/passages")["used"]["characters"] == 6
+    stored(server, subject)
+    assert server.json(f"/v1/{subject}/passages")["used"]["characters"] == len("signed") + len("Chengdu") + 2
+
+
 def test_passages_follow_corrections_and_retractions(server):
     subject = registered(server)
     one = server.party()

@@ -44,12 +44,24 @@ async def test_pages_follow_one_another_without_gap_or_repeat(filled):
         assert [item["position"] for item in items] == list(range(1, 251))
 
 
-async def test_pages_go_on_while_events_arrive(filled):
+async def test_pages_are_pinned_to_the_head_at_the_first_page(filled):
     first = await filled.json("/v1/events?limit=200")
     await filled.take(registered("late"))
     rest = await filled.json(first["next"])
-    assert [item["position"] for item in rest["items"]] == list(range(201, 252))
-    assert (rest["next"], rest["position"]) == (None, 251)
+    assert [item["position"] for item in rest["items"]] == list(range(201, 251))
+    assert (rest["next"], rest["position"]) == (None, 250)
+    lines = await (await filled.get(first["next"], Accept="application/x-ndjson")).read()
+    assert [orjson.loads(line)["position"] for line in lines.splitlines()] == list(range(201, 251))
+    assert (await filled.json("/v1/events?after=250"))["position"] == 251
+
+
+async def test_a_cursor_of_the_log_belongs_to_its_filters(filled):
+    first = await filled.json("/v1/events?limit=1&type=party.registered")
+    given = first["next"].partition("cursor=")[2]
+    for query in ("", "&type=party.renamed", "&type=party.registered&after=3", "&type=party.registered&source=x"):
+        found = await problem(await filled.get(f"/v1/events?cursor={given}{query}"), 422, "invalid-query")
+        assert found["errors"][0]["parameter"] == "cursor", query
+    assert (await filled.json(f"/v1/events?cursor={given}&type=party.registered&limit=1"))["position"] == 250
 
 
 @pytest.mark.parametrize(
@@ -63,6 +75,7 @@ async def test_pages_go_on_while_events_arrive(filled):
         ("after=9007199254740991", lambda e: False),
         ("type=party.registered", lambda e: e["type"] == "party.registered"),
         ("type=party.registered&type=party.renamed", lambda e: True),
+        ("type=party.registered,party.renamed", lambda e: True),
         ("subject=parties/a", lambda e: e["subject"] == "parties/a"),
         ("subject=parties/nobody", lambda e: False),
         (f"source={OTHER}", lambda e: e["source"] == OTHER),
