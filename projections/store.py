@@ -7,8 +7,10 @@ Everything in it is folded from the log and may be deleted. A row is a rectangle
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, overload
@@ -148,11 +150,13 @@ def connect(path: Path, *, read_only: bool = False, building: bool = False) -> s
     """
     if read_only:
         connection = sqlite3.connect(
-            f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, cached_statements=512
+            _read_only_uri(path), uri=True, isolation_level=None, check_same_thread=False, cached_statements=512
         )
         connection.execute("PRAGMA query_only = 1")
         connection.execute("PRAGMA cache_size = -8192")
     else:
+        with suppress(FileExistsError):
+            path.touch(mode=0o600, exist_ok=False)  # SQLite gives its companions the same mode
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=512, factory=Writing
         )
@@ -162,6 +166,16 @@ def connect(path: Path, *, read_only: bool = False, building: bool = False) -> s
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA busy_timeout = 10000")
     return connection
+
+
+def _read_only_uri(path: Path) -> str:
+    """The address of a file that is only read.
+
+    SQLite makes files beside a database in WAL mode, even to read it. Where it cannot, the file is read without them;
+    that is safe while there is no write-ahead log, as nobody writes in that directory.
+    """
+    is_fixed = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if is_fixed else ''}"
 
 
 def create(connection: sqlite3.Connection, schemas: Iterable[str], *, building: bool = False) -> None:

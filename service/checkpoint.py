@@ -31,7 +31,6 @@ from service.writer import Writer
 
 PERIOD_SECONDS = 1.0
 """A log that grows gets a checkpoint at once, then no more than one in this time. A failure is tried again after it."""
-CHECKPOINT_MODE = 0o644
 
 T = TypeVar("T")
 
@@ -251,7 +250,7 @@ class Publisher:
         return sorted((shown, kept), key=lambda each: each.size)
 
     def _keep(self, signed: Published) -> None:
-        files.replace(self._data / files.CHECKPOINT, signed.note.signed.encode(), CHECKPOINT_MODE)
+        files.replace(self._data / files.CHECKPOINT, signed.note.signed.encode(), files.FILE_MODE)
 
     def _show(self, signed: Published) -> None:
         self.published = signed

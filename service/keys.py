@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_urlsafe
+
+from service.files import FILE_MODE, read_only_uri
 
 MAX_NAME = 100
 
@@ -24,8 +26,12 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+RESERVED = frozenset(("seeds", "import"))
+"""Names under which the registry itself records events."""
+
+
 class KeyNameTaken(Exception):
-    """A key of this name is in use; it is revoked first."""
+    """A key of this name exists or existed, so that `actor` names one key for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,9 @@ class Keys:
     """The keys in one file, made where it is missing. One thread at a time; any number of processes."""
 
     def __init__(self, path: Path) -> None:
-        path.touch(mode=0o600)
+        """Raises OSError, sqlite3.Error."""
+        with suppress(FileExistsError):
+            path.touch(mode=FILE_MODE, exist_ok=False)  # SQLite gives its companions the same mode
         self._db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
@@ -54,28 +62,33 @@ class Keys:
             "CREATE TABLE IF NOT EXISTS keys (hash BLOB PRIMARY KEY, name TEXT NOT NULL, scopes TEXT NOT NULL,"
             " created TEXT NOT NULL, revoked TEXT)"
         )
-        self._db.execute("CREATE UNIQUE INDEX IF NOT EXISTS keys_in_use ON keys (name) WHERE revoked IS NULL")
         self._known: dict[str, Key] = {}
         self._seen = -1
 
     def create(self, name: str, scopes: Iterable[str]) -> str:
         """A new key; its text is told here and never again.
 
-        Raises KeyNameTaken, and ValueError for a name that is empty, too long or not printable, or an unknown scope.
+        Raises KeyNameTaken for a name that any key has or had, and ValueError for a name that is empty, too long or not
+        printable, or an unknown scope.
         """
         if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
             raise ValueError(f"a name has 1 to {MAX_NAME} printable characters")
         granted = sorted({Scope(scope) for scope in scopes})
         if not granted:
             raise ValueError(f"a key has at least one scope of {', '.join(Scope)}")
+        if name in RESERVED:
+            raise KeyNameTaken(f"the registry itself records events as {name!r}: give the key another name")
         text = f"rk_{token_urlsafe(32)}"
-        try:
-            self._db.execute(
-                "INSERT INTO keys (hash, name, scopes, created) VALUES (?, ?, ?, ?)",
-                (_hash(text), name, " ".join(granted), _now()),
+        made = self._db.execute(
+            "INSERT INTO keys (hash, name, scopes, created) SELECT ?1, ?2, ?3, ?4"
+            " WHERE NOT EXISTS (SELECT 1 FROM keys WHERE name = ?2)",
+            (_hash(text), name, " ".join(granted), _now()),
+        )
+        if made.rowcount == 0:
+            raise KeyNameTaken(
+                f"a key named {name!r} is in use, or was and is revoked: what it posted bears its name, so give this"
+                " key another"
             )
-        except sqlite3.IntegrityError:
-            raise KeyNameTaken(f"a key named {name!r} is in use") from None
         self._known.clear()
         return text
 
@@ -87,8 +100,7 @@ class Keys:
 
     def listed(self) -> list[Key]:
         """All keys ever made, oldest first."""
-        rows = self._db.execute("SELECT name, scopes, created, revoked FROM keys ORDER BY created, name").fetchall()
-        return [_key(*row) for row in rows]
+        return _listed(self._db)
 
     def verify(self, text: str) -> Key | None:
         """The key with this text, unless there is none or it was revoked, be it an instant ago by another process."""
@@ -112,6 +124,20 @@ class Keys:
         ) as found:
             row = found.fetchone()
         return None if row is None else _key(*row)
+
+
+def listed(path: Path) -> list[Key]:
+    """All keys ever made that a file holds, oldest first. Writes nothing, in its directory neither.
+
+    Raises sqlite3.Error.
+    """
+    with closing(sqlite3.connect(read_only_uri(path), uri=True)) as db:
+        return _listed(db)
+
+
+def _listed(db: sqlite3.Connection) -> list[Key]:
+    rows = db.execute("SELECT name, scopes, created, revoked FROM keys ORDER BY created, name")
+    return [_key(*row) for row in rows]
 
 
 def _key(name: str, scopes: str, created: str, revoked: str | None) -> Key:

@@ -1,12 +1,15 @@
-"""One server a data directory: whoever serves it, or writes to it without a server, holds the lock on it. The system
-lets go of it when the process ends, however it ends, so nothing is ever left behind to be cleaned up."""
+"""Locks between processes: one server a data directory, one rebuild at a time. The system releases a lock when its
+process ends, however it ends, so nothing is ever left behind to be cleaned up."""
 
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from service.files import FILE_MODE, LOCK, REBUILD_LOCK
 
 
 class InUse(Exception):
@@ -16,9 +19,25 @@ class InUse(Exception):
 @contextmanager
 def held(data: Path) -> Iterator[None]:
     """Holds the directory, which exists, until the end of the block. Raises InUse at once if another process does."""
-    with (data / "lock").open("ab") as file:
+    with _locked(data / LOCK, f"{data} is held by a server or by another command"):
+        yield
+
+
+@contextmanager
+def rebuilding(data: Path) -> Iterator[None]:
+    """Hold the right to rebuild the views of a directory until the end of the block.
+
+    Raises InUse immediately if another process rebuilds them.
+    """
+    with _locked(data / REBUILD_LOCK, f"the views in {data} are being rebuilt by another process: wait for its end"):
+        yield
+
+
+@contextmanager
+def _locked(path: Path, otherwise: str) -> Iterator[None]:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, FILE_MODE), "wb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InUse(f"{data} is held by a server or by another command") from None
+            raise InUse(otherwise) from None
         yield

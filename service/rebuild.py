@@ -50,9 +50,10 @@ def build(data: Path, report: Callable[[int], None] | None = None, *, name: str 
         with path.open("rb") as file:
             os.fsync(file.fileno())
     except (sqlite3.OperationalError, FileNotFoundError) as error:
-        if path.exists():
-            raise
-        raise Dropped(_DROPPED) from error
+        if not path.exists():
+            raise Dropped(_DROPPED) from error
+        remove(path)  # a full disk wants it gone
+        raise
     return path
 
 

@@ -13,10 +13,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from domain.notes import ED25519, Note, Signature, Verifier, cosigned
-from service.files import replace
+from service.files import FILE_MODE, replace
 
 SEED_BYTES = 32
-KEY_MODE = 0o600
 _PREFIX = "PRIVATE+KEY+"
 _STAMP_BYTES = 8
 _UNSAFE = stat.S_IWGRP | stat.S_IRWXO
@@ -44,7 +43,7 @@ def make_key(path: Path, name: str) -> Signer:
     seed = os.urandom(SEED_BYTES)
     signer = Signer(name, seed)
     text = f"{_PREFIX}{name}+{signer.verifier.key_id.hex()}+{b64encode(ED25519 + seed).decode()}\n"
-    replace(path, text.encode(), KEY_MODE)
+    replace(path, text.encode(), FILE_MODE)
     return signer
 
 

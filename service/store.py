@@ -14,7 +14,7 @@ from secrets import token_hex
 
 from projections.views import StaleViews, Views
 from service.entries import event_of
-from service.files import LOG, VIEWS, VIEWS_ERASED, drop_unused, remove
+from service.files import LOG, VIEWS, VIEWS_ERASED, drop_unused, make_directory, remove, tighten
 from service.follower import Head, catch_up
 from service.lock import held
 from service.log import Log
@@ -47,8 +47,23 @@ async def opened(
 
     Raises InUse where another process holds it, LogFormatError, LogUnavailable, OSError.
     """
-    await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
-    with held(data), closing(Log(data / LOG)) as log:
+    await asyncio.to_thread(make_directory, data)
+    with held(data):
+        _tighten(data, logger)
+        async with _opened(data, clock, logger, metrics) as store:
+            yield store
+
+
+def _tighten(data: Path, logger: Logger) -> None:
+    try:
+        tighten(data)
+    except OSError as error:  # of another owner, who decides
+        logger.warning("files of the data directory stay open to others", path=error.filename, reason=error.strerror)
+
+
+@asynccontextmanager
+async def _opened(data: Path, clock: Callable[[], datetime], logger: Logger, metrics: Metrics) -> AsyncIterator[Store]:
+    with closing(Log(data / LOG)) as log:
         log.scrub()  # a crash may have come between the commit of a redaction and this
         remove(data / VIEWS_ERASED)  # or left these, with what was to be erased next
         views = await asyncio.to_thread(_caught_up, log, data / VIEWS, logger)

@@ -22,7 +22,7 @@ from projections.digests import VIEWS
 from projections.reading import Reader
 from projections.store import connect, fold
 from service import files
-from service.checkpoint import CHECKPOINT_MODE, Published, read_kept
+from service.checkpoint import Published, read_kept
 from service.entries import answered_lines
 from service.exports import NothingHere
 from service.log import LogReader
@@ -31,6 +31,8 @@ from service.signing import is_signed, read_key
 from service.tilefiles import CHECKPOINT, DIGESTS, EVENTS, TEXTS, VKEY
 
 AT_ONCE = 1000
+PUBLIC_MODE = 0o644
+"""Of files that any file server may serve."""
 _STORED = "document.text-stored"
 
 
@@ -87,7 +89,7 @@ class TileLog:
         """
         self._directory.mkdir(parents=True, exist_ok=True)
         erasures = self._log.erasures()
-        files.replace(self._directory / VKEY, f"{self._verifier.text}\n".encode(), CHECKPOINT_MODE)
+        files.replace(self._directory / VKEY, f"{self._verifier.text}\n".encode(), PUBLIC_MODE)
         self._write_tiles()
         self._write_events(erasures, report)
         self._write_texts(texts)
@@ -95,7 +97,7 @@ class TileLog:
         if self._log.erasures() != erasures:
             raise CannotExport("something was erased from the log during the export: export it again")
         os.sync()
-        files.replace(self._directory / CHECKPOINT, self._signed.note.signed.encode(), CHECKPOINT_MODE)
+        files.replace(self._directory / CHECKPOINT, self._signed.note.signed.encode(), PUBLIC_MODE)
 
     def close(self) -> None:
         """Lets go of log and views."""
@@ -214,7 +216,7 @@ class TileLog:
                     name = str(orjson.loads(event.data)["sha256"])
                     held.add(name)
                     if wanted:
-                        files.replace(_made(folder) / name, text.encode(), CHECKPOINT_MODE)
+                        files.replace(_made(folder) / name, text.encode(), PUBLIC_MODE)
             position = events[-1].position
         if wanted:
             _made(folder)
@@ -226,7 +228,7 @@ class TileLog:
         digests = {view: self._reader.digest(view, self.size) for view in VIEWS}
         said = {"position": self.size, "digests": digests, "fold": fold(), "erasures": erasures}
         content = orjson.dumps(said, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        files.replace(self._directory / DIGESTS, content, CHECKPOINT_MODE)
+        files.replace(self._directory / DIGESTS, content, PUBLIC_MODE)
 
 
 def _length(path: Path, lines: int) -> int:

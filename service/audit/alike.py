@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from projections.rectangles import RESTED_ON
-from service.log.scan import read_only_uri
+from service.files import read_only_uri
 
 
 def are_alike(db: sqlite3.Connection, path: Path) -> bool:

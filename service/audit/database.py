@@ -25,9 +25,9 @@ from service.audit.plain import Batch, Batches, Looking, Wanted
 from service.audit.rows import Row, stored
 from service.audit.source import StoredViews, Unreadable
 from service.audit.texts import ReadText
-from service.files import CHECKPOINT, LOG, SIGNING_KEY, VIEWS
+from service.files import CHECKPOINT, LOG, SIGNING_KEY, VIEWS, wal_of
 from service.log import LogError
-from service.log.scan import Damaged, Inspection, Scan, read_only, wal_of
+from service.log.scan import Damaged, Inspection, Scan, read_only
 from service.signing import CannotSign, read_key
 
 AT_ONCE = 4 * TILE_WIDTH

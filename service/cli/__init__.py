@@ -8,13 +8,12 @@ import sys
 from importlib import import_module
 
 import click
-
-from service.cli.options import VERSION
+from click.exceptions import NoArgsIsHelpError
 
 _MODULES = {
     "serve": "serving",
     "openapi": "serving",
-    "version": "serving",
+    "version": "version",
     "import": "data",
     "export": "data",
     "rebuild": "data",
@@ -41,15 +40,17 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(VERSION, message="%(version)s")
+@click.version_option(package_name="agreement-registry", message="%(version)s")
 def registry() -> None:
     """A registry of agreements: who agreed what, when, on what evidence."""
 
 
 def main() -> None:
-    """The command `registry`: whatever is wrong is said in one line."""
+    """The command `registry`. Reports every failure in one line; a group without a command shows its help."""
     try:
         sys.exit(registry.main(prog_name="registry", standalone_mode=False))
+    except NoArgsIsHelpError as error:
+        click.echo(error.format_message())
     except click.UsageError as error:
         hint = f" (see {error.ctx.command_path} --help)" if error.ctx is not None else ""
         _fail(f"{' '.join(error.format_message().split())}{hint}", 2)
@@ -57,6 +58,14 @@ def main() -> None:
         _fail(error.format_message(), error.exit_code)
     except click.Abort:
         _fail("interrupted", 1)
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+    except Exception as error:
+        import sqlite3  # only here: no command should pay for it that does not use it
+
+        if not isinstance(error, sqlite3.Error):
+            raise
+        _fail(f"the database failed: {error}", 1)
 
 
 def _fail(message: str, code: int) -> None:

@@ -19,6 +19,7 @@ from service.cli.options import Failed, output, progress, settings_of, settings_
 from service.exports import NAMES, LogExport, NothingHere, ViewsExport
 from service.files import LOG
 from service.lock import InUse, held
+from service.lock import rebuilding as rebuild_lock
 from service.log import LogError
 from service.settings import Settings
 from service.signing import CannotSign
@@ -188,6 +189,7 @@ def rebuild(data: str | None) -> None:
         raise Failed(f"there is no log in {root}: nothing to rebuild; --data names the directory")
     try:
         with ExitStack() as holding:
+            holding.enter_context(rebuild_lock(root))
             try:
                 holding.enter_context(held(root))
                 is_served = False
@@ -195,12 +197,12 @@ def rebuild(data: str | None) -> None:
                 is_served = True
             with progress("Rebuilding", rebuilding.head(root)) as advance:
                 built = rebuilding.build(root, _advancing(advance))
-            if not is_served:
+            if is_served:
+                _hand_over(root, built)
+            else:
                 rebuilding.install(built)
                 click.echo("the views were rebuilt", err=True)
-                return
-        _hand_over(root, built)
-    except (LogError, rebuilding.Dropped) as error:
+    except (InUse, LogError, rebuilding.Dropped) as error:
         raise Failed(str(error)) from None
 
 

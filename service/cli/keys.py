@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
+from pathlib import Path
 
 import click
 
 from service.cli.options import Failed, settings_of, settings_options
-from service.files import KEYS
-from service.keys import KeyNameTaken, Keys, Scope
+from service.files import KEYS, make_directory
+from service.keys import KeyNameTaken, Keys, Scope, listed
 
 
 @click.group()
@@ -30,7 +30,9 @@ def keys() -> None:
 @settings_options("data")
 def create(name: str, scopes: tuple[str, ...], data: str | None) -> None:
     """Make a key named NAME and print it. It cannot be shown again: only its hash is kept."""
-    with _opened(data, make=True) as known:
+    root = settings_of(data=data).data
+    make_directory(root)
+    with closing(Keys(root / KEYS)) as known:
         try:
             click.echo(known.create(name, scopes))
         except (KeyNameTaken, ValueError) as error:
@@ -41,10 +43,9 @@ def create(name: str, scopes: tuple[str, ...], data: str | None) -> None:
 @settings_options("data")
 def list_(data: str | None) -> None:
     """List all keys ever made: name, scopes, when made, when revoked."""
-    with _opened(data) as known:
-        for key in known.listed():
-            ended = f"revoked {key.revoked}" if key.revoked else "in use"
-            click.echo("\t".join((key.name, ",".join(sorted(key.scopes)), key.created, ended)))
+    for key in listed(_existing(data)):
+        ended = f"revoked {key.revoked}" if key.revoked else "in use"
+        click.echo("\t".join((key.name, ",".join(sorted(key.scopes)), key.created, ended)))
 
 
 @keys.command()
@@ -52,20 +53,13 @@ def list_(data: str | None) -> None:
 @settings_options("data")
 def revoke(name: str, data: str | None) -> None:
     """Revoke the key named NAME, at once and for good."""
-    with _opened(data) as known:
+    with closing(Keys(_existing(data))) as known:
         if not known.revoke(name):
             raise Failed(f"no key named {name!r} is in use; registry keys list shows those there are")
 
 
-@contextmanager
-def _opened(data: str | None, *, make: bool = False) -> Iterator[Keys]:
+def _existing(data: str | None) -> Path:
     root = settings_of(data=data).data
-    try:
-        if make:
-            root.mkdir(parents=True, exist_ok=True)
-        elif not (root / KEYS).exists():
-            raise Failed(f"there are no keys in {root}; --data names the directory")
-        with closing(Keys(root / KEYS)) as known:
-            yield known
-    except OSError as error:
-        raise Failed(f"{root}: {error.strerror}") from None
+    if not (root / KEYS).exists():
+        raise Failed(f"there are no keys in {root}; --data names the directory")
+    return root / KEYS

@@ -76,9 +76,3 @@ def openapi() -> None:
     """Print the API document (OpenAPI 3.1)."""
     rows = make_app(Settings())[DESCRIBED]
     click.echo(orjson.dumps(document(rows), option=orjson.OPT_INDENT_2))
-
-
-@click.command()
-def version() -> None:
-    """Print the version."""
-    click.echo(VERSION)

@@ -4,8 +4,10 @@ a gap between positions, nor commit before the events are on disk."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from time import monotonic, sleep
@@ -23,6 +25,7 @@ from eventsourcing.sqlite import (
     SQLiteDatastore,
 )
 
+from service.files import FILE_MODE, read_only_uri
 from service.log import tables
 from service.log.errors import LogFormatError
 
@@ -33,13 +36,15 @@ class LogConnectionPool(SQLiteConnectionPool):
     """Connections to one log; what any of them commits is on disk when it returns."""
 
     def __init__(self, path: Path, *, read_only: bool, pool_size: int) -> None:
-        # mode=rw makes no file. It is not mode=ro, as a reader may be the one to take up what a crash left in the WAL.
-        super().__init__(db_name=path.absolute().as_uri() + ("?mode=rw" if read_only else ""), pool_size=pool_size)
+        super().__init__(db_name=_reader_uri(path) if read_only else path.absolute().as_uri(), pool_size=pool_size)
         self.path = path
         self.read_only = read_only
 
     def _create_connection(self) -> SQLiteConnection:
         try:
+            if not self.read_only:
+                with suppress(FileExistsError):
+                    self.path.touch(mode=FILE_MODE, exist_ok=False)  # SQLite gives its companions the same mode
             db = sqlite3.connect(
                 self.db_name,
                 uri=True,
@@ -54,7 +59,7 @@ class LogConnectionPool(SQLiteConnectionPool):
             except BaseException:
                 db.close()
                 raise
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
                 raise LogFormatError(f"{self.path} is not a log of the registry") from None
             raise InterfaceError(error) from error
@@ -70,6 +75,15 @@ class LogConnectionPool(SQLiteConnectionPool):
             _turn_to_wal(db)
             db.execute("PRAGMA wal_autocheckpoint = 2000")
             db.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten, not only forgotten
+
+
+def _reader_uri(path: Path) -> str:
+    """How SQLite is told of a log that is only read.
+
+    mode=rw makes no file. It is not mode=ro, as a reader may be the one to take up what a crash left in the WAL; in a
+    directory that nobody can write to it cannot, and needs none of the files that SQLite would make there.
+    """
+    return f"{path.absolute().as_uri()}?mode=rw" if os.access(path.parent, os.W_OK) else read_only_uri(path)
 
 
 def _turn_to_wal(db: sqlite3.Connection) -> None:

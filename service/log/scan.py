@@ -8,6 +8,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from service.files import read_only_uri
 from service.log import tables
 from service.log.errors import LogFormatError, LogUnavailable
 
@@ -24,21 +25,6 @@ _MOST = 10
 
 class Damaged(Exception):
     """The file cannot be read any further. The argument says what SQLite found."""
-
-
-def wal_of(path: Path) -> Path:
-    """Where SQLite keeps what was written last to a database that is in use, or was when its process died."""
-    return path.with_name(f"{path.name}-wal")
-
-
-def read_only_uri(path: Path) -> str:
-    """How SQLite is told of a file so that it changes nothing, not even what it keeps beside the file.
-
-    A file without a write-ahead log is taken for one that nobody writes to: whoever reads it looks for that file again
-    at the end, and throws away what was read if it has come.
-    """
-    how = "mode=ro" if wal_of(path).exists() else "mode=ro&immutable=1"
-    return f"{path.absolute().as_uri()}?{how}"
 
 
 def read_only(path: Path) -> sqlite3.Connection:

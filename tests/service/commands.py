@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
+import pytest
 
 REGISTRY = Path(sys.executable).with_name("registry")
 START_SECONDS = 30
@@ -26,10 +30,24 @@ def environment(data: Path | None = None, **more: str) -> dict[str, str]:
     return plain | ({"REGISTRY_DATA": str(data)} if data else {}) | more
 
 
-def run(*arguments: object, data: Path | None = None, stdin: bytes | None = None, cwd: Path | None = None, **env: str):
-    """Runs a command to its end."""
+def run(
+    *arguments: object,
+    data: Path | None = None,
+    stdin: bytes | None = None,
+    cwd: Path | None = None,
+    within: Sequence[object] = (),
+    file_bytes: int | None = None,
+    **env: str,
+):
+    """Runs a command to its end: `within` another one, and with no file larger than `file_bytes`, as on a full disk."""
+
+    def limit() -> None:
+        assert file_bytes is not None
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+
     return subprocess.run(
-        [REGISTRY, *map(str, arguments)],
+        [*map(str, within), REGISTRY, *map(str, arguments)],
+        preexec_fn=None if file_bytes is None else limit,
         env=environment(data, **env),
         input=stdin,
         stdin=subprocess.DEVNULL if stdin is None else None,
@@ -55,6 +73,23 @@ def refused(*arguments: object, code: int, **more) -> str:
     assert said.startswith("registry: "), said
     assert said.count("\n") == 1, said
     return said
+
+
+@contextmanager
+def read_only(data: Path):
+    """What runs within the command that this gives cannot write to the directory."""
+    if os.geteuid():
+        data.chmod(0o500)
+        try:
+            yield ()
+        finally:
+            data.chmod(0o700)
+        return
+    mounted = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+    within = ("unshare", "--mount", "sh", "-c", mounted, data)
+    if shutil.which("unshare") is None or subprocess.run([*map(str, within), "true"], check=False).returncode:
+        pytest.skip("the superuser can write everywhere, and cannot mount here")
+    yield within
 
 
 @dataclass

@@ -7,13 +7,14 @@ import io
 import re
 import stat
 import subprocess
+import sys
 
 import orjson
 import pytest
 
 from service.exports import NAMES
 from tests.service.asked import SEEDS, party, seed_lines, signed
-from tests.service.commands import REGISTRY, call, done, environment, refused, run, serving
+from tests.service.commands import REGISTRY, call, done, environment, read_only, refused, run, serving
 from tests.service.world import renamed
 
 SEEDED = seed_lines().count(b"\n")
@@ -40,6 +41,25 @@ def test_help_says_every_command():
     for command in ("serve", "import", "export", "rebuild", "keys", "openapi", "version"):
         assert command in said
         assert done(command, "--help")
+
+
+@pytest.mark.parametrize("group", [(), ("keys",)])
+def test_command_group_alone_shows_its_help(group):
+    assert done(*group) == done(*group, "--help")
+
+
+def test_version_imports_nothing_that_it_does_not_need():
+    code = (
+        "import sys; sys.argv = ['registry', 'version']\n"
+        "from service.cli import main\n"
+        "try: main()\n"
+        "finally: print(*sys.modules, file=sys.stderr)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = {name.partition(".")[0] for name in ended.stderr.split()}
+    heavy = {"aiohttp", "asyncio", "cryptography", "domain", "eventsourcing", "jinja2", "orjson", "projections"}
+    assert imported & (heavy | {"prometheus_client", "pydantic", "rapidfuzz", "sqlite3", "structlog"}) == set()
+    assert len(ended.stderr.split()) < 250
 
 
 def test_a_command_that_is_none_is_refused():
@@ -75,6 +95,8 @@ def test_keys_that_cannot_be_made_or_revoked_are_refused(data):
     assert "no keys" in refused("keys", "revoke", "x", data=data, code=1)
     done("keys", "create", "x", "--scope", "post", data=data)
     assert "in use" in refused("keys", "create", "x", "--scope", "post", data=data, code=1)
+    done("keys", "revoke", "x", data=data)
+    assert "revoked" in refused("keys", "create", "x", "--scope", "post", data=data, code=1)
     assert "'y'" in refused("keys", "revoke", "y", data=data, code=1)
     assert "name" in refused("keys", "create", " ", "--scope", "post", data=data, code=1)
 
@@ -194,3 +216,79 @@ def test_a_reader_that_stops_reading_is_no_fault(seeded):
     ended = subprocess.run(piped, shell=True, env=environment(seeded), capture_output=True, check=True)
     assert b"Traceback" not in ended.stderr
     assert ended.stdout.count(b"\n") == 1
+
+
+# disks
+
+
+COMMANDS = [
+    ("keys", "create", "another", "--scope", "post"),
+    ("keys", "revoke", "poster"),
+    ("rebuild",),
+    ("import", SEEDS / "01-casip-consortium.ndjson"),
+    ("serve", "--port", 0),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: "-".join(map(str, command[:2])))
+def test_command_on_read_only_disk_fails_in_one_line(data, command):
+    done("keys", "create", "poster", "--scope", "post", data=data)
+    done("import", "-", data=data, stdin=seed_lines())
+    with read_only(data) as within:
+        refused(*command, data=data, within=within, code=1)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: "-".join(map(str, command[:2])))
+def test_command_on_full_disk_fails_in_one_line_and_says_nothing_untrue(data, command):
+    done("keys", "create", "poster", "--scope", "post", data=data)
+    done("import", "-", data=data, stdin=seed_lines())
+    (data / "views.sqlite").unlink()  # so that serving and importing have to write much
+    ended = run(*command, data=data, file_bytes=2000)
+    assert ended.returncode == 1
+    assert b"Traceback" not in ended.stderr
+    assert b"erased" not in ended.stderr
+    said = ended.stderr.decode().splitlines()
+    assert said[-1].startswith("registry: ")
+    assert not list(data.glob("views.next*"))
+
+
+def test_what_only_reads_needs_no_writable_directory(seeded):
+    done("keys", "create", "poster", "--scope", "post", data=seeded)
+    commands = [("export", "log"), ("export", "parties"), ("keys", "list")]
+    expected = [run(*command, data=seeded).stdout for command in commands]
+    assert all(expected)
+    before = {path.name: path.stat().st_mtime_ns for path in seeded.iterdir()}
+    with read_only(seeded) as within:
+        for command, printed in zip(commands, expected, strict=True):
+            ended = run(*command, data=seeded, within=within)
+            assert ended.stdout == printed, ended.stderr
+    assert {path.name: path.stat().st_mtime_ns for path in seeded.iterdir()} == before
+
+
+def test_all_files_are_readable_by_their_owner_only(data, tmp_path):
+    """Those that are made, those that SQLite makes beside them, and those that an earlier version left open."""
+
+    def open_to_others():
+        return {path.name: oct(path.stat().st_mode) for path in (data, *data.rglob("*")) if path.stat().st_mode & 0o077}
+
+    ended = subprocess.run(
+        f"umask 0; {REGISTRY} keys create poster --scope post && {REGISTRY} import {SEEDS / '01-casip-consortium.ndjson'}",
+        shell=True,
+        env=environment(data),
+        capture_output=True,
+        check=True,
+    )
+    assert open_to_others() == {}, ended
+    with serving(data) as server:
+        key = done("keys", "create", "other", "--scope", "post", data=data).decode().strip()
+        done("import", "-", "--url", server.url, "--key", key, stdin=seed_lines())
+        done("rebuild", data=data)
+        assert {"log.sqlite-wal", "views.sqlite-shm", "keys.sqlite", "checkpoint"} <= {p.name for p in data.iterdir()}
+        assert open_to_others() == {}
+        server.process.kill()
+        server.process.wait()
+    for path in data.iterdir():
+        path.chmod(0o600 if path.name == "log.key" else 0o644)
+    data.chmod(0o755)
+    with serving(data):
+        assert open_to_others() == {}

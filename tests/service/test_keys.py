@@ -141,19 +141,23 @@ async def test_only_hashes_of_keys_are_kept_where_only_the_owner_reads(registry,
     assert (registry.data / "keys.sqlite").stat().st_mode & 0o077 == 0
 
 
-async def test_a_name_is_used_by_one_key_at_a_time(keys):
+async def test_name_is_used_by_one_key_for_ever(keys):
     keys.create("a", ["post"])
     with pytest.raises(KeyNameTaken, match="'a' is in use"):
         keys.create("a", ["read"])
     assert keys.revoke("a")
     assert not keys.revoke("a")
     assert not keys.revoke("nobody")
-    keys.create("a", ["read"])
+    with pytest.raises(KeyNameTaken, match="revoked"):
+        keys.create("a", ["read"])
     listed = [key for key in keys.listed() if key.name == "a"]
-    assert [(key.scopes, key.revoked is None) for key in listed] == [
-        (frozenset({Scope.POST}), False),
-        (frozenset({Scope.READ}), True),
-    ]
+    assert [(key.scopes, key.revoked is None) for key in listed] == [(frozenset({Scope.POST}), False)]
+
+
+@pytest.mark.parametrize("name", ["seeds", "import"])
+async def test_key_is_not_named_as_the_registry_itself_records_events(keys, name):
+    with pytest.raises(KeyNameTaken):
+        keys.create(name, ["post"])
 
 
 @pytest.mark.parametrize(
@@ -181,6 +185,6 @@ async def test_keys_are_looked_up_again_for_whatever_comes_after_they_were(keys)
     keys.revoke("passer-by")
     await asyncio.sleep(0)  # nothing that the loop reads from now on was sent before the key was revoked
     assert verified.find(text) is None
-    again = keys.create("passer-by", ["post"])
+    again = keys.create("passer-by-2", ["post"])
     await asyncio.sleep(0)
     assert verified.find(again) is not None

@@ -20,7 +20,7 @@ import pytest
 from projections.questions import Question
 from service import rebuild
 from service.files import VIEWS, VIEWS_READY, drop_unused
-from service.lock import held
+from service.lock import held, rebuilding
 from service.readers import READERS
 from tests.service.asked import SEEDS, party, seed_lines
 from tests.service.commands import REGISTRY, call, done, environment, refused, run, serving
@@ -195,6 +195,16 @@ def test_views_that_wait_for_a_server_are_taken_by_the_next_one(tmp_path):
     offered = rebuild.offer(rebuild.build(data, lambda _: None))
     with serving(data):
         assert waited_for(data, offered)
+
+
+def test_second_rebuild_is_told_of_the_first(tmp_path):
+    data = tmp_path / "data"
+    done("import", "-", data=data, stdin=seed_lines())
+    with rebuilding(data):
+        assert "rebuilt by another process" in refused("rebuild", data=data, code=1)
+        with serving(data):
+            assert "rebuilt by another process" in refused("rebuild", data=data, code=1)
+    assert run("rebuild", data=data).stderr == b"the views were rebuilt\n"
 
 
 def test_there_must_be_something_to_rebuild(tmp_path):
