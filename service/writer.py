@@ -144,13 +144,21 @@ class Writer:
         return outcome
 
     async def publish(self) -> None:
-        """Returns once everything answered so far can be read, or the views have failed; at once where it can be."""
+        """Return once everything answered so far can be read; immediately where it can be.
+
+        Raises Unavailable where the views have failed and lack something that was answered: an older state would be
+        taken for the present one.
+        """
         if not self._lags:
             return
-        if self._asked is None:
-            self._asked = asyncio.get_running_loop().create_future()
-            self._work.set()
-        await asyncio.shield(self._asked)
+        answered = self.recorded.position
+        if self.failure is None:
+            if self._asked is None:
+                self._asked = asyncio.get_running_loop().create_future()
+                self._work.set()
+            await asyncio.shield(self._asked)
+        if self._head.position < answered:
+            raise Unavailable(f"what was recorded last cannot be read at the moment: {self.failure}")
 
     async def submit(self, batches: Sequence[Batch]) -> asyncio.Future[list[Outcome]]:
         """Has each batch recorded on its own, in order, sharing commits; the future gets an outcome for each.
@@ -427,8 +435,7 @@ class Writer:
             if self.failure is None:
                 self._logger.exception("the store cannot be brought back in step")
             self.failure = f"the store cannot be brought back in step: {error}"
-            self._lags = False  # nobody knows when it can be read: readers are told what the views last committed
-            self._let_go()
+            self._let_go()  # nobody knows when it can be read
             return False
         self._is_mended()
         return True

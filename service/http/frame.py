@@ -23,7 +23,7 @@ POSITION = "Registry-Position"
 WAIT_SECONDS = 5.0
 GONE = 499
 """The status that a request is logged with whose client did not wait for an answer."""
-_OF_THE_PROCESS = frozenset(("/healthz", "/metrics"))
+_OF_THE_PROCESS = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/problems", "/static/")
 """What says nothing of what is recorded: it is told also while the disk holds up all who read."""
 _UNLIMITED = frozenset((*_OF_THE_PROCESS, "/readyz"))
 """Read by those who run the registry, at any rate."""
@@ -121,7 +121,7 @@ class Frame:
 
 def _reads(request: web.BaseRequest) -> bool:
     """Whether what is answered rests on what can be read here."""
-    return request.method != hdrs.METH_POST and request.path not in _OF_THE_PROCESS
+    return request.method != hdrs.METH_POST and not request.path.startswith(_OF_THE_PROCESS)
 
 
 def _position(app: web.Application, request: web.BaseRequest) -> int | None:

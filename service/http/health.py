@@ -36,7 +36,7 @@ async def readyz(request: web.Request) -> web.StreamResponse:
         raise Problem(Kind.NOT_READY, "; ".join(reasons) if tells_more else "")
     ready: dict[str, Any] = {"status": "ready"}
     if tells_more:
-        ready["position"] = app[HEAD].position
+        ready["position"] = app[WRITER].recorded.position
     return json_answer(orjson.dumps(ready), headers=_NO_STORE)
 
 

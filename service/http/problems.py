@@ -3,6 +3,8 @@ explanation, and how whatever is raised becomes one of them. It must never show 
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -214,6 +216,19 @@ class Problem(Exception):
         return Whole(KINDS[self.kind].status, self.body(request_id=request_id), MEDIA_TYPE, headers)
 
 
+_DISK_ERRORS = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+)
+_SQLITE_DISK_ERRORS = frozenset(
+    (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_NOMEM,
+    )
+)
 _INTERNAL = "the registry failed at this; it is in its own log"
 _OF_REFUSED: Mapping[type[Refused], Kind] = {
     Invalid: Kind.INVALID_EVENT,
@@ -256,10 +271,19 @@ def problem_of(error: Exception) -> Problem:
             return Problem(Kind.OVERLOADED, str(error))
         case Unavailable() | LogUnavailable():
             return Problem(Kind.UNAVAILABLE, str(error))
+        case OSError() | sqlite3.Error() if _is_of_the_disk(error):
+            return Problem(Kind.UNAVAILABLE, "the disk failed, or is full")
         case web.HTTPException():
             return _of_http(error)
         case _:
             return Problem(Kind.INTERNAL, _INTERNAL)
+
+
+def _is_of_the_disk(error: OSError | sqlite3.Error) -> bool:
+    """Whether an error comes from where files are stored, and not from the code that uses them."""
+    if isinstance(error, OSError):
+        return error.errno in _DISK_ERRORS
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _SQLITE_DISK_ERRORS
 
 
 def _of_http(error: web.HTTPException) -> Problem:
@@ -279,7 +303,7 @@ def refusal(app: web.Application, request: web.BaseRequest, error: Exception) ->
     """The answer to a request that raised `error`; counted, and where nobody foresaw it, logged."""
     problem, request_id = problem_of(error), request[REQUEST_ID]
     app[METRICS].refused(problem.kind)
-    if problem.kind is Kind.INTERNAL:
+    if problem.kind is Kind.INTERNAL or isinstance(error, OSError | sqlite3.Error):
         app[LOGGER].error("unforeseen", request_id=request_id, method=request.method, path=request.path, exc_info=error)
     return problem.response(request_id)
 

@@ -1,4 +1,4 @@
-"""`kill -9` in the middle of imports and posts: what was acknowledged is there, and no half of anything else."""
+"""`kill -9` in the middle of imports and posts, and full disks: what was acknowledged is there, and no half of anything else."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import http.client
 import itertools
 import json
 import random
+import resource
 import threading
 import time
 
 import httpx
+import pytest
 
-from tests.contract.server import BATCH, CLOUDEVENT, NDJSON, SOURCE, Server, served
+from tests.contract.server import BATCH, CLOUDEVENT, NDJSON, SOURCE, Server, event, served
 
 ROUNDS = 15
 
@@ -176,3 +178,68 @@ def test_kill_9_in_the_middle_loses_nothing_that_was_acknowledged():
         for receipt in known:
             answer = server.send(again.sent[receipt["id"]])
             assert (answer.status_code, answer.json()) == (200, receipt)
+
+
+def limit_files(server: Server, size: int) -> None:
+    """No file of the server grows beyond this size from now on, as on a full disk; -1 lifts the limit."""
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits another process as Linux can")
+@pytest.mark.parametrize("full", ["log", "views", "both"])
+def test_on_full_disk_acknowledged_events_are_read_or_the_answer_is_503(full):
+    """Never an older state: not 404, and no position before what was acknowledged."""
+    with served() as server:
+        server.take(*(event("party.registered", f"parties/before-{n}", name="N", kind="company") for n in range(50)))
+        size = {name: (server.data / f"{name}.sqlite-wal").stat().st_size for name in ("log", "views")}
+        limit_files(server, {"log": size["log"], "views": size["views"], "both": max(size.values())}[full] + 50_000)
+        head, refused, unread = 50, 0, 0
+        for number in range(400):
+            subject = f"parties/after-{number}"
+            answer = server.post(event("party.registered", subject, name="x" * 4000, kind="company"))
+            assert answer.status_code in (201, 503), answer.text
+            refused += answer.status_code == 503
+            if answer.status_code == 201:
+                head = answer.json()["position"]
+            for path in (f"/v1/{subject}", "/v1/parties?limit=1", "/v1/events?limit=1", "/v1/parties/before-49"):
+                found = server.get(path)
+                if found.status_code == 503:
+                    assert found.headers["Retry-After"]
+                    unread += 1
+                elif path == f"/v1/{subject}" and answer.status_code == 503:
+                    assert found.status_code in (200, 404)
+                else:
+                    assert found.status_code == 200, (path, found.text)
+                    assert found.json()["position"] >= (0 if path.startswith("/v1/parties/") else head), path
+            assert server.get("/healthz").status_code == 200
+            if refused >= 3:
+                break
+        assert refused, "the disk was full"
+        limit_files(server, resource.RLIM_INFINITY)
+        deadline = time.monotonic() + 20
+        while server.get("/readyz").status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert server.json("/v1/parties", limit=1)["position"] >= head
+        assert server.post(event("party.registered", "parties/later", name="N", kind="company")).status_code == 201
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits another process as Linux can")
+def test_on_full_disk_a_burst_that_the_views_do_not_hold_yet_is_never_answered_as_unknown():
+    """Posts alone, as views are then committed late; read only once the disk is full."""
+    with served() as server:
+        server.take(*(event("party.registered", f"parties/before-{n}", name="N", kind="company") for n in range(50)))
+        acknowledged, status = [], 201
+        limit_files(server, (server.data / "log.sqlite-wal").stat().st_size + 300_000)
+        for number in range(2000):
+            subject = f"parties/b-{number}"
+            status = server.post(event("party.registered", subject, name="x" * 500, kind="company")).status_code
+            if status != 201:
+                break
+            acknowledged.append(subject)
+        assert status == 503, "the disk was full"
+        assert acknowledged
+        for subject in acknowledged[-20:]:
+            assert server.get(f"/v1/{subject}").status_code in (200, 503), subject
+        listed = server.get("/v1/parties?limit=1")
+        assert listed.status_code == 503 or listed.json()["position"] >= 50 + len(acknowledged)

@@ -289,11 +289,16 @@ async def test_while_views_lag_readiness_is_red_and_nothing_is_decided_until_the
     with broken(monkeypatch, views, "commit", error=sqlite3.OperationalError("disk full"), times=10**9):
         answer = await registry.post(registered("a"))
         assert (answer.status, answer.headers["Registry-Position"]) == (201, "1")
+        await until(lambda: registry.app[WRITER].failure is not None)
         await problem(await registry.get("/readyz"), 503, "not-ready")
         await problem(await registry.post(registered("b")), 503, "unavailable")
         await problem(await registry.post(registered("b"), query="?validate=only"), 503, "unavailable")
-        assert (await registry.get("/v1/parties/a")).status == 404
-        assert (await registry.get("/healthz")).status == 200
+        for path in ("/v1/parties/a", "/v1/parties", "/v1/events", "/v1/events/1", "/v1/parties/a?as_of=0"):
+            answer = await registry.get(path)
+            await problem(answer, 503, "unavailable")
+            assert answer.headers["Retry-After"] == "1"
+        for path in ("/healthz", "/metrics", "/problems", "/openapi.json"):
+            assert (await registry.get(path)).status == 200
     await until(lambda: registry.app[WRITER].failure is None)
     assert (await registry.get("/readyz")).status == 200
     assert (await registry.get("/v1/parties/a")).status == 200
@@ -409,7 +414,7 @@ async def test_views_that_cannot_be_mended_can_be_replaced(registry, monkeypatch
     views = registry.app[WRITER].views
     with broken(monkeypatch, views, "commit", error=sqlite3.OperationalError("disk full"), times=10**9):
         assert (await registry.post(registered("a"))).status == 201
-        assert (await registry.get("/v1/parties/a")).status == 404
+        assert (await registry.get("/v1/parties/a")).status == 503
         assert registry.app[WRITER].failure is not None
         await registry.app[WRITER].between(lambda old: (old.close(), Views(tmp_path / "other.sqlite"))[1])
         assert (await registry.get("/readyz")).status == 200
