@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
+from datetime import datetime
 from typing import BinaryIO
 
 from aiohttp import web
 
 from service import checkpoint, files, readers, rebuild, replays, store, witnesses
+from service.clock import Clock, system_time
 from service.erasing import erasing
 from service.http import (
     asking,
@@ -48,7 +50,6 @@ from service.parts import (
     SETTINGS,
     STOPPING,
     WRITER,
-    Clock,
 )
 from service.settings import Settings
 
@@ -62,7 +63,9 @@ _HTTP = {
 }
 
 
-def make_app(settings: Settings, *, clock: Clock = store.now, log: BinaryIO | None = None) -> web.Application:
+def make_app(
+    settings: Settings, *, clock: Callable[[], datetime] = system_time, log: BinaryIO | None = None
+) -> web.Application:
     """The registry of a data directory. Once it has started up, its store is open and caught up. What it has to say
     goes to the file `log`, by default to standard error.
 
@@ -70,10 +73,10 @@ def make_app(settings: Settings, *, clock: Clock = store.now, log: BinaryIO | No
     """
     app = web.Application(handler_args=_HTTP)
     app[SETTINGS] = settings
-    app[CLOCK] = clock
     app[METRICS] = Metrics()
     app[LOG_WRITER] = writer = LogWriter(log, app[METRICS].log_lines_dropped)
     app[LOGGER] = make_logger(writer)
+    app[CLOCK] = Clock(clock, logger=app[LOGGER])
     app[REQUEST_LOG] = RequestLog(app[METRICS], writer)
     app[READY] = Readiness()
     app[STOPPING] = asyncio.Event()

@@ -4,11 +4,12 @@ Reads a data directory, also while it is served; one position and one day hold f
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from projections.reading import Reader
+from service.clock import system_time
 from service.entries import answered_lines
 from service.files import LOG, VIEWS
 from service.http.questions import Now, read_times
@@ -60,7 +61,9 @@ class ViewsExport:
             self.close()
             raise NothingHere(f"the views in {data} lack the last {log.head - head} events; registry rebuild adds them")
         given = {name: (value,) for name, value in (("as_of", as_of), ("on", on)) if value is not None}
-        now = Now(head, datetime.now(UTC))
+        last = self._reader.recorded(head)
+        then = system_time() if last is None else max(system_time(), datetime.fromisoformat(last))
+        now = Now(head, then)
         self._question = read_times(given, now, self._reader.position_at)
         self._whenever = read_times(given, now, self._reader.position_at, any_day=True)
 

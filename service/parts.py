@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from datetime import datetime
 
 from aiohttp import web
 
+from service.clock import Clock
 from service.follower import Head
 from service.keys import Keys
 from service.live import Live
@@ -21,11 +20,8 @@ from service.writer import Writer
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request id", str)
 """What names a request in the log and in the problem it is answered with."""
 
-Clock = Callable[[], datetime]
-"""Tells the time, aware and in UTC."""
-
 SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
-CLOCK: web.AppKey[Clock] = web.AppKey("clock")
+CLOCK: web.AppKey[Clock] = web.AppKey("clock", Clock)
 LOGGER: web.AppKey[Logger] = web.AppKey("logger")
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 LOG_WRITER: web.AppKey[LogWriter] = web.AppKey("log writer", LogWriter)

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 
 from projections.views import StaleViews, Views
+from service.clock import Clock
 from service.entries import event_of
 from service.files import LOG, VIEWS, VIEWS_ERASED, drop_unused, make_directory, remove, tighten
 from service.follower import Head, catch_up
@@ -34,15 +34,8 @@ class Store:
     head: Head
 
 
-def now() -> datetime:
-    """The time, aware and in UTC."""
-    return datetime.now(UTC)
-
-
 @asynccontextmanager
-async def opened(
-    data: Path, *, clock: Callable[[], datetime] = now, logger: Logger, metrics: Metrics
-) -> AsyncIterator[Store]:
+async def opened(data: Path, *, clock: Clock | None = None, logger: Logger, metrics: Metrics) -> AsyncIterator[Store]:
     """The store in a directory, made where it is missing; at the end everything queued is recorded, and all closed.
 
     Raises InUse where another process holds it, LogFormatError, LogUnavailable, OSError.
@@ -50,7 +43,7 @@ async def opened(
     await asyncio.to_thread(make_directory, data)
     with held(data):
         _tighten(data, logger)
-        async with _opened(data, clock, logger, metrics) as store:
+        async with _opened(data, clock or Clock(logger=logger), logger, metrics) as store:
             yield store
 
 
@@ -62,7 +55,7 @@ def _tighten(data: Path, logger: Logger) -> None:
 
 
 @asynccontextmanager
-async def _opened(data: Path, clock: Callable[[], datetime], logger: Logger, metrics: Metrics) -> AsyncIterator[Store]:
+async def _opened(data: Path, clock: Clock, logger: Logger, metrics: Metrics) -> AsyncIterator[Store]:
     with closing(Log(data / LOG)) as log:
         log.scrub()  # a crash may have come between the commit of a redaction and this
         remove(data / VIEWS_ERASED)  # or left these, with what was to be erased next

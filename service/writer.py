@@ -12,7 +12,6 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from time import perf_counter
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ import orjson
 
 from domain.errors import Refused
 from projections.views import Views
+from service.clock import Clock
 from service.decisions import Batch, Desk
 from service.entries import Receipt
 from service.follower import Head, catch_up
@@ -62,7 +62,7 @@ class Writer:
         views: Views,
         head: Head,
         *,
-        clock: Callable[[], datetime],
+        clock: Clock,
         logger: Logger,
         metrics: Metrics,
     ) -> None:
@@ -78,7 +78,9 @@ class Writer:
         self._stopping = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._task: asyncio.Task[None] | None = None
-        self._recorded = self._last_recorded()
+        self._decided = ""
+        """The `recorded` of the group that was decided last."""
+        self._observe_last()
         self._lags = False
         """Whether anything is answered that cannot be read yet."""
         self._lagging_since = self._settled = 0.0
@@ -389,7 +391,8 @@ class Writer:
 
     def _decide(self, batches: Sequence[Batch]) -> tuple[list[Outcome], int]:
         self._views.begin()
-        desk = Desk(self._log, self._views, self._now())
+        self._decided = self._now()
+        desk = Desk(self._log, self._views, self._decided)
         outcomes: list[Outcome] = []
         for batch in batches:
             try:
@@ -402,6 +405,7 @@ class Writer:
     def _commit(self) -> bool | None:
         """Whether the views are committed too; None where that is left for later. Raises if the log is not."""
         self._log.commit()
+        self._clock.observe(self._decided)
         now = perf_counter()
         if self._lagging_since == 0.0:
             self._lagging_since = self._settled = now
@@ -448,17 +452,16 @@ class Writer:
         self._views.rollback()
         self._log.rollback()
         catch_up(self._log, self._views)
-        self._recorded = self._last_recorded()
+        self._observe_last()
 
     async def _threaded(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _now(self) -> str:
-        """The clock, but never before what was recorded last."""
-        now = self._clock().isoformat(timespec="microseconds").replace("+00:00", "Z")
-        self._recorded = max(self._recorded, now)
-        return self._recorded
+        """The instant that events are recorded as of; never before what was recorded last."""
+        return self._clock().isoformat(timespec="microseconds").replace("+00:00", "Z")
 
-    def _last_recorded(self) -> str:
+    def _observe_last(self) -> None:
         last = self._log.at(self._log.head())
-        return "" if last is None else str(orjson.loads(last.entry)["recorded"])
+        if last is not None:
+            self._clock.observe(orjson.loads(last.entry)["recorded"])

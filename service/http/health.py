@@ -12,7 +12,7 @@ from service.http.access import VERIFIED, sent_key
 from service.http.answers import JSON, json_answer
 from service.http.operations import Answer, Operation, add
 from service.http.problems import Kind, Problem
-from service.parts import HEAD, METRICS, READY, SETTINGS, STOPPING, WRITER
+from service.parts import CLOCK, HEAD, METRICS, READY, SETTINGS, STOPPING, WRITER
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
@@ -37,6 +37,8 @@ async def readyz(request: web.Request) -> web.StreamResponse:
     ready: dict[str, Any] = {"status": "ready"}
     if tells_more:
         ready["position"] = app[WRITER].recorded.position
+        if warnings := app[CLOCK].warnings():
+            ready["warnings"] = warnings
     return json_answer(orjson.dumps(ready), headers=_NO_STORE)
 
 
@@ -48,6 +50,20 @@ async def metrics(request: web.Request) -> web.StreamResponse:
 
 
 _STATUS = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+_READY = {
+    "type": "object",
+    "properties": {
+        "status": {"type": "string"},
+        "position": {"type": "integer"},
+        "warnings": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "What an operator should look at although the registry answers, such as a clock that jumped"
+            " or is behind the last recorded event.",
+        },
+    },
+    "required": ["status"],
+}
 OPERATIONS = (
     Operation(
         "GET",
@@ -65,7 +81,7 @@ OPERATIONS = (
         "running",
         "Whether it may be asked",
         readyz,
-        {200: Answer("It may.", {JSON: _STATUS})},
+        {200: Answer("It may.", {JSON: _READY})},
         problems=(503,),
     ),
     Operation(
