@@ -13,8 +13,7 @@ from projections.ledger import KINDS
 from projections.postings import Clause, Lookup
 from projections.store import first_after
 
-_SCANNED = 500
-_SCANS = 5
+_MATCHES = 20_000
 
 
 class Finding:
@@ -27,36 +26,40 @@ class Finding:
         self._below = first_after(db, "facts", as_of)
         self._stands: dict[int, int | None] = {}
         self._given: set[int] = set()
+        self._names: dict[int, str] = {}
 
     def facts(
         self, clauses: Sequence[Clause], most: int, without: Container[int] = ()
     ) -> Iterator[tuple[int, str, dict[str, Any]]]:
-        """The facts that satisfy a clause, from the newest down: whom they are about now, their type and data.
+        """The facts that satisfy a clause, those with the fewest words first: whom they are about now, type and data.
 
         Merged parties count as the survivor of then, what was wholly retracted then is left out, and so are facts given
-        before and those about `without`. At most `most`, and fewer where very many newer ones were no longer believed,
-        so that the cost is bounded.
+        before and those about `without`. At most `most`; which they are does not depend on when they were recorded,
+        unless more than `_MATCHES` match, of which only the newest are looked at so that the cost is bounded.
         """
-        below, count = self._below, 0
-        for _ in range(_SCANS):
-            ids = self._look.rows(clauses, below, _SCANNED)
-            new = [id_ for id_ in ids if id_ not in self._given]
-            rows = self._db.execute(
-                "SELECT f.id, f.position, f.subject FROM json_each(?) j CROSS JOIN facts f ON f.id = j.value"
-                " WHERE f.p0 <= ? AND f.p1 > ?",
-                (orjson.dumps(new).decode(), self._as_of, self._as_of),
-            ).fetchall()
-            for id_, position, number in rows:
+        ids = self._look.rows(clauses, self._below, _MATCHES)
+        new = [id_ for id_ in ids if id_ not in self._given]
+        rows = self._db.execute(
+            "SELECT f.id, f.position, f.subject FROM json_each(?) j CROSS JOIN facts f ON f.id = j.value"
+            f" CROSS JOIN {self._look.name} x ON x.id = f.id CROSS JOIN subjects s ON s.id = f.subject"
+            " WHERE f.p0 <= ? AND f.p1 > ? ORDER BY length(x.tokens), s.name, f.rank, f.label",
+            (orjson.dumps(new).decode(), self._as_of, self._as_of),
+        )
+        count = 0
+        for id_, position, number in rows.fetchall():
+            subject = self._standing(number)
+            if subject is not None and subject not in without:
                 self._given.add(id_)
-                subject = self._standing(number)
-                if subject is not None and subject not in without:
-                    yield subject, *self._said(id_, position)
-                    count += 1
-                    if count == most:
-                        return
-            if len(ids) < _SCANNED:
-                return
-            below = ids[-1]
+                yield subject, *self._said(id_, position)
+                count += 1
+                if count == most:
+                    return
+
+    def name(self, number: int) -> str:
+        """The name of a subject by its number: equals are put in its order, which is not that of recording."""
+        if number not in self._names:
+            (self._names[number],) = self._db.execute("SELECT name FROM subjects WHERE id = ?", (number,)).fetchone()
+        return self._names[number]
 
     def _said(self, id_: int, position: int) -> tuple[str, dict[str, Any]]:
         rank, meaning, data = self._db.execute(

@@ -11,7 +11,8 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
+from unicodedata import normalize
 
 import orjson
 from rapidfuzz import fuzz
@@ -43,6 +44,8 @@ _NAMING = frozenset((*_NAMED, "party.identified"))
 _ABBREVIATED = re.compile(r"(.*\S)\s*[(（]([A-Z][A-Z0-9&.-]{1,11})[)）]\s*", re.DOTALL)
 _LONGEST_WHOLE = 200
 _COMPARED = 200
+_EQUAL = 2_000
+"""Most facts compared that are equal to what is asked for but for what is folded: so many parties may share a name."""
 _MOST_WORDS = 12
 _PARTED = 6
 _LEAST = 0.55
@@ -56,6 +59,18 @@ class Match(TypedDict):
     subject: int
     matched: str
     score: float
+
+
+class _Likeness(NamedTuple):
+    """How well a name was matched; the better one is the smaller."""
+
+    negative: float
+    difference: int
+    matched: str
+
+    @property
+    def score(self) -> float:
+        return -self.negative
 
 
 class Names:
@@ -95,23 +110,28 @@ def resolve(db: sqlite3.Connection, name: str, as_of: int, limit: int) -> list[M
     """The parties that may be meant, best first, each once; none where nothing is near.
 
     1 for a name or identifier that is the party's, case, width, diacritics, punctuation and company forms apart; 0.9
-    for initials; less for names that hold all the words, and for near spellings. Of equal scores, those that go by the
-    name today come first. Merged parties count as the survivor of then; any text may be asked.
+    for initials; less for names that hold all the words, and for near spellings. Of equal scores, the nearest spelling
+    comes first, then those that go by the name today, then in the order of the subjects: nothing depends on when
+    something was recorded. Merged parties count as the survivor of then; any text may be asked.
     """
     asked = _Asked.of(name)
     if asked is None:
         return []
     candidates = _Candidates(db, asked, as_of)
-    best: dict[int, Match] = {}
-    for clauses in candidates.clauses(lambda: max((match["score"] for match in best.values()), default=0.0)):
-        for subject, kind, data in candidates.facts(clauses):
+    best: dict[int, _Likeness] = {}
+    for clauses, most in candidates.clauses(lambda: max((each.score for each in best.values()), default=0.0)):
+        for subject, kind, data in candidates.facts(clauses, most):
             for matched, score in _matches(asked, kind, data):
-                if score >= _LEAST and (subject not in best or score > best[subject]["score"]):
-                    best[subject] = Match(subject=subject, matched=matched, score=round(score, 4))
-    ranked = sorted(best.values(), key=lambda match: (-match["score"], match["subject"]))[: 2 * limit]
-    current = {match["subject"]: _goes_by(db, match, as_of) for match in ranked}
-    ranked.sort(key=lambda match: (-match["score"], not current[match["subject"]], match["subject"]))
-    return ranked[:limit]
+                likeness = _Likeness(-round(score, 4), _difference(asked, matched), matched)
+                if score >= _LEAST and (subject not in best or likeness < best[subject]):
+                    best[subject] = likeness
+    ranked = sorted(
+        (negative, difference, not _goes_by(db, subject, matched, as_of), candidates.name(subject), subject, matched)
+        for subject, (negative, difference, matched) in best.items()
+    )
+    return [
+        Match(subject=subject, matched=matched, score=-negative) for negative, *_, subject, matched in ranked[:limit]
+    ]
 
 
 def _names(kind: str, data: Mapping[str, Any]) -> Iterator[str]:
@@ -146,8 +166,9 @@ def _whole(sort: str, joined: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A name that is asked for: whole, without its company form, and by words."""
+    """A name that is asked for: as it is spelled, whole, without its company form, and by words."""
 
+    spelled: str
     joined: str
     key: str
     words: tuple[str, ...]
@@ -165,7 +186,7 @@ class _Asked:
         if not runs:
             return None
         words = dict.fromkeys(word[:LONGEST] for word in bare(runs))
-        return _Asked("".join(runs), key_of(name), tuple(words)[:_MOST_WORDS], acronyms_of(name))
+        return _Asked(_spelled(name), "".join(runs), key_of(name), tuple(words)[:_MOST_WORDS], acronyms_of(name))
 
 
 class _Candidates:
@@ -176,17 +197,20 @@ class _Candidates:
         self._asked = asked
         self._finding = Finding(db, NAMES.look(db), as_of)
 
-    def facts(self, clauses: Sequence[Clause]) -> Iterator[tuple[int, str, dict[str, Any]]]:
-        return self._finding.facts(clauses, _COMPARED)
+    def name(self, subject: int) -> str:
+        return self._finding.name(subject)
 
-    def clauses(self, best: Callable[[], float]) -> Iterator[list[Clause]]:
-        """What to look up, the surest first; near spellings only where nothing sure was found."""
+    def facts(self, clauses: Sequence[Clause], most: int) -> Iterator[tuple[int, str, dict[str, Any]]]:
+        return self._finding.facts(clauses, most)
+
+    def clauses(self, best: Callable[[], float]) -> Iterator[tuple[list[Clause], int]]:
+        """What to look up and how much of it, the surest first; near spellings only where nothing sure was found."""
         asked = self._asked
         exact = [_whole("k", asked.joined), _whole("k", asked.key), _whole("d", asked.joined)]
-        yield [[[*dict.fromkeys(exact)]]]
+        yield [[[*dict.fromkeys(exact)]]], _EQUAL
         # Apart from names that are it, as very many may share a few initials.
-        yield [[[_whole("i", asked.joined), *(f"k{acronym}" for acronym in sorted(asked.acronyms))]]]
-        yield [[[token] for word in asked.words for token in _of_word(word)]]
+        yield [[[_whole("i", asked.joined), *(f"k{acronym}" for acronym in sorted(asked.acronyms))]]], _COMPARED
+        yield [[[token] for word in asked.words for token in _of_word(word)]], _COMPARED
         if best() >= 0.9:
             return
         look = SPELLINGS.look(self._db)
@@ -194,10 +218,10 @@ class _Candidates:
             list(dict.fromkeys(f"w{near}" for near in (word, *SPELLINGS.near(look, word, _ALIKE))))
             for word in asked.telling
         ]
-        yield [spelled]
+        yield [spelled], _COMPARED
         for fewer in (1, 2):
             if best() < 0.8 and len(spelled) > (1 if fewer == 1 else 3) and (fewer == 1 or len(spelled) <= _PARTED):
-                yield [list(rest) for rest in combinations(spelled, len(spelled) - fewer)]
+                yield [list(rest) for rest in combinations(spelled, len(spelled) - fewer)], _COMPARED
 
 
 def _of_word(word: str) -> list[str]:
@@ -214,6 +238,21 @@ def _matches(asked: _Asked, kind: str, data: Mapping[str, Any]) -> Iterator[tupl
         of_value = "".join(runs_of(value))
         if asked.joined in (of_value, "".join(runs_of(scheme)) + of_value):
             yield f"{scheme}:{value}", 1.0
+
+
+def _spelled(name: str) -> str:
+    return " ".join(normalize("NFC", name).split())
+
+
+def _difference(asked: _Asked, name: str) -> int:
+    """How far the spelling of a name is from that asked for: 0 the same, 1 but for case, 2 but for what is folded, 3
+    beyond that."""
+    spelled = _spelled(name)
+    if spelled == asked.spelled:
+        return 0
+    if spelled.casefold() == asked.spelled.casefold():
+        return 1
+    return 2 if "".join(runs_of(name)) == asked.joined else 3
 
 
 def _likeness(asked: _Asked, name: str) -> float:
@@ -258,9 +297,9 @@ def _mostly(asked: _Asked, kept: Sequence[str], near: Mapping[str, float]) -> fl
     return _LEAST + 0.15 * share * coverage
 
 
-def _goes_by(db: sqlite3.Connection, match: Match, as_of: int) -> bool:
+def _goes_by(db: sqlite3.Connection, subject: int, matched: str, as_of: int) -> bool:
     """Whether what was matched is the name that the party bears in the end."""
     row = db.execute(
-        "SELECT name FROM things WHERE subject = ? AND p0 <= ? AND p1 > ? AND last", (match["subject"], as_of, as_of)
+        "SELECT name FROM things WHERE subject = ? AND p0 <= ? AND p1 > ? AND last", (subject, as_of, as_of)
     ).fetchone()
-    return row is not None and row[0] is not None and match["matched"] in texts_of(orjson.loads(row[0]))
+    return row is not None and row[0] is not None and matched in texts_of(orjson.loads(row[0]))

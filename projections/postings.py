@@ -25,7 +25,7 @@ from projections.writing import Writing
 
 _AT_ONCE = 256
 _ALL = 2**62
-_LOOKED_AT = 400
+_LOOKED_AT = 5_000
 _REMEMBERED = 50_000
 _NEAREST = 6
 
@@ -196,8 +196,9 @@ class Spellings:
             (orjson.dumps(sorted(found)).decode(),),
         )
         spelled = [row[0] for row in rows]
-        nearest = process.extract(word, spelled, scorer=OSA.normalized_similarity, score_cutoff=least, limit=_NEAREST)
-        return {near: alike for near, alike, _ in nearest}
+        alike = process.extract(word, spelled, scorer=OSA.normalized_similarity, score_cutoff=least, limit=None)
+        nearest = sorted((-likeness, near) for near, likeness, _ in alike)[:_NEAREST]
+        return {near: -likeness for likeness, near in nearest}
 
 
 class Spelled:

@@ -1,9 +1,9 @@
 """Full text over all collections: every text of every fact, found by its words as known at a position.
 
 Names come before other texts, whole words before beginnings, all of the words before near
-spellings of them, these before some. What is looked at is
-bounded, so that a word in half of all facts costs what any other does: of equal matches the newest are ranked. Nothing
-is ever removed: whether a fact is still believed is asked of `facts` on reading.
+spellings of them, these before some. What is looked at is bounded: of very many matches those with the fewest words are
+ranked. Equals are in the order of their subjects: nothing depends on when something was recorded. Nothing is ever
+removed: whether a fact is still believed is asked of `facts` on reading.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ class _Ranking:
             yield _BARELY, [[[f"a{word}" for word in words]]]
 
     def ranked(self, level: _Level, clauses: list[Clause], found: Container[int]) -> list[_Candidate]:
-        """The newest facts that match and are about others than those found, best first."""
+        """The facts that match and are about others than those found, best first."""
         candidates = []
         for subject, kind, data in self._finding.facts([[*each, *self._within] for each in clauses], _RANKED, found):
             if level in (_NAME_NEARLY, _NEARLY):
@@ -222,7 +222,8 @@ class _Ranking:
                     continue
                 likeness *= share
             candidates.append(_Candidate(subject, text, level.least + level.more * likeness))
-        return sorted(candidates, key=lambda candidate: (-candidate.score, candidate.subject))
+        name = self._finding.name
+        return sorted(candidates, key=lambda each: (-each.score, name(each.subject), each.text))
 
     def _beginning(self, prefix: str) -> list[str]:
         return self._index.beginning(prefix, _BEGINNINGS)

@@ -23,7 +23,7 @@ from service.readers import READERS
 
 MAX_DEPTH = 5
 MAX_NODES = 5000
-MAX_WORDS = 200
+MAX_WORDS = 1000
 
 _NAME = Parameter(
     "name",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +68,72 @@ def test_a_name_of_the_party_in_any_form_is_certain(registry, name):
         ),
     )
     assert best(registry, name) == ("catl", 1.0)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Zeta Research Association (ZRA)", "Zeta Research Association"),
+        ("ZETA RESEARCH ASSOCIATION", "zeta research association", "Zeta Research Association"),
+        ("Zeta Research Association Ltd", "Zeta-Research Association", "Zeta Research Association"),
+        ("Zéta Research Association", "Zeta Research Association"),
+        ("Zeta Research Association", "Zéta Research Association"),
+    ],
+)
+def test_an_exact_spelling_comes_first_whatever_is_equal_once_folded(tmp_path, names):
+    for at, order in enumerate(itertools.permutations(range(len(names)))):
+        made = World(tmp_path / f"{at}.sqlite")
+        try:
+            made.batch(*(party(f"p{index}", name=names[index]) for index in order))
+            for index, name in enumerate(names):
+                assert slugs(made, name)[0] == f"p{index}"
+        finally:
+            made.close()
+
+
+def test_an_exact_spelling_comes_before_hundreds_that_are_equal_once_folded(registry):
+    registry.batch(
+        party("exact", name="Zeta Institute"), *(party(f"p{at}", name="ZETA institute") for at in range(300))
+    )
+    assert slugs(registry, "Zeta Institute")[0] == "exact"
+
+
+def test_neither_order_nor_set_of_what_is_found_rests_on_the_order_of_recording(tmp_path):
+    heads = ("Northern", "Southern", "Eastern", "Western", "Nothern")
+    kinds = ("Bank", "Institute", "Ministry", "Council")
+    documents = [
+        party(f"p{at:03}", name=f"{heads[at % 5]} {kinds[at % 4]} {'of Trade ' * (at % 3)}{at // 7}".strip())
+        for at in range(260)
+    ]
+    documents += [party(f"q{at}", name="Same Name", other_names=[f"Alias {at % 2}"]) for at in range(6)]
+    asked = (
+        "same name",
+        "Northern",
+        "bank",
+        "northern bank",
+        "Nortern Bank",
+        "ministry of trade",
+        "alias",
+        "council 1",
+    )
+    found = []
+    for at, seed in enumerate((None, 1, 2)):
+        order = list(documents)
+        if seed is not None:
+            random.Random(seed).shuffle(order)
+        made = World(tmp_path / f"{at}.sqlite")
+        try:
+            made.batch(*order)
+            answers = []
+            for text in asked:
+                answers.append(made.reader.resolve(text, made.question(), limit=50))
+                page = made.reader.search(text, made.question(), limit=50, after=None)
+                answers.append([{name: hit[name] for name in ("subject", "snippet", "score")} for hit in page.items])
+            found.append([[{**each, "name": None} for each in answer] for answer in answers])
+        finally:
+            made.close()
+    assert found[0] == found[1] == found[2]
+    assert all(found[0])
 
 
 def test_what_was_matched_is_said(registry):
