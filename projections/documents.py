@@ -149,11 +149,9 @@ def altered(known: Ledger, event: Event) -> Iterator[Event]:
 
 
 def citing(db: sqlite3.Connection, document: int, limit: int) -> list[int]:
-    """The events that give standing passages of a document, ascending."""
-    rows = db.execute(
-        f"SELECT DISTINCT event FROM cited WHERE document = ? AND p1 = {OPEN} ORDER BY event LIMIT ?", (document, limit)
-    ).fetchall()
-    return [row[0] for row in rows]
+    """Events that give standing passages of a document, at most so many, ascending."""
+    rows = db.execute(f"SELECT DISTINCT event FROM cited WHERE document = ? AND p1 = {OPEN} LIMIT ?", (document, limit))
+    return sorted(row[0] for row in rows)
 
 
 def passages(standing: Standing, event: Event) -> list[tuple[int, dict[str, Any]]]:

@@ -115,7 +115,7 @@ class _Finding:
             case "commitments":
                 own = (
                     "SELECT 1 FROM links l CROSS JOIN facts h ON h.id = l.fact CROSS JOIN texts x ON x.id = h.id"
-                    f" WHERE l.key = -t.key AND l.subject = t.subject AND h.rank = {_MADE} AND {_BELIEVED}"
+                    f" WHERE l.key = -t.key AND l.subject = t.subject AND l.rank = {_MADE} AND {_BELIEVED}"
                 )
                 return self._own_or_named(units, "entries", own, self._then)
             case "timeline":

@@ -33,7 +33,7 @@ _COUNTED = (
     " ORDER BY party, d0"
 )
 _UNBEGUN = (
-    f"SELECT DISTINCT party FROM ties INDEXED BY ties_of_container WHERE container = ? AND p1 = {OPEN} AND at = {AFTER}"
+    f"SELECT DISTINCT party FROM ties INDEXED BY ties_unbegun WHERE container = ? AND p1 = {OPEN} AND at = {AFTER}"
 )
 _D0, _D1, _STATUS, _FORCE, _BEARER, _AT = (
     TIE_COLUMNS.index(name) for name in ("d0", "d1", "status", "force", "bearer", "at")
@@ -78,7 +78,7 @@ class Folding:
         shown = None if was is None or whole else (was.things, was.life.birth)
         describing = whole or any(fact.makes or describes(fact) for fact in changed)
         context = self._context(subject, collection, None if describing else was)
-        ties, entries = self._to_fold(subject, context, changed)
+        ties, again, everything = self._to_fold(subject, context, changed)
         if ties and TIES.name in self._portion.rows:
             self._fold_joint(subject, collection, ties, context, position)
         if context.things is None:
@@ -86,12 +86,12 @@ class Folding:
         self._entering.fold(
             subject,
             collection,
-            changed,
+            [*changed, *again],
             context.life,
             context.describing,
             context.things,
             position,
-            everything=whole or entries,
+            everything=whole or everything,
         )
         if shown != (context.things, context.life.birth):
             self._write_things(subject, collection, context.things, context.life, position)
@@ -198,20 +198,32 @@ class Folding:
     def _things(self, collection: str, context: Context) -> list[ThingDays]:
         return _told(collection, context.describing, context.marks, context.life, context.force)
 
-    def _to_fold(self, subject: Subject, context: Context, changed: Sequence[Fact]) -> tuple[set[int], bool]:
-        """Which parties' ties are to be folded, and whether every entry is."""
-        find, survivor = self._known.subjects.find, self._known.survivor
-        named = [find(party) for fact in changed if fact.type in TIE_TYPES for party in parties_of(fact)]
-        parties = {survivor(party.number) for party in named if party is not None}
+    def _to_fold(
+        self, subject: Subject, context: Context, changed: Sequence[Fact]
+    ) -> tuple[set[int], Sequence[Fact], bool]:
+        """Which parties' ties are to be folded, of which facts beside those changed the entries are, and whether every
+        entry is."""
+        named = self._parties_of(changed)
         old, new = subject.basis, context.basis
         if old is None or old == new:
-            return parties, False
-        moved = old.birth != new.birth and self._known.any_before(subject.number, max(old.birth, new.birth))
-        if moved or old[1:] != new[1:]:
-            parties.update(self._tied_now(subject))
-        elif old.birth != new.birth:
-            parties.update(self._tied_from_birth(subject))
-        return parties, moved or (old.end, old.made) != (new.end, new.made)
+            return named, (), False
+        again = self._known.makers(subject.number) if old.made != new.made else []
+        is_whole = (old.end, old.consents, old.lapses, old.bearing) != (new.end, new.consents, new.lapses, new.bearing)
+        if old.birth != new.birth:
+            day = max(old.birth, new.birth)
+            again += self._known.begun_before(day, subject.number)
+            is_whole |= any(fact.span.lo < day for fact in context.whole)
+            named.update(self._tied_from_birth(subject))
+        named |= self._parties_of(again)
+        if is_whole:
+            named.update(self._tied_now(subject))
+        return named, again, old.end != new.end
+
+    def _parties_of(self, facts: Iterable[Fact]) -> set[int]:
+        """The parties whose ties facts make or change."""
+        find, survivor = self._known.subjects.find, self._known.survivor
+        named = [find(party) for fact in facts if fact.type in TIE_TYPES for party in parties_of(fact)]
+        return {survivor(party.number) for party in named if party is not None}
 
     def _tied_now(self, subject: Subject) -> Iterable[int]:
         """The parties that a subject is believed to be tied to."""
@@ -254,7 +266,7 @@ class Folding:
             if group[0] != party:
                 own = []
             elif tying is None:
-                own = [fact for fact in self._known.linked(group, subject.number) if fact.type in TIE_TYPES]
+                own = self._known.tying(group, subject.number)
             else:
                 own = [each.fact for each in tying if not each.keys.isdisjoint(group)]
             drafts = self._drafts(group, own, context, shared) if own else []

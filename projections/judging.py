@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from domain.errors import Contradiction, Flaw, Invalid
@@ -293,7 +294,7 @@ class Judging:
     def _existence(self, subject: Subject, makers_changed: Sequence[Fact]) -> Iterator[Conflict]:
         known, number, name = self._known, subject.number, subject.name
         if not subject.life.bounds.makers:
-            if rest := known.facts(number):
+            if rest := known.any_of(number, _MOST_NAMED):
                 yield Conflict(f"facts about {name} rest on what makes it", _positions(rest))
             elif not makers_changed:
                 return
@@ -301,9 +302,10 @@ class Judging:
                 yield Conflict(f"{name} is referred to by other facts", tuple(named))
             return
         if any(fact.kind.makes is Makes.ONCE for fact in makers_changed):
-            yield from made_twice(known.makers(number))
+            yield from made_twice(known.makers(number, _MOST_NAMED))
         if name.startswith("agreements/") and untitled([fact for fact in known.describing(number) if fact.makes]):
-            yield Conflict(f"{name} would be left without title and kind", _positions(known.makers(number)))
+            makers = known.makers(number, _MOST_NAMED)
+            yield Conflict(f"{name} would be left without title and kind", _positions(makers))
 
     def _revived(self, facts: Sequence[Fact]) -> Iterator[Conflict]:
         """Facts that are believed again, or otherwise, and speak of subjects of which no fact stands any longer."""
@@ -356,13 +358,21 @@ class Judging:
         bounds = united([known.lived(member).bounds for member in group])
         early = bounds.made is not None and bounds.earliest_end < bounds.made.lo
         late = bounds.ended is not None and bounds.latest_start > bounds.ended.hi
-        if not early and not late and not any(fact.kind.ends for fact in facts):
+        ends = [fact for member in group for fact in known.ends(member)] if bounds.ended is not None else []
+        if not early and not late and all(end.effective.lo <= other.effective.hi for end in ends for other in ends):
             return
-        everything = [fact for member in group for fact in known.facts(member)]
-        judged = everything if len(group) == 1 else [fact for fact in everything if fact in facts]
-        yield from before_birth(judged, [fact for fact in everything if fact.makes])
-        yield from after_end(judged, [fact for fact in everything if fact.kind.ends])
-        yield from after_end(everything, [fact for fact in judged if fact.kind.ends])
+        makers = [fact for member in group for fact in known.makers(member, _MOST_NAMED)]
+        if len(group) > 1:  # only what changed is judged: what the others said before they were found to be one stands
+            judged = [fact for fact in facts if known.fact(fact.position) == fact]
+            yield from before_birth(judged, makers)
+            yield from after_end(judged, ends)
+            ends = [fact for fact in judged if fact.kind.ends]
+        elif bounds.made is not None:
+            yield from before_birth(known.over_before(bounds.made.lo, subject.number, _MOST_NAMED), makers)
+        for end in ends:
+            day = end.effective.hi
+            later = [fact for member in group for fact in known.begun_after(day, member, _MOST_NAMED)]
+            yield from after_end(sorted([*later, *ends], key=attrgetter("order")), [end])
 
     def _openings(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
         known = self._known

@@ -6,7 +6,7 @@ fact with the positions between which it was believed. It judges nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -15,9 +15,11 @@ import orjson
 from domain.events import AgreementSigned
 from domain.facts import Event, Fact
 from domain.things import describes
+from domain.ties import TIE_TYPES
 from domain.times import Span
 from projections import lives
 from projections.ledger import KINDS, REMARKS, Interned, Ledger
+from projections.remaining import OF_RANK, STARTED, Remaining, ranks_of
 from projections.store import OPEN
 from projections.subjects import Subjects
 from projections.writing import Writing
@@ -31,7 +33,7 @@ _PUT_FACT = (
     "INSERT INTO facts(id, position, subject, rank, p0, p1, lo, hi, at, core, label, meaning)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_PUT_LINK = "INSERT INTO links VALUES (?, ?, ?, ?, ?)"
+_PUT_LINK = "INSERT INTO links VALUES (?, ?, ?, ?, ?, ?)"
 _PUT_WORD = "INSERT INTO words(id, text) VALUES (?, ?)"
 _END_FACT = "UPDATE facts SET p1 = ? WHERE id = ?"
 _CACHED_FACTS = 1_000
@@ -264,7 +266,7 @@ class Known(Ledger):
         )
         keys = self._keys(fact)
         if keys:
-            self.db.put_all(_PUT_LINK, [(key, number, row, at, hi) for key in sorted(keys)])
+            self.db.put_all(_PUT_LINK, [(key, number, fact.kind.rank, row, at, hi) for key in sorted(keys)])
         subject = self.subjects.get(number)
         life = lives.extended(subject.life, fact, lambda position: self.fact(position, number))
         self.subjects.change(subject).life = life
@@ -282,17 +284,19 @@ class Known(Ledger):
         subject.life = lives.extended(subject.life, fact, lambda position: self.fact(position, number))
         subject.at_hand.believe(fact, 0, self._keys(fact), core=describes(fact))
 
-    def end_fact(self, position: int, number: int, since: int) -> None:
-        """Stop believing what is believed of the event at a position."""
+    def end_fact(self, fact: Fact, number: int, since: int) -> None:
+        """Stop believing a fact."""
+        position = fact.position
         found = self.db.execute(f"SELECT id FROM facts WHERE position = ? AND p1 = {OPEN}", (position,)).fetchone()
-        if found is None:
-            return
         self.db.amend(_END_FACT, (since, found[0]))
         subject = self.subjects.get(number)
         self.subjects.touch(subject)
         if subject.at_hand is not None:
             del subject.at_hand.facts[position]
-        life = lives.recounted(self.facts(number))
+        if subject.at_hand is not None:
+            life = lives.recounted(self.facts(number))
+        else:
+            life = lives.reduced(subject.life, fact, Remaining(self.db, subject, lambda: self.ends(number)))
         self.subjects.change(subject).life = life
 
     def fact(self, position: int, number: int | None = None) -> Fact | None:
@@ -317,51 +321,89 @@ class Known(Ledger):
             return [each.fact for each in at_hand.facts.values() if each.core]
         return self._facts(f"f.subject = ? AND f.p1 = {OPEN} AND f.core", (number,), "facts_core")
 
-    def makers(self, number: int) -> list[Fact]:
-        """The facts that make the subject, in the order of folding."""
-        return [fact for fact in self.facts(number) if fact.makes]
-
-    def linked(self, keys: Iterable[int], number: int) -> list[Fact]:
-        """The facts about a subject that speak of any of these, in the order of folding."""
-        keys = tuple(keys)
+    def of_types(self, types: Collection[str], number: int, most: int = -1) -> list[Fact]:
+        """The facts about a subject that are of some types, in the order of folding; at most so many of each type."""
         if (at_hand := self.subjects.get(number).at_hand) is not None:
-            return [each.fact for each in at_hand.facts.values() if not each.keys.isdisjoint(keys)]
-        found: dict[int, Fact] = {}
-        for key in keys:
-            for fact in self._facts(
-                f"f.p1 = {OPEN} AND f.id IN (SELECT fact FROM links WHERE key = ? AND subject = ?)", (key, number)
-            ):
-                found[fact.position] = fact
-        return _in_order(found.values())
+            return [each.fact for each in at_hand.facts.values() if each.fact.type in types]
+        where = f"f.id IN (SELECT id FROM facts {OF_RANK} LIMIT ?)"
+        ranks = ranks_of(types, self.name(number))
+        return _in_order([fact for rank in ranks for fact in self._facts(where, (number, rank, most))])
+
+    def makers(self, number: int, most: int = -1) -> list[Fact]:
+        """The facts that make the subject, in the order of folding; at most so many of each type."""
+        return self.of_types(lives.MAKING, number, most)
+
+    def ends(self, number: int) -> list[Fact]:
+        """The facts that end the subject, in the order of folding."""
+        return self.of_types(lives.ENDING, number)
+
+    def any_of(self, number: int, most: int) -> list[Fact]:
+        """Some of the facts about a subject, at most so many, in the order of folding."""
+        if (at_hand := self.subjects.get(number).at_hand) is not None:
+            return [each.fact for each in at_hand.facts.values()][:most]
+        where = f"f.id IN (SELECT id FROM facts INDEXED BY facts_of_subject WHERE subject = ? AND p1 = {OPEN} LIMIT ?)"
+        return self._facts(where, (number, most))
+
+    def over_before(self, day: int, number: int, most: int) -> list[Fact]:
+        """Facts about a subject that lie before a day for certain, in the order of folding; at most so many of each
+        type. What makes or merges the subject is left out."""
+        if (at_hand := self.subjects.get(number).at_hand) is not None:
+            facts = [each.fact for each in at_hand.facts.values()]
+            return [fact for fact in facts if fact.type in lives.NOT_MAKING and fact.span.hi < day]
+        where = f"f.id IN (SELECT id FROM facts {OF_RANK} AND hi < ? LIMIT ?)"
+        ranks = ranks_of(lives.NOT_MAKING, self.name(number))
+        return _in_order([fact for rank in ranks for fact in self._facts(where, (number, rank, day, most))])
+
+    def begun_after(self, day: int, number: int, most: int) -> list[Fact]:
+        """Facts about a subject that lie after a day for certain, in the order of folding; at most so many. What ends
+        or merges the subject is left out."""
+        if (at_hand := self.subjects.get(number).at_hand) is not None:
+            facts = [each.fact for each in at_hand.facts.values()]
+            return [fact for fact in facts if fact.type in lives.NOT_ENDING and fact.span.lo > day]
+        where = f"f.id IN (SELECT id FROM facts {STARTED} AND lo > ? LIMIT ?)"
+        return self._facts(where, (number, day, most))
+
+    def begun_before(self, day: int, number: int) -> list[Fact]:
+        """The facts about a subject that may lie before a day, in the order of folding."""
+        if (at_hand := self.subjects.get(number).at_hand) is not None:
+            return [each.fact for each in at_hand.facts.values() if each.fact.span.lo < day]
+        return self._facts(f"f.subject = ? AND f.p1 = {OPEN} AND f.lo < ?", (number, day), "facts_of_subject")
+
+    def tying(self, group: Iterable[int], number: int) -> list[Fact]:
+        """The facts that tie any of these parties to a subject, in the order of folding."""
+        if (at_hand := self.subjects.get(number).at_hand) is not None:
+            believed = [each for each in at_hand.facts.values() if each.fact.type in TIE_TYPES]
+            return [each.fact for each in believed if not each.keys.isdisjoint(group)]
+        ranks = ", ".join(map(str, ranks_of(TIE_TYPES, self.name(number))))
+        return self._linked(group, number, f" AND rank IN ({ranks})")
 
     def slug_facts(self, slug: str, number: int) -> list[Fact]:
-        """The facts within a subject that speak of a slug (see `slugs`)."""
+        """The facts within a subject that speak of a slug (see `slugs`), in the order of folding."""
         word = self.words.find(slug)
-        return [] if word is None else self.linked((-word,), number)
+        if word is None:
+            return []
+        if (at_hand := self.subjects.get(number).at_hand) is not None:
+            return [each.fact for each in at_hand.facts.values() if -word in each.keys]
+        return self._linked((-word,), number)
+
+    def _linked(self, keys: Iterable[int], number: int, where: str = "") -> list[Fact]:
+        where = f"f.p1 = {OPEN} AND f.id IN (SELECT fact FROM links WHERE key = ? AND subject = ?{where})"
+        found = {fact.position: fact for key in keys for fact in self._facts(where, (key, number))}
+        return _in_order(found.values())
 
     def naming(self, number: int, limit: int) -> list[int]:
-        """Positions of standing facts about other subjects that name this one, ascending."""
+        """Positions of standing facts about other subjects that name this one, at most so many, ascending."""
         rows = self.db.execute(
-            "SELECT f.position FROM links l JOIN facts f ON f.id = l.fact"
-            f" WHERE l.key = ? AND l.subject <> ? AND f.p1 = {OPEN} ORDER BY 1 LIMIT ?",
+            "SELECT f.position FROM links l CROSS JOIN facts f ON f.id = l.fact"
+            f" WHERE l.key = ? AND l.subject <> ? AND f.p1 = {OPEN} LIMIT ?",
             (number, number, limit),
         )
-        return [row[0] for row in rows]
+        return sorted(row[0] for row in rows)
 
     def containers(self, number: int) -> list[int]:
         """The subjects whose facts, ever believed, name this one."""
         rows = self.db.execute("SELECT DISTINCT subject FROM links WHERE key = ?", (number,))
         return [row[0] for row in rows]
-
-    def any_before(self, number: int, day: int) -> bool:
-        """Whether any fact about a subject may lie before a day."""
-        if (at_hand := self.subjects.get(number).at_hand) is not None:
-            return any(each.fact.span.lo < day for each in at_hand.facts.values())
-        row = self.db.execute(
-            f"SELECT 1 FROM facts INDEXED BY facts_of_subject WHERE subject = ? AND p1 = {OPEN} AND lo < ? LIMIT 1",
-            (number, day),
-        ).fetchone()
-        return row is not None
 
     def _facts(self, where: str, values: Sequence[Any], index: str = "") -> list[Fact]:
         """`index` is the one to be used: there are larger ones that SQLite takes for as good."""

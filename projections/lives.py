@@ -1,20 +1,28 @@
 """A subject's life summed up, one fact at a time: how many there are, when they made and ended it, who signed first.
 
-It is kept with the subject, so that bounds cost nothing to read, whatever its size, and made anew from all facts when
-one of them is no longer believed.
+It is kept with the subject, so that bounds cost nothing to read, whatever its size. When a fact is no longer believed,
+only what that fact decided is looked for among the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import orjson
 
+from domain.events import CATALOGUE
 from domain.facts import Fact
 from domain.rules import Bounds
 from domain.times import Span
 
+MAKING = tuple(kind.name for kind in CATALOGUE.values() if kind.is_making)
+"""Types that make their subject."""
+ENDING = tuple(kind.name for kind in CATALOGUE.values() if kind.ends)
+"""Types that end their subject."""
+_IN_TIME = [kind for kind in CATALOGUE.values() if kind.collection is not None and kind.name != "party.merged"]
+NOT_MAKING = tuple(kind.name for kind in _IN_TIME if kind.is_posted and not kind.is_making)
+NOT_ENDING = tuple(kind.name for kind in _IN_TIME if kind.is_posted and not kind.ends)
 _CONSENTS = frozenset(("agreement.ratified", "agreement.acceded"))
 
 
@@ -38,6 +46,50 @@ def recounted(facts: Iterable[Fact]) -> Lived:
     for fact in by_position.values():
         lived = extended(lived, fact, by_position.get)
     return lived
+
+
+class Rest(Protocol):
+    """The facts of a subject that remain once one is gone."""
+
+    def made(self, *types: str) -> Span | None:
+        """The earliest day on which the first fact of some making types may fall, and the latest; None without one."""
+
+    def first(self, type_: str) -> int | None:
+        """The position of the first fact of a making type, in the order of folding."""
+
+    def ended(self) -> Span | None:
+        """The same as `made` of the facts that end the subject, by the days on which they take effect."""
+
+    def earliest_end(self) -> int:
+        """The first latest day of any fact that neither makes the subject nor merges it; AFTER without one."""
+
+    def latest_start(self) -> int:
+        """The last earliest day of any fact that neither ends the subject nor merges it; BEFORE without one."""
+
+
+def reduced(was: Lived, fact: Fact, rest: Rest) -> Lived:
+    """A life with one fact fewer. It asks `rest` only for what that fact may have decided."""
+    facts, consents, bounds, signed_by, adopted_by = was
+    made, ended, signed, adopted, makers, earliest_end, latest_start = bounds
+    type_, span, kind = fact.type, fact.span, fact.kind
+    if kind.is_making:
+        makers -= 1
+        if type_ == "agreement.signed":
+            signed, signed_by = rest.made(type_), rest.first(type_)
+        elif type_ == "agreement.adopted":
+            adopted, adopted_by = rest.made(type_), rest.first(type_)
+        made = rest.made(*MAKING) if makers else None
+    elif kind.ends:
+        ended = rest.ended()
+    elif type_ in _CONSENTS:
+        consents -= 1
+    if type_ != "party.merged":
+        if not kind.ends and span.lo == latest_start:
+            latest_start = rest.latest_start()
+        if not kind.is_making and span.hi == earliest_end:
+            earliest_end = rest.earliest_end()
+    bounds = Bounds(made, ended, signed, adopted, makers, earliest_end, latest_start)
+    return Lived(facts - 1, consents, bounds, signed_by, adopted_by)
 
 
 def extended(was: Lived, fact: Fact, known: Callable[[int], Fact | None]) -> Lived:

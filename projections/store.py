@@ -17,6 +17,7 @@ from typing import Literal, overload
 
 import domain
 import projections
+from domain.events import CATALOGUE
 from domain.times import AFTER
 from projections.writing import Writing
 
@@ -32,6 +33,9 @@ SPAN = "CASE WHEN hi - at <= 31 THEN 0 WHEN hi - at <= 400 THEN 1 ELSE 2 END"
 
 IMPRECISE = f"upto >= 0 AND (upto <> at OR at = {AFTER})"
 """In SQL, that a thing has a date, and not just one day: `at` is then no bound of it (see `domain.times`)."""
+
+SIGNING = ", ".join(str(CATALOGUE[name].rank) for name in ("agreement.adopted", "agreement.signed"))
+"""The ranks of the events of which a subject may have many that make it, as they stand in SQL."""
 
 _SCHEMA = f"""
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -60,10 +64,12 @@ CREATE TABLE facts(
     core INTEGER NOT NULL, label TEXT NOT NULL, meaning BLOB);
 CREATE INDEX facts_of_event ON facts(position);
 CREATE INDEX facts_of_subject ON facts(subject, lo) WHERE p1 = {OPEN};
+CREATE INDEX facts_of_rank ON facts(subject, rank, hi) WHERE p1 = {OPEN};
+CREATE INDEX facts_signing ON facts(subject, rank, at, hi, label) WHERE p1 = {OPEN} AND rank IN ({SIGNING});
 CREATE INDEX facts_core ON facts(subject) WHERE p1 = {OPEN} AND core;
 CREATE TABLE links(
-    key INTEGER NOT NULL, subject INTEGER NOT NULL, fact INTEGER NOT NULL, at INTEGER NOT NULL, hi INTEGER NOT NULL,
-    PRIMARY KEY (key, subject, fact)) WITHOUT ROWID;
+    key INTEGER NOT NULL, subject INTEGER NOT NULL, rank INTEGER NOT NULL, fact INTEGER NOT NULL, at INTEGER NOT NULL,
+    hi INTEGER NOT NULL, PRIMARY KEY (key, subject, rank, fact)) WITHOUT ROWID;
 CREATE TABLE mergers(
     id INTEGER PRIMARY KEY, loser INTEGER NOT NULL, survivor INTEGER NOT NULL, event INTEGER NOT NULL,
     p0 INTEGER NOT NULL, p1 INTEGER NOT NULL);
@@ -84,6 +90,7 @@ CREATE TABLE ties(
     force INTEGER NOT NULL, bearer INTEGER NOT NULL, at INTEGER NOT NULL, category TEXT,
     role BLOB, container_name TEXT NOT NULL, party_name TEXT NOT NULL, body BLOB NOT NULL);
 CREATE INDEX ties_of_container ON ties(container, party, p1);
+CREATE INDEX ties_unbegun ON ties(container, party) WHERE p1 = {OPEN} AND at = {AFTER};
 CREATE TABLE entries(
     id INTEGER PRIMARY KEY, subject INTEGER NOT NULL, section INTEGER NOT NULL, key INTEGER NOT NULL,
     p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, d0 INTEGER NOT NULL, d1 INTEGER NOT NULL, last INTEGER NOT NULL,

@@ -52,7 +52,7 @@ def _ties(
     """Each party that did something again, its facts, and whether some of them go together: strictly, leniently."""
     for party in sorted(parties):
         group = known.one_with(party)
-        own = [fact for fact in known.linked(group, number) if fact.type in TIE_TYPES]
+        own = known.tying(group, number)
         if not is_repeated(own):
             continue
         lived = known.lived(number)

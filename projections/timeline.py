@@ -302,7 +302,8 @@ def _naming(parties: tuple[int, ...]) -> Iterator[_Stream]:
     for at, party in enumerate(parties):
         yield _Stream("facts f", "f.subject = ?", (party,))
         once = "".join(
-            " AND NOT EXISTS (SELECT 1 FROM links x WHERE x.key = ? AND x.subject = l.subject AND x.fact = l.fact)"
+            " AND NOT EXISTS (SELECT 1 FROM links x"
+            " WHERE x.key = ? AND x.subject = l.subject AND x.rank = l.rank AND x.fact = l.fact)"
             for _ in parties[:at]
         )
         source = "links l CROSS JOIN facts f ON f.id = l.fact"
@@ -330,7 +331,8 @@ def _conditions(stream: _Stream, asked: _Asked) -> tuple[list[str], list[Any]]:
         values += asked.subjects
     if asked.parties and stream.dated == "f":
         places = _places(asked.parties)
-        linked = f"SELECT 1 FROM links x WHERE x.key IN ({places}) AND x.subject = f.subject AND x.fact = f.id"
+        same = "x.subject = f.subject AND x.rank = f.rank AND x.fact = f.id"
+        linked = f"SELECT 1 FROM links x WHERE x.key IN ({places}) AND {same}"
         conditions.append(f"(+f.subject IN ({places}) OR EXISTS ({linked}))")
         values += [*asked.parties, *asked.parties]
     if asked.words is not None:

@@ -229,7 +229,7 @@ class Views:
         number = self._known.find(root.subject)
         assert number is not None
         if before is not None:
-            self._known.end_fact(root.position, number, position)
+            self._known.end_fact(before, number, position)
             changed.setdefault(number, []).append(before)
         if after is not None:
             self._believe(after, number, position, changed, altered=True)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from domain.errors import Refused
 from domain.facts import Event
-from projections import known, ledger, subjects
+from projections import known, ledger, lives, subjects
 from projections.digests import VIEWS
 from projections.tables import TIES
 from projections.views import Views
@@ -71,6 +71,17 @@ def test_batches_refused_anywhere_leave_nothing_also_where_a_subject_comes_to_ha
             alone.apply(each)
         for position in range(1, found.head + 1):
             assert lines(found, position) == lines(alone, position), position
+
+
+@settings(**GENERATED, max_examples=25)
+@given(documents=histories(most=60))
+def test_the_lifespan_kept_of_a_large_subject_is_that_of_all_its_facts(documents):
+    with world() as found, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(known, "_FEW_FACTS", 2)
+        taken_in_one_transaction(found, documents)
+        written = found.views._known
+        for (number,) in written.db.execute("SELECT id FROM subjects").fetchall():
+            assert written.lived(number) == lives.recounted(written.facts(number))
 
 
 def test_a_refused_post_among_others_is_as_if_it_had_never_come():

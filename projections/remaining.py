@@ -1,0 +1,80 @@
+"""What remains of the facts about a subject once one of them is no longer believed: each answer is found by an index,
+whatever the number of facts."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from domain.events import CATALOGUE
+from domain.facts import Fact
+from domain.times import AFTER, BEFORE, Span
+from projections import lives
+from projections.store import OPEN, SIGNING
+from projections.subjects import Subject
+
+OF_RANK = f"INDEXED BY facts_of_rank WHERE subject = ? AND p1 = {OPEN} AND rank = ?"
+"""In SQL, the facts about a subject that are of one type; by their latest days."""
+_NOT_STARTING = ", ".join(str(kind.rank) for kind in CATALOGUE.values() if kind.name not in lives.NOT_ENDING)
+STARTED = f"INDEXED BY facts_of_subject WHERE subject = ? AND p1 = {OPEN} AND rank NOT IN ({_NOT_STARTING})"
+"""In SQL, the facts about a subject of `lives.NOT_ENDING`; by their earliest days."""
+_SIGNED = f"INDEXED BY facts_signing WHERE subject = ? AND p1 = {OPEN} AND rank IN ({SIGNING}) AND rank = ?"
+_SIGNING = frozenset(map(int, SIGNING.split(", ")))
+
+
+def ranks_of(types: Iterable[str], subject: str) -> list[int]:
+    """The ranks of those of the types that events about a subject may be of."""
+    collection = subject.partition("/")[0]
+    return [CATALOGUE[name].rank for name in types if CATALOGUE[name].collection == collection]
+
+
+class Remaining:
+    """The facts of a subject of which not all are at hand, as `lives.Rest`."""
+
+    def __init__(self, db: sqlite3.Connection, subject: Subject, ends: Callable[[], Sequence[Fact]]) -> None:
+        """`ends` reads the facts that end the subject."""
+        self._db = db
+        self._subject = subject
+        self._ends = ends
+
+    def made(self, *types: str) -> Span | None:
+        """Of `lives.Rest`."""
+        found = [span for rank in ranks_of(types, self._subject.name) if (span := self._made(rank)) is not None]
+        return Span(min(span.lo for span in found), min(span.hi for span in found)) if found else None
+
+    def _made(self, rank: int) -> Span | None:
+        (hi,) = self._row(f"SELECT min(hi) FROM facts {OF_RANK}", rank)
+        if hi is None:
+            return None
+        if rank not in _SIGNING:  # one fact, or few for as long as a batch is being decided
+            (lo,) = self._row(f"SELECT min(lo) FROM facts {OF_RANK}", rank)
+        elif self._row(f"SELECT 1 FROM facts {_SIGNED} AND at = {AFTER} LIMIT 1", rank) is not None:
+            lo = BEFORE
+        else:
+            (lo,) = self._row(f"SELECT min(at) FROM facts {_SIGNED}", rank)
+        return Span(lo, hi)
+
+    def first(self, type_: str) -> int | None:
+        """Of `lives.Rest`."""
+        row = self._row(f"SELECT position FROM facts {_SIGNED} ORDER BY at, hi, label LIMIT 1", CATALOGUE[type_].rank)
+        return None if row is None else int(row[0])
+
+    def ended(self) -> Span | None:
+        """Of `lives.Rest`."""
+        spans = [fact.effective for fact in self._ends()]
+        return Span(min(span.lo for span in spans), min(span.hi for span in spans)) if spans else None
+
+    def earliest_end(self) -> int:
+        """Of `lives.Rest`."""
+        ranks = ranks_of(lives.NOT_MAKING, self._subject.name)
+        found = [self._row(f"SELECT min(hi) FROM facts {OF_RANK}", rank)[0] for rank in ranks]
+        return min([hi for hi in found if hi is not None], default=AFTER)
+
+    def latest_start(self) -> int:
+        """Of `lives.Rest`."""
+        row = self._row(f"SELECT lo FROM facts {STARTED} ORDER BY lo DESC LIMIT 1")
+        return BEFORE if row is None else int(row[0])
+
+    def _row(self, statement: str, *values: Any) -> Any:
+        return self._db.execute(statement, (self._subject.number, *values)).fetchone()
