@@ -88,9 +88,11 @@ class Entering:
 
     def _entry_days(self, number: int, section: int, key: str, fact: Fact, life: Life) -> list[Entry]:
         known = self._known
+        self._db.limit.check()
         what = key.partition(":")[0]
         if what in ("commitment", "call", "declaration"):
             facts = known.slug_facts(key, number)
+            self._db.limit.check(len(facts))
             openings = [each for each in facts if each.type in OPENINGS]
             if not openings:
                 return []
@@ -101,6 +103,7 @@ class Entering:
             return [Entry(days, openings[0], label) for days in fold(openings[0], rest, life)]
         if what == "phase":
             facts = known.slug_facts("phases", number)
+            self._db.limit.check(len(facts))
             founding = next((each for each in facts if each.type == "lab.founded"), None)
             if founding is None:
                 return []

@@ -82,6 +82,7 @@ class Folding:
         if ties and TIES.name in self._portion.rows:
             self._fold_joint(subject, collection, ties, context, position)
         if context.things is None:
+            self._db.limit.check(len(context.describing))
             context.things = self._things(collection, context) if self._tells_things else ()
         self._entering.fold(
             subject,
@@ -269,6 +270,7 @@ class Folding:
                 own = self._known.tying(group, subject.number)
             else:
                 own = [each.fact for each in tying if not each.keys.isdisjoint(group)]
+            self._db.limit.check(len(own))
             drafts = self._drafts(group, own, context, shared) if own else []
             name, party_name = subject.name, self._known.subjects.get(party).name
             wanted[subject.number, party] = [

@@ -56,6 +56,8 @@ _REFERRING = frozenset(
 )
 _KEPT = ("evidence", "note")
 _DEEPEST = 32
+_CHARACTERS = 4096
+"""So many characters of a text are searched in what a step takes (see `projections.limit`)."""
 
 
 class Judging:
@@ -117,6 +119,8 @@ class Judging:
         """Passages in the evidence of data, at a pointer, that the text which is held does not say."""
         for index, passage in enumerate(data.get("evidence", ())):
             held = self._held(passage["document"])
+            if held is not None:
+                self._known.db.limit.check(held.characters // _CHARACTERS)
             if held is not None and (flaw := flaw_of(passage, self._texts.text(held))) is not None:
                 yield Flaw(f"{at}/evidence/{index}{flaw.pointer}", flaw.detail)
 

@@ -98,6 +98,8 @@ class Words(Interned):
     """Texts kept once, also those that still wait to be written."""
 
     connection: Writing
+    new: list[str] | None = None
+    """Those that were given a number since the batch began."""
 
     def number(self, text: str) -> int:
         """The number of a text, given one now if it has none."""
@@ -107,7 +109,15 @@ class Words(Interned):
             self.connection.put(_PUT_WORD, (found, text))
             self._remember(text, found)
             self.by_id[found] = text
+            if self.new is not None:
+                self.new.append(text)
         return found
+
+    def undo_batch(self) -> None:
+        """Drop those that were given a number since the batch began."""
+        for text in self.new or ():
+            self.by_id.pop(self.by_text.pop(text, 0), None)
+        self.new = None
 
     def forget(self) -> None:
         """Drop what is cached, once it is written."""
@@ -126,12 +136,18 @@ class Known(Ledger):
     """
 
     db: Writing
+    words: Words
 
     def __init__(self, connection: Writing) -> None:
         super().__init__(connection)
         self.words = Words(connection, {}, {})
         self.subjects = Subjects(connection)
         self._facts_by_row: dict[int, Fact] = {}
+        self._new_rows: list[int] | None = None
+        """Those of facts that the batch brought."""
+        self._merged_before: frozenset[int] | None = None
+        self._merges = False
+        """Whether the batch may have changed which parties are one."""
 
     def make_room(self) -> None:
         """To be called between events."""
@@ -142,18 +158,25 @@ class Known(Ledger):
         self.make_room()
         self.subjects.begin_batch()
         self.db.begin_batch()
+        self.words.new, self._new_rows, self._merges = [], [], False
+        self._merged_before = self._merged
 
     def keep_batch(self) -> None:
         """The batch becomes part of the transaction."""
         self.db.keep_batch()
         self.subjects.keep_batch()
+        self.words.new = self._new_rows = None
 
     def undo_batch(self) -> None:
-        """All since `begin_batch` is undone."""
+        """All since `begin_batch` is undone; what is cached of what was known before stays."""
         self.db.undo_batch()
         self.subjects.undo_batch()
-        self.db.settle()  # what is forgotten now may have waited since before the batch
-        self._forget_derived()
+        self.words.undo_batch()
+        for row in self._new_rows or ():
+            self._facts_by_row.pop(row, None)
+        self._new_rows = None
+        if self._merges:
+            self._merged = self._merged_before
 
     def forget(self) -> None:
         """Drop caches, after the transaction was undone."""
@@ -164,8 +187,14 @@ class Known(Ledger):
     def _forget_derived(self) -> None:
         self.words.by_text.clear()
         self.words.by_id.clear()
+        self.words.new = self._new_rows = None
         self._facts_by_row.clear()
         self.forget_mergers()
+
+    def forget_mergers(self) -> None:
+        """Of a ledger; also if the batch is undone."""
+        self._merges = True
+        super().forget_mergers()
 
     def find(self, subject: str) -> int | None:
         """The number of a subject that events are about; None if there were none."""
@@ -271,6 +300,8 @@ class Known(Ledger):
         life = lives.extended(subject.life, fact, lambda position: self.fact(position, number))
         self.subjects.change(subject).life = life
         self._keep(row, fact)
+        if self._new_rows is not None:
+            self._new_rows.append(row)
         if (at_hand := subject.at_hand) is not None:
             at_hand.believe(fact, row, keys, core=core)
             if len(at_hand.facts) > _FEW_FACTS:
@@ -411,6 +442,7 @@ class Known(Ledger):
         for (row,) in self.db.execute(f"SELECT f.id FROM facts f {by} WHERE {where}", values).fetchall():
             fact = self._facts_by_row.get(row)
             if fact is None:
+                self.db.limit.check()
                 fact = self._fact(self.db.execute(_OF_FACT, (row,)).fetchone())
                 self._keep(row, fact)
             facts.append(fact)

@@ -303,7 +303,7 @@ def _fact(row: Row) -> dict[str, Any]:
     return {
         "position": position,
         "subject": subject,
-        "type": KINDS[rank].name if isinstance(rank, int) and 0 <= rank < len(KINDS) else rank,
+        "type": _type(rank),
         "occurred": occurred,
         "earliest": _day(lo, BEFORE),
         "latest": _day(hi),
@@ -332,15 +332,26 @@ _FACTS = Part(
 )
 
 
+def _type(rank: Any) -> Any:
+    return KINDS[rank].name if isinstance(rank, int) and 0 <= rank < len(KINDS) else rank
+
+
 def _link(row: Row) -> dict[str, Any]:
-    position, subject, named, at, hi = row
-    return {"position": position, "subject": subject, "speaks_of": named, "sorted_as": _day(at), "latest": _day(hi)}
+    position, subject, rank, named, at, hi = row
+    return {
+        "position": position,
+        "subject": subject,
+        "type": _type(rank),
+        "speaks_of": named,
+        "sorted_as": _day(at),
+        "latest": _day(hi),
+    }
 
 
 _LINKED = "CROSS JOIN facts t ON t.id = l.fact CROSS JOIN subjects s ON s.id = l.subject"
 _NAMED = Part(
     ("l.key", "l.subject", "t.position", "t.id"),
-    "t.position, s.name, m.name, l.at, l.hi",
+    "t.position, s.name, l.rank, m.name, l.at, l.hi",
     f"links l {_LINKED} CROSS JOIN subjects m ON m.id = l.key WHERE l.key > 0 AND {_KNOWN.format('t')}",
     "(l.key, l.subject) >= (:k0, :k1)",
     (0, -1, -1, -1),
@@ -348,7 +359,7 @@ _NAMED = Part(
 )
 _SPOKEN_OF = Part(
     ("w.text", "l.subject", "t.position", "t.id"),
-    "t.position, s.name, w.text, l.at, l.hi",
+    "t.position, s.name, l.rank, w.text, l.at, l.hi",
     f"words w CROSS JOIN links l ON l.key = -w.id {_LINKED} WHERE {_KNOWN.format('t')}",
     "w.text >= :k0",
     ("", -1, -1, -1),
@@ -362,7 +373,7 @@ def _event(row: Row) -> dict[str, Any]:
         "position": position,
         "version": version,
         "subject": subject,
-        "type": KINDS[rank].name if isinstance(rank, int) and 0 <= rank < len(KINDS) else rank,
+        "type": _type(rank),
         "source": source,
         "id": id_,
         "time": time,

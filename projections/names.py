@@ -79,6 +79,8 @@ class Names:
     def __init__(self, db: Writing) -> None:
         self._db = db
         self._spelled = Spelled(SPELLINGS, db)
+        self.begin_batch, self.keep_batch = self._spelled.begin_batch, self._spelled.keep_batch
+        self.undo_batch, self.forget = self._spelled.undo_batch, self._spelled.forget
 
     def add(self, fact_id: int, fact: Fact) -> None:
         """Index a version of a fact. To be called once for every row of `facts`, in the order of their ids."""
@@ -100,10 +102,6 @@ class Names:
             for parts in (runs_of(value), runs_of(scheme) + runs_of(value)):
                 tokens.append(_whole("d", "".join(parts)))
         return tokens
-
-    def forget(self) -> None:
-        """To be called once what waits is written, or undone."""
-        self._spelled.forget()
 
 
 def resolve(db: sqlite3.Connection, name: str, as_of: int, limit: int) -> list[Match]:

@@ -201,6 +201,34 @@ class Spellings:
         return {near: -likeness for likeness, near in nearest}
 
 
+class Met(set[str]):
+    """Words that are indexed already. Those of a batch that is undone are taken out again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._new: list[str] | None = None
+
+    def update(self, *words: Iterable[str]) -> None:
+        """As of any set; `words` were not in it."""
+        for some in words:
+            if self._new is not None:
+                self._new += some
+            super().update(some)
+
+    def begin_batch(self) -> None:
+        """What is added from here on can be undone until `keep_batch`."""
+        self._new = []
+
+    def keep_batch(self) -> None:
+        """The batch becomes part of the transaction."""
+        self._new = None
+
+    def undo_batch(self) -> None:
+        """All since `begin_batch` is undone."""
+        self.difference_update(self._new or ())
+        self._new = None
+
+
 class Spelled:
     """The words of a vocabulary, for adding to it. Those met lately are kept in memory, those that wait to be written
     are among them; so most cost nothing, and none has anything written before its time."""
@@ -208,7 +236,7 @@ class Spelled:
     def __init__(self, vocabulary: Spellings, db: Writing) -> None:
         self._vocabulary = vocabulary
         self._db = db
-        self._met: set[str] = set()
+        self._met = Met()
 
     def add(self, words: Iterable[str]) -> None:
         """Make words findable by what is nearly them; those too short to tell are left out."""
@@ -218,8 +246,20 @@ class Spelled:
                 if len(self._met) >= _REMEMBERED:
                     self._db.settle()
                     self._met.clear()
-                self._met.add(word)
+                self._met.update((word,))
                 self._vocabulary.put(self._db, word)
+
+    def begin_batch(self) -> None:
+        """What is added from here on can be undone until `keep_batch`."""
+        self._met.begin_batch()
+
+    def keep_batch(self) -> None:
+        """The batch becomes part of the transaction."""
+        self._met.keep_batch()
+
+    def undo_batch(self) -> None:
+        """All since `begin_batch` is undone."""
+        self._met.undo_batch()
 
     def forget(self) -> None:
         """To be called once what waits is written, or undone."""

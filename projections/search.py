@@ -18,7 +18,7 @@ from rapidfuzz import fuzz
 
 from domain.facts import Fact
 from projections.finding import Finding
-from projections.postings import Clause, Postings, Spelled, Spellings
+from projections.postings import Clause, Met, Postings, Spelled, Spellings
 from projections.wording import (
     LONGEST,
     Asked,
@@ -68,7 +68,7 @@ class Texts:
     def __init__(self, db: Writing) -> None:
         self._db = db
         self._spelled = Spelled(WRITTEN, db)
-        self._met: set[str] = set()
+        self._met = Met()
 
     def add(self, fact_id: int, fact: Fact) -> None:
         """Index a version of a fact. To be called once for every row of `facts`, in the order of their ids."""
@@ -79,6 +79,21 @@ class Texts:
                 self._met.clear()
             self._met.update(new)
             self._spelled.add([word for word in new if not is_unspaced(word)])
+
+    def begin_batch(self) -> None:
+        """What is added from here on can be undone until `keep_batch`."""
+        self._spelled.begin_batch()
+        self._met.begin_batch()
+
+    def keep_batch(self) -> None:
+        """The batch becomes part of the transaction."""
+        self._spelled.keep_batch()
+        self._met.keep_batch()
+
+    def undo_batch(self) -> None:
+        """All since `begin_batch` is undone."""
+        self._spelled.undo_batch()
+        self._met.undo_batch()
 
     def forget(self) -> None:
         """To be called once what waits is written, or undone."""

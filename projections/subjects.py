@@ -7,6 +7,7 @@ Undoing a batch brings the records it touched back to what they were. It knows n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -81,6 +82,10 @@ class AtHand:
         if last is not None and fact.order < last.fact.order:
             ordered = sorted(self.facts.items(), key=lambda each: each[1].fact.order)
             self.facts = dict(ordered)
+
+    def copied(self) -> AtHand:
+        """The same as it is now. Its rows by key are replaced, never altered."""
+        return AtHand(self.total, self.own, dict(self.facts), dict(self.rows))
 
     def grow(self, size: int) -> None:
         """It takes so many bytes more."""
@@ -183,7 +188,8 @@ class Subjects:
         """To be called, in each batch, before what is at hand of a subject changes, or its context."""
         if self._before is not None and subject.number not in self._before:
             self._before[subject.number] = before = Subject(*_FIELDS(subject))
-            before.context = None
+            before.context = copy(subject.context)
+            before.at_hand = None if subject.at_hand is None else subject.at_hand.copied()
 
     def change(self, subject: Subject) -> Subject:
         """The same; to be called right before something of it is changed, with no question to the database between.
@@ -233,16 +239,20 @@ class Subjects:
         self._before = None
 
     def undo_batch(self) -> None:
-        """Every record is what it was when the batch began. Nothing is kept at hand of those it changed."""
+        """Every record is what it was when the batch began, and what is at hand of it too."""
         assert self._before is not None
         for number, before in self._before.items():
             subject = self._by_number.pop(number)
             del self._by_name[subject.name]
             self.put_away(subject)
             self._changed.pop(number, None)
-            if before is not None:
-                before.at_hand = None
+            if before is None:
+                self._absent.add(subject.name)
+            else:
                 self._keep(before)
+                if before.at_hand is not None:
+                    self._at_hand[number] = before
+                    self._weight.bytes += before.at_hand.own
                 if before.is_changed:
                     self._changed[number] = before
         self._before = None

@@ -132,6 +132,7 @@ def write(
     closed: list[Row] = []
     opened: list[tuple[Row, int]] = []
     for key, rows in wanted.items():
+        db.limit.check()
         place = (table.name, *key)
         if at_hand is None:
             current = {row[1:]: row[0] for row in db.execute(table.select, key).fetchall()}

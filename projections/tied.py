@@ -55,6 +55,7 @@ def _ties(
         own = known.tying(group, number)
         if not is_repeated(own):
             continue
+        known.db.limit.check(len(own))
         lived = known.lived(number)
         life = life_of(known.name(number).partition("/")[0], lived.bounds)
         whole = [fact for fact in known.describing(number) if bears_on_all(fact)]

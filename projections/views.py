@@ -6,7 +6,8 @@ Nothing is written outside a transaction that the caller began. A batch that is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -49,16 +50,35 @@ class Views:
             self._db.close()
             raise StaleViews("they were folded by other code")
         self.erasures = int(self._meta("erasures"))
-        self._known = Known(self._db)
-        self._folding = Folding(self._db, self._known, portion)
-        self._judging = Judging(self._db, self._known)
+        self._start()
         self.position = int(self._meta("position"))
         self._committed = self.position
         self._tallying = tallies.Tallying(self._db, self.position)
         self._carrying = Carrying(path, self.position)
+
+    def _start(self) -> None:
+        """Make what folds and judges, with nothing cached."""
+        self._known = Known(self._db)
+        self._folding = Folding(self._db, self._known, self._portion)
+        self._judging = Judging(self._db, self._known)
         self._leaves: list[bytes] = []
         self._texts = search.Texts(self._db)
         self._names = names.Names(self._db)
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """Undo at its end whatever is admitted within, and leave what is cached as it was. Nothing may wait."""
+        if self.waiting:
+            raise RuntimeError("a trial would undo what waits to be committed")
+        kept = self._known, self._folding, self._judging, self._leaves, self._texts, self._names
+        self.begin()
+        try:
+            with self._db.apart():
+                self._start()
+                yield
+        finally:
+            self._known, self._folding, self._judging, self._leaves, self._texts, self._names = kept
+            self.position = self._committed
 
     def finish(self) -> None:
         """Make what was `building` complete: to be asked, and folded on, as any other; of a portion, to be asked."""
@@ -72,6 +92,11 @@ class Views:
     def waiting(self) -> int:
         """How many events are folded in that `commit` has not made visible yet."""
         return self.position - self._committed
+
+    @property
+    def rows_waiting(self) -> int:
+        """How many rows of what is folded in wait in memory."""
+        return self._db.waiting
 
     def begin(self) -> None:
         """Start a transaction, where none is open."""
@@ -105,41 +130,50 @@ class Views:
         self._known.forget()
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
-        self._committed = int(self._meta("position"))
+        self.position = self._committed = int(self._meta("position"))
         self._tallying.go_back(self._committed)
-        self._restore(self._committed)
+        self._texts.forget()
+        self._names.forget()
+        self._leaves.clear()
 
-    def admit(self, events: Sequence[Event], leaves: Sequence[bytes]) -> None:
+    def admit(self, events: Sequence[Event], leaves: Sequence[bytes], seconds: float | None = None) -> None:
         """Judge one batch and fold it in, whole or not at all; `leaves` are the Merkle leaf hashes of its log entries.
 
-        Raises Refused: Invalid for what does not exist, Contradiction for what cannot be. With several events, a flaw's
-        pointer starts with the event's index.
+        Raises Refused: Invalid for what does not exist, Contradiction for what cannot be; TooLong where it takes more
+        than so many seconds. With several events, a flaw's pointer starts with the event's index.
         """
         position = self.position
-        self._known.begin_batch()
+        for part in (self._known, self._texts, self._names):
+            part.begin_batch()
         try:
-            changed: dict[int, list[Fact]] = {}
-            for index, event in enumerate(events):
-                try:
-                    model = event.model
-                    self._judging.check(event, model)
-                    mine: dict[int, list[Fact]] = {}
-                    united = self._take(event, model, mine)
-                    if len(events) == 1:
-                        self._judging.judge(mine, events)
-                    self._fold(event, mine, united)
-                    for number, facts in mine.items():
-                        changed.setdefault(number, []).extend(facts)
-                except Refused as refused:
-                    raise _within(refused, index, len(events)) from None
-            if len(events) > 1:
-                self._judging.judge(changed, events)
+            with nullcontext() if seconds is None else self._db.limit.set_to(seconds, self._db):
+                self._admit(events)
         except BaseException:
-            self._known.undo_batch()
-            self._restore(position)
+            self.position = position
+            for part in (self._known, self._texts, self._names):
+                part.undo_batch()
             raise
-        self._known.keep_batch()
+        for part in (self._known, self._texts, self._names):
+            part.keep_batch()
         self._leaves += leaves
+
+    def _admit(self, events: Sequence[Event]) -> None:
+        changed: dict[int, list[Fact]] = {}
+        for index, event in enumerate(events):
+            try:
+                model = event.model
+                self._judging.check(event, model)
+                mine: dict[int, list[Fact]] = {}
+                united = self._take(event, model, mine)
+                if len(events) == 1:
+                    self._judging.judge(mine, events)
+                self._fold(event, mine, united)
+                for number, facts in mine.items():
+                    changed.setdefault(number, []).extend(facts)
+            except Refused as refused:
+                raise _within(refused, index, len(events)) from None
+        if len(events) > 1:
+            self._judging.judge(changed, events)
 
     def apply(self, event: Event, leaf: bytes) -> None:
         """Fold in the next event of the log, which was judged when it was recorded; `leaf` as in `admit`."""
@@ -267,12 +301,6 @@ class Views:
             replace_edges(self._db, edges_of(standing), event.position)
             known.forget_mergers()
         return affected | {member for party in involved for member in self._known.one_with(party)}
-
-    def _restore(self, position: int) -> None:
-        self.position = position
-        self._texts.forget()
-        self._names.forget()
-        del self._leaves[position - self._committed :]
 
     def _meta(self, name: str) -> str:
         row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()

@@ -7,8 +7,11 @@ What waits belongs to the transaction as if it were written. Nothing here knows 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from projections.limit import Limit
 
 Row = tuple[Any, ...]
 Rows = dict[str, list[Row]]
@@ -30,6 +33,8 @@ class Writing(sqlite3.Connection):
         """What waited when the batch began, and the ids that were next."""
         self._is_saved = False
         self._changes = 0
+        self.limit = Limit()
+        """How long what is done by this connection may take."""
         self.is_settled = True
         """Whether nothing waits; who keeps rows of its own (see `pour`) says so here when they change."""
         self.pour: Callable[[bool], None] = lambda _: None
@@ -110,20 +115,44 @@ class Writing(sqlite3.Connection):
         """
         if self.is_settled:
             return
-        if not self.in_transaction:
-            raise sqlite3.OperationalError("the transaction was undone: roll it back first")
-        if self._earlier is not None and not self._is_saved:
-            self._settle_earlier(*self._earlier)
-        self.pour(False)
-        self._write(self._inserts, self._updates)
+        self._refuse_undone()
+        with self.limit.writing():
+            if self._earlier is not None and not self._is_saved:
+                self._settle_earlier(*self._earlier)
+            self.pour(False)
+            self._write(self._inserts, self._updates)
         self._inserts.clear()
         self._updates.clear()
         self.is_settled = True
+
+    def _refuse_undone(self) -> None:
+        if not self.in_transaction:
+            raise sqlite3.OperationalError("the transaction was undone: roll it back first")
 
     def begin_batch(self) -> None:
         """What is done from here on can be undone until `keep_batch`."""
         self._earlier = self._inserts, self._updates, dict(self._ids)
         self._inserts, self._updates = {}, {}
+
+    @property
+    def waiting(self) -> int:
+        """How many rows wait, but for those that somebody else keeps."""
+        return sum(map(len, self._inserts.values())) + sum(map(len, self._updates.values()))
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Undo whatever is done within, in a transaction in which nothing was written and nothing waits. Who keeps rows
+        may be replaced meanwhile; who kept them before keeps them again."""
+        self.settle()
+        pour, ids = self.pour, self._ids
+        self._ids = {}
+        try:
+            yield
+        finally:
+            if self.in_transaction:
+                super().execute("ROLLBACK")
+            self.forget()
+            self.pour, self._ids = pour, ids
 
     def keep_batch(self) -> None:
         """The batch becomes part of the transaction."""
@@ -138,8 +167,9 @@ class Writing(sqlite3.Connection):
         self._earlier, self._is_saved = None, False
 
     def undo_batch(self) -> None:
-        """All since `begin_batch` is undone."""
+        """All since `begin_batch` is undone. Raises sqlite3.OperationalError where SQLite has undone more."""
         assert self._earlier is not None
+        self._refuse_undone()
         inserts, updates, self._ids = self._earlier
         if self._is_saved:
             inserts, updates = {}, {}

@@ -33,6 +33,8 @@ class Condition:
         return version > 0 if self.versions is None else version in self.versions
 
 
+SMALL_EVENTS = 8
+SMALL_BYTES = 2**14
 ERASING = frozenset(("event.redacted", "document.text-erased"))
 """Events that have something erased from every file."""
 _OF_THE_LOG = ERASING | {"document.text-stored"}
@@ -60,6 +62,11 @@ class Batch(NamedTuple):
         """Whether any of its events has something erased."""
         return not ERASING.isdisjoint([event.type for event in self.events])
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it is likely to be decided in a few milliseconds."""
+        return len(self.events) <= SMALL_EVENTS and self.size <= SMALL_BYTES and self.text is None and not self.erases
+
 
 class Desk:
     """Takes batches within one transaction of the views; their events bear the instant `recorded`. What was taken is
@@ -78,8 +85,9 @@ class Desk:
         self.count = 0
         """How many events were recorded."""
 
-    def take(self, batch: Batch) -> list[Receipt]:
-        """The receipts of a batch's events, in their order. Raises Refused; then nothing of the batch is left.
+    def take(self, batch: Batch, seconds: float | None = None) -> list[Receipt]:
+        """The receipts of a batch's events, in their order. Raises Refused, and TooLong where that takes more seconds;
+        then nothing of the batch is left.
 
         Any other exception leaves both transactions unfit for anything but a rollback.
         """
@@ -95,7 +103,7 @@ class Desk:
         stored = [logged(event) for event in events]
         if events:
             try:
-                self._views.admit(events, [leaf_hash(each.entry) for each in stored])
+                self._views.admit(events, [leaf_hash(each.entry) for each in stored], seconds)
             except Refused as refused:
                 if batch.is_list:
                     _point_into_list(refused, [index for index in fresh if index not in same], len(batch.events))

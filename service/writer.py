@@ -18,6 +18,7 @@ from typing import TypeVar
 import orjson
 
 from domain.errors import Refused
+from projections.limit import TooLong
 from projections.views import Views
 from service.clock import Clock
 from service.decisions import Batch, Desk
@@ -28,9 +29,11 @@ from service.logging import Logger
 from service.observe import Metrics
 from service.waiting import Outcome, Posts, Turn, Waiting
 
-LOOP_EVENTS = 64
-LOOP_BYTES = 2**18
-"""Groups of more events or bytes than this are decided in the writer's thread, so that they do not hold up the loop."""
+LOOP_SECONDS = 0.003
+"""What takes longer is not decided on the loop but in the writer's thread; so long, too, batches are decided on the
+loop before it turns to others."""
+SETTLE_ROWS = 256
+"""More rows do not wait in memory once a group is recorded: whatever is asked next writes them first, on the loop."""
 PUBLISH_EVENTS = 1_000
 PUBLISH_SECONDS = 1.0
 """So many events, or so long, the views hold at most before they commit them, while nobody asks: a page of theirs is
@@ -178,12 +181,9 @@ class Writer:
         """
         self._waiting.refuse_if_full(size)
 
-        def tried() -> T:  # nothing else is open: what is acknowledged is committed before a turn
-            self._views.begin()
-            try:
+        def tried() -> T:  # nothing waits: what is acknowledged is committed before a turn
+            with self._views.trial():
                 return trial(Desk(self._log, self._views, self._now(), is_trial=True))
-            finally:
-                self._views.rollback()
 
         with self._waiting.counted(size):
             return await self._turn(tried)
@@ -371,9 +371,7 @@ class Writer:
            answer to a post, or what a stream told, and this (`publish`).
         """
         began = perf_counter()
-        events, size = sum(len(batch.events) for batch in batches), sum(batch.size for batch in batches)
-        here = events <= LOOP_EVENTS and size <= LOOP_BYTES
-        outcomes, count = self._decide(batches) if here else await self._threaded(lambda: self._decide(batches))
+        outcomes, count = await self._decide(batches)
         if count == 0:
             return outcomes
         position = self._views.position
@@ -389,17 +387,33 @@ class Writer:
         self._metrics.committed(count, perf_counter() - began)
         return outcomes
 
-    def _decide(self, batches: Sequence[Batch]) -> tuple[list[Outcome], int]:
+    async def _decide(self, batches: Sequence[Batch]) -> tuple[list[Outcome], int]:
+        """Small batches are decided on the loop, which costs less, a few milliseconds at a time; from the first one on
+        that is not small, or takes longer than such a time, the rest of the group is in the writer's thread."""
         self._views.begin()
         self._decided = self._now()
         desk = Desk(self._log, self._views, self._decided)
         outcomes: list[Outcome] = []
+        began = perf_counter()
         for batch in batches:
+            if not batch.is_small:
+                break
             try:
-                outcomes.append(desk.take(batch))
-            except Refused as refused:
-                outcomes.append(refused)
-        desk.write()
+                outcomes.append(_taken(desk, batch, LOOP_SECONDS))
+            except TooLong:
+                break
+            if perf_counter() - began >= LOOP_SECONDS:
+                await asyncio.sleep(0)
+                began = perf_counter()
+        else:
+            desk.write()
+            return outcomes, desk.count
+
+        def decide_rest() -> None:
+            outcomes.extend([_taken(desk, batch) for batch in batches[len(outcomes) :]])
+            desk.write()
+
+        await self._threaded(decide_rest)
         return outcomes, desk.count
 
     def _commit(self) -> bool | None:
@@ -412,7 +426,7 @@ class Writer:
         wanted = self._asked is not None or self._head.is_awaited or self._views.waiting >= PUBLISH_EVENTS
         if wanted or now - self._lagging_since >= PUBLISH_SECONDS:
             return self._commit_views()
-        if now - self._settled >= SETTLE_SECONDS:
+        if now - self._settled >= SETTLE_SECONDS or self._views.rows_waiting > SETTLE_ROWS:
             self._settled = now
             return None if self._kept(self._views.settle) else False
         return None
@@ -465,3 +479,10 @@ class Writer:
         last = self._log.at(self._log.head())
         if last is not None:
             self._clock.observe(orjson.loads(last.entry)["recorded"])
+
+
+def _taken(desk: Desk, batch: Batch, seconds: float | None = None) -> Outcome:
+    try:
+        return desk.take(batch, seconds)
+    except Refused as refused:
+        return refused

@@ -1,0 +1,63 @@
+"""How long recording may take on the event loop: what takes longer is broken off, undone, and done in a thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+MOST_AHEAD = 64
+"""So many steps of work that are known to come, each of some 30 µs, are too many."""
+_INSTRUCTIONS = 10_000
+"""SQLite is interrupted no later than so many of its instructions after the time is up."""
+
+
+class TooLong(Exception):
+    """The work takes longer than the limit. Nothing of it is left; without a limit it can be done."""
+
+
+class Limit:
+    """The time that work may take. Without one (the default) `check` never raises."""
+
+    def __init__(self) -> None:
+        self._until: float | None = None
+        self._is_writing = False
+
+    @contextmanager
+    def set_to(self, seconds: float, connection: sqlite3.Connection) -> Iterator[None]:
+        """Within it, `check` raises TooLong after so many seconds, and questions to the connection are interrupted,
+        which raises TooLong at its end."""
+        self._until = until = perf_counter() + seconds
+        connection.set_progress_handler(self._is_over, _INSTRUCTIONS)
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT and perf_counter() >= until:
+                raise TooLong from error
+            raise
+        finally:
+            self.lift(connection)
+
+    def lift(self, connection: sqlite3.Connection) -> None:
+        """Take the limit away, where there is one."""
+        if self._until is not None:
+            self._until = None
+            connection.set_progress_handler(None, 0)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Within it SQLite is not interrupted: that would undo the whole transaction."""
+        self._is_writing = True
+        try:
+            yield
+        finally:
+            self._is_writing = False
+
+    def check(self, ahead: int = 0) -> None:
+        """Raise TooLong once the time is up, or where so many steps lie ahead that it will be."""
+        if self._until is not None and (ahead > MOST_AHEAD or perf_counter() >= self._until):
+            raise TooLong
+
+    def _is_over(self) -> bool:
+        return self._until is not None and not self._is_writing and perf_counter() >= self._until

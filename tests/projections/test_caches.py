@@ -1,0 +1,196 @@
+"""What is cached for recording stays cached: neither what is refused, nor what is only validated, nor what is broken off
+makes the next post read anything again, or changes what is decided after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.errors import Refused
+from projections import known
+from projections.digests import VIEWS
+from projections.limit import TooLong
+from tests.given import World, corrected, event, joined, lab, left, party, platform, retracted, signed, step, world
+from tests.histories import GENERATED, histories, posted
+
+Documents = Sequence[dict[str, Any]]
+BEFORE: Documents = (
+    party("a"),
+    party("b", "1950"),
+    party("c"),
+    platform("p", "2001-01-01"),
+    joined("a", "p", "2002-01-01"),
+    signed("t", "2003", "a", "b"),
+    lab("l", "2004", "a", phases=[{"phase": "one"}]),
+)
+NEXT: Documents = (
+    joined("b", "p", "2005-01-01"),
+    step("ratified", "t", "2006-01-01", "a"),
+    event("lab.phase-started", "labs/l", "2006", phase="one"),
+    party("d", name="b"),
+)
+REFUSED: Sequence[Documents] = (
+    [joined("a", "p", "2003-01-01")],
+    [party("a")],
+    [joined("b", "p", "1999")],
+    [joined("nobody", "p", "2003")],
+    [party("new", name="Newly named"), joined("new", "p", "2003"), joined("new", "p", "2004")],
+    [retracted("parties/a", 1)],
+    [corrected("platforms/p", 4, occurred="2009")],
+    [event("party.merged", "parties/b", into="parties/c"), party("a")],
+    [signed("t2", "2003", "a", "b"), step("terminated", "t", "2007", reason="completed"), signed("t", "2009", "a")],
+    [left("a", "p", "2003"), joined("a", "p", "2002-06-01")],
+)
+
+
+@contextmanager
+def one_transaction(found: World) -> Iterator[None]:
+    """Within it nothing is committed, and no more is undone than what is refused, as while a group is decided."""
+    commit, rollback = found.views.commit, found.views.rollback
+    found.views.commit = found.views.rollback = lambda: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        found.views.commit, found.views.rollback = commit, rollback  # type: ignore[method-assign]
+
+
+def tried(found: World, *documents: dict[str, Any]) -> str:
+    """What is said of a batch that is only validated."""
+    made, count = found._made, len(found.events)
+    with one_transaction(found), found.views.trial():
+        said = outcome(found, *documents)
+    found._made = made
+    del found.events[count:]
+    return said
+
+
+def outcome(found: World, *documents: dict[str, Any]) -> str:
+    """Why a batch is refused, or that it is taken."""
+    try:
+        found.batch(*documents)
+    except Refused as refused:
+        return f"{type(refused).__name__}: {refused.detail} {refused.flaws} {refused.positions}"
+    return "taken"
+
+
+def broken_off(found: World, *documents: dict[str, Any]) -> None:
+    """Has a batch begun and found to take too long at once."""
+    admit = found.views.admit
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(found.views, "admit", lambda events, leaves: admit(events, leaves, 0.0))
+        with pytest.raises(TooLong):
+            found.batch(*documents)
+
+
+def statements(found: World) -> list[str]:
+    """What the next posts read and write, also the rows that are written at the end; not where transactions begin."""
+    run: list[str] = []
+    found.views._db.set_trace_callback(run.append)
+    with one_transaction(found):
+        for number, document in enumerate(NEXT):
+            found.batch({**document, "id": f"next-{number}"})
+    found.views.commit()
+    found.views._db.set_trace_callback(None)
+    return [each for each in run if each.startswith(("SELECT", "INSERT", "UPDATE"))]
+
+
+def started(found: World) -> None:
+    """What is known, committed, all of it cached."""
+    with one_transaction(found):
+        for document in BEFORE:
+            found.batch(document)
+    found.views.commit()
+
+
+@pytest.mark.parametrize("refused", REFUSED)
+@pytest.mark.parametrize("way", [outcome, tried])
+def test_a_post_after_one_that_was_refused_or_validated_reads_no_more_than_without_it(way, refused):
+    with world() as found, world() as alone:
+        started(found)
+        started(alone)
+        with one_transaction(found):
+            assert way(found, *refused) != "taken"
+        assert len(statements(found)) <= len(statements(alone))
+
+
+@pytest.mark.parametrize("document", NEXT)
+def test_a_post_after_one_that_was_validated_and_would_be_taken_reads_no_more_than_without_it(document):
+    with world() as found, world() as alone:
+        started(found)
+        started(alone)
+        assert tried(found, document) == "taken"
+        assert len(statements(found)) <= len(statements(alone))
+
+
+@pytest.mark.parametrize(
+    "document", [*NEXT, corrected("platforms/p", 4, occurred="2000"), retracted("agreements/t", 6)]
+)
+def test_a_post_after_one_that_was_broken_off_reads_no_more_than_without_it(document):
+    with world() as found, world() as alone:
+        started(found)
+        started(alone)
+        with one_transaction(found):
+            broken_off(found, document)
+        assert len(statements(found)) <= len(statements(alone))
+
+
+def lines(found: World) -> dict[str, list[bytes]]:
+    return {view: sorted(found.reader.lines(view, found.head)) for view in VIEWS}
+
+
+@pytest.mark.parametrize("few", [3, 64])
+@settings(**GENERATED, max_examples=15)
+@given(
+    documents=histories(most=40),
+    sizes=st.lists(st.integers(1, 4), min_size=1, max_size=5),
+    ways=st.lists(st.sampled_from("tbc-"), min_size=1, max_size=7),
+)
+def test_what_is_validated_refused_or_broken_off_changes_no_decision_after_it(few, documents, sizes, ways):
+    """`t`: validated first; `b`: broken off first; `c`: committed first."""
+    with world() as found, world() as alone, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(known, "_FEW_FACTS", few)
+        positions: dict[str, int] = {}
+        rest = list(documents)
+        turn = 0
+        while rest:
+            size, way = sizes[turn % len(sizes)], ways[turn % len(ways)]
+            some, rest, turn = rest[:size], rest[size:], turn + 1
+            there = positions | {each["id"]: found.head + place for place, each in enumerate(some, 1)}
+            batch = [posted(each, there, found) for each in some]
+            said = None
+            if way in "tc":
+                found.views.commit()
+            if way == "t":
+                said = tried(found, *batch)
+            with one_transaction(found):
+                told = broken_off_or(found, batch) if way == "b" else outcome(found, *batch)
+            assert said in (None, told)
+            assert told == outcome(alone, *batch)
+            if told == "taken":
+                positions = there
+        found.views.commit()
+        assert [each.id for each in found.events] == [each.id for each in alone.events]
+        assert lines(found) == lines(alone)
+
+
+def broken_off_or(found: World, batch: Documents) -> str:
+    """What is said of a batch that is broken off on its way, if it comes so far, and posted again."""
+    checks = 0
+
+    def check(_: int = 0) -> None:
+        nonlocal checks
+        checks += 1
+        if checks > 3:
+            raise TooLong
+
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(found.views._db.limit, "check", check)
+            return outcome(found, *batch)
+    except TooLong:
+        return outcome(found, *batch)
