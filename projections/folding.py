@@ -208,11 +208,12 @@ class Folding:
         old, new = subject.basis, context.basis
         if old is None or old == new:
             return named, (), False
-        again = self._known.makers(subject.number) if old.made != new.made else []
+        group = self._known.one_with(subject.number) if subject.name.startswith("parties/") else [subject.number]
+        again = [fact for each in group for fact in self._known.makers(each)] if old.made != new.made else []
         is_whole = (old.end, old.consents, old.lapses, old.bearing) != (new.end, new.consents, new.lapses, new.bearing)
         if old.birth != new.birth:
             day = max(old.birth, new.birth)
-            again += self._known.begun_before(day, subject.number)
+            again += [fact for each in group for fact in self._known.begun_before(day, each)]
             is_whole |= any(fact.span.lo < day for fact in context.whole)
             named.update(self._tied_from_birth(subject))
         named |= self._parties_of(again)
