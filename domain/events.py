@@ -363,8 +363,10 @@ class Claim(Record):
         if self.pointer != "/occurred" and not self.pointer.startswith("/data/"):
             raise flawed("/pointer", "a claim points to /occurred or into /data/")
         if self.pointer == "/occurred" and self.value is not None:
+            if not isinstance(self.value, str):
+                raise flawed("/value", "a claimed date is a string or null")
             try:
-                parse_edtf(self.value if isinstance(self.value, str) else "")
+                parse_edtf(self.value)
             except ValueError as error:
                 raise flawed("/value", f"a claimed date is an EDTF date or null: {error}") from None
         return self

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,9 +17,9 @@ from pydantic_core import ErrorDetails
 
 from domain.errors import Flaw, Invalid
 from domain.events import CATALOGUE, EventType
-from domain.records import Data, Record
+from domain.records import Data, nulls_in
 from domain.times import parse_edtf
-from domain.values import MAX_INTEGER, POSTED, SLUG, is_printable, is_subject
+from domain.values import MAX_INTEGER, POSTED, SLUG, is_printable, is_subject, pointer
 
 MAX_ATTRIBUTE = 1024
 MAX_DATA = 1_000_000
@@ -52,11 +52,6 @@ class Posted(NamedTuple):
     def kind(self) -> EventType:
         """Its row of the catalogue."""
         return CATALOGUE[self.type]
-
-
-def pointer(*tokens: str | int) -> str:
-    """The RFC 6901 pointer of these tokens."""
-    return "".join("/" + str(token).replace("~", "~0").replace("/", "~1") for token in tokens)
 
 
 def canonical(data: object) -> bytes:
@@ -123,30 +118,13 @@ def _checked(kind: EventType, data: object, *, is_posted: bool = True) -> tuple[
         return b"", None, [Flaw("", "strings hold no U+0000")]
     nulls: list[Flaw] = []
     if b"null" in encoded:
-        nulls = [Flaw(at, "null is not taken here; leave the field out") for at in _nulls(kind.data, data)]
+        nulls = [Flaw(at, "null is not taken here; leave the field out") for at in nulls_in(kind.data, data)]
     try:
         model = kind.data.model_validate_json(encoded, context=POSTED if is_posted else None)
     except ValidationError as error:
-        found = [_flaw(detail) for detail in error.errors(include_url=False, include_input=False)]
+        found = [_flaw(detail) for detail in _true(error.errors(include_url=False, include_input=False))]
         return b"", None, [*found, *nulls]
     return (b"", None, nulls) if nulls else (encoded, model, [])
-
-
-def _nulls(shape: type[Record], value: object, at: str = "") -> list[str]:
-    """Where null stands for a field that takes none."""
-    found: list[str] = []
-    if not isinstance(value, Mapping):
-        return found
-    for name, field in value.items():
-        if field is None:
-            if name not in shape.NULLABLE:
-                found.append(at + pointer(name))
-        elif isinstance(field, list) and (inner := shape.INNER.get(name)):
-            for index, part in enumerate(field):
-                found += _nulls(inner, part, at + pointer(name, index))
-        elif isinstance(field, Mapping) and (inner := shape.INNER.get(name)):
-            found += _nulls(inner, field, at + pointer(name))
-    return found
 
 
 def _holds_nul(encoded: bytes) -> bool:
@@ -241,6 +219,12 @@ _TEXTS: Mapping[str, Callable[[str], str | None]] = {
 }
 """What is wrong with each attribute, which is a text that is not empty; None if nothing is."""
 _ATTRIBUTES = _TEXTS.keys() | {"data"}
+
+
+def _true(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Errors without those of lists that are called too short only because some of their items are refused."""
+    within = {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}
+    return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in within]
 
 
 def _flaw(detail: ErrorDetails) -> Flaw:

@@ -5,12 +5,14 @@ Shapes only. Flaws are raised so that a client learns where in its document they
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, get_args
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from domain.values import MAX_INTEGER, MAX_TEXT, Document, Pointer, Text
+from domain.values import MAX_INTEGER, MAX_TEXT, REFERENCE, Document, Pointer, Text, pointer
 
 Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 
@@ -20,29 +22,54 @@ def flawed(at: str, detail: str) -> PydanticCustomError:
     return PydanticCustomError("record", "{detail}", {"at": at, "detail": detail})
 
 
-def _record_in(annotation: object) -> type[Record] | None:
+def record_in(annotation: object) -> type[Record] | None:
+    """The record that values of an annotation are, or are lists of."""
     if isinstance(annotation, type) and issubclass(annotation, Record):
         return annotation
-    return next((found for part in get_args(annotation) if (found := _record_in(part)) is not None), None)
+    return next((found for part in get_args(annotation) if (found := record_in(part)) is not None), None)
+
+
+def names_subjects(annotation: object) -> bool:
+    """Whether values of an annotation are references, or lists of them; references inside records do not count."""
+    if isinstance(annotation, type) and issubclass(annotation, Record):
+        return False
+    if REFERENCE in getattr(annotation, "__metadata__", ()):
+        return True
+    return any(map(names_subjects, get_args(annotation)))
 
 
 class Record(BaseModel):
     """A frozen JSON object without unknown members.
 
-    `NULLABLE` names the fields that take null, `INNER` the records that fields hold.
+    `NULLABLE` names the fields that take null, `INNER` the records that fields hold, `REFERENCES` the fields that hold
+    references to subjects or lists of them, all by their names in JSON.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     NULLABLE: ClassVar[frozenset[str]] = frozenset()
     INNER: ClassVar[dict[str, type[Record]]] = {}
+    REFERENCES: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def field(cls, name: str) -> FieldInfo | None:
+        """The field of a name in JSON."""
+        found = cls.model_fields.get(name)
+        if found is not None and found.alias in (None, name):
+            return found
+        return next((field for field in cls.model_fields.values() if field.alias == name), None)
 
     @classmethod
     def __pydantic_on_complete__(cls) -> None:
         cls.INNER = {
             field.alias or name: inner
             for name, field in cls.model_fields.items()
-            if (inner := _record_in(field.annotation)) is not None
+            if (inner := record_in(field.annotation)) is not None
         }
+        cls.REFERENCES = frozenset(
+            field.alias or name
+            for name, field in cls.model_fields.items()
+            if REFERENCE in field.metadata or names_subjects(field.annotation)
+        )
 
 
 class Evidence(Record):
@@ -73,3 +100,36 @@ class Data(Record):
 
     evidence: Passages | None = None
     note: Text | None = None
+
+
+def nulls_in(shape: type[Record], value: object, at: str = "") -> list[str]:
+    """Where null stands for a field that takes none."""
+    found: list[str] = []
+    if not isinstance(value, Mapping):
+        return found
+    for name, field in value.items():
+        if field is None:
+            if name not in shape.NULLABLE:
+                found.append(at + pointer(name))
+        elif isinstance(field, list) and (inner := shape.INNER.get(name)):
+            for index, part in enumerate(field):
+                found += nulls_in(inner, part, at + pointer(name, index))
+        elif isinstance(field, Mapping) and (inner := shape.INNER.get(name)):
+            found += nulls_in(inner, field, at + pointer(name))
+    return found
+
+
+def references_in(
+    shape: type[Record], value: Mapping[str, Any], at: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every reference in a record as JSON, by the declared types of its fields, and the path that it stands at.
+
+    What stands under the name of a record or reference and is none is passed over.
+    """
+    for name, part in value.items():
+        parts = [((*at, name, index), each) for index, each in enumerate(part)] if isinstance(part, list) else []
+        for path, each in parts or [((*at, name), part)]:
+            if name in shape.REFERENCES and isinstance(each, str):
+                yield path, each
+            elif isinstance(each, Mapping) and (inner := shape.INNER.get(name)) is not None:
+                yield from references_in(inner, each, path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, PlainValidator, StringConstraints, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -63,6 +63,11 @@ def is_language_tag(tag: object) -> bool:
     return isinstance(tag, str) and len(tag) <= 64 and _LANGUAGE_TAG.fullmatch(tag) is not None
 
 
+def pointer(*tokens: str | int) -> str:
+    """The RFC 6901 pointer of these tokens."""
+    return "".join("/" + str(token).replace("~", "~0").replace("/", "~1") for token in tokens)
+
+
 def pointer_tokens(pointer: str) -> list[str]:
     """The unescaped reference tokens of an RFC 6901 pointer. Raises ValueError."""
     if not _POINTER.fullmatch(pointer):
@@ -89,11 +94,18 @@ def _text(value: Any, info: ValidationInfo) -> str | dict[str, str]:
     else:
         raise _error("a text is a string or a map from language tags to strings")
     for wording in wordings.values():
-        if not isinstance(wording, str) or not wording.strip():  # type: ignore[redundant-expr]  # JSON knows no types
-            raise _error("a text is not empty")
-        if len(wording) > MAX_TEXT:
-            raise _error(f"a text has at most {MAX_TEXT} characters")
+        _wording(wording)
     return value  # type: ignore[no-any-return]  # checked above
+
+
+def _wording(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _error("a text in one language is a string")
+    if not value.strip():
+        raise _error("a text is not empty")
+    if len(value) > MAX_TEXT:
+        raise _error(f"a text has at most {MAX_TEXT} characters")
+    return value
 
 
 def _edtf(value: Any) -> str:
@@ -164,6 +176,8 @@ Text = Annotated[
         }
     ),
 ]
+Wording = Annotated[str, AfterValidator(_wording)]
+"""What a text says in one language."""
 Edtf = Annotated[
     str,
     PlainValidator(_edtf),
@@ -172,11 +186,14 @@ Edtf = Annotated[
 Pointer = Annotated[str, PlainValidator(_pointer), WithJsonSchema({"type": "string", "title": "JSON Pointer"})]
 Json = Annotated[Any, PlainValidator(_json), WithJsonSchema({"title": "Any JSON value without fractional numbers"})]
 
+REFERENCE: Final = object()
+"""Marks the annotated types whose values name another subject."""
+
 Slug = Annotated[str, StringConstraints(pattern=f"^{SLUG}$")]
-Subject = Annotated[str, StringConstraints(pattern=f"^({'|'.join(COLLECTIONS)})/{SLUG}$")]
-Party = Annotated[str, StringConstraints(pattern=f"^parties/{SLUG}$")]
-Agreement = Annotated[str, StringConstraints(pattern=f"^agreements/{SLUG}$")]
-Document = Annotated[str, StringConstraints(pattern=f"^documents/{SLUG}$")]
+Subject = Annotated[str, StringConstraints(pattern=f"^({'|'.join(COLLECTIONS)})/{SLUG}$"), REFERENCE]
+Party = Annotated[str, StringConstraints(pattern=f"^parties/{SLUG}$"), REFERENCE]
+Agreement = Annotated[str, StringConstraints(pattern=f"^agreements/{SLUG}$"), REFERENCE]
+Document = Annotated[str, StringConstraints(pattern=f"^documents/{SLUG}$"), REFERENCE]
 Label = Annotated[
     str,
     StringConstraints(min_length=1, max_length=1000),

@@ -12,11 +12,14 @@ from domain.events import CATALOGUE
 from domain.passages import status_of
 from projections.documents import Held, Texts
 from projections.ledger import Ledger
-from projections.questions import Question
+from projections.questions import LISTS, Question
 from projections.references import References
+from projections.referring import Reference
 
 _DISPUTED = CATALOGUE["event.disputed"].rank
 _MOST_DISPUTES = 100
+_BORNE = frozenset(("steps", *(name for names in LISTS.values() for name in names))) - {"other_names"}
+"""The lists whose items name the events that bear them."""
 
 
 class Beside:
@@ -100,23 +103,18 @@ class Beside:
                 known[document] = None if number is None else self._texts.own(number, question.as_of)
             held = known[document]
             text = None if held is None else self._texts.text(held)
-            return {**passage, "document": {"subject": document}, "status": status_of(passage, text)}
+            return {**passage, "document": Reference(document), "status": status_of(passage, text)}
 
         return verified
 
 
-def _positions(value: Any) -> set[int]:
-    found: set[int] = set()
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, dict):
-            for name, part in item.items():
-                if name == "events":
-                    lists = part.values() if isinstance(part, dict) else [part]
-                    found.update(position for positions in lists for position in positions)
-                else:
-                    pending.append(part)
-        elif isinstance(item, list):
-            pending += item
+def _positions(item: Mapping[str, Any]) -> set[int]:
+    """The positions of the events that bear a state, an item of a list, or what is listed in it."""
+    events = item["events"]
+    found = {
+        position for positions in (events.values() if type(events) is dict else [events]) for position in positions
+    }
+    for name in _BORNE & item.keys():
+        for each in item[name]:
+            found |= _positions(each)
     return found

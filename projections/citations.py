@@ -13,6 +13,7 @@ from domain.facts import Event, Standing
 from projections.documents import NOWHERE, Held, passages, placed
 from projections.ledger import Ledger
 from projections.questions import Page, Question, check_after
+from projections.referring import Reference
 from projections.states import States
 
 _AT_ONCE = 200
@@ -110,7 +111,7 @@ class _Supported:
 def _fact(event: Event, standing: Standing) -> dict[str, Any]:
     return {
         "position": event.position,
-        "subject": {"subject": event.subject},
+        "subject": Reference(event.subject),
         "type": event.type,
         "occurred": standing.meaning(event).occurred,
     }

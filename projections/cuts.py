@@ -11,6 +11,10 @@ from domain.entries import STATUS_ORDER
 from domain.ties import ENDED_STATUSES, ORDER_OF_STATUSES
 from projections.bodies import read_tie
 from projections.questions import Question
+from projections.referring import Reference, refer
+
+_OF_ENTRIES = ("party", "by", "with")
+"""The fields of entries that hold references."""
 
 HOLDING = sum(1 << index for index, status in enumerate(ORDER_OF_STATUSES) if status not in ENDED_STATUSES)
 """The statuses in which a membership holds, as bits."""
@@ -71,8 +75,8 @@ def tie(row: Sequence[Any]) -> dict[str, Any]:
     party, container, status, mask, certain, role, stored = row
     told = read_tie(stored)
     return {
-        "party": {"subject": party},
-        "in": {"subject": container},
+        "party": Reference(party),
+        "in": Reference(container),
         **claim(ORDER_OF_STATUSES, status, mask, certain),
         "category": told.pop("category"),
         **({} if role is None else {"role": orjson.loads(role)}),
@@ -83,7 +87,7 @@ def tie(row: Sequence[Any]) -> dict[str, Any]:
 def entry(row: Sequence[Any], question: Question) -> dict[str, Any]:
     """An entry as answered, from `claims` and the body."""
     status, mask, certain, stored = row
-    body: dict[str, Any] = orjson.loads(stored)
+    body = refer(orjson.loads(stored), _OF_ENTRIES)
     if status is not None:
         body |= claim(STATUS_ORDER, status, mask, certain)
     elif question.on is not None and not certain:

@@ -11,12 +11,13 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
+from domain.claims import place_in
 from domain.errors import Contradiction, Flaw, Invalid
 from domain.events import CATALOGUE, EventType, Makes
 from domain.facts import Event, Fact
 from domain.passages import flaw_of
-from domain.posting import checked, pointer
-from domain.records import Data
+from domain.posting import checked
+from domain.records import Data, Record, references_in
 from domain.rules import (
     Conflict,
     after_end,
@@ -27,7 +28,7 @@ from domain.rules import (
     united,
     untitled,
 )
-from domain.values import is_subject, pointer_tokens
+from domain.values import is_subject, pointer, pointer_tokens
 from projections.documents import ALTERING, Held, Texts, altered, citing, passages
 from projections.identity import edges_of
 from projections.known import Known, named_in, references, slugs
@@ -39,25 +40,11 @@ from projections.subjects import Subject
 from projections.tied import parted, tied_twice
 
 _MOST_NAMED = 100
-_REFERRING = frozenset(
-    (
-        "document",
-        "party",
-        "part_of",
-        "into",
-        "successors",
-        "under",
-        "by",
-        "with",
-        "superseded_by",
-        "founders",
-        "convened_by",
-    )
-)
 _KEPT = ("evidence", "note")
 _DEEPEST = 32
 _CHARACTERS = 4096
 """So many characters of a text are searched in what a step takes (see `projections.limit`)."""
+_NOWHERE = "points to nothing that the event could say"
 
 
 class Judging:
@@ -80,7 +67,7 @@ class Judging:
         named = [*cited, *map(find, named_in(model))]
         flaws: list[Flaw] = []
         if not all(each is not None and each.life.bounds.makers for each in named):
-            flaws += self._missing(event.plain, ("data",))
+            flaws += self._missing(event.kind.data, event.plain, ("data",))
         if any(each is not None and each.holds & TEXT for each in cited):
             flaws += self._misquoted(event.plain, "/data")
         if event.kind.about_event:
@@ -92,7 +79,7 @@ class Judging:
             elif event.type != "document.text-erased":  # a text may outlast its document
                 flaws += _unmade(event, model)
         if flaws:
-            raise Invalid("the event speaks of what is not there, or quotes what a text does not say", flaws)
+            raise Invalid("the event does not fit what it refers to", flaws)
         match event.type:
             case "party.merged":
                 self._check_merger(event, model)
@@ -101,19 +88,15 @@ class Judging:
             case "document.text-stored" | "document.text-erased":
                 self._check_text(event, model)
 
-    def _missing(self, value: Any, at: tuple[str | int, ...], name: str = "") -> Iterator[Flaw]:
-        """References in data, which stand under the names of `_REFERRING`, to subjects of which no fact stands."""
-        if isinstance(value, dict):
-            for key, part in value.items():
-                if key in _REFERRING:
-                    yield from self._missing(part, (*at, key), key)
-                elif isinstance(part, dict | list) and key not in ("claims", "data"):
-                    yield from self._missing(part, (*at, key))
-        elif isinstance(value, list):
-            for index, part in enumerate(value):
-                yield from self._missing(part, (*at, index), name)
-        elif name and isinstance(value, str) and is_subject(value) and not self._known.stands(value):
-            yield Flaw(pointer(*at), f"{value} does not exist")
+    def _missing(self, shape: type[Record], data: Mapping[str, Any], at: tuple[str | int, ...]) -> Iterator[Flaw]:
+        """References in data of a declared shape, which stands at a path, to subjects of which no fact stands."""
+        for path, subject in references_in(shape, data, at):
+            if (detail := self._absent(subject)) is not None:
+                yield Flaw(pointer(*path), detail)
+
+    def _absent(self, subject: str) -> str | None:
+        """That no fact stands of a subject, if so."""
+        return f"{subject} does not exist" if is_subject(subject) and not self._known.stands(subject) else None
 
     def _misquoted(self, data: Mapping[str, Any], at: str) -> Iterator[Flaw]:
         """Passages in the evidence of data, at a pointer, that the text which is held does not say."""
@@ -165,7 +148,7 @@ class Judging:
         yield from (Flaw(at + flaw.pointer, flaw.detail) for flaw in flaws)
         if corrected is None:
             return
-        yield from self._missing(given, tuple(pointer_tokens(at)))
+        yield from self._missing(target.kind.data, given, tuple(pointer_tokens(at)))
         yield from self._misquoted(given, at)
         number = self._known.find(target.subject)
         if not target.kind.about_event:
@@ -177,19 +160,49 @@ class Judging:
             yield from self._spoken(target.type, spoken, corrected, given, at)
 
     def _undisputable(self, target: Event, model: Any, at: str) -> Iterator[Flaw]:
-        """Claims about places that the event has not and could not have."""
-        shown = {"data": self._known.standing(target).meaning(target).data}
-        fields = {field.alias or name for name, field in target.kind.data.model_fields.items()}
+        """Claims about places that the event has not, or of values that could not stand there."""
+        data = self._known.standing(target).meaning(target).data
         for index, claim in enumerate(model.claims):
-            if claim.pointer == "/occurred":
-                continue
-            *parents, last = pointer_tokens(claim.pointer)
-            place: Any = shown
-            for token in parents:
-                place = _within(place, token)
-            known = last in fields if len(parents) == 1 else isinstance(place, dict) or _within(place, last) is not None
-            if place is None or not known:
-                yield Flaw(f"{at}/claims/{index}/pointer", "points to nothing that the event could say")
+            if (flaw := self._unclaimable(target, data, claim.pointer, claim.value)) is not None:
+                yield Flaw(f"{at}/claims/{index}{flaw.pointer}", flaw.detail)
+
+    def _unclaimable(self, target: Event, data: Mapping[str, Any], at: str, value: Any) -> Flaw | None:
+        """Why a value could not stand at a pointer of an event, of which `data` is what it says now."""
+        if at == "/occurred":
+            return None  # its value is a date, or the record would not be one
+        tokens = pointer_tokens(at)[1:]
+        if target.type == "event.corrected" and tokens[0] == "data" and len(tokens) > 1:
+            corrected, given = self._spoken_of(target), data.get("data")
+            if corrected is None or given is None:
+                return Flaw("/pointer", _NOWHERE)
+            return self._unclaimable(corrected, given, pointer("data", *tokens[1:]), value)
+        place = place_in(target.kind.data, data, tokens)
+        if place is None:
+            return Flaw("/pointer", _NOWHERE)
+        detail = place.flaw_of(value) or next(filter(None, map(self._absent, place.references_in(value))), None)
+        if detail is None and value is not None and (spoken := self._spoken_of(target)) is not None:
+            detail = self._unspeakable(target, spoken, data, tokens, value)
+        return None if detail is None else Flaw("/value", detail)
+
+    def _unspeakable(
+        self, target: Event, spoken: Event, data: Mapping[str, Any], tokens: Sequence[str], value: Any
+    ) -> str | None:
+        """Why a value could not stand in what an event says of another, by what that other one could say."""
+        flaws: Iterable[Flaw | None] = ()
+        match target.type, tokens:
+            case "event.corrected", ["data"]:
+                flaws = self._uncorrectable(spoken, value, "/data")
+            case "event.disputed", ["claims", *rest]:
+                claims = value if not rest else [value]
+                if len(rest) == 2:
+                    claims = [{**data["claims"][int(rest[0])], rest[1]: value}]
+                said = self._known.standing(spoken).meaning(spoken).data
+                flaws = (self._unclaimable(spoken, said, each["pointer"], each["value"]) for each in claims)
+        return next((f"could not stand there: {flaw.detail}" for flaw in flaws if flaw is not None), None)
+
+    def _spoken_of(self, event: Event) -> Event | None:
+        """The event that another one speaks of."""
+        return None if event.about is None else self._known.event(event.about)
 
     def _depth(self, event: Event) -> int:
         depth, spoken = 0, event
@@ -407,15 +420,6 @@ class Judging:
             if fact.type == "lab.founded"
             for phase in fact.data.phases or ()  # type: ignore[attr-defined]
         }
-
-
-def _within(value: Any, token: str) -> Any:
-    """What stands at a reference token; None if there is nothing."""
-    if isinstance(value, dict):
-        return value.get(token)
-    if isinstance(value, list) and token.isdigit() and int(token) < len(value):
-        return value[int(token)]
-    return None
 
 
 def _unmade(event: Event, model: Any) -> Iterator[Flaw]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from domain.events import AgreementSigned
 from domain.facts import Event, Fact
+from domain.records import Record
 from domain.things import describes
 from domain.ties import TIE_TYPES
 from domain.times import Span
@@ -44,19 +44,23 @@ _NOTHING = (b"", b"{}")
 """Data that was erased, as an event and as what a correction left of one; of what takes no data at all, the same."""
 
 
-REFERRING = (
-    "party",
-    "part_of",
-    "into",
-    "under",
-    "by",
-    "superseded_by",
-    "with_",
-    "founders",
-    "convened_by",
-    "successors",
-)
-_REFERRING_OF = {kind.data: tuple(name for name in REFERRING if name in kind.data.model_fields) for kind in KINDS}
+def _referring(shape: type[Record]) -> tuple[str, ...]:
+    """The attributes of a record that hold references."""
+    return tuple(name for name, field in shape.model_fields.items() if (field.alias or name) in shape.REFERENCES)
+
+
+_REFERRING = {kind.data: _referring(kind.data) for kind in KINDS}
+_REFERRING_INNER = {
+    kind.data: tuple(
+        (name, referring)
+        for name, field in kind.data.model_fields.items()
+        if name != "evidence"
+        and (inner := kind.data.INNER.get(field.alias or name)) is not None
+        and (referring := _referring(inner))
+    )
+    for kind in KINDS
+}
+"""By the data's type: its attributes that hold records with references, and the attributes of those that hold them."""
 
 
 def references(fact: Fact) -> set[str]:
@@ -67,15 +71,21 @@ def references(fact: Fact) -> set[str]:
 def named_in(data: Any) -> set[str]:
     """Every subject that data names, evidence apart."""
     named: set[str] = set()
-    for name in _REFERRING_OF[type(data)]:
-        value = getattr(data, name)
+    shape = type(data)
+    _add_named(named, data, _REFERRING[shape])
+    for name, referring in _REFERRING_INNER[shape]:
+        for inner in getattr(data, name) or ():
+            _add_named(named, inner, referring)
+    return named
+
+
+def _add_named(named: set[str], record: Record, referring: Iterable[str]) -> None:
+    for name in referring:
+        value = getattr(record, name)
         if isinstance(value, str):
             named.add(value)
         elif value is not None:
             named.update(value)
-    if type(data) is AgreementSigned:
-        named.update([signatory.party for signatory in data.parties])
-    return named
 
 
 def slugs(fact: Fact) -> list[str]:

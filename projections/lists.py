@@ -22,6 +22,7 @@ from projections.ledger import Ledger
 from projections.narrowing import Narrowing, TooFar
 from projections.queries import Order, Part, Query, Tied, by_date, places
 from projections.questions import SORTS, Page, Question, check_after
+from projections.referring import Reference
 from projections.states import IN_ITEM, States
 from projections.tables import COLLECTIONS, TERM_KINDS
 
@@ -331,7 +332,7 @@ class Lists:
                 order = by_date("t.at", sort, {"t.label": str})
 
         def shape(rows: Rows) -> Items:
-            items = [{"agreement": {"subject": self._ledger.name(row[0])}, **entry(row[1:], question)} for row in rows]
+            items = [{"agreement": Reference(self._ledger.name(row[0])), **entry(row[1:], question)} for row in rows]
             return _certified(query, question, items, rows, 1)
 
         return f"t.subject, {claims('t', question)}, t.body FROM entries t", order, shape

@@ -17,6 +17,7 @@ from projections.bodies import read_span, read_unnamed
 from projections.cuts import claim, claims, holds, rectangle, times
 from projections.ledger import KINDS, Ledger
 from projections.questions import Question
+from projections.referring import Reference
 from projections.states import States
 from projections.tables import COLLECTIONS, SECTIONS, TERM_KINDS
 from projections.tallies import tally
@@ -79,7 +80,7 @@ class Overviews:
         return reached, inner, False
 
     def _nodes(self, numbers: Iterable[int], question: Question) -> list[dict[str, Any]]:
-        nodes: dict[int, dict[str, Any]] = {number: {"subject": self._ledger.name(number)} for number in numbers}
+        nodes: dict[int, dict[str, Any]] = {number: Reference(self._ledger.name(number)) for number in numbers}
         self._states.references.name(nodes.values(), question)
         for node in nodes.values():
             node["collection"] = node["subject"].partition("/")[0]
@@ -209,7 +210,7 @@ class Overviews:
     def _most_tied(self, parties: Iterable[tuple[int, int]], question: Question) -> list[dict[str, Any]]:
         most = nsmallest(MOST_PARTIES, parties, key=lambda each: (-each[1], each[0]))
         found: list[dict[str, Any]] = [
-            {"party": {"subject": self._ledger.name(party)}, "ties": count} for party, count in most
+            {"party": Reference(self._ledger.name(party)), "ties": count} for party, count in most
         ]
         self._states.references.name_others(found, question)
         return sorted(found, key=lambda item: (-item["ties"], item["party"]["subject"]))

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from jsonpatch import make_patch
 
-from domain.values import is_subject
+from domain.facts import Event
 from projections.ledger import Ledger
 from projections.questions import Difference, Gone, Merged, NotFound, Page, Question, check_after
+from projections.referring import Reference, referred
 from projections.states import States
-
-_REFERRING = frozenset(
-    ("party", "part_of", "into", "successors", "under", "by", "with", "superseded_by", "founders", "convened_by")
-)
 
 
 class Pasts:
@@ -51,7 +48,7 @@ class Pasts:
                 {
                     "position": event.position,
                     "version": event.version,
-                    "subject": {"subject": event.subject},
+                    "subject": Reference(event.subject),
                     "type": event.type,
                     "source": event.source,
                     "id": event.id,
@@ -59,7 +56,7 @@ class Pasts:
                     "occurred": event.occurred,
                     "recorded": event.recorded,
                     "actor": event.actor,
-                    "data": refer(data),
+                    "data": self._referred(event, data),
                     "evidence": [verified(passage) for passage in evidence],
                     "events": [event.position],
                     "patch": patch(state, following),
@@ -98,6 +95,14 @@ class Pasts:
         """When the event at a position was recorded; None where there is none."""
         row = self._db.execute("SELECT recorded FROM events WHERE position = ?", (position,)).fetchone()
         return None if row is None else str(row[0])
+
+    def _referred(self, event: Event, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The data of an event with its references; the data in a correction has the type of the event corrected."""
+        found = referred(event.kind.data, data)
+        target = self._ledger.event(event.about) if event.type == "event.corrected" and event.about else None
+        if target is not None and found.get("data") is not None:
+            found["data"] = self._referred(target, found["data"])
+        return found
 
     def _number(self, subject: str, question: Question) -> int:
         """The number of a subject that has a history. Raises NotFound, Merged."""
@@ -144,17 +149,6 @@ def patch(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[d
         return [] if before is after else [{"op": "replace", "path": "", "value": after}]
     operations: list[dict[str, Any]] = make_patch(before, after).patch
     return operations
-
-
-def refer(value: Any, name: str = "") -> Any:
-    """Data with each reference as {"subject": ...}, ready for the names of others."""
-    if isinstance(value, dict):
-        return {key: refer(part, key) for key, part in value.items()}
-    if isinstance(value, list):
-        return [refer(part, name) for part in value]
-    if isinstance(value, str) and (name in _REFERRING or name == "document") and is_subject(value):
-        return {"subject": value}
-    return value
 
 
 def _places(values: Collection[Any]) -> str:

@@ -18,6 +18,7 @@ from projections.lists import Lists
 from projections.overviews import Overviews
 from projections.pasts import Pasts
 from projections.questions import LISTS, Difference, NotFound, Page, Question, State, check_after
+from projections.referring import Reference
 from projections.states import States
 from projections.store import connect
 from projections.timeline import Timeline
@@ -155,10 +156,7 @@ class Reader:
         self._refresh()
         page = self._pasts.history(subject, question, limit=limit, after=after)
         self._beside.show_disputes(page.items, question.as_of)
-        for item in page.items:
-            item["patch"], kept = None, item["patch"]
-            self._references.name_others([item], question)
-            item["patch"] = kept
+        self._references.name_others([{**item, "patch": None} for item in page.items], question)
         return page
 
     def difference(self, subject: str, first: Question, second: Question, *, most: int) -> Difference:
@@ -214,6 +212,6 @@ class Reader:
         return self._digests.digest(view, as_of)
 
     def _named(self, hits: Sequence[Mapping[str, Any]], question: Question) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = [{"subject": self._ledger.name(hit["subject"])} for hit in hits]
+        found = [Reference(self._ledger.name(hit["subject"])) for hit in hits]
         self._references.name(found, question)
         return [{**hit, **reference} for hit, reference in zip(hits, found, strict=True)]

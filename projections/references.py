@@ -12,8 +12,7 @@ import orjson
 from projections.cuts import rectangle, times
 from projections.ledger import Ledger
 from projections.questions import Question
-
-_NESTING = frozenset((dict, list))
+from projections.referring import Reference, references_in
 
 
 class References:
@@ -53,7 +52,7 @@ class References:
 
     def named(self, subject: str, question: Question) -> tuple[str, Any]:
         """The subject that answers for this one, and its name on the day."""
-        reference = {"subject": subject}
+        reference = Reference(subject)
         self.name([reference], question)
         return reference["subject"], reference["name"]
 
@@ -76,24 +75,3 @@ class References:
         for number, name in rows:
             known[number] = orjson.loads(name)
         return known
-
-
-def references_in(items: Iterable[Any]) -> list[dict[str, Any]]:
-    """Every reference inside some values, but for those values themselves."""
-    found: list[dict[str, Any]] = []
-    pending: list[Any] = []
-    for item in items:
-        pending += _nested(item)
-    while pending:
-        value = pending.pop()
-        if type(value) is dict and isinstance(value.get("subject"), str):
-            found.append(value)
-        pending += _nested(value)
-    return found
-
-
-def _nested(value: Any) -> list[Any]:
-    """The objects and arrays in an object or array, but for the positions of events."""
-    if type(value) is list:
-        return [part for part in value if type(part) in _NESTING]
-    return [part for key, part in value.items() if type(part) in _NESTING and key != "events"]

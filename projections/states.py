@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from domain.fields import REFERENCE_LISTS, REFERENCES
 from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
 from domain.times import day_text
@@ -22,7 +23,8 @@ from projections.cuts import claim, claims, entry, holds, rectangle, thing_colum
 from projections.documents import Texts
 from projections.ledger import REMARKS, Ledger
 from projections.questions import LISTS, Gone, Merged, NotFound, Page, Question, State, check_after
-from projections.references import References, references_in
+from projections.references import References
+from projections.referring import Reference, refer, references_in
 from projections.store import first_after
 from projections.tables import COLLECTIONS, SECTIONS
 
@@ -32,6 +34,7 @@ IN_ITEM = 10
 _ENTERED = {name: index for index, name in enumerate(SECTIONS)}
 _TIES = {"agreements": "parties", "labs": "founders", "platforms": "members"}
 _REFERS = b'"subject"'
+_REFERRING = REFERENCES | REFERENCE_LISTS
 _IN_ORDER, _AS_KNOWN = "in_order", "as_known"
 _FIRST_THREE = itemgetter(0, 1, 2)
 
@@ -163,7 +166,7 @@ class States:
         status, mask, certain, name, stored = row[2:7]
         fields, bearing = read_thing(stored, NAMED[subject.collection], name)
         if _REFERS in stored:
-            references += references_in([fields])
+            references += references_in([refer(fields, _REFERRING)])
         body: dict[str, Any] = {
             "subject": subject.name,
             "version": subject.version,
@@ -194,7 +197,6 @@ class States:
         ]
         if disputed:
             body["disputed"] = disputed
-            references += references_in([disputed])
             for name in LISTS[subject.collection]:
                 for item in body[name] if name != "other_names" else ():
                     own = [each for each in disputed if each["event"] in item["events"]]
@@ -313,7 +315,7 @@ def _json(numbers: Iterable[int]) -> str:
 
 def _tie(row: Row, name: str, alike: Alike, references: list[dict[str, Any]]) -> dict[str, Any]:
     """A tie as an item of a list of this name inside a state, from `_tie_columns`, and the reference in it."""
-    reference: dict[str, Any] = {"subject": row[0]}
+    reference = Reference(row[0])
     role, said = row[1], row[2:]
     if said not in alike:
         status, mask, certain, stored = said
@@ -327,9 +329,11 @@ def _tie(row: Row, name: str, alike: Alike, references: list[dict[str, Any]]) ->
     claimed, told = alike[said]
     if role is not None:
         claimed = {**claimed, "role": orjson.loads(role)}
-    item = {**reference, **claimed, **told} if name == "founders" else {"party": reference, **claimed, **told}
-    references.append(item if name == "founders" else reference)
-    return item
+    references.append(reference)
+    if name != "founders":
+        return {"party": reference, **claimed, **told}
+    reference.update({**claimed, **told})
+    return reference
 
 
 def _tie_columns(question: Question) -> str:

@@ -21,8 +21,8 @@ from projections.checks import check
 from projections.filtering import Condition, matching
 from projections.ledger import KINDS, Ledger
 from projections.narrowing import STEPS, TooFar, bounded, greatest
-from projections.pasts import refer
 from projections.questions import Page, Question, check_after
+from projections.referring import Reference, referred
 from projections.store import SPAN, first_after
 
 _FEW = 5_000
@@ -284,11 +284,11 @@ class Timeline:
         data.pop("evidence", None)
         return {
             "position": position,
-            "subject": {"subject": self._ledger.name(subject)},
+            "subject": Reference(self._ledger.name(subject)),
             "type": KINDS[rank].name,
             "occurred": occurred,
             "certainty": "certain" if first <= lo and hi <= last else "possible",
-            "data": refer(data),
+            "data": referred(KINDS[rank].data, data),
             "source": event.source,
             "id": event.id,
             "recorded": event.recorded,

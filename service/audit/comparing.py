@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from domain.posting import pointer
+from domain.values import pointer
 from projections.digests import VIEWS, written
 from projections.rectangles import COUNTED
 from service.audit.folded import FoldedReader

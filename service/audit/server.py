@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
+from domain.events import CATALOGUE
 from domain.facts import Event
 from domain.notes import Tile
+from domain.records import Record
 from projections.store import fold
 from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_signed
 from service.audit.client import Client, Refused
@@ -120,12 +124,14 @@ class Server:
             return None
         self._recalls += 1
         path: str | None = f"/v1/{quote(row.subject)}/history?as_of={position}&on=any&limit={_AT_ONCE}"
+        earlier: dict[int, Mapping[str, Any]] = {}
         with suppress(CannotAudit, ValueError, KeyError, TypeError, AttributeError):
             while path:
                 page = orjson.loads(self._get(path))
                 for item in page["items"]:
                     if item["position"] == position:
-                        return _recalled(item, row)
+                        return _recalled(item, row, earlier)
+                    earlier[item["position"]] = item
                 path = page["next"]
         return None
 
@@ -179,30 +185,49 @@ class Server:
             raise CannotAudit(str(refused)) from None
 
 
-def _recalled(item: Mapping[str, Any], row: Row) -> Mapping[str, Any]:
-    """An event as a history tells it; with its data where that can be shown to be what the log's entry commits to."""
+def _recalled(item: Mapping[str, Any], row: Row, earlier: Mapping[int, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """An event as a history tells it, after the `earlier` items of the history.
+
+    Its data is there where it can be shown to be what the log's entry commits to.
+    """
     kept = {
         name: item.get(name) for name in ("version", "type", "source", "id", "time", "occurred", "recorded", "actor")
     }
     evidence = [
         {name: value for name, value in passage.items() if name != "status"} for passage in item.get("evidence", ())
     ]
-    data = _plain({**item["data"], **({"evidence": evidence} if evidence else {})})
+    data = _posted(CATALOGUE[row.type].data, {**item["data"], **({"evidence": evidence} if evidence else {})})
+    given, kind, about = data, row.type, item
+    while kind == "event.corrected" and "data" in given:  # what a correction gives is of the type corrected
+        about = earlier[about["data"]["event"]]
+        kind = about["type"]
+        inner = _posted(CATALOGUE[kind].data, given["data"])
+        given["data"], given = inner, inner
     committed = orjson.loads(row.entry).get("data_sha256")
     if sha256(row.salt + orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest() == committed:
         kept["data"] = data
     return kept
 
 
-def _plain(value: Any) -> Any:
-    """JSON as it was posted: references as they are written, without names."""
+def _posted(shape: type[Record], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Data as it was posted: references, which the declared types of the fields tell, as they are written."""
+    found: dict[str, Any] = {}
+    for name, value in data.items():
+        inner = shape.INNER.get(name)
+        if name in shape.REFERENCES:
+            found[name] = _each(itemgetter("subject"), value)
+        elif inner is not None:
+            found[name] = _each(partial(_posted, inner), value)
+        else:
+            found[name] = value
+    return found
+
+
+def _each(change: Callable[[Any], Any], value: Any) -> Any:
+    """An object changed, or each of a list of them; anything else as it is."""
     if isinstance(value, list):
-        return [_plain(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    if value.keys() <= {"subject", "name"} and "subject" in value:
-        return value["subject"]
-    return {name: _plain(part) for name, part in value.items()}
+        return [_each(change, part) for part in value]
+    return change(value) if isinstance(value, dict) and value else value
 
 
 class _Digests:

@@ -340,6 +340,96 @@ def test_wrong_claims(shared, document, claims):
     assert any(pointer.startswith("/data/claims") for pointer in found), found
 
 
+@pytest.mark.parametrize(
+    ("pointer", "value", "at"),
+    [
+        ("/data/name", 1.5, "value"),
+        ("/data/name", {"events": ["boom"]}, "value"),
+        ("/data/name", {"en": "a", "EN": "b"}, "value"),
+        ("/data/name", None, "value"),
+        ("/data/place/en", {"a": 1}, "pointer"),
+        ("/data/target_date", "soon", "value"),
+        ("/data/convened_by", {"a": 1}, "value"),
+        ("/data/convened_by", ["agreements/a"], "value"),
+        ("/data/convened_by", ["parties/nobody"], "value"),
+        ("/data/convened_by/0", "parties/nobody", "value"),
+        ("/data/convened_by/\u0660", "parties/nobody", "pointer"),
+        ("/data/convened_by/\u00b2", "parties/nobody", "pointer"),
+        ("/data/convened_by/00", "parties/nobody", "pointer"),
+        ("/data/evidence", [{"document": "documents/x", "note": None}], "value"),
+        ("/data/kind", "charter", "pointer"),
+        ("/occurred", {"a": 1}, "value"),
+        ("/id", {"a": 1}, "pointer"),
+    ],
+)
+def test_a_refused_claim_names_its_one_flaw(shared, document, pointer, value, at):
+    subject, made = launched(shared, convened_by=[shared.party()])
+    claims = [{"pointer": pointer, "value": value}]
+    given = event("event.disputed", subject, event=made, claims=claims, evidence=[{"document": document}])
+    assert pointers(shared.refused(given, status=422)) == {f"/data/claims/0/{at}"}
+
+
+def test_a_claim_of_an_enumerated_field_is_one_of_its_values(shared, document):
+    party = shared.party()
+    for value in ({"a": 1}, "ship", ["company"], None, True):
+        shared.refused(dispute(party, shared.head(), document, **{"/data/kind": value}), status=422)
+    shared.take(dispute(party, shared.head(), document, **{"/data/kind": "state"}))
+
+
+def test_claims_on_claims_and_corrections_are_held_to_the_event_they_come_down_to(shared, document):
+    subject, made = launched(shared)
+    disputing = shared.took(dispute(subject, made, document, **{"/data/place": "Urumqi"}))
+    correcting = shared.took(corrected(subject, made, data={"name": "Other"}))
+    for at, pointer, value in (
+        (disputing, "/data/claims/0/value", {"a": 1}),
+        (disputing, "/data/claims/0/pointer", "/data/kind"),
+        (disputing, "/data/claims", [{"pointer": "/data/name", "value": 7}]),
+        (correcting, "/data/data", {"name": 7}),
+        (correcting, "/data/data/name", {"a": 1}),
+    ):
+        shared.refused(dispute(subject, at, document, **{pointer: value}), status=422)
+    shared.take(
+        dispute(subject, disputing, document, **{"/data/claims/0/value": "Kashgar"}),
+        dispute(subject, correcting, document, **{"/data/data/name": {"en": "Third"}}),
+    )
+
+
+def test_texts_that_look_like_references_or_evidence_stay_as_they_are(shared, document):
+    """Each of these names is a well-formed language tag, and each value a name that people may give."""
+    party = shared.party("A party's own name")
+    odd = {"subject": party, "events": "boom", "evidence": "e", "document": document, "exact": "x", "party": party}
+    subject, made = launched(shared, name=odd, place=odd, purpose={"subject": party}, directions=[{"subject": party}])
+    named = shared.took(event("party.renamed", party, name={"subject": subject}))
+    shared.take(dispute(subject, made, document, **{"/data/place": {"subject": party}, "/data/name": {"events": "x"}}))
+    for evidence in (None, "full"):
+        more = {} if evidence is None else {"evidence": evidence}
+        state = shared.state(subject, **more)
+        assert (state["name"], state["place"], state["purpose"]) == (odd, odd, {"subject": party})
+        assert state["directions"] == [{"subject": party}]
+        assert sorted(str(claim["value"]) for claim in state["disputed"]) == sorted(
+            [str({"subject": party}), str({"events": "x"})]
+        )
+        (item,) = shared.items("/v1/timeline", subject=subject, **more)
+        assert (item["data"]["name"], item["data"]["directions"]) == (odd, [{"subject": party}])
+        assert shared.get("/v1/platforms", q="boom", **more).status_code == 200
+    history = shared.items(f"/v1/{subject}/history")
+    assert history[0]["data"]["place"] == odd
+    assert [claim["value"] for claim in history[1]["data"]["claims"]] == [{"subject": party}, {"events": "x"}]
+    (renamed,) = [item for item in shared.items(f"/v1/{party}/history") if item["position"] == named]
+    assert renamed["data"]["name"] == {"subject": subject}
+
+
+def test_references_of_corrections_are_named_by_the_type_corrected(shared):
+    one, other = shared.parties(2)
+    subject, _ = launched(shared)
+    joined = shared.took(event("platform.member-joined", subject, "2012-01-01", party=one))
+    shared.take(corrected(subject, joined, data={"party": other, "category": {"party": one}}))
+    *_, item = shared.items(f"/v1/{subject}/history")
+    assert item["data"]["data"]["party"]["subject"] == other
+    assert "name" in item["data"]["data"]["party"]
+    assert item["data"]["data"]["category"] == {"party": one}
+
+
 def test_a_dispute_needs_evidence(shared):
     subject, made = launched(shared)
     without: tuple[dict[str, Any], ...] = ({}, {"evidence": []})

@@ -306,6 +306,12 @@ def test_null_is_taken_only_where_it_says_something(kind):
         ("party.renamed", {"name": "x", "evidence": [{"document": "parties/a"}]}, ["/data/evidence/0/document"]),
         ("party.renamed", {"name": "x\x00"}, ["/data"]),
         ("event.disputed", {"event": 1, "claims": [], "evidence": []}, ["/data/claims", "/data/evidence"]),
+        (
+            "event.disputed",
+            {"event": 1, "claims": [{"pointer": "/data/x", "value": 1.5}], "evidence": [{"document": "documents/d"}]},
+            ["/data/claims/0/value"],
+        ),
+        ("lab.founded", {"name": "l", "founders": ["x"]}, ["/data/founders/0"]),
     ],
 )
 def test_wrong_values_are_refused_where_they_stand(kind, data, at):
