@@ -73,6 +73,21 @@ CREATE VIRTUAL TABLE {self.name}_words USING fts5vocab('{self.name}_index', 'ins
         (last,) = db.execute(f"SELECT max(id) FROM {self.name}").fetchone()
         return (last or 0) // _AT_ONCE * _AT_ONCE
 
+    def is_complete(self, db: sqlite3.Connection) -> bool:
+        """Return whether the FTS5 index holds each token of each row below `settled`, and nothing that no row has.
+
+        Tokens are counted by a sum of keyed hashes, which nobody can aim at who changes the file.
+        """
+        settled, all_rows, settled_rows = self.settled(db), 0, 0
+        for id_, tokens in db.execute(f"SELECT id, tokens FROM {self.name} NOT INDEXED"):
+            row = sum(hash((token, id_)) for token in set(tokens.split()))
+            all_rows += row
+            if id_ < settled:
+                settled_rows += row
+        # A last block whose newest rows have no tokens is in the index already.
+        indexed = sum(map(hash, db.execute(f"SELECT term, doc FROM {self.name}_words")))
+        return indexed in (settled_rows, all_rows)
+
     def look(self, db: sqlite3.Connection) -> Lookup:
         """The index as it is now, for a few questions in a row."""
         settled = self.settled(db)
@@ -151,10 +166,11 @@ class Spellings:
     @property
     def schema(self) -> str:
         """The statements that make it."""
-        return f"{self._parts.schema}CREATE TABLE {self.name}(id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);\n"
+        return f"{self.parts.schema}CREATE TABLE {self.name}(id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);\n"
 
     @cached_property
-    def _parts(self) -> Postings:
+    def parts(self) -> Postings:
+        """The index of the words' parts."""
         return Postings(f"{self.name}_parts")
 
     def put(self, db: Writing, word: str) -> None:
@@ -162,11 +178,11 @@ class Spellings:
         if db.look(f"SELECT 1 FROM {self.name} WHERE word = ?", (word,)) is None:
             id_ = db.next_id(self.name)
             db.put(f"INSERT INTO {self.name} VALUES (?, ?)", (id_, word))
-            self._parts.add(db, id_, " ".join(dict.fromkeys((f"l{len(word)}", *_grams(f"·{word}·")))))
+            self.parts.add(db, id_, " ".join(dict.fromkeys((f"l{len(word)}", *_grams(f"·{word}·")))))
 
     def look(self, db: sqlite3.Connection) -> Lookup:
         """The vocabulary as it is now, for a few questions in a row."""
-        return self._parts.look(db)
+        return self.parts.look(db)
 
     def near(self, look: Lookup, word: str, least: float) -> dict[str, float]:
         """A few words that are spelled nearly so and how like it they are, at `least`; the nearest first.

@@ -27,12 +27,26 @@ RESTED_ON = {
             "cited",
             "texts",
             "names",
+            "written",
+            "written_parts",
+            "spelled",
+            "spelled_parts",
         ),
         "*",
     ),
-    "subjects": "id, name",
+    "subjects": "id, name, version, last",
 }
-"""The tables that everything which is compared of views is made from, and which columns of them."""
+"""The tables that every answer is made from, and which columns of them: the others only spare work in folding."""
+SEARCHED = {
+    "texts": "tokens",
+    "names": "tokens",
+    "written": "word",
+    "written_parts": "tokens",
+    "spelled": "word",
+    "spelled_parts": "tokens",
+    "subjects": "name, version, last",
+}
+"""Of these, the ones without positions of their own, and the columns of them that no number of one file stands in."""
 COUNTED = "tallies"
 """The table that statistics are told from, which counts rows of the others."""
 _AT_ONCE = 1000
@@ -82,6 +96,12 @@ def stored(db: sqlite3.Connection, table: str) -> Iterator[list[tuple[Any, ...]]
     cursor = db.execute(f"SELECT {RESTED_ON.get(table, '*')} FROM {table} NOT INDEXED")
     while some := cursor.fetchmany(_AT_ONCE):
         yield some
+
+
+def values(db: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of one of `SEARCHED` in the order of their values: two folds of one log have the same."""
+    columns = SEARCHED[table]
+    yield from db.execute(f"SELECT {columns} FROM {table} NOT INDEXED ORDER BY {columns}")
 
 
 def _selected(table: str, column: str) -> str:

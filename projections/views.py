@@ -23,6 +23,8 @@ from projections.known import Known
 from projections.portions import CHANGING, EVERYTHING, Portion
 from projections.store import complete, complete_lines, connect, create, fold, is_empty
 
+INDEXES = (search.TEXTS, search.WRITTEN.parts, names.NAMES, names.SPELLINGS.parts)
+"""Every index of words."""
 SCHEMAS = (search.SCHEMA, names.SCHEMA, tree.SCHEMA, tallies.SCHEMA)
 
 

@@ -7,8 +7,23 @@ digests.json      {"position", "digests", "fold", "erasures"}: of the stored vie
 texts/<sha256>    the texts of documents, where they were asked for
 """
 
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
 CHECKPOINT = "checkpoint"
 VKEY = "vkey"
 EVENTS = "events.ndjson"
 DIGESTS = "digests.json"
 TEXTS = "texts"
+MOST_BUNDLE_BYTES = 256 * (2 + 2**16)
+"""An entry bundle holds at most 256 entries, each shorter than 64 KiB and behind its length of two bytes."""
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def text_path(directory: Path, sha256: object) -> Path | None:
+    """Return where a text is; None for what is no SHA-256, since a log from elsewhere may name any file by it."""
+    if isinstance(sha256, str) and _SHA256.fullmatch(sha256):
+        return directory / TEXTS / sha256
+    return None

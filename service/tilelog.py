@@ -28,7 +28,7 @@ from service.exports import NothingHere
 from service.log import LogReader
 from service.settings import Settings
 from service.signing import is_signed, read_key
-from service.tilefiles import CHECKPOINT, DIGESTS, EVENTS, TEXTS, VKEY
+from service.tilefiles import CHECKPOINT, DIGESTS, EVENTS, TEXTS, VKEY, text_path
 
 AT_ONCE = 1000
 PUBLIC_MODE = 0o644
@@ -213,10 +213,12 @@ class TileLog:
             for event in events:
                 text = self._log.text(event.position)
                 if text is not None and event.data:
-                    name = str(orjson.loads(event.data)["sha256"])
-                    held.add(name)
+                    path = text_path(self._directory, orjson.loads(event.data).get("sha256"))
+                    if path is None:
+                        raise CannotExport(f"the text at position {event.position} has no SHA-256: audit the log")
+                    held.add(path.name)
                     if wanted:
-                        files.replace(_made(folder) / name, text.encode(), PUBLIC_MODE)
+                        files.replace(_made(folder) / path.name, text.encode(), PUBLIC_MODE)
             position = events[-1].position
         if wanted:
             _made(folder)

@@ -18,10 +18,13 @@ from domain.facts import Event
 from domain.notes import COSIGNATURE, Checkpoint, Verifier, cosigned, parse_note, parse_verifier
 from projections import rectangles, tallies
 from projections.lines import PARTS
-from projections.rectangles import RESTED_ON
+from projections.names import NAMES
+from projections.rectangles import COUNTED, RESTED_ON, SEARCHED
+from projections.search import TEXTS
 from projections.store import OPEN
+from projections.views import INDEXES
 from service.audit.chains import Chains, Unique
-from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_kept, read_signed
+from service.audit.checkpoints import MOST_NOTE_BYTES, CannotAudit, NoCheckpoint, read_kept, read_signed
 from service.audit.comparing import Comparing
 from service.audit.opening import open_source
 from service.audit.order import Order
@@ -35,7 +38,7 @@ from service.files import CHECKPOINT, SIGNING_KEY
 from service.rebuild import build, install
 from service.settings import Settings
 from service.signing import Signer, read_key
-from service.tilelog import TileLog
+from service.tilelog import CannotExport, TileLog
 from tests.contract.audited import CROWD, Audited, Story, entry_with, rows, tampered, wait_for_checkpoint
 from tests.contract.server import Server, command, event
 from tests.contract.texts import TEXT
@@ -125,9 +128,16 @@ def test_digests_are_told_where_the_report_shows_them(story, data):
     assert json.loads(command("audit", data, "--json").stdout)["digests"] == told
 
 
-def test_views_whose_rows_are_numbered_otherwise_are_told_line_by_line(story, data):
+def numbered_otherwise(data: Path) -> None:
+    """Views that say the same by rows of other numbers."""
     tampered(data, "UPDATE facts SET id = -id", "UPDATE links SET fact = -fact", file="views.sqlite")
-    tampered(data, "UPDATE texts SET id = -id", "UPDATE names SET id = -id", file="views.sqlite")
+    for index in (TEXTS.name, NAMES.name):
+        rebuilt_index = f"INSERT INTO {index}_index({index}_index) VALUES ('rebuild')"
+        tampered(data, f"UPDATE {index} SET id = -id", rebuilt_index, file="views.sqlite")
+
+
+def test_views_whose_rows_are_numbered_otherwise_are_told_line_by_line(story, data):
+    numbered_otherwise(data)
     fits(data)
 
 
@@ -148,7 +158,72 @@ def test_whatever_lines_are_made_from_is_compared_row_for_row():
     named = {name for parts in PARTS.values() for part in parts for name in re.findall(r"[a-z]+", part.sql)}
     with world() as found:
         held = {name for (name,) in found.reader._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        assert set(rectangles.tables(found.reader._db)) | (named & held) == set(RESTED_ON)
+        compared = set(rectangles.tables(found.reader._db)) | (named & held)
+        assert compared | set(SEARCHED) == set(RESTED_ON)
+
+
+def test_every_table_of_the_views_is_compared_or_follows_from_one_that_is():
+    """What is not: the tree, which the tiles' check compares; blocks of statistics, which are compared by themselves;
+    the index of each table of words, which must hold what the table holds; and what says of which code and position all
+    of it is."""
+    with world() as found:
+        held = {name for (name,) in found.reader._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    indexes = {name for name in held for index in INDEXES if re.fullmatch(f"{index.name}_(index.*|words)", name)}
+    assert held - indexes - set(RESTED_ON) == {"meta", "tree", COUNTED}
+    assert {index.name for index in INDEXES} <= set(RESTED_ON)
+
+
+@pytest.mark.parametrize(
+    ("statement", "field"),
+    [
+        ("INSERT INTO texts_index(texts_index) VALUES ('delete-all')", "index texts_index"),
+        ("INSERT INTO names_index(names_index) VALUES ('delete-all')", "index names_index"),
+        ("INSERT INTO spelled_parts_index(rowid, tokens) VALUES (1, 'other')", "index spelled_parts_index"),
+        ("INSERT INTO names_index(rowid, tokens) VALUES (1, 'other')", "index names_index"),
+        ("UPDATE subjects SET version = 99 WHERE id = 3", "table subjects"),
+        ("UPDATE subjects SET last = last + 1 WHERE id = 3", "table subjects"),
+        ("DELETE FROM spelled WHERE id = 3", "table spelled"),
+        ("UPDATE written SET word = 'zzzz' WHERE id = 3", "table written"),
+        ("DELETE FROM written_parts", "table written_parts"),
+    ],
+)
+@pytest.mark.parametrize("numbering", ["same", "other"])
+def test_whatever_searches_versions_and_spellings_are_answered_from_is_compared(
+    story, data, statement, field, numbering
+):
+    if numbering == "other":  # then tables are compared by their values
+        numbered_otherwise(data)
+    tampered(data, statement, file="views.sqlite")
+    found = caught((None, None, field), "views", target=data)
+    assert field in {each["field"] for each in found.report["findings"]}
+
+
+def test_who_had_an_event_erased_is_to_be_told(story, data):
+    tampered(data, "DELETE FROM erased")
+    caught((story.redacted, "parties/secret", "redacted"), "redactions", target=data)
+
+
+def test_a_log_whose_tables_are_others_cannot_be_audited(story, data):
+    tampered(
+        data,
+        "ALTER TABLE events RENAME TO others",
+        "CREATE VIEW events AS WITH RECURSIVE n(position) AS (SELECT 1 UNION ALL SELECT position + 1 FROM n)"
+        " SELECT position, 1 AS version, 1 AS stream, '' AS topic, x'' AS state, 1 AS source, '' AS event_id,"
+        " NULL AS salt, NULL AS data FROM n",
+    )
+    with pytest.raises(CannotAudit, match="schema"):
+        open_source(str(data))
+
+
+def test_views_whose_tables_are_others_are_not_read(story, data):
+    tampered(
+        data,
+        "DROP TABLE mergers",
+        "CREATE VIEW mergers AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n)"
+        " SELECT id, 1 AS loser, 1 AS survivor, 1 AS event, 1 AS p0, 2 AS p1 FROM n",
+        file="views.sqlite",
+    )
+    caught((None, None, "views.sqlite"), "files", target=data)
 
 
 # an event
@@ -834,3 +909,33 @@ def test_order_is_checked_however_few_names_fit_into_memory(tmp_path, most):
                 order.take(Batch(looking.plain(some) if together else None, some.copy))
             order.end([events].copy)
             assert {(each.position, each.field) for each in check.findings} == expected, (name, at_once, check.findings)
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/tmp/outside", "", "a" * 63, "A" * 64, None, 7])
+def test_no_export_writes_where_a_log_says(data, tmp_path, name):
+    """A log from elsewhere may say anything in the place of a text's SHA-256."""
+    ((position,),) = rows(data, "SELECT min(position) FROM texts")
+    tampered(data, ("UPDATE events SET data = ? WHERE position = ?", json.dumps({"sha256": name}).encode(), position))
+    out = tmp_path / "inner" / "out"
+    with closing(TileLog(Settings(data=data), out)) as log, pytest.raises(CannotExport, match=f"position {position}"):
+        log.write(lambda _: None, texts=True)
+    written = {path for path in tmp_path.rglob("*") if path.is_file() and data not in path.parents}
+    assert all(out in path.parents for path in written)
+
+
+@pytest.mark.parametrize("name", [CHECKPOINT, "digests.json", "vkey"])
+def test_files_of_an_export_that_never_end_are_read_up_to_a_bound(exported, name):
+    for content in (b"x" * (MOST_NOTE_BYTES + 1), None):
+        (exported / name).unlink()
+        if content is None:
+            (exported / name).symlink_to("/dev/zero")
+        else:
+            (exported / name).write_bytes(content)
+        with pytest.raises(CannotAudit):
+            audited(exported)
+
+
+def test_a_line_of_an_export_that_never_ends_is_read_up_to_a_bound(exported):
+    (exported / "events.ndjson").unlink()
+    (exported / "events.ndjson").symlink_to("/dev/zero")
+    caught((1, None, "position"), "order", target=exported)

@@ -13,10 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from service.audit.checkpoints import CannotAudit
+from service.audit.client import MOST_BYTES
 from service.audit.opening import open_source
 from service.audit.report import Report
 from service.audit.run import Asked, audit
 from service.settings import Settings
+from service.tilefiles import MOST_BUNDLE_BYTES
 from service.tilelog import TileLog
 from tests.contract.audited import Story, told
 
@@ -234,3 +236,20 @@ def test_what_was_found_is_told_though_the_server_then_answers_no_more(story, au
 def test_what_a_server_does_not_answer_could_not_be_checked(audited, path, answer):
     with pytest.raises(CannotAudit, match=r"^http://127\.0\.0\.1:"):
         audited(at(path, lambda _: answer))
+
+
+@pytest.mark.parametrize("path", ["/log/checkpoint", "/log/vkey", "/log/tile", "/v1/events?limit", "/v1/digests"])
+def test_answers_that_go_on_are_read_up_to_a_bound(audited, path):
+    endless = b" " * (MOST_BUNDLE_BYTES + 1)
+    with pytest.raises(CannotAudit, match=r"more than \d+ bytes"):
+        audited(lambda asked, body: endless if asked.startswith(path) else body)
+
+
+def test_a_line_of_events_that_goes_on_is_read_up_to_a_bound(audited):
+    with pytest.raises(CannotAudit, match=r"more than \d+ bytes"):
+        audited(lambda asked, body: b" " * (2 * MOST_BYTES) if asked.startswith("/v1/events?until") else body)
+
+
+def test_events_that_go_on_are_read_up_to_a_bound(story, audited):
+    report = audited(of_lines(lambda lines: lines + lines[-1:] * 50_000))
+    assert first(report)[:2] == ("order", story.head)

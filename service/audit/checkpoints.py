@@ -3,6 +3,9 @@ signed it. What the auditor kept is the only thing that shows a history rewritte
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,8 @@ from service.files import replace
 from service.signing import is_cosigned, is_signed
 
 SAVED_MODE = 0o644
+MOST_NOTE_BYTES = 2**16
+"""The most that is read of a checkpoint: a note has at most 100 signatures, of some 200 bytes each."""
 
 
 class CannotAudit(Exception):
@@ -32,6 +37,17 @@ class Signed:
     checkpoint: Checkpoint
 
 
+def read_file(path: Path, most: int) -> bytes:
+    """The content of a regular file of at most so many bytes. Raises OSError, also for a larger one."""
+    with path.open("rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "is no regular file")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"has more than {most} bytes")
+    return content
+
+
 def read_signed(content: bytes, name: str) -> Signed:
     """A checkpoint by its bytes. Raises NoCheckpoint, by the name it has for people."""
     try:
@@ -44,7 +60,7 @@ def read_signed(content: bytes, name: str) -> Signed:
 def read_kept(path: Path) -> Signed:
     """The checkpoint that an auditor kept. Raises CannotAudit."""
     try:
-        return read_signed(path.read_bytes(), str(path))
+        return read_signed(read_file(path, MOST_NOTE_BYTES), str(path))
     except NoCheckpoint as error:
         raise CannotAudit(str(error)) from None
     except FileNotFoundError:
@@ -59,7 +75,7 @@ def read_verifier(text: str, algorithm: bytes, option: str) -> Verifier:
     """A verifier key as it is given, or in a file. Raises CannotAudit."""
     if "+" not in text:
         try:
-            text = Path(text).read_text()
+            text = read_file(Path(text), MOST_NOTE_BYTES).decode()
         except (OSError, UnicodeDecodeError):
             raise CannotAudit(f"{option}: {text!r} is no verifier key, and no file that holds one") from None
     try:

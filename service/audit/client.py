@@ -15,8 +15,11 @@ from service.audit.checkpoints import CannotAudit
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 600.0
 """How long may pass until something of an answer comes; digests of large views take their time."""
+MOST_BYTES = 2**24
+"""The most that is read of an answer, and of one line of a streamed one. An event has at most 1 MiB of data."""
 NDJSON = "application/x-ndjson"
 _CHUNK = 2**18
+_MOST_REASON = 2**16
 
 T = TypeVar("T")
 
@@ -48,18 +51,22 @@ class Client:
         self._own = threading.local()
         self._made: list[http.client.HTTPConnection] = []
 
-    def get(self, path: str) -> bytes:
-        """The whole answer. Raises Refused."""
-        return self.ask(path)[0]
+    def get(self, path: str, most: int = MOST_BYTES) -> bytes:
+        """The whole answer, of at most so many bytes. Raises Refused."""
+        return self.ask(path, most=most)[0]
 
-    def ask(self, path: str, header: str = "") -> tuple[bytes, str | None]:
-        """The whole answer, and one of its headers. Raises Refused."""
+    def ask(self, path: str, header: str = "", most: int = MOST_BYTES) -> tuple[bytes, str | None]:
+        """The whole answer, of at most so many bytes, and one of its headers. Raises Refused."""
 
         def whole(connection: http.client.HTTPConnection) -> tuple[bytes, str | None]:
             response = self._answer(connection, path)
-            content = response.read()
             if response.status != 200:
-                raise Refused(response.status, self._reason(response.status, content))
+                raise Refused(response.status, self._reason(connection, response))
+            content = response.read(most + 1)
+            if len(content) > most:
+                raise self._too_long(connection, path, most)
+            if response.length:  # nothing else tells of an answer that was cut off
+                raise http.client.IncompleteRead(content, response.length)
             return content, response.headers.get(header)
 
         return self._asked(whole)
@@ -70,12 +77,14 @@ class Client:
         try:
             response = self._answer(connection, path, NDJSON)
             if response.status != 200:
-                raise Refused(response.status, self._reason(response.status, response.read()))
+                raise Refused(response.status, self._reason(connection, response))
             rest = b""
             while chunk := response.read(_CHUNK):
                 *whole, rest = (rest + chunk).split(b"\n")
                 if whole:
                     yield whole
+                if len(rest) > MOST_BYTES:
+                    raise self._too_long(connection, path, MOST_BYTES)
             if response.length:  # what lacks at the end of an answer of known length is told by nobody else
                 raise http.client.IncompleteRead(rest, response.length)
             if rest:
@@ -126,9 +135,17 @@ class Client:
     def _broken(self, error: Exception) -> str:
         return f"{self._url}: {str(error) or type(error).__name__}"
 
-    def _reason(self, status: int, content: bytes) -> str:
+    def _too_long(self, connection: http.client.HTTPConnection, path: str, most: int) -> CannotAudit:
+        """Return the error for an answer that goes on, after closing its connection."""
+        connection.close()
+        return CannotAudit(f"{self._url}{path} answers more than {most} bytes at once, and no registry would")
+
+    def _reason(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> str:
+        content = response.read(_MOST_REASON)
+        if not response.isclosed():  # the rest would be taken for the next answer
+            connection.close()
         try:
             problem = orjson.loads(content)
             return f"{self._url}: {problem['title']}: {problem.get('detail', '')}".rstrip(": ")
-        except (ValueError, KeyError, TypeError):
-            return f"{self._url} answered {status}, and no registry would"
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return f"{self._url} answered {response.status}, and no registry would"

@@ -14,7 +14,7 @@ import orjson
 
 from domain.values import pointer
 from projections.digests import VIEWS, written
-from projections.rectangles import COUNTED
+from projections.rectangles import COUNTED, SEARCHED
 from service.audit.folded import FoldedReader
 from service.audit.report import Check, Finding, Verdict
 from service.audit.source import CannotAudit, StoredViews, Unreadable
@@ -57,6 +57,8 @@ class Comparing:
         whole = f"all {len(VIEWS)} views folded anew, as of position {self._as_of}"
         if self._are_alike():
             self._compare_counts()
+            for finding in self._broken_indexes():
+                self._check.find(finding)
             if self._digests:
                 self.digests = {view: self._folded.digest(view, self._as_of) for view in VIEWS}
             self._check.ended(f"{whole}{_EARLIER}")
@@ -71,6 +73,8 @@ class Comparing:
         earlier = ""
         if not found:
             earlier = self._compare_pasts(found)
+        if not found and self._stored.path is not None and self._is_up_to_date:
+            found += [*self._unlike_values(), *self._broken_indexes()]
         if found and (reason := self._stored.is_passing()) is not None:
             self._check.ended(reason, Verdict.NOT_CHECKED)
             return
@@ -81,10 +85,36 @@ class Comparing:
     def _are_alike(self) -> bool:
         """Whether nothing needs to be told of both, as they are the same row for row: so they are as a rule, and that
         takes a thirtieth of the time. Where they are not, they may still say the same."""
-        if not (self._as_of == self._stored.position == self._folded.position) or self._folded.is_blind:
+        if not self._is_up_to_date or self._folded.is_blind:
             return False
         path = self._stored.path
         return path is not None and self._folded.is_like(path)
+
+    @property
+    def _is_up_to_date(self) -> bool:
+        """Whether both have taken in the same events: what has no positions can be compared only then."""
+        return self._as_of == self._stored.position == self._folded.position
+
+    def _unlike_values(self) -> Iterator[Finding]:
+        """Yield a finding for each table without positions that does not hold what the log says."""
+        for table in SEARCHED:
+            try:
+                pairs = zip_longest(self._folded.values(table), self._stored.values(table))
+                unlike = next(((mine, row) for mine, row in pairs if mine != row), None)
+            except Unreadable as error:
+                yield Finding(str(error), field=f"table {table}")
+                continue
+            if unlike is not None:
+                expected, found = unlike
+                yield Finding(_SAYS, None, None, f"table {table}", expected, found)
+
+    def _broken_indexes(self) -> Iterator[Finding]:
+        """Yield a finding for each index of words that does not hold what its table holds."""
+        try:
+            for name in self._stored.broken_indexes():
+                yield Finding("does not hold what its table holds", None, None, f"index {name}_index")
+        except Unreadable as error:
+            yield Finding(str(error), field="indexes of words")
 
     def _compare_counts(self) -> None:
         """Compare what statistics are told from, where all that is counted has the same numbers."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from domain.facts import Event
 from domain.notes import TILE_WIDTH
 from projections import rectangles, tree
 from projections.digests import Digests
-from projections.store import fold
+from projections.store import create, fold
+from projections.views import INDEXES, SCHEMAS
 from service.audit.apart import looked_at, processes
-from service.audit.checkpoints import CannotAudit, read_signed
+from service.audit.checkpoints import MOST_NOTE_BYTES, CannotAudit, read_file, read_signed
 from service.audit.growth import Kept, tiles_of
 from service.audit.noted import speaks_of
 from service.audit.plain import Batch, Batches, Looking, Wanted
@@ -27,7 +28,7 @@ from service.audit.source import StoredViews, Unreadable
 from service.audit.texts import ReadText
 from service.files import CHECKPOINT, LOG, SIGNING_KEY, VIEWS, wal_of
 from service.log import LogError
-from service.log.scan import Damaged, Inspection, Scan, read_only
+from service.log.scan import Damaged, Inspection, Scan, difference, read_only, schema
 from service.signing import CannotSign, read_key
 
 AT_ONCE = 4 * TILE_WIDTH
@@ -50,7 +51,7 @@ class Database:
         self.target = str(path)
         self.has_files = True
         try:
-            content = (self._folder / CHECKPOINT).read_bytes()
+            content = read_file(self._folder / CHECKPOINT, MOST_NOTE_BYTES)
         except FileNotFoundError:
             raise CannotAudit(
                 f"there is no {self._folder / CHECKPOINT}: the log was never signed, which serving it does, or the file"
@@ -110,7 +111,10 @@ class Database:
 
     def damages(self) -> Mapping[str, Sequence[str]]:
         views = [self._views_path] if isinstance(self._views, _Views) else []
-        return {path.name: self._inspection.damages(path) for path in (self._path, *views)}
+        found = {path.name: self._inspection.damages(path) for path in (self._path, *views)}
+        if isinstance(self._views, _OtherSchema):
+            found[self._views_path.name] = [self._views]
+        return found
 
     def later(self) -> Mapping[int, int]:
         found: dict[int, int] = {}
@@ -162,6 +166,12 @@ class Database:
             self._views.close()
 
 
+class _OtherSchema(str):
+    """Why views are not read whose tables are others than their code makes."""
+
+    __slots__ = ()
+
+
 class _Views:
     """The file of views in a data directory."""
 
@@ -185,9 +195,14 @@ class _Views:
             return f"{path.name} cannot be opened: {error}"
         try:
             views = cls(path, db)
+            said: str
             if views._meta("fold") == fold():
-                return views
-            said = f"{path.name} was folded by another version of the registry than this command is"
+                name = difference(schema(db), _expected_schema())
+                if name is None:
+                    return views
+                said = _OtherSchema(f"the schema of its {name} is another")
+            else:
+                said = f"{path.name} was folded by another version of the registry than this command is"
         except (sqlite3.Error, LookupError, ValueError) as error:
             said = f"{path.name} cannot be read: {error}"
         db.close()
@@ -208,6 +223,14 @@ class _Views:
     def stored(self, table: str) -> Iterator[list[tuple[Any, ...]]]:
         with _Reading():
             yield from rectangles.stored(self._db, table)
+
+    def values(self, table: str) -> Iterator[tuple[Any, ...]]:
+        with _Reading():
+            yield from rectangles.values(self._db, table)
+
+    def broken_indexes(self) -> Sequence[str]:
+        with _Reading():
+            return [index.name for index in INDEXES if not index.is_complete(self._db)]
 
     def is_passing(self) -> str | None:
         assert self.log is not None
@@ -243,6 +266,14 @@ class _Views:
         if value is None:
             raise LookupError(f"it does not say its {name}")
         return str(value)
+
+
+@lru_cache(maxsize=1)
+def _expected_schema() -> dict[str, str]:
+    """Return the schema of views that this version of the registry folds."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        create(db, SCHEMAS)
+        return schema(db)
 
 
 class _Reading:

@@ -6,21 +6,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
 from domain.facts import Event
 from domain.notes import Tile
 from projections.store import fold
-from service.audit.checkpoints import CannotAudit, read_signed
+from service.audit.checkpoints import MOST_NOTE_BYTES, CannotAudit, read_file, read_signed
 from service.audit.growth import Kept, tiles_of
 from service.audit.plain import Batches, Wanted, batches
 from service.audit.rows import Row, answered
 from service.audit.source import StoredViews, Unreadable
 from service.audit.texts import ReadText
-from service.tilefiles import CHECKPOINT, DIGESTS, EVENTS, TEXTS, VKEY
+from service.texts import MAX_TEXT
+from service.tilefiles import CHECKPOINT, DIGESTS, EVENTS, MOST_BUNDLE_BYTES, TEXTS, VKEY, text_path
 
+MOST_LINE_BYTES = 2**24
 _AT_ONCE = 1000
 
 
@@ -34,9 +36,9 @@ class Exported:
         self.has_files = False
         self._path = path
         try:
-            self.signed = read_signed((path / CHECKPOINT).read_bytes(), str(path / CHECKPOINT))
+            self.signed = read_signed(read_file(path / CHECKPOINT, MOST_NOTE_BYTES), str(path / CHECKPOINT))
             self.head = self.signed.checkpoint.size
-            said = orjson.loads((path / DIGESTS).read_bytes())
+            said = orjson.loads(read_file(path / DIGESTS, MOST_NOTE_BYTES))
             self._fold = said["fold"]
             self._digests = _Digests(
                 int(said["position"]), {str(view): str(of) for view, of in said["digests"].items()}
@@ -49,7 +51,7 @@ class Exported:
     def key(self) -> tuple[str, str]:
         path = self._path / VKEY
         try:
-            return path.read_text(), str(path)
+            return read_file(path, MOST_NOTE_BYTES).decode(), str(path)
         except (OSError, UnicodeDecodeError) as error:
             raise CannotAudit(f"{path}: {error}; or give the log's verifier key with --vkey") from None
 
@@ -57,7 +59,7 @@ class Exported:
         position = 0
         try:
             with (self._path / EVENTS).open("rb") as file:
-                lines = islice(file, self.head)  # what follows is of an export that was broken off
+                lines = islice(_lines(file), self.head)  # what follows is of an export that was broken off
                 while some := list(islice(lines, _AT_ONCE)):
                     try:
                         rows = [answered(line) for line in some]
@@ -86,14 +88,13 @@ class Exported:
             yield tile, self._tile(tile)
 
     def reading(self) -> ReadText | str:
-        texts = self._path / TEXTS
-        if not texts.is_dir():
+        if not (self._path / TEXTS).is_dir():
             return "not among what was exported (export --texts)"
 
         def read(event: Event) -> bytes | None:
-            digest = str(event.plain.get("sha256"))
+            path = text_path(self._path, event.plain.get("sha256"))
             try:
-                return (texts / digest).read_bytes() if digest.isalnum() else None
+                return None if path is None else read_file(path, MAX_TEXT)
             except OSError:
                 return None
 
@@ -116,7 +117,7 @@ class Exported:
 
     def _tile(self, tile: Tile) -> bytes | None:
         try:
-            return (self._path / tile.path).read_bytes()
+            return read_file(self._path / tile.path, MOST_BUNDLE_BYTES)
         except OSError:
             return None
 
@@ -146,8 +147,23 @@ class _Digests:
         del table
         return None
 
+    def values(self, table: str) -> Iterator[tuple[Any, ...]]:
+        del table
+        return iter(())
+
+    def broken_indexes(self) -> Sequence[str]:
+        return ()
+
     def is_passing(self) -> str | None:
         return None
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file. Raises Unreadable for one that no event is as long as."""
+    while line := file.readline(MOST_LINE_BYTES + 1):
+        if len(line) > MOST_LINE_BYTES:
+            raise Unreadable(f"a line of {EVENTS} has more than {MOST_LINE_BYTES} bytes")
+        yield line
 
 
 def _partials(directory: Path, tile: Tile) -> list[int]:

@@ -133,6 +133,10 @@ class FoldedReader:
         """The rows of a table as they are stored."""
         return rectangles.stored(self._db, table)
 
+    def values(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """The rows of a table in the order of their values."""
+        return rectangles.values(self._db, table)
+
     def is_like(self, path: Path) -> bool:
         """Whether another file of views can be read and has the same rows."""
         try:

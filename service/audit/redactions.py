@@ -27,7 +27,7 @@ def check_redactions(noted: Noted, check: Check, later: Callable[[], Mapping[int
         if by is None:
             check.find(Finding("is gone, and no later event had it erased", position, subject, "data"))
             continue
-        if claimed not in (None, by):
+        if claimed != by:
             check.find(Finding("is not the event that had it erased", position, subject, "redacted", by, claimed))
         event = noted.event(by)
         unseen += event is not None and event.erased

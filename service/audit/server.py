@@ -20,8 +20,8 @@ from domain.facts import Event
 from domain.notes import Tile
 from domain.records import Record
 from projections.store import fold
-from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_signed
-from service.audit.client import Client, Refused
+from service.audit.checkpoints import MOST_NOTE_BYTES, CannotAudit, NoCheckpoint, read_signed
+from service.audit.client import MOST_BYTES, Client, Refused
 from service.audit.growth import Kept, tiles_of
 from service.audit.noted import speaks_of
 from service.audit.plain import Batches, Wanted, batches
@@ -29,11 +29,14 @@ from service.audit.rows import Row, answered
 from service.audit.source import StoredViews, Unreadable
 from service.audit.texts import ReadText
 from service.http.digests import FOLD
+from service.tilefiles import MOST_BUNDLE_BYTES
 
 FETCHING = 4
 """Tiles that are asked for at a time."""
 MOST_RECALLS = 5
 """Histories that are asked for, to name what was changed."""
+MOST_LATER = 1_000_000
+"""Redactions that are read of those recorded during the audit."""
 _AHEAD = 4 * FETCHING
 _AT_ONCE = 1000
 
@@ -62,7 +65,7 @@ class Server:
         # First what is promised, so that everything that is asked for later covers it.
         path = "/log/checkpoint"
         try:
-            self.signed = read_signed(self._get(path), f"{self.target}{path}")
+            self.signed = read_signed(self._get(path, MOST_NOTE_BYTES), f"{self.target}{path}")
         except NoCheckpoint as error:  # it is more likely no registry at all
             raise CannotAudit(str(error)) from None
         path = "/v1/events?limit=1"
@@ -72,11 +75,11 @@ class Server:
             raise CannotAudit(f"{self.target}{path} does not tell the log's head, as a registry would") from None
 
     def key(self) -> tuple[str, str]:
-        return self._get("/log/vkey").decode("utf-8", "replace"), f"{self.target}/log/vkey"
+        return self._get("/log/vkey", MOST_NOTE_BYTES).decode("utf-8", "replace"), f"{self.target}/log/vkey"
 
     def rows(self) -> Iterator[list[Row]]:
         if self.head:
-            yield from self._rows(f"/v1/events?until={self.head}")
+            yield from self._rows(f"/v1/events?until={self.head}", self.head)
 
     def batches(self, wanted: Wanted) -> Batches:
         return batches(self.rows(), wanted)
@@ -86,7 +89,7 @@ class Server:
 
     def later(self) -> Mapping[int, int]:
         found: dict[int, int] = {}
-        for rows in self._rows(f"/v1/events?after={self.head}&type=event.redacted"):
+        for rows in self._rows(f"/v1/events?after={self.head}&type=event.redacted", MOST_LATER):
             for row in rows:
                 if row.type == "event.redacted" and (about := speaks_of(row.data)) is not None:
                     found[about] = row.position
@@ -156,13 +159,16 @@ class Server:
 
     def _tile(self, tile: Tile) -> bytes | None:
         try:
-            return self._client.get(f"/log/{tile.path}")
+            return self._client.get(f"/log/{tile.path}", MOST_BUNDLE_BYTES)
         except Refused as refused:
             if refused.status == 404:
                 return None
             raise CannotAudit(str(refused)) from None
 
-    def _rows(self, path: str) -> Iterator[list[Row]]:
+    def _rows(self, path: str, most: int) -> Iterator[list[Row]]:
+        """The events of a streamed answer, which is read no further than one event beyond so many: that one tells that
+        there are too many. Raises Unreadable.
+        """
         count = 0
         try:
             for lines in self._client.lines(path):
@@ -173,14 +179,16 @@ class Server:
                         raise Unreadable(
                             f"one of the lines after line {count} of the events is none: {error}"
                         ) from None
-                    yield rows
+                    yield rows[: most + 1 - count]
                     count += len(rows)
+                    if count > most:
+                        return
         except Refused as refused:
             raise CannotAudit(str(refused)) from None
 
-    def _get(self, path: str) -> bytes:
+    def _get(self, path: str, most: int = MOST_BYTES) -> bytes:
         try:
-            return self._client.get(path)
+            return self._client.get(path, most)
         except Refused as refused:
             raise CannotAudit(str(refused)) from None
 
@@ -253,6 +261,13 @@ class _Digests:
     def stored(self, table: str) -> Iterator[list[tuple[Any, ...]]] | None:
         del table
         return None
+
+    def values(self, table: str) -> Iterator[tuple[Any, ...]]:
+        del table
+        return iter(())
+
+    def broken_indexes(self) -> Sequence[str]:
+        return ()
 
     def is_passing(self) -> str | None:
         if self._server.fold not in (None, fold()):

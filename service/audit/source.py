@@ -43,6 +43,13 @@ class StoredViews(Protocol):
         """The rows of a table as they are stored (see `rectangles`); None where lines are not to be had, or these rows
         are of another position than any that is asked for. Raises Unreadable."""
 
+    def values(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """The rows of a table in the order of their values (see `rectangles.values`), where lines are to be had. Raises
+        Unreadable."""
+
+    def broken_indexes(self) -> Sequence[str]:
+        """The indexes of words that do not hold what their tables do, where lines are to be had. Raises Unreadable."""
+
     def is_passing(self) -> str | None:
         """Why they were others while they were compared, if they were: nothing can be said about them then."""
 

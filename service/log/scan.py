@@ -21,6 +21,8 @@ _ROWS = (
 )
 """What `tables.LOGGED` gives; joined, which costs a third less where all rows are read."""
 _MOST = 10
+MOST_VALUE_BYTES = 2**25
+"""The most that one value or row of a file that is audited may take: a text has at most 16 MiB."""
 
 
 class Damaged(Exception):
@@ -31,6 +33,8 @@ def read_only(path: Path) -> sqlite3.Connection:
     """A connection that changes nothing (see `read_only_uri`). Raises sqlite3.Error."""
     db = sqlite3.connect(read_only_uri(path), uri=True, isolation_level=None, check_same_thread=False)
     try:
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_VALUE_BYTES)
+        db.execute("PRAGMA trusted_schema = OFF")
         db.execute("PRAGMA query_only = ON")
         db.execute("PRAGMA busy_timeout = 10000")
         db.execute("SELECT count(*) FROM sqlite_master")
@@ -38,6 +42,17 @@ def read_only(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def schema(db: sqlite3.Connection) -> dict[str, str]:
+    """Return the statement that made each table, view and trigger of a database, by its kind and name. Indexes are left
+    out: nothing that is read by them is believed.
+    """
+    rows = db.execute(
+        "SELECT type || ' ' || name, ifnull(sql, '') FROM sqlite_master"
+        " WHERE type <> 'index' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    ).fetchall()
+    return {str(name): " ".join(str(sql).split()) for name, sql in rows}
 
 
 class Inspection:
@@ -69,6 +84,11 @@ class Inspection:
                 db.interrupt()
 
 
+def difference(one: dict[str, str], other: dict[str, str]) -> str | None:
+    """Return the first thing that two schemas do not both make in the same way, if any."""
+    return next((name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)), None)
+
+
 class Scan:
     """Reads one log, also while it is served. One thread at a time."""
 
@@ -82,6 +102,11 @@ class Scan:
             raise LogUnavailable(f"{path} cannot be opened: {error}") from error
         try:
             tables.check_format(self._db, path, may_be_new=False)
+            with closing(sqlite3.connect(":memory:")) as expected:
+                for statement in tables.SCHEMA:
+                    expected.execute(statement)
+                if (name := difference(schema(self._db), schema(expected))) is not None:
+                    raise LogFormatError(f"{path} is not a log of the registry: the schema of its {name} is another")
         except BaseException:
             self._db.close()
             raise
