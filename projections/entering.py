@@ -117,7 +117,7 @@ class Entering:
         value = simple_entries(standing).get((SECTIONS[section], key))
         if value is None:
             return []
-        label = f"{standing.span.sort_key[0]:07} {standing.source} {standing.id} {key.rpartition(':')[2]}"
+        label = f"{standing.span.sort_key[0]:07} {standing.source} {standing.id} {int(key.rpartition(':')[2]):04}"
         return [Entry(days, standing, label) for days in simple_days(standing, value, life)]
 
     def _write_entries(self, subject: Subject, section: int, key: str, entries: Sequence[Entry], position: int) -> None:

@@ -30,6 +30,8 @@ from projections.tables import COLLECTIONS, SECTIONS
 
 IN_STATE = 100
 IN_ITEM = 10
+_NAMES = 1_000
+"""Most names of a party that are read to show each text once."""
 
 _ENTERED = {name: index for index, name in enumerate(SECTIONS)}
 _TIES = {"agreements": "parties", "labs": "founders", "platforms": "members"}
@@ -135,7 +137,9 @@ class States:
         subjects = [self._subject(row, question.as_of, most) for row in rows]
         references: list[dict[str, Any]] = []
         lists = self._begun(subjects, question, most, references)
-        bodies = [self._state(each, row, question, lists, references) for each, row in zip(subjects, rows, strict=True)]
+        bodies = [
+            self._state(each, row, question, lists, references, most) for each, row in zip(subjects, rows, strict=True)
+        ]
         self.references.name(references, question, names=names)
         return bodies
 
@@ -162,6 +166,7 @@ class States:
         question: Question,
         lists: dict[tuple[int, str], Begun],
         references: list[dict[str, Any]],
+        most: int,
     ) -> dict[str, Any]:
         status, mask, certain, name, stored = row[2:7]
         fields, bearing = read_thing(stored, NAMED[subject.collection], name)
@@ -181,8 +186,11 @@ class States:
         for name in LISTS[subject.collection]:
             body[name], is_cut = lists.get((subject.number, name), ([], False))
             if name == "other_names" and body[name]:
-                bearing[name] = sorted({position for item in body[name] for position in item["events"]})
-                body[name] = [item["name"] for item in body[name]]
+                others = _named_once(body[name], fields.get("name"))
+                is_cut = is_cut or len(others) > most
+                if others:
+                    bearing[name] = sorted({position for item in others[:most] for position in item["events"]})
+                body[name] = [item["name"] for item in others[:most]]
             if is_cut:
                 on = "any" if question.on is None else day_text(question.on)
                 more[name] = f"/v1/{subject.name}/{name}?as_of={question.as_of}&on={on}"
@@ -217,7 +225,7 @@ class States:
         for (number, name), rows_of_one in found.items():
             if len(rows_of_one) > 1:
                 rows_of_one.sort(key=_FIRST_THREE)
-            shown = rows_of_one[:most]
+            shown = rows_of_one[: _most_rows(name, most)]
             if name in _ENTERED:
                 items = [entry(row[5:], question) for row in shown]
                 references += references_in(
@@ -225,7 +233,7 @@ class States:
                 )
             else:
                 items = [_tie(row[4:-1], name, alike, references) for row in shown]
-            begun[number, name] = items, len(rows_of_one) > most
+            begun[number, name] = items, len(rows_of_one) > len(shown)
         return begun
 
     def _find(
@@ -259,19 +267,19 @@ class States:
             for row in rows:
                 self._ledger.remember(row[1], row[-1])
                 found.setdefault((row[3], name), []).append(row)
-        places = [
-            each.number * len(SECTIONS) + _ENTERED[name]
-            for each in subjects
-            for name in LISTS[each.collection]
-            if name in _ENTERED and each.holds >> _ENTERED[name] & 1
-        ]
-        if places:
+        places: dict[int, list[int]] = {}
+        for each in subjects:
+            for name in LISTS[each.collection]:
+                if name in _ENTERED and each.holds >> _ENTERED[name] & 1:
+                    place = each.number * len(SECTIONS) + _ENTERED[name]
+                    places.setdefault(_most_rows(name, most), []).append(place)
+        for most_rows, some in places.items():
             rows = self._db.execute(
                 f"SELECT r.at, r.label, r.id, r.subject, r.section, {claims('r', question)}, r.body FROM json_each(?) j"
                 f" CROSS JOIN entries r ON r.id IN (SELECT x.id FROM entries x INDEXED BY entries_{by}"
                 f" WHERE x.subject = j.value / {len(SECTIONS)} AND x.section = j.value % {len(SECTIONS)}"
                 f"{until} AND {rectangle('x', question)} ORDER BY x.at, x.label, x.id LIMIT ?)",
-                (_json(places), *self._until("entries", question, by), *times(question), most + 1),
+                (_json(some), *self._until("entries", question, by), *times(question), most_rows + 1),
             )
             for row in rows:
                 found.setdefault((row[3], SECTIONS[row[4]]), []).append(row)
@@ -286,6 +294,8 @@ class States:
         collection = self._ledger.name(number).partition("/")[0]
         if name not in LISTS[collection]:
             raise NotFound(f"a state of {collection} has no list {name}")
+        if name == "other_names":
+            return self._names_page(number, question, limit, after)
         if name == _TIES.get(collection):
             source = f"ties r WHERE r.container = ? AND {_shown('r', collection, question)}"
             order, columns = "r.at, r.party_name, r.interval", _tie_columns(question)
@@ -307,6 +317,43 @@ class States:
         else:
             items = [entry(row, question) for row in shown]
         return Page(items, list(rows[limit - 1][: len(keys)]) if len(rows) > limit else None)
+
+    def _names_page(self, number: int, question: Question, limit: int, after: Sequence[Any] | None) -> Page:
+        """The names of a party beside the one it goes by, each text once, which all of them must be read for."""
+        rows = self._db.execute(
+            f"SELECT r.at, r.label, r.id, {claims('r', question)}, r.body FROM entries r WHERE r.subject = ?"
+            f" AND r.section = {_ENTERED['other_names']} AND {rectangle('r', question)} ORDER BY r.at, r.label, r.id",
+            (number, *times(question)),
+        ).fetchall()
+        named = self._db.execute(
+            f"SELECT t.name FROM things t WHERE t.subject = ? AND {rectangle('t', question)}",
+            (number, *times(question)),
+        ).fetchone()
+        items = [{**entry(row[3:], question), "key": row[:3]} for row in rows]
+        others = _named_once(items, orjson.loads(named[0]) if named is not None else None)
+        keys = [item.pop("key") for item in others]
+        start = sum(key <= tuple(after) for key in keys) if after is not None else 0
+        end = start + limit
+        return Page(others[start:end], list(keys[end - 1]) if len(others) > end else None)
+
+
+def _most_rows(name: str, most: int) -> int:
+    """How many rows of a list are read to show so many items."""
+    return max(most, _NAMES) if name == "other_names" else most
+
+
+def _named_once(items: Iterable[dict[str, Any]], name: Any) -> list[dict[str, Any]]:
+    """The items of names, each text once, with the events of all its equals, and not the name the party goes by."""
+    found: dict[bytes, dict[str, Any]] = {}
+    for item in items:
+        text = orjson.dumps(item["name"], option=orjson.OPT_SORT_KEYS)
+        same = found.setdefault(text, item)
+        if same is not item:
+            same["events"] = sorted({*same["events"], *item["events"]})
+            if "certainty" not in item:
+                same.pop("certainty", None)
+    found.pop(orjson.dumps(name, option=orjson.OPT_SORT_KEYS), None)
+    return list(found.values())
 
 
 def _json(numbers: Iterable[int]) -> str:

@@ -279,6 +279,37 @@ def test_the_place_of_the_first_signature_is_the_agreements_whatever_is_signed_l
     assert shared.state(subject, on="2003-01-01")["place"] == "Rio"
 
 
+def test_other_names_and_identifiers_stand_in_the_order_in_which_they_were_given(shared):
+    party, names = f"parties/{shared.new('p')}", [f"n{at}" for at in range(12)]
+    identifiers = [{"scheme": "lei", "value": f"i{at}"} for at in range(12)]
+    shared.take(event("party.registered", party, name="N", kind="company", other_names=names, identifiers=identifiers))
+    state = shared.state(party)
+    assert state["other_names"] == names
+    assert [each["value"] for each in state["identifiers"]] == [each["value"] for each in identifiers]
+    assert [item["name"] for item in shared.items(f"/v1/{party}/other_names")] == names
+
+
+def test_a_name_stands_once_however_often_it_was_given(shared):
+    party, old = f"parties/{shared.new('p')}", {"en": "Old", "zh": "旧"}
+    made = shared.took(event("party.registered", party, "2000", name=old, kind="company", other_names=["Alias", "X"]))
+    renamed = shared.took(event("party.renamed", party, "2010", name="New"))
+    added = shared.took(
+        event("party.name-added", party, "2011", name={"zh": "旧", "en": "Old"}),
+    )
+    again = shared.took(event("party.name-added", party, "2012", name="Alias"))
+    shared.take(event("party.name-added", party, "2013", name="New"))
+    state = shared.state(party)
+    assert state["name"] == "New"
+    assert sorted(map(json.dumps, state["other_names"])) == sorted(map(json.dumps, [old, "Alias", "X"]))
+    assert set(state["events"]["other_names"]) >= {made, added, again}
+    items = shared.items(f"/v1/{party}/other_names")
+    assert [item["name"] for item in items] == state["other_names"]
+    assert {made, added} <= set(next(item["events"] for item in items if item["name"] == old))
+    pages = [page["items"][0] for page in shared.pages(f"/v1/{party}/other_names", limit=1)]
+    assert pages == items
+    assert shared.state(party, as_of=renamed, on="2005-01-01")["other_names"] == ["Alias", "X"]
+
+
 def test_a_party_shows_when_it_was_founded(shared):
     party, undated = f"parties/{shared.new('p')}", f"parties/{shared.new('p')}"
     word = shared.new("w").replace("-", "")
