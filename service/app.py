@@ -48,6 +48,7 @@ from service.parts import (
     READY,
     REQUEST_LOG,
     SETTINGS,
+    STARTED,
     STOPPING,
     WRITER,
 )
@@ -79,6 +80,8 @@ def make_app(
     app[CLOCK] = Clock(clock, logger=app[LOGGER])
     app[REQUEST_LOG] = RequestLog(app[METRICS], writer)
     app[READY] = Readiness()
+    app[STARTED] = asyncio.Event()
+    app[STARTED].set()
     app[STOPPING] = asyncio.Event()
     app[ARRIVING] = Arriving()
     app.on_response_prepare.append(finish)
@@ -122,7 +125,9 @@ async def _logging(app: web.Application) -> AsyncIterator[None]:
 
 async def _storing(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
-    async with store.opened(settings.data, clock=app[CLOCK], logger=app[LOGGER], metrics=app[METRICS]) as opened:
+    async with store.opened(
+        settings.data, clock=app[CLOCK], started=app[STARTED], logger=app[LOGGER], metrics=app[METRICS]
+    ) as opened:
         store.name(opened.log, settings.origin)
         app[WRITER], app[HEAD] = opened.writer, opened.head
         with closing(LogReaders(opened.log)) as logs:

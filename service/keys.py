@@ -98,6 +98,11 @@ class Keys:
         self._known.clear()
         return done.rowcount > 0
 
+    def forget(self, text: str) -> None:
+        """Remove the key with this text, which nobody was ever shown, so that its name is free again."""
+        self._db.execute("DELETE FROM keys WHERE hash = ?", (_hash(text),))
+        self._known.clear()
+
     def listed(self) -> list[Key]:
         """All keys ever made, oldest first."""
         return _listed(self._db)

@@ -27,6 +27,8 @@ METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 LOG_WRITER: web.AppKey[LogWriter] = web.AppKey("log writer", LogWriter)
 REQUEST_LOG: web.AppKey[RequestLog] = web.AppKey("request log", RequestLog)
 READY: web.AppKey[Readiness] = web.AppKey("ready", Readiness)
+STARTED: web.AppKey[asyncio.Event] = web.AppKey("started", asyncio.Event)
+"""Set unless a server is still being started; see `service.store.opened`."""
 STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
 WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)
 HEAD: web.AppKey[Head] = web.AppKey("head", Head)

@@ -9,6 +9,7 @@ import gc
 import os
 import resource
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from service.checkpoint import PUBLISHER
 from service.decisions import Batch
 from service.http.wire import Runner
 from service.keys import Scope
-from service.parts import HEAD, KEYS, WRITER
+from service.parts import HEAD, KEYS, STARTED, WRITER
 from service.settings import Settings
 
 STOP_SECONDS = 8.0
@@ -42,12 +43,15 @@ class CannotServe(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A server that takes requests at `url`. `key` is the text of the first key, where it was made by this start;
+    """A server that takes requests at `url`.
+
+    `key`: the text of the first key, where this start made it. `scopes`: what that key may do.
     `verifier` verifies the log's checkpoints.
     """
 
     url: str
     key: str | None
+    scopes: Sequence[Scope]
     verifier: Verifier
 
 
@@ -59,7 +63,9 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, _give_up)
     _allow_connections()
+    sockets = await _bound(settings.host, settings.port)  # first: a port that is taken fixes nothing
     app = make_app(settings)
+    app[STARTED].clear()
     runner = Runner(app, handle_signals=False, shutdown_timeout=STOP_SECONDS)
     try:
         await runner.setup()
@@ -73,15 +79,40 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
         stop = asyncio.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+        for each in sockets:
+            try:
+                await web.SockSite(runner, each, backlog=BACKLOG).start()
+            except OSError as error:
+                raise _cannot_listen(settings.host, settings.port, error) from None
+        scopes = [Scope.POST] if settings.read == "open" else [Scope.POST, Scope.READ]
+        key = _first_key(app, scopes) if first_key else None
         try:
-            await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
-        except OSError as error:
-            raise CannotServe(f"port {settings.port} of {settings.host}: {error.strerror or error}") from None
-        key = _first_key(app) if first_key else None
-        started(Started(_url(settings.host, runner.addresses[0][1]), key, app[PUBLISHER].verifier))
+            started(Started(_url(settings.host, runner.addresses[0][1]), key, scopes, app[PUBLISHER].verifier))
+        except BaseException:
+            if key is not None:
+                app[KEYS].forget(key)
+            raise
+        app[STARTED].set()
         await stop.wait()
     finally:
         await runner.cleanup()
+        for each in sockets:
+            each.close()
+
+
+async def _bound(host: str, port: int) -> list[socket.socket]:
+    """Sockets of the address; nobody can connect to them yet. Raises CannotServe."""
+    try:
+        server = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port, start_serving=False)
+    except OSError as error:
+        raise _cannot_listen(host, port, error) from None
+    sockets = [each.dup() for each in server.sockets]
+    server.close()
+    return sockets
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> CannotServe:
+    return CannotServe(f"port {port} of {host}: {error.strerror or error}")
 
 
 def _allow_connections() -> None:
@@ -134,11 +165,11 @@ def _place(flaw: Flaw, events: Sequence[tuple[str, Posted]]) -> list[str]:
     return [events[int(index)][0]] if index.isdecimal() else []
 
 
-def _first_key(app: web.Application) -> str | None:
+def _first_key(app: web.Application, scopes: Sequence[Scope]) -> str | None:
     keys = app[KEYS]
     if any(key.name == FIRST_KEY for key in keys.listed()):
         return None
-    return keys.create(FIRST_KEY, [Scope.POST])
+    return keys.create(FIRST_KEY, scopes)
 
 
 def _url(host: str, port: int) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterable
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -14,7 +14,17 @@ from secrets import token_hex
 from projections.views import StaleViews, Views
 from service.clock import Clock
 from service.entries import event_of
-from service.files import LOG, VIEWS, VIEWS_ERASED, drop_unused, make_directory, remove, tighten
+from service.files import (
+    CHECKPOINT,
+    LOG,
+    SIGNING_KEY,
+    VIEWS,
+    VIEWS_ERASED,
+    drop_unused,
+    make_directory,
+    remove,
+    tighten,
+)
 from service.follower import Head, catch_up
 from service.lock import held
 from service.log import Log
@@ -35,16 +45,39 @@ class Store:
 
 
 @asynccontextmanager
-async def opened(data: Path, *, clock: Clock | None = None, logger: Logger, metrics: Metrics) -> AsyncIterator[Store]:
+async def opened(
+    data: Path, *, clock: Clock | None = None, started: asyncio.Event | None = None, logger: Logger, metrics: Metrics
+) -> AsyncIterator[Store]:
     """The store in a directory, made where it is missing; at the end everything queued is recorded, and all closed.
+
+    `started` is set once a start has succeeded. Where it never is, and the log had no name before, what the start fixed
+    for ever is taken back: the log's name, its key, its first checkpoint, and the events of a log that was empty.
 
     Raises InUse where another process holds it, LogFormatError, LogUnavailable, OSError.
     """
     await asyncio.to_thread(make_directory, data)
     with held(data):
         _tighten(data, logger)
-        async with _opened(data, clock or Clock(logger=logger), logger, metrics) as store:
-            yield store
+        missing = [data / name for name in (CHECKPOINT, SIGNING_KEY) if not (data / name).exists()]
+        with ExitStack() as closed:
+            async with _opened(data, clock or Clock(logger=logger), logger, metrics) as store:
+                if started is not None and store.log.meta("origin") is None:
+                    closed.callback(_undo_failed, started, data, missing, was_empty=store.log.head() == 0)
+                yield store
+
+
+def _undo_failed(started: asyncio.Event, data: Path, made: Iterable[Path], *, was_empty: bool) -> None:
+    """Take back what a first start fixed, if it failed. The directory is held, and nothing in it is open."""
+    if started.is_set():
+        return
+    if was_empty:
+        remove(data / LOG)
+        remove(data / VIEWS)
+    else:
+        with closing(Log(data / LOG)) as log:
+            log.drop_meta("origin")
+    for path in made:
+        path.unlink(missing_ok=True)
 
 
 def _tighten(data: Path, logger: Logger) -> None:

@@ -37,7 +37,11 @@ _EXAMPLE = {
 @click.command()
 @settings_options("data", "host", "port", "origin", "read", "rate", "signing_key", "witnesses")
 @click.option("--seeds", type=click.Path(path_type=Path), help="Directory of seed files, recorded if the log is empty.")
-@click.option("--first-key", is_flag=True, help=f"On first start make a posting key named `{FIRST_KEY}` and print it.")
+@click.option(
+    "--first-key",
+    is_flag=True,
+    help=f"On first start make a key named `{FIRST_KEY}` and print it; it may post, and read where that needs a key.",
+)
 def serve(
     seeds: Path | None,
     first_key: bool,
@@ -63,7 +67,8 @@ def _say(started: Started) -> None:
         click.echo("Keys are made with: registry keys create NAME --scope post")
     else:
         event = json.dumps(_EXAMPLE, separators=(",", ":"))
-        click.echo(f"\nA key that may post, named {FIRST_KEY} and shown this once:\n\n  {started.key}\n")
+        may = " and ".join(started.scopes)
+        click.echo(f"\nA key that may {may}, named {FIRST_KEY} and shown this once:\n\n  {started.key}\n")
         click.echo("Copy this line to record an event with it:\n")
         click.echo(
             f"  curl -sS {started.url}/v1/events -H {quote(f'Authorization: Bearer {started.key}')}"

@@ -356,6 +356,12 @@ class Log(LogReader):
         with _failures:
             self._db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
 
+    def drop_meta(self, name: str) -> None:
+        """Forget what is kept under `name`: durable at once, or with the open transaction."""
+        self._refuse_if_failed()
+        with _failures:
+            self._db.execute("DELETE FROM meta WHERE name = ?", (name,))
+
     def close(self) -> None:
         """What was not committed is gone."""
         super().close()

@@ -12,8 +12,9 @@ import time
 import orjson
 import pytest
 
+from service.signing import make_key
 from tests.service.asked import SEEDS, party, seed_lines
-from tests.service.commands import call, done, refused, serving
+from tests.service.commands import REGISTRY, call, done, environment, refused, serving
 from tests.service.world import STRUCTURED
 
 SEEDED = seed_lines().count(b"\n")
@@ -86,8 +87,58 @@ def test_a_port_in_use_is_said_in_one_line(tmp_path):
         port = taken.getsockname()[1]
         said = refused("serve", "--port", port, "--first-key", data=tmp_path / "data", code=1)
         assert f"port {port}" in said
+        assert not (tmp_path / "data").exists()
     with serving(tmp_path / "data", "--first-key") as server:
         assert key_in(server.said), "no key was made that nobody was shown"
+
+
+def test_first_key_may_read_where_reading_needs_a_key(tmp_path):
+    with serving(tmp_path / "data", "--first-key", "--read", "key") as server:
+        key = key_in(server.said)
+        assert "may post and read" in server.said
+        assert server.get("/v1/parties")[0] == 401
+        assert server.get("/v1/parties", Authorization=f"Bearer {key}")[0] == 200
+        assert post(server, party("a"), key)[0] == 201
+
+
+def other_key(path, name="example.org/other"):
+    make_key(path, name)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("cause", "log"), [("signing key", "none"), ("signing key", "imported"), ("seeds", "none"), ("output", "none")]
+)
+def test_first_start_that_fails_fixes_nothing(tmp_path, cause, log):
+    """The next one may give the log another name, records the seeds and prints a key."""
+    data = tmp_path / "data"
+    if log == "imported":
+        done("import", "-", data=data, stdin=orjson.dumps(party("a")))
+    command = ["serve", "--port", 0, "--first-key", "--origin", "example.org/mistaken"]
+    if cause == "signing key":
+        refused(*command, "--seeds", SEEDS, "--signing-key", other_key(tmp_path / "key"), data=data, code=1)
+    elif cause == "seeds":
+        refused(*command, "--seeds", tmp_path, data=data, code=1)
+    else:
+        closed = f"{REGISTRY} {' '.join(map(str, command))} --seeds {SEEDS} > /dev/full"
+        ended = subprocess.run(closed, shell=True, env=environment(data), capture_output=True, timeout=60, check=False)
+        assert ended.returncode != 0
+        assert b"Traceback" not in ended.stderr
+    with serving(data, "--first-key", "--seeds", SEEDS, "--origin", "example.org/right") as server:
+        assert key_in(server.said)
+        assert server.get("/log/vkey")[1].startswith(b"example.org/right+")
+        assert server.json("/v1/events?limit=1")["position"] == (1 if log == "imported" else SEEDED)
+
+
+def test_later_start_that_fails_takes_nothing_back(tmp_path):
+    data = tmp_path / "data"
+    with serving(data, "--first-key", "--seeds", SEEDS) as server:
+        vkey = server.get("/log/vkey")[1]
+        server.stop()
+    refused("serve", "--port", 0, "--signing-key", other_key(tmp_path / "key"), data=data, code=1)
+    with serving(data) as server:
+        assert server.get("/log/vkey")[1] == vkey
+        assert server.json("/v1/events?limit=1")["position"] == SEEDED
 
 
 @pytest.mark.parametrize(
