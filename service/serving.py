@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +29,12 @@ from service.keys import Scope
 from service.parts import HEAD, KEYS, STARTED, WRITER
 from service.settings import Settings
 
-STOP_SECONDS = 8.0
+STOP_SECONDS = 6.0
 """How long requests under way are given when the server stops."""
+QUIET_SECONDS = 0.2
+"""How long clients that keep a connection are then heard: what they have sent by the stop is answered."""
+END_SECONDS = 9.5
+"""The process ends so long after it was told to stop, whatever is under way: what was acknowledged is on disk."""
 BACKLOG = 2048
 """Connections that may wait to be taken: a crowd that comes at once is not sent away to try again a second later."""
 MOST_FILES = 65_536
@@ -94,10 +99,28 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
             raise
         app[STARTED].set()
         await stop.wait()
+        _end_within(END_SECONDS)
+        await _refuse_new(app, runner)
     finally:
         await runner.cleanup()
         for each in sockets:
             each.close()
+
+
+async def _refuse_new(app: web.Application, runner: web.AppRunner) -> None:
+    """Stop listening, and answer what clients have sent by now; each answer then ends its connection."""
+    await app.shutdown()
+    await asyncio.sleep(0.01)  # connections that wait are taken first, as closing the port would reset them
+    for site in list(runner.sites):
+        await site.stop()
+    await asyncio.sleep(QUIET_SECONDS)
+
+
+def _end_within(seconds: float) -> None:
+    """End the process after some seconds, if it has not ended by itself, as where a thread reads for long."""
+    timer = threading.Timer(seconds, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
 
 
 async def _bound(host: str, port: int) -> list[socket.socket]:

@@ -3,6 +3,7 @@ position it asks to have been reached, and the headers that every answer bears."
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from os import urandom
@@ -17,7 +18,8 @@ from service.http.problems import Kind, Problem, refusal
 from service.http.rate import RateLimiter, client_of
 from service.http.ready import Ready
 from service.http.whole import Whole
-from service.parts import HEAD, REQUEST_ID, REQUEST_LOG, SETTINGS, WRITER
+from service.parts import HEAD, REQUEST_ID, REQUEST_LOG, SETTINGS, STOPPING, WRITER
+from service.writer import Unavailable
 
 POSITION = "Registry-Position"
 WAIT_SECONDS = 5.0
@@ -47,6 +49,7 @@ class Frame:
         self._app = app
         self._within = within
         self._head, self._writer, self._request_log = app[HEAD], app[WRITER], app[REQUEST_LOG]
+        self._stopping = app[STOPPING]
         self._is_open = app[SETTINGS].read == "open"
         rate = app[SETTINGS].rate
         self._limiter = RateLimiter(rate) if rate else None
@@ -80,6 +83,10 @@ class Frame:
                     response = await self._within(request)
                 else:
                     response = ready.answer(request)
+            except asyncio.CancelledError:  # aiohttp ends the body of a request that did not come whole
+                if not self._stopping.is_set() or request.content.exception() is None:
+                    raise
+                response = refusal(self._app, request, Unavailable("the registry is stopping"))
             except ConnectionError as error:  # the client went away: there is nobody to answer
                 error.__traceback__ = None  # the request keeps the error, which would keep the body with its frames
                 raise
@@ -88,6 +95,8 @@ class Frame:
                     raise
                 response = refusal(self._app, request, error)
             status, size = response.status, _size(response)
+            if self._stopping.is_set() and not response.prepared:
+                response.force_close()  # so that the client sends its next request to another connection
             if isinstance(response, Whole):
                 response.position = _position(self._app, request)
             return response

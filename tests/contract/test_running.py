@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import http.client
 import io
+import itertools
 import json
 import os
 import re
@@ -15,7 +17,7 @@ import time
 
 import pytest
 
-from tests.contract.server import COMMAND, SEEDS, SHA, Server, command, environment, event, served
+from tests.contract.server import CLOUDEVENT, COMMAND, SEEDS, SHA, Server, command, environment, event, served
 
 LISTS = ["parties", "agreements", "labs", "platforms", "memberships", "commitments", "documents", "timeline"]
 
@@ -175,6 +177,80 @@ def test_sigterm_drains_within_ten_seconds_and_what_was_taken_is_there(tmp_path)
         server.restart()
         assert server.head() == acknowledged[-1] == 500
         assert len(server.items("/v1/parties")) == 500
+
+
+def test_sigterm_ends_within_ten_seconds_whatever_clients_do(tmp_path):
+    """Some send half of what they say, some take nothing of what they asked for."""
+    with Server(tmp_path / "data", "--first-key") as server:
+        server.imported(
+            [event("party.registered", f"parties/p{n}", name="N" * 500, kind="company") for n in range(3000)]
+        )
+        key = f"Authorization: Bearer {server.key}\r\n"
+        post = f"POST /v1/events HTTP/1.1\r\nHost: x\r\n{key}"
+        ndjson = "HTTP/1.1\r\nHost: x\r\nAccept: application/x-ndjson\r\n\r\n"
+        sent = [
+            "GET /v1/par",
+            f"{post}Content-Type: application/cloudevents+json\r\nContent-Length: 100\r\n\r\n{{",
+            f"{post}Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n",
+            f"{post}Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\nf000\r\n" + "x\n" * 30_720,
+            f"GET /v1/timeline?on=any {ndjson}",
+            f"GET /v1/events {ndjson}",
+            "GET /v1/events/stream?after=0 HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /v1/replay?view=parties HTTP/1.1\r\nHost: x\r\n\r\n",
+        ]
+        clients = []
+        for text in sent:
+            client = socket.socket()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(text.encode())
+            clients.append(client)
+        time.sleep(0.5)
+        begun = time.monotonic()
+        assert server.stop() == 0, server.errors()[-2000:]
+        assert time.monotonic() - begun < 10
+        assert clients[1].recv(100).startswith(b"HTTP/1.1 503 "), "of half a request that was authorized"
+        for client in clients:
+            client.close()
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept connections", "new connections"])
+def test_sigterm_answers_every_request_that_was_sent(tmp_path, kept):
+    """A client is refused a connection, or has its answer; no connection is closed on a request."""
+    unanswered: list[object] = []
+    with Server(tmp_path / "data", "--first-key") as server:
+
+        def client(name: int) -> None:
+            connection = None
+            for number in itertools.count():
+                made = server.whole([event("party.registered", f"parties/{name}-{number}", name="N", kind="company")])
+                if connection is None:
+                    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+                    try:
+                        connection.connect()
+                    except OSError:
+                        return
+                try:
+                    headers = {"Content-Type": CLOUDEVENT, **server.authorization}
+                    connection.request("POST", "/v1/events", json.dumps(made[0]), headers)
+                    answer = connection.getresponse()
+                    answer.read()
+                    assert answer.status == 201
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is no answer
+                    unanswered.append(error)
+                    return
+                if answer.will_close or not kept:
+                    connection.close()
+                    connection = None
+
+        clients = [threading.Thread(target=client, args=(name,)) for name in range(16)]
+        for each in clients:
+            each.start()
+        time.sleep(0.7)
+        assert server.stop() == 0
+        for each in clients:
+            each.join(20)
+    assert unanswered == []
 
 
 def test_ctrl_c_stops_it_too(tmp_path):
