@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from codecs import BOM_UTF8
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from domain.errors import Refused
 from service.cloudevents import MAX_EVENT, Find, Malformed, decode, parsed
 from service.decisions import Batch, Desk
 from service.http.problems import Kind, Problem, problem_of
+from service.log import LogReader
 from service.waiting import Outcome
 from service.writer import Unavailable, Writer
 
@@ -45,6 +47,8 @@ class Line:
 
 _Taken = tuple[int, Batch | Result]
 """A line's number, and what is to be recorded of it, or why nothing is."""
+Ask = Callable[[Callable[[LogReader], list[_Taken]]], Awaitable[list[_Taken]]]
+"""Answers a question to a reader of the log."""
 
 
 class Lines:
@@ -87,9 +91,10 @@ class Lines:
 
 
 async def recorded(
-    writer: Writer, find: Find, chunks: AsyncIterable[bytes], actor: str, *, may_erase: bool
+    writer: Writer, ask: Ask, chunks: AsyncIterable[bytes], actor: str, *, may_erase: bool
 ) -> AsyncIterator[Sequence[Result]]:
     """Records the lines in a stream of bytes; yields their results in order, some at a time, as soon as they are known.
+    `ask` has them parsed where that holds up nobody.
 
     If the stream raises, what is under way is answered before that is raised here; a line without its end is not taken.
     Where the registry stops, or the stream raises a problem, one last result says from which line on nothing was taken.
@@ -104,7 +109,7 @@ async def recorded(
             async for lines in _slices(chunks):
                 upcoming = lines[0].number
                 await room.acquire()
-                taken = [(line.number, _batch(line, find, actor, may_erase=may_erase)) for line in lines]
+                taken = await ask(partial(_parsed, lines, actor, may_erase=may_erase))
                 future = await writer.submit([each for _, each in taken if isinstance(each, Batch)])
                 sent.put_nowait((taken, future))
                 upcoming = lines[-1].number + 1
@@ -125,6 +130,10 @@ async def recorded(
     finally:
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
+
+
+def _parsed(lines: Sequence[Line], actor: str, log: LogReader, *, may_erase: bool) -> list[_Taken]:
+    return [(line.number, _batch(line, log.find, actor, may_erase=may_erase)) for line in lines]
 
 
 def tried(desk: Desk, lines: Iterable[Line], actor: str, *, may_erase: bool) -> Iterator[Result]:

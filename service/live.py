@@ -18,6 +18,8 @@ from service.log import LoggedEvent, LogReader
 MOST_FRAMES = 4096
 MOST_BYTES = 16 * 2**20
 AT_ONCE = 256
+SLICE = 32
+"""So many events are read and encoded in one turn of the loop."""
 MOST_JOINED = 16
 REST = 4
 """For so many times as long as telling everybody took nobody is told again: it has a fifth of the processor at most."""
@@ -96,11 +98,23 @@ class Live:
                 await self._recorded.moved()
             await asyncio.sleep(0)  # whoever recorded it hears first
             told = self._recorded.position
+            await self._encode(told)
             began = thread_time()
             for listener, ended in [*self._listening.items()]:
                 if not ended.done():
                     await self._tell(listener, ended)
             await asyncio.sleep(REST * (thread_time() - began))
+
+    async def _encode(self, until: int) -> None:
+        """Takes in, slice by slice, what those who listen are told of up to a position."""
+        try:
+            while self._until < until and self._listening:
+                self._fill(min(listener.position for listener in self._listening))
+                await asyncio.sleep(0)
+        except Exception as error:  # noqa: BLE001 - whoever listens is told, and others may come
+            for ended in self._listening.values():
+                if not ended.done():
+                    ended.set_exception(error)
 
     async def _tell(self, listener: Listener, ended: asyncio.Future[None]) -> None:
         try:
@@ -119,7 +133,8 @@ class Live:
                 _end(ended)
 
     def after(self, position: int, passes: Callable[[LoggedEvent], bool] | None) -> tuple[bytes, int] | None:
-        """The frames after a position that pass, joined, and the position they go up to; None if not all are kept.
+        """The frames after a position that pass, joined, and the position they go up to, which may be the same where
+        others are to be encoded before; None if not all are kept.
 
         Without a filter, readers at the same position get the very same bytes.
         """
@@ -143,7 +158,7 @@ class Live:
         self._bytes = 0
 
     def _fill(self, position: int) -> None:
-        """Takes in what was recorded since, no more than can be kept, and nothing that nobody asks for."""
+        """Takes in a slice of what was recorded since, of what can be kept, and nothing that nobody asks for."""
         head = self._recorded.position
         if self._until == head:
             return
@@ -153,13 +168,12 @@ class Live:
             self._frames.clear()
             self._bytes = 0
             self._until = start
-        while self._until < head:
-            for event in self._log.read(self._until, head, AT_ONCE):
-                data = frame(event)
-                self._frames.append(Frame(event, data))
-                self._bytes += len(data)
-                self._until = event.position
-            self._drop_oldest()  # now, as all of them together may be gigabytes
+        for event in self._log.read(self._until, head, SLICE):
+            data = frame(event)
+            self._frames.append(Frame(event, data))
+            self._bytes += len(data)
+            self._until = event.position
+        self._drop_oldest()
 
     def _drop_oldest(self) -> None:
         over = max(0, len(self._frames) - MOST_FRAMES)

@@ -17,6 +17,7 @@ from service.imports import recorded
 from service.lock import InUse
 from service.log import LogError
 from service.logging import LogWriter, make_logger
+from service.logreaders import LogReaders
 from service.observe import Metrics
 from service.settings import Settings
 from service.signing import CannotSign
@@ -36,13 +37,10 @@ async def recorded_in(settings: Settings, file: BinaryIO, actor: str) -> AsyncIt
         with closing(LogWriter()) as writer:
             async with opened(settings.data, logger=make_logger(writer), metrics=Metrics()) as store:
                 refuse_unfit_offline(settings.data, store.log.meta("origin"))
-                reader = await asyncio.to_thread(store.log.reader)
-                try:
-                    async for results in recorded(store.writer, reader.find, _chunks(file), actor, may_erase=True):
+                with closing(LogReaders(store.log, threads=1)) as logs:
+                    async for results in recorded(store.writer, logs.ask, _chunks(file), actor, may_erase=True):
                         for result in results:
                             yield result.body
-                finally:
-                    reader.close()
     except InUse as error:
         raise ImportFailed(f"{error}: give its address with --url, and a key with --key") from None
     except (CannotSign, LogError, OSError, Unfit) as error:

@@ -57,7 +57,7 @@ async def _recorded(request: web.Request, key: Key) -> web.StreamResponse:
         async def fill() -> None:
             try:
                 chunks = _until(app[STOPPING], request.content)
-                async for results in recorded(app[WRITER], app[LOGS].find, chunks, key.name, may_erase=may_erase):
+                async for results in recorded(app[WRITER], app[LOGS].ask, chunks, key.name, may_erase=may_erase):
                     _count(app, Counter(result.kind for result in results))
                     await spool.put(b"".join(result.body + b"\n" for result in results))
             finally:

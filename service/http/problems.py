@@ -253,7 +253,7 @@ def problem_of(error: Exception) -> Problem:
             return error
         case Refused():
             members: dict[str, Any] = {"positions": error.positions} if error.positions else {}
-            errors = [{"pointer": flaw.pointer, "detail": flaw.detail} for flaw in error.flaws]
+            errors = [{"pointer": flaw.pointer, "detail": flaw.detail} for flaw in error.flaws[:MOST_ERRORS]]
             return Problem(_OF_REFUSED.get(type(error), Kind.INVALID_EVENT), error.detail, errors, **members)
         case Malformed():
             return Problem(Kind.MALFORMED, str(error), [{"pointer": error.pointer, "detail": str(error)}])

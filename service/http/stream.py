@@ -99,6 +99,7 @@ async def _follow(app: web.Application, reader: _Reader) -> None:
             chunk, reader.position = found
             if chunk:
                 await reader.send(chunk)
+            await asyncio.sleep(0)  # what follows is read and encoded a slice at a time
         elif reader.silence <= 0:
             await reader.send(b":\n\n")
         elif reader.is_gone:
