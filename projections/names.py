@@ -20,6 +20,7 @@ from rapidfuzz.distance import OSA
 
 from domain.facts import Fact
 from domain.values import texts_of
+from projections.chinese import spellings_of, syllables_of
 from projections.finding import Finding
 from projections.postings import Clause, Postings, Spelled, Spellings
 from projections.wording import (
@@ -95,6 +96,9 @@ class Names:
             for form in _forms(name):
                 tokens += [_whole("k", "".join(runs_of(form))), _whole("k", key_of(form))]
             tokens += ["w" + run[:LONGEST] for run in (*runs, *kept)]
+            for spelling in (*_readings(runs), *_readings(kept)):
+                tokens.append(_whole("k", spelling))
+            tokens += ["w" + spelling for spelling in sorted(spellings_of(runs))]
             tokens += ["p" + pair for run in runs if is_unspaced(run) for pair in pairs_of(run)]
             tokens += ["i" + acronym for acronym in sorted(acronyms_of(name))]
             self._spelled.add(kept)
@@ -107,8 +111,9 @@ class Names:
 def resolve(db: sqlite3.Connection, name: str, as_of: int, limit: int) -> list[Match]:
     """The parties that may be meant, best first, each once; none where nothing is near.
 
-    1 for a name or identifier that is the party's, case, width, diacritics, punctuation and company forms apart; 0.9
-    for initials; less for names that hold all the words, and for near spellings. Of equal scores, the nearest spelling
+    1 for a name or identifier that is the party's, case, width, diacritics, punctuation, invisible characters, forms of
+    Chinese characters and company forms apart; 0.95 for its pinyin; 0.9 for initials; less for names that hold all the
+    words, and for near spellings. Of equal scores, the nearest spelling
     comes first, then those that go by the name today, then in the order of the subjects: nothing depends on when
     something was recorded. Merged parties count as the survivor of then; any text may be asked.
     """
@@ -208,7 +213,8 @@ class _Candidates:
         yield [[[*dict.fromkeys(exact)]]], _EQUAL
         # Apart from names that are it, as very many may share a few initials.
         yield [[[_whole("i", asked.joined), *(f"k{acronym}" for acronym in sorted(asked.acronyms))]]], _COMPARED
-        yield [[[token] for word in asked.words for token in _of_word(word)]], _COMPARED
+        every_word = [[token] for word in asked.words for token in _of_word(word)]
+        yield [every_word, [[f"w{asked.key}"]]], _COMPARED  # syllables of pinyin may be written apart
         if best() >= 0.9:
             return
         look = SPELLINGS.look(self._db)
@@ -238,6 +244,15 @@ def _matches(asked: _Asked, kind: str, data: Mapping[str, Any]) -> Iterator[tupl
             yield f"{scheme}:{value}", 1.0
 
 
+def _readings(runs: Sequence[str]) -> list[str]:
+    """The runs as one with what is Chinese in pinyin, ü as u and as v; none where nothing is."""
+    spelled = ["".join(syllables_of(run)) for run in runs]
+    if not any(spelled):
+        return []
+    forms = (spelled, [each.replace("v", "u") for each in spelled])
+    return list(dict.fromkeys("".join(each or run for each, run in zip(form, runs, strict=True)) for form in forms))
+
+
 def _spelled(name: str) -> str:
     return " ".join(normalize("NFC", name).split())
 
@@ -264,6 +279,12 @@ def _likeness(asked: _Asked, name: str) -> float:
     if joined in asked.acronyms:
         return 0.65 if len(joined) > 2 else 0.6
     kept = bare(runs)
+    if in_pinyin := _readings(kept):
+        if not {asked.joined, asked.key}.isdisjoint((*_readings(runs), *in_pinyin)):
+            return 0.95
+        spellings = spellings_of(runs)
+        if asked.key in spellings or spellings.issuperset(asked.words):
+            return 0.6 + 0.3 * min(1.0, len(asked.key) / len(in_pinyin[0]))
     coverage = min(1.0, len(asked.key) / max(1, len(key)))
     held = 0.6 + 0.35 * coverage
     if all(word in joined if is_unspaced(word) else word in runs for word in asked.words):

@@ -17,6 +17,7 @@ from typing import Any, TypedDict
 from rapidfuzz import fuzz
 
 from domain.facts import Fact
+from projections.chinese import spellings_of
 from projections.finding import Finding
 from projections.postings import Clause, Met, Postings, Spelled, Spellings
 from projections.wording import (
@@ -104,11 +105,12 @@ class Texts:
 def tokens_of(subject: str, kind: str, data: Mapping[str, Any]) -> tuple[str, dict[str, None]]:
     """What a fact is found by, each once, a space between them; nothing where it has no text. And its words.
 
-    `a` and a word of any text, `n` and one of a name of the subject itself, `x` and the beginning of a whole name; `c`
-    and its collection.
+    `a` and a word of any text, `n` and one of a name of the subject itself, both also with what a Chinese name is in
+    pinyin; `x` and the beginning of a whole name; `c` and its collection.
     """
     words: dict[str, None] = {}
     naming: dict[str, None] = {}
+    in_pinyin: dict[str, None] = {}
     whole: dict[str, None] = {}
     collection = subject.partition("/")[0]
     for text, names in wordings(kind, data):
@@ -117,10 +119,12 @@ def tokens_of(subject: str, kind: str, data: Mapping[str, Any]) -> tuple[str, di
         elif found := _words(text):
             words |= found
             naming |= found
+            in_pinyin |= dict.fromkeys(sorted(spellings_of(runs_of(text))))
             whole[_whole(runs_of(text))] = None
             if collection == "parties":
                 naming |= dict.fromkeys(sorted(acronyms_of(text)))
-    sorts = [sort + f" {sort}".join(each) for sort, each in (("a", words), ("n", naming), ("x", whole)) if each]
+    sorted_out = (("a", words | in_pinyin), ("n", naming | in_pinyin), ("x", whole))
+    sorts = [sort + f" {sort}".join(each) for sort, each in sorted_out if each]
     return " ".join([*sorts, f"c{collection}"]) if sorts else "", words
 
 
@@ -191,6 +195,8 @@ class _Ranking:
         self._asked = question
         self._index = TEXTS.look(db)
         self._finding = Finding(db, self._index, as_of)
+        # Syllables of pinyin may be written apart.
+        self._joined = "".join(question.runs) if len(question.runs) > 1 and all(map(str.isascii, question.runs)) else ""
         self._within: Clause = [] if collection is None else [[f"c{collection}"]]
 
         self._near: dict[str, dict[str, float]] = {}
@@ -206,7 +212,8 @@ class _Ranking:
         is_open = self._asked.open_word is not None
         yield _EXACT, [[[f"x{whole}"]]]
         yield _BEGINS, [[self._beginning(f"x{whole}" if is_unspaced(self._asked.runs[-1]) else f"x{whole}·")]]
-        yield _NAMED, [self._every_word("n", begun=False)]
+        in_one = [[[f"n{self._joined}"]]] if self._joined else []
+        yield _NAMED, [self._every_word("n", begun=False), *in_one]
         if is_open:
             yield _NAME_BEGUN, [[self._beginning(f"x{whole}")], self._every_word("n", begun=True)]
         yield _WRITTEN, [self._every_word("a", begun=False)]
@@ -297,7 +304,7 @@ class _Ranking:
             alike = (fuzz.partial_ratio if len(run) <= len(flat) else fuzz.ratio)(run, flat) / 100
             return alike if alike >= _ALIKE and _is_spelled_by_character(run) else 0.0
         word, padded = run[:LONGEST], f" {flat} "
-        if f" {word}" + " " * (word != self._asked.open_word) in padded or _is_acronym(word, wording):
+        if f" {word}" + " " * (word != self._asked.open_word) in padded or _stands_for(word, wording):
             return 1.0
         return max((alike for near, alike in self._near.get(word, {}).items() if f" {near} " in padded), default=0.0)
 
@@ -311,9 +318,11 @@ class _Ranking:
             padded = f" {flat} "
             share = sum(
                 (word in flat if is_unspaced(word) else f" {word}" + " " * (word != self._asked.open_word) in padded)
-                or _is_acronym(word, wording)
+                or _stands_for(word, wording)
                 for word in self._asked.words
             ) / len(self._asked.words)
+            if self._joined and _is_pinyin(self._joined, wording):
+                share = 1.0
             if flat == together:
                 likeness = 1.0
             elif _is_acronym(together, wording):
@@ -333,6 +342,16 @@ def _whole(runs: Iterable[str]) -> str:
 def _is_acronym(word: str, wording: Wording) -> bool:
     text, names = wording
     return names and word.isascii() and len(word) <= 16 and word in acronyms_of(text)
+
+
+def _is_pinyin(word: str, wording: Wording) -> bool:
+    text, names = wording
+    return names and word.isascii() and not text.isascii() and word in spellings_of(runs_of(text))
+
+
+def _stands_for(word: str, wording: Wording) -> bool:
+    """Whether a word says a name, or a part of it, otherwise than by its letters."""
+    return _is_acronym(word, wording) or _is_pinyin(word, wording)
 
 
 def _is_spelled_by_character(run: str) -> bool:

@@ -12,8 +12,10 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, overload
+from unicodedata import unidata_version
 
 import domain
 import projections
@@ -226,8 +228,11 @@ def is_empty(connection: sqlite3.Connection) -> bool:
 
 @lru_cache(maxsize=1)
 def fold() -> str:
-    """The fingerprint of the code that folds: SHA-256 over its sources, 16 hexadecimal digits."""
+    """The fingerprint of the code that folds: SHA-256 over its sources and the versions of the dictionaries it indexes
+    texts by, 16 hexadecimal digits."""
     digest = hashlib.sha256()
+    for dictionary in (unidata_version, version("opencc"), version("pypinyin")):
+        digest.update(dictionary.encode() + b"\0")
     for package in (domain, projections):
         for folder in package.__path__:
             for source in sorted(Path(folder).rglob("*.py")):

@@ -1,4 +1,5 @@
-"""How texts become words that can be looked up: case, width, diacritics and punctuation gone, Chinese cut into pairs.
+"""How texts become words that can be looked up: case, width, diacritics, punctuation and invisible characters gone,
+Chinese simplified and cut into pairs.
 
 Pure functions, the same for what is indexed and what is asked for. A change here changes every index, which is why the
 views' fingerprint covers it.
@@ -15,6 +16,7 @@ from operator import add
 from typing import Any
 
 from domain.events import CATALOGUE
+from projections.chinese import simplified
 
 LONGEST = 64
 """Characters of a word that count."""
@@ -27,6 +29,11 @@ _RUN = re.compile(rf"[{_WRITTEN_UNSPACED}]+|(?:[^\W_{_WRITTEN_UNSPACED}]|[{_SPEL
 _ASCII_RUN = re.compile(r"[a-z0-9]+")
 _UNSPACED = re.compile(rf"[{_WRITTEN_UNSPACED}]")
 _DIACRITICS = re.compile("[\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u064b-\u065f\u0670]")
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+)
+"""Default_Ignorable_Code_Point of Unicode: what is not seen must not tell names apart (The Unicode Standard, 5.21)."""
 _DOTTED = re.compile(r"\b(?:[^\W\d_]\.){2,}")
 _PLAIN = re.compile("[\x00-\x7f\u3001\u3002\u4e00-\u9fff]*")
 _WHOLE_LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th", "ı": "i"})
@@ -100,12 +107,16 @@ def asked(text: str, most: int = 32) -> Asked:
 
 
 def normalised(text: str) -> str:
-    """A text as it is compared: NFKC, caseless, without diacritics, acronyms without dots."""
-    if text.isascii() or _PLAIN.fullmatch(text):  # of these only ASCII has other forms
+    """A text as it is compared: NFKC, caseless, without diacritics and what is invisible, Chinese simplified, acronyms
+    without dots."""
+    if text.isascii():
         lowered = text.lower()
+    elif _PLAIN.fullmatch(text):  # of these only ASCII has other forms than the simplified
+        lowered = simplified(text.lower())
     else:
-        decomposed = unicodedata.normalize("NFKD", text).casefold()
-        lowered = unicodedata.normalize("NFKC", _DIACRITICS.sub("", decomposed)).translate(_WHOLE_LETTERS)
+        decomposed = unicodedata.normalize("NFKD", _IGNORABLE.sub("", text)).casefold()
+        composed = unicodedata.normalize("NFKC", _DIACRITICS.sub("", decomposed))
+        lowered = simplified(composed.translate(_WHOLE_LETTERS))
     if lowered.count(".") < 2:  # most texts end with one
         return lowered
     return _DOTTED.sub(lambda found: found[0].replace(".", ""), lowered)

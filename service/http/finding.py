@@ -27,13 +27,14 @@ MAX_WORDS = 1000
 
 _NAME = Parameter(
     "name",
-    "The name as it is met: in any language, an alias, an acronym, nearly spelt right.",
+    "The name as it is met: in any language, an alias, an acronym, Chinese in either form or in pinyin, nearly spelt"
+    " right. The same spelling comes first.",
     {"type": "string", "maxLength": MAX_WORDS, "examples": ["宁德时代"]},
     required=True,
 )
 _WORDS = Parameter(
     "q",
-    "Words in English, or characters in Chinese from two on.",
+    "Words in English, characters in Chinese from two on in either form, or the pinyin of a Chinese name.",
     {"type": "string", "maxLength": MAX_WORDS, "examples": ["battery"]},
     required=True,
 )

@@ -136,6 +136,16 @@ def test_resolve_knows_no_names_before_they_were_recorded(world):
     assert "renamed" in resolved(world, "旧名电池", as_of=head - 1)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["宁\u200b德\u2060时代", "寧德時代", "Ningde Shidai", "ningdeshidai", "C\u00adA\u200eTL\ufe0f"],
+)
+def test_invisible_characters_forms_of_chinese_and_pinyin_hide_nobody(world, name):
+    assert resolved(world, name)[0] == "catl"
+    assert "parties/catl" in [item["subject"] for item in world.items("/v1/search", q=name)]
+    assert "parties/catl" in [item["subject"] for item in world.items("/v1/parties", q=name)]
+
+
 def test_resolve_needs_a_name(world):
     is_problem(world.get("/v1/parties/resolve"), 400, 422)
     blank = world.get("/v1/parties/resolve", name=" ")

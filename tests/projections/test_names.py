@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -338,7 +340,7 @@ def test_names_and_spellings_are_found_alike_before_and_after_they_reach_the_ind
         ("Fiat S.p.A.", ["fiat"]),
         ("Limited", ["limited"]),
         ("有限公司", ["有限公司"]),
-        ("株式会社日立製作所", ["日立製作所"]),
+        ("株式会社日立製作所", ["日立制作所"]),
         ("中国石油天然气集团有限公司", ["中国石油天然气集团"]),
         ("Foo 有限责任公司", ["foo"]),
     ],
@@ -351,3 +353,93 @@ def test_what_only_says_that_it_is_a_company_is_left_out(name, kept):
 def test_acronyms_of_a_very_long_name_are_few():
     assert len(acronyms_of("The of and for in on at to a an of the Co. Ltd. Inc. Co.")) <= 16
     assert acronyms_of("word " * 1000) == frozenset()
+
+
+INVISIBLE = ("\u00ad", "\u034f", "\u200b", "\u200e", "\u2060", "\ufe0f", "\ufeff", "\U000e0100", "\u3164", "\u180e")
+
+
+def hidden(name: str, character: str) -> str:
+    """The name with an invisible character after each of its letters but the last."""
+    return "".join(each + (character if each != " " else "") for each in name[:-1]) + name[-1]
+
+
+@pytest.mark.parametrize("character", INVISIBLE, ids=lambda character: f"{ord(character):04X}")
+def test_invisible_characters_hide_no_name(registry, character):
+    names = ("Zeta Research Association", "东海研究院")
+    registry.batch(*(party(f"p{at}", name=hidden(name, character)) for at, name in enumerate(names)))
+    for at, name in enumerate(names):
+        assert best(registry, name) == (f"p{at}", 1.0)
+        assert best(registry, hidden(name, "\u200c")) == (f"p{at}", 1.0)
+        for words in (name, name[:7], hidden(name, "\u2060")):
+            found = registry.reader.search(words, registry.question(), limit=5, after=None).items
+            assert [hit["subject"] for hit in found] == [f"parties/p{at}"]
+            assert registry.subjects("parties", q=words) == [f"parties/p{at}"]
+
+
+@pytest.mark.parametrize(
+    ("simple", "traditional"),
+    [
+        ("宁德时代", "寧德時代"),
+        ("国家开发银行", "國家開發銀行"),
+        ("云南干果发展公司", "雲南乾果發展公司"),
+        ("乾坤研究所", "乾坤研究所"),
+        ("后里汇丰", "後裡匯豐"),
+    ],
+)
+def test_simplified_and_traditional_chinese_find_each_other(registry, simple, traditional):
+    registry.batch(party("s", name=simple), party("t", name=traditional), party("o", name="东海"))
+    for name, first in ((simple, "s"), (traditional, "t")):
+        if simple != traditional:
+            assert resolved(registry, name)[:2] == [(first, 1.0), ("t" if first == "s" else "s", 1.0)]
+        for words in (name, name[:2], name[-2:]):
+            found = registry.reader.search(words, registry.question(), limit=5, after=None).items
+            assert {hit["subject"] for hit in found} == {"parties/s", "parties/t"}
+            assert {hit["snippet"] for hit in found} == {simple, traditional}
+            assert set(registry.subjects("parties", q=words)) == {"parties/s", "parties/t"}
+
+
+@pytest.mark.parametrize(
+    ("name", "pinyin"),
+    [
+        ("宁德时代新能源科技股份有限公司", "Ningde Shidai"),
+        ("宁德时代新能源科技股份有限公司", "ningdeshidai xinnengyuan keji"),
+        ("宁德时代新能源科技股份有限公司", "Níngdé Shídài Xīnnéngyuán"),
+        ("寧德時代", "ningdeshidai"),
+        ("寧德時代", "ning de shi dai"),
+        ("清华大学", "Qinghua Daxue"),
+        ("重庆银行", "chongqing yinhang"),
+        ("重庆银行", "chongqingyinhang"),
+        ("西安", "Xi'an"),
+        ("绿源", "Lüyuan"),
+        ("绿源", "lvyuan"),
+        ("绿源", "luyuan"),
+        ("BYD 比亚迪", "biyadi"),
+    ],
+)
+def test_chinese_names_are_found_by_their_pinyin(registry, name, pinyin):
+    registry.batch(
+        party("wanted", name={"en": "Wanted Body", "zh": name}),
+        party("other", name="东海造船厂"),
+        party("third", name="Long March Song Company"),
+    )
+    (slug, score), *rest = resolved(registry, pinyin)
+    assert (slug, score > 0.6) == ("wanted", True)
+    assert all(other < score for _, other in rest)
+    found = registry.reader.search(pinyin, registry.question(), limit=5, after=None).items
+    assert found[0]["subject"] == "parties/wanted"
+    if "'" not in pinyin and pinyin != "ning de shi dai":
+        assert registry.subjects("parties", q=pinyin) == ["parties/wanted"]
+
+
+def test_the_latin_spelling_of_a_name_goes_before_the_pinyin_of_another(registry):
+    registry.batch(party("chinese", name="长江"), party("latin", name="Changjiang"))
+    assert resolved(registry, "changjiang") == [("latin", 1.0), ("chinese", 0.95)]
+
+
+def test_dictionaries_are_loaded_only_for_chinese_text():
+    script = (
+        "import sys; from projections.wording import runs_of; from projections.chinese import spellings_of\n"
+        "spellings_of(runs_of('Société Générale Ωmega')); assert not {'opencc', 'pypinyin'} & set(sys.modules)\n"
+        "runs_of('漢字'); assert 'opencc' in sys.modules and 'pypinyin' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
