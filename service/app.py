@@ -30,7 +30,9 @@ from service.http import (
 )
 from service.http.access import VERIFIED, Verified
 from service.http.bodies import ARRIVING, Arriving
+from service.http.fields import MOST_BYTES, MOST_LINES
 from service.http.frame import finish
+from service.http.origins import ORIGINS, Origins
 from service.keys import Keys
 from service.live import Live
 from service.logging import LogWriter, make_logger
@@ -59,8 +61,9 @@ _HTTP = {
     "auto_decompress": False,  # a body that is compressed is refused, not inflated
     "keepalive_timeout": 75.0,  # also of a request whose beginning never comes to its end
     "read_bufsize": 2**16,  # what is kept of a body that nobody reads yet, of each of a crowd
-    "max_line_size": 2**16,  # longer than anything that is understood, so that it can be said what is wrong
-    "max_field_size": 2**16,
+    "max_line_size": MOST_BYTES,
+    "max_field_size": MOST_BYTES,
+    "max_headers": MOST_LINES,
 }
 
 
@@ -84,6 +87,7 @@ def make_app(
     app[STARTED].set()
     app[STOPPING] = asyncio.Event()
     app[ARRIVING] = Arriving()
+    app[ORIGINS] = Origins(settings.origins)
     app.on_response_prepare.append(finish)
     app.on_shutdown.append(_stop)
     app.cleanup_ctx.extend(

@@ -24,6 +24,8 @@ MAX_EVENT = 2**20
 MAX_BATCH = 8 * 2**20
 MAX_BATCH_EVENTS = 1000
 MAX_DEPTH = 64
+MAX_ATTRIBUTES = 2**14
+"""Bytes of the `ce-*` headers of an event together: no valid event has more."""
 
 Find = Callable[[str, str], LoggedEvent | None]
 """The recorded event of a source and id."""
@@ -60,8 +62,12 @@ def decode(raw: bytes) -> Any:
 def from_headers(headers: Iterable[tuple[str, str]], media_type: str, body: bytes) -> dict[str, Any]:
     """The structured form of an event in binary mode (CloudEvents HTTP binding 3.1). Raises Malformed."""
     document: dict[str, Any] = {"datacontenttype": media_type}
+    size = 0
     for name, value in headers:
         if name.lower().startswith(_HEADER):
+            size += len(value)
+            if size > MAX_ATTRIBUTES:
+                raise Malformed(f"the ce-* headers have more than {MAX_ATTRIBUTES} bytes together")
             attribute = name[len(_HEADER) :].lower()
             if attribute in document or attribute == "data":
                 raise Malformed(f"the header {name} has no place here, or stands twice")

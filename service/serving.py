@@ -24,6 +24,7 @@ from domain.posting import Posted, parse
 from service.app import make_app
 from service.checkpoint import PUBLISHER
 from service.decisions import Batch
+from service.http.connections import MOST_CONNECTIONS, REFUSED_AT_ONCE
 from service.http.wire import Runner
 from service.keys import Scope
 from service.parts import HEAD, KEYS, STARTED, WRITER
@@ -37,7 +38,9 @@ END_SECONDS = 9.5
 """The process ends so long after it was told to stop, whatever is under way: what was acknowledged is on disk."""
 BACKLOG = 2048
 """Connections that may wait to be taken: a crowd that comes at once is not sent away to try again a second later."""
-MOST_FILES = 65_536
+LEAST_CONNECTIONS = 64
+OWN_FILES = 512
+"""Files that are not connections: databases, results of imports, pipes to other processes."""
 FIRST_KEY = "first"
 SEEDS_ACTOR = "seeds"
 
@@ -67,11 +70,11 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
     """
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, _give_up)
-    _allow_connections()
+    most = _allow_connections()
     sockets = await _bound(settings.host, settings.port)  # first: a port that is taken fixes nothing
     app = make_app(settings)
     app[STARTED].clear()
-    runner = Runner(app, handle_signals=False, shutdown_timeout=STOP_SECONDS)
+    runner = Runner(app, connections=most, handle_signals=False, shutdown_timeout=STOP_SECONDS)
     try:
         await runner.setup()
         # What is there by now stays. The collector looks for cycles among what comes and goes, and less often than it
@@ -138,12 +141,17 @@ def _cannot_listen(host: str, port: int, error: OSError) -> CannotServe:
     return CannotServe(f"port {port} of {host}: {error.strerror or error}")
 
 
-def _allow_connections() -> None:
-    """Each connection is an open file: as many as the system lets this process have, unless that is beyond reason."""
+def _allow_connections() -> int:
+    """Let this process open a file for each connection; return how many connections there may be.
+
+    Where the system allows fewer files, there are fewer connections: databases must still open theirs.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    wanted = MOST_CONNECTIONS + REFUSED_AT_ONCE + OWN_FILES
+    most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(LEAST_CONNECTIONS, min(MOST_CONNECTIONS, most - REFUSED_AT_ONCE - OWN_FILES))
 
 
 def _give_up(signum: int, _: object) -> None:

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 from domain.notes import COSIGNATURE, NoteError, Verifier, parse_verifier
 
 _ORIGIN = re.compile(r"[!-*,-~]{1,255}", re.ASCII)
+_WEB_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]{1,253}|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 DEFAULTS: Mapping[str, str] = {"data": "./data", "host": "127.0.0.1", "port": "8080", "read": "open", "rate": ""}
 DEFAULT_RATE = 100.0
 """Requests a second that one client may read where the registry listens on more than this machine."""
-NAMES = ("data", "host", "port", "log", "origin", "read", "rate", "signing_key", "witnesses")
+NAMES = ("data", "host", "port", "log", "origin", "read", "rate", "cors", "signing_key", "witnesses")
 
 
 class SettingsError(Exception):
@@ -35,7 +36,8 @@ class Witness:
 class Settings:
     """How one process of the registry runs. `port` 0 takes any free one; `origin` None leaves the log's name to it.
 
-    `rate` is how many requests a second one client may read, 0 any number. `signing_key` None: the log's own, in its
+    `rate` is how many requests a second one client may read, 0 any number. `cors` is the origins whose pages may read
+    answers, None: any where reading is open, else none. `signing_key` None: the log's own, in its
     directory.
     """
 
@@ -45,8 +47,16 @@ class Settings:
     origin: str | None = None
     read: Literal["open", "key"] = "open"
     rate: float = 0
+    cors: tuple[str, ...] | None = None
     signing_key: Path | None = None
     witnesses: tuple[Witness, ...] = ()
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins whose pages may read answers; `*` is any."""
+        if self.cors is not None:
+            return self.cors
+        return ("*",) if self.read == "open" else ()
 
     @classmethod
     def of(cls, flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
@@ -73,6 +83,7 @@ class Settings:
             origin,
             _read(given),
             _rate(given["rate"], given["host"] or ""),
+            _cors(given["cors"]),
             _signing_key(given["signing_key"]),
             tuple(_witness(text) for text in (given["witnesses"] or "").split(",") if text.strip()),
         )
@@ -109,6 +120,20 @@ def _rate(text: str | None, host: str) -> float:
             f"{_variable('rate')}: {text!r} is no rate; a number of requests a second, or 0 for any, is"
         )
     return float(text)
+
+
+def _cors(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    origins = tuple(part.strip() for part in text.split(",") if part.strip())
+    if origins == ("none",):
+        return ()
+    for each in origins:
+        if each != "*" and not _WEB_ORIGIN.fullmatch(each):
+            raise SettingsError(
+                f"{_variable('cors')}: {each!r} is no origin; https://example.org is, * is any, and none is none"
+            )
+    return origins
 
 
 def _is_loopback(host: str) -> bool:

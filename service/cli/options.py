@@ -24,6 +24,7 @@ _SETTINGS = {
     "origin": "The log's name, such as example.org/registry, fixed at first start. [env REGISTRY_ORIGIN]",
     "read": "Who may read: open, or key. [env REGISTRY_READ; default open]",
     "rate": "Requests a second of one reader; 0: any number. [env REGISTRY_RATE; default 0 on loopback, else 100]",
+    "cors": "Whose pages may read: *, none or origins. [env REGISTRY_CORS; default * if reading is open]",
     "signing_key": "File of the log's signing key. [env REGISTRY_SIGNING_KEY; default log.key in the data directory]",
     "witnesses": "Who cosigns: `KEY URL` of each, with commas between. [env REGISTRY_WITNESSES]",
 }

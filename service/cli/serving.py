@@ -35,7 +35,7 @@ _EXAMPLE = {
 
 
 @click.command()
-@settings_options("data", "host", "port", "origin", "read", "rate", "signing_key", "witnesses")
+@settings_options("data", "host", "port", "origin", "read", "rate", "cors", "signing_key", "witnesses")
 @click.option("--seeds", type=click.Path(path_type=Path), help="Directory of seed files, recorded if the log is empty.")
 @click.option(
     "--first-key",

@@ -29,7 +29,7 @@ class Verified:
         if not found:
             asyncio.get_running_loop().call_soon(found.clear)
         if text not in found:
-            found[text] = self._keys.verify(text)
+            found[text] = self._keys.verify(text) if text.isascii() else None
         return found[text]
 
 

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from aiohttp import hdrs, web
 
+from service.http.fields import combined, entity_tags
 from service.http.negotiation import choose
 from service.http.problems import Kind, Problem
 from service.http.whole import Whole, lines
@@ -17,7 +18,7 @@ NDJSON = "application/x-ndjson"
 
 def negotiate(request: web.Request, offers: Sequence[str]) -> str:
     """The offered media type the client would rather have. Raises a 406 problem where it takes none."""
-    chosen = choose(", ".join(request.headers.getall(hdrs.ACCEPT, ())), tuple(offers))
+    chosen = choose(combined(request, hdrs.ACCEPT) or "", tuple(offers))
     if chosen is None:
         raise Problem(Kind.NOT_ACCEPTABLE, f"this can be answered as {', '.join(offers)}")
     return chosen
@@ -34,8 +35,15 @@ def strong_tag(body: bytes) -> str:
 
 
 def etag_matches(request: web.Request, etag: str) -> bool:
-    """Whether the client holds an answer with this validator (`If-None-Match`, weak comparison)."""
-    if hdrs.IF_NONE_MATCH not in request.headers:
+    """Whether the client holds an answer with this validator (`If-None-Match`, weak comparison).
+
+    A header that is no list of entity tags holds none.
+    """
+    held = combined(request, hdrs.IF_NONE_MATCH)
+    if held is None:
         return False
-    opaque = etag.removeprefix("W/").strip('"')
-    return any(held.value in (opaque, "*") for held in request.if_none_match or ())
+    try:
+        tags = entity_tags(held)
+    except ValueError:
+        return False
+    return tags == "*" or etag.removeprefix("W/").strip('"') in (tag.opaque for tag in tags)

@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
+from service.http.fields import charset, combined
 from service.http.problems import Kind, Problem
 
 SECONDS = 60.0
@@ -23,16 +24,46 @@ POSTED = "application/cloudevents+json, application/cloudevents-batch+json, appl
 
 def refuse_encoded(request: web.Request) -> None:
     """Raises a 415 problem for bodies that are compressed or in another character set than UTF-8."""
-    encoding = request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
+    encoding = (combined(request, hdrs.CONTENT_ENCODING) or "identity").strip().lower()
     if encoding != "identity":
         raise Problem(
             Kind.UNSUPPORTED_TYPE,
-            f"the content encoding {encoding} is not taken",
+            f"the content encoding {_shown(encoding)} is not taken",
             headers={"Accept-Encoding": "identity"},
         )
-    charset = (request.charset or "utf-8").lower()
-    if charset not in ("utf-8", "utf8", "us-ascii"):
-        raise Problem(Kind.UNSUPPORTED_TYPE, f"the character set {charset} is not taken; bodies are in UTF-8")
+    stated = charset(request) or "utf-8"
+    if stated not in ("utf-8", "utf8", "us-ascii"):
+        raise Problem(Kind.UNSUPPORTED_TYPE, f"the character set {_shown(stated)} is not taken; bodies are in UTF-8")
+
+
+def _shown(text: str) -> str:
+    """The beginning of what a client sent, fit to be answered: bytes that are not UTF-8 came in as surrogates."""
+    return text[:100].encode(errors="backslashreplace").decode()
+
+
+async def expected(request: web.Request) -> None:
+    """Note that the client waits for `100 Continue`, which `proceed` sends once the body is wanted. Raise a 400 problem
+    for another expectation.
+    """
+    if request.version < HttpVersion11:  # RFC 9110, section 10.1.1: to be ignored
+        return
+    if (combined(request, hdrs.EXPECT) or "").strip().lower() != "100-continue":
+        raise Problem(Kind.MALFORMED, "the only expectation that is met is 100-continue")
+    request[EXPECTS_CONTINUE] = True
+
+
+async def proceed(request: web.Request) -> None:
+    """Tell a client that waits for it to send the body. To be called before a body is read, once everything that can be
+    refused without it has been.
+    """
+    if request.get(EXPECTS_CONTINUE):
+        request[EXPECTS_CONTINUE] = False
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer has not begun
+
+
+EXPECTS_CONTINUE: web.RequestKey[bool] = web.RequestKey("expects continue", bool)
+"""Whether the client of a request still waits for `100 Continue` before it sends the body."""
 
 
 class Arriving:
@@ -75,6 +106,7 @@ async def read_body(request: web.Request, most: int) -> bytes:
         return whole
     arriving = request.app[ARRIVING]
     arriving.refuse_if_full((request.content_length or 0) - SMALL_BYTES)
+    await proceed(request)
     parts: list[bytes] = []
     size = counted = 0
     try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from aiohttp import hdrs, web
 
 from service.decisions import Condition
+from service.http.fields import EntityTag, combined, entity_tags
 from service.http.problems import Kind, Problem
 
-_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e]*)"\s*(?:,|$)')
 _VERSION = re.compile(r"([0-9]{1,15})(?:-.*)?", re.ASCII)
 
 
@@ -19,30 +20,27 @@ def condition_of(request: web.Request) -> Condition | None:
     An entity tag demands the version it opens with: `"3"`, or a state's whole `ETag`, `"3-5f0c..."`. Weak tags, and
     those of no version, match nothing (RFC 9110, section 13.1.1).
     """
-    match = request.headers.getall(hdrs.IF_MATCH, [])
-    none_match = request.headers.getall(hdrs.IF_NONE_MATCH, [])
-    if match and none_match:
+    match, none_match = combined(request, hdrs.IF_MATCH), combined(request, hdrs.IF_NONE_MATCH)
+    if match is not None and none_match is not None:
         raise Problem(Kind.MALFORMED, "If-Match and If-None-Match demand different things; send one of them")
-    if none_match:
-        if [text.strip() for text in none_match] != ["*"]:
+    if none_match is not None:
+        if _tags(none_match) != "*":
             raise Problem(Kind.MALFORMED, "If-None-Match on a post is *: the subject is new")
         return Condition(is_new=True)
-    if not match:
+    if match is None:
         return None
-    text = ", ".join(match).strip()
-    return Condition() if text == "*" else Condition(frozenset(_versions(text)))
+    tags = _tags(match)
+    if not tags:
+        raise Problem(Kind.MALFORMED, 'If-Match is * or a version in quotes, such as "3"')
+    if tags == "*":
+        return Condition()
+    versions = [_VERSION.fullmatch(tag.opaque) for tag in tags if not tag.is_weak]
+    return Condition(frozenset(int(version[1]) for version in versions if version is not None))
 
 
-def _versions(text: str) -> list[int]:
-    versions = []
-    at = 0
-    while True:
-        tag = _TAG.match(text, at)
-        if tag is None:
-            raise Problem(Kind.MALFORMED, 'If-Match is * or a version in quotes, such as "3"')
-        version = _VERSION.fullmatch(tag[2])
-        if version is not None and not tag[1]:
-            versions.append(int(version[1]))
-        at = tag.end()
-        if at == len(text):
-            return versions
+def _tags(value: str) -> list[EntityTag] | Literal["*"]:
+    """The entity tags; an empty list where the value is no list of them."""
+    try:
+        return entity_tags(value)
+    except ValueError:
+        return []

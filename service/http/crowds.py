@@ -9,9 +9,9 @@ from math import ceil
 
 from aiohttp import web
 
+from service.http.connections import Connection
 from service.http.problems import MEDIA_TYPE, Kind, Problem
 from service.http.whole import Whole
-from service.http.wire import Connection
 from service.parts import METRICS, REQUEST_ID, WRITER
 from service.waiting import MOST_QUEUED_BYTES
 

@@ -16,9 +16,9 @@ from aiohttp import StreamReader, web
 from service.decisions import Desk
 from service.http import bodies
 from service.http.answers import NDJSON
-from service.http.bodies import ARRIVING
+from service.http.bodies import ARRIVING, proceed
+from service.http.connections import Connection
 from service.http.problems import Kind, Problem
-from service.http.wire import Connection
 from service.imports import Line, Lines, recorded, tried
 from service.keys import Key, Scope
 from service.parts import LOGGER, LOGS, METRICS, SETTINGS, STOPPING, WRITER
@@ -41,6 +41,7 @@ async def answer(request: web.Request, key: Key, *, is_trial: bool) -> web.Strea
     connection = request.protocol
     assert isinstance(connection, Connection)
     with request.app[ARRIVING].importing():
+        await proceed(request)
         before, connection.patience = connection.patience, READ_SECONDS
         try:
             return await (_tried if is_trial else _recorded)(request, key)

@@ -25,6 +25,7 @@ from service.http.answers import NDJSON
 from service.http.bodies import POSTED, read_body, refuse_encoded
 from service.http.conditions import condition_of
 from service.http.crowds import RETURNS, Returns, turned_away
+from service.http.fields import media_type
 from service.http.operations import Answer, Operation, Parameter, add, read_query
 from service.http.problems import Kind, Problem
 from service.http.whole import Whole
@@ -47,19 +48,19 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     """Records what is posted, whole or not at all; an import line by line."""
     app = request.app
     writer = app[WRITER]
-    media_type = request.content_type
-    if media_type not in NDJSON_TYPES and (no_room := await turned_away(request)) is not None:
+    type_ = media_type(request)
+    if type_ not in NDJSON_TYPES and (no_room := await turned_away(request)) is not None:
         return no_room
     key = request[KEY]
     if (refusal := writer.refusal) is not None:
         raise Problem(Kind.NOT_READY, refusal)
     is_trial = bool(request.query_string) and "validate" in read_query(request.query, PARAMETERS)
     refuse_encoded(request)
-    if media_type in NDJSON_TYPES:
+    if type_ in NDJSON_TYPES:
         if condition_of(request) is not None:
             raise Problem(Kind.MALFORMED, "a condition goes with one event, not with an import")
         return await events_import.answer(request, key, is_trial=is_trial)
-    batch = await _batch(request, media_type, key)
+    batch = await _batch(request, type_, key)
     if is_trial:
         receipts = await writer.check(lambda desk: desk.take(batch), batch.size)
     else:
@@ -71,7 +72,7 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     return Whole(status, b"[%b]" % bodies if batch.is_list else bodies, JSON, location)
 
 
-async def _batch(request: web.Request, media_type: str, key: Key) -> Batch:
+async def _batch(request: web.Request, type_: str, key: Key) -> Batch:
     condition = condition_of(request)
 
     async def batch_of(raw: bytes, read: Read, *, is_list: bool = False) -> Batch:
@@ -79,14 +80,14 @@ async def _batch(request: web.Request, media_type: str, key: Key) -> Batch:
         may_erase = key.allows(Scope.ADMIN)
         return Batch(events, key.name, len(raw), is_list=is_list, condition=condition, may_erase=may_erase)
 
-    match media_type:
+    match type_:
         case "application/cloudevents+json":
             raw = await read_body(request, MAX_EVENT)
             return await batch_of(raw, lambda find: (parsed(decode(raw), find),))
         case "application/json" if any(name.lower().startswith("ce-") for name in request.headers):
             raw = await read_body(request, MAX_EVENT)
             headers = request.headers.items()
-            return await batch_of(raw, lambda find: (parsed(from_headers(headers, media_type, raw), find),))
+            return await batch_of(raw, lambda find: (parsed(from_headers(headers, type_, raw), find),))
         case "application/cloudevents-batch+json":
             raw = await read_body(request, MAX_BATCH)
             is_one = condition is not None

@@ -13,11 +13,14 @@ from aiohttp import HttpVersion10, hdrs, web
 from multidict import istr
 
 from service.http.access import KEY, VERIFIED, sent_key
+from service.http.bodies import EXPECTS_CONTINUE
+from service.http.connections import Connection
 from service.http.lists import given_before
+from service.http.origins import ORIGINS
 from service.http.problems import Kind, Problem, refusal
 from service.http.rate import RateLimiter, client_of
 from service.http.ready import Ready
-from service.http.whole import Whole
+from service.http.whole import SERVER, Whole
 from service.parts import HEAD, REQUEST_ID, REQUEST_LOG, SETTINGS, STOPPING, WRITER
 from service.writer import Unavailable
 
@@ -29,6 +32,7 @@ _OF_THE_PROCESS = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", 
 """What says nothing of what is recorded: it is told also while the disk holds up all who read."""
 _UNLIMITED = frozenset((*_OF_THE_PROCESS, "/readyz"))
 """Read by those who run the registry, at any rate."""
+MOST_SEGMENTS = 32
 _ASKING = frozenset(("GET", "HEAD"))
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
 _POSITION = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
@@ -51,6 +55,7 @@ class Frame:
         self._head, self._writer, self._request_log = app[HEAD], app[WRITER], app[REQUEST_LOG]
         self._stopping = app[STOPPING]
         self._is_open = app[SETTINGS].read == "open"
+        self._origins = app[ORIGINS]
         rate = app[SETTINGS].rate
         self._limiter = RateLimiter(rate) if rate else None
 
@@ -64,8 +69,13 @@ class Frame:
         ready: Ready | None = None
         is_routed = False
         method, reads = request.method, _reads(request)
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        connection.began(request)
         try:
             try:
+                if _is_too_deep(request):
+                    raise web.HTTPNotFound
                 if request.version < HttpVersion10:
                     raise Problem(Kind.MALFORMED, "not HTTP: of a version before 1.0, or of none")
                 if self._limiter is not None and method in _ASKING and request.path not in _UNLIMITED:
@@ -78,11 +88,15 @@ class Frame:
                     await self._reached(request)
                 if self._is_open and method in _ASKING:
                     ready = given_before(self._app, request)
-                if ready is None:
+                if ready is not None:
+                    response = ready.answer(request)
+                elif method == hdrs.METH_OPTIONS:
+                    response = await self._origins.options(self._app.router, request)
+                else:
+                    if hdrs.EXPECT in request.headers:
+                        await self._refuse_unrouted(request)
                     is_routed = True
                     response = await self._within(request)
-                else:
-                    response = ready.answer(request)
             except asyncio.CancelledError:  # aiohttp ends the body of a request that did not come whole
                 if not self._stopping.is_set() or request.content.exception() is None:
                     raise
@@ -99,8 +113,13 @@ class Frame:
                 response.force_close()  # so that the client sends its next request to another connection
             if isinstance(response, Whole):
                 response.position = _position(self._app, request)
+                if method in _ASKING:
+                    response.cross_origin = self._origins.encoded(request)
+            if hdrs.EXPECT in request.headers and not request.content.is_eof() and request.get(EXPECTS_CONTINUE, True):
+                response.force_close()  # the client may send the body or not: what follows could be either
             return response
         finally:
+            connection.ended()
             key = request.get(KEY)
             self._request_log.answered(
                 request_id=request_id,
@@ -116,9 +135,16 @@ class Frame:
             )
 
     async def _route(self, request: web.Request, *, is_routed: bool) -> str:
+        if _is_too_deep(request):
+            return "none"
         match = request.match_info if is_routed else await self._app.router.resolve(request)
         resource = match.route.resource
         return "none" if resource is None else resource.canonical
+
+    async def _refuse_unrouted(self, request: web.Request) -> None:
+        """Raise the 404 or 405 of a request that leads nowhere, which would else be told first to send its body."""
+        if (error := (await self._app.router.resolve(request)).http_exception) is not None:
+            raise error
 
     async def _reached(self, request: web.Request) -> None:
         text = request.headers[_POSITION_NAME]
@@ -126,6 +152,11 @@ class Frame:
             raise Problem(Kind.MALFORMED, f"{POSITION} is a position")
         if not await self._head.reached(int(text), WAIT_SECONDS):
             raise Problem(Kind.POSITION_AHEAD, f"this node stands at {self._head.position}, before {int(text)}")
+
+
+def _is_too_deep(request: web.BaseRequest) -> bool:
+    """Whether an address has more segments than any that leads anywhere: to look for it takes quadratic time."""
+    return request.rel_url.raw_path.count("/") > MOST_SEGMENTS
 
 
 def _reads(request: web.BaseRequest) -> bool:
@@ -154,6 +185,10 @@ async def finish(request: web.Request, response: web.StreamResponse) -> None:
     if _POSITION_NAME not in headers and (position := _position(request.app, request)) is not None:
         headers[_POSITION_NAME] = str(position)
     headers[_SNIFFING] = "nosniff"
+    headers[hdrs.SERVER] = SERVER
+    if request.method in _ASKING:
+        for name, value in request.app[ORIGINS].headers(request).items():
+            headers.add(name, value)
     if headers.get(hdrs.CONTENT_TYPE, "").startswith("text/html"):
         headers.setdefault("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
         headers["Referrer-Policy"] = "no-referrer"

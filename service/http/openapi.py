@@ -44,6 +44,9 @@ day, for what held in the world on that day. Dates are EDTF, as far as they are 
 so, `certainty` is `possible` and `statuses` lists all that may be. In place of `as_of` there is also `Accept-Datetime`
 (Memento, RFC 7089): what is known is what was recorded by the end of that second.
 
+Where reading is open, pages of any origin may read (CORS; `REGISTRY_CORS`), and OPTIONS says which methods an address
+takes. A line of a request's header has at most 8 KiB, and there are at most 64 lines.
+
 Errors are problems (RFC 9457). Every answer bears `Registry-Position`, the position of the last event that it may know
 of; sent with a request, it has the registry answer only once it knows that much.
 """
@@ -70,6 +73,8 @@ _HEADERS: Mapping[str, Document] = {
         "schema": {"type": "integer", "minimum": 0},
     },
 }
+_ANYWHERE = (400, 431)
+"""The statuses of requests that are not well-formed, wherever they lead."""
 _ENDS_WITH_PATTERN = re.compile(r"\{(\w+):[^/]*\}(?=/|$)")
 
 
@@ -115,7 +120,7 @@ def _operation(row: Operation) -> Document:
     answers = {str(status): _answer(answer) for status, answer in row.answers.items()}
     if row.method == "GET" and "ETag" in row.answers[200].headers:
         answers["304"] = {"description": "The client holds this answer.", "headers": _headers(row.answers[200].headers)}
-    for status in row.problems:
+    for status in (*row.problems, *_ANYWHERE):
         answers[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
     described: Document = {
         "operationId": row.name,

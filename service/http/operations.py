@@ -13,6 +13,7 @@ from multidict import MultiMapping
 
 from projections.questions import BadQuestion
 from service.http.access import require
+from service.http.bodies import expected
 from service.keys import Scope
 from service.parts import SETTINGS
 
@@ -95,9 +96,9 @@ def add(app: web.Application, operations: Iterable[Operation]) -> None:
         if each.path not in places:
             places[each.path] = app.router.add_resource(each.path)
         handler = _guarded(each)
-        places[each.path].add_route(each.method, handler)
+        places[each.path].add_route(each.method, handler, expect_handler=expected)
         if each.method == "GET":
-            places[each.path].add_route("HEAD", handler)
+            places[each.path].add_route("HEAD", handler, expect_handler=expected)
         app[DESCRIBED].append(each)
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from domain.errors import Contradiction, DifferentContent, Invalid, NotAllowed, Refused, VersionMismatch
 from projections.questions import BadQuestion, Gone, NotFound
@@ -45,6 +45,7 @@ class Kind(StrEnum):
     UNSUPPORTED_TYPE = "unsupported-media-type"
     INVALID_EVENT = "invalid-event"
     INVALID_QUERY = "invalid-query"
+    HEADERS_TOO_LARGE = "headers-too-large"
     INTERNAL = "internal-error"
     TOO_MANY_REQUESTS = "too-many-requests"
     OVERLOADED = "overloaded"
@@ -146,6 +147,12 @@ KINDS: Mapping[Kind, Explained] = {
         "Too many requests",
         "This key, or this address without one, reads faster than `REGISTRY_RATE` allows. `Retry-After` says when the"
         " next request is answered.",
+    ),
+    Kind.HEADERS_TOO_LARGE: Explained(
+        431,
+        "The headers are too large",
+        "The request line and each header have at most 8 KiB, the lines of one header together as well, and there are"
+        " at most 64 headers. A long question is asked in several.",
     ),
     Kind.INTERNAL: Explained(
         500, "The registry made a mistake", "This is a fault of the registry, not of the request. It has been logged."
@@ -286,14 +293,19 @@ def _is_of_the_disk(error: OSError | sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _SQLITE_DISK_ERRORS
 
 
+def allow(error: web.HTTPMethodNotAllowed) -> str:
+    """The value of `Allow`: every resource takes OPTIONS beside its own methods."""
+    return ",".join(sorted({*error.allowed_methods, hdrs.METH_OPTIONS}))
+
+
 def _of_http(error: web.HTTPException) -> Problem:
-    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    headers = {"Allow": allow(error)} if isinstance(error, web.HTTPMethodNotAllowed) else {}
     kind = _OF_STATUS.get(error.status, Kind.INTERNAL if error.status >= 500 else Kind.MALFORMED)
     match kind:
         case Kind.NOT_FOUND:
             return Problem(kind, "no page of this registry has this address", headers=headers)
         case Kind.METHOD_NOT_ALLOWED:
-            return Problem(kind, f"this address takes {headers.get('Allow', 'other methods')}", headers=headers)
+            return Problem(kind, f"this address takes {headers['Allow']}", headers=headers)
         case Kind.INTERNAL:
             return Problem(kind, _INTERNAL, headers=headers)
     return Problem(kind, error.reason, headers=headers)

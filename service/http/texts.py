@@ -19,6 +19,7 @@ from service.http import tables
 from service.http.access import KEY
 from service.http.answers import JSON, etag_matches, json_answer, negotiate
 from service.http.bodies import read_body, refuse_encoded
+from service.http.fields import media_type
 from service.http.lists import Listing, Source, about_columns, answer_list, list_answer, now_of
 from service.http.memento import ACCEPT_DATETIME, HEADERS, said
 from service.http.operations import STRING, Answer, Operation, Parameter, Values, add, read_query
@@ -55,7 +56,7 @@ async def put_text(request: web.Request) -> web.StreamResponse:
     subject = _subject(request)
     _refuse_absent(request, subject)
     refuse_encoded(request)
-    if hdrs.CONTENT_TYPE in request.headers and request.content_type != TEXT:
+    if hdrs.CONTENT_TYPE in request.headers and media_type(request) != TEXT:
         raise Problem(Kind.UNSUPPORTED_TYPE, f"a document's text is put as {TEXT}", headers={hdrs.ACCEPT: TEXT})
     raw = await read_body(request, MAX_TEXT)
     batch = await asyncio.to_thread(storing, _origin(request), subject, raw, key.name)

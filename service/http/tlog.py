@@ -4,7 +4,6 @@ does not continue what was signed."""
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
 
 import orjson
@@ -16,6 +15,8 @@ from projections.questions import BadQuestion
 from projections.reading import Reader
 from service.checkpoint import PUBLISHER, Published
 from service.http.answers import JSON, json_answer
+from service.http.fields import combined
+from service.http.negotiation import accepts_gzip
 from service.http.operations import Answer, Operation, Parameter, add, read_query
 from service.http.pieces import COUNT, STRING, list_of, object_of
 from service.http.problems import Kind, Problem
@@ -68,14 +69,9 @@ async def tile(request: web.Request) -> web.StreamResponse:
     response = web.Response(body=body, headers={hdrs.CONTENT_TYPE: BYTES, hdrs.CACHE_CONTROL: f"{shared}, {_FOR_EVER}"})
     if wanted.level is None:
         response.headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
-        if _takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
+        if accepts_gzip(combined(request, hdrs.ACCEPT_ENCODING) or ""):
             response.enable_compression(web.ContentCoding.gzip)
     return response
-
-
-def _takes_gzip(accepted: str) -> bool:
-    codings = [part.replace(" ", "").lower().partition(";") for part in accepted.split(",")]
-    return any(coding == "gzip" and not re.fullmatch(r"q=0(\.0*)?", weight) for coding, _, weight in codings)
 
 
 async def _content(request: web.Request, wanted: Tile, first: int) -> bytes:

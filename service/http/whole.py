@@ -5,7 +5,7 @@ around a short answer. Nothing here decides what is answered."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -13,10 +13,12 @@ from time import time
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import SERVER_SOFTWARE
 
 _LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-_BORNE = f"X-Content-Type-Options: nosniff\r\nServer: {SERVER_SOFTWARE}\r\n".encode()
+SERVER = "agreement-registry"
+"""The `Server` of every answer: no version, of which known faults could be looked up."""
+_BORNE = f"X-Content-Type-Options: nosniff\r\nServer: {SERVER}\r\n".encode()
+_WITHOUT_BODY = frozenset((HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED))
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """What would make more than one line of a header."""
 
@@ -39,6 +41,10 @@ class Whole(web.StreamResponse):
         self.body = body
         self.position: int | None = None
         """The `Registry-Position` of the answer, set for every request; None where the client may not know it."""
+        self.cross_origin = b""
+        """Lines of headers that let pages of other origins read it."""
+        self.afterwards: Callable[[], Awaitable[None]] | None = None
+        """Awaited once all of it is sent, before the connection may be closed."""
         self._media_type = media_type
         self._more = more
         self._lasts = True
@@ -70,7 +76,7 @@ class Whole(web.StreamResponse):
         if request is None:
             return
         body, about = self.body, b""
-        if self.status != HTTPStatus.NOT_MODIFIED:
+        if self.status not in _WITHOUT_BODY:
             about = b"Content-Type: %b\r\nContent-Length: %d\r\n" % (self._media_type.encode(), len(body))
         if request.method == hdrs.METH_HEAD:
             body = b""
@@ -80,9 +86,20 @@ class Whole(web.StreamResponse):
             about += b"Connection: keep-alive\r\n"
         position = b"" if self.position is None else b"Registry-Position: %d\r\n" % self.position
         await request.writer.write_eof(
-            b"%b%b%b%bDate: %b\r\n%b\r\n%b"
-            % (_LINES[self.status], about, self._more, _BORNE, _date(int(time())), position, body)
+            b"%b%b%b%b%bDate: %b\r\n%b\r\n%b"
+            % (
+                _LINES[self.status],
+                about,
+                self._more,
+                self.cross_origin,
+                _BORNE,
+                _date(int(time())),
+                position,
+                body,
+            )
         )
+        if self.afterwards is not None:
+            await self.afterwards()
 
 
 @lru_cache(maxsize=1)

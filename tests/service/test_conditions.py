@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.service.world import NDJSON, problem, registered, renamed
+from tests.service.world import NDJSON, STRUCTURED, problem, registered, renamed
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,8 @@ from tests.service.world import NDJSON, problem, registered, renamed
         ({"If_Match": '"1-5f0c"'}, True),
         ({"If_Match": '"7", "1"'}, True),
         ({"If_Match": "*"}, True),
+        ({"If_Match": ', ,"7",, "1",'}, True),
+        ({"If_Match": '"2",W/"1",'}, False),
         ({"If_Match": '"2"'}, False),
         ({"If_Match": 'W/"1"'}, False),
         ({"If_Match": '"abc"'}, False),
@@ -44,12 +46,48 @@ async def test_a_condition_on_a_new_subject_decides(registry, condition, is_met)
         {"If_Match": "1"},
         {"If_Match": '"1'},
         {"If_Match": ""},
+        {"If_Match": " , ,"},
+        {"If_Match": '"1" "2"'},
+        {"If_Match": '*, "1"'},
         {"If_None_Match": '"1"'},
         {"If_Match": "*", "If_None_Match": "*"},
     ],
 )
 async def test_a_condition_that_is_none_is_malformed(registry, condition):
     await problem(await registry.post(registered("a"), **condition), 400, "malformed-request")
+
+
+@pytest.mark.parametrize(("tags", "status"), [(['"7"', '"1"'], 201), (['"7"', '"2"'], 412), (["", '"1"'], 201)])
+async def test_tags_may_stand_in_several_header_lines(registry, tags, status):
+    await registry.take(registered("a"))
+    headers = [("If-Match", tag) for tag in tags]
+    headers += [("Authorization", f"Bearer {registry.key}"), ("Content-Type", STRUCTURED)]
+    async with registry.client.post("/v1/events", json=renamed("a", "B"), headers=headers) as answer:
+        assert answer.status == status
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_held"),
+    [
+        (["{}"], True),
+        ([",{}"], True),
+        ([' , "x" ,, {} , '], True),
+        (['"x"', "{}"], True),
+        (["W/{}"], True),
+        (["*"], True),
+        (["", "{}"], True),
+        (['"x"'], False),
+        (["{} x"], False),
+        ([","], False),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/parties/a", "/v1/events/1", "/v1/parties", "/openapi.json", "/docs"])
+async def test_an_answer_that_the_client_holds_is_found_in_any_list_of_tags(registry, path, lines, is_held):
+    await registry.take(registered("a"))
+    etag = (await registry.get(path)).headers["ETag"]
+    headers = [("If-None-Match", line.replace("{}", etag)) for line in lines]
+    async with registry.client.get(path, headers=headers) as answer:
+        assert answer.status == (304 if is_held else 200)
 
 
 async def test_a_condition_goes_with_one_event(registry):

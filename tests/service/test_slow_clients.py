@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from service.http import digests, wire
+from service.http import digests, unsent
 from tests.service.world import problem, registered
 
 CSV, NDJSON = "text/csv", "application/x-ndjson"
@@ -34,7 +34,7 @@ async def filled(registry):
     ],
 )
 async def test_a_client_that_takes_nothing_of_an_answer_is_cut_off(filled, monkeypatch, path, accept):
-    monkeypatch.setattr(wire, "SLOW_SECONDS", 0.4)
+    monkeypatch.setattr(unsent, "SLOW_SECONDS", 0.4)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         client.connect(("127.0.0.1", filled.client.port))

@@ -10,7 +10,7 @@ import pytest
 
 from service import live
 from service import writer as writing
-from service.http import stream, wire
+from service.http import stream, unsent
 from service.log import LogUnavailable
 from service.parts import HEAD, LIVE, LOGS, METRICS
 from tests.service.world import problem, registered, renamed, running
@@ -135,7 +135,7 @@ async def test_silence_is_filled_with_comments(registry, monkeypatch):
 
 
 async def test_a_reader_that_takes_nothing_is_cut_off(registry, monkeypatch):
-    monkeypatch.setattr(wire, "SLOW_SECONDS", 0.2)
+    monkeypatch.setattr(unsent, "SLOW_SECONDS", 0.2)
     note = {"name": "Big", "kind": "company", "note": "N" * 20_000}
     reader = await reading(registry)
     assert registry.app[METRICS].registry.get_sample_value("registry_streams") == 1

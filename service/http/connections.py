@@ -1,0 +1,289 @@
+"""Connections of clients: how many there may be, what requests that have not begun may hold, and the answer to what is
+not HTTP. It must never log a byte of what could not be parsed: it may be a key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from os import urandom
+from typing import Any
+
+from aiohttp import StreamReader, web
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.web_protocol import _ErrInfo
+
+from service.http.fields import MOST_BYTES, MOST_LINES
+from service.http.problems import KINDS, Kind, Problem
+from service.http.unsent import MeasuredConnection
+from service.parts import LOGGER, METRICS
+
+AT_ONCE = 2**16
+"""Bytes that are received of one connection in one turn of the loop."""
+MOST_CONNECTIONS = 2048
+REFUSED_AT_ONCE = 256
+"""Connections beyond the most that are told why they are closed; any further one is closed without a word."""
+SMALL_BYTES = 2**12
+"""Each connection may hold so much of requests that have not begun, however much others hold."""
+MOST_EACH_BYTES = 2**20
+"""The most that one connection may hold of them: more than the largest header section, and what is sent ahead."""
+MOST_AHEAD_BYTES = 16 * 2**20
+"""The most that all connections may hold of them, what each may hold anyway apart. In memory it is up to five times as
+much: as bytes, and as text of four bytes a character."""
+GRACE_SECONDS = 0.1
+"""A request that came whole begins within this time; what is left after it counts as unfinished."""
+BREAK_SECONDS = 0.5
+"""How long the answer to a request that is broken off may take to leave."""
+LINGER_SECONDS = 1.0
+"""How long what a client still sends is discarded after a last answer: closing at once could destroy the answer."""
+_TOO_LARGE = f"the request line or a header has more than {MOST_BYTES} bytes, or there are over {MOST_LINES} headers"
+_MALFORMED = "not HTTP: the request line or a header is not of its form, or Host is missing"
+_TOO_MANY_HEADERS = "Too many headers received"
+_NO_HTTP = b"\x00"
+"""A byte that no request line and no header can hold."""
+
+
+class Connections:
+    """The open connections of a server, and the bytes they hold of requests that have not begun."""
+
+    def __init__(self, most: int = MOST_CONNECTIONS) -> None:
+        self._most = most
+        self._open = 0
+        self._idle: dict[Connection, None] = {}  # in the order in which they became so
+        self._ahead = 0
+
+    def opened(self, connection: Connection) -> bool:
+        """Take a connection in, closing the one that has been idle longest where there are too many.
+
+        Return whether there is room for it: there is none where all others have a request in progress.
+        """
+        self._open += 1
+        if self._open > self._most:
+            longest = next(iter(self._idle), None)
+            if longest is None:
+                return False
+            self.busy(longest)
+            longest.drop()
+        self.idle(connection)
+        return True
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether there are too many connections even to tell another one so."""
+        return self._open > self._most + REFUSED_AT_ONCE
+
+    def closed(self, connection: Connection) -> None:
+        self._open -= 1
+        self.busy(connection)
+
+    def busy(self, connection: Connection) -> None:
+        """A request of the connection has begun."""
+        self._idle.pop(connection, None)
+
+    def idle(self, connection: Connection) -> None:
+        """The connection has no request in progress."""
+        self._idle[connection] = None
+
+    def hold(self, more: int) -> bool:
+        """Count bytes that a connection holds in addition, less where negative; return whether all is within bounds."""
+        self._ahead += more
+        return self._ahead <= MOST_AHEAD_BYTES
+
+
+class Connection(MeasuredConnection):
+    """One connection of a client: its requests, one after the other."""
+
+    __slots__ = (
+        "_ahead",
+        "_connections",
+        "_content",
+        "_held",
+        "_is_over",
+        "_lost",
+        "_refusal",
+        "_timer",
+        "returns",
+    )
+
+    def __init__(self, app: web.Application, connections: Connections, *arguments: Any, **more: Any) -> None:
+        super().__init__(app, *arguments, **more)
+        self._connections = connections
+        self._content: StreamReader | None = None
+        """The body of the last request that has begun."""
+        self._ahead = 0
+        """Bytes received of requests that have not begun."""
+        self._held = 0
+        """Of these, the bytes that count against what all may hold."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._refusal: Problem | None = None
+        """Why nothing further is taken, where that is not for the form of what was sent."""
+        self._is_over = False
+        self._lost = asyncio.Event()
+        self.returns = 0.0
+        """When a client that was turned away may come again, on the loop's clock."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begins. Of a crowd, what comes of each in one turn of the loop is there before anybody reads it."""
+        super().connection_made(transport)
+        transport.max_size = AT_ONCE  # type: ignore[attr-defined]  # of selector loops' transports
+        if not self._connections.opened(self):
+            if self._connections.is_crowded:
+                self.drop()
+            else:
+                self._refuse(Problem(Kind.BUSY, "as many connections are open as there may be"))
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as aiohttp calls it
+        """End, after so many seconds at most, what is being answered; then what still lasts is broken off.
+
+        aiohttp alone would wait twice as long, and for ever for a client that takes nothing.
+        """
+        breaking = self._loop.call_later(timeout or 0.0, self._break_off)
+        try:
+            await super().shutdown(timeout)
+        finally:
+            breaking.cancel()
+
+    def _break_off(self) -> None:
+        """Have a request whose rest has not come answered; end whatever else is under way a moment later."""
+        if self._current_request is not None:
+            self._current_request._cancel(asyncio.CancelledError())  # noqa: SLF001 - as aiohttp does at this point
+        self._loop.call_later(BREAK_SECONDS, self._abort)
+
+    def _abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+        if self._task_handler is not None:
+            self._task_handler.cancel()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Ends: nothing is held for it any longer."""
+        self._connections.closed(self)
+        self._set_ahead(0)
+        self._lost.set()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what has come, unless something came that is no HTTP, or more is held than may be."""
+        if self._is_over:
+            return
+        if self._content is None or self._content.is_eof():
+            self._ahead += len(data)
+            if self._ahead > SMALL_BYTES and not self._may_hold():
+                return
+        super().data_received(data)
+        if self._messages and isinstance(broken := self._messages[-1][0], _ErrInfo):
+            self._is_over = True
+            broken.exc.__traceback__ = None  # its frames hold what was received, as long as the connection is known
+
+    def began(self, request: web.BaseRequest) -> None:
+        """A request has begun: what was received of it is no longer held for nobody."""
+        self._connections.busy(self)
+        self._content = content = request.content
+        left = 0
+        if self._ahead > SMALL_BYTES and content.is_eof():  # else there is nothing of a later request yet
+            left = max(0, self._ahead - _head_bytes(request) - content.total_bytes)
+        self._set_ahead(left)
+
+    def ended(self) -> None:
+        """The request that began last is answered."""
+        self._connections.idle(self)
+
+    def drop(self) -> None:
+        """Closes at once, whatever is under way."""
+        self._is_over = True
+        if self.transport is not None:
+            self.transport.abort()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - quotes what was sent
+    ) -> web.StreamResponse:
+        """The last resort: a request could not be parsed, or something failed outside of every middleware."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the client went away: that is no fault, and there is nobody to answer
+        problem = self._refusal or _problem(status, exc)
+        # The text of an error of the parser quotes what was sent.
+        error = type(exc).__name__ if isinstance(exc, HttpProcessingError) else repr(exc)
+        request_id = urandom(8).hex()
+        self._app[METRICS].refused(problem.kind)
+        self._app[LOGGER].warning(
+            "no request",
+            request_id=request_id,
+            status=KINDS[problem.kind].status,
+            remote=request.remote,
+            error=error,
+            detail=problem.detail,
+        )
+        if request.writer.output_size > 0:
+            raise ConnectionResetError("an answer has begun already")
+        response = problem.response(request_id)
+        response.force_close()
+        if status == 400:
+            response.afterwards = self._linger
+        return response
+
+    def _may_hold(self) -> bool:
+        """Whether what is ahead may be held. Where not, a refusal is answered in its turn."""
+        if self._ahead > MOST_EACH_BYTES:
+            self._refuse(Problem(Kind.HEADERS_TOO_LARGE, _TOO_LARGE))
+        elif self._held:
+            self._count()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._count)
+        return not self._is_over
+
+    def _count(self) -> None:
+        """Counts what is ahead against what all may hold, and refuses it where that is too much."""
+        more = self._ahead - SMALL_BYTES - self._held
+        self._held += more
+        if not self._connections.hold(more):
+            self._refuse(Problem(Kind.OVERLOADED, "too much of unfinished requests is held"))
+
+    def _set_ahead(self, size: int) -> None:
+        self._ahead = size
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._held:
+            self._connections.hold(-self._held)
+            self._held = 0
+        if size > SMALL_BYTES:
+            self._may_hold()
+
+    def _refuse(self, problem: Problem) -> None:
+        """Takes nothing further, and answers this problem after the requests that came before: what has come is ended
+        with a byte that the parser stumbles over, so that `handle_error` is called in its turn.
+        """
+        if not self._is_over:
+            self._refusal = problem
+            self._set_ahead(0)
+            self.data_received(_NO_HTTP)
+            self._is_over = True
+
+    async def _linger(self) -> None:
+        """Ends the answer and discards what still comes, until the client has closed too, for a short time at most."""
+        if self.transport is not None and self.transport.can_write_eof():
+            self.transport.write_eof()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LINGER_SECONDS):
+                    await self._lost.wait()
+
+
+def _problem(status: int, error: BaseException | None) -> Problem:
+    """The problem of a request that could not be parsed or that failed; it quotes nothing of what was sent."""
+    if status != 400:
+        return Problem(Kind.INTERNAL)
+    if isinstance(error, LineTooLong) or (
+        isinstance(error, HttpProcessingError) and error.message == _TOO_MANY_HEADERS
+    ):
+        return Problem(Kind.HEADERS_TOO_LARGE, _TOO_LARGE)
+    return Problem(Kind.MALFORMED, _MALFORMED)
+
+
+def _head_bytes(request: web.BaseRequest) -> int:
+    """The length of a request's line and headers as they were most likely sent."""
+    line = len(request.method) + len(request.raw_path) + len("  HTTP/1.1\r\n\r\n")
+    return line + sum(len(name) + len(value) + len(": \r\n") for name, value in request.raw_headers)

@@ -1,0 +1,70 @@
+"""Request header fields: the lines of one field combined, and parsed in time linear in their length.
+
+Every reader of a list, of a media type or of entity tags goes through here. Nothing may use the accessors of aiohttp's
+requests (`content_type`, `charset`, `if_none_match`): they take quadratic time, or read the first line only.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+from aiohttp import hdrs, web
+from werkzeug.http import parse_options_header
+
+from service.http.problems import Kind, Problem
+
+MOST_BYTES = 8190
+"""The longest line of a header, and the longest field whose value stands on several lines."""
+MOST_LINES = 64
+_TAG = re.compile(r'[ \t]*(?:(W/)?"([\x21\x23-\x7e\x80-\U0010ffff]*)"[ \t]*)?(?:,|$)')
+
+
+class EntityTag(NamedTuple):
+    """An entity tag without its quotes (RFC 9110, section 8.8.3)."""
+
+    opaque: str
+    is_weak: bool
+
+
+def combined(request: web.BaseRequest, name: str) -> str | None:
+    """The values of all lines of a field, joined with commas (RFC 9110, section 5.3); None where there is no line.
+
+    Raises a 431 problem where they are longer together than one line may be.
+    """
+    values = request.headers.getall(name, None)
+    if values is None:
+        return None
+    value = values[0] if len(values) == 1 else ", ".join(values)
+    if len(value) > MOST_BYTES:
+        raise Problem(Kind.HEADERS_TOO_LARGE, f"the lines of {name} have more than {MOST_BYTES} bytes together")
+    return value
+
+
+def media_type(request: web.BaseRequest) -> str:
+    """The media type of the body, without parameters and in lower case; empty where none is stated."""
+    return request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip(" \t").lower()
+
+
+def charset(request: web.BaseRequest) -> str | None:
+    """The character set that the type of the body states, in lower case."""
+    value = request.headers.get(hdrs.CONTENT_TYPE, "")
+    return parse_options_header(value)[1].get("charset", "").lower() or None if ";" in value else None
+
+
+def entity_tags(value: str) -> list[EntityTag] | Literal["*"]:
+    """The entity tags of `If-Match` or `If-None-Match`; empty list members are ignored (RFC 9110, section 5.6.1.2).
+
+    Raises ValueError for what is no list of entity tags.
+    """
+    if value.strip(" \t") == "*":
+        return "*"
+    tags, at = [], 0
+    while at < len(value):
+        match = _TAG.match(value, at)
+        if match is None:
+            raise ValueError("not a list of entity tags")
+        if match[2] is not None:
+            tags.append(EntityTag(match[2], match[1] is not None))
+        at = match.end()
+    return tags

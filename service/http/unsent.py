@@ -1,0 +1,82 @@
+"""Clients that take nothing: a connection is closed where its client took nothing of what waits for it for a while."""
+
+from __future__ import annotations
+
+import asyncio
+from fcntl import ioctl
+from sys import byteorder
+from termios import TIOCOUTQ
+from typing import Any
+
+from aiohttp import web
+
+from service.parts import LOGGER
+
+SLOW_SECONDS = 30.0
+"""How long a client may take nothing of what waits for it; then its connection is closed."""
+_CHECKS = 5
+"""How often within that time the progress of the client is measured."""
+
+
+class MeasuredConnection(web.RequestHandler):
+    """A connection whose client must make progress with what is sent to it."""
+
+    __slots__ = ("_app", "_check", "_stalled", "_unsent", "patience")
+
+    def __init__(self, app: web.Application, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._app = app
+        self.patience = SLOW_SECONDS
+        """Seconds that the client may take nothing of what waits for it."""
+        self._check: asyncio.TimerHandle | None = None
+        self._unsent = self._stalled = 0
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Ends, and with it the measurements."""
+        self._stop_measuring()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """More waits for the client than is buffered: from here until `resume_writing` its progress is measured."""
+        super().pause_writing()
+        self._unsent, self._stalled = self._count_unsent(), 0
+        self._measure_later()
+
+    def resume_writing(self) -> None:
+        """The client has taken enough."""
+        self._stop_measuring()
+        super().resume_writing()
+
+    def _measure_later(self) -> None:
+        self._check = self._loop.call_later(self.patience / _CHECKS, self._measure)
+
+    def _stop_measuring(self) -> None:
+        if self._check is not None:
+            self._check.cancel()
+            self._check = None
+
+    def _measure(self) -> None:
+        """Close the connection if the client took nothing in the last `patience` seconds."""
+        before, self._unsent = self._unsent, self._count_unsent()
+        self._stalled = self._stalled + 1 if self._unsent == before else 0
+        if self._stalled < _CHECKS:
+            self._measure_later()
+        elif self.transport is not None:
+            self._check = None
+            self._app[LOGGER].info("a client that takes nothing was cut off", unsent=self._unsent)
+            self.transport.abort()
+
+    def _count_unsent(self) -> int:
+        """Bytes that the client has not taken: in this process, and, where the system tells, in its socket."""
+        transport = self.transport
+        if transport is None:
+            return 0
+        unsent = transport.get_write_buffer_size()
+        if (socket := transport.get_extra_info("socket")) is not None:
+            queued = bytearray(4)
+            try:
+                ioctl(socket.fileno(), TIOCOUTQ, queued)
+            except OSError:
+                return unsent
+            unsent += int.from_bytes(queued, byteorder)
+        return unsent

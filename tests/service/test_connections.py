@@ -1,0 +1,271 @@
+"""What unfinished requests hold, how many connections there may be, and what is said of requests that are not HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import orjson
+import pytest
+
+from service.http import connections
+from service.http.connections import MOST_AHEAD_BYTES, Connections
+from tests.service.world import registered
+
+SECRET = "rk_SECRET-of-the-test"
+GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+
+
+class Client:
+    """One connection, spoken byte by byte."""
+
+    def __init__(self, reader, writer):
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, data):
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def received(self, seconds=10):
+        """Everything up to the end of the connection."""
+        return await asyncio.wait_for(self.reader.read(), seconds)
+
+    async def answer(self):
+        """One answer whose length is stated: its status and its body."""
+        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 10)
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]) if b"ontent-" in head else 0
+        return int(head[9:12]), await self.reader.readexactly(length)
+
+
+@asynccontextmanager
+async def connected(registry):
+    reader, writer = await asyncio.open_connection("127.0.0.1", registry.client.port)
+    try:
+        yield Client(reader, writer)
+    finally:
+        writer.close()
+
+
+async def asked(registry, raw):
+    """Everything that is answered to these bytes until the connection ends."""
+    async with connected(registry) as client:
+        await client.send(raw)
+        return await client.received()
+
+
+def is_problem(answer, status, kind):
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), answer
+    assert b"Content-Type: application/problem+json\r\n" in head
+    return orjson.loads(body)["type"] == f"/problems/{kind}"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"X: " + b"x" * 8191 + b"\r\n",
+        b"x" * 8191 + b": x\r\n",
+        b"".join(b"X-%d: x\r\n" % number for number in range(64)),
+        b"X: " + b"x" * 500_000 + b"\r\n",
+    ],
+    ids=["a long value", "a long name", "65 headers", "a value that fills the connection"],
+)
+async def test_headers_beyond_the_limits_are_431(registry, headers):
+    assert is_problem(await asked(registry, GET + headers + b"\r\n"), 431, "headers-too-large")
+
+
+async def test_an_address_beyond_the_limit_is_431(registry):
+    answer = await asked(registry, b"GET /v1/parties?q=" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert is_problem(answer, 431, "headers-too-large")
+
+
+async def test_the_lines_of_one_field_are_bounded_together(registry):
+    lines = b"".join(b"Accept: " + b"a/b," * 2000 + b"\r\n" for _ in range(3))
+    answer = await asked(registry, b"GET /v1/parties HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + lines + b"\r\n")
+    assert is_problem(answer, 431, "headers-too-large")
+
+
+async def test_headers_within_the_limits_are_taken(registry):
+    headers = b"".join(b"X-%d: " % number + b"x" * 8000 + b"\r\n" for number in range(62))
+    assert (await asked(registry, GET + headers + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization : Bearer {SECRET}\r\n\r\n".encode(),
+        f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\x01\r\n\r\n".encode(),
+        f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\x00\r\n\r\n".encode(),
+        f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\rx\r\n\r\n".encode(),
+        f"GET / HTTP/1.1\r\nHost: x\r\n Authorization: Bearer {SECRET}\r\n\r\n".encode(),
+        f"GET / HTTP/1.1\r\nHost: x\r\nBearer {SECRET}\r\n\r\n".encode(),
+        f"GET / HTTP/1.1\r\nHost: x\r\n{SECRET}: {SECRET}{'x' * 9000}\r\n\r\n".encode(),
+        f"GET / HTTP/1.1\r\nHost: x\r\nSec-WebSocket-Key1: {SECRET}\r\n\r\n".encode(),
+        f"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: {SECRET}\r\n\r\n".encode(),
+        f"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: {SECRET}\r\n\r\n".encode(),
+        f"GET / HTTP/1.1\r\nAuthorization: Bearer {SECRET}\r\n\r\n".encode(),
+        f"Authorization: Bearer {SECRET}\r\n\r\n".encode(),
+        f"GET http://{SECRET}:x/ HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+        f"CONNECT {SECRET}:: HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+    ],
+)
+async def test_no_byte_of_what_cannot_be_parsed_is_logged_or_answered(registry, capfd, raw):
+    answer = await asked(registry, raw)
+    assert answer.startswith(b"HTTP/1.1 4"), answer
+    assert SECRET.encode() not in answer
+    await registry.get("/healthz")
+    assert registry.lines()
+    assert SECRET.encode() not in registry.logged()
+    assert SECRET not in "".join(capfd.readouterr())
+
+
+HOSTILE = [
+    b"\xff" + SECRET.encode(),
+    "宁".encode() + SECRET.encode(),
+    b"9" * 5000,
+    b'"' + b'\\"' * 4000,
+    b",;=/\"'\\" * 900,
+    b"a/b" + b" " * 8000 + b"x",
+    b"",
+]
+NAMES = [
+    "Accept", "Accept-Charset", "Accept-Datetime", "Accept-Encoding", "Accept-Language", "Authorization", "Access-Control-Request-Method",
+    "Content-Encoding", "Content-Type", "Cookie", "Expect", "Forwarded", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range",
+    "If-Unmodified-Since", "Last-Event-ID", "Origin", "Prefer", "Range", "Registry-Position", "Upgrade", "ce-id", "ce-time",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_no_value_of_a_header_is_an_internal_error_or_logged(registry, name):
+    key = f"Authorization: Bearer {registry.key}\r\n" if name != "Authorization" else ""
+    type_ = "Content-Type: application/json\r\n" if name != "Content-Type" else ""
+    for value in HOSTILE:
+        for line in (
+            "GET /v1/parties",
+            "GET /v1/events/1",
+            "POST /v1/events",
+            "OPTIONS /v1/parties",
+            "GET /log/tile/entries/000.p/1",
+        ):
+            raw = (
+                f"{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n{key}{type_}{name}: ".encode()
+            )
+            answer = await asked(registry, raw + value + b"\r\n\r\n{}")
+            status = int(answer.rpartition(b"HTTP/1.1 ")[2][:3])
+            assert status < 500, (line, value[:20], answer)
+    assert SECRET.encode() not in registry.logged()
+
+
+async def test_what_is_unfinished_is_refused_once_all_hold_too_much(registry, monkeypatch):
+    monkeypatch.setattr(connections, "MOST_AHEAD_BYTES", 2**18)
+    monkeypatch.setattr(connections, "GRACE_SECONDS", 0.01)
+    unfinished = GET + b"".join(b"X-%d: " % number + b"x" * 8000 + b"\r\n" for number in range(5))
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(registry)) for _ in range(12)]
+        for client in clients:
+            await client.send(unfinished)
+            await asyncio.sleep(0.03)
+        refused = [client for client in clients if client.reader._buffer]
+        assert 3 <= len(refused) <= 7
+        for client in refused:
+            assert is_problem(await client.received(), 503, "overloaded")
+        assert (await registry.get("/healthz")).status == 200
+        await registry.take(registered("a", data={"name": "x" * 20_000, "kind": "company"}))
+        kept = next(client for client in clients if client not in refused)
+        await kept.send(b"\r\n")
+        assert (await kept.answer())[0] == 200
+    await asyncio.sleep(0.05)
+    async with connected(registry) as client:
+        await client.send(unfinished)
+        await asyncio.sleep(0.05)
+        await client.send(b"\r\n")
+        assert (await client.answer())[0] == 200
+
+
+async def test_what_is_sent_ahead_of_a_slow_answer_is_bounded(registry, monkeypatch):
+    monkeypatch.setattr("service.http.frame.WAIT_SECONDS", 0.5)
+    async with connected(registry) as client:
+        await client.send(b"GET /v1/parties HTTP/1.1\r\nHost: x\r\nRegistry-Position: 99\r\n\r\n")
+        await asyncio.sleep(0.05)
+        ahead = GET + b"".join(b"X-%d: " % number + b"x" * 8000 + b"\r\n" for number in range(60)) + b"\r\n"
+        for _ in range(3):
+            await client.send(ahead)
+        answers = await client.received()
+    assert answers.count(b"HTTP/1.1 503 ") == 1
+    assert answers.count(b"HTTP/1.1 200 ") == 2
+    assert answers.count(b"HTTP/1.1 431 ") == 1
+
+
+async def test_many_small_requests_sent_ahead_are_all_answered(registry):
+    async with connected(registry) as client:
+        sending = asyncio.create_task(client.send((GET + b"X: " + b"x" * 2000 + b"\r\n\r\n") * 1000))
+        for _ in range(1000):
+            assert (await client.answer())[0] == 200
+        await sending
+
+
+@pytest.fixture
+def most_connections(registry):
+    """Sets how many connections there may be."""
+
+    def set_most(most):
+        registry.client.server.runner.server.open._most = most
+
+    return set_most
+
+
+async def test_beyond_the_most_connections_the_one_idle_longest_is_closed(registry, most_connections):
+    async with AsyncExitStack() as stack:
+        clients = []
+        for _ in range(4):
+            clients.append(await stack.enter_async_context(connected(registry)))
+            await clients[-1].send(GET + b"\r\n")
+            assert (await clients[-1].answer())[0] == 200
+        await clients[0].send(GET + b"\r\n")
+        assert (await clients[0].answer())[0] == 200
+        most_connections(4)
+        newest = await stack.enter_async_context(connected(registry))
+        await newest.send(GET + b"\r\n")
+        assert (await newest.answer())[0] == 200
+        assert await clients[1].received() == b""
+        for client in (clients[0], clients[2], clients[3]):
+            await client.send(GET + b"\r\n")
+            assert (await client.answer())[0] == 200
+
+
+async def test_where_all_connections_are_busy_another_is_told_so(registry, most_connections):
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            client = await stack.enter_async_context(connected(registry))
+            await client.send(b"GET /v1/events/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+            await client.reader.readuntil(b"\r\n\r\n")
+        most_connections(3)
+        answer = await asked(registry, GET + b"\r\n")
+        assert is_problem(answer, 503, "busy")
+        assert b"Retry-After: 1\r\n" in answer
+    await asyncio.sleep(0.05)
+    assert (await asked(registry, GET + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
+def test_bytes_held_count_until_they_are_let_go():
+    bounds = Connections()
+    assert bounds.hold(MOST_AHEAD_BYTES)
+    assert not bounds.hold(1)
+    assert bounds.hold(-1)
+
+
+async def test_no_answer_names_a_version_of_what_serves(registry):
+    for path in ("/healthz", "/v1/parties", "/v1/events/stream", "/docs", "/nowhere"):
+        answer = await registry.get(path)
+        assert answer.headers["Server"] == "agreement-registry", path
+        answer.close()
+    assert b"\r\nServer: agreement-registry\r\n" in await asked(registry, b"nonsense\r\n\r\n")
+
+
+async def test_an_address_of_thousands_of_segments_is_not_looked_for(registry, monkeypatch):
+    looked_for = []
+    monkeypatch.setattr(type(registry.app.router), "resolve", lambda *_: looked_for.append(1))
+    answer = await asked(registry, b"GET " + b"/a" * 4000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert is_problem(answer, 404, "not-found")
+    assert not looked_for
