@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
@@ -105,6 +106,10 @@ class Fact(NamedTuple):
         kind, (lo, hi) = self.kind, self.span
         return (not kind.is_making, AFTER if lo == BEFORE else lo, hi, kind.rank, self.source, self.id)
 
+    def disputed(self, dates: Iterable[str | None]) -> Fact:
+        """The fact where other sources give these dates besides: each is one more reading."""
+        return self._replace(span=self.span.hull(_span(dates)))
+
     @property
     def effective(self) -> Span:
         """The days from which it takes effect: `effective` where the data gives one, else when it occurred."""
@@ -172,8 +177,9 @@ class Standing:
         )
         return Meaning(data, occurred, tuple(positions), disputes, erased)
 
-    def fact(self, event: Event) -> Fact | None:
-        """The fact that stands of an event about the world.
+    def fact(self, event: Event, claimed: Iterable[str | None] | None = None) -> Fact | None:
+        """The fact that stands of an event about the world. `claimed` are the days that disputes give for it, if those
+        are not among the events that speak of it.
 
         None if it is retracted, or if its data was erased, unless it made or ended its subject: that it still did.
         """
@@ -182,10 +188,9 @@ class Standing:
         meaning = self.meaning(event)
         if meaning.erased and not stands_erased(event.kind):
             return None
-        span = span_of(meaning.occurred)
-        for dispute in meaning.disputes:
-            if dispute.pointer == "/occurred":
-                span = span.hull(span_of(dispute.value))
+        if claimed is None:
+            claimed = [dispute.value for dispute in meaning.disputes if dispute.pointer == "/occurred"]
+        span = _span([meaning.occurred, *claimed])
         return Fact(
             event.position,
             event.subject,
@@ -233,6 +238,11 @@ def stated(event: Event, model: Data) -> Fact | None:
         model,
         (event.position,),
     )
+
+
+def _span(dates: Iterable[str | None]) -> Span:
+    """The days that some readings of a date may mean."""
+    return reduce(Span.hull, map(span_of, dates))
 
 
 def stands_erased(kind: EventType) -> bool:

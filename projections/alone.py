@@ -143,5 +143,5 @@ class Alone:
         if kind.collection is None or not kind.is_posted:
             return None
         if changed[event.position]:
-            return self._known.standing(event).fact(event)
+            return self._known.standing(event, also="event.disputed").fact(event)
         return stated(event, event.model)

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from domain.events import CATALOGUE
 from domain.passages import status_of
+from domain.times import day_text
 from projections.documents import Held, Texts
 from projections.ledger import Ledger
-from projections.questions import LISTS, Question
+from projections.questions import LISTS, Page, Question, check_after
 from projections.references import References
 from projections.referring import Reference
 
-_DISPUTED = CATALOGUE["event.disputed"].rank
-_MOST_DISPUTES = 100
+DISPUTED = "disputed"
+"""The list of disputes inside a state."""
+_IN_ITEM = 10
+"""So many disputes are shown beside an item."""
+_FIRST: Place = (0, -1)
+_STOOD = "event <= ? AND p0 <= ? AND p1 > ?"
+"""In SQL, that a claim stood as of a position."""
 _BORNE = frozenset(("steps", *(name for names in LISTS.values() for name in names))) - {"other_names"}
 """The lists whose items name the events that bear them."""
+
+Place = tuple[int, int]
+"""Where a claim stands in the order of all: the position of its dispute, and its place among the claims there."""
+Dispute = tuple[int, int, int, bytes]
+"""Its place, the position of the event that it speaks of, and the claim."""
 
 
 class Beside:
@@ -31,51 +41,65 @@ class Beside:
         self._references = references
         self._texts = texts
 
-    def disputes_of(self, number: int, as_of: int) -> list[dict[str, Any]]:
-        rows = self._db.execute(
-            "SELECT * FROM events WHERE subject = ? AND rank = ? AND about IS NOT NULL AND position <= ?"
-            " ORDER BY position LIMIT ?",
-            (number, _DISPUTED, as_of, _MOST_DISPUTES),
+    def disputes_of(
+        self, numbers: Iterable[int], question: Question, limit: int, after: Place = _FIRST
+    ) -> list[Dispute]:
+        """The standing disputes of subjects that are one, after a place in the order of the log; at most so many, and
+        one more."""
+        found: list[Dispute] = []
+        for number in numbers:
+            found += self._db.execute(
+                f"SELECT event, place, about, claim FROM disputes INDEXED BY disputes_of_subject"
+                f" WHERE subject = ? AND {_STOOD} AND (event, place) > (?, ?) ORDER BY event, place LIMIT ?",
+                (number, *_as_of(question), *after, limit + 1),
+            ).fetchall()
+        return sorted(found)[: limit + 1]
+
+    def disputes_about(self, positions: Iterable[int], question: Question, after: Place, limit: int) -> list[Dispute]:
+        """The standing disputes of the events at some positions, as by `disputes_of`."""
+        found: list[Dispute] = self._db.execute(
+            "SELECT d.event, d.place, d.about, d.claim FROM json_each(?) j CROSS JOIN disputes d ON d.id IN"
+            f" (SELECT x.id FROM disputes x INDEXED BY disputes_about WHERE x.about = j.value AND {_STOOD}"
+            " AND (event, place) > (?, ?) ORDER BY event, place LIMIT ?) ORDER BY d.event, d.place LIMIT ?",
+            (_json(positions), *_as_of(question), *after, limit + 1, limit + 1),
         ).fetchall()
-        found: list[dict[str, Any]] = []
-        for row in rows:
-            event = self._ledger.decoded(row)
-            standing = self._ledger.standing(event, as_of)
-            if standing.retracted_by(event) is not None:
-                continue
-            claimed = standing.meaning(event).data.get("claims", ())
-            if event.about is not None and claimed and self._stands(event.about, as_of):
-                found += [{**each, "position": event.position, "event": event.about} for each in claimed]
         return found
 
-    def _stands(self, position: int, as_of: int) -> bool:
-        """Whether an event is not retracted, nor what it speaks of, if it is about another and does not retract it."""
-        event = self._ledger.event(position)
-        if event is None or self._ledger.standing(event, as_of).retracted_by(event) is not None:
-            return False
-        if not event.kind.about_event or event.about is None or event.type == "event.retracted":
-            return True
-        return self._stands(event.about, as_of)
+    def page(
+        self, numbers: Sequence[int], question: Question, limit: int, after: Sequence[Any] | None, events: Sequence[int]
+    ) -> Page:
+        """The standing disputes of subjects that are one; where `events` are named, only of the events there."""
+        check_after(after, int, int)
+        place = _FIRST if after is None else (after[0], after[1])
+        if events:
+            own = self._ledger.events(events)
+            kept = [position for position in own if self._ledger.find(own[position].subject) in numbers]
+            rows = self.disputes_about(kept, question, place, limit)
+        else:
+            rows = self.disputes_of(numbers, question, limit, after=place)
+        return Page(shown(rows[:limit]), list(rows[limit - 1][:2]) if len(rows) > limit else None)
 
-    def show_disputes(self, items: Iterable[dict[str, Any]], as_of: int) -> None:
-        """Put standing disputes beside items that stand for themselves, by the events that bear them."""
+    def show_disputes(self, items: Iterable[dict[str, Any]], question: Question) -> None:
+        """Put standing disputes beside items, by the events that bear them, and the address of all of them where there
+        are many."""
         bearing: dict[int, list[dict[str, Any]]] = {}
         for item in items:
             for position in item["events"]:
                 bearing.setdefault(position, []).append(item)
         rows = self._db.execute(
-            "SELECT e.about, e.position FROM json_each(?) j CROSS JOIN events e ON e.about = j.value"
-            " WHERE e.rank = ? AND e.position <= ? ORDER BY e.about, e.position",
-            (orjson.dumps(list(bearing)).decode(), _DISPUTED, as_of),
+            "SELECT d.subject, d.event, d.place, d.about, d.claim FROM json_each(?) j CROSS JOIN disputes d ON d.id IN"
+            f" (SELECT x.id FROM disputes x INDEXED BY disputes_about WHERE x.about = j.value AND {_STOOD}"
+            " ORDER BY event, place LIMIT ?) ORDER BY d.event, d.place",
+            (_json(bearing), *_as_of(question), _IN_ITEM + 1),
         ).fetchall()
-        for about, by in rows:
-            event = self._ledger.event(by)
-            assert event is not None
-            standing = self._ledger.standing(event, as_of)
-            if standing.retracted_by(event) is None:
-                claims = standing.meaning(event).data.get("claims", ())
-                for item in bearing[about] if claims else ():
-                    item.setdefault("disputed", []).extend({**each, "position": by, "event": about} for each in claims)
+        for subject, *row in rows:
+            for item in bearing[row[2]]:
+                disputed = item.setdefault("disputed", [])
+                if len(disputed) < _IN_ITEM:
+                    disputed += shown([row])
+                elif "more" not in item:
+                    kept = self._ledger.name(self._ledger.survivor(subject, question.as_of))
+                    item["more"] = {"disputed": address(kept, "disputed", question, item["events"])}
 
     def cite(self, items: Iterable[dict[str, Any]], question: Question) -> None:
         """Put the passages cited for each item's events beside them, as `evidence` by position."""
@@ -86,7 +110,7 @@ class Beside:
                 event = self._ledger.event(position)
                 if event is None:
                     continue
-                passages = self._ledger.standing(event, question.as_of).passages(event)
+                passages = self._ledger.standing(event, question.as_of, "evidence.added").passages(event)
                 if passages:
                     cited[str(position)] = [{**verified(passage), "event": by} for by, passage in passages]
             item["evidence"] = cited
@@ -106,6 +130,27 @@ class Beside:
             return {**passage, "document": Reference(document), "status": status_of(passage, text)}
 
         return verified
+
+
+def shown(rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
+    """Disputes as answered."""
+    return [{**orjson.loads(claim), "position": event, "event": about} for event, _, about, claim in rows]
+
+
+def address(subject: str, name: str, question: Question, events: Iterable[int] = ()) -> str:
+    """Where the whole of a list inside a state is answered; of its disputes, those of some events."""
+    on = "any" if question.on is None else day_text(question.on)
+    of = ",".join(map(str, events))
+    return f"/v1/{subject}/{name}?as_of={question.as_of}&on={on}" + (f"&event={of}" if of else "")
+
+
+def _as_of(question: Question) -> tuple[int, ...]:
+    """The values for `_STOOD`."""
+    return (question.as_of,) * 3
+
+
+def _json(numbers: Iterable[int]) -> str:
+    return orjson.dumps(list(numbers)).decode()
 
 
 def _positions(item: Mapping[str, Any]) -> set[int]:

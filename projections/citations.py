@@ -103,7 +103,7 @@ class _Supported:
     def __init__(self, ledger: Ledger, position: int, as_of: int) -> None:
         event = ledger.event(position)
         assert event is not None
-        standing = ledger.standing(event, as_of)
+        standing = ledger.standing(event, as_of, "evidence.added")
         self.passages = placed(passages(standing, event))
         self.shown = _fact(event, standing)
 

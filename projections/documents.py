@@ -118,8 +118,7 @@ def cite(known: Known, event: Event, model: Data) -> None:
         target = None if event.about is None else known.event(event.about)
         if target is None:
             return
-        if known.fact(target.position) is None:  # it may have been retracted, or says nothing of the world
-            _replace(known, target, event.position)
+        if known.fact(target.position) is None and known.standing(target).retracted_by(target) is not None:
             return
         supported = target
     _put(
@@ -192,7 +191,7 @@ def _placed(known: Ledger, supported: Event, given: Iterable[tuple[int, dict[str
 def _replace(known: Known, supported: Event, position: int) -> None:
     """Puts the passages that support an event now in the place of those that did before the event at a position."""
     before, now = (
-        _placed(known, supported, passages(known.standing(supported, as_of), supported))
+        _placed(known, supported, passages(known.standing(supported, as_of, "evidence.added"), supported))
         for as_of in (position - 1, position)
     )
     known.db.executemany(

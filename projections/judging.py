@@ -333,7 +333,7 @@ class Judging:
     def _recited(self, event: Event) -> Iterator[Conflict]:
         """Passages that stand again, or otherwise, and cite documents of which no fact stands any longer."""
         for spoken in altered(self._known, event):
-            for by, passage in passages(self._known.standing(spoken), spoken):
+            for by, passage in passages(self._known.standing(spoken, also="evidence.added"), spoken):
                 yield from self._dangling(by, [passage["document"]])
 
     def _dangling(self, position: int, subjects: Iterable[str]) -> Iterator[Conflict]:

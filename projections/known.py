@@ -283,6 +283,10 @@ class Known(Ledger):
         if not subject.holds & bit:
             self.subjects.change(subject).holds |= bit
 
+    def _weigh(self, count: int) -> None:
+        """Raise TooLong where decoding so many events takes longer than the work may."""
+        self.db.limit.check(count)
+
     def mergers(self) -> list[Fact]:
         """The standing mergers of parties, in the order of the log."""
         rows = self.db.execute("SELECT DISTINCT event FROM mergers ORDER BY event").fetchall()

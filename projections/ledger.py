@@ -21,6 +21,8 @@ TEXT = 1 << 29
 """The bit that says: its text is held, or was."""
 _CACHED = 20_000
 _REDACTED = CATALOGUE["event.redacted"].rank
+DISPUTED = CATALOGUE["event.disputed"].rank
+_ALTERING = tuple(CATALOGUE[name].rank for name in ("event.corrected", "event.retracted"))
 
 
 @dataclass(slots=True)
@@ -168,19 +170,27 @@ class Ledger:
         ).fetchone()
         return row[0] if row else None
 
-    def standing(self, root: Event, as_of: int = OPEN) -> Standing:
-        """What stands of an event, by all events that speak of it, directly or through others, up to a position."""
+    def standing(self, root: Event, as_of: int = OPEN, also: str | None = None) -> Standing:
+        """What stands of an event by the corrections and retractions up to a position that speak of it, directly or
+        through others; `also` by events of another type, which are not read otherwise as there may be many."""
+        ranks = _ALTERING if also is None else (*_ALTERING, CATALOGUE[also].rank)
         about: dict[int, list[Event]] = {}
         pending = [root.position]
         while pending:
             position = pending.pop()
             rows = self.db.execute(
-                "SELECT * FROM events WHERE about = ? AND position <= ? ORDER BY position", (position, as_of)
+                f"SELECT * FROM events WHERE about = ? AND rank IN ({', '.join(map(str, ranks))}) AND position <= ?"
+                " ORDER BY position",
+                (position, as_of),
             ).fetchall()
             if rows:
+                self._weigh(len(rows))
                 about[position] = [self.decoded(row) for row in rows]
                 pending += [row[0] for row in rows]
         return Standing(about)
+
+    def _weigh(self, count: int) -> None:
+        """Called before so many events are decoded; may break off the work."""
 
     def decoded(self, row: Sequence[Any]) -> Event:
         """The event of a row of `events`, which keeps nothing as the data of an erased one."""

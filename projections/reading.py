@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from projections import names, search, tree
+from projections.beside import DISPUTED
 from projections.citations import Citations
 from projections.digests import Digests, Lines
 from projections.documents import Held
@@ -101,7 +102,7 @@ class Reader:
         else:
             page = self._lists.page(view, question, filters, sort=sort, limit=limit, after=after)
         if view not in LISTS:  # items of the others are states, which are whole
-            self._beside.show_disputes(page.items, question.as_of)
+            self._beside.show_disputes(page.items, question)
             self._references.name_others(page.items, question)
         if evidence:
             self._beside.cite(page.items, question)
@@ -115,12 +116,18 @@ class Reader:
         *,
         limit: int,
         after: Sequence[Any] | None,
+        events: Sequence[int] = (),
     ) -> Page:
-        """The whole of a list inside a state. Raises NotFound, Gone, Merged."""
+        """The whole of a list inside a state; of disputes only those of some `events`, where any are named.
+
+        Raises NotFound, Gone, Merged.
+        """
         self._refresh()
         number = self._states.number(subject, question)
-        page = self._states.section(number, name, question, limit, after)
-        self._beside.show_disputes(page.items, question.as_of)
+        page = self._states.section(number, name, question, limit, after, events)
+        if name == DISPUTED:
+            return page
+        self._beside.show_disputes(page.items, question)
         self._references.name_others([page.items], question)
         return page
 
@@ -155,7 +162,7 @@ class Reader:
         """Every event about a subject and what it changed. Raises NotFound, Merged."""
         self._refresh()
         page = self._pasts.history(subject, question, limit=limit, after=after)
-        self._beside.show_disputes(page.items, question.as_of)
+        self._beside.show_disputes(page.items, question)
         self._references.name_others([{**item, "patch": None} for item in page.items], question)
         return page
 

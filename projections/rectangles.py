@@ -25,6 +25,7 @@ RESTED_ON = {
             "mergers",
             "held",
             "cited",
+            "disputes",
             "texts",
             "names",
             "written",

@@ -17,7 +17,7 @@ from domain.fields import REFERENCE_LISTS, REFERENCES
 from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
 from domain.times import day_text
-from projections.beside import Beside
+from projections.beside import DISPUTED, Beside, address, shown
 from projections.bodies import NAMED, read_thing, read_tie
 from projections.cuts import claim, claims, entry, holds, rectangle, thing_columns, times
 from projections.documents import Texts
@@ -192,24 +192,18 @@ class States:
                     bearing[name] = sorted({position for item in others[:most] for position in item["events"]})
                 body[name] = [item["name"] for item in others[:most]]
             if is_cut:
-                on = "any" if question.on is None else day_text(question.on)
-                more[name] = f"/v1/{subject.name}/{name}?as_of={question.as_of}&on={on}"
+                more[name] = address(subject.name, name, question)
+        body["events"] = bearing
+        remarked = [member for member, holds in subject.members if holds & REMARKS]
+        disputes = self.beside.disputes_of(remarked, question, most)
+        if disputes:
+            body["disputed"] = shown(disputes[:most])
+            if len(disputes) > most:
+                more["disputed"] = address(subject.name, DISPUTED, question)
+            listed = [body[name] for name in LISTS[subject.collection] if name != "other_names"]
+            self.beside.show_disputes([item for items in listed for item in items], question)
         if more:
             body["more"] = more
-        body["events"] = bearing
-        disputed = [
-            each
-            for member, holds in subject.members
-            if holds & REMARKS
-            for each in self.beside.disputes_of(member, question.as_of)
-        ]
-        if disputed:
-            body["disputed"] = disputed
-            for name in LISTS[subject.collection]:
-                for item in body[name] if name != "other_names" else ():
-                    own = [each for each in disputed if each["event"] in item["events"]]
-                    if own:
-                        item["disputed"] = own
         return body
 
     def _begun(
@@ -288,8 +282,18 @@ class States:
         """The value for the condition that rows are read only as far as they were known."""
         return (first_after(self._db, table, question.as_of),) if by == _AS_KNOWN else ()
 
-    def section(self, number: int, name: str, question: Question, limit: int, after: Sequence[Any] | None) -> Page:
+    def section(
+        self,
+        number: int,
+        name: str,
+        question: Question,
+        limit: int,
+        after: Sequence[Any] | None,
+        events: Sequence[int] = (),
+    ) -> Page:
         """Entries of one list inside a state, in its order. Names of others are not yet in. Raises NotFound."""
+        if name == DISPUTED:
+            return self.beside.page(self._ledger.one_with(number, question.as_of), question, limit, after, events)
         check_after(after, int, str, int)
         collection = self._ledger.name(number).partition("/")[0]
         if name not in LISTS[collection]:

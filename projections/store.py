@@ -49,7 +49,12 @@ CREATE TABLE events(
     position INTEGER PRIMARY KEY, subject INTEGER NOT NULL, version INTEGER NOT NULL, rank INTEGER NOT NULL,
     recorded TEXT NOT NULL, about INTEGER, source INTEGER NOT NULL, id TEXT NOT NULL, time TEXT, occurred TEXT,
     actor INTEGER NOT NULL, data BLOB NOT NULL);
-CREATE INDEX events_about ON events(about) WHERE about IS NOT NULL;
+CREATE INDEX events_about ON events(about, rank) WHERE about IS NOT NULL;
+CREATE TABLE disputes(
+    id INTEGER PRIMARY KEY, subject INTEGER NOT NULL, about INTEGER NOT NULL, event INTEGER NOT NULL,
+    place INTEGER NOT NULL, p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, dated INTEGER NOT NULL, claim BLOB NOT NULL);
+CREATE INDEX disputes_by_event ON disputes(event) WHERE p1 = {OPEN};
+CREATE INDEX disputes_of_dates ON disputes(about, claim) WHERE p1 = {OPEN} AND dated;
 
 CREATE TABLE held(
     id INTEGER PRIMARY KEY, document INTEGER NOT NULL, p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, sha256 TEXT NOT NULL,
@@ -105,6 +110,8 @@ CREATE TABLE terms(
 _ASKED = f"""
 CREATE INDEX events_of_subject ON events(subject);
 CREATE INDEX events_speaking ON events(subject, rank) WHERE about IS NOT NULL;
+CREATE INDEX disputes_of_subject ON disputes(subject, event, place, p0, p1);
+CREATE INDEX disputes_about ON disputes(about, event, place, p0, p1);
 CREATE INDEX facts_in_time ON facts(rank, {SPAN}, at, hi, label);
 CREATE INDEX facts_by_subject ON facts(subject, at, hi);
 CREATE INDEX things_by_name ON things(collection, sort);

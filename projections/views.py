@@ -14,7 +14,7 @@ from pathlib import Path
 from domain.errors import Contradiction, Flaw, Invalid, Refused
 from domain.facts import Event, Fact, stated
 from domain.records import Data
-from projections import documents, names, search, tallies, tree
+from projections import disputes, documents, names, search, tallies, tree
 from projections.carrying import Carrying
 from projections.folding import Folding
 from projections.identity import add_edge, edges_of, replace_edges
@@ -226,6 +226,8 @@ class Views:
         """
         self._check_order(event)
         number = self._known.put_event(event)
+        if event.kind.about_event:
+            disputes.dispute(self._known, event)
         if self._portion.passages:
             documents.cite(self._known, event, model)
         if event.type == "document.text-erased":
@@ -234,6 +236,8 @@ class Views:
             if (fact := stated(event, model)) is None:
                 return set()
             self._believe(fact, number, event.position, changed, altered=False)
+        elif event.type == "event.disputed":
+            self._date_anew(event, changed)
         elif event.type in CHANGING and (root := self._root(event)) is not None:
             self._reconsider(root, event.position, changed)
         united: set[int] = set()
@@ -257,12 +261,25 @@ class Views:
             found = None if found.about is None else self._known.event(found.about)
         return found
 
+    def _date_anew(self, event: Event, changed: dict[int, list[Fact]]) -> None:
+        """Add the dates that a dispute gives to those of the fact that it speaks of, whatever other disputes give."""
+        dates = [claim["value"] for claim in event.plain.get("claims", ()) if claim["pointer"] == "/occurred"]
+        before = None if event.about is None or not dates else self._known.fact(event.about)
+        if before is not None:
+            self._change(before.subject, before, before.disputed(dates), event.position, changed)
+
     def _reconsider(self, root: Event, position: int, changed: dict[int, list[Fact]]) -> None:
         before = self._known.fact(root.position)
-        after = self._known.standing(root).fact(root)
+        after = self._known.standing(root).fact(root, disputes.claimed_dates(self._known, root.position))
+        self._change(root.subject, before, after, position, changed)
+
+    def _change(
+        self, subject: str, before: Fact | None, after: Fact | None, position: int, changed: dict[int, list[Fact]]
+    ) -> None:
+        """Believe one fact in the place of another from a position on."""
         if before == after:
             return
-        number = self._known.find(root.subject)
+        number = self._known.find(subject)
         assert number is not None
         if before is not None:
             self._known.end_fact(before, number, position)

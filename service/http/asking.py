@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from domain.values import SLUG
+from domain.values import MAX_INTEGER, SLUG
+from projections import beside
 from projections.questions import FILTERS, LISTS, SORTS, Merged, NotFound, Page, Question, State
 from projections.reading import Reader
 from service.http import tables
@@ -54,6 +55,12 @@ _ONE = (*_STATE, PROOF)
 _PAGED = (AS_OF, ON, LIMITED, CURSOR, ACCEPT_DATETIME)
 _MAPPED = tuple(each for each in _ONE if each not in (AS_OF, ACCEPT_DATETIME))
 _MOVED = Answer("The party is one with another, which answers for it; the query is kept.", {}, ("Location",))
+_EVENT = Parameter(
+    "event",
+    "Only disputes of the events at these positions.",
+    {"type": "integer", "minimum": 1, "maximum": MAX_INTEGER},
+    several=True,
+)
 _SLUG = re.compile(SLUG, re.ASCII)
 
 
@@ -151,9 +158,15 @@ def _ready(state: dict[str, Any], version: int, placed: Mapping[str, str]) -> Re
 def _inner(collection: str, section: str) -> Operation:
     """A list that belongs to one subject: its history, or the whole of a list inside its state."""
     is_history = section == "history"
-    item = ref("history" if is_history else entry_name(collection, section))
-    table = tables.HISTORY if is_history else tables.OF_ENTRY[entry_name(collection, section)]
-    parameters = HISTORY if is_history else _PAGED
+    parameters: tuple[Parameter, ...]
+    match section:
+        case "history":
+            item, table, parameters = ref("history"), tables.HISTORY, HISTORY
+        case beside.DISPUTED:
+            item, table, parameters = ref("Disputed"), tables.DISPUTED, (*_PAGED, _EVENT)
+        case _:
+            name = entry_name(collection, section)
+            item, table, parameters = ref(name), tables.OF_ENTRY[name], _PAGED
     answer = list_answer(item)
     if is_history:
         answer = replace(answer, content={**answer.content, JSON: {"oneOf": [page_of(item), ref("Difference")]}})
@@ -161,15 +174,20 @@ def _inner(collection: str, section: str) -> Operation:
     async def handler(request: web.Request) -> web.StreamResponse:
         subject = _subject(request, collection)
 
-        def page(reader: Reader, question: Question, limit: int, after: list[Any] | None) -> Page:
-            if is_history:
-                return reader.history(subject, question, limit=limit, after=after)
-            return reader.section(subject, section, question, limit=limit, after=after)
+        def source(values: Values) -> Source:
+            events = [int(position) for position in values.get(_EVENT.name, ())]
+
+            def page(reader: Reader, question: Question, limit: int, after: list[Any] | None) -> Page:
+                if is_history:
+                    return reader.history(subject, question, limit=limit, after=after)
+                return reader.section(subject, section, question, limit=limit, after=after, events=events)
+
+            return page
 
         try:
             if is_history and asks_difference(request):
                 return await answer_difference(request, subject)
-            return await answer_list(request, Listing(parameters, table, lambda _: page))
+            return await answer_list(request, Listing(parameters, table, source))
         except Merged as merged:
             return moved(request, subject, merged.into)
 
@@ -230,7 +248,7 @@ def _operations() -> Iterator[Operation]:
         if view in SINGULAR:
             yield _one(view)
             yield _timemap(view)
-            for section in ("history", *LISTS[view]):
+            for section in ("history", *LISTS[view], beside.DISPUTED):
                 yield _inner(view, section)
 
 

@@ -10,6 +10,7 @@ from domain.entries import CALL_STATUSES, COMMITMENT_STATUSES, DECLARATION_STATU
 from domain.events import CATALOGUE, AgreementKind, CommitmentKind, PartyKind
 from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
+from projections.beside import DISPUTED
 from projections.questions import LISTS
 from service.http.pieces import (
     CERTAINTY,
@@ -42,7 +43,15 @@ _PROOFS: Schema = {
     "patternProperties": {"^[0-9]+$": ref("ProvenEvent")},
     "additionalProperties": False,
 }
-_SHOWN_BESIDE = {"disputed": list_of(ref("Disputed")), "evidence": _EVIDENCE}
+_ADDRESS: Schema = {"type": "string", "format": "uri-reference"}
+_DISPUTED: Mapping[str, Schema] = {
+    "disputed": list_of(ref("Disputed")),
+    "more": {
+        **object_of({}, {"disputed": _ADDRESS}),
+        "description": "Where its disputes are cut short, the address of all of them.",
+    },
+}
+_SHOWN_BESIDE = {**_DISPUTED, "evidence": _EVIDENCE}
 
 
 def _claim(statuses: Sequence[str]) -> tuple[dict[str, Schema], dict[str, Schema]]:
@@ -78,7 +87,7 @@ def _state(collection: str, required: Mapping[str, Schema], optional: Mapping[st
             "more": {
                 "type": "object",
                 "description": "Where a list was cut short, the address of the whole.",
-                "properties": {name: {"type": "string", "format": "uri-reference"} for name in LISTS[collection]},
+                "properties": dict.fromkeys((*LISTS[collection], DISPUTED), _ADDRESS),
             },
         },
         about,
@@ -299,7 +308,7 @@ _OTHER_ITEMS: Mapping[str, Schema] = {
             "patch": _PATCH,
         },
         {
-            "disputed": list_of(ref("Disputed")),
+            **_DISPUTED,
             "redacted": {**POSITION, "description": "The position of the event that had the data erased."},
         },
         about="An event as it was recorded, and the change it made to the state.",

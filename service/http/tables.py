@@ -154,6 +154,7 @@ OF_ENTRY: Mapping[str, Table] = {
     "platforms.supporters": table("party.subject", "party.name!", "support", "occurred", "certainty", *_LAST),
     "platforms.documents": table("title!", "kind", "occurred", "certainty", *_LAST),
 }
+DISPUTED = table("pointer", "value", "position", "event")
 RESOLVED = table("subject", "name!", "matched", "score")
 FOUND = table("subject", "name!", "snippet", "score")
 PASSAGES = table(

@@ -573,3 +573,26 @@ def test_evidence_added_later_shows_from_its_position_on(shared, document):
     assert "late proof" not in json.dumps(shared.state(subject, evidence="full", as_of=at - 1))
     shared.take(retracted(subject, at))
     assert "late proof" not in json.dumps(shared.state(subject, evidence="full"))
+
+
+# Many disputes
+
+
+def test_more_than_a_hundred_disputes_are_cut_and_the_whole_is_answered(shared, document):
+    subject, made = launched(shared)
+    member = shared.party()
+    joined = shared.took(event("platform.member-joined", subject, "2012-01-01", party=member))
+    for at, field in ((made, "place"), (joined, "category")):
+        shared.take(*[dispute(subject, at, document, **{f"/data/{field}": f"{field} {n}"}) for n in range(60)])
+    state = shared.state(subject)
+    assert len(state["disputed"]) == 100
+    whole = shared.items(state["more"]["disputed"], limit=50)
+    assert [claim["value"] for claim in whole] == [f"{field} {n}" for field in ("place", "category") for n in range(60)]
+    (item,) = shared.items("/v1/memberships", in_=subject)
+    assert [claim["value"] for claim in item["disputed"]] == [f"category {n}" for n in range(10)]
+    own = shared.items(item["more"]["disputed"], limit=100)
+    assert [claim["value"] for claim in own] == [f"category {n}" for n in range(60)]
+    answer = shared.get(f"/v1/{subject}/disputed", event=made, headers={"Accept": "text/csv"})
+    assert (answer.status_code, len(answer.text.splitlines())) == (200, 61)
+    is_problem(shared.get(f"/v1/{subject}/disputed", event="x"), 422)
+    assert shared.items(f"/v1/{member}/disputed") == []
