@@ -117,6 +117,9 @@ def naive(events: list[Event], slug: str, text: str | None) -> tuple[list[tuple]
             found.append((*place, exact or "", status, by, each.position, each.type, occurred))
             if start is not None:
                 used |= set(range(start, end))
+            elif status == "verified":
+                first = str(text).index(str(exact))
+                used |= set(range(first, first + len(str(exact))))
     return sorted(found), used
 
 
