@@ -12,6 +12,7 @@ from domain.passages import status_of
 from domain.times import day_text
 from projections.documents import Held, Texts
 from projections.ledger import Ledger
+from projections.limit import Limit
 from projections.questions import LISTS, Page, Question, check_after
 from projections.references import References
 from projections.referring import Reference
@@ -35,11 +36,14 @@ Dispute = tuple[int, int, int, bytes]
 class Beside:
     """Disputes and evidence, on one connection."""
 
-    def __init__(self, db: sqlite3.Connection, ledger: Ledger, references: References, texts: Texts) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, ledger: Ledger, references: References, texts: Texts, limit: Limit
+    ) -> None:
         self._db = db
         self._ledger = ledger
         self._references = references
         self._texts = texts
+        self._limit = limit
 
     def disputes_of(
         self, numbers: Iterable[int], question: Question, limit: int, after: Place = _FIRST
@@ -48,11 +52,12 @@ class Beside:
         one more."""
         found: list[Dispute] = []
         for number in numbers:
-            found += self._db.execute(
-                f"SELECT event, place, about, claim FROM disputes INDEXED BY disputes_of_subject"
+            rows = self._db.execute(
+                "SELECT event, place, about, claim FROM disputes INDEXED BY disputes_of_subject"
                 f" WHERE subject = ? AND {_STOOD} AND (event, place) > (?, ?) ORDER BY event, place LIMIT ?",
                 (number, *_as_of(question), *after, limit + 1),
-            ).fetchall()
+            )
+            found += self._limit.each(rows)
         return sorted(found)[: limit + 1]
 
     def disputes_about(self, positions: Iterable[int], question: Question, after: Place, limit: int) -> list[Dispute]:
@@ -91,8 +96,8 @@ class Beside:
             f" (SELECT x.id FROM disputes x INDEXED BY disputes_about WHERE x.about = j.value AND {_STOOD}"
             " ORDER BY event, place LIMIT ?) ORDER BY d.event, d.place",
             (_json(bearing), *_as_of(question), _IN_ITEM + 1),
-        ).fetchall()
-        for subject, *row in rows:
+        )
+        for subject, *row in self._limit.each(rows):
             for item in bearing[row[2]]:
                 disputed = item.setdefault("disputed", [])
                 if len(disputed) < _IN_ITEM:

@@ -1,16 +1,19 @@
-"""How long recording may take on the event loop: what takes longer is broken off, undone, and done in a thread."""
+"""How long recording and reading may take on the event loop: what takes longer is broken off, and done in a thread."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
+from typing import TypeVar
 
 MOST_AHEAD = 64
 """So many steps of work that are known to come, each of some 30 µs, are too many."""
 _INSTRUCTIONS = 10_000
 """SQLite is interrupted no later than so many of its instructions after the time is up."""
+
+T = TypeVar("T")
 
 
 class TooLong(Exception):
@@ -53,6 +56,12 @@ class Limit:
             yield
         finally:
             self._is_writing = False
+
+    def each(self, rows: Iterable[T]) -> Iterator[T]:
+        """Yield rows as long as there is time. Raises TooLong."""
+        for row in rows:
+            self.check()
+            yield row
 
     def check(self, ahead: int = 0) -> None:
         """Raise TooLong once the time is up, or where so many steps lie ahead that it will be."""

@@ -6,6 +6,7 @@ Sees what was committed, never waits for the write half, and is used by one thre
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,10 @@ class Reader:
             else:
                 high = middle - 1
         return low
+
+    def limited(self, seconds: float) -> AbstractContextManager[None]:
+        """Within it, a state that takes more than so many seconds raises TooLong."""
+        return self._states.limit.set_to(seconds, self._db)
 
     def state(self, subject: str, question: Question, *, evidence: bool = False) -> State:
         """What a subject is. Raises NotFound, Gone, Merged."""

@@ -22,6 +22,7 @@ from projections.bodies import NAMED, read_thing, read_tie
 from projections.cuts import claim, claims, entry, holds, rectangle, thing_columns, times
 from projections.documents import Texts
 from projections.ledger import REMARKS, Ledger
+from projections.limit import Limit
 from projections.questions import LISTS, Gone, Merged, NotFound, Page, Question, State, check_after
 from projections.references import References
 from projections.referring import Reference, refer, references_in
@@ -76,7 +77,9 @@ class States:
         self._ledger = ledger
         self.texts = Texts(db)
         self.references = References(db, ledger)
-        self.beside = Beside(db, ledger, self.references, self.texts)
+        self.limit = Limit()
+        """How long a state may take."""
+        self.beside = Beside(db, ledger, self.references, self.texts, self.limit)
 
     # one
 
@@ -221,12 +224,12 @@ class States:
                 rows_of_one.sort(key=_FIRST_THREE)
             shown = rows_of_one[: _most_rows(name, most)]
             if name in _ENTERED:
-                items = [entry(row[5:], question) for row in shown]
+                items = [entry(row[5:], question) for row in self.limit.each(shown)]
                 references += references_in(
                     [[item for item, row in zip(items, shown, strict=True) if _REFERS in row[-1]]]
                 )
             else:
-                items = [_tie(row[4:-1], name, alike, references) for row in shown]
+                items = [_tie(row[4:-1], name, alike, references) for row in self.limit.each(shown)]
             begun[number, name] = items, len(rows_of_one) > len(shown)
         return begun
 
@@ -258,7 +261,7 @@ class States:
                     most + 1,
                 ),
             )
-            for row in rows:
+            for row in self.limit.each(rows):
                 self._ledger.remember(row[1], row[-1])
                 found.setdefault((row[3], name), []).append(row)
         places: dict[int, list[int]] = {}
@@ -275,7 +278,7 @@ class States:
                 f"{until} AND {rectangle('x', question)} ORDER BY x.at, x.label, x.id LIMIT ?)",
                 (_json(some), *self._until("entries", question, by), *times(question), most_rows + 1),
             )
-            for row in rows:
+            for row in self.limit.each(rows):
                 found.setdefault((row[3], SECTIONS[row[4]]), []).append(row)
 
     def _until(self, table: str, question: Question, by: str) -> tuple[int, ...]:

@@ -13,12 +13,16 @@ from typing import TypeVar
 
 from aiohttp import web
 
+from projections.limit import TooLong
 from projections.reading import Reader
 from service.files import VIEWS
 from service.parts import SETTINGS
 
 THREADS = 2
 """One more than a long question takes. Four that compete for the interpreter cost each list a quarter more."""
+
+LOOP_SECONDS = 0.003
+"""What takes longer is asked on a thread instead of the loop."""
 
 T = TypeVar("T")
 
@@ -38,6 +42,14 @@ class Readers:
     def here(self, question: Callable[[Reader], T]) -> T:
         """What `question` finds, asked on the calling thread, which is the loop's: only for what is found at once."""
         return question(self._here)
+
+    async def ask_quick(self, question: Callable[[Reader], T]) -> T:
+        """What `question` finds of a state: asked on the loop, which costs less, unless that takes too long."""
+        try:
+            with self._here.limited(LOOP_SECONDS):
+                return question(self._here)
+        except TooLong:
+            return await self.ask(question)
 
     async def ask(self, question: Callable[[Reader], T]) -> T:
         """What `question` finds, asked on a thread of its own."""

@@ -119,19 +119,19 @@ def _one(collection: str) -> Operation:
         values = read_query(request.query, _ONE)
         evidence = EVIDENCE.name in values
 
-        def state(reader: Reader) -> tuple[State, Mapping[str, str]]:
+        def state(reader: Reader) -> tuple[State, Mapping[str, str], Ready | None]:
             question = read_times(values, now, reader.position_at)
             found = reader.state(subject, question, evidence=evidence)
-            return found, said(request, now, question.as_of, reader.recorded, is_mapped=True)
+            placed = said(request, now, question.as_of, reader.recorded, is_mapped=True)
+            return found, placed, None if PROOF.name in values else _ready(found.body, found.version, placed)
 
         try:
             readers = request.app[READERS]
-            found, placed = await readers.ask(state) if evidence else readers.here(state)
+            found, placed, ready = await (readers.ask(state) if evidence else readers.ask_quick(state))
         except Merged as merged:
             return moved(request, subject, merged.into)
-        if PROOF.name in values:  # not kept: it changes with the checkpoint
+        if ready is None:  # not kept: it changes with the checkpoint
             return _ready(await proven(request, found.body), found.version, placed).answer(request)
-        ready = _ready(found.body, found.version, placed)
         keep(request, key, ready)
         return ready.answer(request)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from threading import current_thread
 from typing import Any
 
 import pytest
 
+from service import readers
 from service.http.operations import DESCRIBED
+from service.readers import Readers
 from tests.service.asked import event, party, signed
 from tests.service.world import problem, registered, renamed, running
 
@@ -429,3 +432,26 @@ async def test_many_questions_at_once_are_all_answered(registry):
     paths = [f"/v1/{view}?limit={number}" for view in VIEWS for number in range(1, 21)]
     answers = await asyncio.gather(*(registry.get(path) for path in paths))
     assert {answer.status for answer in answers} == {200}
+
+
+# what takes long
+
+
+async def test_a_state_that_takes_long_is_asked_on_a_thread_and_is_the_same(registry, monkeypatch):
+    for slug in ("catl", "ioph"):
+        await registry.take(party(slug))
+    await registry.take(signed("deal", "2024-01-21", "catl", "ioph"))
+    threads: list[str] = []
+    asked = Readers._asked
+
+    def noted(*given: Any) -> Any:
+        threads.append(current_thread().name)
+        return asked(*given)
+
+    monkeypatch.setattr(Readers, "_asked", noted)
+    quick = await registry.json("/v1/agreements/deal?on=2025-01-01")
+    assert threads == []
+    monkeypatch.setattr(readers, "LOOP_SECONDS", 0.0)
+    slow = await registry.json("/v1/agreements/deal?on=2025-01-01&as_of=3")
+    assert slow == quick
+    assert [name.partition("_")[0] for name in threads] == ["reader"]
