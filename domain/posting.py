@@ -36,8 +36,19 @@ _JSON_TYPE = re.compile(r"application/json(\s*;\s*charset=\"?utf-8\"?)?", re.IGN
 _URI_REFERENCE = re.compile(r"\S+")
 
 
+class Erasure(NamedTuple):
+    """What is left of data that was erased in another log: the digest in its log entry, and the position there of the
+    event that it spoke of (None: of none, or not known)."""
+
+    digest: str
+    about: int | None
+
+
 class Posted(NamedTuple):
-    """A well-formed event that has no place in the log yet. `data` is in RFC 8785 form, exactly what was posted."""
+    """A well-formed event that has no place in the log yet. `data` is in RFC 8785 form, exactly what was posted.
+
+    An event with an `erasure` comes from another log, in which its data was erased; here it is empty.
+    """
 
     id: str
     source: str
@@ -47,6 +58,7 @@ class Posted(NamedTuple):
     occurred: str | None
     data: bytes
     model: Data
+    erasure: Erasure | None = None
 
     @property
     def kind(self) -> EventType:
@@ -67,17 +79,50 @@ def parse(document: object) -> Posted:
     if not isinstance(document, dict):
         raise Invalid("an event is a JSON object", [Flaw("", "an event is a JSON object")])
     document = attributes_set(document)
-    flaws = _attribute_flaws(document)
-    kind = CATALOGUE.get(document["type"]) if isinstance(document.get("type"), str) else None
+    return _parsed(document, _attribute_flaws(document, _TEXTS), is_posted=True)
+
+
+def parse_exported(document: Mapping[str, Any], erasure: Erasure | None, *, is_trusted: bool) -> Posted:
+    """One event of another log, of whose data only an erasure may be left. Raises Invalid with every flaw found.
+
+    A registry recorded it, perhaps by itself. If that `is_trusted`, values are taken that were not yet refused then.
+    """
+    flaws = _attribute_flaws(document, _RECORDED_TEXTS if is_trusted else _EXPORTED_TEXTS)
+    if erasure is None:
+        return _parsed(document, flaws, is_posted=not is_trusted)
+    flaws += _collection_flaws(document)
+    if flaws:
+        raise Invalid("the event is not well-formed", flaws)
+    return _posted(document, b"", CATALOGUE[document["type"]].nothing)._replace(erasure=erasure)
+
+
+def _collection_flaws(document: Mapping[str, Any]) -> list[Flaw]:
+    """What is wrong with a subject, where it is one, that the type of the event is not about."""
+    kind, subject = _kind(document), document.get("subject")
+    if kind is None or not isinstance(subject, str) or not is_subject(subject):
+        return []
+    if kind.collection in (None, subject.split("/")[0]):
+        return []
+    return [Flaw("/subject", f"{kind.name} is about a subject in {kind.collection}/")]
+
+
+def _kind(document: Mapping[str, Any]) -> EventType | None:
+    return CATALOGUE.get(document["type"]) if isinstance(document.get("type"), str) else None
+
+
+def _parsed(document: Mapping[str, Any], flaws: list[Flaw], *, is_posted: bool) -> Posted:
+    kind = _kind(document)
     data, encoded, model = document.get("data", {}), b"", None
     if kind is not None:
-        subject = document.get("subject")
-        if isinstance(subject, str) and kind.collection not in (None, subject.split("/")[0]) and is_subject(subject):
-            flaws.append(Flaw("/subject", f"{kind.name} is about a subject in {kind.collection}/"))
-        encoded, model, found = _checked(kind, data)
+        flaws += _collection_flaws(document)
+        encoded, model, found = _checked(kind, data, is_posted=is_posted)
         flaws += [Flaw(f"/data{flaw.pointer}", flaw.detail) for flaw in found]
     if flaws or model is None:
         raise Invalid("the event is not well-formed", flaws)
+    return _posted(document, encoded, model)
+
+
+def _posted(document: Mapping[str, Any], data: bytes, model: Data) -> Posted:
     return Posted(
         document["id"],
         document["source"],
@@ -85,7 +130,7 @@ def parse(document: object) -> Posted:
         document["subject"],
         document.get("time"),
         document.get("occurred"),
-        encoded,
+        data,
         model,
     )
 
@@ -131,11 +176,11 @@ def _holds_nul(encoded: bytes) -> bool:
     return b"\\u0000" in encoded and re.search(rb"(?<!\\)(?:\\\\)*\\u0000", encoded) is not None
 
 
-def _attribute_flaws(document: Mapping[str, object]) -> list[Flaw]:
+def _attribute_flaws(document: Mapping[str, object], checks: Mapping[str, Callable[[str], str | None]]) -> list[Flaw]:
     """What is wrong with what stands beside the data: names that have no place, names that lack, then values."""
     flaws: list[Flaw] = []
     for name, value in document.items():
-        if (check := _TEXTS.get(name)) is not None:
+        if (check := checks.get(name)) is not None:
             wrong = check(value) if isinstance(value, str) and value else _no_text(value)
             if wrong is not None:
                 flaws.append(Flaw(pointer(name), wrong))
@@ -219,6 +264,20 @@ _TEXTS: Mapping[str, Callable[[str], str | None]] = {
 }
 """What is wrong with each attribute, which is a text that is not empty; None if nothing is."""
 _ATTRIBUTES = _TEXTS.keys() | {"data"}
+
+
+def _recorded_type(value: str) -> str | None:
+    return None if value in CATALOGUE else "is not a type the registry knows"
+
+
+def _recorded_text(value: str) -> str | None:
+    return None if len(value.encode()) <= MAX_ATTRIBUTE and "\x00" not in value else f"is at most {MAX_ATTRIBUTE} bytes"
+
+
+_EXPORTED_TEXTS = {**_TEXTS, "type": _recorded_type}
+"""The same of an exported event, which a registry may have recorded by itself."""
+_RECORDED_TEXTS = {**_EXPORTED_TEXTS, **dict.fromkeys(("id", "source", "time"), _recorded_text)}
+"""The same of one that was recorded: what every version of the registry refused."""
 
 
 def _true(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:

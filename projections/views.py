@@ -138,18 +138,26 @@ class Views:
         self._names.forget()
         self._leaves.clear()
 
-    def admit(self, events: Sequence[Event], leaves: Sequence[bytes], seconds: float | None = None) -> None:
+    def admit(
+        self,
+        events: Sequence[Event],
+        leaves: Sequence[bytes],
+        seconds: float | None = None,
+        *,
+        are_checked: bool = True,
+    ) -> None:
         """Judge one batch and fold it in, whole or not at all; `leaves` are the Merkle leaf hashes of its log entries.
 
         Raises Refused: Invalid for what does not exist, Contradiction for what cannot be; TooLong where it takes more
-        than so many seconds. With several events, a flaw's pointer starts with the event's index.
+        than so many seconds. With several events, a flaw's pointer starts with the event's index. Events of another log
+        whose data or texts are not here are not checked for what they speak of; they must not contradict either.
         """
         position = self.position
         for part in (self._known, self._texts, self._names):
             part.begin_batch()
         try:
             with nullcontext() if seconds is None else self._db.limit.set_to(seconds, self._db):
-                self._admit(events)
+                self._admit(events, are_checked=are_checked)
         except BaseException:
             self.position = position
             for part in (self._known, self._texts, self._names):
@@ -159,12 +167,13 @@ class Views:
             part.keep_batch()
         self._leaves += leaves
 
-    def _admit(self, events: Sequence[Event]) -> None:
+    def _admit(self, events: Sequence[Event], *, are_checked: bool) -> None:
         changed: dict[int, list[Fact]] = {}
         for index, event in enumerate(events):
             try:
                 model = event.model
-                self._judging.check(event, model)
+                if are_checked:
+                    self._judging.check(event, model)
                 mine: dict[int, list[Fact]] = {}
                 united = self._take(event, model, mine)
                 if len(events) == 1:
@@ -201,6 +210,11 @@ class Views:
         number = self._known.find(subject)
         held = None if number is None else documents.Texts(self._db).own(number)
         return held.position if held is not None and held.sha256 == sha256 else None
+
+    def holds_text(self, subject: str) -> bool:
+        """Whether a text of a document is held."""
+        number = self._known.find(subject)
+        return number is not None and documents.Texts(self._db).held(number) is not None
 
     def version(self, subject: str) -> int:
         """The version of the last event about a subject, 0 if there is none."""

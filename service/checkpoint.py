@@ -79,7 +79,8 @@ def refuse_unfit(kept: Checkpoint, head: int, roots: Callable[[int], bytes]) -> 
         raise Unfit(
             f"the log went back: {kept.size} events were signed, and it holds {head}. It was brought back from an older"
             " backup, or events were lost. Stop the registry and bring back a log that holds all of them; if they are"
-            " gone for good, begin another log (another data directory and origin) with the events that are left"
+            " gone for good, begin another log (another data directory and origin) with the events that are left:"
+            " registry export log --data OLD -o log.ndjson, then registry import log.ndjson --data NEW"
         )
     found = roots(kept.size)
     if found != kept.root:

@@ -77,7 +77,7 @@ def from_headers(headers: Iterable[tuple[str, str]], media_type: str, body: byte
     return document
 
 
-def parsed(document: object, find: Find) -> Posted:
+def parsed(document: Any, find: Find, parse: Callable[[Any], Posted] = parse) -> Posted:
     """The event, well-formed, or recorded already with the same content. Raises Invalid, DifferentContent.
 
     What is recorded under its source and id is looked up before anything is refused: rules may have changed since, and

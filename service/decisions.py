@@ -6,14 +6,17 @@ commits neither: whoever opened them does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from domain.errors import DifferentContent, Flaw, NotAllowed, Refused, VersionMismatch
+import orjson
+
+from domain.errors import Contradiction, DifferentContent, Flaw, Invalid, NotAllowed, Refused, VersionMismatch
 from domain.facts import Event
 from domain.merkle import leaf_hash
-from domain.posting import Posted
+from domain.positions import with_positions
+from domain.posting import Posted, canonical, checked
 from projections.views import Views
 from service.entries import Receipt, differences, logged, receipt, recorded_event
 from service.log import Log, LoggedEvent
@@ -35,10 +38,16 @@ class Condition:
 
 SMALL_EVENTS = 8
 SMALL_BYTES = 2**14
-ERASING = frozenset(("event.redacted", "document.text-erased"))
+TEXT_STORED, TEXT_ERASED = "document.text-stored", "document.text-erased"
+ERASING = frozenset(("event.redacted", TEXT_ERASED))
 """Events that have something erased from every file."""
-_OF_THE_LOG = ERASING | {"document.text-stored"}
+_OF_THE_LOG = ERASING | {TEXT_STORED}
 """Events by which more than a row comes to the log, or something of one goes."""
+_OF_TEXTS = frozenset((TEXT_STORED, TEXT_ERASED))
+
+Aims = Mapping[int, "int | tuple[str, str] | None"]
+"""What positions in an exported log mean here: a position, the source and id of an event that may be recorded by then,
+or None, where the event was not taken."""
 
 
 class Batch(NamedTuple):
@@ -46,7 +55,8 @@ class Batch(NamedTuple):
 
     `is_list` says that flaws point into an array of events, even of one. `text` is that of the document which the one
     event says is stored; where it is held already, the first receipt is given. `may_erase` says that whoever posts may
-    have something erased.
+    have something erased. `is_exported` says that the one event comes from another log, whose texts are not here, and
+    `aims` what the positions in it mean.
     """
 
     events: Sequence[Posted]
@@ -56,10 +66,14 @@ class Batch(NamedTuple):
     condition: Condition | None = None
     text: str | None = None
     may_erase: bool = False
+    is_exported: bool = False
+    aims: Aims | None = None
 
     @property
     def erases(self) -> bool:
         """Whether any of its events has something erased."""
+        if self.is_exported and self.events[0].type == TEXT_ERASED:
+            return False  # another log's text
         return not ERASING.isdisjoint([event.type for event in self.events])
 
     @property
@@ -93,6 +107,8 @@ class Desk:
         """
         if batch.erases and not batch.may_erase:
             raise NotAllowed("this takes a key with scope admin: what is erased does not come back")
+        if batch.is_exported:
+            batch = self._from_export(batch)
         if batch.text is not None and (kept := self._kept(batch.events[0])) is not None:
             return [receipt(kept, is_new=False)]
         known = self._known(batch)
@@ -100,10 +116,16 @@ class Desk:
         if fresh and batch.condition is not None:
             self._demand(batch.condition, batch.events[fresh[0]].subject)
         events, same = self._placed(batch, fresh)
-        stored = [logged(event) for event in events]
+        erasure = batch.events[0].erasure if batch.is_exported else None
+        stored = [logged(event, erasure) for event in events]
         if events:
             try:
-                self._views.admit(events, [leaf_hash(each.entry) for each in stored], seconds)
+                self._views.admit(
+                    events,
+                    [leaf_hash(each.entry) for each in stored],
+                    seconds,
+                    are_checked=erasure is None and not (batch.is_exported and events[0].type in _OF_TEXTS),
+                )
             except Refused as refused:
                 if batch.is_list:
                     _point_into_list(refused, [index for index in fresh if index not in same], len(batch.events))
@@ -112,7 +134,7 @@ class Desk:
             self._taken[each.source, each.id] = each
         if stored and not self._is_trial:
             self._log.begin()
-            self._follow(events, batch.text)
+            self._follow(events, batch)
         self.count += len(stored)
         places = iter(stored)
         made: dict[int, LoggedEvent] = {}
@@ -128,21 +150,58 @@ class Desk:
         self._log.append(list(self._taken.values()))
         self._taken.clear()
 
-    def _follow(self, events: Sequence[Event], text: str | None) -> None:
+    def _from_export(self, batch: Batch) -> Batch:
+        """The batch, with the positions that the events it names have here. Raises NotAllowed, Invalid, Contradiction.
+
+        The texts that other logs stored are not here, so of a text event only the event itself is recorded.
+        """
+        (posted,) = batch.events
+        if posted.erasure is not None and not batch.may_erase:
+            raise NotAllowed("an event whose data was erased takes a key with scope admin")
+        if posted.type in _OF_TEXTS and self.find(posted.source, posted.id) is None:
+            if posted.source == self._log.meta("origin"):
+                raise Invalid(
+                    f"{posted.type} is recorded by this registry itself", [Flaw("/source", "is this registry")]
+                )
+            if posted.type == TEXT_ERASED and self._views.holds_text(posted.subject):
+                raise Contradiction(f"a text of {posted.subject} is held here, which another log does not erase")
+        if not batch.aims:
+            return batch
+        is_known = self.find(posted.source, posted.id) is not None
+        aims = {at: self._aim(at, aim or (at if is_known else None)) for at, aim in batch.aims.items()}
+        if posted.erasure is not None:
+            moved = posted._replace(erasure=posted.erasure._replace(about=next(iter(aims.values()))))
+        else:
+            data = with_positions(orjson.loads(posted.data), aims.__getitem__)
+            model, flaws = checked(posted.kind, data, is_posted=False)
+            assert model is not None, flaws
+            moved = posted._replace(data=canonical(data), model=model)
+        return batch._replace(events=(moved,))
+
+    def _aim(self, exported: int, aim: int | tuple[str, str] | None) -> int:
+        if isinstance(aim, tuple):
+            found = self.find(*aim)
+            aim = None if found is None else found.position
+        if aim is None:
+            detail = f"no line before this one with the position {exported} was taken"
+            raise Invalid("the event speaks of one that is not here", [Flaw("/data/event", detail)])
+        return aim
+
+    def _follow(self, events: Sequence[Event], batch: Batch) -> None:
         """Does to the log what the events say is done to it."""
         for event in events:
-            if event.type not in _OF_THE_LOG:
+            if event.type not in _OF_THE_LOG or (batch.is_exported and event.type in _OF_TEXTS):
                 continue
             self.write()
             match event.type:
                 case "event.redacted":
-                    erased = self._views.event(event.plain["event"])
-                    assert erased is not None
-                    self._log.erase(erased.position, event.position, erased.about)
+                    erased = None if event.about is None else self._views.event(event.about)
+                    if erased is not None:  # else this event was itself erased, and does not say which one it spoke of
+                        self._log.erase(erased.position, event.position, erased.about)
                 case "document.text-stored":
-                    assert text is not None
-                    self._log.put_text(event.position, text)
-                    self._views.hold(event, text)
+                    assert batch.text is not None
+                    self._log.put_text(event.position, batch.text)
+                    self._views.hold(event, batch.text)
                 case "document.text-erased":
                     self._log.drop_texts(event.subject)
 

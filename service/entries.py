@@ -17,7 +17,7 @@ import orjson
 from domain.events import CATALOGUE
 from domain.facts import Event, erased_data
 from domain.merkle import leaf_hash
-from domain.posting import Posted
+from domain.posting import Erasure, Posted
 from service.log import LoggedEvent, LogReader
 
 SALT_BYTES = 16
@@ -34,6 +34,7 @@ class Receipt(NamedTuple):
 
 def recorded_event(posted: Posted, position: int, version: int, recorded: str, actor: str) -> Event:
     """The event that a post becomes at its place."""
+    erasure = posted.erasure
     return Event(
         position,
         version,
@@ -43,20 +44,22 @@ def recorded_event(posted: Posted, position: int, version: int, recorded: str, a
         posted.id,
         posted.time,
         posted.occurred,
-        posted.data,
+        posted.data if erasure is None else erased_data(erasure.about),
         recorded,
         actor,
+        erasure is not None,
         checked=posted.model,
     )
 
 
-def logged(event: Event) -> LoggedEvent:
-    """The event as the log keeps it, with a salt of its own."""
-    salt = os.urandom(SALT_BYTES)
+def logged(event: Event, erasure: Erasure | None = None) -> LoggedEvent:
+    """The event as the log keeps it, with a salt of its own; without data, if that was erased in another log."""
+    salt = os.urandom(SALT_BYTES) if erasure is None else b""
+    data = event.data if erasure is None else b""
     # In the order of RFC 8785; all keys are ASCII and no value is a fraction, so orjson writes that form.
     entry: dict[str, str | int] = {
         "actor": event.actor,
-        "data_sha256": sha256(salt + event.data).hexdigest(),
+        "data_sha256": sha256(salt + data).hexdigest() if erasure is None else erasure.digest,
         "id": event.id,
     }
     if event.occurred is not None:
@@ -79,8 +82,9 @@ def logged(event: Event) -> LoggedEvent:
         event.source,
         event.id,
         orjson.dumps(entry),
-        event.data,
+        data,
         salt,
+        about=None if erasure is None else erasure.about,
     )
 
 
@@ -186,6 +190,6 @@ def differences(stored: LoggedEvent, posted: Posted) -> list[str]:
     """
     entry = orjson.loads(stored.entry)
     found = [name for name in ("type", "subject", "time", "occurred") if entry.get(name) != getattr(posted, name)]
-    if stored.data and stored.data != posted.data:
+    if stored.data and posted.erasure is None and stored.data != posted.data:
         found.append("data")
     return found

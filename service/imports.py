@@ -15,6 +15,7 @@ from functools import partial
 from domain.errors import Refused
 from service.cloudevents import MAX_EVENT, Find, Malformed, decode, parsed
 from service.decisions import Batch, Desk
+from service.exported import Exported, ExportedLines, is_exported
 from service.http.problems import Kind, Problem, problem_of
 from service.log import LogReader
 from service.waiting import Outcome
@@ -45,7 +46,7 @@ class Line:
     raw: bytes | None
 
 
-_Taken = tuple[int, Batch | Result]
+_Taken = tuple[int, Batch | Exported | Result]
 """A line's number, and what is to be recorded of it, or why nothing is."""
 Ask = Callable[[Callable[[LogReader], list[_Taken]]], Awaitable[list[_Taken]]]
 """Answers a question to a reader of the log."""
@@ -101,6 +102,7 @@ async def recorded(
     """
     sent: asyncio.Queue[tuple[list[_Taken], asyncio.Future[list[Outcome]]] | None] = asyncio.Queue()
     room = asyncio.Semaphore(IN_FLIGHT)
+    exported = ExportedLines()
     upcoming = 1
 
     async def send() -> None:
@@ -109,8 +111,8 @@ async def recorded(
             async for lines in _slices(chunks):
                 upcoming = lines[0].number
                 await room.acquire()
-                taken = await ask(partial(_parsed, lines, actor, may_erase=may_erase))
-                future = await writer.submit([each for _, each in taken if isinstance(each, Batch)])
+                taken = await ask(partial(_parsed, lines, exported, actor, may_erase=may_erase))
+                future = await writer.submit([batch for _, each in taken if (batch := _batch_of(each)) is not None])
                 sent.put_nowait((taken, future))
                 upcoming = lines[-1].number + 1
         finally:
@@ -122,7 +124,9 @@ async def recorded(
             taken, future = under_way
             outcomes = iter(await future)
             room.release()
-            yield [each if isinstance(each, Result) else _result(number, next(outcomes)) for number, each in taken]
+            yield [
+                each if isinstance(each, Result) else _result(number, each, next(outcomes)) for number, each in taken
+            ]
         try:
             await sending
         except (Unavailable, Problem) as error:
@@ -132,21 +136,27 @@ async def recorded(
         await asyncio.gather(sending, return_exceptions=True)
 
 
-def _parsed(lines: Sequence[Line], actor: str, log: LogReader, *, may_erase: bool) -> list[_Taken]:
-    return [(line.number, _batch(line, log.find, actor, may_erase=may_erase)) for line in lines]
+def _parsed(
+    lines: Sequence[Line], exported: ExportedLines, actor: str, log: LogReader, *, may_erase: bool
+) -> list[_Taken]:
+    return [(line.number, _read(line, exported, log.find, actor, may_erase=may_erase)) for line in lines]
 
 
 def tried(desk: Desk, lines: Iterable[Line], actor: str, *, may_erase: bool) -> Iterator[Result]:
     """What would become of the lines, each seeing those before it; nothing is recorded."""
+    exported = ExportedLines()
     for line in lines:
-        batch = _batch(line, desk.find, actor, may_erase=may_erase)
-        if isinstance(batch, Batch):
-            try:
-                yield _result(line.number, desk.take(batch))
-            except Refused as refused:
-                yield _result(line.number, refused)
-        else:
-            yield batch
+        read = _read(line, exported, desk.find, actor, may_erase=may_erase)
+        if isinstance(read, Result):
+            yield read
+            continue
+        batch = read if isinstance(read, Batch) else read.batch
+        outcome: Outcome
+        try:
+            outcome = desk.take(batch)
+        except Refused as refused:
+            outcome = refused
+        yield _result(line.number, read, outcome)
 
 
 async def _slices(chunks: AsyncIterable[bytes]) -> AsyncIterator[list[Line]]:
@@ -172,16 +182,27 @@ def _bounded(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield some
 
 
-def _batch(line: Line, find: Find, actor: str, *, may_erase: bool) -> Batch | Result:
+def _read(line: Line, exported: ExportedLines, find: Find, actor: str, *, may_erase: bool) -> Batch | Exported | Result:
     if line.raw is None:
         return _refused(line.number, Problem(Kind.TOO_LARGE, f"the line has more than {MAX_EVENT} bytes"))
     try:
-        return Batch((parsed(decode(line.raw), find),), actor, len(line.raw), may_erase=may_erase)
+        document = decode(line.raw)
+        if is_exported(document):
+            return exported.read(document, find, actor, len(line.raw), may_erase=may_erase)
+        return Batch((parsed(document, find),), actor, len(line.raw), may_erase=may_erase)
     except (Malformed, Refused) as error:
         return _refused(line.number, error)
 
 
-def _result(line: int, outcome: Outcome) -> Result:
+def _batch_of(read: Batch | Exported | Result) -> Batch | None:
+    if isinstance(read, Exported):
+        return read.batch
+    return read if isinstance(read, Batch) else None
+
+
+def _result(line: int, read: Batch | Exported, outcome: Outcome) -> Result:
+    if isinstance(read, Exported):
+        read.positions.decided(read.position, None if isinstance(outcome, Exception) else outcome[0].position)
     if isinstance(outcome, Exception):
         return _refused(line, outcome)
     (taken,) = outcome

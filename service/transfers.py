@@ -1,13 +1,13 @@
 """Events on their way into a registry, from the command line: into a data directory that nobody serves, or to a
-server by HTTP. Results come as they are known; neither lines nor results are kept in memory, and nothing is tried
+server by HTTP. Results come as they are known; neither lines nor results are kept in memory, and nothing is sent
 twice."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import closing
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import aiohttp
 import orjson
@@ -31,7 +31,16 @@ class ImportFailed(Exception):
     """The import was refused as a whole, or broke off before its last result. One line that says why."""
 
 
-async def recorded_in(settings: Settings, file: BinaryIO, actor: str) -> AsyncIterator[bytes]:
+class LineResult(NamedTuple):
+    """What became of a line: its receipt or its problem as JSON, whether it was taken, and whether this import recorded
+    it (else it was there already)."""
+
+    body: bytes
+    is_taken: bool
+    is_new: bool
+
+
+async def recorded_in(settings: Settings, file: BinaryIO, actor: str) -> AsyncGenerator[LineResult]:
     """Records the lines of a file in the data directory; yields the result of each. Raises ImportFailed."""
     try:
         with closing(LogWriter()) as writer:
@@ -40,15 +49,19 @@ async def recorded_in(settings: Settings, file: BinaryIO, actor: str) -> AsyncIt
                 with closing(LogReaders(store.log, threads=1)) as logs:
                     async for results in recorded(store.writer, logs.ask, _chunks(file), actor, may_erase=True):
                         for result in results:
-                            yield result.body
+                            yield LineResult(result.body, result.kind is None, result.is_new)
     except InUse as error:
         raise ImportFailed(f"{error}: give its address with --url, and a key with --key") from None
     except (CannotSign, LogError, OSError, Unfit) as error:
         raise ImportFailed(str(error)) from None
 
 
-async def recorded_at(url: str, key: str | None, file: BinaryIO) -> AsyncIterator[bytes]:
-    """Posts the lines of a file to the registry at `url`; yields the result of each. Raises ImportFailed."""
+async def recorded_at(url: str, key: str | None, file: BinaryIO) -> AsyncGenerator[LineResult]:
+    """Posts the lines of a file to the registry at `url`; yields the result of each. Raises ImportFailed.
+
+    A receipt does not say whether it is the first one. Positions ascend, so an event is new if it stands behind all
+    that the registry had recorded when the import began, and behind the events of the lines before.
+    """
     headers = {"Content-Type": "application/x-ndjson"}
     if key is not None:
         headers["Authorization"] = f"Bearer {key}"
@@ -60,8 +73,11 @@ async def recorded_at(url: str, key: str | None, file: BinaryIO) -> AsyncIterato
         ):
             if response.status != 200:
                 raise ImportFailed(reason(url, response.status, await response.read()))
+            last = int(response.headers.get("Registry-Position", 0))
             async for line in response.content:
-                yield line.rstrip(b"\n")
+                position = orjson.loads(line).get("position")
+                yield LineResult(line.rstrip(b"\n"), position is not None, position is not None and position > last)
+                last = max(last, position or 0)
     except aiohttp.InvalidURL:
         raise ImportFailed(f"{url!r} is no address; http://127.0.0.1:8080 is") from None
     except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -32,12 +32,12 @@ from service.log.scan import read_only
 class Folded:
     """Views of the audit's own."""
 
-    def __init__(self, check: Check, folder: Path, read: ReadText | None) -> None:
+    def __init__(self, check: Check, folder: Path, origin: str, read: ReadText | None) -> None:
         """What no view can be folded from goes to the check; `read` is None where no texts are to be had."""
         self._check = check
         self._path = folder / VIEWS
         self._views = Views(self._path, building=True)
-        self._feed = _Feed(read)
+        self._feed = _Feed(origin, read)
         self.broken: str | None = None
         """Why no more is folded, if so."""
 
@@ -183,7 +183,8 @@ class _Unread(NamedTuple):
 class _Feed:
     """Events that were read already, as a log to catch up with. It `is_blind` where no texts are to be had."""
 
-    def __init__(self, read: ReadText | None) -> None:
+    def __init__(self, origin: str, read: ReadText | None) -> None:
+        self._origin = origin
         self._read = read
         self.is_blind = read is None
         self.events: list[LoggedEvent] = []
@@ -204,6 +205,8 @@ class _Feed:
     def text(self, position: int) -> str | None:
         """The text that an event says is stored."""
         event = next(event for event in self.events if event.position == position)
+        if event.source != self._origin:  # another log stored it
+            return None
         if self._read is None:
             said = orjson.loads(event.data or b"{}")
             self.unread[event.subject] = _Unread(said.get("sha256", ""), said.get("characters", 0), position)

@@ -21,7 +21,7 @@ _NOTED = _SPEAKING | _OTHERS
 _CITING = b'"evidence"'
 _SCHEMA = """
 CREATE TABLE noted(
-    position INTEGER PRIMARY KEY, type TEXT NOT NULL, subject TEXT NOT NULL, occurred TEXT, about INTEGER,
+    position INTEGER PRIMARY KEY, type TEXT NOT NULL, subject TEXT NOT NULL, source TEXT, occurred TEXT, about INTEGER,
     redacted INTEGER, erased INTEGER NOT NULL, cites INTEGER NOT NULL, data BLOB NOT NULL);
 """
 DOCUMENTS = "type >= 'document.' AND type < 'document/'"
@@ -53,9 +53,10 @@ class Noted:
             data, redacted = row.data, _number(row.redacted)
             about = _number(row.about) if not data else speaks_of(data) if row.type in _SPEAKING else None
             cites = self._evidence and _CITING in data
-            found.append((row.position, row.type, row.subject, row.occurred, about, redacted, not data, cites, data))
+            places = (row.position, row.type, row.subject, row.source)
+            found.append((*places, row.occurred, about, redacted, not data, cites, data))
         if found:
-            self.db.executemany("INSERT OR IGNORE INTO noted VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", found)
+            self.db.executemany("INSERT OR IGNORE INTO noted VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", found)
 
     def end(self) -> None:
         """Every event has gone by."""

@@ -104,7 +104,11 @@ class _Audit:
         reading = source.reading()
         self._read = None if isinstance(reading, str) else reading
         self._without = reading if isinstance(reading, str) else ""
-        self._folded = held.enter_context(closing(Folded(self._views, folder, self._read))) if asked.views else None
+        self._folded = (
+            held.enter_context(closing(Folded(self._views, folder, source.signed.checkpoint.origin, self._read)))
+            if asked.views
+            else None
+        )
 
     def run(self, progress: Progress) -> Report:
         """What was found, also where the audit broke off once something was."""
@@ -277,7 +281,7 @@ class _Audit:
             for check in (self._texts, self._evidence):
                 check.ended("", Verdict.LEFT_OUT)
             return
-        texts = Texts(noted, self._read, self._asked.brought)
+        texts = Texts(noted, self._source.signed.checkpoint.origin, self._read, self._asked.brought)
         _guarded(self._texts, lambda: texts.check(self._texts, self._without))
         _guarded(self._evidence, lambda: Evidence(noted, texts).check(self._evidence))
 

@@ -19,9 +19,9 @@ _REGISTERED = f"{DOCUMENTS} AND type = 'document.registered'"
 _STORED = (
     f"{DOCUMENTS} AND type = 'document.text-stored' AND NOT erased AND NOT EXISTS (SELECT 1 FROM noted AS later WHERE"
     f" {DOCUMENTS.replace('type', 'later.type')} AND later.type = 'document.text-erased'"
-    " AND later.subject = noted.subject AND later.position > noted.position)"
+    " AND later.subject = noted.subject AND later.position > noted.position) AND source = ?"
 )
-"""What is stored and was not erased later."""
+"""What the log of an origin stored and was not erased later. Texts that other logs stored are not here."""
 _REMEMBERED = 10_000
 
 
@@ -41,9 +41,10 @@ class Brought:
 class Texts:
     """Texts by document, once a log has gone by."""
 
-    def __init__(self, noted: Noted, read: ReadText | None, brought: Iterable[Brought]) -> None:
-        """`read` is None where the audited side gives no texts."""
+    def __init__(self, noted: Noted, origin: str, read: ReadText | None, brought: Iterable[Brought]) -> None:
+        """`read` is None where the audited side gives no texts; `origin` is the log's."""
         self._noted = noted
+        self._origin = origin
         self._read = read
         self._brought = {each.sha256: each for each in brought}
         self._digests: dict[str, str | None] = {}
@@ -51,7 +52,7 @@ class Texts:
     def check(self, check: Check, otherwise: str) -> None:
         """Check that every text that is kept is the one that was stored; `otherwise` says why that cannot be."""
         count = 0
-        for event in self._noted.events(_STORED):
+        for event in self._noted.events(_STORED, self._origin):
             count += 1
             if self._read is None:
                 continue
@@ -95,7 +96,7 @@ class Texts:
     def _stored(self, document: str) -> Event | None:
         if self._read is None:
             return None
-        return next(self._noted.events(f"{_STORED} AND subject = ?", document), None)
+        return next(self._noted.events(f"{_STORED} AND subject = ?", self._origin, document), None)
 
     def _digest(self, document: str) -> str | None:
         """The SHA-256 that is registered of a document."""

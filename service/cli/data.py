@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 import time
-from collections.abc import AsyncIterable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 import click
@@ -21,10 +23,11 @@ from service.files import LOG
 from service.lock import InUse, held
 from service.lock import rebuilding as rebuild_lock
 from service.log import LogError
+from service.retries import retried
 from service.settings import Settings
 from service.signing import CannotSign
 from service.tilelog import CannotExport, TileLog
-from service.transfers import ImportFailed, recorded_at, recorded_in
+from service.transfers import ImportFailed, LineResult, recorded_at, recorded_in
 
 SHOWN_PROBLEMS = 10
 TAKE_OVER_SECONDS = 60.0
@@ -37,20 +40,39 @@ TAKE_OVER_SECONDS = 60.0
 @click.option("--key", envvar="REGISTRY_KEY", help="With --url: a key that may post there. [env REGISTRY_KEY]")
 @click.option("--results", type=click.File("wb"), help="File for the result of each line, as NDJSON.")
 @click.option("--actor", default="import", help="Without --url: who is recorded as having posted. [default import]")
+@click.option("--retry", is_flag=True, help="Send refused lines again, as later lines may hold what they need.")
 def import_(
-    file: BinaryIO, data: str | None, url: str | None, key: str | None, results: BinaryIO | None, actor: str
+    file: BinaryIO,
+    data: str | None,
+    url: str | None,
+    key: str | None,
+    results: BinaryIO | None,
+    actor: str,
+    retry: bool,
 ) -> None:
     """Record the events in FILE (NDJSON; - is standard input).
 
-    Every line is taken or refused on its own. The same import again is safe.
+    Every line is taken or refused on its own. The same import again is safe. Lines of an exported log are taken too.
+
+    With --retry, lines that were refused for what is not recorded yet are sent again until none of them is taken; then
+    the results are known.
     """
     if url is not None and data is not None:
         raise click.UsageError("--url and --data do not go together: give one of them")
-    lines = recorded_in(settings_of(data=data), file, actor) if url is None else recorded_at(url, key, file)
+    settings = settings_of(data=data)
+
+    def send(lines: BinaryIO) -> AsyncGenerator[LineResult]:
+        return recorded_in(settings, lines, actor) if url is None else recorded_at(url, key, lines)
+
     tally = Tally(results)
     try:
-        with progress("Recording", _lines_in(file)) as advance:
-            asyncio.run(tally.count(lines, advance))
+        with ExitStack() as held:
+            lines = _seekable(file, held) if retry else file
+            with progress("Recording", _lines_in(lines)) as advance:
+                if retry:
+                    asyncio.run(tally.count(retried(send, lines, advance), lambda _: None))
+                else:
+                    asyncio.run(tally.count(send(lines), advance))
     except ImportFailed as error:
         raise Failed(f"{error} ({tally.summary}; the same import again is safe)") from None
     finally:
@@ -66,33 +88,45 @@ class Tally:
 
     def __init__(self, results: BinaryIO | None) -> None:
         self._results = results
-        self.taken = self.refused = 0
+        self.recorded = self.known = self.refused = 0
         self.problems: list[str] = []
 
-    async def count(self, lines: AsyncIterable[bytes], advance: Callable[[int], None]) -> None:
+    async def count(self, results: AsyncIterable[LineResult], advance: Callable[[int], None]) -> None:
         """Takes in every result."""
-        async for line in lines:
+        async for result in results:
             if self._results is not None:
-                self._results.write(line + b"\n")
-            result = orjson.loads(line)
-            if "leaf" in result:
-                self.taken += 1
+                self._results.write(result.body + b"\n")
+            if result.is_new:
+                self.recorded += 1
+            elif result.is_taken:
+                self.known += 1
             else:
                 self.refused += 1
                 if self.refused <= SHOWN_PROBLEMS:
-                    self.problems.append(_shown(result))
+                    self.problems.append(_shown(orjson.loads(result.body)))
             advance(1)
 
     @property
     def summary(self) -> str:
         """What has become of the lines so far."""
-        return f"{self.taken + self.refused} lines: {self.taken} taken, {self.refused} refused"
+        count = self.recorded + self.known + self.refused
+        return f"{count} lines: {self.recorded} recorded, {self.known} there already, {self.refused} refused"
 
 
 def _shown(problem: Mapping[str, Any]) -> str:
     flaws = "; ".join(f"{flaw['pointer'] or 'the event'}: {flaw['detail']}" for flaw in problem.get("errors", ()))
     said = f"line {problem.get('line', '?')}: {problem.get('detail') or problem['title']}"
     return f"{said} ({flaws})" if flaws else said
+
+
+def _seekable(file: BinaryIO, held: ExitStack) -> BinaryIO:
+    """The file, or a copy of it on disk where it can be read only once."""
+    if file.seekable():
+        return file
+    copy = held.enter_context(TemporaryFile())  # noqa: SIM115 - `held` closes it
+    shutil.copyfileobj(file, copy)
+    copy.seek(0)
+    return copy
 
 
 def _lines_in(file: BinaryIO) -> int | None:

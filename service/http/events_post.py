@@ -175,7 +175,10 @@ OPERATIONS = (
             " acknowledged is durable, and can be read at once. `source` and `id` name an event once for ever: the"
             " same again gets the first receipt. A client may send all lines of an import before it reads: results wait"
             " on disk, up to 64 MiB of an import and 256 MiB in all. Beyond that the request is read no further, and an"
-            " import whose client reads nothing for a minute is ended; what was acknowledged stays."
+            " import whose client reads nothing for a minute is ended; what was acknowledged stays. Lines of an"
+            " exported log are taken as they are: what the registry had added is checked for its shape and left aside,"
+            " and events about events keep their aim also where positions move. Those whose data was erased take scope"
+            " `admin`."
         ),
         scope="post",
     ),

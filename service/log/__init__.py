@@ -36,7 +36,8 @@ _REMEMBERED = 50_000  # subjects, and sources, whose keys are kept at hand: some
 
 
 class LoggedEvent(NamedTuple):
-    """One event as it is kept. `entry` is what was hashed; `data` and `salt` are empty once erased.
+    """One event as it is kept. `entry` is what was hashed; `data` and `salt` are empty once erased, here or in the log
+    that the event comes from.
 
     `redacted` is the position of the event that had them erased, `about` that of the event it spoke of, if any.
     """
@@ -274,6 +275,8 @@ class Log(LogReader):
                 raise HeadMoved(self._head)
             try:
                 self._db.executemany(tables.INSERT, self._rows(events))
+                if erased := [(e.position, 0, e.about) for e in events if not e.data]:
+                    self._db.executemany(tables.ERASED, erased)
             except sqlite3.IntegrityError:
                 for e in events:
                     if (first := self.find(e.source, e.id)) is not None and first.position != e.position:
@@ -389,7 +392,7 @@ class Log(LogReader):
                 raise VersionConflict(e.subject, e.version)
             streams[e.subject] = stream, e.version
             source = sources.get(e.source) or self._source(e.source)
-            rows.append((position, stream, e.version, e.type, e.entry, source, e.id, e.salt, e.data))
+            rows.append((position, stream, e.version, e.type, e.entry, source, e.id, e.salt or None, e.data or None))
         return rows
 
     def _stream(self, subject: str, version: int) -> tuple[int, int]:

@@ -40,7 +40,8 @@ SCHEMA = (
     # By blocks of positions first, or each small commit rewrites one page for every topic in it, which costs a third of
     # the speed. Reading by topic or source looks into one block after the other instead.
     f"CREATE INDEX IF NOT EXISTS events_by_topic ON events (position >> {_BLOCK}, topic, source)",
-    # Which event had an event's data erased, and which event that spoke of, if any.
+    # Which event had an event's data erased (0: none yet, it came from another log without data), and which event that
+    # spoke of, if any.
     "CREATE TABLE IF NOT EXISTS erased (position INTEGER PRIMARY KEY, by INTEGER NOT NULL, about INTEGER)",
     # The texts of documents, by the position of the event that says that they are stored.
     "CREATE TABLE IF NOT EXISTS texts (position INTEGER PRIMARY KEY, text BLOB NOT NULL)",
@@ -60,7 +61,7 @@ _STREAM = "(SELECT name FROM streams WHERE id = stream)"
 LOGGED = (
     f"position, version, {_STREAM}, topic, ifnull((SELECT name FROM sources WHERE id = source), ''),"
     " ifnull(event_id, ''), state, ifnull(data, x''), ifnull(salt, x''),"
-    f" {_ERASED.format('by')}, {_ERASED.format('about')}"
+    f" {_ERASED.format('nullif(by, 0)')}, {_ERASED.format('about')}"
 )
 """The columns of a LoggedEvent."""
 NOTIFIED = f"{_STREAM}, version, topic, state, position"
@@ -68,7 +69,7 @@ NOTIFIED = f"{_STREAM}, version, topic, state, position"
 FIND = f"SELECT {LOGGED} FROM events WHERE source = (SELECT id FROM sources WHERE name = ?) AND event_id = ?"
 
 ERASE = "UPDATE events SET data = NULL, salt = NULL WHERE position = ?"
-ERASED = "INSERT INTO erased VALUES (?, ?, ?)"
+ERASED = "INSERT OR REPLACE INTO erased VALUES (?, ?, ?)"
 DROP_TEXTS = "DELETE FROM texts WHERE position IN (SELECT position FROM events WHERE stream = ?)"
 
 _OF_COLLECTIONS = "substr(streams.name, 1, instr(streams.name, '/') - 1) IN (SELECT value FROM json_each(?1))"

@@ -107,7 +107,7 @@ def test_keys_that_cannot_be_made_or_revoked_are_refused(data):
 def test_an_import_into_a_directory_records_every_line(data, tmp_path):
     ended = run("import", SEEDS / "01-casip-consortium.ndjson", "--results", tmp_path / "results", data=data)
     assert (ended.returncode, ended.stdout) == (0, b"")
-    assert ended.stderr == b"12 lines: 12 taken, 0 refused\n"
+    assert ended.stderr == b"12 lines: 12 recorded, 0 there already, 0 refused\n"
     results = [orjson.loads(line) for line in (tmp_path / "results").read_bytes().splitlines()]
     assert [result["position"] for result in results] == list(range(1, 13))
     assert orjson.loads(done("export", "log", data=data).splitlines()[0])["actor"] == "import"
@@ -115,7 +115,10 @@ def test_an_import_into_a_directory_records_every_line(data, tmp_path):
 
 def test_the_same_import_again_records_nothing_new(seeded):
     before = done("export", "log", data=seeded)
-    assert run("import", "-", data=seeded, stdin=seed_lines()).stderr == b"75 lines: 75 taken, 0 refused\n"
+    assert (
+        run("import", "-", data=seeded, stdin=seed_lines()).stderr
+        == b"75 lines: 0 recorded, 75 there already, 0 refused\n"
+    )
     assert done("export", "log", data=seeded) == before
 
 
@@ -126,7 +129,7 @@ def test_a_line_that_is_refused_is_shown_and_exits_with_one(data, tmp_path):
     assert ended.returncode == 1
     assert said[0].startswith("line 2: ")
     assert said[1].startswith("line 3: ")
-    assert said[2] == "4 lines: 2 taken, 2 refused"
+    assert said[2] == "4 lines: 2 recorded, 0 there already, 2 refused"
     results = [orjson.loads(line) for line in (tmp_path / "results").read_bytes().splitlines()]
     assert ["line" in result for result in results] == [False, True, True, False]
 
@@ -138,12 +141,15 @@ def test_an_import_to_a_server_records_every_line(data, tmp_path):
         path.write_bytes(seed_lines() + b"{\n")
         ended = run("import", path, "--url", server.url, "--key", key, "--results", tmp_path / "results")
         assert (ended.returncode, ended.stdout) == (1, b"")
-        assert ended.stderr.decode().splitlines()[-1] == f"{SEEDED + 1} lines: {SEEDED} taken, 1 refused"
+        said = f"{SEEDED + 1} lines: {SEEDED} recorded, 0 there already, 1 refused"
+        assert ended.stderr.decode().splitlines()[-1] == said
         assert len((tmp_path / "results").read_bytes().splitlines()) == SEEDED + 1
         assert server.json("/v1/events?limit=1")["position"] == SEEDED
         assert server.json("/v1/events/1")["actor"] == "poster"
-        again = run("import", "-", "--url", f"{server.url}/", stdin=seed_lines(), REGISTRY_KEY=key)
+        new = orjson.dumps(party("new")) + b"\n"
+        again = run("import", "-", "--url", f"{server.url}/", stdin=seed_lines() + new + new, REGISTRY_KEY=key)
         assert again.returncode == 0
+        assert again.stderr.decode() == f"{SEEDED + 2} lines: 1 recorded, {SEEDED + 1} there already, 0 refused\n"
 
 
 def test_an_import_that_cannot_begin_says_why(data, tmp_path):
@@ -164,7 +170,37 @@ def test_an_import_of_many_lines_uses_little_memory_and_answers_each(data, tmp_p
         for number in range(3000):
             file.write(orjson.dumps(party(f"p{number}")) + b"\n")
     ended = run("import", path, data=data)
-    assert ended.stderr == b"3000 lines: 3000 taken, 0 refused\n"
+    assert ended.stderr == b"3000 lines: 3000 recorded, 0 there already, 0 refused\n"
+
+
+def _chain(length: int) -> list[bytes]:
+    """Parties, each a part of the one that a later line registers; with lines that no other line makes right."""
+    parts = [party(f"p{number}", part_of=f"parties/p{number + 1}") for number in range(length)]
+    hopeless = [orjson.dumps(renamed("nobody", "N")), b"{", b"", orjson.dumps(party("q", part_of="parties/none"))]
+    return [*hopeless, *map(orjson.dumps, [*parts, party(f"p{length}")])]
+
+
+@pytest.mark.parametrize("where", ["directory", "server"])
+def test_refused_lines_are_sent_again_until_none_of_them_is_taken(data, tmp_path, where):
+    lines = _chain(5)
+    with serving(data) as server:
+        key = done("keys", "create", "poster", "--scope", "post", data=data).decode().strip()
+        target = {"data": tmp_path / "other"} if where == "directory" else {"REGISTRY_KEY": key}
+        more = () if where == "directory" else ("--url", server.url)
+        stdin = b"\n".join(lines)
+        ended = run("import", "-", "--retry", "--results", tmp_path / "results", *more, stdin=stdin, **target)
+    said = ended.stderr.decode().splitlines()
+    assert ended.returncode == 1
+    assert [line.partition(":")[0] for line in said] == ["line 1", "line 2", "line 4", "9 lines"]
+    assert said[-1] == "9 lines: 6 recorded, 0 there already, 3 refused"
+    results = [orjson.loads(line) for line in (tmp_path / "results").read_bytes().splitlines()]
+    assert [result.get("line") for result in results] == [1, 2, 4, None, None, None, None, None, None]
+    assert [result["position"] for result in results[3:]] == [6, 5, 4, 3, 2, 1]
+
+
+def test_an_import_that_cannot_begin_is_not_retried(data):
+    said = refused("import", "-", "--retry", "--url", "http://127.0.0.1:9", stdin=b"{}\n", code=1)
+    assert "0 lines" in said
 
 
 # export

@@ -173,7 +173,7 @@ async def test_absent_data_is_an_empty_object(registry):
         b"{",
         b"nonsense",
         b"\xff\xfe",
-        b"\xef\xbb\xbf{}",
+        b"\xef\xbb\xbf\xef\xbb\xbf{}",
         b'{"id":"\\ud800"}',
         b'{"id":"\xed\xa0\x80"}',
         b'{"id":1e999}',

@@ -309,10 +309,10 @@ async def test_a_batch_that_breaks_a_rule_s_code_fails_alone(registry, monkeypat
     views = registry.app[WRITER].views
     real = views.admit
 
-    def admit(events, *more):
+    def admit(events, *more, **checks):
         if events[0].subject == "parties/poison":
             raise ZeroDivisionError
-        real(events, *more)
+        real(events, *more, **checks)
 
     monkeypatch.setattr(views, "admit", admit)
     slugs = ["a", "poison", "b"]
@@ -438,9 +438,9 @@ async def test_a_large_batch_does_not_hold_up_the_loop(registry, monkeypatch):
     views = registry.app[WRITER].views
     real, decided_on = views.admit, []
 
-    def admit(events, *more):
+    def admit(events, *more, **checks):
         decided_on.append((len(events), threading.get_ident()))
-        real(events, *more)
+        real(events, *more, **checks)
 
     monkeypatch.setattr(views, "admit", admit)
     await registry.take([registered("alone")])

@@ -1,0 +1,41 @@
+"""Positions inside the data of events: events about events name the event they speak of by its position in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from domain.events import CATALOGUE
+
+FIELD = "event"
+"""The field that holds a position, in whichever type of event there is one."""
+_CLAIMED = f"/data/{FIELD}"
+
+
+def names_positions(type_: str) -> bool:
+    """Whether data of this type names an event by its position."""
+    return FIELD in CATALOGUE[type_].data.model_fields
+
+
+def with_positions(data: Mapping[str, Any], move: Callable[[int], int]) -> dict[str, Any]:
+    """The data of a type that `names_positions`, with `move` applied to each position in it.
+
+    A correction holds data of the event that it corrects, and a dispute values of the event that it disputes: these may
+    name positions too.
+    """
+    moved = dict(data)
+    if isinstance(at := moved.get(FIELD), int):
+        moved[FIELD] = move(at)
+    if isinstance(inner := moved.get("data"), Mapping):
+        moved["data"] = with_positions(inner, move)
+    if isinstance(claims := moved.get("claims"), list):
+        moved["claims"] = [_with_position(claim, move) for claim in claims]
+    return moved
+
+
+def _with_position(claim: Any, move: Callable[[int], int]) -> Any:
+    match claim:
+        case {"pointer": str() as pointer, "value": int() as at} if pointer == _CLAIMED:
+            return {**claim, "value": move(at)}
+        case _:
+            return claim

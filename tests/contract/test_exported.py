@@ -1,0 +1,244 @@
+"""A log begun again from its export: every line is taken, and everything is answered as before (section 4)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.server import NDJSON, SEEDS, Server, command, event
+from tests.contract.stories import Cast
+from tests.contract.test_stories import everything
+
+TEXT = "What was agreed: x, and 11."
+PLACES = frozenset(
+    ("position", "version", "events", "event", "recorded", "by", "next", "leaf", "positions", "request_id")
+)
+
+
+def leafless(value: Any) -> Any:
+    """An answer without what depends on where and when events were recorded."""
+    if isinstance(value, dict):
+        return {name: leafless(part) for name, part in value.items() if name not in PLACES}
+    return [leafless(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def import_(data: Path, lines: bytes, *options: str) -> str:
+    done = command("import", "-", "--data", data, *options, stdin=lines)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stderr.decode().splitlines(keepends=True)[-1]
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[Server]:
+    with Server(tmp_path / "old", "--first-key") as server:
+        yield server
+
+
+def told(server: Server, seed: int) -> Cast:
+    """A story of facts, corrections, retractions, disputes, evidence and mergers, as far as the rules take them."""
+    choice = random.Random(seed)
+    cast = Cast.named(f"s{seed}")
+    events = cast.making(choice)
+    taken = list(zip(events, (receipt["position"] for receipt in server.imported(events)), strict=True))
+    for number in range(80):
+        if choice.random() < 0.4:
+            target, position = choice.choice(taken)
+            given = cast.about(choice, target, position, number)
+        else:
+            given = cast.fact(choice, number)
+        (result,) = server.import_([given])
+        if "leaf" in result:
+            taken.append((given, result["position"]))
+    return cast
+
+
+def begun_again(old: Server, data: Path, moved: int = 0) -> list[dict[str, Any]]:
+    """The log of a registry, imported into another directory, behind some other events; the exported lines."""
+    for number in range(moved):
+        other = event("party.registered", f"parties/other{number}", name="O", kind="other")
+        import_(data, json.dumps(old.whole([other])[0]).encode())
+    lines = command("export", "log", "--data", old.data).stdout
+    count = lines.count(b"\n")
+    assert import_(data, lines) == f"{count} lines: {count} recorded, 0 there already, 0 refused\n"
+    assert import_(data, lines) == f"{count} lines: 0 recorded, {count} there already, 0 refused\n"
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+def audit(data: Path) -> None:
+    audited = command("audit", data)
+    assert audited.returncode == 0, audited.stdout.decode()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_log_begun_again_from_its_export_answers_as_before(old, tmp_path, seed):
+    cast = told(old, seed)
+    before = everything(old, cast)
+    lines = begun_again(old, tmp_path / "new")
+    with Server(tmp_path / "new", "--first-key") as again:
+        assert again.head() == len(lines)
+        after = everything(again, cast)
+        for what, seen in before.items():
+            assert leafless(after[what]) == leafless(seen), what
+    audit(tmp_path / "new")
+
+
+def test_events_about_events_keep_their_aim_where_positions_move(old, tmp_path):
+    document = told(old, 3).document
+    one, two = old.parties(2)
+    deal = f"agreements/{old.new('a')}"
+    signed = event("agreement.signed", deal, "2020", title="T", kind="treaty", parties=[{"party": one}, {"party": two}])
+    made = event("agreement.declaration-made", deal, "2021", party=one, kind="reservation", text="T")
+    _, declared = old.take(signed, made)
+    (withdrawn,) = old.take(event("agreement.declaration-withdrawn", deal, "2022", event=declared))
+    changed = {"event": declared, "note": "N"}
+    (corrected,) = old.take(event("event.corrected", deal, event=withdrawn, reason="R", data=changed))
+    claim = {"pointer": "/data/event", "value": declared}
+    (disputed,) = old.take(
+        event("event.disputed", deal, event=withdrawn, claims=[claim], evidence=[{"document": document, "exact": "x"}])
+    )
+    state = old.state(deal)
+    lines = begun_again(old, tmp_path / "new", moved=3)
+    with Server(tmp_path / "new") as again:
+        for line in lines:
+            if "event" in line["data"]:
+                found = again.json(f"/v1/events/{line['position'] + 3}")
+                assert found["data"]["event"] == line["data"]["event"] + 3
+        assert again.json(f"/v1/events/{corrected + 3}")["data"]["data"]["event"] == declared + 3
+        assert again.json(f"/v1/events/{disputed + 3}")["data"]["claims"][0]["value"] == declared + 3
+        assert again.state(deal)["declarations"][0]["withdrawn"] == state["declarations"][0]["withdrawn"] == "2022"
+    audit(tmp_path / "new")
+
+
+def test_a_log_with_erased_data_and_texts_is_begun_again(old, tmp_path):
+    admin = old.make_key("root", "admin", "post", "read")
+    document, party = f"documents/{old.new('d')}", f"parties/{old.new('p')}"
+    old.take(event("document.registered", document, title="D", sha256=hashlib.sha256(TEXT.encode()).hexdigest()))
+
+    def text(method: str) -> None:
+        sent = old.client.request(
+            method,
+            f"/v1/{document}/text",
+            content=TEXT if method == "PUT" else None,
+            headers={"Authorization": f"Bearer {admin}", **({"Content-Type": "text/plain"} if method == "PUT" else {})},
+        )
+        assert sent.status_code in (200, 201), sent.text
+
+    for method in ("PUT", "DELETE", "PUT"):
+        text(method)
+    evidence = [{"document": document, "exact": "was agreed"}]
+    registered, renamed = old.take(
+        event("party.registered", party, "2001", name="Secret", kind="person", evidence=evidence),
+        event("party.renamed", party, "2002", name="Known"),
+    )
+    (added,) = old.take(event("evidence.added", party, event=renamed, evidence=evidence))
+    (corrected,) = old.take(event("event.corrected", party, event=renamed, reason="Secret", occurred="2003"))
+    for position in (registered, added, corrected):
+        (ready,) = old.whole([event("event.redacted", party, event=position, reason="asked for")])
+        assert old.send(ready, key=admin).status_code == 201
+    old.take(event("party.name-added", party, name="Also known"))
+    state = old.state(party)
+    lines = begun_again(old, tmp_path / "new", moved=2)
+    assert sum("redacted" in line for line in lines) == 3
+    with Server(tmp_path / "new", "--first-key") as again:
+        assert leafless(again.state(party)) == leafless(state)
+        found = again.json(f"/v1/events/{registered + 2}")
+        assert "data" not in found
+        assert again.json(f"/v1/events/{found['redacted']}")["data"]["event"] == registered + 2
+        assert again.json(f"/v1/events/{added + 2}")["about"] == renamed + 2
+        assert "text" not in again.state(document)
+        audit(tmp_path / "new")
+        url = again.client.base_url
+        audited = command("audit", str(url))
+        assert audited.returncode == 0, audited.stdout.decode()
+        key = again.make_key("root", "admin", "post", "read")
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "text/plain"}
+        put = again.client.put(f"/v1/{document}/text", content=TEXT, headers=headers)
+        assert put.status_code == 201, put.text
+        assert again.state(document)["text"]["characters"] == len(TEXT)
+    audit(tmp_path / "new")
+
+
+def test_erased_data_is_imported_by_administrators_alone(old, tmp_path):
+    party = old.party("Secret")
+    (line,) = [json.loads(line) for line in command("export", "log", "--data", old.data).stdout.splitlines()]
+    erased = {name: value for name, value in line.items() if name not in ("data", "salt")} | {"redacted": 2}
+    lines = json.dumps(erased).encode()
+    with Server(tmp_path / "new", "--first-key") as again:
+        (result,) = map(json.loads, again.send(lines, NDJSON).text.splitlines())
+        assert result["status"] == 403
+        key = again.make_key("root", "admin", "post")
+        (result,) = map(json.loads, again.send(lines, NDJSON, key=key).text.splitlines())
+        assert result["subject"] == party
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"position": 0}, "/position"),
+        ({"position": "1"}, "/position"),
+        ({"position": True}, "/position"),
+        ({"version": None}, "/version"),
+        ({"recorded": "2026-01-31"}, "/recorded"),
+        ({"actor": 1}, "/actor"),
+        ({"entry": "{}"}, "/entry"),
+        ({"entry": "x"}, "/entry"),
+        ({"entry": "[1]"}, "/entry"),
+        ({"salt": "AAAA"}, "/salt"),
+        ({"salt": "!"}, "/salt"),
+        ({"salt": ...}, "/salt"),
+        ({"actor": ...}, "/actor"),
+        ({"redacted": 5}, "/data"),
+        ({"other": 5}, "/other"),
+    ],
+)
+def test_what_a_registry_added_to_an_exported_line_is_checked_for_its_shape(shared, tmp_path, changes, pointer):
+    party = shared.party("Exported")
+    line = shared.items("/v1/events", subject=party)[0]
+    given = {name: value for name, value in (line | {"id": "other"} | changes).items() if value is not ...}
+    (result,) = map(json.loads, shared.send(json.dumps(given).encode(), NDJSON).text.splitlines())
+    assert result["status"] == 422, result
+    assert pointer in [error["pointer"] for error in result["errors"]]
+
+
+def test_an_event_about_one_that_is_not_among_the_lines_is_refused(old, tmp_path):
+    party = old.party()
+    old.take(event("event.retracted", party, event=1, reason="R"))
+    _, last = command("export", "log", "--data", old.data).stdout.splitlines()
+    with Server(tmp_path / "new", "--first-key") as again:
+        again.party("Another that stands at its position")
+        (result,) = map(json.loads, again.send(last, NDJSON).text.splitlines())
+        assert [error["pointer"] for error in result["errors"]] == ["/data/event"]
+    (result,) = map(json.loads, old.send(last, NDJSON).text.splitlines())
+    assert result["position"] == 2, "where it is recorded already, it is answered with its receipt"
+
+
+def test_the_advice_after_a_loss_can_be_followed(tmp_path):
+    lost = tmp_path / "lost"
+    with Server(lost, "--first-key", "--seeds", str(SEEDS)) as server:
+        party = server.party("Kept")
+        head = server.head()
+    shutil.copytree(lost, tmp_path / "backup")
+    with Server(lost) as server:
+        key = server.make_key("poster", "post")
+        (ready,) = server.whole([event("party.registered", f"parties/{server.new('p')}", name="Lost", kind="company")])
+        assert server.send(ready, key=key).status_code == 201
+    for path in lost.glob("log.sqlite*"):
+        path.unlink()
+    for path in (tmp_path / "backup").glob("log.sqlite*"):
+        shutil.copy(path, lost)
+    refused = command("import", "-", "--data", lost, stdin=b"")
+    assert "begin another log" in refused.stderr.decode()
+    lines = begun_again(server, tmp_path / "new")
+    assert len(lines) == head
+    with Server(tmp_path / "new", "--first-key", "--origin", "example.org/again") as again:
+        assert again.get("/readyz").status_code == 200
+        assert again.state(party)["name"] == "Kept"
+        again.party("After the loss")
+    audit(tmp_path / "new")
