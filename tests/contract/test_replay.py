@@ -342,7 +342,7 @@ def test_a_replay_that_fails_never_looks_complete(tmp_path):
         server.restart()
         with pytest.raises(httpx.TransportError):
             server.get("/v1/replay", view="parties")
-        assert "a replay failed" in server.errors()
+        assert soon(lambda: "a replay failed" in server.errors())
         assert len(replayed(server, "parties", until=1)[0]) == 1
         assert soon(lambda: children(server) == [])
 
