@@ -98,6 +98,26 @@ class Keys:
         self._known.clear()
         return done.rowcount > 0
 
+    def merge(self, other: Path) -> None:
+        """Take over the keys that another file has beside these, and revoke those that are revoked there.
+
+        Raises sqlite3.Error; then nothing was taken over.
+        """
+        self._db.execute("ATTACH ? AS other", (str(other),))
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(
+                "UPDATE keys SET revoked = (SELECT revoked FROM other.keys AS theirs WHERE theirs.hash = keys.hash)"
+                " WHERE revoked IS NULL AND hash IN (SELECT hash FROM other.keys)"
+            )
+            self._db.execute("INSERT OR IGNORE INTO keys SELECT * FROM other.keys")
+            self._db.execute("COMMIT")
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            self._db.execute("DETACH other")
+            self._known.clear()
+
     def forget(self, text: str) -> None:
         """Remove the key with this text, which nobody was ever shown, so that its name is free again."""
         self._db.execute("DELETE FROM keys WHERE hash = ?", (_hash(text),))

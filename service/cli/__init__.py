@@ -18,6 +18,8 @@ _MODULES = {
     "export": "data",
     "rebuild": "data",
     "audit": "audit",
+    "backup": "backup",
+    "restore": "backup",
     "evidence": "evidence",
     "keys": "keys",
 }
