@@ -41,14 +41,15 @@ def make_directory(data: Path) -> None:
 def tighten(data: Path) -> None:
     """Take from everybody but the owner what earlier versions of the registry, or other tools, left open.
 
-    A directory with the sticky bit, which many share, stays open. Raises OSError, as where another user owns a file.
+    A directory with the sticky bit, which many share, stays open, and so does the signing key: one that others could
+    read is refused. Raises OSError, as where another user owns a file.
     """
     if not data.stat().st_mode & stat.S_ISVTX:
         _tighten(data, DIRECTORY_MODE)
     for name in _DATABASES:
         for path in with_companions(data / name):
             _tighten(path, FILE_MODE)
-    for name in (SIGNING_KEY, CHECKPOINT, LOCK, REBUILD_LOCK):
+    for name in (CHECKPOINT, LOCK, REBUILD_LOCK):
         _tighten(data / name, FILE_MODE)
 
 

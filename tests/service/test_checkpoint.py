@@ -159,7 +159,7 @@ async def test_an_empty_log_is_signed_at_its_first_start(data):
         assert found.signed == kept(data)
         assert found.signed.startswith(f"{ORIGIN}\n0\n")
         assert stat.S_IMODE((data / "log.key").stat().st_mode) == 0o600
-        assert stat.S_IMODE((data / "checkpoint").stat().st_mode) == 0o644
+        assert stat.S_IMODE((data / "checkpoint").stat().st_mode) == 0o600
 
 
 async def test_what_is_recorded_is_signed_kept_and_published(data):

@@ -66,7 +66,7 @@ def test_seeds_that_cannot_be_recorded_are_refused_whole_and_leave_nothing(tmp_p
     (seeds / "one.ndjson").write_bytes(orjson.dumps(good) + b"\n" + orjson.dumps(lost) + b"\n")
     said = refused("serve", "--port", 0, "--seeds", seeds, data=tmp_path / "data", code=1)
     assert f"{seeds / 'one.ndjson'}, line 2" in said
-    assert done("export", "log", data=tmp_path / "data") == b""
+    assert "no log" in refused("export", "log", data=tmp_path / "data", code=1)
     (seeds / "one.ndjson").write_bytes(orjson.dumps(good) + b"\n" + orjson.dumps(good | {"id": "again"}) + b"\n")
     assert "line 2" in refused("serve", "--port", 0, "--seeds", seeds, data=tmp_path / "data", code=1)
     (seeds / "one.ndjson").write_bytes(b"{\n")
