@@ -23,7 +23,7 @@ from service.http.lists import Listing, Source, about_columns, answer_list, at_h
 from service.http.memento import ACCEPT_DATETIME, HEADERS, LINK_FORMAT, said
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.proofs import PROOF, proven
-from service.http.questions import AS_OF, CURSOR, EVIDENCE, LIMITED, ON, ON_ANY, read_times
+from service.http.questions import AS_OF, EVIDENCE, ON, ON_ANY, PAGED, read_times
 from service.http.ready import KEPT_ANSWERS, Kept, Ready, body_tag
 from service.http.schemas import ref
 from service.http.shapes import entry_name, page_of
@@ -52,7 +52,7 @@ _LISTED = {
 }
 _STATE = (AS_OF, ON, EVIDENCE, ACCEPT_DATETIME)
 _ONE = (*_STATE, PROOF)
-_PAGED = (AS_OF, ON, LIMITED, CURSOR, ACCEPT_DATETIME)
+_PAGED = (AS_OF, ON, *PAGED, ACCEPT_DATETIME)
 _MAPPED = tuple(each for each in _ONE if each not in (AS_OF, ACCEPT_DATETIME))
 _MOVED = Answer("The party is one with another, which answers for it; the query is kept.", {}, ("Location",))
 _EVENT = Parameter(
@@ -72,8 +72,7 @@ def _list(view: str) -> Operation:
         ON_ANY if view == "timeline" else ON,
         *FILTER_PARAMETERS[view],
         Parameter("sort", "The order; with `-` in front, descending.", {"type": "string", "enum": sorts}),
-        LIMITED,
-        CURSOR,
+        *PAGED,
         EVIDENCE,
         ACCEPT_DATETIME,
     )

@@ -15,11 +15,11 @@ from service.http.answers import JSON, negotiate
 from service.http.lists import at_hand, keep
 from service.http.memento import ACCEPT_DATETIME, said
 from service.http.operations import read_query
-from service.http.questions import AS_OF, CURSOR, FROM, LIMITED, MAX_LIMIT, ON, TO, is_day, read_pair
+from service.http.questions import AS_OF, FROM, MAX_LIMIT, ON, PAGED, TO, is_day, read_pair
 from service.http.ready import Ready, body_tag
 from service.readers import READERS
 
-HISTORY = (AS_OF, ON, FROM, TO, LIMITED, CURSOR, ACCEPT_DATETIME)
+HISTORY = (AS_OF, ON, FROM, TO, *PAGED, ACCEPT_DATETIME)
 """What may be asked of a history, as a list or as a difference."""
 ABOUT = (
     " With `from`, and `to`, it is the difference between two states instead: `patch` (RFC 6902) turns the first into"

@@ -17,7 +17,7 @@ from service.entries import answered, answered_lines
 from service.http.answers import JSON, NDJSON, etag_matches, json_answer, negotiate, strong_tag
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.problems import Kind, Problem
-from service.http.questions import CURSOR, cursor, read_cursor
+from service.http.questions import CURSOR, FORMAT, cursor, read_cursor
 from service.http.shapes import page_of
 from service.log import LoggedEvent, LogReader
 from service.parts import HEAD, LOGS, STOPPING
@@ -72,8 +72,10 @@ def filter_of(values: Values) -> Filter:
 
 async def get_events(request: web.Request) -> web.StreamResponse:
     """The events of the log that pass the filters, in order."""
-    form = negotiate(request, (JSON, NDJSON))
+    form = JSON if _FORMAT.name in request.query else negotiate(request, (JSON, NDJSON))
     values = read_query(request.query, PARAMETERS)
+    if values.get(_FORMAT.name) == ("ndjson",):
+        form = NDJSON
     wanted = filter_of(values)
     head = request.app[HEAD].position
     pinning = read_cursor(request.path, values, head)
@@ -158,7 +160,9 @@ FILTERS = (
     Parameter("subject", "Only events on this subject.", {"type": "string"}),
     Parameter("source", "Only events from this source.", {"type": "string"}),
 )
+_FORMAT = Parameter(FORMAT.name, FORMAT.description, {"type": "string", "enum": ["json", "ndjson"]})
 PARAMETERS = (
+    _FORMAT,
     Parameter("after", "Only events after this position. Default: 0.", _POSITION),
     Parameter("until", "Only events up to this position. Default: the log's head.", _POSITION),
     *FILTERS,

@@ -16,7 +16,7 @@ from service.http.answers import JSON, negotiate
 from service.http.lists import Listing, Source, about_columns, answer_list, at_hand, keep, list_answer
 from service.http.memento import ACCEPT_DATETIME, HEADERS, said
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
-from service.http.questions import AS_OF, CURSOR, LIMITED, MAX_LIMIT, ON, read_times
+from service.http.questions import AS_OF, BOM, FORMAT, LIMITED, MAX_LIMIT, ON, PAGED, read_times
 from service.http.ready import Ready, body_tag
 from service.http.schemas import ref, subject
 from service.readers import READERS
@@ -52,8 +52,8 @@ _DEPTH = Parameter(
 _NODES = Parameter(
     "limit", "Most subjects to draw.", {"type": "integer", "minimum": 1, "maximum": MAX_NODES, "default": MAX_LIMIT}
 )
-_RESOLVE = (_NAME, AS_OF, ON, LIMITED, ACCEPT_DATETIME)
-_SEARCH = (_WORDS, _COLLECTION, AS_OF, ON, LIMITED, CURSOR, ACCEPT_DATETIME)
+_RESOLVE = (_NAME, AS_OF, ON, LIMITED, FORMAT, BOM, ACCEPT_DATETIME)
+_SEARCH = (_WORDS, _COLLECTION, AS_OF, ON, *PAGED, ACCEPT_DATETIME)
 _GRAPH = (_CENTER, _DEPTH, _NODES, AS_OF, ON, ACCEPT_DATETIME)
 _STATISTICS = (AS_OF, ON, ACCEPT_DATETIME)
 _DRAWN: dict[str, Callable[[dict[str, Any]], bytes]] = {

@@ -3,6 +3,7 @@ memory from pages that are pinned to one position and one day. Knows no list by 
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +11,12 @@ from typing import Any
 import orjson
 from aiohttp import hdrs, web
 
-from projections.questions import Page, Question
+from projections.questions import BadQuestion, Page, Question
 from projections.reading import Reader
 from service.http.answers import JSON, NDJSON, etag_matches, negotiate
 from service.http.memento import ACCEPT_DATETIME, HEADERS, at, said, then_of, vary
 from service.http.operations import Answer, Parameter, Values, read_query
-from service.http.questions import CURSOR, MAX_LIMIT, Asked, Now, cursor, read_list
+from service.http.questions import BOM, CURSOR, FORMAT, MAX_LIMIT, Asked, Now, cursor, read_list
 from service.http.ready import KEPT_ANSWERS, Ready, body_tag, headers, question_tag
 from service.http.schemas import Schema
 from service.http.shapes import page_of
@@ -25,6 +26,7 @@ from service.readers import READERS
 
 CSV = "text/csv"
 FORMS = (JSON, CSV, NDJSON)
+_FORMATS = {"json": JSON, "csv": CSV, "ndjson": NDJSON}
 
 Source = Callable[[Reader, Question, int, "list[Any] | None"], Page]
 """A list: at most so many items after some key, of the views as they answer a question."""
@@ -97,7 +99,11 @@ def list_answer(item: Schema) -> Answer:
 
 def about_columns(table: Table) -> str:
     """What the description of a list says about it as a table."""
-    return f"As CSV it has the columns {', '.join(f'`{name}`' for name in table.names)}."
+    return (
+        f"As CSV it has the columns {', '.join(f'`{name}`' for name in table.names)}. A text in several languages"
+        " stands in English or else in the first one, and in the last columns in all of them, as JSON. A cell that a"
+        " spreadsheet would run as a formula begins with `'`."
+    )
 
 
 async def answer_list(request: web.Request, listing: Listing) -> web.StreamResponse:
@@ -105,8 +111,12 @@ async def answer_list(request: web.Request, listing: Listing) -> web.StreamRespo
     now, key, ready = at_hand(request)
     if ready is not None:
         return ready.answer(request)
-    form = negotiate(request, FORMS)
+    form = JSON if FORMAT.name in request.query else negotiate(request, FORMS)
     values = read_query(request.query, listing.parameters)
+    if FORMAT.name in values:
+        form = _FORMATS[values[FORMAT.name][0]]
+    if BOM.name in values and form != CSV:
+        raise BadQuestion({BOM.name: "goes with CSV"})
     if form != JSON:
         return await _streamed(request, listing, values, now, form)
     source = listing.source(values)
@@ -146,7 +156,7 @@ async def _streamed(request: web.Request, listing: Listing, values: Values, now:
     if request.method == "HEAD":
         return response
     if form == CSV:
-        await response.write(listing.table.header)
+        await response.write((BOM_UTF8 if BOM.name in values else b"") + listing.table.header)
     while True:
         if chunk:
             await response.write(chunk)

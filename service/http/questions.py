@@ -53,13 +53,25 @@ CURSOR = Parameter(
     "Where to go on, from an earlier answer's `next`. It pins the position and the day of the first answer.",
     {"type": "string"},
 )
+FORMAT = Parameter(
+    "format",
+    "The form of the answer; comes before `Accept`.",
+    {"type": "string", "enum": ["json", "csv", "ndjson"]},
+)
+BOM = Parameter(
+    "bom",
+    "`1` puts a byte order mark before CSV, by which spreadsheets know that it is UTF-8.",
+    {"type": "string", "enum": ["1"]},
+)
+PAGED = (LIMITED, CURSOR, FORMAT, BOM)
+"""How much of a list is answered, from where on, and in which form."""
 EVIDENCE = Parameter(
     "evidence",
     "`full` puts the cited passages beside the positions of the events that bear each fact.",
     {"type": "string", "enum": ["full"]},
 )
 
-_APART = frozenset((AS_OF.name, ON.name, LIMITED.name, CURSOR.name))
+_APART = frozenset(each.name for each in (AS_OF, ON, *PAGED))
 _INSTANT = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:[Zz]|([+ -])(\d{2}):(\d{2}))", re.ASCII
 )
@@ -158,7 +170,7 @@ def read_pair(values: Values, now: Now, position_at: Callable[[str], int]) -> tu
     days as known at one. Raises BadQuestion."""
     if FROM.name not in values:
         raise BadQuestion({FROM.name: "is needed where `to` is given"})
-    flaws = {each.name: "does not go with `from` and `to`" for each in (LIMITED, CURSOR) if each.name in values}
+    flaws = {each.name: "does not go with `from` and `to`" for each in PAGED if each.name in values}
     of_days = is_day(values[FROM.name][0])
     compared, shared = (ON, AS_OF) if of_days else (AS_OF, ON)
     if compared.name in values:

@@ -1,10 +1,11 @@
 """Items as rows of a table (RFC 4180), one line an item under a header that never changes by what the items hold. A
-text in several languages stands in one wording; whoever needs them all asks for NDJSON."""
+text in several languages stands in one of them, and in a column of its own, as JSON, in all of them.
+
+No cell is run by a spreadsheet: one that would be is quoted (OWASP, CSV Injection)."""
 
 from __future__ import annotations
 
-import csv
-import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +15,13 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column and the member it is filled from. What is no plain value is written as JSON, a `text` in one wording."""
+    """A column and the member it is filled from. What is no plain value is written as JSON, a `text` in one language;
+    or, where the column `translates`, only if it is in several, in all of them."""
 
     name: str
     path: tuple[str, ...]
     text: bool
+    translates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,12 @@ class Table:
 
 def table(*columns: str) -> Table:
     """The table of columns written as paths: `part_of.subject` is in a column `part_of`, `part_of.name` in one
-    `part_of_name`; `title!` is a text."""
-    return Table(tuple(_column(column) for column in columns))
+    `part_of_name`; `title!` is a text, and in all its languages in a column `title_by_language` at the end."""
+    made = [_column(column) for column in columns]
+    translated = [
+        Column(f"{each.name}_by_language", each.path, text=False, translates=True) for each in made if each.text
+    ]
+    return Table((*made, *translated))
 
 
 def wording(text: str | Mapping[str, str]) -> str:
@@ -68,16 +75,30 @@ def _cell(item: Mapping[str, Any], column: Column) -> str:
         if not isinstance(value, Mapping) or (value := value.get(name)) is None:
             return ""
     if isinstance(value, str):
-        return value
+        return "" if column.translates else value
     if column.text:
         return wording(value)
     return orjson.dumps(value).decode()
 
 
 def _written(rows: Sequence[Sequence[str]]) -> bytes:
-    written = io.StringIO(newline="")
-    csv.writer(written).writerows(rows)
-    return written.getvalue().encode()
+    return "".join(f"{','.join(map(_quoted, row))}\r\n" for row in rows).encode()
+
+
+def _quoted(cell: str) -> str:
+    """The cell as a field. Separators of other dialects are quoted too, as they could begin a cell that is run."""
+    is_run = _RUN.match(cell) is not None and _NUMBER.fullmatch(cell) is None
+    if not is_run and _SEPARATING.search(cell) is None:
+        return cell
+    mark = "'" if is_run else ""
+    escaped = cell.replace('"', '""')
+    return f'"{mark}{escaped}"'
+
+
+_RUN = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+"""How a cell begins that a spreadsheet would run."""
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+_SEPARATING = re.compile(r'[",;\t\r\n]')
 
 
 _TIE = ("status", "certainty", "statuses", "from", "to")
@@ -119,7 +140,7 @@ OF_VIEW: Mapping[str, Table] = {
         *("recorded", *_LAST),
     ),
 }
-"""The columns of each list; a new one is added at the end, none is ever moved."""
+"""The columns of each list. Readers go by their names, so none is ever renamed."""
 
 HISTORY = table(
     *("position", "version", "type", "occurred", "subject.subject", "subject.name!", "data", "evidence", "patch"),

@@ -24,7 +24,7 @@ from service.http.lists import Listing, Source, about_columns, answer_list, list
 from service.http.memento import ACCEPT_DATETIME, HEADERS, said
 from service.http.operations import STRING, Answer, Operation, Parameter, Values, add, read_query
 from service.http.problems import Kind, Problem
-from service.http.questions import AS_OF, CURSOR, LIMITED, ON, read_times
+from service.http.questions import AS_OF, ON, PAGED, read_times
 from service.http.schemas import ref
 from service.http.shapes import CITED
 from service.parts import HEAD, LOGS, WRITER
@@ -46,7 +46,7 @@ _STATUS = Parameter(
     "Only passages of this status: `verified` in the text that is held, `failed` there, or `unverified` as none is.",
     {"type": "string", "enum": list(Status)},
 )
-_PASSAGES = (AS_OF, ON, _STATUS, LIMITED, CURSOR, ACCEPT_DATETIME)
+_PASSAGES = (AS_OF, ON, _STATUS, *PAGED, ACCEPT_DATETIME)
 
 
 async def put_text(request: web.Request) -> web.StreamResponse:

@@ -172,6 +172,89 @@ async def test_a_row_keeps_what_csv_makes_hard(registry):
     assert (second["part_of"], second["part_of_name"]) == ("parties/catl", awkward)
 
 
+@pytest.mark.parametrize("accept", [JSON, CSV, "image/png"])
+async def test_the_format_of_the_query_comes_before_the_header(tmp_path, accept):
+    async with seeded(tmp_path / "data") as registry:
+        paths = ["/v1/platforms/casip/members", "/v1/platforms/casip/history", "/v1/search?q=battery"]
+        for path in [*(f"/v1/{view}?on=any" for view in VIEWS), *paths, "/v1/parties/resolve?name=CATL"]:
+            mark = "&" if "?" in path else "?"
+            for name, media_type in (("json", JSON), ("csv", CSV), ("ndjson", NDJSON)):
+                by_query = await registry.get(f"{path}{mark}format={name}", Accept=accept)
+                by_header = await registry.get(path, Accept=media_type)
+                assert by_query.content_type == media_type, path
+                if name != "json":  # `next` keeps the format
+                    assert await by_query.read() == await by_header.read(), path
+        log = await registry.get("/v1/events?format=ndjson", Accept=accept)
+        assert await log.read() == await (await registry.get("/v1/events", Accept=NDJSON)).read()
+        for path in ("/v1/parties?format=xml", "/v1/events?format=csv", "/v1/parties?bom=1&format=json"):
+            await problem(await registry.get(path), 422, "invalid-query")
+
+
+async def test_pages_go_on_in_the_format_of_the_query(registry):
+    await registry.take([party(f"p{number}") for number in range(5)])
+    page = await registry.json("/v1/parties?limit=2&format=json")
+    rest = await registry.json(page["next"].replace("limit=2", "limit=9"))
+    assert [item["subject"] for item in rest["items"]] == [f"parties/p{number}" for number in (2, 3, 4)]
+    first = await registry.get("/v1/parties?limit=2&format=csv&bom=1")
+    following = first.headers["Link"].removeprefix("<").partition(">")[0]
+    again = await registry.get(following.replace("csv", "ndjson").replace("&bom=1", ""))
+    assert orjson.loads((await again.read()).splitlines()[0])["subject"] == "parties/p2"
+
+
+async def test_a_byte_order_mark_stands_before_csv_where_it_is_asked_for(registry):
+    await registry.take(party("a", "宁德时代"))
+    plain = await (await registry.get("/v1/parties?format=csv")).read()
+    marked = await (await registry.get("/v1/parties?bom=1", Accept=CSV)).read()
+    assert marked == b"\xef\xbb\xbf" + plain
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "=1+1",
+        "+1+1",
+        "-1+1",
+        "@SUM(1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        " =1+1",
+        "＝1+1",
+        "＋1",
+        "－1",
+        "＠a",
+        '=HYPERLINK("x")',
+    ],
+)
+async def test_a_cell_that_a_spreadsheet_would_run_is_quoted(registry, name):
+    await registry.take([party("a", name), party("b", {"en": name, "zh": "乙"})])
+    text = (await (await registry.get("/v1/parties?format=csv")).read()).decode()
+    for row in csv.DictReader(io.StringIO(text, newline=""), strict=True):
+        assert row["name"] == f"'{name}"
+    assert text.count("\"'") == 2, "and wrapped in double quotes"
+
+
+async def test_a_separator_of_another_dialect_begins_no_cell(registry):
+    await registry.take([party("a", "A;=1+1"), party("b", "A\t=1+1")])
+    text = (await (await registry.get("/v1/parties?format=csv")).read()).decode()
+    assert '"A;=1+1"' in text
+    assert '"A\t=1+1"' in text
+
+
+async def test_numbers_below_zero_are_numbers_in_csv():
+    assert tables.table("a").rows([{"a": "-1.50"}, {"a": -1}, {"a": "-x"}]) == b'-1.50\r\n-1\r\n"\'-x"\r\n'
+
+
+async def test_names_stand_in_csv_in_all_their_languages(registry):
+    names = {"zh": "宁德时代", "en": "CATL", "de": "Zeitgenössische"}
+    await registry.take(party("catl", names))
+    await registry.take([party("plain", "Plain"), party("sub", "Sub", part_of="parties/catl")])
+    catl, plain, sub = await rows(registry, "/v1/parties")
+    assert (catl["name"], orjson.loads(catl["name_by_language"])) == ("CATL", names)
+    assert (plain["name"], plain["name_by_language"]) == ("Plain", "")
+    assert (sub["part_of_name"], orjson.loads(sub["part_of_name_by_language"])) == ("CATL", names)
+
+
 async def test_the_columns_do_not_depend_on_what_the_list_holds(registry):
     empty = {view: await (await registry.get(f"/v1/{view}", Accept=CSV)).text() for view in VIEWS}
     for view, text in empty.items():
