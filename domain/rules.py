@@ -108,6 +108,10 @@ _ONCE_A_TIE = {
 }
 
 
+_FEW_AGAIN = 16
+"""Of more, those without which nothing contradicts are not told from the others: each takes a sweep over all."""
+
+
 def is_repeated(own: Sequence[Fact]) -> bool:
     """Whether a party does something again that takes a leaving between: where it does not, `twice` finds nothing."""
     once = [fact.type for fact in own if fact.type in _ONCE_A_TIE]
@@ -124,7 +128,8 @@ def twice(own: Sequence[Fact], is_consistent: Callable[[Sequence[Fact]], bool]) 
         again = [fact for fact in own if fact.type == kind]
         if len(again) < 2 or is_consistent([*again, *leavings]):
             continue
-        needed = [fact for fact in again if is_consistent([*(each for each in again if each is not fact), *leavings])]
+        tried = again if len(again) <= _FEW_AGAIN else ()
+        needed = [fact for fact in tried if is_consistent([*(each for each in again if each is not fact), *leavings])]
         yield Conflict(f"a party {verb} a second time with no leaving between", _named(needed or again))
 
 

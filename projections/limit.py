@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TypeVar
 
-MOST_AHEAD = 64
+MOST_AHEAD = 32
 """So many steps of work that are known to come, each of some 30 µs, are too many."""
 _INSTRUCTIONS = 10_000
 """SQLite is interrupted no later than so many of its instructions after the time is up."""

@@ -137,7 +137,7 @@ class Subjects:
         self._db = db
         self._by_number: dict[int, Subject] = {}
         self._by_name: dict[str, Subject] = {}
-        self._absent: set[str] = set()
+        self._absent: dict[str, None] = {}
         self._at_hand: dict[int, Subject] = {}
         self._weight = Weight()
         self._changed: dict[int, Subject] = {}
@@ -150,14 +150,14 @@ class Subjects:
         if found is None and name not in self._absent:
             row = self._db.look(f"SELECT {_COLUMNS} FROM subjects WHERE name = ?", (name,))
             if row is None:
-                self._absent.add(name)
+                self._absent[name] = None
             else:
                 found = self._keep(_subject(row))
         return found
 
     def miss(self, name: str) -> None:
         """Look for no subject of a name that no event was about yet."""
-        self._absent.add(name)
+        self._absent[name] = None
 
     def named(self, name: str) -> Subject:
         """The subject of a name where only what exists may be named. Raises LookupError."""
@@ -176,7 +176,7 @@ class Subjects:
     def add(self, name: str, version: int, last: int) -> Subject:
         """A subject that an event is about for the first time."""
         subject = Subject(self._db.next_id("subjects"), name, version, last, at_hand=AtHand(self._weight))
-        self._absent.discard(name)
+        self._absent.pop(name, None)
         self._at_hand[subject.number] = subject
         self._changed[subject.number] = self._keep(subject)
         self._db.is_settled = False
@@ -226,9 +226,13 @@ class Subjects:
             oldest = next(iter(self._at_hand.values()))
             oldest.context = None
             self.put_away(oldest)
-        if len(self._by_number) > _MOST or len(self._absent) > _MOST:
-            self._db.settle()
-            self.forget()
+        while len(self._by_number) > _MOST:  # a few at a time: to drop thousands would take milliseconds
+            first = next(iter(self._by_number.values()))
+            if first.is_changed:
+                self._db.settle()
+            self.let_go(first)
+        while len(self._absent) > _MOST:
+            del self._absent[next(iter(self._absent))]
 
     def begin_batch(self) -> None:
         """What is changed from here on can be undone until `keep_batch`."""
@@ -247,7 +251,7 @@ class Subjects:
             self.put_away(subject)
             self._changed.pop(number, None)
             if before is None:
-                self._absent.add(subject.name)
+                self._absent[subject.name] = None
             else:
                 self._keep(before)
                 if before.at_hand is not None:

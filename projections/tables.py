@@ -131,13 +131,15 @@ def write(
     at_hand, size = subject.at_hand, 0
     closed: list[Row] = []
     opened: list[tuple[Row, int]] = []
-    for key, rows in wanted.items():
+    present: dict[Row, dict[Row, int]] = {}
+    for key in wanted:  # all of them before any is put, which the next question would have written by itself
         db.limit.check()
-        place = (table.name, *key)
         if at_hand is None:
-            current = {row[1:]: row[0] for row in db.execute(table.select, key).fetchall()}
+            present[key] = {row[1:]: row[0] for row in db.execute(table.select, key).fetchall()}
         else:
-            current = at_hand.rows.get(place, _NO_ROWS)
+            present[key] = at_hand.rows.get((table.name, *key), _NO_ROWS)
+    for key, rows in wanted.items():
+        place, current = (table.name, *key), present[key]
         come, kept = [key + row for row in rows], _NO_ROWS
         if current:
             kept = {row: number for row, number in current.items() if row in come}

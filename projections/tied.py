@@ -10,6 +10,7 @@ from domain.rules import Conflict, is_repeated, life_of, twice
 from domain.things import bears_on_all
 from domain.ties import TIE_TYPES, Life, parties_of, tie_sweep
 from projections.known import Known
+from projections.limit import Limit
 
 _HOLDERS = ("agreements/", "labs/", "platforms/")
 Consistent = Callable[[Sequence[Fact]], bool]
@@ -55,16 +56,16 @@ def _ties(
         own = known.tying(group, number)
         if not is_repeated(own):
             continue
-        known.db.limit.check(len(own))
         lived = known.lived(number)
         life = life_of(known.name(number).partition("/")[0], lived.bounds)
         whole = [fact for fact in known.describing(number) if bears_on_all(fact)]
         names = [known.name(member) for member in group]
-        goes_together = partial(_goes_together, whole, life, lived.consents > 0)
+        goes_together = partial(_goes_together, known.db.limit, whole, life, lived.consents > 0)
         yield party, own, partial(goes_together, ()), partial(goes_together, names)
 
 
 def _goes_together(
-    whole: Sequence[Fact], life: Life, consents: bool, names: Sequence[str], some: Sequence[Fact]
+    limit: Limit, whole: Sequence[Fact], life: Life, consents: bool, names: Sequence[str], some: Sequence[Fact]
 ) -> bool:
+    limit.check(len(some))
     return tie_sweep(some, whole, life, consents=consents, names=names).consistent

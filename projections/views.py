@@ -109,6 +109,7 @@ class Views:
         """Write what waits in memory, so that `commit` has less to do; nobody sees it yet."""
         self._db.renew()
         self._db.settle()
+        self._known.make_room()
 
     def commit(self) -> None:
         """Make everything since `begin` visible to readers; does nothing where no transaction is open."""

@@ -70,8 +70,8 @@ class Readers:
 
     def reopen(self) -> None:
         """After `replacing`, on the loop's thread: `here` asks the new file too."""
-        self._here.close()
-        self._here = Reader(self._path)
+        before, self._here = self._here, Reader(self._path)
+        self._pool.submit(before.close)  # it lets go of its share of memory, which takes long
 
     def close(self) -> None:
         """Waits for the questions under way."""

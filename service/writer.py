@@ -33,7 +33,7 @@ LOOP_SECONDS = 0.003
 """What takes longer is not decided on the loop but in the writer's thread; so long, too, batches are decided on the
 loop before it turns to others."""
 SETTLE_ROWS = 256
-"""More rows do not wait in memory once a group is recorded: whatever is asked next writes them first, on the loop."""
+"""More rows do not wait in memory between two batches: whatever is asked next writes them first, on the loop."""
 PUBLISH_EVENTS = 1_000
 PUBLISH_SECONDS = 1.0
 """So many events, or so long, the views hold at most before they commit them, while nobody asks: a page of theirs is
@@ -402,7 +402,10 @@ class Writer:
                 outcomes.append(_taken(desk, batch, LOOP_SECONDS))
             except TooLong:
                 break
-            if perf_counter() - began >= LOOP_SECONDS:
+            if self._views.rows_waiting > SETTLE_ROWS:
+                await self._threaded(self._views.settle)
+                began = perf_counter()
+            elif perf_counter() - began >= LOOP_SECONDS:
                 await asyncio.sleep(0)
                 began = perf_counter()
         else:
@@ -412,6 +415,8 @@ class Writer:
         def decide_rest() -> None:
             outcomes.extend([_taken(desk, batch) for batch in batches[len(outcomes) :]])
             desk.write()
+            if self._views.rows_waiting > SETTLE_ROWS:
+                self._views.settle()
 
         await self._threaded(decide_rest)
         return outcomes, desk.count

@@ -3,6 +3,7 @@ never say anything about an operation that its row does not."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
@@ -192,7 +193,7 @@ async def openapi(request: web.Request) -> web.StreamResponse:
     written = request.app[_WRITTEN]
     if not written:
         rows = request.app[DESCRIBED]
-        written.append(orjson.dumps(document(rows)))
+        written.append(await asyncio.to_thread(lambda: orjson.dumps(document(rows))))
     body = written[0]
     headers: dict[str, str] = {"ETag": strong_tag(body), hdrs.CACHE_CONTROL: "no-cache"}
     if etag_matches(request, headers["ETag"]):

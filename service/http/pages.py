@@ -3,6 +3,7 @@ from elsewhere, run no script, and say nothing that the document does not."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,10 @@ class Pages:
         self._environment = make_environment()
         self._environment.filters["kind"] = kind_of
 
-    def at(self, path: str) -> bytes:
+    async def at(self, path: str) -> bytes:
         """The page at a path that is one."""
         if path not in self._made:
-            self._made[path] = self._make(path)
+            self._made[path] = await asyncio.to_thread(self._make, path)
         return self._made[path]
 
     def _make(self, path: str) -> bytes:
@@ -50,7 +51,7 @@ PAGES: web.AppKey[Pages] = web.AppKey("pages", Pages)
 async def page(request: web.Request) -> web.Response:
     """The page at this path."""
     read_query(request.query, ())
-    body = request.app[PAGES].at(request.path)
+    body = await request.app[PAGES].at(request.path)
     headers: dict[str, str] = {"ETag": strong_tag(body), hdrs.CACHE_CONTROL: "no-cache"}
     if etag_matches(request, headers["ETag"]):
         return web.Response(status=304, headers=headers)
