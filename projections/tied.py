@@ -67,5 +67,5 @@ def _ties(
 def _goes_together(
     limit: Limit, whole: Sequence[Fact], life: Life, consents: bool, names: Sequence[str], some: Sequence[Fact]
 ) -> bool:
-    limit.check(len(some))
+    limit.check(2 * len(some))  # where nothing goes together, more than a step is taken for each
     return tie_sweep(some, whole, life, consents=consents, names=names).consistent

@@ -3,6 +3,7 @@ It reads what is asked and answers what the views say; it decides nothing about 
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -130,7 +131,8 @@ def _one(collection: str) -> Operation:
         except Merged as merged:
             return moved(request, subject, merged.into)
         if ready is None:  # not kept: it changes with the checkpoint
-            return _ready(await proven(request, found.body), found.version, placed).answer(request)
+            body = await proven(request, found.body)
+            return (await asyncio.to_thread(_ready, body, found.version, placed)).answer(request)
         keep(request, key, ready)
         return ready.answer(request)
 

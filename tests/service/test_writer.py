@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from contextlib import closing, contextmanager
+from time import sleep
 
 import pytest
 
@@ -443,12 +444,54 @@ async def test_a_large_batch_does_not_hold_up_the_loop(registry, monkeypatch):
         real(events, *more, **checks)
 
     monkeypatch.setattr(views, "admit", admit)
+    monkeypatch.setattr(writing, "LOOP_SECONDS", 60.0)
     await registry.take([registered("alone")])
     await registry.take([registered(f"p{number}") for number in range(1000)])
     (few, here), (many, elsewhere) = decided_on
     assert (few, here) == (1, threading.get_ident())
     assert many == 1000
     assert elsewhere != here
+
+
+async def test_batch_that_takes_too_long_on_the_loop_is_decided_in_the_thread_with_all_after_it(registry, monkeypatch):
+    views = registry.app[WRITER].views
+    real = views.admit
+    threads: dict[str, list[int]] = {}
+
+    def admit(events, *more):
+        threads.setdefault(events[0].subject, []).append(threading.get_ident())
+        real(events, *more)
+
+    monkeypatch.setattr(views, "admit", admit)
+    monkeypatch.setattr(writing, "LOOP_SECONDS", 0.0)
+    posted = [registered("a"), registered("a", id="again"), registered("b"), renamed("a", "c"), registered("b", id="x")]
+    answers = await asyncio.gather(*(registry.post(each) for each in posted))
+    assert [answer.status for answer in answers] == [201, 409, 201, 201, 409]
+    here = threading.get_ident()
+    assert threads["parties/a"][0] == here
+    assert here not in {each for idents in threads.values() for each in idents[1:]}
+
+
+async def test_the_loop_turns_to_others_while_a_group_is_decided(registry, monkeypatch):
+    real, turns = writing._taken, 0
+
+    def taken(*arguments):
+        sleep(0.004)
+        return real(*arguments)
+
+    async def count():
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    monkeypatch.setattr(writing, "_taken", taken)
+    batches = [Batch((parse(registered(f"p{number}")),), "me", 1) for number in range(30)]
+    outcomes = await registry.app[WRITER].submit(batches)
+    counting = asyncio.create_task(count())
+    assert all(isinstance(each, list) for each in await outcomes)
+    counting.cancel()
+    assert turns >= 30
 
 
 def test_what_a_group_took_is_known_and_can_be_erased_before_it_stands_in_the_log(tmp_path):
