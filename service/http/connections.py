@@ -5,7 +5,8 @@ not HTTP. It must never log a byte of what could not be parsed: it may be a key.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from os import urandom
 from typing import Any
 
@@ -18,8 +19,10 @@ from service.http.problems import KINDS, Kind, Problem
 from service.http.unsent import MeasuredConnection
 from service.parts import LOGGER, METRICS
 
-AT_ONCE = 2**16
-"""Bytes that are received of one connection in one turn of the loop."""
+HEAD_AT_ONCE = 2**14
+"""Bytes that are received of one connection in one turn of the loop while no request has begun."""
+BODY_AT_ONCE = 2**16
+"""The same of a body."""
 MOST_CONNECTIONS = 2048
 REFUSED_AT_ONCE = 256
 """Connections beyond the most that are told why they are closed; any further one is closed without a word."""
@@ -30,12 +33,14 @@ MOST_EACH_BYTES = 2**20
 MOST_AHEAD_BYTES = 16 * 2**20
 """The most that all connections may hold of them, what each may hold anyway apart. In memory it is up to five times as
 much: as bytes, and as text of four bytes a character."""
-GRACE_SECONDS = 0.1
-"""A request that came whole begins within this time; what is left after it counts as unfinished."""
 BREAK_SECONDS = 0.5
 """How long the answer to a request that is broken off may take to leave."""
 LINGER_SECONDS = 1.0
 """How long what a client still sends is discarded after a last answer: closing at once could destroy the answer."""
+MOST_LINGERING = 64
+"""Connections that do so at a time: meanwhile each holds what could not be parsed."""
+LARGE_BYTES = 2**17
+"""A connection that holds more than this is closed at once."""
 _TOO_LARGE = f"the request line or a header has more than {MOST_BYTES} bytes, or there are over {MOST_LINES} headers"
 _MALFORMED = "not HTTP: the request line or a header is not of its form, or Host is missing"
 _TOO_MANY_HEADERS = "Too many headers received"
@@ -49,22 +54,27 @@ class Connections:
     def __init__(self, most: int = MOST_CONNECTIONS) -> None:
         self._most = most
         self._open = 0
-        self._idle: dict[Connection, None] = {}  # in the order in which they became so
+        # Each in the order in which they became so.
+        self._fresh: dict[Connection, None] = {}
+        self._idle: dict[Connection, None] = {}
+        self._holding: dict[Connection, int] = {}
         self._ahead = 0
+        self._lingering = 0
 
     def opened(self, connection: Connection) -> bool:
-        """Take a connection in, closing the one that has been idle longest where there are too many.
+        """Take a connection in. Of too many, close the one that has waited for a request longest: of those
+        whose first request has not begun, if there are any.
 
         Return whether there is room for it: there is none where all others have a request in progress.
         """
         self._open += 1
         if self._open > self._most:
-            longest = next(iter(self._idle), None)
+            longest = next(iter(self._fresh or self._idle), None)
             if longest is None:
                 return False
             self.busy(longest)
             longest.drop()
-        self.idle(connection)
+        self._fresh[connection] = None
         return True
 
     @property
@@ -78,16 +88,33 @@ class Connections:
 
     def busy(self, connection: Connection) -> None:
         """A request of the connection has begun."""
+        self._fresh.pop(connection, None)
         self._idle.pop(connection, None)
 
     def idle(self, connection: Connection) -> None:
-        """The connection has no request in progress."""
+        """The request of the connection is answered."""
         self._idle[connection] = None
 
-    def hold(self, more: int) -> bool:
-        """Count bytes that a connection holds in addition, less where negative; return whether all is within bounds."""
-        self._ahead += more
-        return self._ahead <= MOST_AHEAD_BYTES
+    @contextmanager
+    def lingering(self) -> Iterator[bool]:
+        """Within it, one more connection discards what comes, if that is true: else there are too many."""
+        self._lingering += 1
+        try:
+            yield self._lingering <= MOST_LINGERING
+        finally:
+            self._lingering -= 1
+
+    def hold(self, connection: Connection, size: int) -> None:
+        """Note how many bytes a connection holds of requests that have not begun.
+
+        Where all together hold too much, those that have held some for longest are refused: requests that come whole
+        begin at once, so those are unfinished.
+        """
+        self._ahead += size - self._holding.pop(connection, 0)
+        if size:
+            self._holding[connection] = size
+        while self._ahead > MOST_AHEAD_BYTES:
+            next(iter(self._holding)).refuse(Problem(Kind.OVERLOADED, "too much of unfinished requests is held"))
 
 
 class Connection(MeasuredConnection):
@@ -97,11 +124,9 @@ class Connection(MeasuredConnection):
         "_ahead",
         "_connections",
         "_content",
-        "_held",
         "_is_over",
         "_lost",
         "_refusal",
-        "_timer",
         "returns",
     )
 
@@ -112,9 +137,6 @@ class Connection(MeasuredConnection):
         """The body of the last request that has begun."""
         self._ahead = 0
         """Bytes received of requests that have not begun."""
-        self._held = 0
-        """Of these, the bytes that count against what all may hold."""
-        self._timer: asyncio.TimerHandle | None = None
         self._refusal: Problem | None = None
         """Why nothing further is taken, where that is not for the form of what was sent."""
         self._is_over = False
@@ -125,12 +147,12 @@ class Connection(MeasuredConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins. Of a crowd, what comes of each in one turn of the loop is there before anybody reads it."""
         super().connection_made(transport)
-        transport.max_size = AT_ONCE  # type: ignore[attr-defined]  # of selector loops' transports
+        self._receive_at_once(HEAD_AT_ONCE)
         if not self._connections.opened(self):
             if self._connections.is_crowded:
                 self.drop()
             else:
-                self._refuse(Problem(Kind.BUSY, "as many connections are open as there may be"))
+                self.refuse(Problem(Kind.BUSY, "as many connections are open as there may be"))
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as aiohttp calls it
         """End, after so many seconds at most, what is being answered; then what still lasts is broken off.
@@ -158,7 +180,7 @@ class Connection(MeasuredConnection):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Ends: nothing is held for it any longer."""
         self._connections.closed(self)
-        self._set_ahead(0)
+        self._hold(0)
         self._lost.set()
         super().connection_lost(exc)
 
@@ -167,9 +189,11 @@ class Connection(MeasuredConnection):
         if self._is_over:
             return
         if self._content is None or self._content.is_eof():
-            self._ahead += len(data)
-            if self._ahead > SMALL_BYTES and not self._may_hold():
-                return
+            self._hold(self._ahead + len(data))
+        if not self._is_over:
+            self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
         super().data_received(data)
         if self._messages and isinstance(broken := self._messages[-1][0], _ErrInfo):
             self._is_over = True
@@ -179,10 +203,11 @@ class Connection(MeasuredConnection):
         """A request has begun: what was received of it is no longer held for nobody."""
         self._connections.busy(self)
         self._content = content = request.content
+        self._receive_at_once(HEAD_AT_ONCE if content.is_eof() else BODY_AT_ONCE)
         left = 0
         if self._ahead > SMALL_BYTES and content.is_eof():  # else there is nothing of a later request yet
             left = max(0, self._ahead - _head_bytes(request) - content.total_bytes)
-        self._set_ahead(left)
+        self._hold(left)
 
     def ended(self) -> None:
         """The request that began last is answered."""
@@ -225,51 +250,36 @@ class Connection(MeasuredConnection):
             response.afterwards = self._linger
         return response
 
-    def _may_hold(self) -> bool:
-        """Whether what is ahead may be held. Where not, a refusal is answered in its turn."""
-        if self._ahead > MOST_EACH_BYTES:
-            self._refuse(Problem(Kind.HEADERS_TOO_LARGE, _TOO_LARGE))
-        elif self._held:
-            self._count()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._count)
-        return not self._is_over
+    def _receive_at_once(self, size: int) -> None:
+        if self.transport is not None:
+            self.transport.max_size = size  # type: ignore[attr-defined]  # of selector loops' transports
 
-    def _count(self) -> None:
-        """Counts what is ahead against what all may hold, and refuses it where that is too much."""
-        more = self._ahead - SMALL_BYTES - self._held
-        self._held += more
-        if not self._connections.hold(more):
-            self._refuse(Problem(Kind.OVERLOADED, "too much of unfinished requests is held"))
-
-    def _set_ahead(self, size: int) -> None:
-        self._ahead = size
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._held:
-            self._connections.hold(-self._held)
-            self._held = 0
-        if size > SMALL_BYTES:
-            self._may_hold()
-
-    def _refuse(self, problem: Problem) -> None:
+    def refuse(self, problem: Problem) -> None:
         """Takes nothing further, and answers this problem after the requests that came before: what has come is ended
         with a byte that the parser stumbles over, so that `handle_error` is called in its turn.
         """
+        self._connections.hold(self, 0)
         if not self._is_over:
-            self._refusal = problem
-            self._set_ahead(0)
-            self.data_received(_NO_HTTP)
             self._is_over = True
+            self._refusal = problem
+            self._feed(_NO_HTTP)
+
+    def _hold(self, ahead: int) -> None:
+        """Sets what is held of requests that have not begun."""
+        before, self._ahead = self._ahead, ahead
+        if ahead > MOST_EACH_BYTES:
+            self.refuse(Problem(Kind.HEADERS_TOO_LARGE, _TOO_LARGE))
+        elif max(before, ahead) > SMALL_BYTES:
+            self._connections.hold(self, max(0, ahead - SMALL_BYTES))
 
     async def _linger(self) -> None:
         """Ends the answer and discards what still comes, until the client has closed too, for a short time at most."""
-        if self.transport is not None and self.transport.can_write_eof():
-            self.transport.write_eof()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LINGER_SECONDS):
-                    await self._lost.wait()
+        with self._connections.lingering() as may:
+            if may and self._ahead <= LARGE_BYTES and self.transport is not None and self.transport.can_write_eof():
+                self.transport.write_eof()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LINGER_SECONDS):
+                        await self._lost.wait()
 
 
 def _problem(status: int, error: BaseException | None) -> Problem:
