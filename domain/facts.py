@@ -6,7 +6,7 @@ judges whether facts agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 
 from domain.events import CATALOGUE, EventType, Makes, TakesEffect
 from domain.records import Data
-from domain.times import AFTER, BEFORE, Span, parse_edtf, span_of
+from domain.times import AFTER, BEFORE, Span, day_of, parse_edtf, span_of, span_recorded
 
 
 class Event(NamedTuple):
@@ -71,8 +71,9 @@ def erased_data(about: int | None) -> bytes:
 class Fact(NamedTuple):
     """One standing statement about the world.
 
-    `span` covers every reading of its date, disputed ones too. `positions` are the event itself and the standing
-    corrections of it, ascending.
+    `span` covers every reading of its date, disputed ones too, as far as the day allows on which it was recorded.
+    `latest` is the last of these days as stated, whenever it was recorded. `positions` are the event itself and the
+    standing corrections of it, ascending.
     """
 
     position: int
@@ -82,6 +83,7 @@ class Fact(NamedTuple):
     id: str
     occurred: str | None
     span: Span
+    latest: int
     data: Data
     positions: tuple[int, ...]
 
@@ -102,13 +104,18 @@ class Fact(NamedTuple):
 
     @property
     def order(self) -> tuple[bool, int, int, int, str, str]:
-        """The order facts are folded in: making events first, then by date, type, source and id; never by position."""
-        kind, (lo, hi) = self.kind, self.span
-        return (not kind.is_making, AFTER if lo == BEFORE else lo, hi, kind.rank, self.source, self.id)
+        """The order facts are folded in: making events first, then by date, type, source and id; never by position nor
+        by the day of recording.
+        """
+        kind, lo = self.kind, self.span.lo
+        return (not kind.is_making, AFTER if lo == BEFORE else lo, self.latest, kind.rank, self.source, self.id)
 
-    def disputed(self, dates: Iterable[str | None]) -> Fact:
-        """The fact where other sources give these dates besides: each is one more reading."""
-        return self._replace(span=self.span.hull(_span(dates)))
+    def disputed(self, dates: Sequence[str | None], recorded: str) -> Fact:
+        """The fact where other sources give these dates besides: each is one more reading. `recorded` is when its event
+        was.
+        """
+        span, latest = _span(dates, recorded)
+        return self._replace(span=self.span.hull(span), latest=max(self.latest, latest))
 
     @property
     def effective(self) -> Span:
@@ -190,7 +197,7 @@ class Standing:
             return None
         if claimed is None:
             claimed = [dispute.value for dispute in meaning.disputes if dispute.pointer == "/occurred"]
-        span = _span([meaning.occurred, *claimed])
+        span, latest = _span([meaning.occurred, *claimed], event.recorded)
         return Fact(
             event.position,
             event.subject,
@@ -199,6 +206,7 @@ class Standing:
             event.id,
             meaning.occurred,
             span,
+            latest,
             event.kind.nothing if meaning.erased else event.kind.data.model_validate_json(to_json(meaning.data)),
             meaning.positions,
         )
@@ -227,6 +235,7 @@ def stated(event: Event, model: Data) -> Fact | None:
     """
     if event.erased and not stands_erased(event.kind):
         return None
+    span, latest = _span([event.occurred], event.recorded)
     return Fact(
         event.position,
         event.subject,
@@ -234,15 +243,19 @@ def stated(event: Event, model: Data) -> Fact | None:
         event.source,
         event.id,
         event.occurred,
-        span_of(event.occurred),
+        span,
+        latest,
         model,
         (event.position,),
     )
 
 
-def _span(dates: Iterable[str | None]) -> Span:
-    """The days that some readings of a date may mean."""
-    return reduce(Span.hull, map(span_of, dates))
+def _span(dates: Sequence[str | None], recorded: str) -> tuple[Span, int]:
+    """The days that some readings of a date may mean, given when its event was recorded, and the last day as stated."""
+    day = day_of(recorded)
+    spans = [span_recorded(occurred, day) for occurred in dates]
+    span = reduce(Span.hull, spans)
+    return span, max(span_of(occurred).hi for occurred in dates)
 
 
 def stands_erased(kind: EventType) -> bool:

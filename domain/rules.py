@@ -44,16 +44,23 @@ class Bounds(NamedTuple):
     latest_start: int = BEFORE
 
 
-def life_of(collection: str, bounds: Bounds) -> Life:
-    """When the subject came about and ended, readings that contradict the rules left out.
+ALWAYS = Span(BEFORE, BEFORE)
+"""When what was always there came about."""
+
+
+def made_in(fact: Fact) -> Span:
+    """The days on which a making event may have made its subject.
 
     A party or document registered without a date has no day on which it came about: it was always there.
     """
+    return ALWAYS if fact.occurred is None and fact.kind.collection in ("parties", "documents") else fact.span
+
+
+def life_of(bounds: Bounds) -> Life:
+    """When the subject came about and ended, readings that contradict the rules left out."""
     if bounds.made is None:
-        return Life(Span(BEFORE, BEFORE))
-    if collection in ("parties", "documents") and bounds.made.lo == BEFORE:
-        birth = Span(BEFORE, BEFORE)
-    elif bounds.adopted is not None and bounds.signed is not None:
+        return Life(ALWAYS)
+    if bounds.adopted is not None and bounds.signed is not None:
         adopted, signed = order_makers(bounds.adopted, bounds.signed)
         birth = Span(min(adopted.lo, signed.lo), min(adopted.hi, signed.hi))
     else:
@@ -97,6 +104,37 @@ def after_end(facts: Sequence[Fact], ends: Sequence[Fact]) -> Iterator[Conflict]
             yield Conflict(
                 f"{late[0].type} falls after {end.subject} ended, no later than {day_text(latest)}",
                 (end.position, *_named(late)),
+            )
+
+
+def lasted(bounds: Bounds) -> Span | None:
+    """The earliest day on which a party may have come about, and the latest on which it may have ended; None where
+    neither is known.
+    """
+    begun = BEFORE if bounds.made is None else bounds.made.lo
+    ended = AFTER if bounds.ended is None else bounds.ended.hi
+    return None if begun == BEFORE and ended == AFTER else Span(begun, ended)
+
+
+def outside_party(steps: Sequence[Fact], life: Sequence[Fact], name: str) -> Iterator[Conflict]:
+    """Steps of a party that fall, on every reading, before it came about or after it was dissolved.
+
+    `life` are the facts by which it did: those of the party and of those that it is one with.
+    """
+    makers = [fact for fact in life if fact.makes]
+    begun = min((made_in(maker).lo for maker in makers), default=BEFORE)
+    early = [step for step in steps if step.span.hi < begun]
+    if early:
+        yield Conflict(
+            f"{early[0].type} falls before {name} came about, no earlier than {day_text(begun)}",
+            (*_named(early), *_named(makers)),
+        )
+    for end in life:
+        late = [step for step in steps if end.kind.ends and step.span.lo > end.span.hi]
+        if late:
+            yield Conflict(
+                f"{late[0].type} falls after {name} was dissolved, no later than {day_text(end.span.hi)}",
+                (*_named(late), end.position),
             )
 
 

@@ -143,8 +143,8 @@ def thing_days(
     for fact in facts:
         bounds.add(fact.span.lo)
         lasting = until_of(fact)
-        if lasting is not None and (lo := parse_edtf(lasting).lo) != BEFORE:
-            bounds.add(lo + 1)
+        if lasting is not None:
+            bounds.add(_last_day(lasting) + 1)
     ordered = sorted([day for day in bounds if day < AFTER])
     ranges: list[ThingDays] = []
     cell_at, force_at, describing = 0, 0, Describing(facts)
@@ -181,6 +181,12 @@ def _made_alone(fact: Fact, name: str, mark: Mark, made: Span) -> list[ThingDays
     if days.certain or made.hi == AFTER:
         return [days]
     return [days._replace(until=made.hi, last=False, ever=()), days._replace(since=made.hi, certain=True)]
+
+
+def _last_day(until: str) -> int:
+    """The day after which an agreement may be past its `until`: the earliest it may mean, or else the latest."""
+    lo, hi = parse_edtf(until)
+    return lo if lo != BEFORE else hi
 
 
 def _ordered(
@@ -238,7 +244,7 @@ def _range(
     if signed is not None and any(step.what == "signed" and step.lo <= since for step in steps):
         fields["signed"], bearing["signed"] = signed.occurred, (signed.position,)
     lapsed = False
-    if "until" in fields and status != "terminated" and BEFORE < parse_edtf(fields["until"]).lo < since:
+    if "until" in fields and status != "terminated" and _last_day(fields["until"]) < since:
         lapsed, status = True, "terminated"
         known.add(status)
     deciding = [step.fact for step in steps if step.lo <= since and step.what == status]

@@ -47,6 +47,18 @@ class Life(NamedTuple):
         return Span(lo, span.hi) if lo <= span.hi else span
 
 
+class PartyLife(NamedTuple):
+    """When a party came about and ended, and the facts by which it was dissolved, after which it is in nothing."""
+
+    life: Life
+    dissolved: Sequence[Fact] = ()
+
+    def bears_on(self, own: Sequence[Fact]) -> bool:
+        """Whether a membership with these facts depends on it."""
+        birth = self.life.birth.lo
+        return bool(self.dissolved) or any(fact.span.lo < birth for fact in own)
+
+
 class Force(NamedTuple):
     """Whether a tie, as long as its agreement lasts, may be in force, may be suspended, may be neither."""
 
@@ -90,6 +102,9 @@ ORDER_OF_STATUSES = (
 ENDED_STATUSES = ("withdrawn", "left", "ended")
 """Those in which a membership no longer holds."""
 
+_DISSOLVED = 1 << 20
+"""The rank of the end of a membership by the end of its party: the last of all that falls on its day."""
+
 _SHORT = 12
 """Of no more steps is kept what becomes of a tie: there are not many courses that the ties of a registry take."""
 
@@ -112,32 +127,49 @@ _STEP_OF = {
 }
 _ENDING = ("ended", "dissolved")
 _STEP_OF_ALL = {kind: what if what in _ENDING else f"whole:{what}" for kind, what in _STEP_OF.items()}
+STEP_TYPES = frozenset(
+    (
+        "agreement.signed",
+        "agreement.ratified",
+        "agreement.acceded",
+        "lab.founded",
+        "platform.member-joined",
+    )
+)
+"""The types whose facts are steps that a party takes itself: not before it came about, nor after it was dissolved."""
 LEAVING_TYPES = frozenset(("agreement.withdrawn", "platform.member-left"))
 TIE_TYPES = frozenset(_STEP_OF) - {"agreement.terminated", "lab.closed", "platform.dissolved"}
 """The types whose events, where they name a party, make or change its tie."""
 
 
 def tie_sweep(
-    own: Sequence[Fact], whole: Sequence[Fact], life: Life, *, consents: bool, names: Sequence[str] = ()
+    own: Sequence[Fact],
+    whole: Sequence[Fact],
+    life: Life,
+    *,
+    consents: bool,
+    names: Sequence[str] = (),
+    party: PartyLife | None = None,
 ) -> Sweep[State]:
     """Every state of a tie on every day.
 
     `own` are the facts of the party within the subject; `whole` those of the subject itself that bear on every tie
     (entering into force, suspension, end). `consents` says whether any consent to be bound is recorded on it at all.
     What was recorded under several of `names` is no second joining, ratifying, acceding, signing or leaving: it was
-    found to be one.
+    found to be one. `party` is the life of the party, where that bears on it.
     """
-    return _swept(_steps(own, whole, life, names), life, consents=consents)
+    return _swept(_steps(own, whole, life, names, party), life, party, consents=consents)
 
 
-def _swept(steps: Sequence[Step], life: Life, *, consents: bool) -> Sweep[State]:
+def _swept(steps: Sequence[Step], life: Life, party: PartyLife | None, *, consents: bool) -> Sweep[State]:
     found = _as_recorded(steps, sole=life.sole, consents=consents)
     leavings = [index for index, step in enumerate(steps) if step.what in LEAVING]
     if not leavings or (all(step.lo == step.hi for step in steps) and not _may_presume(steps, found)):
         return found
     bond = "bound" if steps[leavings[0]].what != "left" else "member"
+    born = life.birth.lo if party is None else max(life.birth.lo, party.life.birth.lo)
     presumed = [
-        Step(f"presumed:{bond}", min(life.birth.lo, step.hi), step.hi, (-1, "", ""), step.fact, starts=index)
+        Step(f"presumed:{bond}", min(born, step.hi), step.hi, (-1, "", ""), step.fact, starts=index)
         for index, step in enumerate(steps)
         if step.what in LEAVING
     ]
@@ -155,13 +187,19 @@ def _as_recorded(steps: Sequence[Step], *, sole: bool, consents: bool) -> Sweep[
     return sweep(steps, MACHINES[consents], State(unborn=sole and any(step.what in MAKING for step in steps)))
 
 
-def _steps(own: Sequence[Fact], whole: Sequence[Fact], life: Life, names: Sequence[str]) -> list[Step]:
-    steps = [_step(fact, _STEP_OF[fact.type], life, names) for fact in own]
-    steps += [_step(fact, _STEP_OF_ALL[fact.type], life, ()) for fact in whole]
+def _steps(
+    own: Sequence[Fact], whole: Sequence[Fact], life: Life, names: Sequence[str], party: PartyLife | None
+) -> list[Step]:
+    steps = [_step(fact, _STEP_OF[fact.type], life, names, party) for fact in own]
+    steps += [_step(fact, _STEP_OF_ALL[fact.type], life, (), None) for fact in whole]
+    if party is not None:
+        for fact in party.dissolved:
+            lo, hi = party.life.end_of(fact.span)
+            steps.append(Step("ended", lo, hi, (_DISSOLVED, fact.source, fact.id), fact.position))
     return steps
 
 
-def _step(fact: Fact, what: str, life: Life, names: Sequence[str]) -> Step:
+def _step(fact: Fact, what: str, life: Life, names: Sequence[str], party: PartyLife | None) -> Step:
     effective, kind = fact.effective, fact.kind
     if what in _ENDING:
         span = life.end_of(effective)
@@ -170,6 +208,8 @@ def _step(fact: Fact, what: str, life: Life, names: Sequence[str]) -> Step:
     else:  # a notice is given while the agreement lasts; what follows from it may come later
         born = life.birth.lo
         what, span = "withdrawn-later", Span(max(effective.lo, born), max(effective.hi, born))
+    if party is not None and fact.type in STEP_TYPES:
+        span = party.life.clip(span)
     who = next((name for name in names if name in parties_of(fact)), "") if len(names) > 1 else ""
     order = (kind.rank, fact.source, fact.id)
     return Step(what, span.lo, span.hi, order, fact.position, who, "leaving" if what in LEAVING else "")
@@ -186,18 +226,24 @@ def parties_of(fact: Fact) -> list[str]:
 
 
 def tie_days(
-    own: Sequence[Fact], whole: Sequence[Fact], life: Life, *, consents: bool, names: Sequence[str] = ()
+    own: Sequence[Fact],
+    whole: Sequence[Fact],
+    life: Life,
+    *,
+    consents: bool,
+    names: Sequence[str] = (),
+    party: PartyLife | None = None,
 ) -> list[TieDays]:
     """The tie day by day, as few ranges as can be; days on which it has certainly not begun are left out. Of the same
     facts as `tie_sweep`.
     """
-    steps = _steps(own, whole, life, names)
+    steps = _steps(own, whole, life, names, party)
     if len(names) < 2 and len(steps) <= _SHORT and all(step.lo == step.hi < AFTER for step in steps):
-        return _told_by_order(steps, life, consents=consents)
-    return ranges_of(_swept(steps, life, consents=consents))
+        return _told_by_order(steps, life, party, consents=consents)
+    return ranges_of(_swept(steps, life, party, consents=consents))
 
 
-def _told_by_order(steps: list[Step], life: Life, *, consents: bool) -> list[TieDays]:
+def _told_by_order(steps: list[Step], life: Life, party: PartyLife | None, *, consents: bool) -> list[TieDays]:
     """The ranges of a tie all of whose dates are precise: they depend on nothing but which steps come in which order,
     and which share a day.
     """
@@ -210,7 +256,7 @@ def _told_by_order(steps: list[Step], life: Life, *, consents: bool) -> list[Tie
         course.append((step.what, len(days) - 1))
     found = _of_course(tuple(course), life.sole, consents)
     if found is None:
-        return ranges_of(_swept(steps, life, consents=consents))
+        return ranges_of(_swept(steps, life, party, consents=consents))
     days.append(FOREVER)
     facts = [None, *[step.fact for step in steps]]
     return [

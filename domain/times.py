@@ -69,12 +69,14 @@ def parse_edtf(text: str) -> Span:
     """The span of an EDTF date in the forms the registry takes.
 
     `2024-01-21`, `2024-01`, `2024`, `XXXX-08-18` (unbounded), each component optionally followed by `?`, `~` or `%`
-    (widening both bounds by one unit of that component), intervals `a/b` and `a/..` (some day within). Raises
+    (widening both bounds by one unit of that component), intervals `a/b`, `a/..` and `../b` (some day within). Raises
     ValueError for other forms and for dates that do not exist.
     """
     start, slash, end = text.partition("/")
     if not slash:
         return _date(start, "a date")
+    if start == "..":
+        return Span(BEFORE, _bounded(end).hi)
     first = _bounded(start)
     if end == "..":
         return Span(first.lo, AFTER)
@@ -87,6 +89,40 @@ def parse_edtf(text: str) -> Span:
 def span_of(occurred: str | None) -> Span:
     """The span of an `occurred` that may be absent (then unbounded)."""
     return UNKNOWN if occurred is None else parse_edtf(occurred)
+
+
+@lru_cache(maxsize=4096)
+def day_of(instant: str) -> int:
+    """The day of an instant in UTC, as `recorded` has it. Raises ValueError."""
+    return parse_day(instant[:10])
+
+
+def span_recorded(occurred: str | None, recorded: int) -> Span:
+    """The span of the `occurred` of an event that was recorded on a day.
+
+    An event says that something has happened: a date that leaves its end open reaches no further than the last day
+    that it allows up to the day of recording, unless its earliest day lies after that.
+    """
+    span = span_of(occurred)
+    if span.hi != AFTER or span.lo > recorded:
+        return span
+    if occurred is not None and occurred.startswith("XXXX"):
+        return Span(span.lo, _latest_in_any_year(occurred, recorded))
+    return Span(span.lo, recorded)
+
+
+@lru_cache(maxsize=4096)
+def _latest_in_any_year(text: str, upto: int) -> int:
+    """The last day, no later than another, that a date without a year may mean."""
+    last = date.fromordinal(upto).year + 1  # a date qualified at the end of a year reaches into the year before
+    for year in range(last, last - 10, -1):  # there are no more than eight years between two leap days
+        try:
+            span = _date(f"{year:04}{text[4:].lstrip('?~%')}", "a date")
+        except ValueError:  # a leap day
+            continue
+        if span.lo <= upto:
+            return min(span.hi, upto)
+    return upto
 
 
 def _bounded(text: str) -> Span:

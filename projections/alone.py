@@ -18,7 +18,8 @@ from domain.facts import Event, Fact, stated
 from projections.folding import Folding
 from projections.identity import add_edge, edges_of
 from projections.known import Known
-from projections.portions import CHANGING, MERGER, Portion
+from projections.lives import NOTHING, recounted
+from projections.portions import CHANGING, MERGER, PARTY_LIFE, Portion
 from projections.store import complete_lines, connect, create
 from projections.tables import TIES
 
@@ -65,6 +66,8 @@ class Alone:
         self._db.executemany(_PUT_SUBJECT, enumerate(log.subjects(), 1))
         changed = self._hear(log.of_types(CHANGING), until)
         self._unite(log.of_types((MERGER,)), changed)
+        if TIES.name in self._portion.rows:
+            self._meet_parties(log, changed)
         lives = groupby(log.of_collections(self._portion.folded), attrgetter("subject"))
         for count, (subject, events) in enumerate(lives, 1):
             self._known.make_room()
@@ -101,6 +104,27 @@ class Alone:
         for edge in edges_of(mergers):
             add_edge(self._db, edge, edge[-1])
         known.forget_mergers()
+
+    def _meet_parties(self, log: Told, changed: bytearray) -> None:
+        """Know when parties came about and ended: memberships depend on it."""
+        known, dissolved = self._known, set[int]()
+        for event in log.of_types(PARTY_LIFE):
+            known.make_room()
+            number = known.must_find(event.subject)
+            if event.kind.ends:
+                dissolved.add(number)
+            elif event.occurred is not None or changed[event.position]:
+                fact = self._fact(event, changed)
+                if fact is not None:
+                    known.subjects.change(known.subjects.get(number)).life = recounted([fact])
+        for number in {member for each in dissolved for member in known.one_with(each)}:
+            known.subjects.change(known.subjects.get(number)).life = NOTHING
+            for event in log.of_subject(known.name(number)):
+                known.make_room()
+                if (fact := self._fact(event, changed)) is not None:
+                    known.put_event(event)
+                    known.put_fact(fact, number, event.position, altered=changed[event.position] > 0)
+        self._db.settle()
 
     def _fold(self, subject: str, events: Iterator[Event], log: Told, changed: bytearray, until: int) -> None:
         known = self._known

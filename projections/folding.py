@@ -14,9 +14,18 @@ from typing import Any
 
 from domain.facts import Fact
 from domain.fields import until_of
-from domain.rules import Bounds, life_of, order_makers, united
+from domain.rules import Bounds, life_of, order_makers
 from domain.things import ForceDays, Mark, ThingDays, bears_on_all, describes, force_days, thing_days
-from domain.ties import ORDER_OF_STATUSES, TIE_TYPES, Force, Life, TieDays, lapse, parties_of, tie_days
+from domain.ties import (
+    ORDER_OF_STATUSES,
+    TIE_TYPES,
+    Force,
+    Life,
+    TieDays,
+    lapse,
+    parties_of,
+    tie_days,
+)
 from domain.times import AFTER
 from domain.values import texts_of
 from projections.entering import Entering
@@ -38,6 +47,9 @@ _UNBEGUN = (
 _D0, _D1, _STATUS, _FORCE, _BEARER, _AT = (
     TIE_COLUMNS.index(name) for name in ("d0", "d1", "status", "force", "bearer", "at")
 )
+
+
+_HOLDING = ("agreements", "labs", "platforms")
 
 
 @dataclass(slots=True)
@@ -96,13 +108,31 @@ class Folding:
         )
         if shown != (context.things, context.life.birth):
             self._write_things(subject, collection, context.things, context.life, position)
+        was_basis = subject.basis
         self._keep(subject, context)
         subject.context = context
+        if collection == "parties" and was_basis is not None and not whole:
+            self._fold_memberships(subject, was_basis, context.basis, changed, position)
+
+    def _fold_memberships(self, party: Subject, old: Basis, new: Basis, changed: Sequence[Fact], position: int) -> None:
+        """Fold what a party is in, where the days changed on which it came about or ended, or what ended it."""
+        if TIES.name not in self._portion.rows:
+            return
+        if old[:2] == new[:2] and not any(fact.kind.ends for fact in changed):
+            return
+        for container in sorted(self._containers([party.number])):
+            self.fold_tied(container, [party.number], position)
+
+    def _containers(self, parties: Iterable[int]) -> set[int]:
+        """What these parties, and those that they are one with, are in or ever were said to be in."""
+        known = self._known
+        members = {member for party in parties for member in known.one_with(party)}
+        containers = {container for member in members for container in known.containers(member)}
+        return {each for each in containers if known.name(each).partition("/")[0] in _HOLDING}
 
     def unite(self, numbers: Iterable[int], position: int) -> None:
         """Bring every row that these parties are in up to a position, after it changed which of them are one."""
         numbers = sorted(set(numbers))
-        containers: set[int] = set()
         for number in numbers:
             subject = self._known.subjects.get(number)
             self._known.subjects.touch(subject)
@@ -113,13 +143,11 @@ class Folding:
                 self._known.subjects.put_away(subject)
                 self._known.subjects.change(subject)
                 subject.basis, subject.force = None, NOTHING_IN_FORCE
-            containers.update(self._known.containers(number))
         for number in numbers:
             if self._known.survivor(number) == number:
                 self.fold(number, (), position, whole=True)
-        for container in sorted(containers):
-            if self._known.name(container).partition("/")[0] in ("agreements", "labs", "platforms"):
-                self.fold_tied(container, numbers, position)
+        for container in sorted(self._containers(numbers)):
+            self.fold_tied(container, numbers, position)
 
     def fold_tied(self, container: int, parties: Iterable[int], position: int) -> None:
         """Fold the ties of these parties to a subject, and what depends on them."""
@@ -146,10 +174,8 @@ class Folding:
     def _context(self, subject: Subject, collection: str, was: Context | None) -> Context:
         """`was` is the one before, where no fact came or went that makes the subject or describes it."""
         group = self._known.one_with(subject.number) if collection == "parties" else [subject.number]
-        bounds = subject.life.bounds
-        if len(group) > 1:
-            bounds = united([self._known.lived(member).bounds for member in group])
-        life, consents = life_of(collection, bounds), subject.life.consents > 0
+        bounds = self._known.bounds(group)
+        life, consents = life_of(bounds), subject.life.consents > 0
         if was is None:
             describing = self._describing(group)
         elif was.life == life and was.basis.consents == (consents and bool(was.whole)):
@@ -286,12 +312,18 @@ class Folding:
         """The rows of the tie of a party, which may be one with others, from its own facts, but for its name and role.
         `shared` keeps them of ties that rest on one fact, for the others that do.
         """
-        drafts = shared.get(own[0].position) if len(own) == 1 else None
+        party = self._known.party_life(group)
+        if party is not None and not party.bears_on(own):
+            party = None
+        is_shared = len(own) == 1 and party is None
+        drafts = shared.get(own[0].position) if is_shared else None
         if drafts is None:
             names = [self._known.name(member) for member in group] if len(group) > 1 else ()
-            days = tie_days(own, context.whole, context.life, consents=context.basis.consents, names=names)
-            drafts = tie_drafts(own, context.whole, context.life, lapse(days, context.basis.lapses))
-            if len(own) == 1:
+            life, whole, consents = context.life, context.whole, context.basis.consents
+            days = tie_days(own, whole, life, consents=consents, names=names, party=party)
+            dissolved = () if party is None else party.dissolved
+            drafts = tie_drafts(own, whole, life, lapse(days, context.basis.lapses), dissolved)
+            if is_shared:
                 shared[own[0].position] = drafts
         return drafts
 

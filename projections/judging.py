@@ -11,6 +11,8 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
+import orjson
+
 from domain.claims import place_in
 from domain.errors import Contradiction, Flaw, Invalid
 from domain.events import CATALOGUE, EventType, Makes
@@ -23,16 +25,19 @@ from domain.rules import (
     after_end,
     all_after,
     before_birth,
+    lasted,
     made_twice,
+    outside_party,
     too_early_phases,
-    united,
     untitled,
 )
+from domain.ties import STEP_TYPES, parties_of
 from domain.values import is_subject, pointer, pointer_tokens
 from projections.documents import ALTERING, Held, Texts, altered, citing, passages
 from projections.identity import edges_of
 from projections.known import Known, named_in, references, slugs
 from projections.ledger import TEXT
+from projections.lives import ENDING, MAKING
 from projections.parents import part_of_itself
 from projections.rows import OPENINGS
 from projections.store import OPEN
@@ -40,6 +45,7 @@ from projections.subjects import Subject
 from projections.tied import parted, tied_twice
 
 _MOST_NAMED = 100
+_STEP_RANKS = ", ".join(str(CATALOGUE[name].rank) for name in sorted(STEP_TYPES))
 _KEPT = ("evidence", "note")
 _DEEPEST = 32
 _CHARACTERS = 4096
@@ -286,7 +292,9 @@ class Judging:
         for number, facts in changed.items():
             subject, first = self._known.subjects.get(number), facts[0]
             if subject.life.facts == len(facts) == 1 and first.position in new and first.makes:
-                continue  # nothing else is known of it, and what it refers to was looked up before it was taken in
+                # Nothing else is known of it, and what it refers to was looked up before it was taken in.
+                yield from self._stepping(number, facts)
+                continue
             yield from self._around(subject, facts, new)
         for event in events:
             if event.type in ALTERING:
@@ -304,6 +312,7 @@ class Judging:
         if not is_party:
             yield from tied_twice(self._known, number, facts, new)
         yield from self._openings(number, facts)
+        yield from self._steps(number, facts) if is_party else self._stepping(number, facts)
         if is_party:
             yield from self._mergers([fact for fact in again if fact.type == "party.merged"])
             yield from part_of_itself(self._known, number)
@@ -357,6 +366,7 @@ class Judging:
         involved = {known.must_find(name) for fact in facts for name in (fact.subject, fact.data.into)}  # type: ignore[attr-defined]
         for party in sorted(involved):
             yield from self._lifetime(known.subjects.get(party), ())
+            yield from self._steps_of(known.one_with(party))
         yield from parted(known, involved)
         edges = {
             fact.position: (known.must_find(fact.subject), known.must_find(fact.data.into), fact.position)  # type: ignore[attr-defined]
@@ -372,7 +382,7 @@ class Judging:
     def _lifetime(self, subject: Subject, facts: Sequence[Fact]) -> Iterator[Conflict]:
         known = self._known
         group = known.one_with(subject.number)
-        bounds = united([known.lived(member).bounds for member in group])
+        bounds = known.bounds(group)
         early = bounds.made is not None and bounds.earliest_end < bounds.made.lo
         late = bounds.ended is not None and bounds.latest_start > bounds.ended.hi
         ends = [fact for member in group for fact in known.ends(member)] if bounds.ended is not None else []
@@ -390,6 +400,44 @@ class Judging:
             day = end.effective.hi
             later = [fact for member in group for fact in known.begun_after(day, member, _MOST_NAMED)]
             yield from after_end(sorted([*later, *ends], key=attrgetter("order")), [end])
+
+    def _stepping(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
+        """Steps, among facts of a subject that came or went, of parties before they came about or after their end."""
+        known = self._known
+        for fact in facts:
+            if fact.type not in STEP_TYPES:
+                continue
+            for name in parties_of(fact):
+                group = known.one_with(known.must_find(name))
+                life = lasted(known.bounds(group))
+                if life is None or (fact.span.hi >= life.lo and fact.span.lo <= life.hi):
+                    continue
+                if known.fact(fact.position, number) == fact:
+                    yield from outside_party([fact], self._life(group), name)
+
+    def _steps(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
+        """Steps of a party that its life no longer allows, after these facts about it came or went."""
+        if any(fact.makes or fact.kind.ends or fact.type == "party.merged" for fact in facts):
+            yield from self._steps_of(self._known.one_with(number))
+
+    def _steps_of(self, group: Sequence[int]) -> Iterator[Conflict]:
+        """Steps of parties, which are one, before they came about or after their end."""
+        known = self._known
+        life = lasted(known.bounds(group))
+        if life is None:
+            return
+        rows = self._db.execute(
+            "SELECT DISTINCT f.position FROM json_each(?) j CROSS JOIN links l ON l.key = j.value CROSS JOIN facts f"
+            f" ON f.id = l.fact WHERE f.p1 = {OPEN} AND l.rank IN ({_STEP_RANKS}) AND (f.hi < ? OR f.lo > ?) LIMIT ?",
+            (orjson.dumps(group).decode(), life.lo, life.hi, _MOST_NAMED),
+        ).fetchall()
+        steps = [fact for (position,) in rows if (fact := known.fact(position)) is not None]
+        if steps:
+            yield from outside_party(sorted(steps, key=attrgetter("order")), self._life(group), known.name(group[0]))
+
+    def _life(self, group: Sequence[int]) -> list[Fact]:
+        """The facts by which parties, which are one, came about and ended."""
+        return [fact for member in group for fact in self._known.of_types((*MAKING, *ENDING), member)]
 
     def _openings(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
         known = self._known

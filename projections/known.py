@@ -14,9 +14,10 @@ import orjson
 
 from domain.facts import Event, Fact
 from domain.records import Record
+from domain.rules import Bounds, life_of, united
 from domain.things import describes
-from domain.ties import TIE_TYPES
-from domain.times import Span
+from domain.ties import TIE_TYPES, PartyLife
+from domain.times import BEFORE, Span
 from projections import lives
 from projections.ledger import KINDS, REMARKS, Interned, Ledger
 from projections.remaining import OF_RANK, STARTED, Remaining, ranks_of
@@ -25,13 +26,13 @@ from projections.subjects import Subjects
 from projections.writing import Writing
 
 _OF_FACT = (
-    "SELECT f.position, f.rank, f.lo, f.hi, f.meaning, e.source, e.id, e.occurred, e.data, e.subject"
+    "SELECT f.position, f.rank, f.lo, f.hi, f.stated, f.meaning, e.source, e.id, e.occurred, e.data, e.subject"
     " FROM facts f JOIN events e ON e.position = f.position WHERE f.id = ?"
 )
 _PUT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PUT_FACT = (
-    "INSERT INTO facts(id, position, subject, rank, p0, p1, lo, hi, at, core, label, meaning)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO facts(id, position, subject, rank, p0, p1, lo, hi, at, stated, core, label, meaning)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _PUT_LINK = "INSERT INTO links VALUES (?, ?, ?, ?, ?, ?)"
 _PUT_WORD = "INSERT INTO words(id, text) VALUES (?, ?)"
@@ -303,10 +304,8 @@ class Known(Ledger):
         span, core, row = fact.span, describes(fact), self.db.next_id("facts")
         at, hi = span.sort_key
         label = f"{fact.source} {fact.id}"
-        self.db.put(
-            _PUT_FACT,
-            (row, fact.position, number, fact.kind.rank, since, OPEN, span.lo, hi, at, core, label, meaning),
-        )
+        when = span.lo, hi, at, fact.latest
+        self.db.put(_PUT_FACT, (row, fact.position, number, fact.kind.rank, since, OPEN, *when, core, label, meaning))
         keys = self._keys(fact)
         if keys:
             self.db.put_all(_PUT_LINK, [(key, number, fact.kind.rank, row, at, hi) for key in sorted(keys)])
@@ -341,7 +340,8 @@ class Known(Ledger):
         if subject.at_hand is not None:
             life = lives.recounted(self.facts(number))
         else:
-            life = lives.reduced(subject.life, fact, Remaining(self.db, subject, lambda: self.ends(number)))
+            rest = Remaining(self.db, subject, lambda types: self.of_types(types, number))
+            life = lives.reduced(subject.life, fact, rest)
         self.subjects.change(subject).life = life
 
     def fact(self, position: int, number: int | None = None) -> Fact | None:
@@ -474,7 +474,7 @@ class Known(Ledger):
         self._facts_by_row[row] = fact
 
     def _fact(self, row: Sequence[Any]) -> Fact:
-        position, rank, lo, hi, meaning, source, id_, occurred, data, subject = row
+        position, rank, lo, hi, latest, meaning, source, id_, occurred, data, subject = row
         positions: tuple[int, ...] = (position,)
         if meaning is not None:
             occurred, listed, plain = orjson.loads(meaning)
@@ -488,6 +488,7 @@ class Known(Ledger):
             id_,
             occurred,
             Span(lo, hi),
+            latest,
             kind.nothing if data in _NOTHING else kind.data.model_validate_json(data),
             positions,
         )
@@ -495,6 +496,20 @@ class Known(Ledger):
     def lived(self, number: int) -> lives.Lived:
         """A subject's life."""
         return self.subjects.get(number).life
+
+    def bounds(self, group: Sequence[int]) -> Bounds:
+        """The bounds of a subject, or of parties found to be one."""
+        return united([self.subjects.get(member).life.bounds for member in group])
+
+    def party_life(self, group: Sequence[int]) -> PartyLife | None:
+        """When a party, or parties found to be one, came about and ended; None where neither is known."""
+        bounds = self.bounds(group)
+        if bounds.ended is None and (bounds.made is None or bounds.made.lo == BEFORE):
+            return None
+        dissolved: list[Fact] = []
+        if bounds.ended is not None:
+            dissolved = [fact for member in group for fact in self.ends(member)]
+        return PartyLife(life_of(bounds), dissolved)
 
 
 def _in_order(facts: Iterable[Fact]) -> list[Fact]:

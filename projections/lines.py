@@ -293,7 +293,7 @@ _CITED = Part(
 
 
 def _fact(row: Row) -> dict[str, Any]:
-    position, subject, rank, lo, hi, at, core, label, meaning, source, id_, occurred, recorded, data = row[:14]
+    position, subject, rank, lo, hi, at, stated, core, label, meaning, source, id_, occurred, recorded, data = row[:15]
     positions, said = [position], _plain(data)
     if meaning is not None:
         try:
@@ -307,22 +307,22 @@ def _fact(row: Row) -> dict[str, Any]:
         "occurred": occurred,
         "earliest": _day(lo, BEFORE),
         "latest": _day(hi),
-        "sorted_as": [_day(at), label],
+        "sorted_as": [_day(at), _day(stated), label],
         "describes": _TRUTH.get(core, core),
         "events": positions,
         "source": source,
         "id": id_,
         "recorded": recorded,
         "data": said,
-        "words": row[14],
-        "names": row[15],
+        "words": row[15],
+        "names": row[16],
     }
 
 
 _FACTS = Part(
     ("t.position", "t.id"),
-    "t.position, s.name, t.rank, t.lo, t.hi, t.at, t.core, t.label, t.meaning, w.text, e.id, e.occurred, e.recorded,"
-    " e.data, trim(x.tokens), trim(n.tokens)",
+    "t.position, s.name, t.rank, t.lo, t.hi, t.at, t.stated, t.core, t.label, t.meaning, w.text, e.id, e.occurred,"
+    " e.recorded, e.data, trim(x.tokens), trim(n.tokens)",
     "facts t INDEXED BY facts_of_event CROSS JOIN events e ON e.position = t.position CROSS JOIN subjects s"
     " ON s.id = t.subject CROSS JOIN words w ON w.id = e.source LEFT JOIN texts x ON x.id = t.id"
     f" LEFT JOIN names n ON n.id = t.id WHERE {_KNOWN.format('t')}",

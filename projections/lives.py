@@ -13,7 +13,7 @@ import orjson
 
 from domain.events import CATALOGUE
 from domain.facts import Fact
-from domain.rules import Bounds
+from domain.rules import Bounds, made_in
 from domain.times import Span
 
 MAKING = tuple(kind.name for kind in CATALOGUE.values() if kind.is_making)
@@ -99,7 +99,7 @@ def extended(was: Lived, fact: Fact, known: Callable[[int], Fact | None]) -> Liv
     type_, span, kind = fact.type, fact.span, fact.kind
     if kind.is_making:
         makers += 1
-        made = _widened(made, span)
+        made = _widened(made, made_in(fact))
         if type_ == "agreement.signed":
             signed, signed_by = _widened(signed, span), _first(signed_by, fact, known)
         elif type_ == "agreement.adopted":

@@ -8,11 +8,15 @@ from typing import Any
 
 from jsonpatch import make_patch
 
+from domain.events import CATALOGUE
 from domain.facts import Event
 from projections.ledger import Ledger
 from projections.questions import Difference, Gone, Merged, NotFound, Page, Question, check_after
 from projections.referring import Reference, referred
 from projections.states import States
+from projections.store import OPEN
+
+_REGISTERED, _DISSOLVED = (CATALOGUE[name].rank for name in ("party.registered", "party.dissolved"))
 
 
 class Pasts:
@@ -25,7 +29,7 @@ class Pasts:
 
     def history(self, subject: str, question: Question, *, limit: int, after: Sequence[Any] | None) -> Page:
         """Every event about a subject, and about those it is one with, up to the question's position; also those by
-        which parties it names became one or were parted.
+        which parties it names became one or were parted, and those that say when parties in it came about or ended.
 
         `patch` (RFC 6902) turns the state before, as of the item before it, into the state after, both on the
         question's day and without the names of others; before the first event the state is null. Raises NotFound,
@@ -113,7 +117,7 @@ class Pasts:
 
     def _told(self, group: Collection[int], since: int, until: int, limit: int) -> list[int]:
         """The first positions, after one and up to another, of events about these subjects, and of those by which
-        parties they name became one or were parted."""
+        parties they name became one or were parted, or the parties in them came about or ended on other days."""
         rows = self._db.execute(
             f"SELECT position FROM events WHERE subject IN ({_places(group)}) AND position > ? AND position <= ?"
             " ORDER BY position LIMIT ?",
@@ -121,7 +125,25 @@ class Pasts:
         ).fetchall()
         last = rows[-1][0] if len(rows) == limit else until
         mergers = (position for position in self._mergers_of(group) if since < position <= last)
-        return sorted({row[0] for row in rows}.union(mergers))[:limit]
+        lives = self._lives_of(group, since, last)
+        return sorted({row[0] for row in rows}.union(mergers, lives))[:limit]
+
+    def _lives_of(self, group: Collection[int], since: int, until: int) -> set[int]:
+        """The positions, after one and up to another, by which it changed when parties in these subjects came about or
+        ended: memberships end with them."""
+        moved = self._db.execute(
+            f"SELECT subject, p0 FROM facts WHERE rank = {_DISSOLVED} AND p0 > ? AND p0 <= ? UNION"
+            f" SELECT subject, p1 FROM facts WHERE p1 <> {OPEN} AND p1 > ? AND p1 <= ?"
+            f" AND rank IN ({_REGISTERED}, {_DISSOLVED})",
+            (since, until, since, until),
+        ).fetchall()
+        return {position for party, position in moved if self._is_in(party, group, position)}
+
+    def _is_in(self, party: int, group: Collection[int], as_of: int) -> bool:
+        """Whether a party, or one that it is one with, is or was in one of these subjects."""
+        parties = self._ledger.one_with(party, as_of)
+        sql = f"SELECT 1 FROM ties WHERE container IN ({_places(group)}) AND party IN ({_places(parties)}) LIMIT 1"
+        return self._db.execute(sql, (*group, *parties)).fetchone() is not None
 
     def _mergers_of(self, group: Collection[int]) -> set[int]:
         """The positions at which parties that these subjects' facts name became one or were parted."""

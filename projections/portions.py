@@ -10,6 +10,8 @@ from projections.tables import SECTIONS
 CHANGING = frozenset(("event.corrected", "event.retracted", "event.disputed"))
 """Events about events that may change what is believed of the world."""
 MERGER = "party.merged"
+PARTY_LIFE = ("party.registered", "party.dissolved")
+"""When a party came about and ended, which its memberships depend on."""
 _THINGS, _TIES = "things", "ties"
 
 
@@ -24,7 +26,8 @@ class Portion:
     folded: frozenset[str]
     rows: frozenset[str]
     by_subject: bool = False
-    """Whether each line rests on the events of one subject, and on who is one with whom (see `projections.alone`)."""
+    """Whether each line rests on the events of one subject, on who is one with whom, and on when parties came about and
+    ended (see `projections.alone`)."""
     facts: bool = True
     words: bool = False
     """Whether texts and names are indexed."""

@@ -4,11 +4,12 @@ whatever the number of facts."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from domain.events import CATALOGUE
 from domain.facts import Fact
+from domain.rules import made_in
 from domain.times import AFTER, BEFORE, Span
 from projections import lives
 from projections.store import OPEN, SIGNING
@@ -32,24 +33,27 @@ def ranks_of(types: Iterable[str], subject: str) -> list[int]:
 class Remaining:
     """The facts of a subject of which not all are at hand, as `lives.Rest`."""
 
-    def __init__(self, db: sqlite3.Connection, subject: Subject, ends: Callable[[], Sequence[Fact]]) -> None:
-        """`ends` reads the facts that end the subject."""
+    def __init__(
+        self, db: sqlite3.Connection, subject: Subject, of_types: Callable[[Collection[str]], Sequence[Fact]]
+    ) -> None:
+        """`of_types` reads the facts about the subject that are of some types, few of each."""
         self._db = db
         self._subject = subject
-        self._ends = ends
+        self._of_types = of_types
 
     def made(self, *types: str) -> Span | None:
         """Of `lives.Rest`."""
-        found = [span for rank in ranks_of(types, self._subject.name) if (span := self._made(rank)) is not None]
+        signing = {name for name in types if CATALOGUE[name].rank in _SIGNING}
+        found = [made_in(fact) for fact in self._of_types([name for name in types if name not in signing])]
+        ranks = ranks_of(signing, self._subject.name)
+        found += [span for rank in ranks if (span := self._signed(rank)) is not None]
         return Span(min(span.lo for span in found), min(span.hi for span in found)) if found else None
 
-    def _made(self, rank: int) -> Span | None:
+    def _signed(self, rank: int) -> Span | None:
         (hi,) = self._row(f"SELECT min(hi) FROM facts {OF_RANK}", rank)
         if hi is None:
             return None
-        if rank not in _SIGNING:  # one fact, or few for as long as a batch is being decided
-            (lo,) = self._row(f"SELECT min(lo) FROM facts {OF_RANK}", rank)
-        elif self._row(f"SELECT 1 FROM facts {_SIGNED} AND at = {AFTER} LIMIT 1", rank) is not None:
+        if self._row(f"SELECT 1 FROM facts {_SIGNED} AND at = {AFTER} LIMIT 1", rank) is not None:
             lo = BEFORE
         else:
             (lo,) = self._row(f"SELECT min(at) FROM facts {_SIGNED}", rank)
@@ -57,12 +61,14 @@ class Remaining:
 
     def first(self, type_: str) -> int | None:
         """Of `lives.Rest`."""
-        row = self._row(f"SELECT position FROM facts {_SIGNED} ORDER BY at, hi, label LIMIT 1", CATALOGUE[type_].rank)
+        row = self._row(
+            f"SELECT position FROM facts {_SIGNED} ORDER BY at, stated, label LIMIT 1", CATALOGUE[type_].rank
+        )
         return None if row is None else int(row[0])
 
     def ended(self) -> Span | None:
         """Of `lives.Rest`."""
-        spans = [fact.effective for fact in self._ends()]
+        spans = [fact.effective for fact in self._of_types(lives.ENDING)]
         return Span(min(span.lo for span in spans), min(span.hi for span in spans)) if spans else None
 
     def earliest_end(self) -> int:

@@ -21,7 +21,7 @@ from domain.events import AgreementSigned, MemberJoined
 from domain.facts import Fact
 from domain.things import STATUSES, ThingDays
 from domain.ties import FOREVER, ORDER_OF_STATUSES, Force, Life, TieDays
-from domain.times import AFTER, span_of
+from domain.times import AFTER, BEFORE, span_of
 from domain.values import texts_of
 from projections.bodies import write_thing, write_tie
 from projections.tables import COLLECTIONS
@@ -91,9 +91,17 @@ TieDraft = tuple[Row, bytes, Mapping[str, bytes]]
 its body, and the role in which each party signed, where one is given, as JSON."""
 
 
-def tie_drafts(own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: Sequence[TieDays]) -> list[TieDraft]:
-    """The rows of a tie over its days, from its own facts and those that bear on all ties of its subject."""
-    facts = {fact.position: fact for fact in (*whole, *own)}
+def tie_drafts(
+    own: Sequence[Fact],
+    whole: Sequence[Fact],
+    life: Life,
+    ranges: Sequence[TieDays],
+    dissolved: Sequence[Fact] = (),
+) -> list[TieDraft]:
+    """The rows of a tie over its days, from its own facts, those that bear on all ties of its subject, and those by
+    which its party was `dissolved`.
+    """
+    facts = {fact.position: fact for fact in (*dissolved, *whole, *own)}
     steps_of = _by_interval(own, life, ranges)
     bearer = own[0].position
     for fact in facts.values():
@@ -106,7 +114,8 @@ def tie_drafts(own: Sequence[Fact], whole: Sequence[Fact], life: Life, ranges: S
         opened = facts.get(first.opened) if first.opened is not None else None
         closed = facts.get(first.closed) if first.closed is not None else None
         category, roles = _said(steps)
-        body = write_tie(steps, whole, opened, closed, category)
+        beside = [*whole, closed] if closed is not None and closed in dissolved else whole
+        body = write_tie(steps, beside, opened, closed, category)
         at = opened.span.sort_key[0] if opened is not None else AFTER
         categories = "\n".join([text.casefold() for text in texts_of(category)]) or None
         for days in (first, *alike):
@@ -159,7 +168,7 @@ def _by_interval(own: Sequence[Fact], life: Life, ranges: Sequence[TieDays]) -> 
 def entry_row(subject: str, section: int, entry: Entry) -> Row:
     """The columns of an entry after its subject, section and key."""
     days = entry.days
-    due = span_of(days.value["due"]).lo if "due" in days.value else AFTER
+    due = _due(days.value["due"]) if "due" in days.value else AFTER
     return (
         days.since,
         days.until,
@@ -174,6 +183,12 @@ def entry_row(subject: str, section: int, entry: Entry) -> Row:
         f"{subject} {entry.label}" if section == 0 else entry.label,
         orjson.dumps(days.value),
     )
+
+
+def _due(text: str) -> int:
+    """The day by which a commitment is due: the earliest it may mean, or else the latest."""
+    lo, hi = span_of(text)
+    return lo if lo != BEFORE else hi
 
 
 def entry_keys(fact: Fact) -> list[tuple[str, str]]:

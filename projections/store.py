@@ -68,11 +68,11 @@ CREATE TABLE cited(
 CREATE TABLE facts(
     id INTEGER PRIMARY KEY, position INTEGER NOT NULL, subject INTEGER NOT NULL, rank INTEGER NOT NULL,
     p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, lo INTEGER NOT NULL, hi INTEGER NOT NULL, at INTEGER NOT NULL,
-    core INTEGER NOT NULL, label TEXT NOT NULL, meaning BLOB);
+    stated INTEGER NOT NULL, core INTEGER NOT NULL, label TEXT NOT NULL, meaning BLOB);
 CREATE INDEX facts_of_event ON facts(position);
 CREATE INDEX facts_of_subject ON facts(subject, lo) WHERE p1 = {OPEN};
 CREATE INDEX facts_of_rank ON facts(subject, rank, hi) WHERE p1 = {OPEN};
-CREATE INDEX facts_signing ON facts(subject, rank, at, hi, label) WHERE p1 = {OPEN} AND rank IN ({SIGNING});
+CREATE INDEX facts_signing ON facts(subject, rank, at, stated, label) WHERE p1 = {OPEN} AND rank IN ({SIGNING});
 CREATE INDEX facts_core ON facts(subject) WHERE p1 = {OPEN} AND core;
 CREATE TABLE links(
     key INTEGER NOT NULL, subject INTEGER NOT NULL, rank INTEGER NOT NULL, fact INTEGER NOT NULL, at INTEGER NOT NULL,

@@ -57,7 +57,7 @@ def _ties(
         if not is_repeated(own):
             continue
         lived = known.lived(number)
-        life = life_of(known.name(number).partition("/")[0], lived.bounds)
+        life = life_of(lived.bounds)
         whole = [fact for fact in known.describing(number) if bears_on_all(fact)]
         names = [known.name(member) for member in group]
         goes_together = partial(_goes_together, known.db.limit, whole, life, lived.consents > 0)

@@ -279,9 +279,10 @@ class Views:
     def _date_anew(self, event: Event, changed: dict[int, list[Fact]]) -> None:
         """Add the dates that a dispute gives to those of the fact that it speaks of, whatever other disputes give."""
         dates = [claim["value"] for claim in event.plain.get("claims", ()) if claim["pointer"] == "/occurred"]
-        before = None if event.about is None or not dates else self._known.fact(event.about)
-        if before is not None:
-            self._change(before.subject, before, before.disputed(dates), event.position, changed)
+        spoken = None if event.about is None or not dates else self._known.event(event.about)
+        before = None if spoken is None else self._known.fact(spoken.position)
+        if spoken is not None and before is not None:
+            self._change(before.subject, before, before.disputed(dates, spoken.recorded), event.position, changed)
 
     def _reconsider(self, root: Event, position: int, changed: dict[int, list[Fact]]) -> None:
         before = self._known.fact(root.position)

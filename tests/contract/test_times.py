@@ -13,7 +13,7 @@ FORMS = [
     "2024-01-21", "2024-01", "2024", "XXXX-08-18", "XXXX-02-29", "2021?", "2021~", "2021%", "2021-08?", "2021-08~", "2021-08%",
     "2021-08-18?", "2021-08-18~", "2021-08-18%", "2021?-08-18", "2021?-08", "2021-08~-18", "2021~-08-18", "2021-08?-18",
     "2021-08/2021-09", "2021/2022", "2021-08-01/2021-08-02", "2021-08/..", "2021/..", "2021-08-18/..", "2024-02-29", "0001", "9999", "9999-12-31",
-    "2021-08-18/2021-08-18", "2021-08~/2021-09", "1066-10-14", "0044-03-15",
+    "2021-08-18/2021-08-18", "2021-08~/2021-09", "1066-10-14", "0044-03-15", "../2024-03", "../2024", "../2024-03-05~",
 ]  # fmt: skip
 
 WRONG = [
@@ -91,10 +91,13 @@ BOUNDS = [
     ("2021~", "2020-01-01", "2022-12-31"),
     ("2021?", "2020-01-01", "2022-12-31"),
     ("2021?-08-18", "2020-08-18", "2022-08-18"),
-    ("2021-08/..", "2021-08-01", None),
-    ("XXXX-08-18", None, None),
-    (None, None, None),
+    ("../2024-03", None, "2024-03-31"),
+    ("9999-08/..", "9999-08-01", None),
+    ("2021-08/..", "2021-08-01", "recorded"),
+    ("XXXX-08-18", None, "last 08-18"),
+    (None, None, "recorded"),
 ]
+"""Of an open end the latest day is the last that the date allows, no later than the day of recording."""
 
 
 @pytest.mark.parametrize(("occurred", "earliest", "latest"), BOUNDS)
@@ -102,7 +105,12 @@ def test_bounds(shared, occurred, earliest, latest):
     """What had come about is certain from the latest day on, possible from the earliest, and left out before."""
     word = shared.new("w").replace("-", "")
     platform = f"platforms/{shared.new('f')}"
-    shared.take(event("platform.launched", platform, occurred, name=word))
+    at = shared.took(event("platform.launched", platform, occurred, name=word))
+    recorded = shared.get(f"/v1/events/{at}").json()["recorded"][:10]
+    if latest == "recorded":
+        latest = recorded
+    elif latest == "last 08-18":
+        latest = f"{int(recorded[:4]) - (recorded[5:] < '08-18')}-08-18"
     day = lambda text, days=0: (date.fromisoformat(text) + timedelta(days)).isoformat()  # noqa: E731
     asked: dict[str, Any] = {}
     if earliest:

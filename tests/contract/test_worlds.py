@@ -26,6 +26,7 @@ class World:
         facts = shuffled(choice, records)
         for fact, receipt in zip(facts, server.imported([fact.event for fact in facts]), strict=True):
             fact.position = receipt["position"]
+            fact.when = fact.when.recorded(date.fromisoformat(receipt["recorded"][:10]).toordinal())
         self.first, self.last = facts[0].position, facts[-1].position
 
     def known(self, position: int | None) -> list[Record]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from tests.contract.server import Event, event
@@ -33,6 +33,10 @@ class When:
     @property
     def exact(self) -> bool:
         return self.low == self.high
+
+    def recorded(self, day: int) -> When:
+        """The same as recorded on a day, which an open end does not reach past."""
+        return replace(self, high=day) if self.high == LAST else self
 
 
 UNKNOWN = When(None, FIRST, LAST)

@@ -15,7 +15,18 @@ from domain.times import span_of
 @given(st.lists(st.sampled_from(sorted(TIE_TYPES)), max_size=6))
 def test_ties_contradict_only_where_a_party_does_something_again_whatever_the_readings_are(kinds):
     own = [
-        Fact(at, "agreements/t", kind, "s", f"e{at}", None, span_of(None), CATALOGUE[kind].nothing, (at,))
+        Fact(
+            at,
+            "agreements/t",
+            kind,
+            "s",
+            f"e{at}",
+            None,
+            span_of(None),
+            span_of(None).hi,
+            CATALOGUE[kind].nothing,
+            (at,),
+        )
         for at, kind in enumerate(kinds, 1)
     ]
     assert bool(list(twice(own, lambda some: False))) == is_repeated(own)

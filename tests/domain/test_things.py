@@ -25,7 +25,18 @@ def makers(draw: Any) -> Fact:
     said = draw(histories.facts(kind, 1, early=draw(st.booleans())))
     record = CATALOGUE[kind].data.model_validate_json(json.dumps(said["data"]))
     occurred = said.get("occurred")
-    return Fact(7, said["subject"], kind, said["source"], said["id"], occurred, span_of(occurred), record, (7, 9))
+    return Fact(
+        7,
+        said["subject"],
+        kind,
+        said["source"],
+        said["id"],
+        occurred,
+        span_of(occurred),
+        span_of(occurred).hi,
+        record,
+        (7, 9),
+    )
 
 
 spans = st.sampled_from((Span(BEFORE, BEFORE), *map(span_of, (*histories.DATES, *histories.EARLY))))

@@ -44,7 +44,9 @@ def facts(draw: Any, kinds: Sequence[str], first: int = 1) -> list[Fact]:
         at = first + len(found)
         subject = f"{CATALOGUE[kind].collection}/x"
         record = data.model_validate(stated)
-        found.append(Fact(at, subject, kind, "s", f"e{at}", occurred, span_of(occurred), record, (at,)))
+        found.append(
+            Fact(at, subject, kind, "s", f"e{at}", occurred, span_of(occurred), span_of(occurred).hi, record, (at,))
+        )
     return sorted(found, key=lambda fact: fact.order)
 
 

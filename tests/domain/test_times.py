@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.times import AFTER, BEFORE, Span, parse_edtf
+from domain.times import AFTER, BEFORE, Span, day_of, day_text, parse_day, parse_edtf, span_of, span_recorded
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,8 @@ from domain.times import AFTER, BEFORE, Span, parse_edtf
         ("2021-08/2021-09", "2021-08-01", "2021-09-30"),
         ("2021-08-15/2021-08", "2021-08-15", "2021-08-31"),
         ("2021-08/..", "2021-08-01", None),
+        ("../2024-03", None, "2024-03-31"),
+        ("../2021-08-18~", None, "2021-08-19"),
         ("0001~", None, "0002-12-31"),
         ("9999~", "9998-01-01", None),
     ],
@@ -58,8 +60,9 @@ def test_a_date_has_an_earliest_and_a_latest_day(text, earliest, latest):
         "2021-09/2021-08",
         "2021/",
         "/2021",
-        "../2021",
         "../..",
+        "../XXXX-08-18",
+        "..",
         "XXXX-08-18/2021",
         "2021/2022/2023",
         "2021-08-18T10:00:00Z",
@@ -93,3 +96,49 @@ def test_an_interval_reaches_from_its_first_day_to_its_last(one, other):
 def test_what_is_unbounded_sorts_last():
     known = parse_edtf(date.max.isoformat())
     assert Span(BEFORE, AFTER).sort_key > known.sort_key
+
+
+@pytest.mark.parametrize(
+    ("occurred", "latest"),
+    [
+        (None, "2026-08-08"),
+        ("2021-08/..", "2026-08-08"),
+        ("2026-08-08/..", "2026-08-08"),
+        ("2026-08/..", "2026-08-08"),
+        ("2026-08-09/..", None),
+        ("9999~", None),
+        ("XXXX-08-08", "2026-08-08"),
+        ("XXXX-08-09", "2025-08-09"),
+        ("XXXX-02-29", "2024-02-29"),
+        ("XXXX-08-09~", "2026-08-08"),
+        ("XXXX-08-06~", "2026-08-07"),
+        ("XXXX-08-18~", "2025-08-19"),
+        ("XXXX-10?-01", "2025-11-01"),
+        ("XXXX?-08-18", "2025-08-18"),
+        ("../2024-03", "2024-03-31"),
+        ("../2030", "2030-12-31"),
+        ("2030", "2030-12-31"),
+    ],
+)
+def test_an_open_end_reaches_to_the_day_of_recording(occurred, latest):
+    span = span_recorded(occurred, parse_day("2026-08-08"))
+    assert span.latest == latest
+    assert span.lo == span_of(occurred).lo
+
+
+def test_a_date_without_year_at_the_turn_of_the_year_reaches_into_the_next():
+    assert span_recorded("XXXX-12-31~", parse_day("2026-01-01")).latest == "2026-01-01"
+    assert span_recorded("XXXX-01-01~", parse_day("2025-12-31")).latest == "2025-12-31"
+
+
+@given(st.dates(date(1900, 1, 1)), st.sampled_from(["XXXX-08-18", "XXXX-02-29", "XXXX-12-31?", None, "1899/.."]))
+def test_no_open_end_reaches_past_its_recording_nor_far_before_it(day, occurred):
+    recorded = day.toordinal()
+    span = span_recorded(occurred, recorded)
+    assert recorded - 8 * 366 <= span.hi <= recorded
+    if occurred in ("XXXX-08-18", "XXXX-02-29"):
+        assert day_text(span.hi).endswith(occurred[4:])
+
+
+def test_the_day_of_recording_is_its_day_in_utc():
+    assert day_text(day_of("2026-08-08T23:59:59.999999Z")) == "2026-08-08"

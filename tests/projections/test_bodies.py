@@ -24,7 +24,9 @@ def fact(at, said, occurred, more):
         data["effective" if said == "2025-01" else "instrument"] = said
     model = CATALOGUE[kind].data.model_validate(data)
     positions = (at, *(at + each for each in more))
-    return Fact(at, "agreements/a", kind, "s", f"e{at}", occurred, span_of(occurred), model, positions)
+    return Fact(
+        at, "agreements/a", kind, "s", f"e{at}", occurred, span_of(occurred), span_of(occurred).hi, model, positions
+    )
 
 
 FACTS = st.lists(TOLD, min_size=1, max_size=4).map(

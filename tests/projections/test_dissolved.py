@@ -1,0 +1,240 @@
+"""Parties that were dissolved: what they were in ends with them, and they take no step before or after their time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.errors import Contradiction
+from tests.given import (
+    World,
+    adopted,
+    also_signed,
+    corrected,
+    event,
+    joined,
+    lab,
+    left,
+    parties,
+    party,
+    platform,
+    retracted,
+    signed,
+    status_of,
+    step,
+    world,
+)
+from tests.histories import GENERATED
+
+
+@pytest.fixture
+def made() -> Iterator[World]:
+    with world() as made:
+        yield made
+
+
+def dissolved(slug: str, occurred: str | None, **data: Any) -> dict[str, Any]:
+    """A party that ends."""
+    return event("party.dissolved", f"parties/{slug}", occurred, **data)
+
+
+STATES = {
+    "east-germany": "1990-10-03",
+    "czechoslovakia": "1992-12-31",
+    "yugoslavia": "1992-04-27",
+    "soviet-union": "1991-12-26",
+    "south-yemen": "1990-05-22",
+    "south-vietnam": "1976-07-02",
+}
+"""States that ended, and when."""
+
+
+def treaty(*names: str) -> list[dict[str, Any]]:
+    """A treaty that these, and one that goes on, ratified."""
+    everybody = ("france", *names)
+    return [
+        *parties(*everybody),
+        adopted("t", "1950-01-01"),
+        *(step("ratified", "t", f"1955-03-{at:02}", slug) for at, slug in enumerate(everybody, 1)),
+        step("entered-into-force", "t", "1960-01-01"),
+    ]
+
+
+def test_memberships_of_states_that_ended_end_that_day(made):
+    made.take(*treaty(*STATES), *(dissolved(slug, day) for slug, day in STATES.items()))
+    for slug, day in STATES.items():
+        (before,) = made.items("memberships", party=f"parties/{slug}", on="1970-01-01")
+        assert (status_of(before), before["to"]) == (("in-force", ("in-force",), "certain"), day)
+        assert made.items("memberships", party=f"parties/{slug}", on=day) == []
+        tie = made.tie(f"parties/{slug}", "agreements/t", on=day)
+        assert status_of(tie) == ("ended", ("ended",), "certain")
+    assert made.subjects("agreements", party="parties/yugoslavia") == []
+    assert made.tie("parties/france", "agreements/t")["status"] == "in-force"
+    (item,) = [
+        each for each in made.state("agreements/t")["parties"] if each["party"]["subject"] == "parties/yugoslavia"
+    ]
+    assert item["status"] == "ended"
+
+
+def test_a_membership_names_the_dissolution_that_ended_it_and_only_that(made):
+    made.take(*treaty("yugoslavia"), platform("p", "1950"), joined("yugoslavia", "p", "1951"))
+    made.take(left("yugoslavia", "p", "1960"))
+    at = made.take(dissolved("yugoslavia", "1992-04-27"))
+    assert at in made.tie("parties/yugoslavia", "agreements/t")["events"]
+    assert at not in made.tie("parties/yugoslavia", "platforms/p")["events"]
+    assert made.tie("parties/yugoslavia", "platforms/p")["to"] == "1960"
+
+
+def test_everything_a_party_is_in_ends_with_status_ended(made):
+    made.take(
+        *parties("a", "b"), platform("p", "2000"), joined("a", "p", "2001-01-01"), lab("l", "2002-01-01", "a", "b")
+    )
+    made.take(signed("t", "2003-01-01", "a", "b"), dissolved("a", "2010-05-05"))
+    for container in ("platforms/p", "labs/l", "agreements/t"):
+        tie = made.tie("parties/a", container)
+        assert (tie["status"], tie["to"], tie["certainty"]) == ("ended", "2010-05-05", "certain")
+    assert made.tie("parties/b", "labs/l")["status"] == "founder"
+
+
+def test_an_agreement_is_out_of_force_once_all_it_was_in_force_for_have_ended(made):
+    made.take(*parties("a"), adopted("t", "1950"), step("acceded", "t", "1951-01-01", "a"))
+    made.take(step("entered-into-force", "t", "1952-01-01", "a"))
+    assert made.state("agreements/t")["status"] == "in-force"
+    made.take(dissolved("a", "1990-10-03"))
+    assert made.state("agreements/t", on="1990-10-02")["status"] == "in-force"
+    assert made.state("agreements/t", on="1990-10-03")["status"] == "adopted"
+
+
+STEPS = {
+    "signing": also_signed("t", "1995-01-01", "a"),
+    "ratifying": step("ratified", "t", "1995-01-01", "a"),
+    "acceding": step("acceded", "t", "1995-01-01", "a"),
+    "joining": joined("a", "p", "1995-01-01"),
+    "founding": lab("l", "1995-01-01", "a"),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_no_step_is_taken_after_the_end_of_its_party_in_either_order(made, name):
+    made.take(*parties("a", "b"), signed("t", "1980-01-01", "b"), platform("p", "1980-01-01"))
+    end = made.take(dissolved("a", "1990-10-03"))
+    assert end in made.refused(STEPS[name]).positions
+    made.take(retracted("parties/a", end))
+    at = made.take(STEPS[name])
+    refused = made.refused(dissolved("a", "1990-10-03"))
+    assert isinstance(refused, Contradiction)
+    assert refused.positions == (at,)
+    assert made.refused(retracted("parties/a", end + 1)).positions == (end, at)
+    made.take(dissolved("a", "1995-01-01"))  # on the day it still could
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_no_step_is_taken_before_its_party_came_about(made, name):
+    made.take(*parties("b"), signed("t", "1980-01-01", "b"), platform("p", "1980-01-01"))
+    at = made.take(party("a", "1996"))
+    assert made.refused(STEPS[name]).positions == (at,)
+    made.take(corrected("parties/a", at, occurred="1995"))
+    step_at = made.take(STEPS[name])
+    assert made.refused(corrected("parties/a", at, occurred="1995-01-02")).positions == (at, step_at)
+    made.take(corrected("parties/a", at, occurred=None))
+
+
+def test_what_may_be_no_contradiction_is_taken(made):
+    made.take(*parties("a", "b"), signed("t", "1980-01-01", "b"), platform("p", "1980-01-01"))
+    made.take(dissolved("a", "1990"), also_signed("t", "1990-06", "a"), joined("a", "p"))
+    tie = made.tie("parties/a", "agreements/t", on="1990-12-31")
+    assert status_of(tie) == ("ended", ("ended",), "certain")
+    tie = made.tie("parties/a", "platforms/p", on="1990-12-31")  # joined without a date, but not after its end
+    assert status_of(tie) == ("ended", ("ended",), "certain")
+    (tie,) = made.items("memberships", party="parties/a", in_="platforms/p", on="1990-01-01")
+    assert status_of(tie) == ("ended", ("member", "ended"), "possible")
+
+
+def test_a_party_is_in_nothing_before_it_came_about(made):
+    made.take(party("a", "1990-05-22"), platform("p", "1980-01-01"), joined("a", "p"))
+    assert made.items("memberships", party="parties/a", on="1990-05-21") == []
+    (tie,) = made.items("memberships", party="parties/a", on="1990-05-22")
+    assert status_of(tie) == ("member", ("member",), "possible")
+
+
+def test_a_corrected_or_retracted_end_brings_what_it_ended_back(made):
+    made.take(*treaty("south-yemen"))
+    end = made.take(dissolved("south-yemen", "1990-05-22"))
+
+    def ended(on: str, as_of: int | None = None) -> bool:
+        return made.tie("parties/south-yemen", "agreements/t", on=on, as_of=as_of)["status"] == "ended"
+
+    assert ended("1990-05-22")
+    assert not ended("1990-05-22", end - 1)
+    fixed = made.take(corrected("parties/south-yemen", end, occurred="1994-07-07"))
+    assert not ended("1990-05-22")
+    assert ended("1994-07-07")
+    assert ended("1990-05-22", end)
+    made.take(retracted("parties/south-yemen", fixed))
+    assert ended("1990-05-22")
+    made.take(retracted("parties/south-yemen", end))
+    assert not ended("2020-01-01")
+
+
+def test_a_merger_shares_the_end_of_a_party_and_parting_takes_it_away(made):
+    made.take(*treaty("yugoslavia"), *parties("sfry"), platform("p", "1950"), joined("sfry", "p", "1951-01-01"))
+    made.take(dissolved("yugoslavia", "1992-04-27"))
+    assert made.tie("parties/sfry", "platforms/p")["status"] == "member"
+    merged = made.take(event("party.merged", "parties/sfry", None, into="parties/yugoslavia"))
+    assert made.tie("parties/yugoslavia", "platforms/p")["status"] == "ended"
+    assert made.refused(also_signed("t", "1999", "sfry")).positions
+    made.take(retracted("parties/sfry", merged))
+    assert made.tie("parties/sfry", "platforms/p")["status"] == "member"
+    made.take(also_signed("t", "1999", "sfry"))
+    assert made.refused(event("party.merged", "parties/sfry", None, into="parties/yugoslavia")).positions
+
+
+def test_what_came_about_last_of_a_party_says_when_it_can_have_ended(made):
+    made.take(*parties("a"), platform("p", "1980"), joined("a", "p", "1981"), dissolved("a", "1990"))
+    assert made.tie("parties/a", "platforms/p", on="1990-06-01")["certainty"] == "possible"
+    made.take(event("party.renamed", "parties/a", "1990-08-01", name="A again"))
+    (tie,) = made.items("memberships", party="parties/a", on="1990-06-01")
+    assert status_of(tie) == ("member", ("member",), "certain")
+
+
+def test_history_of_what_a_party_was_in_tells_of_its_end(made):
+    made.take(*treaty("yugoslavia"))
+    end = made.take(dissolved("yugoslavia", "1992-04-27"))
+    (item,) = [each for each in made.history("agreements/t") if each["position"] == end]
+    assert item["patch"]
+    gone = made.take(retracted("parties/yugoslavia", end))
+    assert gone in [each["position"] for each in made.history("agreements/t")]
+    assert end not in [each["position"] for each in made.history("agreements/t", as_of=end - 1)]
+
+
+FACTS = (
+    platform("p", "1980-01-01", id_="p"),
+    joined("a", "p", "1985", id_="j"),
+    signed("t", "1986", "a", "b", id_="s"),
+    step("ratified", "t", "1987-01-01", "a", id_="r"),
+    step("entered-into-force", "t", "1988", id_="f"),
+    dissolved("a", "1990-10-03", id_="d"),
+    event("party.renamed", "parties/a", "1989", name="A", id_="n"),
+)
+
+
+@settings(max_examples=40, **GENERATED)
+@given(st.permutations(FACTS))
+def test_any_order_of_facts_about_an_ended_party_gives_the_same_memberships(facts):
+    ordered = sorted(facts, key=lambda fact: fact["id"] not in ("p", "s"))
+    with world() as one, world() as other:
+        one.take(*parties("a", "b"), *FACTS)
+        other.take(*parties("a", "b"), *ordered)
+        for on in ("1985-06-01", "1988-06-01", "1990-10-02", "1990-10-03", None):
+            assert _shown(one, on) == _shown(other, on)
+
+
+def _shown(made: World, on: str | None) -> list[Any]:
+    """Memberships and the agreement's status on a day, without positions."""
+    items = [*made.items("memberships", on=on), *made.items("memberships", on=on, status="ended")]
+    shown = [[item["party"], item["in"], status_of(item), item["from"], item["to"]] for item in items]
+    return [shown, [status_of(each) for each in made.items("agreements", on=on)]]
