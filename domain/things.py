@@ -68,11 +68,14 @@ def bears_on_all(fact: Fact) -> bool:
 
 
 class Mark(NamedTuple):
-    """The first time something of a type happened, over all facts of that type: bounds and the event that bears it."""
+    """The first time something of a type happened, over all facts of that type: bounds, the event that bears it, when
+    it occurred, and the last day that this can mean.
+    """
 
     span: Span
     position: int
     occurred: str | None = None
+    latest: int = AFTER
 
 
 class ThingDays(NamedTuple):

@@ -10,7 +10,7 @@ from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
 from domain.times import parse_day
 from domain.values import is_subject
-from projections.questions import ANY_STATUS, CHOICES, FILTERS, SORTS, BadQuestion
+from projections.questions import ANY_STATUS, CERTAINTIES, CHOICES, FILTERS, SORTS, BadQuestion
 
 KINDS_OF = {
     "parties": PartyKind.__args__,  # type: ignore[attr-defined]
@@ -48,6 +48,8 @@ def _flaw(view: str, name: str, value: str) -> str | None:
             return f"is one of {', '.join(STATUSES_OF[view])}"
         case "kind" if value not in KINDS_OF[view]:
             return f"is one of {', '.join(KINDS_OF[view])}"
+        case "certainty" if value not in CERTAINTIES:
+            return f"is one of {', '.join(CERTAINTIES)}"
         case "type" if value not in CATALOGUE:
             return "is not a type the registry knows"
         case "party" | "part_of" | "founder" | "member" | "supporter" if not (

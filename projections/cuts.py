@@ -51,6 +51,18 @@ def may_be(table: str, question: Question) -> str:
     return f"{table}.mask" if question.on is not None else f"{table}.ever"
 
 
+def is_certain(table: str, question: Question, statuses: int | None = None) -> str:
+    """The condition that what a row claims is certain; `statuses` are those asked for, as bits, where some are.
+
+    On a day a claim of several statuses does not say whether it might be none yet, so that it counts as possible.
+    """
+    if statuses is None and question.on is None:
+        return f"({table}.status IS NULL OR {table}.ever = 1 << {table}.status)"
+    on_that_day = "" if question.on is None else f"{table}.certain AND "
+    other = 0 if statuses is None else ~statuses
+    return f"({on_that_day}NOT ({may_be(table, question)} & {other}))"
+
+
 def thing_columns(question: Question) -> str:
     """The columns of `things t` and its `subjects s` that a state is made of."""
     return f"t.subject, t.collection, {claims('t', question)}, t.name, t.body, s.name, s.version, s.last, s.holds"

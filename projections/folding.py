@@ -107,7 +107,7 @@ class Folding:
             everything=whole or everything,
         )
         if shown != (context.things, context.life.birth):
-            self._write_things(subject, collection, context.things, context.life, position)
+            self._write_things(subject, collection, context.things, context, position)
         was_basis = subject.basis
         self._keep(subject, context)
         subject.context = context
@@ -159,7 +159,7 @@ class Folding:
             return
         context = self._context(subject, collection, None)
         if self._fold_joint(subject, collection, parties, context, position):
-            self._write_things(subject, collection, self._things(collection, context), context.life, position)
+            self._write_things(subject, collection, self._things(collection, context), context, position)
             self._keep(subject, context)
         subject.context = None
 
@@ -219,7 +219,10 @@ class Folding:
         ):
             if span is not None and position is not None:
                 fact = self._known.fact(position, subject.number)
-                marks[name] = Mark(life.birth if span is born else span, position, fact.occurred if fact else None)
+                days = life.birth if span is born else span
+                marks[name] = (
+                    Mark(days, position) if fact is None else Mark(days, position, fact.occurred, fact.span.hi)
+                )
         return marks
 
     def _things(self, collection: str, context: Context) -> list[ThingDays]:
@@ -354,14 +357,16 @@ class Folding:
     # things
 
     def _write_things(
-        self, subject: Subject, collection: str, things: Sequence[ThingDays], life: Life, position: int
+        self, subject: Subject, collection: str, things: Sequence[ThingDays], context: Context, position: int
     ) -> None:
         if not self._tells_things:
             return
         rows: dict[Row, Mapping[str, Any]] = {}
+        signed = context.marks.get("agreement.signed")
+        latest = AFTER if signed is None else signed.latest
         for days in things:
             ref = days.fields.get("part_of") or days.fields.get("under")
-            row = thing_row(collection, days, life, self._known.find(ref["subject"]) if ref else None)
+            row = thing_row(collection, days, context.life, latest, self._known.find(ref["subject"]) if ref else None)
             rows[row] = days.fields
         _, opened = write(self._db, THINGS, subject, {(subject.number,): list(rows)}, position)
         for row, number in opened:

@@ -145,6 +145,8 @@ class Lists:
                 case _:
                     for value in given:
                         self._filter_things(view, question, name, value, sort, query, narrowing)
+        certainties = filters.get("certainty", ())
+        narrowing.by_certainty("things", "collection = ?", certainties, COLLECTIONS.index(view))
         name, descending = sort.removeprefix("-"), sort.startswith("-")
         walked = self._tie_things(question, query, narrowing, by_subject=name == "subject")
         plain = "+" if query.narrow else ""
@@ -271,6 +273,7 @@ class Lists:
                         narrowing.by_words("memberships", value)
         if "status" in filters:
             narrowing.by_status("ties", "1", ORDER_OF_STATUSES, filters["status"])
+        narrowing.by_certainty("ties", "1", filters.get("certainty", ()))
         plain = "+" if query.narrow else ""
         source = "ties t"
         if is_by_name and len(names) == 3 and not query.narrow:  # all of them, as their containers come by name
@@ -322,6 +325,7 @@ class Lists:
             narrowing.by_status("entries", "section = 0", STATUS_ORDER, filters["status"])
         if "status" not in filters and question.on is not None:
             query.add("t.mask & ?", _ALL ^ _ENDED_COMMITMENTS)
+        narrowing.by_certainty("entries", "section = 0", filters.get("certainty", ()))
         plain = "+" if query.narrow else ""
         match sort.removeprefix("-"):
             case "agreement":

@@ -15,11 +15,11 @@ from math import isqrt
 from typing import Any
 
 from domain.times import AFTER, BEFORE
-from projections.cuts import may_be
+from projections.cuts import is_certain, may_be
 from projections.filtering import matching
 from projections.queries import Query, places
 from projections.questions import ANY_STATUS, Question
-from projections.store import IMPRECISE
+from projections.store import IMPRECISE, UNSURE
 from projections.tables import COLLECTIONS
 
 STEPS = 300_000
@@ -97,6 +97,20 @@ class Narrowing:
         said = f"mask IN ({places([*masks])}) AND ever IN ({places([*evers])})"
         values = (*masks, *evers, *days, question.as_of)
         self._among(f"SELECT id FROM {table} WHERE {condition} AND {said}{day} AND p1 > ?", *values)
+
+    def by_certainty(self, table: str, condition: str, certainties: Sequence[str], *values: Any) -> None:
+        """Ask for rows whose claim is certain, or is not; once it is known which statuses are asked for."""
+        if len(set(certainties)) != 1:
+            return
+        question = self._question
+        certain = is_certain("t", question, self._query.statuses)
+        if "certain" in certainties:
+            self._query.add(certain)
+            return
+        self._query.add(f"NOT {certain}")
+        day, days = ("", ()) if question.on is None else (" AND d1 > ? AND d0 <= ?", (question.on, question.on))
+        rows = f"{table} INDEXED BY {table}_unsure WHERE {condition} AND {UNSURE}{day} AND p1 > ?"
+        self._among(f"SELECT id FROM {rows}", *values, *days, question.as_of)
 
     def _masks(self, table: str, condition: str) -> Iterator[tuple[int, int]]:
         """All that rows of a table say may be on their days, and on any, as bits; few pairs of these are ever met."""

@@ -16,7 +16,7 @@ from domain.ties import ORDER_OF_STATUSES
 from projections.bodies import read_span, read_unnamed
 from projections.cuts import claim, claims, holds, rectangle, times
 from projections.ledger import KINDS, Ledger
-from projections.questions import Question
+from projections.questions import CERTAINTIES, Question
 from projections.referring import Reference
 from projections.states import States
 from projections.tables import COLLECTIONS, SECTIONS, TERM_KINDS
@@ -185,32 +185,39 @@ class Overviews:
         return [(party, container, (*claimed,), stored) for _, party, container, *claimed, stored in rows]
 
     def statistics(self, question: Question) -> dict[str, Any]:
-        """Counts by type, kind, status, year and party; each status as `status` claims it."""
+        """Counts by type, kind, status, year and party; each status as `status` claims it, and what is certain and what
+        is possible apart."""
         counts: dict[str, list[tuple[list[str], int]]] = {}
         for what, count in tally(self._db, question.as_of, question.on).items():
             name, *rest = what.split(" ")
             counts.setdefault(name, []).append((rest, count))
         types = _summed((KINDS[int(rank)].name, count) for (rank,), count in counts.get("event", ()))
-        years = _summed((year, count) for (year,), count in counts.get("year", ()))
-        counted: dict[str, Any] = {"events": {"total": question.as_of, "type": types, "year": years}}
+        counted: dict[str, Any] = {"events": {"total": question.as_of, "type": types}}
+        _add_years(counted["events"], counts.get("year", ()))
         things = counts.get("thing", ())
         for at, collection in enumerate(COLLECTIONS):
-            own = [(status, kind, count) for (other, status, kind), count in things if other == str(at)]
-            counted[collection] = _by_status(STATUSES[collection], own)
-        counted["agreements"]["year"] = _summed((year, count) for (year,), count in counts.get("signed", ()))
-        ties = [(status, "", count) for (status,), count in counts.get("tie", ())]
-        counted["memberships"] = _by_status(ORDER_OF_STATUSES, ties)
-        commitments = [(status, kind, count) for (status, kind), count in counts.get("commitment", ())]
-        counted["commitments"] = {"kind": {}} | _by_status(STATUS_ORDER, commitments)
-        counted["party"] = self._most_tied(
-            ((int(party), count) for (party,), count in counts.get("party", ())), question
-        )
+            own = [(claimed, count) for (other, *claimed), count in things if other == str(at)]
+            counted[collection] = _apart(STATUSES[collection], own)
+        _add_years(counted["agreements"], counts.get("signed", ()))
+        ties = [([status, "", certain], count) for (status, certain), count in counts.get("tie", ())]
+        counted["memberships"] = _apart(ORDER_OF_STATUSES, ties)
+        counted["commitments"] = {"kind": {}} | _apart(STATUS_ORDER, counts.get("commitment", ()))
+        counted["party"] = self._most_tied(counts.get("party", ()), question)
         return counted
 
-    def _most_tied(self, parties: Iterable[tuple[int, int]], question: Question) -> list[dict[str, Any]]:
-        most = nsmallest(MOST_PARTIES, parties, key=lambda each: (-each[1], each[0]))
+    def _most_tied(self, counts: Iterable[tuple[list[str], int]], question: Question) -> list[dict[str, Any]]:
+        """The parties with the most ties, how many these are and how many of them are certain and possible."""
+        ties: dict[int, dict[str, int]] = {}
+        for (party, certain), count in counts:
+            ties.setdefault(int(party), {}).update({_CERTAINTY[certain]: count})
+        most = nsmallest(MOST_PARTIES, ties.items(), key=lambda each: (-sum(each[1].values()), each[0]))
         found: list[dict[str, Any]] = [
-            {"party": Reference(self._ledger.name(party)), "ties": count} for party, count in most
+            {
+                "party": Reference(self._ledger.name(party)),
+                "ties": sum(count.values()),
+                **{certainty: count.get(certainty, 0) for certainty in CERTAINTIES},
+            }
+            for party, count in most
         ]
         self._states.references.name_others(found, question)
         return sorted(found, key=lambda item: (-item["ties"], item["party"]["subject"]))
@@ -220,16 +227,37 @@ def _json(numbers: Iterable[int]) -> str:
     return orjson.dumps(list(numbers)).decode()
 
 
-def _by_status(order: Sequence[str], counts: Iterable[tuple[str, str, int]]) -> dict[str, Any]:
-    """Counts of (status, kind or nothing), in all, by status and by kind."""
+_CERTAINTY = {"1": "certain", "0": "possible"}
+
+
+def _apart(order: Sequence[str], counts: Iterable[tuple[list[str], int]]) -> dict[str, Any]:
+    """Counts of (status, kind or nothing, whether it is certain): of all, and apart of what is certain and possible."""
+    counts = list(counts)
+    counted = _by_status(order, counts)
+    for said, certainty in _CERTAINTY.items():
+        counted[certainty] = _by_status(order, [each for each in counts if each[0][-1] == said])
+    return counted
+
+
+def _by_status(order: Sequence[str], counts: Iterable[tuple[list[str], int]]) -> dict[str, Any]:
+    """Counts of (status, kind or nothing, whether it is certain), in all, by status and by kind."""
     counts = list(counts)
     counted: dict[str, Any] = {
-        "total": sum(count for *_, count in counts),
-        "status": _summed((order[int(status)], count) for status, _, count in counts),
+        "total": sum(count for _, count in counts),
+        "status": _summed((order[int(status)], count) for (status, *_), count in counts),
     }
-    if kinds := _summed((kind, count) for _, kind, count in counts if kind):
+    if kinds := _summed((kind, count) for (_, kind, _), count in counts if kind):
         counted["kind"] = kinds
     return counted
+
+
+def _add_years(counted: dict[str, Any], counts: Iterable[tuple[list[str], int]]) -> None:
+    """Add counts of (year, whether it is certain) to others: of all, and apart of what is certain and possible."""
+    counts = list(counts)
+    counted["year"] = _summed((year, count) for (year, _), count in counts)
+    for said, certainty in _CERTAINTY.items():
+        own = _summed((year, count) for (year, is_certain), count in counts if is_certain == said)
+        counted.setdefault(certainty, {})["year"] = own
 
 
 def _summed(counts: Iterable[tuple[str, int]]) -> dict[str, int]:

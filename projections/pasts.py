@@ -8,15 +8,12 @@ from typing import Any
 
 from jsonpatch import make_patch
 
-from domain.events import CATALOGUE
 from domain.facts import Event
 from projections.ledger import Ledger
 from projections.questions import Difference, Gone, Merged, NotFound, Page, Question, check_after
 from projections.referring import Reference, referred
 from projections.states import States
-from projections.store import OPEN
-
-_REGISTERED, _DISSOLVED = (CATALOGUE[name].rank for name in ("party.registered", "party.dissolved"))
+from projections.store import DISSOLVED, LIFE_ENDED
 
 
 class Pasts:
@@ -132,9 +129,8 @@ class Pasts:
         """The positions, after one and up to another, by which it changed when parties in these subjects came about or
         ended: memberships end with them."""
         moved = self._db.execute(
-            f"SELECT subject, p0 FROM facts WHERE rank = {_DISSOLVED} AND p0 > ? AND p0 <= ? UNION"
-            f" SELECT subject, p1 FROM facts WHERE p1 <> {OPEN} AND p1 > ? AND p1 <= ?"
-            f" AND rank IN ({_REGISTERED}, {_DISSOLVED})",
+            f"SELECT subject, p0 FROM facts INDEXED BY facts_dissolved WHERE {DISSOLVED} AND p0 > ? AND p0 <= ? UNION"
+            f" SELECT subject, p1 FROM facts INDEXED BY facts_life_ended WHERE {LIFE_ENDED} AND p1 > ? AND p1 <= ?",
             (since, until, since, until),
         ).fetchall()
         return {position for party, position in moved if self._is_in(party, group, position)}

@@ -73,18 +73,20 @@ def check_after(after: Sequence[Any] | None, *types: type) -> None:
 
 
 FILTERS: dict[str, tuple[str, ...]] = {
-    "parties": ("q", "kind", "jurisdiction", "part_of", "identifier"),
-    "agreements": ("q", "party", "kind", "status", "scope", "under", "signed_from", "signed_to"),
-    "labs": ("q", "founder", "field", "status"),
-    "platforms": ("q", "member", "supporter", "status"),
-    "documents": ("q",),
-    "memberships": ("q", "party", "in", "category", "status"),
-    "commitments": ("q", "party", "agreement", "kind", "status", "due_before"),
-    "timeline": ("q", "party", "subject", "type", "from", "to"),
+    "parties": ("q", "kind", "jurisdiction", "part_of", "identifier", "certainty"),
+    "agreements": ("q", "party", "kind", "status", "scope", "under", "signed_from", "signed_to", "certainty"),
+    "labs": ("q", "founder", "field", "status", "certainty"),
+    "platforms": ("q", "member", "supporter", "status", "certainty"),
+    "documents": ("q", "certainty"),
+    "memberships": ("q", "party", "in", "category", "status", "certainty"),
+    "commitments": ("q", "party", "agreement", "kind", "status", "due_before", "certainty"),
+    "timeline": ("q", "party", "subject", "type", "from", "to", "certainty"),
 }
 """The filters each list takes; of agreements `party` may be repeated, all of them hold."""
 
-CHOICES = frozenset(("kind", "status", "type"))
+CERTAINTIES = ("certain", "possible")
+
+CHOICES = frozenset(("kind", "status", "type", "certainty"))
 """The filters of a closed choice, which take several values: an item meets one of them."""
 
 ANY_STATUS = "any"

@@ -119,17 +119,19 @@ class Reader:
         name: str,
         question: Question,
         *,
+        certainties: Sequence[str] = (),
         limit: int,
         after: Sequence[Any] | None,
         events: Sequence[int] = (),
     ) -> Page:
-        """The whole of a list inside a state; of disputes only those of some `events`, where any are named.
+        """The whole of a list inside a state, or what is of these `certainties`; of disputes only those of some
+        `events`, where any are named.
 
         Raises NotFound, Gone, Merged.
         """
         self._refresh()
         number = self._states.number(subject, question)
-        page = self._states.section(number, name, question, limit, after, events)
+        page = self._states.section(number, name, question, certainties, limit, after, events)
         if name == DISPUTED:
             return page
         self._beside.show_disputes(page.items, question)

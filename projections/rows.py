@@ -56,16 +56,16 @@ def mask_of(statuses: tuple[str, ...], order: tuple[str, ...]) -> int:
     return sum(1 << order.index(status) for status in statuses)
 
 
-def thing_row(collection: str, days: ThingDays, life: Life, ref: int | None) -> Row:
-    """The columns of a thing after its subject."""
+def thing_row(collection: str, days: ThingDays, life: Life, signed: int, ref: int | None) -> Row:
+    """The columns of a thing after its subject; `signed` is the last day on which an agreement may have been signed."""
     order = STATUSES[collection]
     fields = days.fields
     name = fields.get("name", fields.get("title"))
     stated = fields.get(_MADE_AT.get(collection, ""))
     span = life.birth if collection == "parties" else span_of(stated)
     upto = span.hi
-    if collection == "agreements" and "signed" not in days.bearing:
-        upto = -1
+    if collection == "agreements":
+        upto = min(upto, signed) if "signed" in days.bearing else -1
     return (
         COLLECTIONS.index(collection),
         days.since,

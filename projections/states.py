@@ -19,7 +19,7 @@ from domain.ties import ORDER_OF_STATUSES
 from domain.times import day_text
 from projections.beside import DISPUTED, Beside, address, shown
 from projections.bodies import NAMED, read_thing, read_tie
-from projections.cuts import claim, claims, entry, holds, rectangle, thing_columns, times
+from projections.cuts import claim, claims, entry, holds, is_certain, rectangle, thing_columns, times
 from projections.documents import Texts
 from projections.ledger import REMARKS, Ledger
 from projections.limit import Limit
@@ -290,11 +290,14 @@ class States:
         number: int,
         name: str,
         question: Question,
+        certainties: Sequence[str],
         limit: int,
         after: Sequence[Any] | None,
         events: Sequence[int] = (),
     ) -> Page:
-        """Entries of one list inside a state, in its order. Names of others are not yet in. Raises NotFound."""
+        """Entries of one list inside a state, in its order; of these `certainties`, where some are given. Names of
+        others are not yet in. Raises NotFound.
+        """
         if name == DISPUTED:
             return self.beside.page(self._ledger.one_with(number, question.as_of), question, limit, after, events)
         check_after(after, int, str, int)
@@ -311,6 +314,8 @@ class States:
                 f"entries r WHERE r.subject = ? AND r.section = {SECTIONS.index(name)} AND {rectangle('r', question)}"
             )
             order, columns = "r.at, r.label, r.id", f"{claims('r', question)}, r.body"
+        if len(set(certainties)) == 1:
+            source += f" AND {'NOT ' if 'possible' in certainties else ''}{is_certain('r', question)}"
         keys = order.split(", ")
         follows = f" AND ({order}) > ({', '.join('?' * len(keys))})" if after is not None else ""
         rows = self._db.execute(

@@ -39,6 +39,15 @@ IMPRECISE = f"upto >= 0 AND (upto <> at OR at = {AFTER})"
 SIGNING = ", ".join(str(CATALOGUE[name].rank) for name in ("agreement.adopted", "agreement.signed"))
 """The ranks of the events of which a subject may have many that make it, as they stand in SQL."""
 
+UNSURE = "(certain = 0 OR ever <> 1 << status)"
+"""In SQL, that what a row claims is not certain, on its days or whenever."""
+
+_DISSOLVED = CATALOGUE["party.dissolved"].rank
+DISSOLVED = f"rank = {_DISSOLVED}"
+"""In SQL, that a fact is about the end of a party."""
+LIFE_ENDED = f"p1 <> {OPEN} AND rank IN ({CATALOGUE['party.registered'].rank}, {_DISSOLVED})"
+"""In SQL, that a fact about the beginning or the end of a party is no longer believed."""
+
 _SCHEMA = f"""
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE words(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
@@ -119,12 +128,14 @@ CREATE INDEX things_by_kind ON things(collection, kind);
 CREATE INDEX things_by_status ON things(collection, mask, ever, d1, d0, p1);
 CREATE INDEX things_by_date ON things(collection, at);
 CREATE INDEX things_imprecise ON things(collection, upto, at) WHERE {IMPRECISE};
+CREATE INDEX things_unsure ON things(collection, d1, d0, p1) WHERE {UNSURE};
 CREATE INDEX things_by_ref ON things(ref) WHERE ref IS NOT NULL;
 CREATE INDEX ties_of_party ON ties(
     party, container_name, interval, p1, p0, d0, d1, last, mask, status, container);
 CREATE INDEX ties_in_order ON ties(container, at, party_name, interval);
 CREATE INDEX ties_as_known ON ties(container);
 CREATE INDEX ties_by_status ON ties(mask, ever, d1, d0, p1);
+CREATE INDEX ties_unsure ON ties(d1, d0, p1) WHERE {UNSURE};
 CREATE INDEX ties_by_date ON ties(at);
 CREATE INDEX ties_by_category ON ties(category) WHERE category IS NOT NULL;
 CREATE INDEX ties_by_name ON ties(container, party_name, interval);
@@ -132,11 +143,14 @@ CREATE INDEX entries_in_order ON entries(subject, section, at, label);
 CREATE INDEX entries_as_known ON entries(subject, section);
 CREATE INDEX entries_by_label ON entries(label) WHERE section = 0;
 CREATE INDEX entries_by_status ON entries(mask, ever, d1, d0, p1) WHERE section = 0;
+CREATE INDEX entries_unsure ON entries(d1, d0, p1) WHERE section = 0 AND {UNSURE};
 CREATE INDEX entries_by_kind ON entries(kind) WHERE section = 0;
 CREATE INDEX entries_by_date ON entries(at, label) WHERE section = 0;
 CREATE INDEX entries_by_due ON entries(due, label) WHERE section = 0;
 CREATE INDEX links_in_time ON links(key, at, hi, fact) WHERE key > 0;
 CREATE INDEX terms_of_owner ON terms(owner, kind);
+CREATE INDEX facts_dissolved ON facts(p0) WHERE {DISSOLVED};
+CREATE INDEX facts_life_ended ON facts(p1) WHERE {LIFE_ENDED};
 CREATE INDEX facts_ended ON facts(p1) WHERE p1 <> {OPEN};
 CREATE INDEX things_ended ON things(p1) WHERE p1 <> {OPEN};
 CREATE INDEX ties_ended ON ties(p1) WHERE p1 <> {OPEN};

@@ -96,10 +96,12 @@ class Tallying:
 def tally(db: sqlite3.Connection, as_of: int, on: int | None) -> dict[str, int]:
     """How much there was as of a position, on a day or whenever, of
 
-    - `event <rank>` and `year <year>`: events by type, and facts by the year they are sorted by;
-    - `thing <collection> <status> <kind, or nothing>`, `signed <year>` of agreements, `tie <status>`, `commitment
-      <status> <kind>`: what a list shows;
-    - `party <number>`: its ties.
+    - `event <rank>`: events by type;
+    - `year <year> <1 or 0>`: facts by the year they are sorted by, and whether it is certain;
+    - `thing <collection> <status> <kind, or nothing> <1 or 0>`, `tie <status> <1 or 0>`, `commitment <status> <kind>
+      <1 or 0>`: what a list shows, and whether that is certain;
+    - `signed <year> <1 or 0>`: agreements by the year they were signed in, and whether it is certain;
+    - `party <number> <1 or 0>`: its ties, and whether they are certain.
     """
     day = _WHENEVER if on is None else on
     found = _no_counts()
@@ -215,44 +217,49 @@ def _changes(db: sqlite3.Connection, start: int, end: int, ids: dict[str, int]) 
         "SELECT rank, COUNT(*) FROM events WHERE position > ? AND position <= ? GROUP BY rank", (start, end)
     ):
         whenever[f"event {rank}"] = count
-    for count, rows in _moved(db, "facts", "at", start, end, ids):
-        for (at,) in rows:
+    for count, rows in _moved(db, "facts", "at, hi", start, end, ids):
+        for at, hi in rows:
             if at < AFTER:
-                whenever[f"year {_year(at)}"] += count
+                whenever[f"year {_year(at)} {_is_within(at, hi)}"] += count
     cells[BEFORE].update(whenever)
     signed = f"CASE WHEN collection = {_AGREEMENTS} AND upto >= 0 AND at < {AFTER} THEN at END"
-    for count, rows in _moved(db, "things", f"d0, d1, last, collection, status, kind, {signed}", start, end, ids):
-        for *days, collection, status, kind, at in rows:
-            _put(cells, f"thing {collection} {status} {kind or ''}", count, *days)
+    columns = f"{_CLAIM}, collection, status, kind, {signed}, upto"
+    for count, rows in _moved(db, "things", columns, start, end, ids):
+        for since, until, last, certain, ever, collection, status, kind, at, upto in rows:
+            _put(cells, f"thing {collection} {status} {kind or ''}", count, since, until, last, certain, ever)
             if at is not None:
-                _put(cells, f"signed {_year(at)}", count, *days)
-    for count, rows in _moved(db, "ties", f"d0, d1, last, status, party, mask & {HOLDING}", start, end, ids):
-        for since, until, last, status, party, may_hold in rows:
-            tie, its = f"tie {status}", f"party {party}"
-            if may_hold:
-                counts = cells[since]
-                counts[tie] += count
-                counts[its] += count
-                if until <= AFTER:
-                    counts = cells[until]
-                    counts[tie] -= count
-                    counts[its] -= count
-            if last:
-                whenever[tie] += count
-                whenever[its] += count
-    for count, rows in _moved(db, "entries", "d0, d1, last, section, status, kind", start, end, ids):
+                is_within = _is_within(at, upto)
+                _put(cells, f"signed {_year(at)}", count, since, until, last, is_within, is_within)
+    for count, rows in _moved(db, "ties", f"{_CLAIM}, status, party, mask & {HOLDING}", start, end, ids):
+        for since, until, last, on_days, ever, status, party, may_hold in rows:
+            for what in (f"tie {status}", f"party {party}"):
+                if may_hold:
+                    _put(cells, what, count, since, until, 0, on_days, ever)
+                if last:
+                    whenever[f"{what} {ever}"] += count
+    for count, rows in _moved(db, "entries", f"{_CLAIM}, section, status, kind", start, end, ids):
         for *days, section, status, kind in rows:
             if section == 0:
                 _put(cells, f"commitment {status} {kind}", count, *days)
     return cells
 
 
-def _put(cells: Cells, what: str, count: int, since: int, until: int, last: int) -> None:
-    cells[since][what] += count
+_CLAIM = "d0, d1, last, certain, ever = 1 << status"
+"""The days of a row, whether they are its last, and whether what it claims is certain: on its days, and whenever."""
+
+
+def _put(cells: Cells, what: str, count: int, since: int, until: int, last: int, certain: int, ever: int) -> None:
+    on_days = f"{what} {certain}"
+    cells[since][on_days] += count
     if until <= AFTER:
-        cells[until][what] -= count
+        cells[until][on_days] -= count
     if last:
-        cells[_WHENEVER][what] += count
+        cells[_WHENEVER][f"{what} {ever}"] += count
+
+
+def _is_within(lo: int, hi: int) -> int:
+    """Whether all of some days are in the year of the first."""
+    return int(hi < AFTER and _year(lo) == _year(hi))
 
 
 def _moved(

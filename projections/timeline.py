@@ -43,6 +43,7 @@ class _Asked:
     subjects: tuple[int, ...] = ()
     parties: tuple[int, ...] = ()
     words: Condition | None = None
+    certainty: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +117,10 @@ class Timeline:
         asked = _Asked(first_after(self._db, "facts", question.as_of), question.as_of)
         if question.on is not None:
             asked = replace(asked, last=question.on)
-        for name, (value, *_) in filters.items():
+        for name, (value, *others) in filters.items():
             match name:
+                case "certainty" if {value}.issuperset(others):
+                    asked = replace(asked, certainty=value)
                 case "from":
                     asked = replace(asked, first=max(asked.first, parse_day(value)))
                 case "to":
@@ -323,6 +326,16 @@ def _conditions(stream: _Stream, asked: _Asked) -> tuple[list[str], list[Any]]:
     if asked.last != AFTER:
         conditions.append("f.lo <= ?")
         values.append(asked.last)
+    if asked.certainty == "certain":
+        conditions.append("(f.lo >= ? AND f.hi <= ?)")
+        values += [asked.first, asked.last]
+    elif asked.certainty == "possible":
+        if asked.first == BEFORE:  # what may lie before no day may lie after one, and reaches that far
+            since, bound = _since(stream, asked.last + 1)
+            conditions += since
+            values += bound
+        conditions.append("NOT (f.lo >= ? AND f.hi <= ?)")
+        values += [asked.first, asked.last]
     if asked.ranks and stream.rank is None:
         conditions.append(f"+f.rank IN ({_places(asked.ranks)})")
         values += asked.ranks

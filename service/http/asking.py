@@ -19,7 +19,7 @@ from projections.reading import Reader
 from service.http import tables
 from service.http.answers import JSON, negotiate
 from service.http.differences import ABOUT, HISTORY, answer_difference, asks_difference
-from service.http.filters import FILTER_PARAMETERS
+from service.http.filters import FILTER_PARAMETERS, OF_CERTAINTY
 from service.http.lists import Listing, Source, about_columns, answer_list, at_hand, keep, list_answer, moved
 from service.http.memento import ACCEPT_DATETIME, HEADERS, LINK_FORMAT, said
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
@@ -167,7 +167,7 @@ def _inner(collection: str, section: str) -> Operation:
             item, table, parameters = ref("Disputed"), tables.DISPUTED, (*_PAGED, _EVENT)
         case _:
             name = entry_name(collection, section)
-            item, table, parameters = ref(name), tables.OF_ENTRY[name], _PAGED
+            item, table, parameters = ref(name), tables.OF_ENTRY[name], (*_PAGED, OF_CERTAINTY)
     answer = list_answer(item)
     if is_history:
         answer = replace(answer, content={**answer.content, JSON: {"oneOf": [page_of(item), ref("Difference")]}})
@@ -181,7 +181,10 @@ def _inner(collection: str, section: str) -> Operation:
             def page(reader: Reader, question: Question, limit: int, after: list[Any] | None) -> Page:
                 if is_history:
                     return reader.history(subject, question, limit=limit, after=after)
-                return reader.section(subject, section, question, limit=limit, after=after, events=events)
+                certainties = values.get(OF_CERTAINTY.name, ())
+                return reader.section(
+                    subject, section, question, certainties=certainties, limit=limit, after=after, events=events
+                )
 
             return page
 

@@ -9,7 +9,7 @@ from domain.entries import COMMITMENT_STATUSES
 from domain.events import CATALOGUE, AgreementKind, CommitmentKind, PartyKind
 from domain.things import STATUSES
 from domain.ties import ORDER_OF_STATUSES
-from projections.questions import ANY_STATUS
+from projections.questions import ANY_STATUS, CERTAINTIES
 from service.http.operations import Parameter
 from service.http.schemas import subject
 
@@ -43,6 +43,12 @@ _ENDED_TOO = " Without it, those that have ended are left out unless `on=any`; w
 
 _WORDS = _word("q", "Words in its names and texts, English or Chinese.", maxLength=1000)
 
+OF_CERTAINTY = _one_of(
+    "certainty",
+    "How certain is what an item claims: `certain` where every reading of imprecise dates gives it, else `possible`.",
+    CERTAINTIES,
+)
+
 FILTER_PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
     "parties": (
         _WORDS,
@@ -50,6 +56,7 @@ FILTER_PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
         _word("jurisdiction", "The jurisdiction, ISO 3166.", examples=["CN"]),
         _of("part_of", "The party it is part of.", "parties"),
         _word("identifier", "An identifier, `scheme:value`.", examples=["lei:529900T8BM49AURSDO55"]),
+        OF_CERTAINTY,
     ),
     "agreements": (
         _WORDS,
@@ -60,26 +67,30 @@ FILTER_PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
         _of("under", "The agreement it was signed under.", "agreements"),
         _day("signed_from", "Signed on this day or later"),
         _day("signed_to", "Signed on this day or earlier"),
+        OF_CERTAINTY,
     ),
     "labs": (
         _WORDS,
         _of("founder", "A party that founded it.", "parties"),
         _word("field", "A field it works in, in any language."),
         _status(STATUSES["labs"]),
+        OF_CERTAINTY,
     ),
     "platforms": (
         _WORDS,
         _of("member", "A member.", "parties"),
         _of("supporter", "A supporter.", "parties"),
         _status(STATUSES["platforms"]),
+        OF_CERTAINTY,
     ),
-    "documents": (_WORDS,),
+    "documents": (_WORDS, OF_CERTAINTY),
     "memberships": (
         _WORDS,
         _of("party", "The party.", "parties"),
         _of("in", "The agreement, lab or platform.", "agreements", "labs", "platforms"),
         _word("category", "The category of a platform's member, in any language."),
         _status(ORDER_OF_STATUSES, _ENDED_TOO),
+        OF_CERTAINTY,
     ),
     "commitments": (
         _WORDS,
@@ -88,6 +99,7 @@ FILTER_PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
         _one_of("kind", "The kind of commitment.", get_args(CommitmentKind)),
         _status(COMMITMENT_STATUSES, _ENDED_TOO),
         _day("due_before", "Due before this day"),
+        OF_CERTAINTY,
     ),
     "timeline": (
         _WORDS,
@@ -96,5 +108,6 @@ FILTER_PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
         _one_of("type", "The type of event.", tuple(CATALOGUE)),
         _day("from", "What may have come about on this day or later"),
         _day("to", "What may have come about on this day or earlier"),
+        OF_CERTAINTY,
     ),
 }

@@ -19,6 +19,11 @@ CERTAINTY: Schema = {"enum": ["certain", "possible"]}
 INSTANT: Schema = {"type": "string", "format": "date-time", "examples": ["2026-01-31T09:30:00.123456Z"]}
 
 
+_COUNTED: Mapping[str, Schema] = {
+    name: {"type": "object", "additionalProperties": COUNT} for name in ("status", "kind", "type", "year")
+}
+
+
 def nullable(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
@@ -179,7 +184,7 @@ PIECES: Mapping[str, Schema] = {
         {
             **{name: ref("Counts") for name in (*STATUSES, "memberships", "commitments", "events")},
             "party": {
-                **list_of(object_of({"party": REFERENCE, "ties": COUNT})),
+                **list_of(object_of({"party": REFERENCE, "ties": COUNT, "certain": COUNT, "possible": COUNT})),
                 "description": "Those with the most ties, at most 100.",
             },
             "position": COUNT,
@@ -188,7 +193,12 @@ PIECES: Mapping[str, Schema] = {
     ),
     "Counts": object_of(
         {"total": COUNT},
-        {name: {"type": "object", "additionalProperties": COUNT} for name in ("status", "kind", "type", "year")},
+        {
+            **_COUNTED,
+            "certain": object_of({}, {"total": COUNT, **_COUNTED}, about="The same of what is certain."),
+            "possible": object_of({}, {"total": COUNT, **_COUNTED}, about="The same of what is possible."),
+        },
+        about="How much there is; of a year, whether it is certain that it is that year.",
     ),
 }
 

@@ -27,5 +27,5 @@ def test_a_commitment_fulfilled_before_it_can_have_been_made_is_planned(made):
     commitment = {"commitment": "c", "kind": "other", "title": "a plant"}
     made.take(event("agreement.commitment-made", "agreements/t", "2006-03/..", **commitment))
     made.take(step("commitment-updated", "t", "2005-05", commitment="c", status="fulfilled"))
-    (item,) = made.state("agreements/t")["commitments"]
+    (item,) = made.state("agreements/t", on="2025-06-01")["commitments"]
     assert (item["status"], item["certainty"]) == ("planned", "possible")

@@ -6,8 +6,10 @@ import random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
 
-from projections.questions import SORTS, BadQuestion
+from projections.checks import STATUSES_OF
+from projections.questions import CERTAINTIES, FILTERS, SORTS, BadQuestion
 from tests.given import (
     World,
     adopted,
@@ -25,6 +27,7 @@ from tests.given import (
     step,
     world,
 )
+from tests.histories import DAYS, GENERATED, histories, taken
 
 VIEWS = tuple(SORTS)
 DATES = ("2019", "2020", "2020-03-03", "2021-06", "2022", "2022-01-01", "2022-03-03", "2022-06", "2024", "2025-01-01")
@@ -412,3 +415,40 @@ def test_lists_by_what_very_many_have_are_the_same_however_they_are_found(views,
     assert [len(each) for each in found] == [8, 12, 6, 4, 4]
     monkeypatch.setattr("projections.narrowing.isqrt", lambda _: 0)  # whatever matches at all is common
     assert [views.subjects("agreements", **each) for each in asked] == found
+
+
+@settings(**GENERATED, max_examples=20)
+@given(histories(most=24))
+def test_filter_by_certainty_leaves_what_is_so_certain(documents):
+    with world() as found:
+        taken(found, documents)
+        for view in VIEWS:
+            asked: list[dict[str, str]] = [{}]
+            if "status" in FILTERS[view]:
+                asked += [{"status": status} for status in (*STATUSES_OF[view], "any")]
+            asked += [{"from_": "2020-04-01", "to": "2021-05-01"}, {"to": "2021-02-15"}] if view == "timeline" else []
+            for on in DAYS:
+                for filters in asked:
+                    items = found.items(view, on=on, **filters)
+                    assert found.items(view, on=on, certainty=["certain", "possible"], **filters) == items
+                    for certainty in CERTAINTIES:
+                        chosen = [item for item in items if item["certainty"] == certainty]
+                        assert found.items(view, on=on, certainty=certainty, **filters) == chosen, (view, on, filters)
+        for subject in found.subjects("agreements", on=None):
+            for name in ("parties", "commitments", "declarations", "amendments"):
+                for on in DAYS:
+                    question = found.question(on)
+                    items = found.reader.section(subject, name, question, limit=1000, after=None).items
+                    for certainty in CERTAINTIES:
+                        chosen = [item for item in items if item.get("certainty", "certain") == certainty]
+                        page = found.reader.section(
+                            subject, name, question, certainties=[certainty], limit=1000, after=None
+                        )
+                        assert page.items == chosen
+
+
+def test_agreements_signed_on_an_open_date_were_signed_by_their_recording(views):
+    views.take(*parties("a"), signed("t", "2021-08/..", "a"), signed("s", "XXXX-08-18", "a"))
+    assert views.subjects("agreements", signed_from="2026-01-01") == ["agreements/t"]
+    assert views.subjects("agreements", signed_from="2025-08-18") == ["agreements/s", "agreements/t"]
+    assert views.subjects("agreements", signed_from="2026-01-02") == []

@@ -17,6 +17,7 @@ from domain.ties import ORDER_OF_STATUSES
 from domain.times import AFTER, parse_day
 from projections import tallies
 from projections.cuts import HOLDING
+from projections.questions import CERTAINTIES
 from projections.reading import Reader
 from tests.given import World, corrected, parties, party, retracted, signed, step, world
 from tests.histories import DAYS, GENERATED, histories, taken
@@ -35,6 +36,8 @@ def counted(found: World, on: str | None, as_of: int) -> dict[str, Any]:
         )
         return Counter(row[0] if len(row) == 1 else row for row in rows.fetchall())
 
+    sure = "ever = 1 << status" if on is None else "certain"
+    claimed = count(f"collection, {sure}", "things")
     things = count("collection, status, kind", "things")
     facts = found.reader._db.execute(f"SELECT at FROM facts WHERE p0 <= {as_of} AND p1 > {as_of} AND at < {AFTER}")
     return {
@@ -45,11 +48,14 @@ def counted(found: World, on: str | None, as_of: int) -> dict[str, Any]:
                     (STATUSES[collection][status], n) for (other, status, _), n in things.items() if other == at
                 ),
                 "kind": _summed((kind, n) for (other, _, kind), n in things.items() if other == at and kind),
+                "apart": [claimed[at, 1], claimed[at, 0]],
             }
             for at, collection in enumerate(STATUSES)
         },
         "ties": {ORDER_OF_STATUSES[status]: number for status, number in count("status", "ties").items()},
+        "ties apart": [count(sure, "ties")[certain] for certain in (1, 0)],
         "parties": sorted(count("party", "ties").values()),
+        "of parties": sorted(count(f"party, {sure}", "ties").values()),
         "commitments": sum(number for section, number in count("section", "entries").items() if section == 0),
         "types": Counter(event.type for event in found.events[:as_of]),
         "facts": len(facts.fetchall()),
@@ -72,11 +78,14 @@ def told(found: World, on: str | None, as_of: int) -> dict[str, Any]:
                 "total": told[collection]["total"],
                 "status": told[collection]["status"],
                 "kind": told[collection].get("kind", {}),
+                "apart": [told[collection][certainty]["total"] for certainty in CERTAINTIES],
             }
             for collection in STATUSES
         },
         "ties": told["memberships"]["status"],
+        "ties apart": [told["memberships"][certainty]["total"] for certainty in CERTAINTIES],
         "parties": sorted(each["ties"] for each in told["party"]),
+        "of parties": sorted(each[name] for each in told["party"] for name in CERTAINTIES if each[name]),
         "commitments": told["commitments"]["total"],
         "types": told["events"]["type"],
         "facts": sum(told["events"]["year"].values()),
@@ -211,3 +220,20 @@ def test_statistics_of_a_log_four_times_as_long_take_as_many_steps(monkeypatch):
             found.take(*parties(*(f"more-{number}" for number in range(-found.head % 64 + 3))))
             taken.append(steps(found, partial(found.reader.statistics, found.question())))
     assert taken[1] < 1.5 * taken[0]
+
+
+def test_what_is_certain_and_what_is_possible_are_counted_apart(views):
+    views.take(*parties("a", "b"), signed("t", "2020-01-01", "a"), step("ratified", "t", "2021/2022", "b"))
+    views.take(signed("s", "2021?", "a"), signed("u", None, "b"))
+    told = views.reader.statistics(views.question("2021-06-01"))["agreements"]
+    assert (told["total"], told["certain"]["total"], told["possible"]["total"]) == (3, 1, 2)
+    assert told["certain"]["status"] == {"signed": 1}
+    assert told["possible"]["kind"] == {"treaty": 2}
+    told = views.reader.statistics(views.question())
+    assert told["agreements"]["possible"]["total"] == 0  # what has no date is certain once it is recorded
+    assert told["agreements"]["year"] == {"2020": 2}
+    assert told["agreements"]["certain"]["year"] == {"2020": 1}
+    assert told["agreements"]["possible"]["year"] == {"2020": 1}
+    assert told["events"]["possible"]["year"] == {"2020": 1, "2021": 1}
+    told = views.reader.statistics(views.question("2021-06-01"))
+    assert [(each["ties"], each["certain"], each["possible"]) for each in told["party"]] == [(2, 1, 1), (2, 0, 2)]
