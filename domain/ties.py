@@ -203,7 +203,7 @@ def _step(fact: Fact, what: str, life: Life, names: Sequence[str], party: PartyL
     effective, kind = fact.effective, fact.kind
     if what in _ENDING:
         span = life.end_of(effective)
-    elif effective is fact.span:
+    elif effective == fact.span:
         span = life.birth if life.sole and kind.is_making else life.clip(effective)
     else:  # a notice is given while the agreement lasts; what follows from it may come later
         born = life.birth.lo

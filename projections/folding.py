@@ -120,7 +120,9 @@ class Folding:
             return
         if old[:2] == new[:2] and not any(fact.kind.ends for fact in changed):
             return
-        for container in sorted(self._containers([party.number])):
+        containers = sorted(self._containers([party.number]))
+        self._db.limit.check(len(containers))
+        for container in containers:
             self.fold_tied(container, [party.number], position)
 
     def _containers(self, parties: Iterable[int]) -> set[int]:

@@ -42,7 +42,9 @@ Facts are recorded as events in a log that is only ever added to; everything tha
 
 Every question takes two times. `as_of`, a position or an instant, asks for the registry as it was known then; `on`, a
 day, for what held in the world on that day. Dates are EDTF, as far as they are known; where they leave open what was
-so, `certainty` is `possible` and `statuses` lists all that may be. In place of `as_of` there is also `Accept-Datetime`
+so, `certainty` is `possible` and `statuses` lists all that may be. An event says that something has happened: where
+its date leaves its end open (absent, `2021-08/..`, `XXXX-08-18`), it has by the day on which the event was recorded.
+A party's memberships end on the day on which it is dissolved. In place of `as_of` there is also `Accept-Datetime`
 (Memento, RFC 7089): what is known is what was recorded by the end of that second.
 
 Where reading is open, pages of any origin may read (CORS; `REGISTRY_CORS`), and OPTIONS says which methods an address

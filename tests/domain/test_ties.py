@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from domain.events import CATALOGUE
 from domain.facts import Fact
-from domain.ties import Life, ranges_of, tie_days, tie_sweep
+from domain.ties import Life, PartyLife, ranges_of, tie_days, tie_sweep
 from domain.times import BEFORE, UNKNOWN, Span, parse_edtf, span_of
 
 OF_AGREEMENTS = ("signed", "ratified", "acceded", "entered-into-force", "provisionally-applied", "suspended", "resumed")
@@ -55,8 +55,41 @@ ties: st.SearchStrategy[Any] = st.one_of(
 )
 
 
-@given(ties, lives, st.booleans())
-def test_a_tie_is_what_the_sweep_over_its_readings_says(told, life, consents):
+@st.composite
+def party_lives(draw: Any) -> PartyLife | None:
+    """When a party came about and ended, if anything is known of it."""
+    born = draw(st.sampled_from((None, "2019", "2020-03-11")))
+    occurred = draw(st.sampled_from((None, "2021-05-05", "2021", "2022-01-01")))
+    if born is None and occurred is None:
+        return None
+    end = None if occurred is None else span_of(occurred)
+    kind = "party.dissolved"
+    ended = [
+        Fact(200, "parties/a", kind, "s", "e200", occurred, span, span.hi, CATALOGUE[kind].nothing, (200,))
+        for span in ([] if end is None else [end])
+    ]
+    return PartyLife(Life(Span(BEFORE, BEFORE) if born is None else span_of(born), end), ended)
+
+
+@given(ties, lives, st.booleans(), party_lives())
+def test_a_tie_is_what_the_sweep_over_its_readings_says(told, life, consents, party):
     own, whole = told
-    swept = ranges_of(tie_sweep(own, whole, life, consents=consents))
-    assert tie_days(own, whole, life, consents=consents) == swept
+    swept = ranges_of(tie_sweep(own, whole, life, consents=consents, party=party))
+    assert tie_days(own, whole, life, consents=consents, party=party) == swept
+
+
+@given(ties, lives, party_lives())
+def test_nothing_but_an_end_follows_the_end_of_a_party(told, life, party):
+    own, whole = told
+    if party is None or party.life.end is None:
+        return
+    for days in tie_days(own, whole, life, consents=True, party=party):
+        if days.since >= party.life.end.hi:
+            assert days.status in ("ended", "withdrawn", "left")
+
+
+@given(ties, lives, st.booleans())
+def test_a_tie_is_the_same_whether_its_facts_were_read_again_or_not(told, life, consents):
+    own, whole = told
+    own_again, whole_again = ([fact._replace(span=Span(*fact.span)) for fact in facts] for facts in told)
+    assert tie_days(own_again, whole_again, life, consents=consents) == tie_days(own, whole, life, consents=consents)
