@@ -458,9 +458,9 @@ async def test_batch_that_takes_too_long_on_the_loop_is_decided_in_the_thread_wi
     real = views.admit
     threads: dict[str, list[int]] = {}
 
-    def admit(events, *more):
+    def admit(events, *more, **named):
         threads.setdefault(events[0].subject, []).append(threading.get_ident())
-        real(events, *more)
+        real(events, *more, **named)
 
     monkeypatch.setattr(views, "admit", admit)
     monkeypatch.setattr(writing, "LOOP_SECONDS", 0.0)
