@@ -106,7 +106,7 @@ def test_a_story_that_nobody_changed_fits(story, data):
     found = fits(
         data, verifier=parse_verifier(story.vkey), since=read_signed(story.checkpoint_of_crowd.encode(), "kept")
     )
-    assert {check["verdict"] for check in found.report["checks"]} == {"fits"}
+    assert {check["verdict"] for check in found.report["checks"]} == {"pass"}
     rebuilt(data)
     assert fits(data).report["digests"] == found.report["digests"]
 
@@ -234,7 +234,7 @@ def test_a_changed_byte_of_data_is_named(story, data):
     found = caught((story.agreement, "agreements/a", "/data/title"), "data", target=data)
     (finding,) = found.report["findings"]
     assert (finding["expected"], finding["found"]) == ("An agreement", "An agreemens")
-    assert found.says("views") == "not checked"
+    assert found.says("views") == "inconclusive"
     (data / "views.sqlite").unlink()  # nothing tells any more what it was
     assert audited(data).first == (story.agreement, "agreements/a", "data")
 
@@ -404,7 +404,7 @@ def test_an_event_deleted_in_the_middle_is_named(story, data):
     tampered(data, ("DELETE FROM events WHERE position = ?", story.signed))
     found = audited(data)
     assert (found.status, found.first) == (1, (story.signed, subject, "position"))
-    assert found.says("root") == "not checked"
+    assert found.says("root") == "inconclusive"
 
 
 def test_events_deleted_at_the_end_are_named(story, data):
@@ -515,7 +515,7 @@ def test_an_event_may_be_redacted_under_the_name_of_the_party_that_it_was_merged
         server.take(event("event.redacted", "parties/p-006", event=6, reason="asked for it"))
         wait_for_checkpoint(server)
     assert story.subject(6) == "parties/p-005"
-    assert fits(data).says("redactions") == "fits"
+    assert fits(data).says("redactions") == "pass"
 
 
 # texts
@@ -547,7 +547,7 @@ def test_a_false_quotation_is_named(story, data):
     found = caught(place, "evidence", target=data)
     says = next(each["says"] for each in found.report["checks"] if each["name"] == "evidence")
     assert says == "5 passages: 3 verified, 1 unverified, 1 failed"
-    assert fits(data, evidence=False).says("evidence") == "left out"
+    assert fits(data, evidence=False).says("evidence") == "skipped"
 
 
 # the views
@@ -602,8 +602,8 @@ def test_views_that_cannot_be_read_are_caught(story, data):
 def test_views_of_other_code_or_none_could_not_be_checked(story, data):
     tampered(data, "UPDATE meta SET value = 'x' WHERE name = 'fold'", file="views.sqlite")
     found = audited(data)
-    assert (found.status, found.says("views"), found.says("tiles")) == (2, "not checked", "not checked")
-    assert fits(data, views=False).says("tiles") == "left out"
+    assert (found.status, found.says("views"), found.says("tiles")) == (2, "inconclusive", "inconclusive")
+    assert fits(data, views=False).says("tiles") == "skipped"
 
 
 def test_an_index_that_does_not_agree_with_its_table_is_caught(story, data):
@@ -656,7 +656,7 @@ def test_what_is_erased_while_it_is_audited_is_never_said_not_to_fit(story, data
             with closing(open_source(target)) as source:
                 report = audit(source, Asked(), erase)
             assert not report.findings
-            assert report.check("redactions").result == "fits"
+            assert report.check("redactions").result == "pass"
             assert report.verdict.status in (0, 2)
             wait_for_checkpoint(server)
             fits(data)
@@ -668,7 +668,7 @@ def test_views_that_a_server_folded_by_other_code_cannot_be_compared(story, data
         assert audited(server.address).unfit == {"views"}
         monkeypatch.setattr("service.audit.server.fold", lambda: "another")
         found = audited(server.address)
-    assert (found.status, found.says("views")) == (2, "not checked")
+    assert (found.status, found.says("views")) == (2, "inconclusive")
 
 
 # the tree, and what was signed of it
@@ -705,7 +705,7 @@ def test_what_is_no_checkpoint_at_all_does_not_fit(story, data, content):
     with pytest.raises(NoCheckpoint):
         audited(data)
     done = command("audit", data, "--json")
-    assert (done.returncode, json.loads(done.stdout)["verdict"]) == (1, "does not fit")
+    assert (done.returncode, json.loads(done.stdout)["verdict"]) == (1, "fail")
 
 
 def test_a_checkpoint_with_another_size_or_root_is_caught(story, data):
@@ -773,7 +773,7 @@ def test_cosignatures_are_verified_and_may_be_demanded(story, data):
         (data / CHECKPOINT).write_text(note.signed + line)
         assert audited(data, witnesses=(witness, absent), quorum=1).unfit == unfit
     (data / CHECKPOINT).write_text(note.signed)
-    assert fits(data, witnesses=(witness,)).says("witnesses") == "fits"
+    assert fits(data, witnesses=(witness,)).says("witnesses") == "pass"
     caught((None, None, "cosignatures"), "witnesses", target=data, witnesses=(witness,), quorum=1)
 
 
@@ -794,7 +794,7 @@ def with_byte(path: Path, old: bytes, new: bytes) -> None:
 
 
 def test_an_exported_log_fits(story, exported):
-    assert {check["verdict"] for check in fits(exported).report["checks"]} == {"fits"}
+    assert {check["verdict"] for check in fits(exported).report["checks"]} == {"pass"}
 
 
 def test_a_changed_tile_of_an_export_is_named(story, exported):

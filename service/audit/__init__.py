@@ -11,10 +11,10 @@ The JSON report (`Report.document`):
      "events": int,                                             that were read
      "checkpoint": {"size": int, "root": hex} | null,
      "digests": {view: "sha256:..."},                           of the views that the audit folded
-     "verdict": "fits" | "does not fit" | "not checked",
+     "verdict": "pass" | "fail" | "inconclusive",
      "status": 0 | 1 | 2,                                       the exit status
      "seconds": number,
-     "checks": [{"name", "verdict" (as above, or "left out"), "says", "seconds", "findings": int}],
+     "checks": [{"name", "verdict" (as above, or "skipped"), "says", "seconds", "findings": int}],
      "findings": [{"check", "position" | null, "subject" | null, "field" | null, "says", "expected", "found"}],
      "notes": [str]}
 

@@ -117,7 +117,7 @@ def check_root(check: Check, signed: Signed, growth: Growth, broken: int | None)
     """Check that the tree of the log's first events has the root that was signed for them."""
     checkpoint = signed.checkpoint
     if broken is not None and broken <= checkpoint.size:
-        check.ended(f"the tree ends where position {broken} is missing", Verdict.NOT_CHECKED)
+        check.ended(f"the tree ends where position {broken} is missing", Verdict.INCONCLUSIVE)
         return
     if checkpoint.size > growth.size:
         says = f"is missing, and {checkpoint.size} events were signed: the log went back, or lost its end"
@@ -150,7 +150,7 @@ def check_since(
         )
         return
     if broken is not None and broken <= before.size:
-        check.ended(f"the tree ends where position {broken} is missing", Verdict.NOT_CHECKED)
+        check.ended(f"the tree ends where position {broken} is missing", Verdict.INCONCLUSIVE)
         return
     if before.size > growth.size:
         check.find(Finding("is missing, and was signed", growth.size + 1, field="position"))

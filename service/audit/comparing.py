@@ -76,7 +76,7 @@ class Comparing:
         if not found and self._stored.path is not None and self._is_up_to_date:
             found += [*self._unlike_values(), *self._broken_indexes()]
         if found and (reason := self._stored.is_passing()) is not None:
-            self._check.ended(reason, Verdict.NOT_CHECKED)
+            self._check.ended(reason, Verdict.INCONCLUSIVE)
             return
         for finding in found:
             self._check.find(finding)

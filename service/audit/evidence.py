@@ -56,7 +56,7 @@ class Evidence:
         says += ", ".join(f"{count} {status}" for status, count in self._counts.items())
         strangers = ", ".join(str(path) for path in self._texts.strangers())
         if strangers:
-            check.ended(f"{strangers}: the text of no document that is registered; {says}", Verdict.NOT_CHECKED)
+            check.ended(f"{strangers}: the text of no document that is registered; {says}", Verdict.INCONCLUSIVE)
         else:
             check.ended(says)
 

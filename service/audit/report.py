@@ -1,5 +1,5 @@
-"""What an audit has to say: what was checked, what does not fit, what could not be checked, what else an auditor should
-know. As lines for people and as one JSON document. It holds a bounded number of findings and counts the rest."""
+"""The report of an audit: its checks with their verdicts, its findings and notes, as lines for people and as one JSON
+document. It holds a bounded number of findings and counts the rest."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _LONGEST = 120
 
 
 class Verdict(StrEnum):
-    """What came of a check, or of the audit. The exit status says the same: 0, 1, 2."""
+    """The verdict of a check, or of the audit. The exit status says the same: 0, 1, 2."""
 
-    FITS = "fits"
-    DOES_NOT_FIT = "does not fit"
-    NOT_CHECKED = "not checked"
-    LEFT_OUT = "left out"
+    PASS = "pass"  # noqa: S105 - no password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    SKIPPED = "skipped"
 
     @property
     def status(self) -> int:
         """The exit status."""
-        return {Verdict.DOES_NOT_FIT: 1, Verdict.NOT_CHECKED: 2}.get(self, 0)
+        return {Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 2}.get(self, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that does not fit: where, and what stands there instead of what.
+    """One difference between what the log claims and what the audit derives: where, what was expected, what was found.
 
-    `position` None: it cannot be told of which event. `field` is a name, or a pointer into the event or row.
+    `position` is None where no event can be named. `field` is a name, or a pointer into the event or row.
     """
 
     says: str
@@ -60,20 +60,20 @@ class Finding:
 
 @dataclass(slots=True)
 class Check:
-    """One thing that is checked: what of it, how long that took, and what does not fit."""
+    """One check: its verdict, its findings, and its time in seconds."""
 
     name: str
     says: str = ""
     seconds: float = 0.0
-    verdict: Verdict = Verdict.NOT_CHECKED
-    """Of all but what was found."""
+    verdict: Verdict = Verdict.INCONCLUSIVE
+    """The verdict without findings."""
     findings: list[Finding] = field(default_factory=list)
     count: int = 0
-    """Of findings, those not kept too."""
+    """The number of findings, also of those beyond the bound."""
     _places: set[tuple[int | None, str | None]] = field(default_factory=set)
 
     def find(self, finding: Finding) -> None:
-        """Add what does not fit; once for a place."""
+        """Add a finding; once for a place."""
         place = finding.position, finding.field
         if place in self._places:
             return
@@ -82,14 +82,14 @@ class Check:
             self.findings.append(finding)
             self._places.add(place)
 
-    def ended(self, says: str, verdict: Verdict = Verdict.FITS) -> None:
-        """Say what was checked, and what came of it unless something does not fit."""
+    def ended(self, says: str, verdict: Verdict = Verdict.PASS) -> None:
+        """Set what was checked, and the verdict if there are no findings."""
         self.says = says
         self.verdict = verdict
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """What is done inside is done for this check."""
+        """Add the time of the block to the check."""
         began = perf_counter()
         try:
             yield
@@ -98,13 +98,13 @@ class Check:
 
     @property
     def result(self) -> Verdict:
-        """What came of it."""
-        return Verdict.DOES_NOT_FIT if self.findings else self.verdict
+        """The verdict with findings."""
+        return Verdict.FAIL if self.findings else self.verdict
 
 
 @dataclass(slots=True)
 class Report:
-    """Everything an audit found out."""
+    """The checks, findings and notes of one audit."""
 
     target: str
     origin: str | None = None
@@ -128,7 +128,7 @@ class Report:
 
     @property
     def findings(self) -> list[tuple[Check, Finding]]:
-        """What does not fit, by position; at the end what cannot be told of an event."""
+        """Every finding by position; those of no event come last."""
         found = [(check, finding) for check in self.checks for finding in check.findings]
         return sorted(found, key=lambda each: (each[1].position is None, each[1].position or 0))
 
@@ -136,10 +136,10 @@ class Report:
     def verdict(self) -> Verdict:
         """Of all checks together."""
         results = {check.result for check in self.checks}
-        for verdict in (Verdict.DOES_NOT_FIT, Verdict.NOT_CHECKED):
+        for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
             if verdict in results:
                 return verdict
-        return Verdict.FITS
+        return Verdict.PASS
 
     @property
     def lines(self) -> Iterator[str]:
@@ -152,7 +152,7 @@ class Report:
             yield f"  note: {note}"
         found = self.findings
         if found:
-            yield f"First that does not fit ({found[0][0].name}):"
+            yield f"First finding ({found[0][0].name}):"
             yield f"  {found[0][1].text}"
         if len(found) > 1:
             yield "Then:"
@@ -165,16 +165,16 @@ class Report:
     @property
     def _last_line(self) -> str:
         match self.verdict:
-            case Verdict.FITS:
-                left = [check.name for check in self.checks if check.result is Verdict.LEFT_OUT]
+            case Verdict.PASS:
+                left = [check.name for check in self.checks if check.result is Verdict.SKIPPED]
                 without = f", without {' and '.join(left)}" if left else ""
-                return f"NOTHING IS WRONG with the {counted(self.events, 'event')}{without}, in {self.seconds:.1f} s."
-            case Verdict.DOES_NOT_FIT:
+                return f"PASS: {counted(self.events, 'event')} verified{without}, in {self.seconds:.1f} s."
+            case Verdict.FAIL:
                 count = sum(check.count for check in self.checks)
-                return f"IT DOES NOT FIT: {counted(count, 'finding')}, in {self.seconds:.1f} s."
+                return f"FAIL: {counted(count, 'finding')}, in {self.seconds:.1f} s."
             case _:
-                missing = [check.name for check in self.checks if check.result is Verdict.NOT_CHECKED]
-                return f"COULD NOT BE CHECKED: {', '.join(missing)}. Nothing else is wrong."
+                missing = [check.name for check in self.checks if check.result is Verdict.INCONCLUSIVE]
+                return f"INCONCLUSIVE: {', '.join(missing)} could not be checked; every other check passes."
 
     @property
     def document(self) -> dict[str, Any]:

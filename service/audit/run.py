@@ -35,7 +35,7 @@ from service.audit.report import Check, Finding, Report, Verdict, counted
 from service.audit.source import CannotAudit, Progress, Source, Unreadable
 from service.audit.texts import Brought, Texts
 
-_UNFIT = "the log itself does not fit"
+_UNFIT = "the log itself fails"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class _Audit:
         if self._files is None:
             return
         if inspected is None:
-            self._files.ended("", Verdict.LEFT_OUT)
+            self._files.ended("", Verdict.SKIPPED)
             return
         found = inspected.result()
         for name, damages in found.items():
@@ -248,7 +248,7 @@ class _Audit:
         if self._tiles.count or source.signed.checkpoint.size == 0 or not isinstance(stored, str):
             self._of_tiles.ended(f"{counted(self._tiles.count, 'tile')}, each hash")
         else:
-            self._of_tiles.ended(stored, Verdict.NOT_CHECKED if self._asked.views else Verdict.LEFT_OUT)
+            self._of_tiles.ended(stored, Verdict.INCONCLUSIVE if self._asked.views else Verdict.SKIPPED)
 
     def _check_growth(self, verifier: Verifier) -> None:
         source, growth, broken = self._source, self._growth, self._order.broken
@@ -268,7 +268,7 @@ class _Audit:
         lacking = self._order.broken is not None or self._order.position < self._source.signed.checkpoint.size
         if lacking:  # what later events say may be just what is missing
             for check in (self._redactions, self._texts, self._evidence):
-                check.ended("not every event is there", Verdict.NOT_CHECKED)
+                check.ended("not every event is there", Verdict.INCONCLUSIVE)
             return
 
         def check_erased() -> None:
@@ -279,7 +279,7 @@ class _Audit:
         _guarded(self._redactions, check_erased)
         if not self._asked.evidence:
             for check in (self._texts, self._evidence):
-                check.ended("", Verdict.LEFT_OUT)
+                check.ended("", Verdict.SKIPPED)
             return
         texts = Texts(noted, self._source.signed.checkpoint.origin, self._read, self._asked.brought)
         _guarded(self._texts, lambda: texts.check(self._texts, self._without))
@@ -288,15 +288,15 @@ class _Audit:
     def _check_views(self) -> None:
         folded, stored = self._folded, self._source.views()
         if folded is None:
-            self._views.ended("nor is the data judged by the rules for its type", Verdict.LEFT_OUT)
+            self._views.ended("nor is the data judged by the rules for its type", Verdict.SKIPPED)
             return
         if any(check.findings for check in (*self._of_log, self._redactions)):
             folded.stop(_UNFIT)
         if folded.broken is not None:
-            self._views.ended(f"not compared: {folded.broken}", Verdict.NOT_CHECKED)
+            self._views.ended(f"not compared: {folded.broken}", Verdict.INCONCLUSIVE)
             return
         if isinstance(stored, str):
-            self._views.ended(stored, Verdict.NOT_CHECKED)
+            self._views.ended(stored, Verdict.INCONCLUSIVE)
             return
         head = self._order.position
         if stored.position > head:
@@ -319,4 +319,4 @@ def _guarded(check: Check, work: Callable[[], None]) -> None:
         except CannotAudit:
             raise
         except Exception as error:  # noqa: BLE001 - the bytes of others decide what goes wrong
-            check.ended(f"{type(error).__name__}: {error}", Verdict.NOT_CHECKED)
+            check.ended(f"{type(error).__name__}: {error}", Verdict.INCONCLUSIVE)

@@ -64,7 +64,7 @@ class Texts:
                     Finding("is not the one that was stored", event.position, event.subject, "text", stored, found)
                 )
         if count and self._read is None:
-            check.ended(f"{counted(count, 'text')} kept, {otherwise}", Verdict.LEFT_OUT)
+            check.ended(f"{counted(count, 'text')} kept, {otherwise}", Verdict.SKIPPED)
         else:
             check.ended(f"{counted(count, 'text')}, by SHA-256" if count else "no texts are kept")
 

@@ -89,7 +89,7 @@ def audit(
 
     The views are folded in a temporary directory (TMPDIR), where they take as much space as in the data directory.
 
-    Exit status: 0 nothing is wrong; 1 something does not fit, named by position, subject and field; 2 something could
+    Exit status: 0 pass; 1 fail, with each finding named by position, subject and field; 2 inconclusive: something could
     not be checked.
     """
     if target is not None and data is not None:
@@ -115,14 +115,14 @@ def audit(
         with closing(open_source(target, key, signing_key)) as source, progress("Auditing", source.head) as advance:
             report = run(source, asked, advance)
             signed = source.signed
-        if save is not None and report.verdict is Verdict.FITS:
+        if save is not None and report.verdict is Verdict.PASS:
             keep(save, signed)
     except NoCheckpoint as error:
         report = unfit(target, str(error))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - an exit status of 1 would say that something was found
         said = _reason(error)
         if as_json:
-            _print_json({"target": target, "verdict": Verdict.NOT_CHECKED, "status": 2, "reason": said})
+            _print_json({"target": target, "verdict": Verdict.INCONCLUSIVE, "status": 2, "reason": said})
         raise CouldNot(said) from None
     if as_json:
         _print_json(report.document)

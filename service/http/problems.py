@@ -67,79 +67,75 @@ class Explained:
 KINDS: Mapping[Kind, Explained] = {
     Kind.MALFORMED: Explained(
         400,
-        "The request is malformed",
+        "Malformed request",
         "The request cannot be read: its body is not JSON in UTF-8, a header or a condition is not of its form, or they"
         " do not go together. `detail` says where. Nothing was recorded.",
     ),
     Kind.UNAUTHORIZED: Explained(
         401,
-        "A key is needed",
+        "Unauthorized",
         "Posting needs a key, sent as `Authorization: Bearer <key>`; reading does too where the registry is so"
         " configured, and of the texts of documents always. None was sent, or it is unknown or revoked. Keys are made"
         " with `registry keys create`.",
     ),
-    Kind.FORBIDDEN: Explained(
-        403, "The key does not allow this", "The key is good, but lacks the scope that `detail` names."
-    ),
+    Kind.FORBIDDEN: Explained(403, "Forbidden", "The key is good, but lacks the scope that `detail` names."),
     Kind.NOT_FOUND: Explained(
         404,
-        "There is nothing here",
+        "Not found",
         "The address leads nowhere, or what it names was not known to the registry as of the position asked for.",
     ),
     Kind.METHOD_NOT_ALLOWED: Explained(
         405,
-        "This cannot be done here",
+        "Method not allowed",
         "The resource exists but does not take this method; `Allow` lists those it does.",
     ),
     Kind.NOT_ACCEPTABLE: Explained(
         406,
-        "No form of the answer is accepted",
+        "Not acceptable",
         "The `Accept` header rules out every form the answer can take; `detail` lists them.",
     ),
-    Kind.TIMEOUT: Explained(408, "The request took too long", "The rest of the request did not arrive in time."),
+    Kind.TIMEOUT: Explained(408, "Request timeout", "The rest of the request did not arrive in time."),
     Kind.CONTRADICTION: Explained(
         409,
-        "The fact contradicts the history",
+        "Contradiction",
         "The fact cannot be true beside those already recorded, whichever way their dates are read. `positions` are the"
         " events in the way. Either one of them is wrong, to be corrected or retracted first, or this one is.",
     ),
     Kind.DIFFERENT_CONTENT: Explained(
         409,
-        "Recorded already with other content",
+        "Different content",
         "`source` and `id` together name an event once for ever. They were recorded with other content, in the event at"
         " `positions`; to correct that one, post an `event.corrected` with an id of its own.",
     ),
-    Kind.GONE: Explained(
-        410, "Everything about this was retracted", "The subject was known once, and all its events were retracted."
-    ),
+    Kind.GONE: Explained(410, "Gone", "The subject was known once, and all its events were retracted."),
     Kind.VERSION_MISMATCH: Explained(
         412,
-        "The subject is not at this version",
+        "Version mismatch",
         "The condition in `If-Match` or `If-None-Match` does not hold: somebody else was faster. Read the state again,"
         " and post again if the fact is still to be recorded.",
     ),
     Kind.TOO_LARGE: Explained(
         413,
-        "This is too large",
+        "Content too large",
         "An event has at most 1 MiB, a batch 8 MiB and 1,000 events, a trial import 10,000 lines, a document's text"
         " 16 MiB. An import, posted as `application/x-ndjson`, may have any size.",
     ),
     Kind.UNSUPPORTED_TYPE: Explained(
         415,
-        "This type of content is not taken",
+        "Unsupported media type",
         "Events are posted as `application/cloudevents+json`, as `application/cloudevents-batch+json`, as"
         " `application/x-ndjson`, or as `application/json` with `ce-*` headers, a document's text as `text/plain`; not"
         " compressed, in UTF-8.",
     ),
     Kind.INVALID_EVENT: Explained(
         422,
-        "The event is not valid",
+        "Invalid event",
         "The event is not of the shape of its type, or speaks of something that does not exist. `errors` lists all that"
         " is wrong, each with a pointer (RFC 6901) into what was posted; in a batch it starts with the event's index.",
     ),
     Kind.INVALID_QUERY: Explained(
         422,
-        "The question is not valid",
+        "Invalid query",
         "A parameter is unknown or has a value it cannot have; `errors` lists them all.",
     ),
     Kind.TOO_MANY_REQUESTS: Explained(
@@ -150,36 +146,36 @@ KINDS: Mapping[Kind, Explained] = {
     ),
     Kind.HEADERS_TOO_LARGE: Explained(
         431,
-        "The headers are too large",
+        "Request header fields too large",
         "The request line and each header have at most 8 KiB, the lines of one header together as well, and there are"
         " at most 64 headers. A long question is asked in several.",
     ),
     Kind.INTERNAL: Explained(
-        500, "The registry made a mistake", "This is a fault of the registry, not of the request. It has been logged."
+        500, "Internal error", "This is a fault of the registry, not of the request. It has been logged."
     ),
     Kind.OVERLOADED: Explained(
         503,
-        "Too much is waiting to be recorded",
+        "Overloaded",
         "The request was not taken. `Retry-After` says when to send it again.",
     ),
     Kind.BUSY: Explained(
         503,
-        "As much of this is under way as there may be",
+        "Busy",
         "What was asked for takes long, and only a little of it is done at a time. `Retry-After` says when to ask"
         " again.",
     ),
     Kind.UNAVAILABLE: Explained(
         503,
-        "It cannot be done at the moment",
+        "Unavailable",
         "The store failed or the registry is stopping. What was posted may or may not have been recorded; posting the"
         " same again is safe, since `source` and `id` name an event once.",
     ),
     Kind.POSITION_AHEAD: Explained(
         503,
-        "This node is not that far yet",
+        "Position not reached",
         "The position that the request asked for was not reached here in time. `Retry-After` says when to ask again.",
     ),
-    Kind.NOT_READY: Explained(503, "The registry is not ready", "`detail` says what it waits for."),
+    Kind.NOT_READY: Explained(503, "Not ready", "`detail` says what it waits for."),
 }
 
 

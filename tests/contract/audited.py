@@ -191,7 +191,7 @@ class Audited:
     @property
     def unfit(self) -> set[str]:
         """The checks that do not fit."""
-        return {each["name"] for each in self.report["checks"] if each["verdict"] == "does not fit"}
+        return {each["name"] for each in self.report["checks"] if each["verdict"] == "fail"}
 
 
 def audited(*arguments: str | Path) -> Audited:
@@ -213,6 +213,6 @@ def fits(*arguments: str | Path) -> Audited:
 def caught(place: Sequence[object], *arguments: str | Path) -> Audited:
     """Runs it where something is wrong first of all at a place: position, subject, field."""
     found = audited(*arguments)
-    assert (found.status, found.report["verdict"]) == (1, "does not fit"), found.report
+    assert (found.status, found.report["verdict"]) == (1, "fail"), found.report
     assert found.first == tuple(place), found.report["findings"][:3]
     return found
