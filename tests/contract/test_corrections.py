@@ -46,7 +46,8 @@ def test_a_correction_of_the_date_leaves_the_data(shared):
     shared.take(corrected(subject, made, occurred=None))
     state = shared.state(subject)
     assert state.get("launched") is None
-    assert state["certainty"] == "possible"
+    assert state["certainty"] == "certain", "it has happened by its recording"
+    assert shared.state(subject, on="2008-12-31")["certainty"] == "possible"
 
 
 def test_evidence_and_note_stay_unless_given(shared):
