@@ -1,7 +1,7 @@
 """The seeds say what the five documents say: well-formed, in an order that can be taken in, each fact on its passage.
 
-The documents themselves are not part of the project. Where they are at hand (in the directory named by
-REGISTRY_SEED_DOCUMENTS, else ../shared/seeds beside the repository), every passage is looked up in them.
+The documents are not part of the project. Where REGISTRY_SEED_DOCUMENTS names their directory, every passage is looked
+up in them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = ROOT / "seeds"
-DOCUMENTS = Path(os.environ.get("REGISTRY_SEED_DOCUMENTS") or ROOT.parent / "shared" / "seeds")
+DOCUMENTS = os.environ.get("REGISTRY_SEED_DOCUMENTS")
 MANIFEST = json.loads((SEEDS / "manifest.json").read_text(encoding="utf-8"))["files"]
 
 SUBJECT = re.compile(r"(parties|agreements|labs|platforms|documents)/[a-z0-9][a-z0-9-]{0,99}")
@@ -184,9 +184,9 @@ def test_no_one_is_named_where_nothing_can_be_erased():
 
 @pytest.fixture(scope="module")
 def documents() -> dict[str, str]:
-    if not all((DOCUMENTS / entry["source_file"]).is_file() for entry in MANIFEST):
-        pytest.skip("the source documents are not here; REGISTRY_SEED_DOCUMENTS may name their directory")
-    return {entry["document"]: (DOCUMENTS / entry["source_file"]).read_bytes().decode() for entry in MANIFEST}
+    if not DOCUMENTS:
+        pytest.skip("REGISTRY_SEED_DOCUMENTS names no directory of the source documents")
+    return {entry["document"]: (Path(DOCUMENTS) / entry["source_file"]).read_bytes().decode() for entry in MANIFEST}
 
 
 @pytest.fixture
