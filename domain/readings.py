@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from heapq import heappop, heappush
-from itertools import combinations
+from itertools import combinations, pairwise
 from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
 
@@ -99,28 +99,29 @@ class _Way(NamedTuple, Generic[S]):
     starts: int
 
 
-def sweep(steps: Sequence[Step], machine: Machine[S], start: S) -> Sweep[S]:
-    """All states over all days."""
-    if len(steps) == 1 and (following := machine(start, steps[0])) is not None and steps[0].starts < 0:
-        return _alone(steps[0], start, following)
+def sweep(steps: Sequence[Step], machine: Machine[S], *starts: S) -> Sweep[S]:
+    """All states over all days; a reading begins in any one of the starts."""
+    if len(steps) == 1 and (following := machine(starts[0], steps[0])) is not None and steps[0].starts < 0:
+        return _alone(steps[0], starts[0], following)
     recorded = [step for step in steps if step.starts < 0]
     if len(recorded) == len(steps) and all(step.lo == step.hi for step in steps):
-        return _precise(steps, machine, start)
+        return _precise(steps, machine, starts)
 
     def forgiving(state: S, step: Step) -> S | None:
         following = machine(state, step)
         return state if following is None else following
 
     try:
-        found = _Readings(_bounded(steps), machine, start).sweep()
-        if found is not None:
-            return found
-        forgiven = _Readings(_bounded(recorded), forgiving, start).sweep()
+        for in_order in (True, False):
+            found = _Readings(_bounded(steps), machine, starts, in_order=in_order).sweep()
+            if found is not None:
+                return found
+        forgiven = _Readings(_bounded(recorded), forgiving, starts).sweep()
         assert forgiven is not None
         return forgiven._replace(consistent=False)
     except _TooManyWays:
         earliest = [step._replace(hi=step.lo) for step in recorded]
-        return _precise(earliest, machine, start)._replace(consistent=True)
+        return _precise(earliest, machine, starts)._replace(consistent=True)
 
 
 class _TooManyWays(Exception):
@@ -137,7 +138,17 @@ def _alone(step: Step, before: S, after: S) -> Sweep[S]:
     return Sweep(tuple(cells), frozenset((after,)), True)
 
 
-def _precise(steps: Sequence[Step], machine: Machine[S], start: S) -> Sweep[S]:
+def _precise(steps: Sequence[Step], machine: Machine[S], starts: Sequence[S]) -> Sweep[S]:
+    found = _day_by_day(steps, machine, starts[0])
+    for start in starts[1:]:
+        if found.consistent:
+            break
+        other = _day_by_day(steps, machine, start)
+        found = other if other.consistent else found
+    return found
+
+
+def _day_by_day(steps: Sequence[Step], machine: Machine[S], start: S) -> Sweep[S]:
     cells = [Cell(BEFORE, start, frozenset((start,)))]
     state, consistent = start, True
     ordered = sorted(steps, key=in_turn)
@@ -196,12 +207,16 @@ def _bounded(steps: Sequence[Step]) -> list[Step]:
 class _Readings(Generic[S]):
     """All readings of some steps, by what each may have done so far."""
 
-    def __init__(self, steps: Sequence[Step], machine: Machine[S], start: S) -> None:
+    def __init__(
+        self, steps: Sequence[Step], machine: Machine[S], starts: Sequence[S], *, in_order: bool = True
+    ) -> None:
+        """`in_order`: nothing is taken against the order of facts where something that nobody recorded does as well."""
         by_end = sorted(range(len(steps)), key=lambda index: (steps[index].starts >= 0, steps[index].hi))
         places = {index: place for place, index in enumerate(by_end)}
         self._steps = [steps[index]._replace(starts=places.get(steps[index].starts, -1)) for index in by_end]
         self._machine = machine
-        self._start = _Done(0, start)
+        self._starts = [_Done(0, start) for start in starts]
+        self._in_order = in_order
         self._recorded = sum(step.starts < 0 for step in steps)
         self._all = (1 << self._recorded) - 1
         self._vague = [index for index, step in enumerate(self._steps) if step.lo < step.hi or step.starts >= 0]
@@ -226,7 +241,7 @@ class _Readings(Generic[S]):
             changes.setdefault(day, [])
         held: Counter[S] = Counter()
         cells: list[Cell[S]] = []
-        state = self._start.state
+        state = self._starts[0].state
         for day in sorted(day for day in changes if day < AFTER):
             for sign, changed in changes[day]:
                 held[changed] += sign
@@ -249,8 +264,10 @@ class _Readings(Generic[S]):
     def _soonest(self) -> dict[_Done[S], Key]:
         """By what may have been done: the first day on which it can have been, and the place on that day."""
         found: dict[_Done[S], Key] = {}
-        pending: list[tuple[Key, int, _Done[S]]] = [((BEFORE, _FIRST), 0, self._start)]
-        count = 0
+        pending: list[tuple[Key, int, _Done[S]]] = [
+            ((BEFORE, _FIRST), number, start) for number, start in enumerate(self._starts)
+        ]
+        count = len(pending)
         while pending:
             key, _, done = heappop(pending)
             if done in found:
@@ -279,8 +296,8 @@ class _Readings(Generic[S]):
 
         What nobody recorded is begun where that reading needs it, but no later than it must.
         """
-        path = self._walk(latest, None)
-        assert path is not None
+        paths = [(start, self._walk(start, latest, None)) for start in self._starts if latest[start][0] >= BEFORE]
+        start, path = min(((start, path) for start, path in paths if path is not None), key=self._lateness)
         needed: dict[int, int] = {}
         for at in range(1, len(path)):
             bit = path[at][1].steps & ~path[at - 1][1].steps
@@ -289,16 +306,24 @@ class _Readings(Generic[S]):
                 refused = [each for each in range(at) if self._machine(path[each][1].state, step) is None]
                 needed[bit] = path[refused[-1] + 1][1].steps if refused else 0
         if needed:
-            path = self._walk(latest, needed) or path
+            path = self._walk(start, latest, needed) or path
         return {day: done.state for (day, _), done in path}
 
-    def _walk(self, latest: dict[_Done[S], Key], needed: dict[int, int] | None) -> list[tuple[Key, _Done[S]]] | None:
+    def _lateness(self, way: tuple[_Done[S], list[tuple[Key, _Done[S]]]]) -> int:
+        """All days together on which what was recorded is taken."""
+        _, path = way
+        recorded = [(day, (done.steps & self._all).bit_count()) for (day, _), done in path]
+        return sum(day * (count - before) for (_, before), (day, count) in pairwise(recorded))
+
+    def _walk(
+        self, start: _Done[S], latest: dict[_Done[S], Key], needed: dict[int, int] | None
+    ) -> list[tuple[Key, _Done[S]]] | None:
         """As early as can be, step by step; None where that leads nowhere.
 
         Of the steps that nobody recorded those in `needed` are taken, by their bit, as soon as the steps there are
         done; without it any is, when what it starts is due.
         """
-        path = [((BEFORE, _FIRST), self._start)]
+        path = [((BEFORE, _FIRST), start)]
         while not self._is_all(path[-1][1]):
             key, done = path[-1]
             options: list[tuple[Key, int, int, Order, int, Key, _Way[S]]] = []
@@ -402,7 +427,7 @@ class _Readings(Generic[S]):
     ) -> Iterator[tuple[S, Order, tuple[int, ...]]]:
         """What, taken first on the same day against the order of facts, lets a step be taken that else cannot be: not
         even after something that nobody recorded, which comes before what is against the order."""
-        if self._is_waiting(done) or self._may_be_started(done, step):
+        if self._is_waiting(done) or (self._in_order and self._may_be_started(done, step)):
             return
         for index in left:
             room = self._steps[index]

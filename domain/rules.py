@@ -19,6 +19,10 @@ MOST_NAMED = 100
 """Most positions that one contradiction names."""
 
 
+MAY_PRECEDE = frozenset(("agreement.entered-into-force",))
+"""Types that may be dated before the signature: an agreement may take effect earlier. Not before an adoption."""
+
+
 @dataclass(frozen=True, slots=True)
 class Conflict:
     """Facts that cannot all be true; `positions` are theirs."""
@@ -32,7 +36,7 @@ class Bounds(NamedTuple):
 
     `made` is the earliest day any making event may fall on and the latest day by which one has; `ended` the same of the
     ends; `makers` counts the making events; `latest_start` is the last earliest day over all other facts,
-    `earliest_end` the first latest day.
+    `earliest_end` the first latest day; `earliest_force` is that of what may be dated before a signature.
     """
 
     made: Span | None
@@ -42,6 +46,12 @@ class Bounds(NamedTuple):
     makers: int = 0
     earliest_end: int = AFTER
     latest_start: int = BEFORE
+    earliest_force: int = AFTER
+
+    @property
+    def made_by(self) -> int:
+        """The first latest day of all that the subject came about no later than."""
+        return self.earliest_end if self.adopted is None else min(self.earliest_end, self.earliest_force)
 
 
 ALWAYS = Span(BEFORE, BEFORE)
@@ -65,12 +75,13 @@ def life_of(bounds: Bounds) -> Life:
         birth = Span(min(adopted.lo, signed.lo), min(adopted.hi, signed.hi))
     else:
         birth = bounds.made
-    birth = Span(birth.lo, max(birth.lo, min(birth.hi, bounds.earliest_end)))
+    birth = Span(birth.lo, max(birth.lo, min(birth.hi, bounds.made_by)))
     end = bounds.ended
     if end is not None:
         lo = max(end.lo, birth.lo)
         end = Span(min(max(lo, bounds.latest_start), end.hi), end.hi)
-    return Life(birth, end, sole=bounds.makers == 1)
+    is_signed = bounds.signed is not None and bounds.adopted is None
+    return Life(birth, end, sole=bounds.makers == 1, by_signature=is_signed)
 
 
 def order_makers(adopted: Span, signed: Span) -> tuple[Span, Span]:
@@ -83,7 +94,12 @@ def order_makers(adopted: Span, signed: Span) -> tuple[Span, Span]:
 def before_birth(facts: Sequence[Fact], makers: Sequence[Fact]) -> Iterator[Conflict]:
     """Facts that fall, on every reading, before their subject came about."""
     earliest = min((maker.span.lo for maker in makers), default=BEFORE)
-    early = [fact for fact in facts if not fact.makes and fact.type != "party.merged" and fact.span.hi < earliest]
+    apart = (
+        {"party.merged"}
+        if any(maker.type == "agreement.adopted" for maker in makers)
+        else {"party.merged", *MAY_PRECEDE}
+    )
+    early = [fact for fact in facts if not fact.makes and fact.type not in apart and fact.span.hi < earliest]
     if early:
         yield Conflict(
             f"{early[0].type} falls before {early[0].subject} came about, no earlier than {day_text(earliest)}",
@@ -238,4 +254,5 @@ def united(all_bounds: Sequence[Bounds]) -> Bounds:
         sum(bounds.makers for bounds in all_bounds),
         min(bounds.earliest_end for bounds in all_bounds),
         max(bounds.latest_start for bounds in all_bounds),
+        min(bounds.earliest_force for bounds in all_bounds),
     )

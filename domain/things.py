@@ -6,13 +6,13 @@ subject with very many of them is not folded whole at every event.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from domain.events import OfParty
 from domain.facts import Fact
 from domain.fields import FIELDS, ORDER, Describing, made_with, until_of
-from domain.readings import Cell, Step, sweep
+from domain.readings import Cell, Step, in_turn, sweep
 from domain.ties import FOREVER, Force, Life, TieDays
 from domain.times import AFTER, BEFORE, Span, parse_edtf
 
@@ -201,11 +201,11 @@ def _ordered(
 
 def _take(state: _Whole, step: Step) -> _Whole | None:
     made, in_force, suspended, ended = state
+    if step.what == "in-force":  # it may be dated before the signature, and holds from then on
+        return _Whole(made, True, suspended, ended)
     if made is None and step.order[0] >= 0:
         return None
     match step.what:
-        case "in-force":
-            return _Whole(made, True, suspended, ended)
         case "suspended":
             return _Whole(made, in_force, True, ended)
         case "resumed":
@@ -250,7 +250,7 @@ def _range(
     if "until" in fields and status != "terminated" and _last_day(fields["until"]) < since:
         lapsed, status = True, "terminated"
         known.add(status)
-    deciding = [step.fact for step in steps if step.lo <= since and step.what == status]
+    deciding = _bearing_status(since, collection, status, steps)
     if force is not None and force.position is not None and status == force.likely and not deciding:
         deciding = [force.position]
     if lapsed:
@@ -266,6 +266,25 @@ def _range(
         *_ordered(fields, bearing),
         lapsed=lapsed,
     )
+
+
+def _bearing_status(on: int, collection: str, status: str, steps: Sequence[Step]) -> list[int]:
+    """The facts by which a thing has a status of its own on a day: the one that brought it, and those that say the same
+    after it. None where it has another one by itself.
+    """
+    state, bearing = _Whole(), list[int]()
+    own: str | None = None
+    made = min(step.lo for step in steps if step.order[0] < 0)
+    for step in sorted([step._replace(lo=max(step.lo, made)) for step in steps], key=in_turn):
+        following = _take(state, step) if step.lo <= on else None
+        if following is None:
+            continue
+        was, own, state = own, _plain_status(collection, following), following
+        if own != was:
+            bearing = [step.fact]
+        elif step.what == own:
+            bearing.append(step.fact)
+    return bearing if own == status else []
 
 
 def _in_order(statuses: set[str | None], collection: str) -> tuple[str, ...]:
@@ -288,10 +307,13 @@ def _possible(force: ForceDays | None) -> list[str | None]:
     return may
 
 
-def force_days(ties: Iterable[tuple[TieDays, int | None]]) -> list[ForceDays]:
+def force_days(
+    ties: Iterable[tuple[TieDays, int | None]], order_of: Callable[[int], tuple[Any, ...]]
+) -> list[ForceDays]:
     """What the ties of an agreement together say of its force, from `BEFORE` on without gaps.
 
-    Each tie comes with the position of a fact that bears its status.
+    Each tie comes with the position of the fact that bears its status. Of several that bear the joint status the first
+    is named: on one day by `order_of` a position.
     """
     changes: dict[int, list[tuple[int, TieDays, int | None]]] = {BEFORE: []}
     for days, position in ties:
@@ -299,26 +321,33 @@ def force_days(ties: Iterable[tuple[TieDays, int | None]]) -> list[ForceDays]:
             changes.setdefault(days.since, []).append((1, days, position))
             changes.setdefault(days.until, []).append((-1, days, position))
     counts = dict.fromkeys(("likely", "stopped", "must", "may", "may_stop", "must_either"), 0)
-    bearers: dict[int, int] = {}
+    bearers: dict[str, dict[int, tuple[int, int]]] = {"in-force": {}, "suspended": {}}
     found: list[ForceDays] = []
     bounds = sorted(day for day in changes if day < AFTER)
     for since, until in zip(bounds, [*bounds[1:], FOREVER], strict=True):
-        for sign, days, position in changes[since]:
+        for sign, days, position in sorted(changes[since], key=lambda change: -change[0]):
             counts["likely"] += sign * (days.status == "in-force")
             counts["stopped"] += sign * (days.status == "suspended")
             counts["must"] += sign * (days.force == Force(True, False, False))
             counts["may"] += sign * days.force.in_force
             counts["may_stop"] += sign * days.force.suspended
             counts["must_either"] += sign * (not days.force.neither)
-            if position is not None and days.status in ("in-force", "suspended"):
-                bearers[position] = bearers.get(position, 0) + sign
-                if not bearers[position]:
-                    del bearers[position]
+            if position is not None and days.status in bearers:
+                borne = bearers[days.status]
+                first, count = borne.pop(position, (since, 0))
+                if count + sign:
+                    borne[position] = (first, count + sign)
         likely = "in-force" if counts["likely"] else "suspended" if counts["stopped"] else None
         may = Force(counts["may"] > 0, not counts["must"] and counts["may_stop"] > 0, counts["must_either"] == 0)
-        position = next(iter(bearers), None)
-        if found and (found[-1].likely, found[-1].may) == (likely, may):
+        position = _first_bearer(bearers[likely], order_of) if likely is not None else None
+        if found and found[-1][2:] == (likely, may, position):
             found[-1] = found[-1]._replace(until=until)
         else:
             found.append(ForceDays(since, until, likely, may, position))
     return found
+
+
+def _first_bearer(borne: Mapping[int, tuple[int, int]], order_of: Callable[[int], tuple[Any, ...]]) -> int | None:
+    earliest = min((since for since, _ in borne.values()), default=None)
+    first = [position for position, (since, _) in borne.items() if since == earliest]
+    return min(first, key=order_of) if len(first) > 1 else next(iter(first), None)

@@ -59,13 +59,14 @@ def write_tie(
 ) -> bytes:
     """The body of a tie's row: its steps, and what else there is to say of it but for the party's role.
 
-    It began with the first step, unless something else is said; `whole` are the events beside the steps' that bear it.
+    It began with the first step, unless something else is said: where a return waits for a withdrawal to take effect,
+    that is `opened`. `whole` are the events beside the steps' that bear it.
     """
     told = [_step(fact) for fact in steps]
     more: dict[str, Any] = {}
     if category is not None:
         more["category"] = category
-    began = opened.occurred if opened is not None else None
+    began = _effective(opened) if opened is not None else None
     if began != _first_date(told):
         more["from"] = began
     if closed is not None and (ended := _effective(closed)) is not None:

@@ -17,16 +17,20 @@ from domain.fields import until_of
 from domain.rules import Bounds, life_of, order_makers
 from domain.things import ForceDays, Mark, ThingDays, bears_on_all, describes, force_days, thing_days
 from domain.ties import (
+    CONSENTS,
+    NO_CONSENT,
     ORDER_OF_STATUSES,
     TIE_TYPES,
+    FirstConsent,
     Force,
     Life,
     TieDays,
+    held_from,
     lapse,
     parties_of,
     tie_days,
 )
-from domain.times import AFTER
+from domain.times import AFTER, BEFORE, Span
 from domain.values import texts_of
 from projections.entering import Entering
 from projections.known import Known
@@ -177,10 +181,10 @@ class Folding:
         """`was` is the one before, where no fact came or went that makes the subject or describes it."""
         group = self._known.one_with(subject.number) if collection == "parties" else [subject.number]
         bounds = self._known.bounds(group)
-        life, consents = life_of(bounds), subject.life.consents > 0
+        life = life_of(bounds)
         if was is None:
             describing = self._describing(group)
-        elif was.life == life and was.basis.consents == (consents and bool(was.whole)):
+        elif was.life == life and was.basis.consent == _consent(subject, was.whole, life):
             return was
         else:
             describing = was.describing
@@ -191,7 +195,7 @@ class Folding:
         basis = Basis(
             life.birth.lo,
             None if life.end is None else (life.end.lo, life.end.hi),
-            consents and bool(whole),
+            _consent(subject, whole, life),
             () if things is None else _lapses(things),
             tuple([(fact.type, *fact.effective, fact.occurred, fact.positions) for fact in whole]),
             life.birth.hi if life.sole or collection == "parties" else None,
@@ -241,12 +245,16 @@ class Folding:
             return named, (), False
         group = self._known.one_with(subject.number) if subject.name.startswith("parties/") else [subject.number]
         again = [fact for each in group for fact in self._known.makers(each)] if old.made != new.made else []
-        is_whole = (old.end, old.consents, old.lapses, old.bearing) != (new.end, new.consents, new.lapses, new.bearing)
+        is_whole = (old.end, old.consent, old.lapses, old.bearing) != (new.end, new.consent, new.lapses, new.bearing)
         if old.birth != new.birth:
             day = max(old.birth, new.birth)
             again += [fact for each in group for fact in self._known.begun_before(day, each)]
             is_whole |= any(fact.span.lo < day for fact in context.whole)
             named.update(self._tied_from_birth(subject))
+        if old.made != new.made and subject.name.startswith("agreements/"):  # it may be in force from then on
+            day = max(old.made or BEFORE, new.made or BEFORE)
+            again += self._known.begun_before(day, subject.number)
+            is_whole |= any(fact.span.lo < day for fact in context.whole)
         named |= self._parties_of(again)
         if is_whole:
             named.update(self._tied_now(subject))
@@ -315,22 +323,35 @@ class Folding:
         self, group: Sequence[int], own: Sequence[Fact], context: Context, shared: dict[int, list[TieDraft]]
     ) -> list[TieDraft]:
         """The rows of the tie of a party, which may be one with others, from its own facts, but for its name and role.
-        `shared` keeps them of ties that rest on one fact, for the others that do.
+        `shared` keeps them of ties that rest on one signature, for the others that do.
         """
         party = self._known.party_life(group)
         if party is not None and not party.bears_on(own):
             party = None
-        is_shared = len(own) == 1 and party is None
+        is_shared = len(own) == 1 and party is None and own[0].type not in CONSENTS
         drafts = shared.get(own[0].position) if is_shared else None
         if drafts is None:
             names = [self._known.name(member) for member in group] if len(group) > 1 else ()
-            life, whole, consents = context.life, context.whole, context.basis.consents
-            days = tie_days(own, whole, life, consents=consents, names=names, party=party)
+            life, whole, consented = context.life, context.whole, self._consented(own, context, names)
+            days = tie_days(own, whole, life, consented=consented, names=names, party=party)
             dissolved = () if party is None else party.dissolved
             drafts = tie_drafts(own, whole, life, lapse(days, context.basis.lapses), dissolved)
             if is_shared:
                 shared[own[0].position] = drafts
         return drafts
+
+    def _consented(self, own: Sequence[Fact], context: Context, names: Sequence[str]) -> Span:
+        """When the first of the other parties consented to be bound, as far as it matters."""
+        consent = context.basis.consent
+        if consent == NO_CONSENT or not any(fact.type in CONSENTS for fact in own):
+            return consent.apart_from("")
+        if not names:
+            return consent.apart_from(parties_of(own[-1])[0])
+        others = NO_CONSENT
+        for fact in self._known.facts(self._known.must_find(own[0].subject)):
+            if fact.type in CONSENTS and fact not in own:
+                others = others.extended(parties_of(fact)[0], fact.span)
+        return others.apart_from("")
 
     def _moves_force(self, force: Sequence[ForceDays], closed: Sequence[Row], opened: Sequence[Row]) -> bool:
         """Whether rows that came and went may change what an agreement's ties together say of its force."""
@@ -354,7 +375,12 @@ class Folding:
             may = Force(bool(force & 1), bool(force & 2), bool(force & 4))
             name = ORDER_OF_STATUSES[status]
             ties.append((TieDays(d0, d1, 0, name, (), False, False, (), None, None, may), bearer or None))
-        return tuple(force_days(ties))
+
+        def order_of(position: int) -> tuple[Any, ...]:
+            fact = self._known.fact(position, subject.number)
+            return () if fact is None else fact.order
+
+        return tuple(force_days(ties, order_of))
 
     # things
 
@@ -374,6 +400,14 @@ class Folding:
         for row, number in opened:
             for term in _terms_of_thing(rows[row[1:]]):
                 self._db.put(PUT_TERM, (*term, number))
+
+
+def _consent(subject: Subject, whole: Sequence[Fact], life: Life) -> FirstConsent:
+    """The first consent to be bound by an agreement, as far as entries into force of the whole depend on it."""
+    days = [held_from(fact.span, life) for fact in whole if fact.type == "agreement.entered-into-force"]
+    if not days:
+        return NO_CONSENT
+    return subject.life.consent.as_of_force(min(day.lo for day in days), max(day.hi for day in days))
 
 
 def _told(

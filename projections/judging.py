@@ -383,7 +383,7 @@ class Judging:
         known = self._known
         group = known.one_with(subject.number)
         bounds = known.bounds(group)
-        early = bounds.made is not None and bounds.earliest_end < bounds.made.lo
+        early = bounds.made is not None and bounds.made_by < bounds.made.lo
         late = bounds.ended is not None and bounds.latest_start > bounds.ended.hi
         ends = [fact for member in group for fact in known.ends(member)] if bounds.ended is not None else []
         if not early and not late and all(end.effective.lo <= other.effective.hi for end in ends for other in ends):

@@ -340,7 +340,7 @@ class Known(Ledger):
         if subject.at_hand is not None:
             life = lives.recounted(self.facts(number))
         else:
-            rest = Remaining(self.db, subject, lambda types: self.of_types(types, number))
+            rest = Remaining(self.db, subject, lambda types: self.of_types(types, number), self.fact)
             life = lives.reduced(subject.life, fact, rest)
         self.subjects.change(subject).life = life
 

@@ -13,7 +13,8 @@ import orjson
 
 from domain.events import CATALOGUE
 from domain.facts import Fact
-from domain.rules import Bounds, made_in
+from domain.rules import MAY_PRECEDE, Bounds, made_in
+from domain.ties import CONSENTS, NO_CONSENT, FirstConsent
 from domain.times import Span
 
 MAKING = tuple(kind.name for kind in CATALOGUE.values() if kind.is_making)
@@ -23,21 +24,22 @@ ENDING = tuple(kind.name for kind in CATALOGUE.values() if kind.ends)
 _IN_TIME = [kind for kind in CATALOGUE.values() if kind.collection is not None and kind.name != "party.merged"]
 NOT_MAKING = tuple(kind.name for kind in _IN_TIME if kind.is_posted and not kind.is_making)
 NOT_ENDING = tuple(kind.name for kind in _IN_TIME if kind.is_posted and not kind.ends)
-_CONSENTS = frozenset(("agreement.ratified", "agreement.acceded"))
+FOLLOWING = frozenset(NOT_MAKING) - MAY_PRECEDE
+"""Types that neither make nor merge their subject, and never lie before it came about."""
 
 
 class Lived(NamedTuple):
-    """How many facts there are, and how many of them consent to be bound; their bounds; who first signed, who adopted,
-    by position."""
+    """How many facts there are, and when the first of them consents to be bound; their bounds; who first signed, who
+    adopted, by position."""
 
     facts: int
-    consents: int
+    consent: FirstConsent
     bounds: Bounds
     signed_by: int | None
     adopted_by: int | None
 
 
-NOTHING = Lived(0, 0, Bounds(None, None, None, None), None, None)
+NOTHING = Lived(0, NO_CONSENT, Bounds(None, None, None, None), None, None)
 
 
 def recounted(facts: Iterable[Fact]) -> Lived:
@@ -61,7 +63,13 @@ class Rest(Protocol):
         """The same as `made` of the facts that end the subject, by the days on which they take effect."""
 
     def earliest_end(self) -> int:
-        """The first latest day of any fact that neither makes the subject nor merges it; AFTER without one."""
+        """The first latest day of any fact of `FOLLOWING`; AFTER without one."""
+
+    def earliest_force(self) -> int:
+        """The same of `MAY_PRECEDE`."""
+
+    def consent(self) -> FirstConsent:
+        """When the first consent to be bound falls."""
 
     def latest_start(self) -> int:
         """The last earliest day of any fact that neither ends the subject nor merges it; BEFORE without one."""
@@ -69,8 +77,8 @@ class Rest(Protocol):
 
 def reduced(was: Lived, fact: Fact, rest: Rest) -> Lived:
     """A life with one fact fewer. It asks `rest` only for what that fact may have decided."""
-    facts, consents, bounds, signed_by, adopted_by = was
-    made, ended, signed, adopted, makers, earliest_end, latest_start = bounds
+    facts, consent, bounds, signed_by, adopted_by = was
+    made, ended, signed, adopted, makers, earliest_end, latest_start, earliest_force = bounds
     type_, span, kind = fact.type, fact.span, fact.kind
     if kind.is_making:
         makers -= 1
@@ -81,21 +89,23 @@ def reduced(was: Lived, fact: Fact, rest: Rest) -> Lived:
         made = rest.made(*MAKING) if makers else None
     elif kind.ends:
         ended = rest.ended()
-    elif type_ in _CONSENTS:
-        consents -= 1
+    elif type_ in CONSENTS:
+        consent = rest.consent()
     if type_ != "party.merged":
         if not kind.ends and span.lo == latest_start:
             latest_start = rest.latest_start()
-        if not kind.is_making and span.hi == earliest_end:
+        if type_ in FOLLOWING and span.hi == earliest_end:
             earliest_end = rest.earliest_end()
-    bounds = Bounds(made, ended, signed, adopted, makers, earliest_end, latest_start)
-    return Lived(facts - 1, consents, bounds, signed_by, adopted_by)
+        if type_ in MAY_PRECEDE and span.hi == earliest_force:
+            earliest_force = rest.earliest_force()
+    bounds = Bounds(made, ended, signed, adopted, makers, earliest_end, latest_start, earliest_force)
+    return Lived(facts - 1, consent, bounds, signed_by, adopted_by)
 
 
 def extended(was: Lived, fact: Fact, known: Callable[[int], Fact | None]) -> Lived:
     """A life with one fact more; `known` gives the fact of a position."""
-    facts, consents, bounds, signed_by, adopted_by = was
-    made, ended, signed, adopted, makers, earliest_end, latest_start = bounds
+    facts, consent, bounds, signed_by, adopted_by = was
+    made, ended, signed, adopted, makers, earliest_end, latest_start, earliest_force = bounds
     type_, span, kind = fact.type, fact.span, fact.kind
     if kind.is_making:
         makers += 1
@@ -106,28 +116,30 @@ def extended(was: Lived, fact: Fact, known: Callable[[int], Fact | None]) -> Liv
             adopted, adopted_by = _widened(adopted, span), _first(adopted_by, fact, known)
     elif kind.ends:
         ended = _widened(ended, fact.effective)
-    elif type_ in _CONSENTS:
-        consents += 1
+    elif type_ in CONSENTS:
+        consent = consent.extended(fact.data.party, span)  # type: ignore[attr-defined]
     if type_ != "party.merged":
         if not kind.ends and span.lo > latest_start:
             latest_start = span.lo
-        if not kind.is_making and span.hi < earliest_end:
+        if type_ in FOLLOWING and span.hi < earliest_end:
             earliest_end = span.hi
-    bounds = Bounds(made, ended, signed, adopted, makers, earliest_end, latest_start)
-    return Lived(facts + 1, consents, bounds, signed_by, adopted_by)
+        if type_ in MAY_PRECEDE and span.hi < earliest_force:
+            earliest_force = span.hi
+    bounds = Bounds(made, ended, signed, adopted, makers, earliest_end, latest_start, earliest_force)
+    return Lived(facts + 1, consent, bounds, signed_by, adopted_by)
 
 
 def write(lived: Lived) -> bytes | None:
     """A life as it is kept in a row; None where there are no facts."""
-    facts, consents, bounds, signed_by, adopted_by = lived
+    facts, consent, bounds, signed_by, adopted_by = lived
     if not facts:
         return None
-    made, ended, signed, adopted, makers, earliest_end, latest_start = bounds
+    made, ended, signed, adopted, makers, earliest_end, latest_start, earliest_force = bounds
     return orjson.dumps(
         (
             facts,
             makers,
-            consents,
+            tuple(consent),
             *(made or _NO_SPAN),
             *(ended or _NO_SPAN),
             *(signed or _NO_SPAN),
@@ -136,6 +148,7 @@ def write(lived: Lived) -> bytes | None:
             adopted_by,
             earliest_end,
             latest_start,
+            earliest_force,
         )
     )
 
@@ -144,7 +157,7 @@ def read(stored: bytes | None) -> Lived:
     """The life that a row keeps."""
     if stored is None:
         return NOTHING
-    facts, makers, consents, *spans, earliest_end, latest_start = orjson.loads(stored)
+    facts, makers, consent, *spans, earliest_end, latest_start, earliest_force = orjson.loads(stored)
     made, made_until, ended, ended_until, signed, signed_until, signed_by, adopted, adopted_until, adopted_by = spans
     bounds = Bounds(
         _span(made, made_until),
@@ -154,8 +167,9 @@ def read(stored: bytes | None) -> Lived:
         makers,
         earliest_end,
         latest_start,
+        earliest_force,
     )
-    return Lived(facts, consents, bounds, signed_by, adopted_by)
+    return Lived(facts, FirstConsent(*consent), bounds, signed_by, adopted_by)
 
 
 _NO_SPAN = (None, None)

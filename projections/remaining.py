@@ -9,7 +9,8 @@ from typing import Any
 
 from domain.events import CATALOGUE
 from domain.facts import Fact
-from domain.rules import made_in
+from domain.rules import MAY_PRECEDE, made_in
+from domain.ties import CONSENTS, NO_CONSENT, FirstConsent, parties_of
 from domain.times import AFTER, BEFORE, Span
 from projections import lives
 from projections.store import OPEN, SIGNING
@@ -34,12 +35,17 @@ class Remaining:
     """The facts of a subject of which not all are at hand, as `lives.Rest`."""
 
     def __init__(
-        self, db: sqlite3.Connection, subject: Subject, of_types: Callable[[Collection[str]], Sequence[Fact]]
+        self,
+        db: sqlite3.Connection,
+        subject: Subject,
+        of_types: Callable[[Collection[str]], Sequence[Fact]],
+        fact: Callable[[int], Fact | None],
     ) -> None:
-        """`of_types` reads the facts about the subject that are of some types, few of each."""
+        """`of_types` reads the facts about the subject that are of some types, few of each; `fact` one by position."""
         self._db = db
         self._subject = subject
         self._of_types = of_types
+        self._fact = fact
 
     def made(self, *types: str) -> Span | None:
         """Of `lives.Rest`."""
@@ -73,9 +79,34 @@ class Remaining:
 
     def earliest_end(self) -> int:
         """Of `lives.Rest`."""
-        ranks = ranks_of(lives.NOT_MAKING, self._subject.name)
-        found = [self._row(f"SELECT min(hi) FROM facts {OF_RANK}", rank)[0] for rank in ranks]
+        return self._first_end(lives.FOLLOWING)
+
+    def earliest_force(self) -> int:
+        """Of `lives.Rest`."""
+        return self._first_end(MAY_PRECEDE)
+
+    def _first_end(self, types: Iterable[str]) -> int:
+        found = [
+            self._row(f"SELECT min(hi) FROM facts {OF_RANK}", rank)[0] for rank in ranks_of(types, self._subject.name)
+        ]
         return min([hi for hi in found if hi is not None], default=AFTER)
+
+    def consent(self) -> FirstConsent:
+        """Of `lives.Rest`."""
+        found = NO_CONSENT
+        for rank in ranks_of(CONSENTS, self._subject.name):
+            for first in (f"{_SIGNED} AND at = {AFTER}", f"{_SIGNED} ORDER BY at", f"{OF_RANK} ORDER BY hi"):
+                parties = set[str]()
+                for (position,) in self._db.execute(
+                    f"SELECT position FROM facts {first}", (self._subject.number, rank)
+                ):
+                    fact = self._fact(position)
+                    if fact is not None:
+                        parties.update(parties_of(fact))
+                        found = found.extended(parties_of(fact)[0], fact.span)
+                    if len(parties) > 1:
+                        break
+        return found
 
     def latest_start(self) -> int:
         """Of `lives.Rest`."""

@@ -6,7 +6,7 @@ their references; of ties, which have most rows, as short as can be (see `projec
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,8 +20,8 @@ from domain.entries import STATUS_ORDER, EntryDays
 from domain.events import AgreementSigned, MemberJoined
 from domain.facts import Fact
 from domain.things import STATUSES, ThingDays
-from domain.ties import FOREVER, ORDER_OF_STATUSES, Force, Life, TieDays
-from domain.times import AFTER, BEFORE, span_of
+from domain.ties import FOREVER, LEAVING_TYPES, ORDER_OF_STATUSES, Force, Life, TieDays
+from domain.times import AFTER, BEFORE, UNKNOWN, span_of
 from domain.values import texts_of
 from projections.bodies import write_thing, write_tie
 from projections.tables import COLLECTIONS
@@ -103,24 +103,22 @@ def tie_drafts(
     """
     facts = {fact.position: fact for fact in (*dissolved, *whole, *own)}
     steps_of = _by_interval(own, life, ranges)
-    bearer = own[0].position
-    for fact in facts.values():
-        if fact.type == "agreement.entered-into-force":
-            bearer = fact.position
     drafts: list[TieDraft] = []
     for interval, alike in groupby(ranges, key=attrgetter("interval")):
         steps = steps_of[interval]
         first = next(alike)  # what began an interval, and ended it, did so on each of its days
         opened = facts.get(first.opened) if first.opened is not None else None
         closed = facts.get(first.closed) if first.closed is not None else None
+        waited = facts.get(first.waited) if first.waited is not None else None
         category, roles = _said(steps)
         beside = [*whole, closed] if closed is not None and closed in dissolved else whole
-        body = write_tie(steps, beside, opened, closed, category)
-        at = opened.span.sort_key[0] if opened is not None else AFTER
+        body = write_tie(steps, beside, waited or opened, closed, category)
+        began = waited.effective if waited is not None else opened.span if opened is not None else UNKNOWN
+        at = began.sort_key[0]
         categories = "\n".join([text.casefold() for text in texts_of(category)]) or None
         for days in (first, *alike):
             told = _told(days.status, days.statuses, days.certain, days.ever, days.force)
-            columns = (interval, days.since, days.until, int(days.last), *told, bearer, at, categories)
+            columns = (interval, days.since, days.until, int(days.last), *told, days.bearer or 0, at, categories)
             drafts.append((columns, body, roles))
     return drafts
 
@@ -151,17 +149,29 @@ def _said(steps: Iterable[Fact]) -> tuple[Any, dict[str, bytes]]:
 
 def _by_interval(own: Sequence[Fact], life: Life, ranges: Sequence[TieDays]) -> Mapping[int, Sequence[Fact]]:
     """The facts of each interval of a tie: those that take effect from its first day to the next one's, and of the
-    first interval those before it too.
+    first interval those before it too. A leaving on the first day of an interval is of the one before.
     """
-    starts = {days.interval: days.since for days in reversed(ranges)}
+    starts = {days.interval: days for days in reversed(ranges)}
     if len(starts) < 2:
         return dict.fromkeys(starts, own)
     intervals = sorted(starts)
-    days = [starts[interval] for interval in intervals]
+    days = [starts[interval].since for interval in intervals]
+    known = {
+        position: at
+        for at, interval in enumerate(intervals)
+        for position in (starts[interval].opened, starts[interval].closed)
+        if position is not None
+    }
+    notices = [fact for fact in own if fact.position in {first.waited for first in starts.values()}]
     found: dict[int, list[Fact]] = {interval: [] for interval in intervals}
     for fact in own:
-        at = bisect_right(days, life.clip(fact.effective).lo) - 1
-        found[intervals[max(at, 0)]].append(fact)
+        day = life.clip(fact.effective).lo
+        is_leaving = fact.type in LEAVING_TYPES
+        for notice in () if is_leaving else notices:
+            if notice.span.lo <= day < notice.effective.lo:
+                day = notice.effective.lo
+        at = (bisect_left if is_leaving else bisect_right)(days, day) - 1
+        found[intervals[max(known.get(fact.position, at), 0)]].append(fact)
     return found
 
 

@@ -36,8 +36,11 @@ SPAN = "CASE WHEN hi - at <= 31 THEN 0 WHEN hi - at <= 400 THEN 1 ELSE 2 END"
 IMPRECISE = f"upto >= 0 AND (upto <> at OR at = {AFTER})"
 """In SQL, that a thing has a date, and not just one day: `at` is then no bound of it (see `domain.times`)."""
 
-SIGNING = ", ".join(str(CATALOGUE[name].rank) for name in ("agreement.adopted", "agreement.signed"))
-"""The ranks of the events of which a subject may have many that make it, as they stand in SQL."""
+SIGNING = ", ".join(
+    str(CATALOGUE[name].rank)
+    for name in ("agreement.adopted", "agreement.signed", "agreement.ratified", "agreement.acceded")
+)
+"""The ranks of the events that make an agreement or consent to be bound by it, of which it may have many, in SQL."""
 
 UNSURE = "(certain = 0 OR ever <> 1 << status)"
 """In SQL, that what a row claims is not certain, on its days or whenever."""

@@ -16,7 +16,7 @@ import orjson
 
 from domain.facts import Fact
 from domain.things import ForceDays
-from domain.ties import FOREVER, Force
+from domain.ties import FOREVER, FirstConsent, Force
 from domain.times import BEFORE
 from projections import lives
 from projections.writing import Row, Writing
@@ -34,14 +34,14 @@ RowsKey = tuple[Any, ...]
 
 
 class Basis(NamedTuple):
-    """What a subject's ties depend on beside their own facts: when it came about, at the earliest, and ended; whether
-    any consent is recorded, where something bears on all ties; the days on which it is past its `until`; what bears on
-    all ties; by when it had come about.
+    """What a subject's ties depend on beside their own facts: when it came about, at the earliest, and ended; the first
+    consent to be bound, as far as entries into force of the whole depend on it; the days on which it is past its
+    `until`; what bears on all ties; by when it had come about.
     """
 
     birth: int
     end: tuple[int, int] | None
-    consents: bool
+    consent: FirstConsent
     lapses: tuple[tuple[int, int], ...]
     bearing: tuple[tuple[Any, ...], ...]
     made: int | None
@@ -122,7 +122,7 @@ class Subject:
     @property
     def row(self) -> Row:
         """Its columns after the name."""
-        basis = None if self.basis is None else orjson.dumps(tuple(self.basis))
+        basis = None if self.basis is None else orjson.dumps(tuple(self.basis), default=tuple)
         force = None if self.force is NOTHING_IN_FORCE else orjson.dumps([_force_json(days) for days in self.force])
         return self.version, self.last, self.holds, lives.write(self.life), basis, force
 
@@ -306,11 +306,11 @@ def _subject(row: Row) -> Subject:
 
 
 def _basis(stored: bytes) -> Basis:
-    birth, end, consents, lapses, bearing, made = orjson.loads(stored)
+    birth, end, consent, lapses, bearing, made = orjson.loads(stored)
     return Basis(
         birth,
         None if end is None else tuple(end),
-        consents,
+        FirstConsent(*consent),
         tuple([(since, until) for since, until in lapses]),
         tuple([(*said, tuple(positions)) for *said, positions in bearing]),
         made,

@@ -56,16 +56,13 @@ def _ties(
         own = known.tying(group, number)
         if not is_repeated(own):
             continue
-        lived = known.lived(number)
-        life = life_of(lived.bounds)
+        life = life_of(known.lived(number).bounds)
         whole = [fact for fact in known.describing(number) if bears_on_all(fact)]
         names = [known.name(member) for member in group]
-        goes_together = partial(_goes_together, known.db.limit, whole, life, lived.consents > 0)
+        goes_together = partial(_goes_together, known.db.limit, whole, life)
         yield party, own, partial(goes_together, ()), partial(goes_together, names)
 
 
-def _goes_together(
-    limit: Limit, whole: Sequence[Fact], life: Life, consents: bool, names: Sequence[str], some: Sequence[Fact]
-) -> bool:
+def _goes_together(limit: Limit, whole: Sequence[Fact], life: Life, names: Sequence[str], some: Sequence[Fact]) -> bool:
     limit.check(2 * len(some))  # where nothing goes together, more than a step is taken for each
-    return tie_sweep(some, whole, life, consents=consents, names=names).consistent
+    return tie_sweep(some, whole, life, names=names).consistent

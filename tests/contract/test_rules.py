@@ -207,10 +207,11 @@ def test_the_earliest_of_adoption_and_signatures_is_when_an_agreement_came_about
     one, two = shared.parties(2)
     agreement, _ = signed(shared, [one], "2010-01-01")
     shared.take(sign(agreement, two, "2005-01-01"))
-    shared.take(event("agreement.entered-into-force", agreement, "2006-01-01"))
-    shared.refused(event("agreement.entered-into-force", agreement, "2004-01-01"), status=409)
+    shared.take(event("agreement.ratified", agreement, "2006-01-01", party=one))
+    shared.refused(event("agreement.ratified", agreement, "2004-01-01", party=two), status=409)
     shared.take(event("agreement.adopted", agreement, "2000-01-01", **AGREEMENT))
     shared.take(event("agreement.ratified", agreement, "2001-01-01", party=two))
+    shared.refused(event("agreement.entered-into-force", agreement, "1999-01-01"), status=409)
 
 
 def test_a_maker_may_not_come_after_facts_of_the_subject(shared):

@@ -359,7 +359,7 @@ def test_a_withdrawals_notice_and_effect(shared, treaty):
 
 
 def test_in_force_for_signatories_where_no_consent_is_recorded(shared):
-    one, two = shared.parties(2)
+    one, two, three = shared.parties(3)
     subject = f"agreements/{shared.new('a')}"
     shared.take(
         event("agreement.signed", subject, "2001-01-01", title="T", kind="contract", parties=[{"party": one}]),
@@ -383,10 +383,11 @@ def test_in_force_for_signatories_where_no_consent_is_recorded(shared):
     assert found("2002-01-01") == {one: "in-force"}
     assert found("2004-01-01")[one] == "in-force"
     shared.take(event("agreement.ratified", subject, "2005-01-01", party=two))
-    assert found("2002-06-01") == {one: "signed"}, (
-        "consent is recorded on the agreement now: only the bound are in force"
-    )
-    assert found("2006-01-01") == {one: "signed", two: "bound"}
+    assert found("2002-06-01") == {one: "in-force"}, "a later consent takes no signatory out of force"
+    assert found("2006-01-01") == {one: "in-force", two: "bound"}
+    shared.take(event("agreement.acceded", subject, "2002-01-01", party=three))
+    assert found("2002-06-01") == {one: "signed", three: "in-force"}, "one by then does: only the bound are in force"
+    assert found("2006-01-01") == {one: "signed", two: "bound", three: "in-force"}
 
 
 def test_a_party_in_force_alone_puts_the_agreement_in_force(shared):

@@ -140,10 +140,13 @@ def stands(dated: Dated, others: Collection[Fact]) -> bool:
     makers = [at for fact, at in dated if fact.type in MAKES] + [fact.when.low for fact in others if fact.type in MAKES]
     begin = min(makers, default=FIRST)
     end = min((at for fact, at in dated if fact.type in ENDS), default=LAST)
+    adopted = any(fact.type == "agreement.adopted" for fact in (*(fact for fact, _ in dated), *others))
+    # Entering into force may be dated before the signature, though not before an adoption.
+    exempt = MAKES if adopted else (*MAKES, "agreement.entered-into-force")
     for fact, at in dated:
-        if (fact.type not in MAKES and at < begin) or at > end:
+        if (fact.type not in exempt and at < begin) or at > end:
             return False
-    if any((fact.type not in MAKES and fact.when.high < begin) or fact.when.low > end for fact in others):
+    if any((fact.type not in exempt and fact.when.high < begin) or fact.when.low > end for fact in others):
         return False
     for party in {party for fact, _ in dated for party in fact.parties}:
         joins = sorted(at for fact, at in dated if party in fact.parties and fact.type in JOINS)
@@ -178,8 +181,16 @@ class Record:
 
     # Agreements
 
-    def _consented(self) -> bool:
-        return any(fact.type in ("agreement.ratified", "agreement.acceded") for fact in self.facts)
+    def _consented(self, party: str, by: int) -> set[bool]:
+        """Whether any other party may have consented to be bound by a day."""
+        spans = [
+            fact.when
+            for fact in self.facts
+            if fact.type in ("agreement.ratified", "agreement.acceded") and party not in fact.parties
+        ]
+        if any(when.high <= by for when in spans):
+            return {True}
+        return {False, True} if any(when.low <= by for when in spans) else {False}
 
     def tie(self, party: str, on: int) -> Told:
         """What a party is in an agreement on a day."""
@@ -235,20 +246,32 @@ class Record:
             return {"unknown"} if any(at > on for at in mine.get("withdrawn", ())) else {None}
         if any(at <= on for at in whole.get("terminated", ())):
             return {"ended"}
-        force = bool(now.get("entered-into-force"))
-        for at in whole.get("entered-into-force", ()):
-            bound = consents if self._consented() else now.get("signed", [])
-            force = force or (at <= on and any(agreed <= at for agreed in bound))
+        told = [fact for fact, _ in dated]
+        rest = [(fact, fact.when.low) for fact in self.facts if fact not in told]
+        begin = min(at for fact, at in [*dated, *rest] if fact.type in MAKES)
+        forces = {bool(now.get("entered-into-force"))}
+        own = [at for at in mine.get("entered-into-force", ()) if at > on]
+        for dated_at in whole.get("entered-into-force", ()) if not own or mine.get("withdrawn") else ():
+            at = max(dated_at, begin)
+            found = set()
+            for others in self._consented(party, at) if at <= on else ():
+                consented = others or any(agreed <= at for agreed in consents)
+                bound = consents if consented else now.get("signed", [])
+                found.add(any(agreed <= at for agreed in bound))
+            forces = {force or entered for force in forces for entered in found or {False}}
         stopped = max((at for at in whole.get("suspended", ()) if at <= on), default=None)
         is_stopped = stopped is not None and not any(stopped < at <= on for at in whole.get("resumed", ()))
         if any(at <= on for name in ("suspended", "resumed") for at in whole.get(name, ())) and not whole.get(
             "entered-into-force"
         ):
             return {"unknown"}  # whether what is suspended must have been in force is left open
-        if is_stopped and not force:
+        if is_stopped and not all(forces):
             return {"unknown"}
-        status = "suspended" if is_stopped else "in-force" if force else "bound" if consents else "signed"
-        return {"ended" if past else status for past in self._until(on)}
+        statuses = {
+            "suspended" if is_stopped else "in-force" if force else "bound" if consents else "signed"
+            for force in forces
+        }
+        return {"ended" if past else status for past in self._until(on) for status in statuses}
 
     def _whole(self, dated: Dated, on: int) -> set[str | None]:
         days: dict[str, list[int]] = {}

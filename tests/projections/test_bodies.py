@@ -54,7 +54,7 @@ def test_a_tie_is_read_and_spelled_out_as_its_facts_are(steps, others, data):
     stored = write_tie(steps, whole, opened, closed, category)
     read, spelled = read_tie(stored), spell_tie(stored, None if role is None else orjson.dumps(role))
 
-    assert read["from"] == (opened.occurred if opened else None)
+    assert read["from"] == ((getattr(opened.data, "effective", None) or opened.occurred) if opened else None)
     assert read["to"] == ((getattr(closed.data, "effective", None) or closed.occurred) if closed else None)
     assert read["events"] == sorted({position for each in (*steps, *whole) for position in each.positions})
     assert [(step["type"], step["occurred"], tuple(step["events"])) for step in read["steps"]] == [

@@ -1,0 +1,172 @@
+"""What a party is to an agreement on each day of one possible world, by the sentences of the contract alone.
+
+Nothing is folded step by step: the membership of a day is looked up, then what speaks of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+from tests.enumerated import BEYOND, DAYS, Happening, Reading, Timeline
+
+MAKES = ("launched", "founded", "adopted", "signed")
+CONSENTS = ("ratified", "acceded")
+ONCE = ("signed", *CONSENTS)
+
+
+@dataclass
+class Membership:
+    """The days `begun` to before `ended`, and the party's own facts of it. What nobody recorded began by `begun_by`."""
+
+    begun: int
+    begun_by: int
+    ended: int | None = None
+    facts: list[tuple[int, Happening]] = field(default_factory=list)
+    is_recorded: bool = True
+
+    def days(self, *what: str) -> list[int]:
+        """The days of its facts of some types, in order."""
+        return [on for on, fact in self.facts if fact.what in what]
+
+
+def memberships(reading: Reading, who: str) -> list[Timeline]:
+    """The status on each day; in several ways where the beginning of a membership is missing, none in a contradiction."""
+    found = _of_party(reading, who)
+    if found is None:
+        return []
+    missing = [each for each in found if not each.is_recorded]
+    lines = []
+    for begun in product(*(range(each.begun, each.begun_by + 1) for each in missing)):
+        for each, day in zip(missing, begun, strict=True):
+            each.begun = day
+        lines.append(tuple(_status(reading, found, today) for today in DAYS))
+    return lines
+
+
+def _of_party(reading: Reading, who: str) -> list[Membership] | None:
+    makers = [fact for fact in reading if fact.what in MAKES]
+    born = min(reading[fact][0] for fact in makers)
+    end = _end(reading)
+    found: list[Membership] = []
+    own = [fact for fact in reading if fact.who is not None and who in fact.who]
+    paused = 0
+    for on, fact in _in_turn(reading, own, born):
+        if on > end:
+            continue  # a withdrawal, or a return, that would have taken effect later
+        present = found[-1] if found and found[-1].ended is None else None
+        if fact.what == "withdrawn":
+            if present is not None:
+                present.ended = on
+            elif not found or found[-1].ended != on:
+                begun = max(paused, found[-1].ended or 0) + 1 if found else born
+                if begun > on:
+                    return None
+                found.append(Membership(begun, on, on, is_recorded=False))
+            continue
+        if present is None:
+            if found and fact.what in ("suspended", "resumed"):
+                paused = on  # of a party that has left: it says nothing
+                continue
+            present = Membership(on, on)
+            found.append(present)
+        if fact.what in ONCE and present.days(fact.what):
+            return None
+        present.facts.append((on, fact))
+    return found
+
+
+def _in_turn(reading: Reading, own: Sequence[Happening], born: int) -> list[tuple[int, Happening]]:
+    """A party's facts by the day they take effect: on one day an end before a new beginning, but none before what alone
+    makes the agreement.
+    """
+    makers = [fact for fact in reading if fact.what in MAKES]
+    is_maker = len(makers) == 1 and makers[0] in own
+
+    def key(each: tuple[int, Happening]) -> tuple[int, int, int, str]:
+        on, fact = each
+        first = -1 if is_maker and fact in makers else 0 if fact.what == "withdrawn" else 1
+        return on, first, fact.rank, fact.id
+
+    dated = []
+    for fact in own:
+        on = max(reading[fact][1], born)
+        for leaving in own:
+            notice, effect = reading[leaving]
+            returns = _returns(reading, leaving, own)
+            follows = fact.what in ("entered-into-force", "provisionally-applied")
+            is_after_one = any((reading[each][1], each.rank) <= (on, fact.rank) for each in returns)
+            if fact in returns or (follows and notice <= on < effect and is_after_one):
+                on = effect
+        dated.append((on, fact))
+    return sorted(dated, key=key)
+
+
+def _returns(reading: Reading, leaving: Happening, own: Iterable[Happening]) -> list[Happening]:
+    """What is recorded anew during the notice of a withdrawal. What alone makes the agreement is no return."""
+    if leaving.what != "withdrawn":
+        return []
+    notice, effect = reading[leaving]
+    makers = [fact for fact in reading if fact.what in MAKES]
+    return [fact for fact in own if fact.what in ONCE and notice <= reading[fact][1] < effect and [fact] != makers]
+
+
+def _end(reading: Reading) -> int:
+    return min((effect for fact, (_, effect) in reading.items() if fact.what == "terminated"), default=BEYOND + 1)
+
+
+def _status(reading: Reading, found: Sequence[Membership], today: int) -> str | None:
+    present = next((each for each in reversed(found) if each.begun <= today), None)
+    if present is None:
+        return None
+    if present.ended is not None and present.ended <= today:
+        return "withdrawn"
+    if _end(reading) <= today:
+        return "ended"
+    standing = _standing(reading, present, today)
+    paused = [what for on, what in _of_whole(reading, "suspended", "resumed") if on <= today]
+    own = [fact.what for on, fact in present.facts if on <= today and fact.what in ("suspended", "resumed")]
+    is_paused = paused[-1:] == ["suspended"] and standing in ("in-force", "provisional")
+    return "suspended" if is_paused or own[-1:] == ["suspended"] else standing
+
+
+def _standing(reading: Reading, present: Membership, today: int) -> str | None:
+    """In force goes before bound, bound before provisional application, that before signed."""
+    born = min(reading[fact][0] for fact in reading if fact.what in MAKES)
+    consented = [on for on in present.days(*CONSENTS) if on <= today]
+    signed = [on for on in present.days("signed") if on <= today]
+    if not present.is_recorded:
+        consented.append(present.begun)
+    own_day = present.days("entered-into-force")
+    if any(on <= today for on in own_day) or _is_resumed_from_nothing(present, today):
+        return "in-force"
+    for dated, _ in _of_whole(reading, "entered-into-force") if not own_day else ():
+        day = max(dated, born)
+        anybody = any(fact.what in CONSENTS and reading[fact][0] <= day for fact in reading)
+        of_those = consented if anybody or any(on <= day for on in consented) else signed
+        if present.begun <= day <= today and any(on <= day for on in of_those):
+            return "in-force"
+    if consented:
+        return "bound"
+    provisional = [on for on in present.days("provisionally-applied") if on <= today]
+    provisional += [
+        day
+        for day, _ in _of_whole(reading, "provisionally-applied")
+        if day <= today and any(on <= day for on in signed)
+    ]
+    return "provisional" if provisional else "signed" if signed else None
+
+
+def _is_resumed_from_nothing(present: Membership, today: int) -> bool:
+    """Whether a suspension ended of what nobody recorded: it was in force before."""
+    first = next((fact.what for on, fact in present.facts if on <= today and fact.what != "suspended"), None)
+    return first == "resumed"
+
+
+def _of_whole(reading: Reading, *what: str) -> list[tuple[int, str]]:
+    """What happened to the agreement as a whole, in order: the days and the types."""
+    facts = [fact for fact in reading if fact.who is None and fact.what in what]
+    return [
+        (reading[fact][1], fact.what) for fact in sorted(facts, key=lambda fact: (reading[fact][1], fact.rank, fact.id))
+    ]

@@ -1,0 +1,342 @@
+"""Real courses of memberships, taken in in any order: later accessions, own days, returns, dates before the signature."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import pytest
+
+from domain.errors import Contradiction
+from tests.given import (
+    World,
+    adopted,
+    joined,
+    left,
+    parties,
+    party,
+    platform,
+    retracted,
+    signed,
+    step,
+    world,
+)
+
+Asked = tuple[str, str, list[str]]
+"""A party, a day, and the statuses of its memberships that hold on it."""
+
+TRADE = (
+    [*parties("a", "b", "c")],
+    [
+        signed("t", "1951-09-24", "a", "b"),
+        step("entered-into-force", "t", "1951-09-24"),
+        step("acceded", "t", "2001-03-01", "c"),
+        step("entered-into-force", "t", "2001-06-01", "c"),
+    ],
+    [
+        ("a", "1951-09-24", ["in-force"]),
+        ("b", "1990-01-01", ["in-force"]),
+        ("a", "2020-01-01", ["in-force"]),
+        ("c", "2001-03-01", ["bound"]),
+        ("c", "2001-06-01", ["in-force"]),
+    ],
+)
+OWN_DAY = (
+    [*parties("a", "b", "c")],
+    [
+        signed("t", "2018-03-08", "a", "b"),
+        step("ratified", "t", "2018-06-28", "a"),
+        step("ratified", "t", "2018-11-15", "b"),
+        step("entered-into-force", "t", "2018-12-30"),
+        step("entered-into-force", "t", "2019-01-14", "b"),
+    ],
+    [
+        ("a", "2018-12-30", ["in-force"]),
+        ("b", "2018-12-30", ["bound"]),
+        ("b", "2019-01-13", ["bound"]),
+        ("b", "2019-01-14", ["in-force"]),
+    ],
+)
+UNESCO = (
+    [*parties("us")],
+    [
+        adopted("t", "1945-11-16"),
+        step("acceded", "t", "1946-09-30", "us"),
+        step("entered-into-force", "t", "1946-11-04"),
+        step("withdrawn", "t", "1983-12-28", "us", effective="1984-12-31"),
+        step("acceded", "t", "2003-10-01", "us"),
+        step("entered-into-force", "t", "2003-10-01", "us"),
+        step("withdrawn", "t", "2017-10-12", "us", effective="2018-12-31"),
+        step("acceded", "t", "2023-07-10", "us"),
+        step("entered-into-force", "t", "2023-07-10", "us"),
+    ],
+    [
+        ("us", "1946-10-01", ["bound"]),
+        ("us", "1950-01-01", ["in-force"]),
+        ("us", "1984-12-30", ["in-force"]),
+        ("us", "1984-12-31", []),
+        ("us", "2003-10-01", ["in-force"]),
+        ("us", "2018-12-30", ["in-force"]),
+        ("us", "2020-01-01", []),
+        ("us", "2023-07-10", ["in-force"]),
+    ],
+)
+WHALING = (
+    [*parties("is", "no")],
+    [
+        signed("t", "1946-12-02", "no"),
+        step("ratified", "t", "1947-03-10", "is"),
+        step("entered-into-force", "t", "1948-11-10"),
+        step("withdrawn", "t", "1991-12-27", "is", effective="1992-06-30"),
+        step("acceded", "t", "2002-10-10", "is"),
+        step("entered-into-force", "t", "2002-10-10", "is"),
+    ],
+    [
+        ("is", "1948-11-10", ["in-force"]),
+        ("is", "1992-06-29", ["in-force"]),
+        ("is", "1992-06-30", []),
+        ("is", "2002-10-10", ["in-force"]),
+    ],
+)
+FREE_TRADE = (
+    [*parties("uk", "ch", "fi")],
+    [
+        signed("t", "1960-01-04", "uk", "ch"),
+        step("ratified", "t", "1960-04-01", "uk"),
+        step("ratified", "t", "1960-04-02", "ch"),
+        step("entered-into-force", "t", "1960-05-03"),
+        step("acceded", "t", "1985-11-05", "fi"),
+        step("entered-into-force", "t", "1986-01-01", "fi"),
+        step("withdrawn", "t", "1971-12-01", "uk", effective="1972-12-31"),
+        step("withdrawn", "t", "1993-12-01", "fi", effective="1995-01-01"),
+    ],
+    [
+        ("uk", "1972-12-30", ["in-force"]),
+        ("uk", "1972-12-31", []),
+        ("ch", "1990-01-01", ["in-force"]),
+        ("fi", "1990-01-01", ["in-force"]),
+        ("fi", "1995-01-01", []),
+    ],
+)
+ON_THE_DAY = (
+    [*parties("a")],
+    [
+        adopted("t", "1961-03-30"),
+        step("ratified", "t", "1980-01-10", "a"),
+        step("withdrawn", "t", "1997-08-26", "a", effective="1998-08-26"),
+        step("acceded", "t", "1998-08-26", "a"),
+        step("entered-into-force", "t", "1998-09-25", "a"),
+    ],
+    [
+        ("a", "1998-08-25", ["bound"]),
+        ("a", "1998-08-26", ["bound"]),
+        ("a", "1998-09-25", ["in-force"]),
+        ("a", "2020-01-01", ["in-force"]),
+    ],
+)
+PROVISIONAL = (
+    [*parties("a", "b")],
+    [
+        signed("t", "1994-12-17", "a", "b"),
+        step("provisionally-applied", "t", "1994-12-17"),
+        step("ratified", "t", "1997-12-16", "a"),
+        step("entered-into-force", "t", "1998-04-16"),
+    ],
+    [
+        ("a", "1997-12-15", ["provisional"]),
+        ("a", "1997-12-16", ["bound"]),
+        ("a", "1998-04-16", ["in-force"]),
+        ("b", "1998-04-16", ["provisional"]),
+    ],
+)
+BEFORE_IT_WAS_SIGNED = (
+    [*parties("a", "b")],
+    [
+        signed("t", "2000-03-01", "a", "b"),
+        step("entered-into-force", "t", "2000-01-01"),
+        step("withdrawn", "t", "2005-01-01", "b"),
+    ],
+    [
+        ("a", "2000-02-29", []),
+        ("a", "2000-03-01", ["in-force"]),
+        ("b", "2004-12-31", ["in-force"]),
+        ("b", "2005-01-01", []),
+    ],
+)
+STORIES: dict[str, tuple[list[Any], list[Any], list[Asked]]] = {
+    "a trade agreement acceded to fifty years later": TRADE,
+    "an own day after the general one": OWN_DAY,
+    "left and returned twice": UNESCO,
+    "returned ten years later": WHALING,
+    "members that left for another union": FREE_TRADE,
+    "acceded on the day on which the denunciation took effect": ON_THE_DAY,
+    "applied provisionally, then ratified": PROVISIONAL,
+    "in force from a day before its signature": BEFORE_IT_WAS_SIGNED,
+}
+
+
+def take_in_some_order(found: World, documents: Sequence[Any], seed: int) -> None:
+    """The makers first, as others rest on them, the rest in no order; a return waits until its leaving is there."""
+    makers = [each for each in documents if each["type"] in ("agreement.signed", "agreement.adopted")]
+    pending = [each for each in documents if each not in makers]
+    Random(seed).shuffle(pending)
+    found.take(*makers)
+    while pending:
+        waiting = []
+        for each in pending:
+            try:
+                found.take(each)
+            except Contradiction:
+                waiting.append(each)
+        assert len(waiting) < len(pending)
+        pending = waiting
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_a_real_course_of_memberships_in_any_order(story):
+    people, documents, asked = STORIES[story]
+    for seed in range(4):
+        with world() as found:
+            found.take(*people)
+            take_in_some_order(found, documents, seed)
+            for who, on, held in asked:
+                items = found.items("memberships", on=on, party=f"parties/{who}", in_="agreements/t")
+                assert [item["status"] for item in items] == held, (seed, who, on)
+                assert all(item["certainty"] == "certain" for item in items), (seed, who, on)
+
+
+def of(found: World, slug: str = "a", container: str = "agreements/t") -> list[tuple[str, str | None, str | None]]:
+    """Every membership of a party, whenever: its last status, from, to."""
+    items = found.items("memberships", on=None, party=f"parties/{slug}", in_=container)
+    return [(item["status"], item["from"], item["to"]) for item in sorted(items, key=lambda item: item["from"] or "")]
+
+
+def test_who_leaves_and_joins_on_one_day_has_two_memberships(views: World):
+    views.take(*parties("a"), platform("p", "2000-01-01"), joined("a", "p", "2001-01-01"))
+    views.take(left("a", "p", "2007-06-01"), joined("a", "p", "2007-06-01"))
+    assert of(views, container="platforms/p") == [
+        ("left", "2001-01-01", "2007-06-01"),
+        ("member", "2007-06-01", None),
+    ]
+    (item,) = views.items("memberships", on="2007-06-01", party="parties/a")
+    assert item["from"] == "2007-06-01"
+    (item,) = views.items("memberships", on="2007-05-31", party="parties/a")
+    assert (item["status"], item["from"], item["to"]) == ("member", "2001-01-01", "2007-06-01")
+
+
+def test_who_joins_leaves_and_joins_on_one_day_is_in_once(views: World):
+    views.take(*parties("a"), platform("p", "2000-01-01"), joined("a", "p", "2007-06-01"))
+    views.take(left("a", "p", "2007-06-01"), joined("a", "p", "2007-06-01"))
+    assert of(views, container="platforms/p") == [
+        ("left", "2007-06-01", "2007-06-01"),
+        ("member", "2007-06-01", None),
+    ]
+
+
+def test_steps_of_a_return_on_the_day_stand_with_the_membership_that_they_are_of(views: World):
+    people, documents, _ = ON_THE_DAY
+    views.take(*people, *documents)
+    first, second = sorted(views.items("memberships", on=None, party="parties/a"), key=lambda item: item["from"])
+    assert [each["type"] for each in first["steps"]] == ["agreement.ratified", "agreement.withdrawn"]
+    assert [each["type"] for each in second["steps"]] == ["agreement.acceded", "agreement.entered-into-force"]
+
+
+@pytest.mark.parametrize("returned", ["1998-01-26", "1998-03-26"])
+@pytest.mark.parametrize("kind", ["acceded", "ratified"])
+def test_a_return_during_the_notice_begins_when_the_withdrawal_takes_effect(views: World, kind, returned):
+    views.take(*parties("a"), adopted("t", "1975-01-01"), step("acceded", "t", "1980-01-01", "a"))
+    views.take(step("withdrawn", "t", "1998-01-26", "a", effective="1998-08-26"), step(kind, "t", returned, "a"))
+    assert of(views) == [("withdrawn", "1980-01-01", "1998-08-26"), ("bound", "1998-08-26", None)]
+    for day in ("1998-01-26", "1998-08-25", "1998-08-26"):
+        (item,) = views.items("memberships", on=day, party="parties/a")
+        assert (item["status"], item["certainty"]) == ("bound", "certain"), day
+
+
+def test_a_second_return_during_one_notice_is_one_too_many(views: World):
+    views.take(*parties("a"), adopted("t", "1975-01-01"), step("acceded", "t", "1980-01-01", "a"))
+    views.take(step("withdrawn", "t", "1998-01-26", "a", effective="1998-08-26"))
+    views.take(step("acceded", "t", "1998-02-01", "a"))
+    assert views.refused(step("acceded", "t", "1998-03-01", "a")).positions
+
+
+def test_a_consent_on_the_day_of_entering_into_force_decides_and_one_the_day_after_does_not(views: World):
+    views.take(
+        *parties("a", "b", "c"), signed("t", "2000-01-01", "a", "b"), step("entered-into-force", "t", "2001-01-01")
+    )
+    views.take(step("acceded", "t", "2001-01-02", "c"))
+    assert views.tie("parties/a", "agreements/t", on="2001-01-02")["status"] == "in-force"
+    views.take(retracted("agreements/t", views.head), step("acceded", "t", "2001-01-01", "c"))
+    assert views.tie("parties/a", "agreements/t", on="2001-01-02")["status"] == "signed"
+    assert views.tie("parties/c", "agreements/t", on="2001-01-02")["status"] == "in-force"
+
+
+def test_a_vague_consent_makes_what_rests_on_it_possible(views: World):
+    views.take(
+        *parties("a", "b", "c"), signed("t", "2000-01-01", "a", "b"), step("entered-into-force", "t", "2001-06-01")
+    )
+    views.take(step("ratified", "t", "2001", "b"))
+    item = views.tie("parties/a", "agreements/t", on="2002-01-01")
+    assert (sorted(item["statuses"]), item["certainty"]) == (["in-force", "signed"], "possible")
+
+
+def test_the_status_of_an_agreement_names_the_event_that_bears_it_on_that_day(views: World):
+    views.take(*parties("a"), adopted("t", "1990-01-01"))
+    views.take(
+        step("ratified", "t", "1999-01-01", "a"),
+        step("entered-into-force", "t", "2000-01-01", "a"),
+        step("withdrawn", "t", "2005-01-01", "a"),
+        step("acceded", "t", "2009-01-01", "a"),
+        step("entered-into-force", "t", "2010-01-01", "a"),
+    )
+    borne = {
+        on: views.state("agreements/t", on=on)["events"]["status"] for on in ("2001-01-01", "2006-01-01", "2011-01-01")
+    }
+    assert borne == {"2001-01-01": [4], "2006-01-01": [2], "2011-01-01": [7]}
+
+
+def test_the_status_of_an_agreement_names_its_latest_change(views: World):
+    views.take(*parties("a"), signed("t", "1990-01-01", "a"), step("entered-into-force", "t", "1991-01-01"))
+    for year in (1992, 1994):
+        views.take(step("suspended", "t", f"{year}-01-01"), step("resumed", "t", f"{year + 1}-01-01"))
+    borne = [views.state("agreements/t", on=f"{year}-06-01")["events"]["status"] for year in range(1990, 1997)]
+    assert borne == [[2], [3], [4], [5], [6], [7], [7]]
+
+
+def test_of_several_in_force_the_first_still_so_is_named_whatever_the_order():
+    dates = {"a": "2000-01-01", "b": "2001-01-01", "c": "2002-01-01"}
+    for order in ("abc", "cba"):
+        with world() as found:
+            found.take(*parties(*order), adopted("t", "1990-01-01"), step("withdrawn", "t", "2005-01-01", "a"))
+            positions = {slug: found.take(step("entered-into-force", "t", dates[slug], slug)) for slug in order}
+            borne = [found.state("agreements/t", on=day)["events"]["status"] for day in ("2003-01-01", "2006-01-01")]
+            assert borne == [[positions["a"]], [positions["b"]]]
+
+
+def test_entering_into_force_before_the_signature_is_shown_with_its_date(views: World):
+    people, documents, _ = BEFORE_IT_WAS_SIGNED
+    views.take(*people, *documents)
+    state = views.state("agreements/t", on="2000-03-01")
+    assert (state["status"], state["entered_into_force"], state["events"]["status"]) == ("in-force", "2000-01-01", [4])
+    assert views.items("agreements", on="2000-02-29") == []
+
+
+def test_consents_of_a_large_agreement_are_counted_from_its_ends(views: World):
+    """A founder's status follows the first consent, whichever of many that is, and what is left once it is gone."""
+    slugs = [f"p{number:02}" for number in range(30)]
+    views.take(*(party(slug) for slug in ("a", *slugs)), signed("t", "2000-01-01", "a"))
+    views.take(step("entered-into-force", "t", "2001-01-01"))
+    positions = [
+        views.take(step("acceded", "t", f"2001-01-{number + 1:02}", slug)) for number, slug in enumerate(slugs)
+    ]
+    assert views.tie("parties/a", "agreements/t")["status"] == "signed"
+    views.take(retracted("agreements/t", positions[0]))
+    assert views.tie("parties/a", "agreements/t")["status"] == "in-force"
+
+
+def test_parties_found_to_be_one_consent_as_one(views: World):
+    views.take(*parties("a", "b", "c"), signed("t", "2000-01-01", "a"), step("entered-into-force", "t", "2001-01-01"))
+    views.take(step("ratified", "t", "2000-06-01", "b"))
+    assert views.tie("parties/a", "agreements/t")["status"] == "signed"
+    views.take({"type": "party.merged", "subject": "parties/b", "data": {"into": "parties/a"}})
+    assert views.tie("parties/a", "agreements/t")["status"] == "in-force"
