@@ -37,11 +37,17 @@ def test_forms_that_are_taken(shared, occurred):
     assert state["launched"] == occurred
 
 
-@pytest.mark.parametrize("occurred", [*WRONG, 2023, None, ["2023"], True])
+@pytest.mark.parametrize("occurred", [*WRONG, 2023, ["2023"], True])
 def test_other_forms_and_wrong_dates_are_refused(shared, occurred):
     given = {**event("platform.launched", f"platforms/{shared.new('f')}", name="P"), "occurred": occurred}
     problem = is_problem(shared.post(given), 422)
     assert "/occurred" in pointers(problem)
+
+
+def test_a_date_that_is_null_is_absent(shared):
+    given = {**event("platform.launched", f"platforms/{shared.new('f')}", name="P"), "occurred": None}
+    assert shared.post(given).status_code == 201
+    assert shared.state(given["subject"]).get("launched") is None
 
 
 @pytest.mark.parametrize("field", ["until", "due", "effective", "target_date", "published"])
