@@ -202,7 +202,7 @@ class Comparing:
 
     def _placed(self, where: str, line: Line, says: str, at: str, expected: Any, found: Any) -> Finding:
         """`line` is what the log says, or the one that is too many."""
-        known = [line[name] for name in ("p0", *_RESTS_ON) if type(line.get(name)) is int]
+        known = [line[name] for name in ("p0", *_RESTS_ON) if type(line.get(name)) is int and line[name] > 0]
         position = known[0] if known else self._first_position(where.removeprefix("view "), self._as_of)
         subject = next((line[name] for name in ("subject", "in", "container", "document") if line.get(name)), None)
         field = f"{where}, {at}" if at else where

@@ -274,7 +274,7 @@ def test_what_is_no_date_is_refused(told, text):
 
 
 def test_bytes_that_are_no_text_are_refused(told):
-    for value in (b"\xff\xfe", "Sat, ３１ Jan 2026 09:30:00 GMT".encode(), b"x" * 10_000):
+    for value in (b"\xff\xfe", "Sat, ３１ Jan 2026 09:30:00 GMT".encode(), b"x" * 8_000):
         answer = told.server.client.get("/v1/parties", headers=[(b"Accept-Datetime", value)])
         is_problem(answer, 400)
 

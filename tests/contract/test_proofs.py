@@ -139,7 +139,7 @@ def story():
         (acceded,) = server.take(event("agreement.acceded", subject, "2003", party=three))
         (corrected,) = server.take(event("event.corrected", subject, event=signed, reason="R", occurred="2001-02-04"))
         (disputed,) = server.take(event("event.disputed", subject, event=acceded, claims=[{"pointer": "/occurred", "value": "2004"}], evidence=passage))  # fmt: skip
-        (odd,) = server.take(event("event.disputed", subject, event=signed, claims=[{"pointer": "/data/summary", "value": {"event": 999_999, "events": [888_888], "en": "x"}}], evidence=passage))  # fmt: skip
+        (odd,) = server.take(event("event.disputed", subject, event=signed, claims=[{"pointer": "/data/summary", "value": {"event": "999999", "events": "888888", "en": "x"}}], evidence=passage))  # fmt: skip
         (supported,) = server.take(event("evidence.added", subject, event=committed, evidence=passage))
         names = "registered signed committed declared acceded corrected disputed odd supported"
         here = locals()

@@ -155,7 +155,7 @@ def test_an_import_to_a_server_records_every_line(data, tmp_path):
 def test_an_import_that_cannot_begin_says_why(data, tmp_path):
     with serving(data) as server:
         assert "--url" in refused("import", "-", data=data, stdin=b"", code=1)
-        assert "key is needed" in refused("import", "-", "--url", server.url, stdin=b"{}\n", code=1)
+        assert "Unauthorized" in refused("import", "-", "--url", server.url, stdin=b"{}\n", code=1)
         assert "unknown" in refused("import", "-", "--url", server.url, "--key", "x", stdin=b"{}\n", code=1)
         url = server.url
     assert url in refused("import", "-", "--url", url, stdin=b"{}\n", code=1)
