@@ -106,6 +106,12 @@ def test_every_file_that_a_page_links_to_is_there(page):
         assert ((ROOT / page).parent / name).resolve().is_file(), name
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_of_the_code_that_a_page_names_is_there(page):
+    for name in re.findall(r"`((?:domain|projections|service|seeds|tests)/[a-z_/]*(?:\.py)?)`", read(page)):
+        assert (ROOT / name).exists(), name
+
+
 def test_every_address_the_readme_links_to_is_served(tmp_path):
     with serving(tmp_path / "data") as server:
         for path in re.findall(r"<http://127\.0\.0\.1:8080(/[^>]*)>", read("README.md")):
