@@ -6,7 +6,8 @@ subject with very many of them is not folded whole at every event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from domain.events import OfParty
@@ -307,13 +308,11 @@ def _possible(force: ForceDays | None) -> list[str | None]:
     return may
 
 
-def force_days(
-    ties: Iterable[tuple[TieDays, int | None]], order_of: Callable[[int], tuple[Any, ...]]
-) -> list[ForceDays]:
+def force_days(ties: Iterable[tuple[TieDays, int | None]]) -> list[ForceDays]:
     """What the ties of an agreement together say of its force, from `BEFORE` on without gaps.
 
     Each tie comes with the position of the fact that bears its status. Of several that bear the joint status the first
-    is named: on one day by `order_of` a position.
+    is named: by day, then by the order of the ties.
     """
     changes: dict[int, list[tuple[int, TieDays, int | None]]] = {BEFORE: []}
     for days, position in ties:
@@ -321,11 +320,11 @@ def force_days(
             changes.setdefault(days.since, []).append((1, days, position))
             changes.setdefault(days.until, []).append((-1, days, position))
     counts = dict.fromkeys(("likely", "stopped", "must", "may", "may_stop", "must_either"), 0)
-    bearers: dict[str, dict[int, tuple[int, int]]] = {"in-force": {}, "suspended": {}}
+    bearers: dict[str, Counter[int]] = {"in-force": Counter(), "suspended": Counter()}
     found: list[ForceDays] = []
     bounds = sorted(day for day in changes if day < AFTER)
     for since, until in zip(bounds, [*bounds[1:], FOREVER], strict=True):
-        for sign, days, position in sorted(changes[since], key=lambda change: -change[0]):
+        for sign, days, position in sorted(changes[since], key=lambda change: -change[0]):  # what goes on stays first
             counts["likely"] += sign * (days.status == "in-force")
             counts["stopped"] += sign * (days.status == "suspended")
             counts["must"] += sign * (days.force == Force(True, False, False))
@@ -333,21 +332,14 @@ def force_days(
             counts["may_stop"] += sign * days.force.suspended
             counts["must_either"] += sign * (not days.force.neither)
             if position is not None and days.status in bearers:
-                borne = bearers[days.status]
-                first, count = borne.pop(position, (since, 0))
-                if count + sign:
-                    borne[position] = (first, count + sign)
+                bearers[days.status][position] += sign
+                if not bearers[days.status][position]:
+                    del bearers[days.status][position]
         likely = "in-force" if counts["likely"] else "suspended" if counts["stopped"] else None
         may = Force(counts["may"] > 0, not counts["must"] and counts["may_stop"] > 0, counts["must_either"] == 0)
-        position = _first_bearer(bearers[likely], order_of) if likely is not None else None
+        position = next(iter(bearers[likely]), None) if likely is not None else None
         if found and found[-1][2:] == (likely, may, position):
             found[-1] = found[-1]._replace(until=until)
         else:
             found.append(ForceDays(since, until, likely, may, position))
     return found
-
-
-def _first_bearer(borne: Mapping[int, tuple[int, int]], order_of: Callable[[int], tuple[Any, ...]]) -> int | None:
-    earliest = min((since for since, _ in borne.values()), default=None)
-    first = [position for position, (since, _) in borne.items() if since == earliest]
-    return min(first, key=order_of) if len(first) > 1 else next(iter(first), None)

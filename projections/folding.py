@@ -42,14 +42,14 @@ from projections.tables import ENTRIES, PUT_TERM, TERM_KINDS, THINGS, TIE_COLUMN
 from projections.writing import Row, Writing
 
 _COUNTED = (
-    f"SELECT d0, d1, status, force, bearer FROM ties WHERE container = ? AND p1 = {OPEN} AND force & 3"
-    " ORDER BY party, d0"
+    "SELECT d0, d1, status, force, bearer, party_name FROM ties INDEXED BY ties_of_container"
+    f" WHERE container = ? AND p1 = {OPEN} AND force & 3"
 )
 _UNBEGUN = (
     f"SELECT DISTINCT party FROM ties INDEXED BY ties_unbegun WHERE container = ? AND p1 = {OPEN} AND at = {AFTER}"
 )
-_D0, _D1, _STATUS, _FORCE, _BEARER, _AT = (
-    TIE_COLUMNS.index(name) for name in ("d0", "d1", "status", "force", "bearer", "at")
+_D0, _D1, _STATUS, _FORCE, _BEARER, _AT, _PARTY_NAME = (
+    TIE_COLUMNS.index(name) for name in ("d0", "d1", "status", "force", "bearer", "at", "party_name")
 )
 
 
@@ -366,21 +366,16 @@ class Folding:
     def _joint_force(self, subject: Subject) -> tuple[ForceDays, ...]:
         rows: Iterable[Row]
         if subject.at_hand is not None:
-            held = sorted((row for row in subject.at_hand.of(TIES.name) if row[_FORCE] & 3), key=itemgetter(1, _D0))
-            rows = map(itemgetter(_D0, _D1, _STATUS, _FORCE, _BEARER), held)
+            held = [row for row in subject.at_hand.of(TIES.name) if row[_FORCE] & 3]
+            rows = map(itemgetter(_D0, _D1, _STATUS, _FORCE, _BEARER, _PARTY_NAME), held)
         else:
             rows = self._db.execute(_COUNTED, (subject.number,))
         ties = []
-        for d0, d1, status, force, bearer in rows:
+        for d0, d1, status, force, bearer, _ in sorted(rows, key=itemgetter(5, 0)):
             may = Force(bool(force & 1), bool(force & 2), bool(force & 4))
             name = ORDER_OF_STATUSES[status]
             ties.append((TieDays(d0, d1, 0, name, (), False, False, (), None, None, may), bearer or None))
-
-        def order_of(position: int) -> tuple[Any, ...]:
-            fact = self._known.fact(position, subject.number)
-            return () if fact is None else fact.order
-
-        return tuple(force_days(ties, order_of))
+        return tuple(force_days(ties))
 
     # things
 

@@ -283,7 +283,9 @@ def agreement_facts(draw):
         whose = ["a", "a", "b"] if what in (*ONCE, "withdrawn") else ["a", "b", None]
         effect = draw(spans(undated=False)) if what == "withdrawn" and draw(st.booleans()) else None
         assume(effect is None or effect[0] >= max(fact.hi for fact in facts if fact.what in MAKES))
-        facts.append(spanned(draw(spans()), what, draw(st.sampled_from(whose)), RANKS[what], f"{index + 1}", effect))
+        span = draw(spans())
+        effect = None if effect == span else effect  # the same date says nothing more
+        facts.append(spanned(span, what, draw(st.sampled_from(whose)), RANKS[what], f"{index + 1}", effect))
     if draw(st.integers(0, 3)) == 0:
         effect = draw(spans(undated=False)) if draw(st.booleans()) else None
         facts.append(spanned(draw(spans()), "terminated", None, RANKS["terminated"], "9", effect))
@@ -300,6 +302,7 @@ def agreement_facts(draw):
         again = [fact for fact in facts if (fact.what, fact.who) == ("withdrawn", who)][1:]
         if again:
             assume(all(fact.hi < BEYOND for fact in again))
+            assume(all(fact.lo > made for fact in facts if (fact.what, fact.who) == ("withdrawn", who)))
             facts = [replace(fact, effect=None) if fact.what == "withdrawn" else fact for fact in facts]
             facts = [fact for fact in facts if fact.what not in ("suspended", "resumed") or fact.who != who]
     assume(sum(fact.hi == BEYOND for fact in facts) <= 2)
