@@ -176,15 +176,16 @@ def _on_one_day(todo: list[Step], machine: Machine[S], state: S) -> tuple[S, boo
     consistent, taken = True, set[tuple[str, str]]()
     while todo:
         for step in todo:
+            if step.daily and (step.daily, step.who) in taken:
+                break
             following = machine(state, step)
             if following is not None:
                 state = following
+                taken.add((step.daily, step.who))
                 break
         else:
-            step = todo[0]
-            consistent = consistent and step.daily != "" and (step.daily, step.who) in taken
+            step, consistent = todo[0], False
         todo.remove(step)
-        taken.add((step.daily, step.who))
     return state, consistent
 
 

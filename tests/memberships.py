@@ -52,9 +52,13 @@ def _of_party(reading: Reading, who: str) -> list[Membership] | None:
     found: list[Membership] = []
     own = [fact for fact in reading if fact.who is not None and who in fact.who]
     paused = 0
+    beyond: list[str] = []
     for on, fact in _in_turn(reading, own, born):
-        if on > end:
-            continue  # a withdrawal, or a return, that would have taken effect later
+        if on > end:  # a withdrawal, or a return, that would have taken effect later
+            if fact.what in ONCE and fact.what in beyond:
+                return None
+            beyond.append(fact.what)
+            continue
         present = found[-1] if found and found[-1].ended is None else None
         if fact.what == "withdrawn":
             if present is not None:
