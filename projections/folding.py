@@ -244,7 +244,9 @@ class Folding:
         if old is None or old == new:
             return named, (), False
         group = self._known.one_with(subject.number) if subject.name.startswith("parties/") else [subject.number]
-        again = [fact for each in group for fact in self._known.makers(each)] if old.made != new.made else []
+        # What comes with a registration holds from the creation of all who are one with the party.
+        is_moved = old.made != new.made or (old.birth != new.birth and len(group) > 1)
+        again = [fact for each in group for fact in self._known.makers(each)] if is_moved else []
         is_whole = (old.end, old.consent, old.lapses, old.bearing) != (new.end, new.consent, new.lapses, new.bearing)
         if old.birth != new.birth:
             day = max(old.birth, new.birth)

@@ -133,7 +133,29 @@ class Pasts:
             f" SELECT subject, p1 FROM facts INDEXED BY facts_life_ended WHERE {LIFE_ENDED} AND p1 > ? AND p1 <= ?",
             (since, until, since, until),
         ).fetchall()
-        return {position for party, position in moved if self._is_in(party, group, position)}
+        found = {position for party, position in moved if self._is_in(party, group, position)}
+        return found | self._narrowing(group, since, until)
+
+    def _narrowing(self, group: Collection[int], since: int, until: int) -> set[int]:
+        """Return the positions, after one and up to another, at which facts came or went that bound the imprecise end
+        of a party in these subjects: it ended no earlier than they fall.
+        """
+        imprecise = self._db.execute(
+            f"SELECT subject, min(lo), min(p0) FROM facts INDEXED BY facts_dissolved WHERE {DISSOLVED} AND lo < hi"
+            " AND p0 <= ? GROUP BY subject",
+            (until,),
+        ).fetchall()
+        found: set[int] = set()
+        for party, day, known in imprecise:
+            if self._is_in(party, group, until):
+                members = sorted({*self._ledger.one_with(party, since), *self._ledger.one_with(party, until)})
+                later = f"FROM facts WHERE subject IN ({_places(members)}) AND lo > ?"
+                rows = self._db.execute(
+                    f"SELECT p0 {later} AND p0 > ? AND p0 <= ? UNION SELECT p1 {later} AND p1 > ? AND p1 <= ?",
+                    (*members, day, max(since, known), until) * 2,
+                )
+                found.update(position for (position,) in rows)
+        return found
 
     def _is_in(self, party: int, group: Collection[int], as_of: int) -> bool:
         """Whether a party, or one that it is one with, is or was in one of these subjects."""

@@ -99,3 +99,13 @@ def test_a_history_is_as_of_the_question_and_names_what_was_said(views: World):
 def test_of_what_was_never_there_there_is_no_history(views: World):
     with pytest.raises(NotFound):
         views.history("parties/a")
+
+
+def test_a_fact_that_narrows_the_imprecise_end_of_a_party_is_in_the_history_of_what_it_is_in(views: World):
+    founded = event("lab.founded", "labs/l", "2020-03", name="L", founders=["parties/c"])
+    views.take(party("c", "2020-01-05"), founded, event("party.dissolved", "parties/c", "XXXX-08-18"))
+    views.take(event("party.identified", "parties/c", "2021-05-05", scheme="ror", value="1"))
+    views.take(retracted("parties/c", 4))
+    assert [item["position"] for item in views.history("labs/l")] == [2, 3, 4, 5]
+    for on in ("2020-03-15", "2021-01-01", "2022-01-01", None):
+        assert_patched(views, "labs/l", on)

@@ -17,6 +17,7 @@ from tests.given import (
     signed,
     step,
 )
+from tests.projections.test_portions import alone
 
 
 def merged(slug: str, into: str, occurred: str | None = None):
@@ -187,3 +188,12 @@ def test_parts_of_the_merged_party_are_parts_of_the_survivor(views: World):
         == ["parties/c"]
     )
     assert views.subjects("parties", part_of="parties/a", as_of=3) == []
+
+
+def test_list_items_of_a_registration_move_with_the_creation_of_the_party_it_was_merged_with(views: World):
+    """The rows are those that a replay folds."""
+    identified = party("a", "2020-03", identifiers=[{"scheme": "lei", "value": "1"}])
+    views.take(identified, party("c"), merged("c", "a"))
+    views.take(corrected("parties/c", 2, occurred="2020"))
+    with alone("parties", views.events) as reader:
+        assert [*reader.lines("parties", views.head)] == [*views.reader.lines("parties", views.head)]
