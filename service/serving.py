@@ -11,7 +11,8 @@ import resource
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +90,7 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
             asyncio.get_running_loop().add_signal_handler(signum, stop.set)
         for each in sockets:
             try:
-                await web.SockSite(runner, each, backlog=BACKLOG).start()
+                await web.SockSite(runner, each.dup(), backlog=BACKLOG).start()
             except OSError as error:
                 raise _cannot_listen(settings.host, settings.port, error) from None
         scopes = [Scope.POST] if settings.read == "open" else [Scope.POST, Scope.READ]
@@ -103,20 +104,36 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
         app[STARTED].set()
         await stop.wait()
         _end_within(END_SECONDS)
-        await _refuse_new(app, runner)
+        await _refuse_new(app, runner, sockets)
     finally:
         await runner.cleanup()
         for each in sockets:
             each.close()
 
 
-async def _refuse_new(app: web.Application, runner: web.AppRunner) -> None:
+async def _refuse_new(app: web.Application, runner: web.AppRunner, sockets: Iterable[socket.socket]) -> None:
     """Stop listening, and answer what clients have sent by now; each answer then ends its connection."""
     await app.shutdown()
-    await asyncio.sleep(0.01)  # connections that wait are taken first, as closing the port would reset them
     for site in list(runner.sites):
         await site.stop()
+    assert runner.server is not None
+    for connection in _last_connections(sockets):
+        await asyncio.get_running_loop().connect_accepted_socket(runner.server, connection)
     await asyncio.sleep(QUIET_SECONDS)
+
+
+def _last_connections(sockets: Iterable[socket.socket]) -> list[socket.socket]:
+    """Accept every connection that waits, and close the listening sockets at once: the system resets connections that
+    still wait when a socket is closed.
+    """
+    found = []
+    for each in sockets:
+        each.setblocking(False)
+        with suppress(OSError):  # BlockingIOError: none waits any longer
+            while True:
+                found.append(each.accept()[0])
+        each.close()
+    return found
 
 
 def _end_within(seconds: float) -> None:
