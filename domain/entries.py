@@ -116,9 +116,10 @@ def simple_days(fact: Fact, value: Mapping[str, Any], life: Life) -> list[EntryD
 
 
 def commitment_days(opening: Fact, updates: Sequence[Fact], life: Life) -> list[EntryDays]:
-    """A commitment; planned until an update says otherwise."""
+    """A commitment; planned until an update says otherwise, which may come after the agreement has ended."""
     data: Any = opening.data
-    found = _follow(opening, "planned", [(fact, fact.data.status) for fact in updates], life)  # type: ignore[attr-defined]
+    reaches = {fact.position: life._replace(end=None).clip(fact.span) for fact in updates}
+    found = _follow(opening, "planned", [(fact, fact.data.status) for fact in updates], life, reaches)  # type: ignore[attr-defined]
     fields = _present(
         commitment=data.commitment,
         kind=data.kind,

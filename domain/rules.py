@@ -21,6 +21,8 @@ MOST_NAMED = 100
 
 MAY_PRECEDE = frozenset(("agreement.entered-into-force",))
 """Types that may be dated before the signature: an agreement may take effect earlier. Not before an adoption."""
+MAY_FOLLOW = frozenset(("agreement.commitment-updated",))
+"""Types that may be dated after the end of their subject: a commitment may be met once its agreement has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ def after_end(facts: Sequence[Fact], ends: Sequence[Fact]) -> Iterator[Conflict]
         late = [
             fact
             for fact in facts
-            if fact.type != "party.merged" and (fact.effective if fact.kind.ends else fact.span).lo > latest
+            if fact.type not in ("party.merged", *MAY_FOLLOW)
+            and (fact.effective if fact.kind.ends else fact.span).lo > latest
         ]
         if late:
             yield Conflict(

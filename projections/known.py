@@ -401,7 +401,7 @@ class Known(Ledger):
 
     def begun_after(self, day: int, number: int, most: int) -> list[Fact]:
         """Facts about a subject that lie after a day for certain, in the order of folding; at most so many. What ends
-        or merges the subject is left out."""
+        or merges the subject, or may follow its end, is left out."""
         if (at_hand := self.subjects.get(number).at_hand) is not None:
             facts = [each.fact for each in at_hand.facts.values()]
             return [fact for fact in facts if fact.type in lives.NOT_ENDING and fact.span.lo > day]

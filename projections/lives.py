@@ -13,7 +13,7 @@ import orjson
 
 from domain.events import CATALOGUE
 from domain.facts import Fact
-from domain.rules import MAY_PRECEDE, Bounds, made_in
+from domain.rules import MAY_FOLLOW, MAY_PRECEDE, Bounds, made_in
 from domain.ties import CONSENTS, NO_CONSENT, FirstConsent
 from domain.times import Span
 
@@ -23,7 +23,8 @@ ENDING = tuple(kind.name for kind in CATALOGUE.values() if kind.ends)
 """Types that end their subject."""
 _IN_TIME = [kind for kind in CATALOGUE.values() if kind.collection is not None and kind.name != "party.merged"]
 NOT_MAKING = tuple(kind.name for kind in _IN_TIME if kind.is_posted and not kind.is_making)
-NOT_ENDING = tuple(kind.name for kind in _IN_TIME if kind.is_posted and not kind.ends)
+NOT_ENDING = tuple(kind.name for kind in _IN_TIME if kind.is_posted and not kind.ends and kind.name not in MAY_FOLLOW)
+"""Types that neither end nor merge their subject, and never lie after its end."""
 FOLLOWING = frozenset(NOT_MAKING) - MAY_PRECEDE
 """Types that neither make nor merge their subject, and never lie before it came about."""
 
@@ -72,7 +73,7 @@ class Rest(Protocol):
         """When the first consent to be bound falls."""
 
     def latest_start(self) -> int:
-        """The last earliest day of any fact that neither ends the subject nor merges it; BEFORE without one."""
+        """The last earliest day of any fact of `NOT_ENDING`; BEFORE without one."""
 
 
 def reduced(was: Lived, fact: Fact, rest: Rest) -> Lived:
@@ -92,7 +93,7 @@ def reduced(was: Lived, fact: Fact, rest: Rest) -> Lived:
     elif type_ in CONSENTS:
         consent = rest.consent()
     if type_ != "party.merged":
-        if not kind.ends and span.lo == latest_start:
+        if not kind.ends and type_ not in MAY_FOLLOW and span.lo == latest_start:
             latest_start = rest.latest_start()
         if type_ in FOLLOWING and span.hi == earliest_end:
             earliest_end = rest.earliest_end()
@@ -119,7 +120,7 @@ def extended(was: Lived, fact: Fact, known: Callable[[int], Fact | None]) -> Liv
     elif type_ in CONSENTS:
         consent = consent.extended(fact.data.party, span)  # type: ignore[attr-defined]
     if type_ != "party.merged":
-        if not kind.ends and span.lo > latest_start:
+        if not kind.ends and type_ not in MAY_FOLLOW and span.lo > latest_start:
             latest_start = span.lo
         if type_ in FOLLOWING and span.hi < earliest_end:
             earliest_end = span.hi

@@ -221,3 +221,32 @@ def test_statistics_count_certain_and_possible_apart(dated, on):
         assert told[view]["total"] == told[view]["certain"]["total"] + told[view]["possible"]["total"]
     for each in told["party"]:
         assert each["ties"] == each["certain"] + each["possible"]
+
+
+def test_a_commitment_is_fulfilled_after_its_agreement_has_ended(shared):
+    party, treaty = f"parties/{shared.new('a')}", f"agreements/{shared.new('t')}"
+    shared.take(
+        event("party.registered", party, name="A", kind="state"),
+        event("agreement.signed", treaty, "2000-01-01", parties=[{"party": party}], title="On a dam", kind="treaty"),
+        event("agreement.commitment-made", treaty, "2000-01-01", commitment="dam", kind="other", title="A dam"),
+        event("agreement.commitment-made", treaty, "2000-01-01", commitment="road", kind="other", title="A road"),
+        event("agreement.commitment-updated", treaty, "2007-01-01", commitment="dam", status="in-progress"),
+        event("agreement.terminated", treaty, "2005-03-01", reason="completed"),
+        event("agreement.commitment-updated", treaty, "2009-01-01", commitment="dam", status="fulfilled"),
+        event("agreement.commitment-updated", treaty, "2005", commitment="road", status="fulfilled"),
+    )
+    statuses = {
+        day: {
+            item["commitment"]: (item["status"], item["certainty"])
+            for item in shared.items("/v1/commitments", agreement=treaty, on=day, status="any")
+        }
+        for day in ("2005-02-01", "2005-06-01", "2008-01-01", "2009-01-01")
+    }
+    assert statuses == {
+        "2005-02-01": {"dam": ("planned", "certain"), "road": ("fulfilled", "possible")},
+        "2005-06-01": {"dam": ("planned", "certain"), "road": ("fulfilled", "possible")},
+        "2008-01-01": {"dam": ("in-progress", "certain"), "road": ("fulfilled", "certain")},
+        "2009-01-01": {"dam": ("fulfilled", "certain"), "road": ("fulfilled", "certain")},
+    }
+    late = event("agreement.commitment-made", treaty, "2006-01-01", commitment="late", kind="other", title="Late")
+    shared.refused(late, status=409)
