@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple, TypedDict
@@ -74,6 +74,19 @@ class _Likeness(NamedTuple):
         return -self.negative
 
 
+@dataclass(slots=True)
+class _BestScores:
+    """The best score of all names found so far, and of those that are not only near spellings."""
+
+    best: float = 0.0
+    sure: float = 0.0
+
+    def add(self, score: float, *, is_near: bool) -> None:
+        self.best = max(self.best, score)
+        if not is_near:
+            self.sure = max(self.sure, score)
+
+
 class Names:
     """The index of names, for adding to it, on the write half's connection."""
 
@@ -122,9 +135,11 @@ def resolve(db: sqlite3.Connection, name: str, as_of: int, limit: int) -> list[M
         return []
     candidates = _Candidates(db, asked, as_of)
     best: dict[int, _Likeness] = {}
-    for clauses, most in candidates.clauses(lambda: max((each.score for each in best.values()), default=0.0)):
+    found = _BestScores()
+    for clauses, most in candidates.clauses(found):
         for subject, kind, data in candidates.facts(clauses, most):
-            for matched, score in _matches(asked, kind, data):
+            for matched, score, is_near in _matches(asked, kind, data):
+                found.add(score, is_near=is_near)
                 likeness = _Likeness(-round(score, 4), _difference(asked, matched), matched)
                 if score >= _LEAST and (subject not in best or likeness < best[subject]):
                     best[subject] = likeness
@@ -206,8 +221,11 @@ class _Candidates:
     def facts(self, clauses: Sequence[Clause], most: int) -> Iterator[tuple[int, str, dict[str, Any]]]:
         return self._finding.facts(clauses, most)
 
-    def clauses(self, best: Callable[[], float]) -> Iterator[tuple[list[Clause], int]]:
-        """What to look up and how much of it, the surest first; near spellings only where nothing sure was found."""
+    def clauses(self, found: _BestScores) -> Iterator[tuple[list[Clause], int]]:
+        """What to look up and how much of it, the surest first; near spellings only where nothing sure was found.
+
+        `found` is kept up to date while the clauses are taken.
+        """
         asked = self._asked
         exact = [_whole("k", asked.joined), _whole("k", asked.key), _whole("d", asked.joined)]
         yield [[[*dict.fromkeys(exact)]]], _EQUAL
@@ -215,7 +233,7 @@ class _Candidates:
         yield [[[_whole("i", asked.joined), *(f"k{acronym}" for acronym in sorted(asked.acronyms))]]], _COMPARED
         every_word = [[token] for word in asked.words for token in _of_word(word)]
         yield [every_word, [[f"w{asked.key}"]]], _COMPARED  # syllables of pinyin may be written apart
-        if best() >= 0.9:
+        if found.sure >= 0.9:
             return
         look = SPELLINGS.look(self._db)
         spelled = [
@@ -224,7 +242,7 @@ class _Candidates:
         ]
         yield [spelled], _COMPARED
         for fewer in (1, 2):
-            if best() < 0.8 and len(spelled) > (1 if fewer == 1 else 3) and (fewer == 1 or len(spelled) <= _PARTED):
+            if found.best < 0.8 and len(spelled) > (1 if fewer == 1 else 3) and (fewer == 1 or len(spelled) <= _PARTED):
                 yield [list(rest) for rest in combinations(spelled, len(spelled) - fewer)], _COMPARED
 
 
@@ -235,13 +253,15 @@ def _of_word(word: str) -> list[str]:
 # comparing
 
 
-def _matches(asked: _Asked, kind: str, data: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+def _matches(asked: _Asked, kind: str, data: Mapping[str, Any]) -> Iterator[tuple[str, float, bool]]:
+    """The names and identifiers that a fact gives a party, each with its score, and whether it is only near."""
     for name in _names(kind, data):
-        yield name, max(_likeness(asked, form) for form in _forms(name))
+        score, is_near = max(_likeness(asked, form) for form in _forms(name))
+        yield name, score, is_near
     for scheme, value in _identifiers(kind, data):
         of_value = "".join(runs_of(value))
         if asked.joined in (of_value, "".join(runs_of(scheme)) + of_value):
-            yield f"{scheme}:{value}", 1.0
+            yield f"{scheme}:{value}", 1.0, False
 
 
 def _readings(runs: Sequence[str]) -> list[str]:
@@ -268,8 +288,15 @@ def _difference(asked: _Asked, name: str) -> int:
     return 2 if "".join(runs_of(name)) == asked.joined else 3
 
 
-def _likeness(asked: _Asked, name: str) -> float:
-    """How surely one name means the other, 0 to 1."""
+def _likeness(asked: _Asked, name: str) -> tuple[float, bool]:
+    """How surely one name means the other, 0 to 1, and whether it is only a near spelling."""
+    if sure := _sureness(asked, name):
+        return sure, False
+    return _nearness(asked, name), True
+
+
+def _sureness(asked: _Asked, name: str) -> float:
+    """How surely one name means the other, 0 to 1, where it is the same, initials, pinyin or all the words; else 0."""
     runs, key = runs_of(name), key_of(name)
     joined = "".join(runs)
     if asked.joined == joined or asked.key == key:
@@ -285,14 +312,23 @@ def _likeness(asked: _Asked, name: str) -> float:
         spellings = spellings_of(runs)
         if asked.key in spellings or spellings.issuperset(asked.words):
             return 0.6 + 0.3 * min(1.0, len(asked.key) / len(in_pinyin[0]))
-    coverage = min(1.0, len(asked.key) / max(1, len(key)))
-    held = 0.6 + 0.35 * coverage
     if all(word in joined if is_unspaced(word) else word in runs for word in asked.words):
-        return min(held, 0.95)
+        return _held(asked, key)
+    return 0.0
+
+
+def _held(asked: _Asked, key: str) -> float:
+    """The score of a name, given by its key, that holds all the words."""
+    return 0.6 + 0.35 * min(1.0, len(asked.key) / max(1, len(key)))
+
+
+def _nearness(asked: _Asked, name: str) -> float:
+    """How surely one name means the other, 0 to 0.95, by how near it is spelled."""
+    key, kept = key_of(name), bare(runs_of(name))
     one, other = " ".join(asked.words), " ".join(kept)
     whole = max(fuzz.ratio(one, other), fuzz.ratio(asked.key, key), 0.97 * fuzz.token_sort_ratio(one, other)) / 100
     near = {word: max((OSA.normalized_similarity(word, run) for run in kept), default=0.0) for word in asked.words}
-    by_words = held * sum(near.values()) / len(near) if min(near.values()) >= _ALIKE else 0.0
+    by_words = _held(asked, key) * sum(near.values()) / len(near) if min(near.values()) >= _ALIKE else 0.0
     return max(0.95 * max(by_words, whole if whole >= 0.75 else 0.0), _mostly(asked, kept, near))
 
 

@@ -274,6 +274,16 @@ def test_the_nearest_comes_first(registry):
 
 
 @pytest.mark.parametrize(
+    "name", ["Omicron Chemistry Institut", "Omikron Chemistry Institute", "Omicron Chemstry Institute"]
+)
+def test_a_near_spelling_finds_every_name_that_is_near_beside_one_with_its_initials(registry, name):
+    registry.take(
+        party("initials", name="Omicron Chemistry Institute (OCI)"), party("plain", name="Omicron Chemistry Institute")
+    )
+    assert set(slugs(registry, name)) == {"initials", "plain"}
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "qwertz uiop",
