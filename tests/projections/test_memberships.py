@@ -340,3 +340,46 @@ def test_parties_found_to_be_one_consent_as_one(views: World):
     assert views.tie("parties/a", "agreements/t")["status"] == "signed"
     views.take({"type": "party.merged", "subject": "parties/b", "data": {"into": "parties/a"}})
     assert views.tie("parties/a", "agreements/t")["status"] == "in-force"
+
+
+END_OF_C = {"type": "party.dissolved", "subject": "parties/c", "occurred": "2001-06-01", "data": {}}
+ENDS = {
+    "nothing ends": ([], [("bound", "certain")], [("withdrawn", None, "2002-01-01")]),
+    "the agreement ends first": (
+        [step("terminated", "t", "2001-06-01", reason="expired")],
+        [],
+        [("ended", None, "2001-06-01")],
+    ),
+    "the party ends first": ([END_OF_C], [], [("ended", None, "2001-06-01")]),
+    "the agreement may have ended first": (
+        [step("terminated", "t", "2001", reason="expired")],
+        [("ended", "possible")],
+        [("ended", None, "2001")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_who_gives_notice_is_a_party_by_then_whatever_ends_before_the_withdrawal_takes_effect(case):
+    ends, held, ever = ENDS[case]
+    documents = [step("withdrawn", "t", "2001-01-01", "c", effective="2002-01-01"), *ends]
+    for order in (documents, documents[::-1]):
+        with world() as views:
+            views.take(*parties("a", "c"), signed("t", "2000-01-01", "a"), *order)
+            items = views.items("memberships", on="2001-06-01", party="parties/c")
+            assert [(item["status"], item["certainty"]) for item in items] == held
+            (item,) = views.items("memberships", on="2000-06-01", party="parties/c")
+            assert (item["status"], item["certainty"]) == ("bound", "possible")
+            assert of(views, "c") == ever
+
+
+def test_an_end_that_moves_brings_back_the_membership_of_who_had_given_notice():
+    documents = [
+        step("withdrawn", "t", "2001-01-01", "c", effective="2002-01-01"),
+        step("terminated", "t", None, reason="expired"),
+        step("renewed", "t", "2002-06-01", until="2004"),
+    ]
+    for order in (documents, documents[::-1]):
+        with world() as views:
+            views.take(*parties("a", "c"), signed("t", "2000-01-01", "a"), *order)
+            assert of(views, "c") == [("withdrawn", None, "2002-01-01")]
