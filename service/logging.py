@@ -3,6 +3,8 @@ never holds up the code that logs; lines beyond a bound are dropped and counted.
 
 from __future__ import annotations
 
+import logging
+import select
 import time
 from collections.abc import Callable
 from threading import Condition, Thread
@@ -89,13 +91,37 @@ class LogWriter:
     def _put(self, text: bytes) -> None:
         rest = memoryview(text)
         while rest:
-            rest = rest[self._file.write(rest) :]
+            written = self._file.write(rest)
+            if not written:  # None: a pipe that its owner made non-blocking is full
+                _wait_until_writable(self._file)
+            else:
+                rest = rest[written:]
         self._file.flush()
 
     def _lose(self, count: int) -> None:
         self._lost += count
         if self._dropped is not None:
             self._dropped(count)
+
+
+class StandardHandler(logging.Handler):
+    """Passes what the standard library's loggers are given to a logger of ours. By default those write to standard
+    error in the thread that logs, which waits where nobody reads it: asyncio and aiohttp log on the loop.
+    """
+
+    def __init__(self, logger: Logger) -> None:
+        super().__init__(logging.WARNING)
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the record."""
+        self._logger.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)
+
+
+def _wait_until_writable(file: BinaryIO) -> None:
+    poll = select.poll()
+    poll.register(file, select.POLLOUT)
+    poll.poll()
 
 
 def make_logger(writer: LogWriter) -> Logger:

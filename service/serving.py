@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import resource
 import signal
@@ -28,7 +29,8 @@ from service.decisions import Batch
 from service.http.connections import MOST_CONNECTIONS, REFUSED_AT_ONCE
 from service.http.wire import Runner
 from service.keys import Scope
-from service.parts import HEAD, KEYS, STARTED, WRITER
+from service.logging import StandardHandler
+from service.parts import HEAD, KEYS, LOGGER, STARTED, WRITER
 from service.settings import Settings
 
 STOP_SECONDS = 6.0
@@ -75,6 +77,8 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
     sockets = await _bound(settings.host, settings.port)  # first: a port that is taken fixes nothing
     app = make_app(settings)
     app[STARTED].clear()
+    standard = StandardHandler(app[LOGGER])
+    logging.getLogger().addHandler(standard)
     runner = Runner(app, connections=most, handle_signals=False, shutdown_timeout=STOP_SECONDS)
     try:
         await runner.setup()
@@ -109,6 +113,7 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
         await runner.cleanup()
         for each in sockets:
             each.close()
+        logging.getLogger().removeHandler(standard)
 
 
 async def _refuse_new(app: web.Application, runner: web.AppRunner, sockets: Iterable[socket.socket]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from io import BytesIO
+from io import BytesIO, FileIO
+from logging import getLogger
 from time import monotonic
 
 import orjson
@@ -14,7 +15,7 @@ from aiohttp import ClientSession
 
 from service import logging
 from service.http import stream
-from service.logging import LogWriter, make_logger
+from service.logging import LogWriter, StandardHandler, make_logger
 from service.parts import LOG_WRITER
 from tests.service.world import problem, registered, running
 
@@ -26,6 +27,16 @@ class Counting(BytesIO):
 
     def write(self, data) -> int:
         self.writes += 1
+        return super().write(data)
+
+
+class Tries(FileIO):
+    """A file that counts how often it was asked to write."""
+
+    tries = 0
+
+    def write(self, data):
+        self.tries += 1
         return super().write(data)
 
 
@@ -103,6 +114,39 @@ def test_a_stuck_log_drops_lines_counts_them_and_says_so_once_it_takes_more(monk
     lines = [orjson.loads(line) for line in file.getvalue().splitlines()]
     assert sum(line["event"] == "logged" for line in lines) + sum(dropped) == 1000
     assert sum(line["count"] for line in lines if line["event"] == "log lines dropped") == sum(dropped)
+
+
+def test_a_full_pipe_that_does_not_block_is_waited_for_and_gets_every_line():
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with os.fdopen(reading, "rb", buffering=0) as pipe, Tries(writing, "wb") as log:
+        writer = LogWriter(log)
+        for _ in range(500):
+            writer.write(b"x" * 999)
+        writer.flush(0.2)
+        assert log.tries < 200
+        length = 0
+        while length < 500 * 1000:
+            length += len(pipe.read(2**16))
+        writer.close()
+
+
+def test_what_the_standard_library_logs_goes_through_the_same_writer():
+    file = BytesIO()
+    writer = LogWriter(file)
+    handler = StandardHandler(make_logger(writer))
+    standard = getLogger("tests.standard")
+    standard.addHandler(handler)
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError:
+        standard.exception("%s failed", "something")
+    standard.info("too little")
+    standard.removeHandler(handler)
+    writer.close()
+    (line,) = map(orjson.loads, file.getvalue().splitlines())
+    assert (line["event"], line["level"], line["logger"]) == ("something failed", "error", "tests.standard")
+    assert "ZeroDivisionError" in line["exception"]
 
 
 async def test_a_log_that_cannot_be_written_fails_no_request(tmp_path):
