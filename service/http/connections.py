@@ -182,6 +182,8 @@ class Connection(MeasuredConnection):
         self._connections.closed(self)
         self._hold(0)
         self._lost.set()
+        if self._waiter is not None and self._waiter.done() and self._task_handler is not None:
+            self._task_handler.cancel()  # something came in this turn of the loop: aiohttp would fail to begin with it
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

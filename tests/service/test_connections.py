@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from service.http import connections
+from service.http.problems import Kind, Problem
 from tests.service.world import registered
 
 SECRET = "rk_SECRET-of-the-test"
@@ -177,6 +178,21 @@ async def test_what_is_unfinished_is_refused_once_all_hold_too_much(registry, mo
         await asyncio.sleep(0.05)
         await client.send(b"\r\n")
         assert (await client.answer())[0] == 200
+
+
+async def test_a_connection_that_ends_as_it_is_refused_ends_without_an_error(registry):
+    async with connected(registry) as client:
+        await client.send(GET)
+        opened = registry.client.server.runner.server.connections
+        while not opened:
+            await asyncio.sleep(0)
+        (connection,) = opened
+        await asyncio.sleep(0.05)
+        task = connection._task_handler
+        connection.refuse(Problem(Kind.OVERLOADED, "as a test wants"))
+        connection.connection_lost(None)
+        await asyncio.wait([task], timeout=10)
+        assert task.cancelled()
 
 
 async def test_what_is_sent_ahead_of_a_slow_answer_is_bounded(registry, monkeypatch):

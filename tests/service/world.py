@@ -157,7 +157,7 @@ async def running(data: Path, clock: Hands | None = None, log: BinaryIO | None =
 
 class _Server(TestServer):
     async def _make_runner(self, **more: Any) -> Runner:
-        return Runner(self.app, **more)
+        return Runner(self.app, **{**more, "handler_cancellation": False})  # as the registry is served
 
 
 def _key(app) -> str:
