@@ -182,12 +182,9 @@ async def test_what_is_unfinished_is_refused_once_all_hold_too_much(registry, mo
 
 async def test_a_connection_that_ends_as_it_is_refused_ends_without_an_error(registry):
     async with connected(registry) as client:
-        await client.send(GET)
-        opened = registry.client.server.runner.server.connections
-        while not opened:
-            await asyncio.sleep(0)
-        (connection,) = opened
-        await asyncio.sleep(0.05)
+        await client.send(GET + b"\r\n" + GET)
+        await client.answer()
+        (connection,) = registry.client.server.runner.server.connections
         task = connection._task_handler
         connection.refuse(Problem(Kind.OVERLOADED, "as a test wants"))
         connection.connection_lost(None)
