@@ -63,10 +63,11 @@ class Judging:
 
     # one event, before it is taken in
 
-    def check(self, event: Event, model: Data) -> None:
+    def check(self, event: Event, model: Data, *, has_gaps: bool = False) -> None:
         """What the event speaks of exists, and what it quotes is said in the texts that are held.
 
         Raises Invalid with every flaw; Contradiction for a merger in a circle, and for what is erased or held already.
+        `has_gaps`: see `Views.admit`.
         """
         find = self._known.subjects.find
         cited = [find(passage.document) for passage in model.evidence or ()]
@@ -77,11 +78,12 @@ class Judging:
         if any(each is not None and each.holds & TEXT for each in cited):
             flaws += self._misquoted(event.plain, "/data")
         if event.kind.about_event:
-            flaws += self._about(event, model)
+            flaws += self._about(event, model, has_gaps=has_gaps)
         else:
             subject = find(event.subject)
             if subject is not None and subject.life.bounds.makers:
-                flaws += self._unopened(event.type, model, subject.number)
+                if not has_gaps:
+                    flaws += self._unopened(event.type, model, subject.number)
             elif event.type != "document.text-erased":  # a text may outlast its document
                 flaws += _unmade(event, model)
         if flaws:
@@ -120,7 +122,7 @@ class Judging:
             return None
         return self._texts.own(number)
 
-    def _about(self, event: Event, model: Any) -> Iterator[Flaw]:
+    def _about(self, event: Event, model: Any, *, has_gaps: bool) -> Iterator[Flaw]:
         target = self._known.event(model.event)
         if target is None:
             yield Flaw("/data/event", f"there is no event at position {model.event}")
@@ -137,7 +139,8 @@ class Judging:
         if (event.type, target.type) == ("event.retracted", "event.redacted"):
             yield Flaw("/data/event", "a redaction stays: what was erased does not come back")
             return
-        yield from self._spoken(event.type, target, model, event.plain, "/data")
+        if not has_gaps:
+            yield from self._spoken(event.type, target, model, event.plain, "/data")
 
     def _spoken(self, name: str, target: Event, model: Any, said: Mapping[str, Any], at: str) -> Iterator[Flaw]:
         """What is wrong with what an event of a type would say, at a pointer, of another event."""

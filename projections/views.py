@@ -146,19 +146,22 @@ class Views:
         seconds: float | None = None,
         *,
         are_checked: bool = True,
+        has_gaps: bool = False,
     ) -> None:
         """Judge one batch and fold it in, whole or not at all; `leaves` are the Merkle leaf hashes of its log entries.
 
         Raises Refused: Invalid for what does not exist, Contradiction for what cannot be; TooLong where it takes more
         than so many seconds. With several events, a flaw's pointer starts with the event's index. Events of another log
         whose data or texts are not here are not checked for what they speak of; they must not contradict either.
+        `has_gaps` says that the log which the events come from decided them on events that have lost their data since:
+        they need not fit what is left, but for the subjects and events that they name.
         """
         position = self.position
         for part in (self._known, self._texts, self._names):
             part.begin_batch()
         try:
             with nullcontext() if seconds is None else self._db.limit.set_to(seconds, self._db):
-                self._admit(events, are_checked=are_checked)
+                self._admit(events, are_checked=are_checked, has_gaps=has_gaps)
         except BaseException:
             self.position = position
             for part in (self._known, self._texts, self._names):
@@ -168,16 +171,16 @@ class Views:
             part.keep_batch()
         self._leaves += leaves
 
-    def _admit(self, events: Sequence[Event], *, are_checked: bool) -> None:
+    def _admit(self, events: Sequence[Event], *, are_checked: bool, has_gaps: bool) -> None:
         changed: dict[int, list[Fact]] = {}
         for index, event in enumerate(events):
             try:
                 model = event.model
                 if are_checked:
-                    self._judging.check(event, model)
+                    self._judging.check(event, model, has_gaps=has_gaps)
                 mine: dict[int, list[Fact]] = {}
                 united = self._take(event, model, mine)
-                if len(events) == 1:
+                if len(events) == 1 and not has_gaps:
                     self._judging.judge(mine, events)
                 self._fold(event, mine, united)
                 for number, facts in mine.items():

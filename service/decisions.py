@@ -56,7 +56,8 @@ class Batch(NamedTuple):
     `is_list` says that flaws point into an array of events, even of one. `text` is that of the document which the one
     event says is stored; where it is held already, the first receipt is given. `may_erase` says that whoever posts may
     have something erased. `is_exported` says that the one event comes from another log, whose texts are not here, and
-    `aims` what the positions in it mean.
+    `aims` what the positions in it mean. `has_gaps` says that its log decided it on events whose data has been erased
+    since.
     """
 
     events: Sequence[Posted]
@@ -68,6 +69,7 @@ class Batch(NamedTuple):
     may_erase: bool = False
     is_exported: bool = False
     aims: Aims | None = None
+    has_gaps: bool = False
 
     @property
     def erases(self) -> bool:
@@ -125,6 +127,7 @@ class Desk:
                     [leaf_hash(each.entry) for each in stored],
                     seconds,
                     are_checked=erasure is None and not (batch.is_exported and events[0].type in _OF_TEXTS),
+                    has_gaps=batch.has_gaps,
                 )
             except Refused as refused:
                 if batch.is_list:

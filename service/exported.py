@@ -20,6 +20,7 @@ from domain.errors import Flaw, Invalid
 from domain.positions import names_positions, with_positions
 from domain.posting import Erasure, Posted, parse_exported
 from domain.values import MAX_INTEGER
+from projections.known import named_in
 from service.cloudevents import Find, parsed
 from service.decisions import Aims, Batch
 from service.entries import SALT_BYTES
@@ -87,6 +88,8 @@ class ExportedLines:
     def __init__(self) -> None:
         self._positions = PositionMap()
         self._last = 0
+        self._erased: set[str] = set()
+        """Subjects of events whose data was erased."""
 
     def read(self, document: dict[str, Any], find: Find, actor: str, size: int, *, may_erase: bool) -> Exported:
         """The event of the next line. Raises Invalid, DifferentContent."""
@@ -98,8 +101,11 @@ class ExportedLines:
         self._last = position
         posted = _posted(document, find, is_trusted=may_erase)
         aims = self._aims(posted)
+        if posted.erasure is not None:
+            self._erased.add(posted.subject)
+        has_gaps = may_erase and not self._erased.isdisjoint((posted.subject, *named_in(posted.model)))
         self._positions.expect(position, posted.source, posted.id)
-        batch = Batch((posted,), actor, size, may_erase=may_erase, is_exported=True, aims=aims)
+        batch = Batch((posted,), actor, size, may_erase=may_erase, is_exported=True, aims=aims, has_gaps=has_gaps)
         return Exported(batch, position, self._positions)
 
     def _aims(self, posted: Posted) -> Aims:
