@@ -35,7 +35,7 @@ RESTED_ON = {
         ),
         "*",
     ),
-    "subjects": "id, name, version, last",
+    "subjects": "id, name, version, last, holds",
 }
 """The tables that every answer is made from, and which columns of them: the others only spare work in folding."""
 SEARCHED = {
@@ -45,7 +45,7 @@ SEARCHED = {
     "written_parts": "tokens",
     "spelled": "word",
     "spelled_parts": "tokens",
-    "subjects": "name, version, last",
+    "subjects": "name, version, last, holds",
 }
 """Of these, the ones without positions of their own, and the columns of them that no number of one file stands in."""
 COUNTED = "tallies"

@@ -182,6 +182,7 @@ def test_every_table_of_the_views_is_compared_or_follows_from_one_that_is():
         ("INSERT INTO names_index(rowid, tokens) VALUES (1, 'other')", "index names_index"),
         ("UPDATE subjects SET version = 99 WHERE id = 3", "table subjects"),
         ("UPDATE subjects SET last = last + 1 WHERE id = 3", "table subjects"),
+        ("UPDATE subjects SET holds = 0", "table subjects"),
         ("DELETE FROM spelled WHERE id = 3", "table spelled"),
         ("UPDATE written SET word = 'zzzz' WHERE id = 3", "table written"),
         ("DELETE FROM written_parts", "table written_parts"),
