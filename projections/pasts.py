@@ -164,10 +164,13 @@ class Pasts:
         return self._db.execute(sql, (*group, *parties)).fetchone() is not None
 
     def _mergers_of(self, group: Collection[int]) -> set[int]:
-        """The positions at which parties that these subjects' facts name became one or were parted."""
+        """Return the positions of mergers and splits of these subjects, and of parties that their facts name."""
         found: set[int] = set()
         for loser, kept, since, until in self._db.execute("SELECT loser, survivor, p0, p1 FROM mergers").fetchall():
             parties = {kept, *self._ledger.one_with(loser, since - 1)}
+            if not parties.isdisjoint(group):
+                found.update((since, until))
+                continue
             named = self._db.execute(
                 f"SELECT 1 FROM links WHERE key IN ({_places(parties)}) AND subject IN ({_places(group)}) LIMIT 1",
                 (*parties, *group),

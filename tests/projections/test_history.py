@@ -66,6 +66,14 @@ def test_across_a_merger_and_its_retraction(views: World):
         assert_patched(views, subject, None)
 
 
+def test_the_history_of_a_survivor_lists_the_split_that_gave_it_its_state_again(views: World):
+    views.take(party("b"), party("c", "2022-01-01"))
+    views.take(event("party.merged", "parties/c", "2022", into="parties/b"))
+    views.take(event("party.renamed", "parties/b", "2022", name="Beta"), retracted("parties/c", 3))
+    for subject in ("parties/b", "parties/c"):
+        assert_patched(views, subject, "2019-12-31")
+
+
 def test_a_patch_holds_what_its_event_changed_on_the_questions_day(views: World):
     views.take(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"), left("a", "p", "2022-01-01"))
     changed = {
