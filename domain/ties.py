@@ -230,13 +230,10 @@ def tie_sweep(
     What was recorded under several of `names` is no second joining, ratifying, acceding, signing or leaving: it was
     found to be one. `party` is the life of the party, where that bears on it.
     """
-    steps = _steps(own, whole, life, consented, names, party)
-    return _swept(steps, own, life, party, is_one=len(names) < 2)
+    return _swept(_steps(own, whole, life, consented, names, party), life, party, is_one=len(names) < 2)
 
 
-def _swept(
-    steps: Sequence[Step], own: Sequence[Fact], life: Life, party: PartyLife | None, *, is_one: bool
-) -> Sweep[State]:
+def _swept(steps: Sequence[Step], life: Life, party: PartyLife | None, *, is_one: bool) -> Sweep[State]:
     starts = _starts(steps, sole=life.sole, is_one=is_one)
     found = sweep(steps, take, *starts)
     leavings = [index for index, step in enumerate(steps) if step.what in LEAVING]
@@ -245,12 +242,11 @@ def _swept(
         return found
     bond = "bound" if steps[leavings[0]].what != "left" else "member"
     born = life.birth.lo if party is None else max(life.birth.lo, party.life.birth.lo)
-    notices = {fact.position: max(life.clip(fact.span).hi, born) for fact in own}  # who gives notice is a party by then
-    presumed = []
-    for index in leavings:
-        step = steps[index]
-        latest = min(step.hi, notices[step.fact])
-        presumed.append(Step(f"presumed:{bond}", min(born, latest), latest, (-1, "", ""), step.fact, starts=index))
+    presumed = [
+        Step(f"presumed:{bond}", min(born, step.hi), step.hi, (-1, "", ""), step.fact, starts=index)
+        for index, step in enumerate(steps)
+        if step.what in LEAVING
+    ]
     presuming = sweep([*steps, *presumed], take, *starts)
     return found if found.consistent and not presuming.consistent else presuming
 
@@ -399,11 +395,11 @@ def tie_days(
     """
     steps = _steps(own, whole, life, consented, names, party)
     if len(names) < 2 and len(steps) <= _SHORT and all(step.lo == step.hi < AFTER for step in steps):
-        return _told_by_order(steps, own, life, party)
-    return ranges_of(_swept(steps, own, life, party, is_one=len(names) < 2))
+        return _told_by_order(steps, life, party)
+    return ranges_of(_swept(steps, life, party, is_one=len(names) < 2))
 
 
-def _told_by_order(steps: list[Step], own: Sequence[Fact], life: Life, party: PartyLife | None) -> list[TieDays]:
+def _told_by_order(steps: list[Step], life: Life, party: PartyLife | None) -> list[TieDays]:
     """The ranges of a tie all of whose dates are precise: they depend on nothing but which steps come in which order,
     which share a day, and which notice is of which withdrawal.
     """
@@ -417,7 +413,7 @@ def _told_by_order(steps: list[Step], own: Sequence[Fact], life: Life, party: Pa
         course.append((step.what, len(days) - 1, numbers[step.fact]))
     found = _of_course(tuple(course), life.sole)
     if found is None:
-        return ranges_of(_swept(steps, own, life, party, is_one=True))
+        return ranges_of(_swept(steps, life, party, is_one=True))
     days.append(FOREVER)
     facts = [None, *[step.fact for step in steps]]
     return [
