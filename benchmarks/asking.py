@@ -11,7 +11,7 @@ from random import Random
 
 import orjson
 
-from benchmarks.bench import Bench, Turn
+from benchmarks.bench import Bench, ExclusiveTask
 from benchmarks.client import Load
 from benchmarks.contestants import OBVIOUS, REGISTRY, ask, limits, obvious
 from benchmarks.events import DAYS, signed
@@ -70,7 +70,7 @@ class _Asking:
                 ask(library, "POST", "/agreements", signed(number, store.world.parties))
         ask(self._bare, "PUT", "/ready", ask(store.ours.server, "GET", paths[-1]))
         for clients in sizes.asking:
-            turns: dict[str, Turn] = {
+            turns: dict[str, ExclusiveTask] = {
                 FIRST: partial(self._first, following, len(paths), clients),
                 AGAIN: partial(self._turn, store.ours.server, paths[:KEPT], clients),
             }

@@ -21,7 +21,7 @@ from benchmarks.sizes import Sizes
 from benchmarks.worker import Worker, nothing
 
 T = TypeVar("T")
-Turn = Callable[[], Sample]
+ExclusiveTask = Callable[[], Sample]
 
 FINE = frozenset((200, 201))
 
@@ -95,8 +95,8 @@ class Bench:
         self,
         measure: str,
         clients: int | None,
-        limit: Turn,
-        contestants: Mapping[str, Turn],
+        limit: ExclusiveTask,
+        contestants: Mapping[str, ExclusiveTask],
         *,
         against: str = LIMIT,
         size: int | None = None,

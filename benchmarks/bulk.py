@@ -16,8 +16,8 @@ import aiohttp
 
 from benchmarks.shapes import EVENT
 from benchmarks.wire import HOST
-from service.files import remove
-from service.rebuild import build, install
+from service.data_directory import remove
+from service.views.rebuild import build, install
 
 AT_ONCE = 5_000
 AT_LEAST = 20_000

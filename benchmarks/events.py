@@ -85,7 +85,7 @@ def known(parties: int) -> list[bytes]:
     return events
 
 
-def life(number: int, parties: int) -> list[bytes]:
+def lifespan(number: int, parties: int) -> list[bytes]:
     """One agreement from its signature on: six events, of which the first is by far the largest."""
     subject = b"agreements/a-%08d" % number
     later = DAYS[number * 37 % 5_000 + 200 + number % 500]
@@ -122,7 +122,7 @@ def write_signed(path: Path, count: int, parties: int) -> int:
 
 def write_lives(path: Path, agreements: int, parties: int) -> int:
     """An import of whole lives of agreements, one after the other; how many events it has in all."""
-    lives = (event for number in range(agreements) for event in life(number, parties))
+    lives = (event for number in range(agreements) for event in lifespan(number, parties))
     return write(path, chain(known(parties), lives))
 
 

@@ -22,8 +22,8 @@ GREAT_PARTY = 90_000
 """Their numbers: beyond those of all others."""
 COMMITMENTS = "a commitment in an agreement"
 MEMBERS = "a member of a platform"
-TIES = "an agreement signed by a party"
-KINDS = (COMMITMENTS, MEMBERS, TIES)
+MEMBERSHIPS = "an agreement signed by a party"
+KINDS = (COMMITMENTS, MEMBERS, MEMBERSHIPS)
 
 
 def subject(kind: str, *, is_great: bool) -> str:

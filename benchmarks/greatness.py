@@ -9,7 +9,7 @@ from functools import partial
 from benchmarks.bench import Bench, without_cpu
 from benchmarks.client import Load
 from benchmarks.contestants import Registry, registry
-from benchmarks.greatest import COMMITMENTS, KINDS, MEMBERS, TIES, News, events, numbers, parties, subject
+from benchmarks.greatest import COMMITMENTS, KINDS, MEMBERS, MEMBERSHIPS, News, events, numbers, parties, subject
 from benchmarks.requests import AfterNews, Gets, Posts
 from benchmarks.results import Sample
 from benchmarks.stores import made
@@ -26,7 +26,7 @@ QUESTIONS: Mapping[str, Mapping[str, str]] = {
         "its history": "/v1/{}/history",
     },
     MEMBERS: {"its state": "/v1/{}", "its members": "/v1/memberships?in={}"},
-    TIES: {
+    MEMBERSHIPS: {
         "its state": "/v1/{}",
         "its agreements": "/v1/agreements?party={}&signed_from=2011-01-01",
         "its timeline": "/v1/timeline?party={}",

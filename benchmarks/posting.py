@@ -9,7 +9,7 @@ from functools import partial
 from itertools import count
 
 from benchmarks import uma
-from benchmarks.bench import Bench, Turn, sample_of
+from benchmarks.bench import Bench, ExclusiveTask, sample_of
 from benchmarks.client import Load
 from benchmarks.contestants import OBVIOUS, REGISTRY, UMADB, limits, obvious, registry
 from benchmarks.events import Fresh
@@ -44,7 +44,7 @@ def measure(bench: Bench) -> None:
         with registry(bench.folder / "append", core, parties=PARTIES) as ours:
             for clients in sizes.clients:
                 seconds = sizes.sustained if clients == SUSTAINED else sizes.seconds
-                turns: dict[str, Turn] = {
+                turns: dict[str, ExclusiveTask] = {
                     REGISTRY: partial(turn, ours.server, "/v1/events", ours.headers, clients, seconds),
                     OBVIOUS: partial(turn, library, "/agreements", {}, clients, seconds),
                 }

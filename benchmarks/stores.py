@@ -23,9 +23,9 @@ from benchmarks.footprints import files_of
 from benchmarks.requests import EVENT
 from benchmarks.results import Sample
 from benchmarks.worlds import NEWS, World
-from domain.posting import parse
-from service.entries import logged, recorded_event
-from service.log import Log
+from domain.cloudevent import parse
+from service.commands.log_entry import logged, recorded_event
+from service.event_log import Log
 
 AT_ONCE = 5_000
 _ACTOR = "benchmarks"

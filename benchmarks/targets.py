@@ -14,7 +14,7 @@ from benchmarks.finding import OVERVIEWS, SEARCHES
 from benchmarks.folding import AUDIT, AUDIT_VIEWS, BARE, BOTH, FOLD, HASHES, LOAD, REPLAY, STREAM
 from benchmarks.folding import REBUILD as REBUILD_ALL
 from benchmarks.following import LIVE, LOST
-from benchmarks.greatest import COMMITMENTS, MEMBERS, TIES
+from benchmarks.greatest import COMMITMENTS, MEMBERS, MEMBERSHIPS
 from benchmarks.greatness import GREAT, OTHERS, POST
 from benchmarks.importing import IMPORT, LIVES, SIGNED, TAKE_IN
 from benchmarks.overloading import MISSING, OVERLOAD, SHARE
@@ -177,7 +177,7 @@ TARGETS: Sequence[Target] = (
         Target(
             f"post to a great {name}, to any other", NO_WORSE, RATIO, _ratio(POST.format(kind), GREAT, against=OTHERS)
         )
-        for kind, name in ((COMMITMENTS, "agreement"), (MEMBERS, "platform"), (TIES, "party"))
+        for kind, name in ((COMMITMENTS, "agreement"), (MEMBERS, "platform"), (MEMBERSHIPS, "party"))
     ),
     Target("recorded under overload, to the best", 0.80, RATIO, _figure(OVERLOAD, SHARE)),
     Target("acknowledged and missing after SIGKILL", 0.0, "events", _figure(OVERLOAD, MISSING), is_most=True),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, count, islice
 
-from benchmarks.events import DAYS, DOCUMENTS, PLACES, event, known, life
+from benchmarks.events import DAYS, DOCUMENTS, PLACES, event, known, lifespan
 
 EVENTS_A_PARTY = 400
 """Of which a sixth are signatures by three parties: each party has signed some two hundred agreements."""
@@ -48,7 +48,7 @@ class World:
 
     def __iter__(self) -> Iterator[bytes]:
         """The events, in an order in which they can be taken in."""
-        lives = chain.from_iterable(life(number, self.parties) for number in count())
+        lives = chain.from_iterable(lifespan(number, self.parties) for number in count())
         platforms = (launched(number) for number in range(self.platforms))
         members = (
             joined(party, (party + number) % self.platforms)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from domain.records import Record, names_subjects, nulls_in, record_in, references_in
+from domain.payload import Record, names_subjects, nulls_in, record_in, references_in
 from domain.values import POSTED, Text, Wording, is_language_tag
 
 _INDEX = re.compile("0|[1-9][0-9]{0,8}")

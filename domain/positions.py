@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from domain.events import CATALOGUE
+from domain.catalogue import CATALOGUE
 
 FIELD = "event"
 """The field that holds a position, in whichever type of event there is one."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, PlainValidator, StringConstraints, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from domain.times import parse_edtf
+from domain.edtf import parse_edtf
 
 COLLECTIONS = ("parties", "agreements", "labs", "platforms", "documents")
 SLUG = "[a-z0-9][a-z0-9-]{0,99}"

@@ -9,11 +9,11 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from domain.facts import Event, Standing
+from domain.corrections import Corrections, Event
 from projections.documents import NOWHERE, Held, passages, placed
-from projections.ledger import Ledger
-from projections.questions import Page, Question, check_after
-from projections.referring import Reference
+from projections.engine.event_index import EventIndex
+from projections.engine.query_types import Page, TimeSlice, check_after
+from projections.engine.reference_values import Reference
 from projections.states import States
 
 _AT_ONCE = 200
@@ -24,13 +24,13 @@ _FIRST = (-1, -1, -1, -1, -1)
 class Citations:
     """The passages of documents, on one connection."""
 
-    def __init__(self, db: sqlite3.Connection, ledger: Ledger, states: States) -> None:
+    def __init__(self, db: sqlite3.Connection, ledger: EventIndex, states: States) -> None:
         self._db = db
         self._ledger = ledger
         self._states = states
 
     def page(
-        self, subject: str, question: Question, *, status: str | None, limit: int, after: Sequence[Any] | None
+        self, subject: str, question: TimeSlice, *, status: str | None, limit: int, after: Sequence[Any] | None
     ) -> Page:
         """Standing passages of a document by where they start, those that name no place last; `beside` them `used`.
 
@@ -100,7 +100,7 @@ class Citations:
 class _Supported:
     """An event that passages support, as of a position."""
 
-    def __init__(self, ledger: Ledger, position: int, as_of: int) -> None:
+    def __init__(self, ledger: EventIndex, position: int, as_of: int) -> None:
         event = ledger.event(position)
         assert event is not None
         standing = ledger.standing(event, as_of, "evidence.added")
@@ -108,7 +108,7 @@ class _Supported:
         self.shown = _fact(event, standing)
 
 
-def _fact(event: Event, standing: Standing) -> dict[str, Any]:
+def _fact(event: Event, standing: Corrections) -> dict[str, Any]:
     return {
         "position": event.position,
         "subject": Reference(event.subject),

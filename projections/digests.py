@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from projections.lines import PARTS
+from projections.canonical_rows import PARTS
 
 VIEWS = tuple(PARTS)
 """Everything that has a digest: what the lists show, and the events as the views keep them."""

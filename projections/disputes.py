@@ -11,10 +11,10 @@ from typing import Any
 
 import orjson
 
-from domain.facts import Event
-from projections.known import Known
-from projections.ledger import DISPUTED, Ledger
-from projections.store import OPEN
+from domain.corrections import Event
+from projections.engine.database import CURRENT
+from projections.engine.event_index import DISPUTED, EventIndex
+from projections.fact_store import FactStore
 
 _DATE = "/occurred"
 _PUT = "INSERT INTO disputes(id, subject, about, event, place, p0, p1, dated, claim) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -26,7 +26,7 @@ _BELOW = (
 )
 
 
-def dispute(known: Known, event: Event) -> None:
+def dispute(known: FactStore, event: Event) -> None:
     """From an event on, which speaks of another, the claims stand that then do."""
     if event.type == "event.disputed":
         _renew(known, event, event.position, {})
@@ -37,15 +37,15 @@ def dispute(known: Known, event: Event) -> None:
             _renew(known, changed, event.position, stands)
 
 
-def claimed_dates(known: Known, position: int) -> list[str | None]:
+def claimed_dates(known: FactStore, position: int) -> list[str | None]:
     """The days that standing claims give for the event at a position."""
     rows = known.db.execute(
-        f"SELECT DISTINCT claim FROM disputes WHERE about = ? AND p1 = {OPEN} AND dated", (position,)
+        f"SELECT DISTINCT claim FROM disputes WHERE about = ? AND p1 = {CURRENT} AND dated", (position,)
     ).fetchall()
     return [orjson.loads(row[0])["value"] for row in rows]
 
 
-def _changed(known: Known, event: Event) -> Iterator[Event]:
+def _changed(known: FactStore, event: Event) -> Iterator[Event]:
     """The disputes that a correction or retraction may change: those it speaks of, directly or through others, and
     those that come down to an event which it retracts or has stand again."""
     disputes: dict[int, Event] = {}
@@ -67,7 +67,7 @@ def _changed(known: Known, event: Event) -> Iterator[Event]:
     yield from disputes.values()
 
 
-def _renew(known: Known, event: Event, position: int, stands: dict[int, bool]) -> None:
+def _renew(known: FactStore, event: Event, position: int, stands: dict[int, bool]) -> None:
     """Put the claims of a dispute that stand now in the place of those that did before the event at a position.
 
     `stands` keeps which events do, for the next dispute.
@@ -78,7 +78,9 @@ def _renew(known: Known, event: Event, position: int, stands: dict[int, bool]) -
     if standing.retracted_by(event) is None and _stands(known, event.about, stands):
         claims = standing.meaning(event).data.get("claims", [])
     wanted = {(place, orjson.dumps(claim)) for place, claim in enumerate(claims)}
-    rows = known.db.execute(f"SELECT place, claim, id FROM disputes WHERE event = ? AND p1 = {OPEN}", (event.position,))
+    rows = known.db.execute(
+        f"SELECT place, claim, id FROM disputes WHERE event = ? AND p1 = {CURRENT}", (event.position,)
+    )
     current = {(place, claim): row for place, claim, row in rows.fetchall()}
     for key in current.keys() - wanted:
         known.db.amend(_END, (position, current[key]))
@@ -86,10 +88,10 @@ def _renew(known: Known, event: Event, position: int, stands: dict[int, bool]) -
     for place, claim in sorted(wanted - current.keys()):
         dated = claims[place]["pointer"] == _DATE
         row = known.db.next_id("disputes")
-        known.db.put(_PUT, (row, subject, event.about, event.position, place, position, OPEN, dated, claim))
+        known.db.put(_PUT, (row, subject, event.about, event.position, place, position, CURRENT, dated, claim))
 
 
-def _stands(known: Ledger, position: int, stands: dict[int, bool]) -> bool:
+def _stands(known: EventIndex, position: int, stands: dict[int, bool]) -> bool:
     """Whether an event is not retracted, nor what it speaks of, if it is about another and does not retract it."""
     if position not in stands:
         event = known.event(position)

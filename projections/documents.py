@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from domain.facts import Event, Standing
-from domain.records import Data
+from domain.corrections import Corrections, Event
+from domain.payload import Data
 from domain.values import MAX_INTEGER
-from projections.bodies import read_unnamed
-from projections.known import Known
-from projections.ledger import TEXT, Ledger
-from projections.store import OPEN
+from projections.engine.database import CURRENT
+from projections.engine.event_index import TEXT, EventIndex
+from projections.engine.row_codecs import read_unnamed
+from projections.fact_store import FactStore
 
 NOWHERE = MAX_INTEGER
 """Start and stop of a passage that names no place in its document: after all that do."""
@@ -55,7 +55,7 @@ class Texts:
         self._kept: OrderedDict[str, str] = OrderedDict()
         self._bytes = 0
 
-    def held(self, document: int, as_of: int = OPEN - 1) -> Held | None:
+    def held(self, document: int, as_of: int = CURRENT - 1) -> Held | None:
         """The text that is held of a document as of a position."""
         row = self._db.execute(
             "SELECT id, p0, sha256, characters FROM held WHERE document = ? AND p0 <= ? AND p1 > ?",
@@ -63,7 +63,7 @@ class Texts:
         ).fetchone()
         return Held(*row) if row else None
 
-    def registered(self, document: int, as_of: int = OPEN - 1) -> str | None:
+    def registered(self, document: int, as_of: int = CURRENT - 1) -> str | None:
         """The SHA-256 that is registered of a document's text; None where it was retracted or erased."""
         row = self._db.execute(
             "SELECT body FROM things WHERE subject = ? AND p0 <= ? AND p1 > ? LIMIT 1", (document, as_of, as_of)
@@ -71,7 +71,7 @@ class Texts:
         found: str | None = read_unnamed(row[0])[0].get("sha256") if row else None
         return found
 
-    def own(self, document: int, as_of: int = OPEN - 1) -> Held | None:
+    def own(self, document: int, as_of: int = CURRENT - 1) -> Held | None:
         """The text held of a document if it is the registered one, which passages are checked against."""
         held = self.held(document, as_of)
         return held if held is not None and held.sha256 == self.registered(document, as_of) else None
@@ -90,23 +90,23 @@ class Texts:
         return found
 
 
-def hold(known: Known, event: Event, text: str) -> None:
+def hold(known: FactStore, event: Event, text: str) -> None:
     """From the event on, its document's text is held."""
     number = known.must_find(event.subject)
     known.now_holds(number, TEXT)
     known.db.execute(
         "INSERT INTO held(document, p0, p1, sha256, characters, text) VALUES (?, ?, ?, ?, ?, ?)",
-        (number, event.position, OPEN, sha256(text.encode()).hexdigest(), len(text), text),
+        (number, event.position, CURRENT, sha256(text.encode()).hexdigest(), len(text), text),
     )
 
 
-def let_go(known: Known, event: Event) -> None:
+def let_go(known: FactStore, event: Event) -> None:
     """From the event on, no text of its document is held."""
     number = known.must_find(event.subject)
-    known.db.execute(f"UPDATE held SET p1 = ? WHERE document = ? AND p1 = {OPEN}", (event.position, number))
+    known.db.execute(f"UPDATE held SET p1 = ? WHERE document = ? AND p1 = {CURRENT}", (event.position, number))
 
 
-def cite(known: Known, event: Event, model: Data) -> None:
+def cite(known: FactStore, event: Event, model: Data) -> None:
     """From the event on, the passages it gives stand, and those that rested on what it takes back no longer do."""
     if event.type in ALTERING:
         for spoken in altered(known, event):
@@ -138,7 +138,7 @@ def cite(known: Known, event: Event, model: Data) -> None:
     )
 
 
-def altered(known: Ledger, event: Event) -> Iterator[Event]:
+def altered(known: EventIndex, event: Event) -> Iterator[Event]:
     """The events whose passages a correction or retraction may alter: the one it speaks of, and what that one does."""
     spoken = event if event.type in ALTERING else None
     while spoken is not None and spoken.about is not None:
@@ -149,11 +149,13 @@ def altered(known: Ledger, event: Event) -> Iterator[Event]:
 
 def citing(db: sqlite3.Connection, document: int, limit: int) -> list[int]:
     """Events that give standing passages of a document, at most so many, ascending."""
-    rows = db.execute(f"SELECT DISTINCT event FROM cited WHERE document = ? AND p1 = {OPEN} LIMIT ?", (document, limit))
+    rows = db.execute(
+        f"SELECT DISTINCT event FROM cited WHERE document = ? AND p1 = {CURRENT} LIMIT ?", (document, limit)
+    )
     return sorted(row[0] for row in rows)
 
 
-def passages(standing: Standing, event: Event) -> list[tuple[int, dict[str, Any]]]:
+def passages(standing: Corrections, event: Event) -> list[tuple[int, dict[str, Any]]]:
     """The passages that support an event and stand, each with the position of the event that gives it.
 
     What an `evidence.added` gives supports the event that it speaks of, not itself.
@@ -174,7 +176,7 @@ def placed(given: Iterable[tuple[int, dict[str, Any]]]) -> dict[tuple[int, int],
     return found
 
 
-def _placed(known: Ledger, supported: Event, given: Iterable[tuple[int, dict[str, Any]]]) -> set[Citation]:
+def _placed(known: EventIndex, supported: Event, given: Iterable[tuple[int, dict[str, Any]]]) -> set[Citation]:
     return {
         (
             known.must_find(passage["document"]),
@@ -188,7 +190,7 @@ def _placed(known: Ledger, supported: Event, given: Iterable[tuple[int, dict[str
     }
 
 
-def _replace(known: Known, supported: Event, position: int) -> None:
+def _replace(known: FactStore, supported: Event, position: int) -> None:
     """Puts the passages that support an event now in the place of those that did before the event at a position."""
     before, now = (
         _placed(known, supported, passages(known.standing(supported, as_of, "evidence.added"), supported))
@@ -196,12 +198,12 @@ def _replace(known: Known, supported: Event, position: int) -> None:
     )
     known.db.executemany(
         "UPDATE cited SET p1 = ? WHERE document = ? AND start = ? AND stop = ? AND fact = ? AND event = ? AND place = ?"
-        f" AND p1 = {OPEN}",
+        f" AND p1 = {CURRENT}",
         [(position, *citation) for citation in before - now],
     )
     _put(known, now - before, position)
 
 
-def _put(known: Known, citations: Iterable[Citation], position: int) -> None:
+def _put(known: FactStore, citations: Iterable[Citation], position: int) -> None:
     for citation in sorted(citations):
-        known.db.put(_PUT, (*citation, position, OPEN))
+        known.db.put(_PUT, (*citation, position, CURRENT))

@@ -12,19 +12,19 @@ from typing import Any
 
 import orjson
 
-from domain.entries import STATUS_ORDER
-from domain.things import STATUSES
-from domain.ties import ORDER_OF_STATUSES
-from domain.times import parse_day
-from projections.checks import check
-from projections.cuts import claims, entry, holds, rectangle, thing_columns, tie, tie_columns, times
-from projections.ledger import Ledger
-from projections.narrowing import Narrowing, TooFar
-from projections.queries import Order, Part, Query, Tied, by_date, places
-from projections.questions import SORTS, Page, Question, check_after
-from projections.referring import Reference
+from domain.edtf import parse_day
+from domain.list_items import STATUS_ORDER
+from domain.membership import ORDER_OF_STATUSES
+from domain.subject_state import STATUSES
+from projections.engine.bitemporal import COLLECTIONS, TERM_KINDS
+from projections.engine.event_index import EventIndex
+from projections.engine.query_parts import Order, Part, Query, Tied, by_date, places
+from projections.engine.query_types import SORTS, Page, TimeSlice, check_after
+from projections.engine.reference_values import Reference
+from projections.engine.time_slices import as_of_and_on, claims, entry, holds, thing_columns, tie, tie_columns, times
+from projections.planner import Planner, PlanTooSlow
+from projections.query_checks import check
 from projections.states import IN_ITEM, States
-from projections.tables import COLLECTIONS, TERM_KINDS
 
 _ENDED_COMMITMENTS = sum(1 << STATUS_ORDER.index(status) for status in ("fulfilled", "cancelled"))
 _ALL = 2**30 - 1
@@ -36,7 +36,7 @@ Items = list[dict[str, Any]]
 class Lists:
     """The lists of things, ties and commitments, on one connection."""
 
-    def __init__(self, db: sqlite3.Connection, ledger: Ledger, states: States) -> None:
+    def __init__(self, db: sqlite3.Connection, ledger: EventIndex, states: States) -> None:
         self._db = db
         self._ledger = ledger
         self._states = states
@@ -44,7 +44,7 @@ class Lists:
     def page(
         self,
         view: str,
-        question: Question,
+        question: TimeSlice,
         filters: Mapping[str, Sequence[str]],
         *,
         sort: str | None,
@@ -55,7 +55,7 @@ class Lists:
         check(view, filters, sort)
         try:
             rows, width, shape = self._found(view, question, filters, sort or SORTS[view][0], limit, after)
-        except TooFar:
+        except PlanTooSlow:
             rows, width, shape = self._found(
                 view, question, filters, sort or SORTS[view][0], limit, after, gathers=True
             )
@@ -65,7 +65,7 @@ class Lists:
     def _found(
         self,
         view: str,
-        question: Question,
+        question: TimeSlice,
         filters: Mapping[str, Sequence[str]],
         sort: str,
         limit: int,
@@ -75,17 +75,17 @@ class Lists:
     ) -> tuple[Rows, int, Callable[[Rows], Items]]:
         """The rows of a page and one more, how many columns of each are its key, and what makes items of the others."""
         query = Query()
-        narrowing = Narrowing(self._db, question, query, gathers=gathers)
+        narrowing = Planner(self._db, question, query, gathers=gathers)
         if view in COLLECTIONS:
-            query.add(rectangle("t", question), *times(question))
+            query.add(as_of_and_on("t", question), *times(question))
             found = self._things(view, question, filters, sort, query, narrowing)
         elif view == "memberships":
-            listed = rectangle if "status" in filters else holds
+            listed = as_of_and_on if "status" in filters else holds
             query.add(listed("t", question), *times(question))
             found = self._ties(question, filters, sort, query, narrowing)
         else:
             query.add("t.section = 0")
-            query.add(rectangle("t", question), *times(question))
+            query.add(as_of_and_on("t", question), *times(question))
             found = self._commitments(question, filters, sort, query, narrowing)
         source, order, shape = found
         check_after(after, *order.types)
@@ -130,11 +130,11 @@ class Lists:
     def _things(
         self,
         view: str,
-        question: Question,
+        question: TimeSlice,
         filters: Mapping[str, Sequence[str]],
         sort: str,
         query: Query,
-        narrowing: Narrowing,
+        narrowing: Planner,
     ) -> tuple[str, Order, Callable[[Rows], Items]]:
         for name, given in filters.items():
             match name:
@@ -175,7 +175,7 @@ class Lists:
         return source, order, shape
 
     def _filter_things(
-        self, view: str, question: Question, name: str, value: str, sort: str, query: Query, narrowing: Narrowing
+        self, view: str, question: TimeSlice, name: str, value: str, sort: str, query: Query, narrowing: Planner
     ) -> None:
         match name:
             case "jurisdiction":
@@ -207,7 +207,7 @@ class Lists:
                 group = self._group(value, question)
                 query.add(
                     "t.subject IN (SELECT r.subject FROM entries r JOIN terms x ON x.owner = r.id"
-                    f" WHERE x.kind = ? AND x.value IN ({places(group)}) AND {rectangle('r', question)})",
+                    f" WHERE x.kind = ? AND x.value IN ({places(group)}) AND {as_of_and_on('r', question)})",
                     TERM_KINDS["supporter"],
                     *map(str, group),
                     *times(question),
@@ -220,7 +220,7 @@ class Lists:
             case "q":
                 narrowing.by_words(view, value)
 
-    def _tie_things(self, question: Question, query: Query, narrowing: Narrowing, *, by_subject: bool) -> str | None:
+    def _tie_things(self, question: TimeSlice, query: Query, narrowing: Planner, *, by_subject: bool) -> str | None:
         """Ask for things that these parties are tied to, once it is known whether other filters leave few.
 
         By subject, the ties of the one that has fewest are gone through, as they come in that order; then the tables to
@@ -251,7 +251,7 @@ class Lists:
     # ties
 
     def _ties(
-        self, question: Question, filters: Mapping[str, Sequence[str]], sort: str, query: Query, narrowing: Narrowing
+        self, question: TimeSlice, filters: Mapping[str, Sequence[str]], sort: str, query: Query, narrowing: Planner
     ) -> tuple[str, Order, Callable[[Rows], Items]]:
         is_by_name = sort.removeprefix("-") == "in"
         names = ["t.container_name", "t.party_name", "t.interval"]
@@ -296,7 +296,7 @@ class Lists:
     # commitments
 
     def _commitments(
-        self, question: Question, filters: Mapping[str, Sequence[str]], sort: str, query: Query, narrowing: Narrowing
+        self, question: TimeSlice, filters: Mapping[str, Sequence[str]], sort: str, query: Query, narrowing: Planner
     ) -> tuple[str, Order, Callable[[Rows], Items]]:
         by_label = sort.removeprefix("-") == "agreement"
         for name, given in filters.items():
@@ -341,12 +341,12 @@ class Lists:
 
         return f"t.subject, {claims('t', question)}, t.body FROM entries t", order, shape
 
-    def _group(self, subject: str, question: Question) -> list[int]:
+    def _group(self, subject: str, question: TimeSlice) -> list[int]:
         number = self._ledger.find(subject)
-        return [-1] if number is None else self._ledger.one_with(number, question.as_of)
+        return [-1] if number is None else self._ledger.cluster_of(number, question.as_of)
 
 
-def _certified(query: Query, question: Question, items: Items, rows: Rows, at: int) -> Items:
+def _certified(query: Query, question: TimeSlice, items: Items, rows: Rows, at: int) -> Items:
     """Items of which each is as certain as the statuses are that were asked for; from `at` on, their rows have a claim.
 
     On a day a claim of several statuses does not say whether it might be none yet, so that it counts as possible.

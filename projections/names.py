@@ -18,12 +18,11 @@ import orjson
 from rapidfuzz import fuzz
 from rapidfuzz.distance import OSA
 
-from domain.facts import Fact
+from domain.corrections import Fact
 from domain.values import texts_of
-from projections.chinese import spellings_of, syllables_of
-from projections.finding import Finding
-from projections.postings import Clause, Postings, Spelled, Spellings
-from projections.wording import (
+from projections.engine.buffer import Buffer
+from projections.engine.chinese import spellings_of, syllables_of
+from projections.engine.text_analysis import (
     LONGEST,
     abbreviated_by,
     acronyms_of,
@@ -34,9 +33,10 @@ from projections.wording import (
     pairs_of,
     runs_of,
 )
-from projections.writing import Writing
+from projections.engine.text_index import Clause, InvertedIndex, Spelled, Spellings
+from projections.engine.text_lookup import Finding
 
-NAMES = Postings("names")
+NAMES = InvertedIndex("names")
 SPELLINGS = Spellings("spelled")
 SCHEMA = NAMES.schema + SPELLINGS.schema
 
@@ -90,7 +90,7 @@ class _BestScores:
 class Names:
     """The index of names, for adding to it, on the write half's connection."""
 
-    def __init__(self, db: Writing) -> None:
+    def __init__(self, db: Buffer) -> None:
         self._db = db
         self._spelled = Spelled(SPELLINGS, db)
         self.begin_batch, self.keep_batch = self._spelled.begin_batch, self._spelled.keep_batch

@@ -10,17 +10,17 @@ from typing import Any
 
 import orjson
 
-from domain.entries import STATUS_ORDER
-from domain.things import STATUSES
-from domain.ties import ORDER_OF_STATUSES
-from projections.bodies import read_span, read_unnamed
-from projections.cuts import claim, claims, holds, rectangle, times
-from projections.ledger import KINDS, Ledger
-from projections.questions import CERTAINTIES, Question
-from projections.referring import Reference
+from domain.list_items import STATUS_ORDER
+from domain.membership import ORDER_OF_STATUSES
+from domain.subject_state import STATUSES
+from projections.engine.bitemporal import COLLECTIONS, SECTIONS, TERM_KINDS
+from projections.engine.event_index import KINDS, EventIndex
+from projections.engine.query_types import CERTAINTIES, TimeSlice
+from projections.engine.reference_values import Reference
+from projections.engine.rollups import tally
+from projections.engine.row_codecs import read_span, read_unnamed
+from projections.engine.time_slices import as_of_and_on, claim, claims, holds, times
 from projections.states import States
-from projections.tables import COLLECTIONS, SECTIONS, TERM_KINDS
-from projections.tallies import tally
 
 MOST_PARTIES = 100
 _FEW_PARTIES = 4
@@ -29,12 +29,12 @@ _FEW_PARTIES = 4
 class Overviews:
     """Graph and statistics, on one connection."""
 
-    def __init__(self, db: sqlite3.Connection, ledger: Ledger, states: States) -> None:
+    def __init__(self, db: sqlite3.Connection, ledger: EventIndex, states: States) -> None:
         self._db = db
         self._ledger = ledger
         self._states = states
 
-    def graph(self, center: str | None, depth: int, question: Question, limit: int) -> dict[str, Any]:
+    def graph(self, center: str | None, depth: int, question: TimeSlice, limit: int) -> dict[str, Any]:
         """Subjects within `depth` ties of the center, or of all without one, at most `limit`; `truncated` if more.
 
         Ties between two of them are shown, but for those between two that are `depth` away. Raises NotFound, Gone,
@@ -42,7 +42,8 @@ class Overviews:
         """
         if center is None:
             rows = self._db.execute(
-                f"SELECT DISTINCT subject FROM things t WHERE {rectangle('t', question)} AND collection <> ? LIMIT ?",
+                f"SELECT DISTINCT subject FROM things t WHERE {as_of_and_on('t', question)} AND collection <> ?"
+                " LIMIT ?",
                 (*times(question), COLLECTIONS.index("documents"), limit + 1),
             ).fetchall()
             reached = dict.fromkeys(row[0] for row in rows[:limit])
@@ -61,7 +62,7 @@ class Overviews:
         return {"nodes": self._nodes(reached, question), "edges": shown, "truncated": truncated}
 
     def _within(
-        self, center: int, depth: int, question: Question, limit: int
+        self, center: int, depth: int, question: TimeSlice, limit: int
     ) -> tuple[dict[int, None], set[int], bool]:
         """The subjects within `depth` ties, those of them whose ties lead on, and whether there are more."""
         reached: dict[int, None] = {center: None}
@@ -79,14 +80,14 @@ class Overviews:
             frontier = following
         return reached, inner, False
 
-    def _nodes(self, numbers: Iterable[int], question: Question) -> list[dict[str, Any]]:
+    def _nodes(self, numbers: Iterable[int], question: TimeSlice) -> list[dict[str, Any]]:
         nodes: dict[int, dict[str, Any]] = {number: Reference(self._ledger.name(number)) for number in numbers}
         self._states.references.name(nodes.values(), question)
         for node in nodes.values():
             node["collection"] = node["subject"].partition("/")[0]
         rows = self._db.execute(
             f"SELECT t.subject, t.kind, {claims('t', question)} FROM json_each(?) j CROSS JOIN things t"
-            f" ON t.subject = j.value WHERE {rectangle('t', question)}",
+            f" ON t.subject = j.value WHERE {as_of_and_on('t', question)}",
             (_json(nodes), *times(question)),
         )
         for number, kind, *claimed in rows:
@@ -94,13 +95,13 @@ class Overviews:
             node |= ({} if kind is None else {"kind": kind}) | claim(STATUSES[node["collection"]], *claimed)
         return sorted(nodes.values(), key=lambda node: str(node["subject"]))
 
-    def _neighbours(self, numbers: Sequence[int], question: Question) -> Iterator[int]:
+    def _neighbours(self, numbers: Sequence[int], question: TimeSlice) -> Iterator[int]:
         """Who and what these subjects are tied to, read as it is asked for; some several times."""
         collections: dict[str, list[int]] = {}
         for number in numbers:
             collections.setdefault(self._ledger.name(number).partition("/")[0], []).append(number)
         parties = [
-            each for party in collections.get("parties", ()) for each in self._ledger.one_with(party, question.as_of)
+            each for party in collections.get("parties", ()) for each in self._ledger.cluster_of(party, question.as_of)
         ]
         platforms = collections.get("platforms", [])
         containers = [*collections.get("agreements", ()), *collections.get("labs", ()), *platforms]
@@ -109,7 +110,7 @@ class Overviews:
             f"terms x ON x.value = CAST(j.value AS TEXT) CROSS JOIN entries r ON r.id = x.owner AND {supporters}"
         )
         supporting = f"entries r ON r.subject = j.value CROSS JOIN terms x ON x.owner = r.id AND {supporters}"
-        held, known = holds("r", question), rectangle("r", question)
+        held, known = holds("r", question), as_of_and_on("r", question)
         sources: tuple[tuple[str, str, Sequence[int]], ...] = (
             ("r.container FROM json_each(?) j CROSS JOIN ties r ON r.party = j.value", held, parties),
             ("r.party FROM json_each(?) j CROSS JOIN ties r ON r.container = j.value", held, containers),
@@ -129,7 +130,7 @@ class Overviews:
                     yield self._ledger.survivor(other, question.as_of)
 
     def _edges(
-        self, numbers: Collection[int], inner: Collection[int], question: Question, limit: int
+        self, numbers: Collection[int], inner: Collection[int], question: TimeSlice, limit: int
     ) -> Iterator[tuple[int, int, str, dict[str, Any]]]:
         """What ties these subjects to the inner ones among them; also some ties to others, or between others."""
         for party, container, claimed, stored in self._ties_among(numbers, inner, question, limit):
@@ -139,18 +140,18 @@ class Overviews:
                 yield party, container, name, claim(ORDER_OF_STATUSES, *claimed) | read_span(stored)
         rows = self._db.execute(
             "SELECT t.subject, t.ref, t.collection, t.body FROM json_each(?) j CROSS JOIN things t"
-            f" ON t.subject = j.value WHERE t.ref IS NOT NULL AND {rectangle('t', question)}",
+            f" ON t.subject = j.value WHERE t.ref IS NOT NULL AND {as_of_and_on('t', question)}",
             (_json(numbers), *times(question)),
         )
         for subject, ref, collection, stored in rows.fetchall():
             kind_of = "part-of" if COLLECTIONS[collection] == "parties" else "under"
-            bearing = read_unnamed(stored)[1].get(kind_of.replace("-", "_"), [])
-            yield subject, self._ledger.survivor(ref, question.as_of), kind_of, {"events": bearing}
-        parties = {each for number in numbers for each in self._ledger.one_with(number, question.as_of)}
+            provenance = read_unnamed(stored)[1].get(kind_of.replace("-", "_"), [])
+            yield subject, self._ledger.survivor(ref, question.as_of), kind_of, {"events": provenance}
+        parties = {each for number in numbers for each in self._ledger.cluster_of(number, question.as_of)}
         supporters = self._db.execute(
             "SELECT r.at, r.label, r.subject, r.body FROM json_each(?) j CROSS JOIN terms x ON x.kind ="
             f" {TERM_KINDS['supporter']} AND x.value = CAST(j.value AS TEXT) CROSS JOIN entries r ON r.id = x.owner"
-            f" WHERE {rectangle('r', question)}",
+            f" WHERE {as_of_and_on('r', question)}",
             (_json(parties), *times(question)),
         ).fetchall()
         for *_, platform, stored in sorted(supporters, reverse=True):  # of several by one party the first is shown
@@ -160,7 +161,7 @@ class Overviews:
             yield self._ledger.survivor(party, question.as_of), platform, "supporter", told
 
     def _ties_among(
-        self, reached: Collection[int], inner: Collection[int], question: Question, limit: int
+        self, reached: Collection[int], inner: Collection[int], question: TimeSlice, limit: int
     ) -> list[tuple[int, int, tuple[int, int, int], bytes]]:
         """The ties of which either end is of the inner ones, perhaps others too; the later intervals last."""
         tied = {each for each in reached if self._ledger.name(each).startswith(("agreements/", "labs/", "platforms/"))}
@@ -184,7 +185,7 @@ class Overviews:
         rows.sort(key=lambda row: row[:3])
         return [(party, container, (*claimed,), stored) for _, party, container, *claimed, stored in rows]
 
-    def statistics(self, question: Question) -> dict[str, Any]:
+    def statistics(self, question: TimeSlice) -> dict[str, Any]:
         """Counts by type, kind, status, year and party; each status as `status` claims it, and what is certain and what
         is possible apart."""
         counts: dict[str, list[tuple[list[str], int]]] = {}
@@ -205,7 +206,7 @@ class Overviews:
         counted["party"] = self._most_tied(counts.get("party", ()), question)
         return counted
 
-    def _most_tied(self, counts: Iterable[tuple[list[str], int]], question: Question) -> list[dict[str, Any]]:
+    def _most_tied(self, counts: Iterable[tuple[list[str], int]], question: TimeSlice) -> list[dict[str, Any]]:
         """The parties with the most ties, how many these are and how many of them are certain and possible."""
         ties: dict[int, dict[str, int]] = {}
         for (party, certain), count in counts:

@@ -16,11 +16,10 @@ from typing import Any, TypedDict
 
 from rapidfuzz import fuzz
 
-from domain.facts import Fact
-from projections.chinese import spellings_of
-from projections.finding import Finding
-from projections.postings import Clause, Met, Postings, Spelled, Spellings
-from projections.wording import (
+from domain.corrections import Fact
+from projections.engine.buffer import Buffer
+from projections.engine.chinese import spellings_of
+from projections.engine.text_analysis import (
     LONGEST,
     Asked,
     Wording,
@@ -33,9 +32,10 @@ from projections.wording import (
     wordings,
     words_of,
 )
-from projections.writing import Writing
+from projections.engine.text_index import Clause, InvertedIndex, Met, Spelled, Spellings
+from projections.engine.text_lookup import Finding
 
-TEXTS = Postings("texts")
+TEXTS = InvertedIndex("texts")
 WRITTEN = Spellings("written")
 SCHEMA = TEXTS.schema + WRITTEN.schema
 
@@ -66,7 +66,7 @@ class Hit(TypedDict):
 class Texts:
     """The index of all texts, for adding to it, on the write half's connection."""
 
-    def __init__(self, db: Writing) -> None:
+    def __init__(self, db: Buffer) -> None:
         self._db = db
         self._spelled = Spelled(WRITTEN, db)
         self._met = Met()

@@ -13,21 +13,21 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from domain.fields import REFERENCE_LISTS, REFERENCES
-from domain.things import STATUSES
-from domain.ties import ORDER_OF_STATUSES
-from domain.times import day_text
-from projections.beside import DISPUTED, Beside, address, shown
-from projections.bodies import NAMED, read_thing, read_tie
-from projections.cuts import claim, claims, entry, holds, is_certain, rectangle, thing_columns, times
+from domain.attributes import REFERENCE_LISTS, REFERENCES
+from domain.edtf import day_text
+from domain.membership import ORDER_OF_STATUSES
+from domain.subject_state import STATUSES
+from projections.annotations import DISPUTED, Annotations, address, shown
 from projections.documents import Texts
-from projections.ledger import REMARKS, Ledger
-from projections.limit import Limit
-from projections.questions import LISTS, Gone, Merged, NotFound, Page, Question, State, check_after
-from projections.references import References
-from projections.referring import Reference, refer, references_in
-from projections.store import first_after
-from projections.tables import COLLECTIONS, SECTIONS
+from projections.engine.bitemporal import COLLECTIONS, SECTIONS
+from projections.engine.database import first_after
+from projections.engine.event_index import REMARKS, EventIndex
+from projections.engine.query_types import LISTS, Gone, Merged, NotFound, Page, State, TimeSlice, check_after
+from projections.engine.reference_values import Reference, refer, references_in
+from projections.engine.references import References
+from projections.engine.row_codecs import NAMED, read_thing, read_tie
+from projections.engine.time_limit import Limit
+from projections.engine.time_slices import as_of_and_on, claim, claims, entry, holds, is_certain, thing_columns, times
 
 IN_STATE = 100
 IN_ITEM = 10
@@ -72,22 +72,22 @@ class _Subject(NamedTuple):
 class States:
     """States as of a question, on one connection."""
 
-    def __init__(self, db: sqlite3.Connection, ledger: Ledger) -> None:
+    def __init__(self, db: sqlite3.Connection, ledger: EventIndex) -> None:
         self._db = db
         self._ledger = ledger
         self.texts = Texts(db)
         self.references = References(db, ledger)
         self.limit = Limit()
         """How long a state may take."""
-        self.beside = Beside(db, ledger, self.references, self.texts, self.limit)
+        self.beside = Annotations(db, ledger, self.references, self.texts, self.limit)
 
     # one
 
-    def state(self, subject: str, question: Question, *, evidence: bool = False, bare: bool = False) -> State:
+    def state(self, subject: str, question: TimeSlice, *, evidence: bool = False, bare: bool = False) -> State:
         """The state of a subject. Raises NotFound, Gone, Merged. `bare` leaves out the names of others."""
         row = self._db.execute(
             f"SELECT {thing_columns(question)} FROM subjects s CROSS JOIN things t ON t.subject = s.id"
-            f" WHERE s.name = ? AND {rectangle('t', question)}",
+            f" WHERE s.name = ? AND {as_of_and_on('t', question)}",
             (subject, *times(question)),
         ).fetchone()
         if row is None:
@@ -97,7 +97,7 @@ class States:
             self.beside.cite([body], question)
         return State(body, body["version"])
 
-    def number(self, subject: str, question: Question) -> int:
+    def number(self, subject: str, question: TimeSlice) -> int:
         """The number of a subject that facts stand about. Raises NotFound, Gone, Merged."""
         number = self._ledger.find(subject)
         if number is None or self.last_event(number, question.as_of) is None:
@@ -121,7 +121,7 @@ class States:
         ).fetchone()
         return found
 
-    def _absence(self, number: int, subject: str, question: Question) -> str:
+    def _absence(self, number: int, subject: str, question: TimeSlice) -> str:
         (first,) = self._db.execute(
             "SELECT MIN(d0) FROM things WHERE subject = ? AND p0 <= ? AND p1 > ?",
             (number, question.as_of, question.as_of),
@@ -130,12 +130,14 @@ class States:
         return f"{subject} had not come about on {day_text(question.on)}; it did no earlier than {day_text(first)}"
 
     @staticmethod
-    def _as_of(question: Question) -> str:
+    def _as_of(question: TimeSlice) -> str:
         return f" as of position {question.as_of}"
 
     # many
 
-    def states(self, rows: Sequence[Row], question: Question, most: int, *, names: bool = True) -> list[dict[str, Any]]:
+    def states(
+        self, rows: Sequence[Row], question: TimeSlice, most: int, *, names: bool = True
+    ) -> list[dict[str, Any]]:
         """The states of rows of things (of `thing_columns`), their lists cut after `most` entries."""
         subjects = [self._subject(row, question.as_of, most) for row in rows]
         references: list[dict[str, Any]] = []
@@ -153,7 +155,7 @@ class States:
         version, position = (now, last) if last <= as_of else self.last_event(number, as_of) or (0, 0)
         is_young = position < last and version * version < most * now
         members = [(number, holds)]
-        for member in self._ledger.one_with(number, as_of)[1:] if collection == "parties" else ():
+        for member in self._ledger.cluster_of(number, as_of)[1:] if collection == "parties" else ():
             now, last, holds = self._db.execute(
                 "SELECT version, last, holds FROM subjects WHERE id = ?", (member,)
             ).fetchone()
@@ -166,13 +168,13 @@ class States:
         self,
         subject: _Subject,
         row: Row,
-        question: Question,
+        question: TimeSlice,
         lists: dict[tuple[int, str], Begun],
         references: list[dict[str, Any]],
         most: int,
     ) -> dict[str, Any]:
         status, mask, certain, name, stored = row[2:7]
-        fields, bearing = read_thing(stored, NAMED[subject.collection], name)
+        fields, provenance = read_thing(stored, NAMED[subject.collection], name)
         if _REFERS in stored:
             references += references_in([refer(fields, _REFERRING)])
         body: dict[str, Any] = {
@@ -184,7 +186,7 @@ class States:
         }
         if subject.collection == "documents" and (held := self.texts.held(subject.number, question.as_of)) is not None:
             body["text"] = {"characters": held.characters}
-            bearing["text"] = [held.position]
+            provenance["text"] = [held.position]
         more: dict[str, str] = {}
         for name in LISTS[subject.collection]:
             body[name], is_cut = lists.get((subject.number, name), ([], False))
@@ -192,11 +194,11 @@ class States:
                 others = _named_once(body[name], fields.get("name"))
                 is_cut = is_cut or len(others) > most
                 if others:
-                    bearing[name] = sorted({position for item in others[:most] for position in item["events"]})
+                    provenance[name] = sorted({position for item in others[:most] for position in item["events"]})
                 body[name] = [item["name"] for item in others[:most]]
             if is_cut:
                 more[name] = address(subject.name, name, question)
-        body["events"] = bearing
+        body["events"] = provenance
         remarked = [member for member, holds in subject.members if holds & REMARKS]
         disputes = self.beside.disputes_of(remarked, question, most)
         if disputes:
@@ -210,7 +212,7 @@ class States:
         return body
 
     def _begun(
-        self, subjects: Sequence[_Subject], question: Question, most: int, references: list[dict[str, Any]]
+        self, subjects: Sequence[_Subject], question: TimeSlice, most: int, references: list[dict[str, Any]]
     ) -> dict[tuple[int, str], Begun]:
         """The beginnings of the lists inside these subjects' states, and the references in them."""
         found: dict[tuple[int, str], list[tuple[Any, ...]]] = {}
@@ -236,7 +238,7 @@ class States:
     def _find(
         self,
         subjects: Sequence[_Subject],
-        question: Question,
+        question: TimeSlice,
         most: int,
         found: dict[tuple[int, str], list[tuple[Any, ...]]],
         by: str,
@@ -275,13 +277,13 @@ class States:
                 f"SELECT r.at, r.label, r.id, r.subject, r.section, {claims('r', question)}, r.body FROM json_each(?) j"
                 f" CROSS JOIN entries r ON r.id IN (SELECT x.id FROM entries x INDEXED BY entries_{by}"
                 f" WHERE x.subject = j.value / {len(SECTIONS)} AND x.section = j.value % {len(SECTIONS)}"
-                f"{until} AND {rectangle('x', question)} ORDER BY x.at, x.label, x.id LIMIT ?)",
+                f"{until} AND {as_of_and_on('x', question)} ORDER BY x.at, x.label, x.id LIMIT ?)",
                 (_json(some), *self._until("entries", question, by), *times(question), most_rows + 1),
             )
             for row in self.limit.each(rows):
                 found.setdefault((row[3], SECTIONS[row[4]]), []).append(row)
 
-    def _until(self, table: str, question: Question, by: str) -> tuple[int, ...]:
+    def _until(self, table: str, question: TimeSlice, by: str) -> tuple[int, ...]:
         """The value for the condition that rows are read only as far as they were known."""
         return (first_after(self._db, table, question.as_of),) if by == _AS_KNOWN else ()
 
@@ -289,7 +291,7 @@ class States:
         self,
         number: int,
         name: str,
-        question: Question,
+        question: TimeSlice,
         certainties: Sequence[str],
         limit: int,
         after: Sequence[Any] | None,
@@ -299,7 +301,7 @@ class States:
         others are not yet in. Raises NotFound.
         """
         if name == DISPUTED:
-            return self.beside.page(self._ledger.one_with(number, question.as_of), question, limit, after, events)
+            return self.beside.page(self._ledger.cluster_of(number, question.as_of), question, limit, after, events)
         check_after(after, int, str, int)
         collection = self._ledger.name(number).partition("/")[0]
         if name not in LISTS[collection]:
@@ -310,9 +312,8 @@ class States:
             source = f"ties r WHERE r.container = ? AND {_shown('r', collection, question)}"
             order, columns = "r.at, r.party_name, r.interval", _tie_columns(question)
         else:
-            source = (
-                f"entries r WHERE r.subject = ? AND r.section = {SECTIONS.index(name)} AND {rectangle('r', question)}"
-            )
+            source = f"entries r WHERE r.subject = ? AND r.section = {SECTIONS.index(name)}"
+            f" AND {as_of_and_on('r', question)}"
             order, columns = "r.at, r.label, r.id", f"{claims('r', question)}, r.body"
         if len(set(certainties)) == 1:
             source += f" AND {'NOT ' if 'possible' in certainties else ''}{is_certain('r', question)}"
@@ -330,15 +331,16 @@ class States:
             items = [entry(row, question) for row in shown]
         return Page(items, list(rows[limit - 1][: len(keys)]) if len(rows) > limit else None)
 
-    def _names_page(self, number: int, question: Question, limit: int, after: Sequence[Any] | None) -> Page:
+    def _names_page(self, number: int, question: TimeSlice, limit: int, after: Sequence[Any] | None) -> Page:
         """The names of a party beside the one it goes by, each text once, which all of them must be read for."""
         rows = self._db.execute(
             f"SELECT r.at, r.label, r.id, {claims('r', question)}, r.body FROM entries r WHERE r.subject = ?"
-            f" AND r.section = {_ENTERED['other_names']} AND {rectangle('r', question)} ORDER BY r.at, r.label, r.id",
+            f" AND r.section = {_ENTERED['other_names']} AND {as_of_and_on('r', question)}"
+            " ORDER BY r.at, r.label, r.id",
             (number, *times(question)),
         ).fetchall()
         named = self._db.execute(
-            f"SELECT t.name FROM things t WHERE t.subject = ? AND {rectangle('t', question)}",
+            f"SELECT t.name FROM things t WHERE t.subject = ? AND {as_of_and_on('t', question)}",
             (number, *times(question)),
         ).fetchone()
         items = [{**entry(row[3:], question), "key": row[:3]} for row in rows]
@@ -395,11 +397,11 @@ def _tie(row: Row, name: str, alike: Alike, references: list[dict[str, Any]]) ->
     return reference
 
 
-def _tie_columns(question: Question) -> str:
+def _tie_columns(question: TimeSlice) -> str:
     """The columns of `ties r` that an item of a list inside a state is made of."""
     return f"r.party_name, r.role, {claims('r', question)}, r.body"
 
 
-def _shown(table: str, collection: str, question: Question) -> str:
+def _shown(table: str, collection: str, question: TimeSlice) -> str:
     """The condition that a membership stands in a state: of a platform those that hold, of others all."""
-    return (holds if collection == "platforms" else rectangle)(table, question)
+    return (holds if collection == "platforms" else as_of_and_on)(table, question)

@@ -14,16 +14,16 @@ from typing import Any
 
 import orjson
 
-from domain.events import CATALOGUE
-from domain.facts import Event
-from domain.times import AFTER, BEFORE, parse_day
-from projections.checks import check
-from projections.filtering import Condition, matching
-from projections.ledger import KINDS, Ledger
-from projections.narrowing import STEPS, TooFar, bounded, greatest
-from projections.questions import Page, Question, check_after
-from projections.referring import Reference, referred
-from projections.store import SPAN, first_after
+from domain.catalogue import CATALOGUE
+from domain.corrections import Event
+from domain.edtf import AFTER, BEFORE, parse_day
+from projections.engine.database import SPAN, first_after
+from projections.engine.event_index import KINDS, EventIndex
+from projections.engine.query_types import Page, TimeSlice, check_after
+from projections.engine.reference_values import Reference, referred
+from projections.planner import STEPS, PlanTooSlow, bounded, greatest
+from projections.query_checks import check
+from projections.text_filter import Condition, matching
 
 _FEW = 5_000
 _REACH = {0: 31, 1: 400, 2: AFTER}
@@ -64,13 +64,13 @@ _Days = tuple[str, tuple[int, ...]]
 class Timeline:
     """The timeline, on one connection."""
 
-    def __init__(self, db: sqlite3.Connection, ledger: Ledger) -> None:
+    def __init__(self, db: sqlite3.Connection, ledger: EventIndex) -> None:
         self._db = db
         self._ledger = ledger
 
     def page(
         self,
-        question: Question,
+        question: TimeSlice,
         filters: Mapping[str, Sequence[str]],
         *,
         sort: str | None,
@@ -86,7 +86,7 @@ class Timeline:
         try:
             with bounded(self._db, STEPS) if asked.words is not None and not asked.words.narrow else nullcontext():
                 rows = self._rows(asked, sort, limit, after)
-        except TooFar:
+        except PlanTooSlow:
             asked = self._asked(question, filters, gathers=True)
             rows = self._rows(asked, sort, limit, after)
         events = self._ledger.events(row[-4] for row in rows[:limit])
@@ -112,7 +112,7 @@ class Timeline:
                 break
         return rows
 
-    def _asked(self, question: Question, filters: Mapping[str, Sequence[str]], *, gathers: bool = False) -> _Asked:
+    def _asked(self, question: TimeSlice, filters: Mapping[str, Sequence[str]], *, gathers: bool = False) -> _Asked:
         """What a fact must be; `gathers`: what holds the words is found beforehand, where it is not most of all."""
         asked = _Asked(first_after(self._db, "facts", question.as_of), question.as_of)
         if question.on is not None:
@@ -136,9 +136,9 @@ class Timeline:
                     asked = replace(asked, words=matching(self._db, value, "timeline", question.as_of, most))
         return asked
 
-    def _group(self, subject: str, question: Question) -> tuple[int, ...]:
+    def _group(self, subject: str, question: TimeSlice) -> tuple[int, ...]:
         number = self._ledger.find(subject)
-        return (-1,) if number is None else tuple(self._ledger.one_with(number, question.as_of))
+        return (-1,) if number is None else tuple(self._ledger.cluster_of(number, question.as_of))
 
     # in the order of time
 

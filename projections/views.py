@@ -11,21 +11,22 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
+from domain.corrections import Event, Fact, stated
 from domain.errors import Contradiction, Flaw, Invalid, Refused
-from domain.facts import Event, Fact, stated
-from domain.records import Data
-from projections import disputes, documents, names, search, tallies, tree
-from projections.carrying import Carrying
-from projections.folding import Folding
-from projections.identity import add_edge, edges_of, replace_edges
-from projections.judging import Judging
-from projections.known import Known
-from projections.portions import CHANGING, EVERYTHING, Portion
-from projections.store import complete, complete_lines, connect, create, fold, is_empty
+from domain.payload import Data
+from projections import disputes, documents, names, search
+from projections.decider import Decider
+from projections.engine import merkle_tree, rollups
+from projections.engine.clusters import add_edge, edges_of, replace_edges
+from projections.engine.database import complete, complete_lines, connect, create, fold, is_empty
+from projections.engine.wal_checkpointing import WalCheckpointing
+from projections.fact_store import FactStore
+from projections.projector import Projector
+from projections.scopes import ALL_SCOPES, CHANGING, Scope
 
 INDEXES = (search.TEXTS, search.WRITTEN.parts, names.NAMES, names.SPELLINGS.parts)
 """Every index of words."""
-SCHEMAS = (search.SCHEMA, names.SCHEMA, tree.SCHEMA, tallies.SCHEMA)
+SCHEMAS = (search.SCHEMA, names.SCHEMA, merkle_tree.SCHEMA, rollups.SCHEMA)
 
 
 class StaleViews(Exception):
@@ -35,7 +36,7 @@ class StaleViews(Exception):
 class Views:
     """One node's views, for writing. Raises StaleViews on opening a file that other code folded."""
 
-    def __init__(self, path: Path, erasures: int = 0, *, building: bool = False, portion: Portion = EVERYTHING) -> None:
+    def __init__(self, path: Path, erasures: int = 0, *, building: bool = False, portion: Scope = ALL_SCOPES) -> None:
         """`erasures`, of a file that is made here, is how often the log it is folded from had erased something.
 
         One that is `building` is an empty file to be, which a whole log is folded into before anybody asks it: until
@@ -55,14 +56,14 @@ class Views:
         self._start()
         self.position = int(self._meta("position"))
         self._committed = self.position
-        self._tallying = tallies.Tallying(self._db, self.position)
-        self._carrying = Carrying(path, self.position)
+        self._tallying = rollups.Rollups(self._db, self.position)
+        self._carrying = WalCheckpointing(path, self.position)
 
     def _start(self) -> None:
         """Make what folds and judges, with nothing cached."""
-        self._known = Known(self._db)
-        self._folding = Folding(self._db, self._known, self._portion)
-        self._judging = Judging(self._db, self._known)
+        self._known = FactStore(self._db)
+        self._folding = Projector(self._db, self._known, self._portion)
+        self._judging = Decider(self._db, self._known)
         self._leaves: list[bytes] = []
         self._texts = search.Texts(self._db)
         self._names = names.Names(self._db)
@@ -84,7 +85,7 @@ class Views:
 
     def finish(self) -> None:
         """Make what was `building` complete: to be asked, and folded on, as any other; of a portion, to be asked."""
-        if self._portion is not EVERYTHING:
+        if self._portion is not ALL_SCOPES:
             complete_lines(self._db)
             return
         complete(self._db, partial(self._tallying.grow, self.position))
@@ -105,20 +106,20 @@ class Views:
         if not self._db.in_transaction:
             self._db.begin()
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Write what waits in memory, so that `commit` has less to do; nobody sees it yet."""
-        self._db.renew()
-        self._db.settle()
-        self._known.make_room()
+        self._db.restart_transaction()
+        self._db.flush()
+        self._known.evict_if_full()
 
     def commit(self) -> None:
         """Make everything since `begin` visible to readers; does nothing where no transaction is open."""
         if not self._db.in_transaction:
             return
-        self.settle()
+        self.flush()
         if self.position != self._committed:
-            if self._portion is EVERYTHING:
-                tree.grow(self._db, self._committed, self._leaves)
+            if self._portion is ALL_SCOPES:
+                merkle_tree.grow(self._db, self._committed, self._leaves)
             if not self._is_building:
                 self._tallying.grow(self.position)
             self._db.execute("UPDATE meta SET value = ? WHERE name = 'position'", (str(self.position),))
@@ -179,10 +180,10 @@ class Views:
                 if are_checked:
                     self._judging.check(event, model, has_gaps=has_gaps)
                 mine: dict[int, list[Fact]] = {}
-                united = self._take(event, model, mine)
+                merge_lifespans = self._take(event, model, mine)
                 if len(events) == 1 and not has_gaps:
                     self._judging.judge(mine, events)
-                self._fold(event, mine, united)
+                self._fold(event, mine, merge_lifespans)
                 for number, facts in mine.items():
                     changed.setdefault(number, []).extend(facts)
             except Refused as refused:
@@ -192,7 +193,7 @@ class Views:
 
     def apply(self, event: Event, leaf: bytes) -> None:
         """Fold in the next event of the log, which was judged when it was recorded; `leaf` as in `admit`."""
-        self._known.make_room()
+        self._known.evict_if_full()
         if event.version == 1:
             self._known.subjects.miss(event.subject)
         self._leaves.append(leaf)
@@ -201,8 +202,8 @@ class Views:
             self._known.put_event(event)
             return
         changed: dict[int, list[Fact]] = {}
-        united = self._take(event, event.model, changed)
-        self._fold(event, changed, united)
+        merge_lifespans = self._take(event, event.model, changed)
+        self._fold(event, changed, merge_lifespans)
 
     def hold(self, event: Event, text: str) -> None:
         """Keep the text of a document that the event last folded in says is stored."""
@@ -258,11 +259,11 @@ class Views:
             self._date_anew(event, changed)
         elif event.type in CHANGING and (root := self._root(event)) is not None:
             self._reconsider(root, event.position, changed)
-        united: set[int] = set()
+        merge_lifespans: set[int] = set()
         for each, facts in changed.items():
             if mergers := [fact for fact in facts if fact.type == "party.merged"]:
-                united |= self._unite(event, each, mergers)
-        return united
+                merge_lifespans |= self._unite(event, each, mergers)
+        return merge_lifespans
 
     def _check_order(self, event: Event) -> None:
         if event.position != self.position + 1:
@@ -315,9 +316,9 @@ class Views:
             self._names.add(row, fact)
         changed.setdefault(number, []).append(fact)
 
-    def _fold(self, event: Event, changed: dict[int, list[Fact]], united: set[int]) -> None:
-        if united:
-            self._folding.unite(united, event.position)
+    def _fold(self, event: Event, changed: dict[int, list[Fact]], merge_lifespans: set[int]) -> None:
+        if merge_lifespans:
+            self._folding.unite(merge_lifespans, event.position)
         for number, facts in changed.items():
             self._folding.fold(number, facts, event.position)
 
@@ -325,7 +326,7 @@ class Views:
         """Take over who is one with whom, after mergers came or went; every party in the groups this changed."""
         known = self._known
         involved = {number, *(known.must_find(fact.data.into) for fact in mergers)}  # type: ignore[attr-defined]
-        affected = {member for party in involved for member in self._known.one_with(party)}
+        affected = {member for party in involved for member in self._known.cluster_of(party)}
         if event.type == "party.merged":
             into = known.must_find(mergers[0].data.into)  # type: ignore[attr-defined]
             edge = (self._known.survivor(number), self._known.survivor(into), event.position)
@@ -338,7 +339,7 @@ class Views:
             ]
             replace_edges(self._db, edges_of(standing), event.position)
             known.forget_mergers()
-        return affected | {member for party in involved for member in self._known.one_with(party)}
+        return affected | {member for party in involved for member in self._known.cluster_of(party)}
 
     def _meta(self, name: str) -> str:
         row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()

@@ -10,35 +10,9 @@ from typing import BinaryIO
 
 from aiohttp import web
 
-from service import checkpoint, files, readers, rebuild, replays, store, witnesses
-from service.clock import Clock, system_time
-from service.erasing import erasing
-from service.http import (
-    asking,
-    digests,
-    events_get,
-    events_post,
-    finding,
-    health,
-    openapi,
-    pages,
-    problem_pages,
-    proofs,
-    stream,
-    texts,
-    tlog,
-)
-from service.http.access import VERIFIED, Verified
-from service.http.bodies import ARRIVING, Arriving
-from service.http.fields import MOST_BYTES, MOST_LINES
-from service.http.frame import finish
-from service.http.origins import ORIGINS, Origins
-from service.keys import Keys
-from service.live import Live
-from service.logging import LogWriter, make_logger
-from service.logreaders import LogReaders
-from service.observe import Metrics, Readiness, RequestLog
-from service.parts import (
+from service import data_directory, store
+from service.api_keys import Keys
+from service.app_keys import (
     CLOCK,
     HEAD,
     KEYS,
@@ -54,7 +28,35 @@ from service.parts import (
     STOPPING,
     WRITER,
 )
+from service.clock import Clock, system_time
+from service.commands.redaction import erasing
+from service.event_log.readers import LogReaders
+from service.feed import Live
+from service.http import (
+    digests,
+    events_get,
+    events_post,
+    health,
+    openapi,
+    pages,
+    problem_pages,
+    proofs,
+    search,
+    stream,
+    texts,
+    tlog,
+    views,
+)
+from service.http.access import VERIFIED, Verified
+from service.http.bodies import ARRIVING, Arriving
+from service.http.fields import MOST_BYTES, MOST_LINES
+from service.http.middleware import finish
+from service.http.origins import ORIGINS, Origins
+from service.logging import LogWriter, make_logger
+from service.metrics import Metrics, Readiness, RequestLog
 from service.settings import Settings
+from service.transparency import checkpoint, witnesses
+from service.views import readers, rebuild, replays
 
 _HTTP = {
     "access_log": None,  # `Frame` writes the one line of a request
@@ -110,8 +112,8 @@ def make_app(
         proofs,
         tlog,
         digests,
-        finding,
-        asking,
+        search,
+        views,
         texts,
         health,
         problem_pages,
@@ -144,7 +146,7 @@ async def _storing(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _knowing(app: web.Application) -> AsyncIterator[None]:
-    with closing(Keys(app[SETTINGS].data / files.KEYS)) as keys:
+    with closing(Keys(app[SETTINGS].data / data_directory.KEYS)) as keys:
         app[KEYS], app[VERIFIED] = keys, Verified(keys)
         yield
 

@@ -19,19 +19,19 @@ from pathlib import Path
 import orjson
 
 from domain.merkle import leaf_hash
-from service import files
-from service.audit.growth import Growth
-from service.checkpoint import Published, read_kept, refuse_unfit
+from service import data_directory
+from service.api_keys import Keys, listed
+from service.audit.tree import Growth
 from service.clock import system_time
-from service.keys import Keys, listed
+from service.event_log.scan import Inspection, Scan
 from service.lock import held
-from service.log.scan import Inspection, Scan
 from service.settings import Settings
-from service.signing import is_signed, read_key
+from service.transparency.checkpoint import Published, read_kept, refuse_unfit
+from service.transparency.signing import is_signed, read_key
 
 MANIFEST = "backup.json"
 FORMAT = 1
-_CONTENT = (files.LOG, files.KEYS, files.SIGNING_KEY, files.CHECKPOINT)
+_CONTENT = (data_directory.LOG, data_directory.KEYS, data_directory.SIGNING_KEY, data_directory.CHECKPOINT)
 _STAGED = "restoring"
 
 
@@ -77,24 +77,26 @@ def back_up(settings: Settings, directory: Path) -> Backup:
     the copy is left.
     """
     data = settings.data
-    if not (data / files.LOG).exists():
+    if not (data / data_directory.LOG).exists():
         raise BackupError(f"there is no log in {data}: nothing to back up; --data names the directory")
-    files.make_directory(directory)
+    data_directory.make_directory(directory)
     if any(directory.iterdir()):
         raise BackupError(f"{directory} is not empty: name a new directory for each backup")
-    directory.chmod(files.DIRECTORY_MODE)
+    directory.chmod(data_directory.DIRECTORY_MODE)
     made = system_time().isoformat(timespec="seconds").replace("+00:00", "Z")
     try:
         _copy_promise(settings, directory)
-        for name in (files.LOG, files.KEYS):
+        for name in (data_directory.LOG, data_directory.KEYS):
             if (data / name).exists():
                 _copy_database(data / name, directory / name)
         found = _verified(directory, made)
         content = {field: getattr(found, field) for field in Backup.__slots__} | {"format": FORMAT}
-        files.replace(directory / MANIFEST, orjson.dumps(content, option=orjson.OPT_INDENT_2), files.FILE_MODE)
+        data_directory.replace(
+            directory / MANIFEST, orjson.dumps(content, option=orjson.OPT_INDENT_2), data_directory.FILE_MODE
+        )
     except BaseException:
         for name in (*_CONTENT, MANIFEST):
-            files.remove(directory / name)
+            data_directory.remove(directory / name)
         raise
     return found
 
@@ -107,23 +109,23 @@ def restore(settings: Settings, directory: Path, *, replace: bool) -> Restored:
     """
     data = settings.data
     backup = _read(directory)
-    files.make_directory(data)
+    data_directory.make_directory(data)
     with held(data):
-        files.tighten(data)
-        if (data / files.LOG).exists() and not replace:
+        data_directory.tighten(data)
+        if (data / data_directory.LOG).exists() and not replace:
             raise BackupError(f"{data} has a log already: --replace moves it aside, and puts the backup in its place")
         kept = read_kept(data, backup.origin)
         if kept is not None and kept.size <= backup.events:
             _refuse_unfit(directory, kept)
         staged = data / _STAGED
         shutil.rmtree(staged, ignore_errors=True)
-        staged.mkdir(mode=files.DIRECTORY_MODE)
+        staged.mkdir(mode=data_directory.DIRECTORY_MODE)
         try:
             for name in backup.files:
                 _copy_file(directory / name, staged / name)
-            keeps_revocations = _keep_revocations(data / files.KEYS, staged / files.KEYS)
+            keeps_revocations = _keep_revocations(data / data_directory.KEYS, staged / data_directory.KEYS)
             if kept is not None and kept.size >= backup.signed:
-                (staged / files.CHECKPOINT).unlink(missing_ok=True)
+                (staged / data_directory.CHECKPOINT).unlink(missing_ok=True)
             aside = _swap(data, staged)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
@@ -133,25 +135,29 @@ def restore(settings: Settings, directory: Path, *, replace: bool) -> Restored:
 
 def _copy_promise(settings: Settings, directory: Path) -> None:
     """Copy the last checkpoint, if there is one, and the key that signed it."""
-    with closing(Scan(settings.data / files.LOG)) as log:
+    with closing(Scan(settings.data / data_directory.LOG)) as log:
         origin = log.meta("origin")
     kept = read_kept(settings.data, origin)
-    key = settings.signing_key or settings.data / files.SIGNING_KEY
+    key = settings.signing_key or settings.data / data_directory.SIGNING_KEY
     if kept is not None and origin is not None:
         if not key.exists():
             raise BackupError(f"there is no signing key in {key}: name its file with --signing-key")
         if not is_signed(kept.note, read_key(key, origin).verifier):
             raise BackupError(f"{key} did not sign the checkpoint of the log: name the key that did with --signing-key")
-        files.replace(directory / files.CHECKPOINT, kept.note.signed.encode(), files.FILE_MODE)
+        data_directory.replace(
+            directory / data_directory.CHECKPOINT, kept.note.signed.encode(), data_directory.FILE_MODE
+        )
     if key.exists():
-        _copy_file(key, directory / files.SIGNING_KEY)
+        _copy_file(key, directory / data_directory.SIGNING_KEY)
 
 
 def _copy_database(source: Path, target: Path) -> None:
     """Copy a database with all that was committed, also while others write to it."""
-    target.touch(mode=files.FILE_MODE, exist_ok=False)
+    target.touch(mode=data_directory.FILE_MODE, exist_ok=False)
     with (
-        closing(sqlite3.connect(files.read_only_uri(source), uri=True, isolation_level=None, timeout=10)) as db,
+        closing(
+            sqlite3.connect(data_directory.read_only_uri(source), uri=True, isolation_level=None, timeout=10)
+        ) as db,
         closing(sqlite3.connect(target)) as copy,
     ):
         db.execute("BEGIN")
@@ -161,7 +167,7 @@ def _copy_database(source: Path, target: Path) -> None:
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    target.touch(mode=files.FILE_MODE, exist_ok=False)
+    target.touch(mode=data_directory.FILE_MODE, exist_ok=False)
     with source.open("rb") as content, target.open("wb") as copy:
         shutil.copyfileobj(content, copy)
     _flush(target)
@@ -174,15 +180,15 @@ def _flush(path: Path) -> None:
 
 def _verified(directory: Path, made: str) -> Backup:
     """What a copy holds, once the databases are found sound and the log to continue its checkpoint."""
-    for name in (files.LOG, files.KEYS):
+    for name in (data_directory.LOG, data_directory.KEYS):
         if (directory / name).exists() and (damages := Inspection().damages(directory / name)):
             raise BackupError(f"{name} is damaged: {'; '.join(damages)}")
-    with closing(Scan(directory / files.LOG)) as log:
+    with closing(Scan(directory / data_directory.LOG)) as log:
         origin, events = log.meta("origin"), log.head()
     kept = read_kept(directory, origin)
     if kept is not None:
         _refuse_unfit(directory, kept)
-    keys = len(listed(directory / files.KEYS)) if (directory / files.KEYS).exists() else 0
+    keys = len(listed(directory / data_directory.KEYS)) if (directory / data_directory.KEYS).exists() else 0
     hashes = {name: _digest(directory / name) for name in _CONTENT if (directory / name).exists()}
     return Backup(made, origin, events, 0 if kept is None else kept.size, keys, hashes)
 
@@ -190,7 +196,7 @@ def _verified(directory: Path, made: str) -> Backup:
 def _refuse_unfit(directory: Path, kept: Published) -> None:
     """Raise Unfit unless the log in a backup continues a checkpoint."""
     size, growth = kept.size, Growth((kept.size,))
-    with closing(Scan(directory / files.LOG)) as log:
+    with closing(Scan(directory / data_directory.LOG)) as log:
         while growth.size < min(size, log.head()):
             leaves = [leaf_hash(row[6]) for row in log.rows(growth.size, min(size, growth.size + growth.room))]
             if not leaves:
@@ -212,8 +218,8 @@ def _read(directory: Path) -> Backup:
     if version != FORMAT:
         raise BackupError(f"{directory} is a backup of format {version}; this version of the registry reads {FORMAT}")
     found = {name: _digest(directory / name) for name in _CONTENT if (directory / name).exists()}
-    if found != hashes or files.LOG not in found:
-        changed = sorted(name for name in {*found, *hashes, files.LOG} if found.get(name) != hashes.get(name))
+    if found != hashes or data_directory.LOG not in found:
+        changed = sorted(name for name in {*found, *hashes, data_directory.LOG} if found.get(name) != hashes.get(name))
         raise BackupError(f"{directory} is not as it was made: {', '.join(map(str, changed))} changed since")
     return _verified(directory, made)
 
@@ -238,13 +244,13 @@ def _keep_revocations(present: Path, restored: Path) -> bool:
 def _swap(data: Path, staged: Path) -> Path | None:
     """Move what is replaced aside, and what is staged in its place: the log last, without which nothing is served."""
     aside = data / f"replaced-{system_time():%Y%m%dT%H%M%S.%fZ}"
-    for name in (files.LOG, files.KEYS, files.SIGNING_KEY):
-        for path in files.with_companions(data / name):
+    for name in (data_directory.LOG, data_directory.KEYS, data_directory.SIGNING_KEY):
+        for path in data_directory.with_companions(data / name):
             if path.exists():
-                aside.mkdir(mode=files.DIRECTORY_MODE, exist_ok=True)
+                aside.mkdir(mode=data_directory.DIRECTORY_MODE, exist_ok=True)
                 path.rename(aside / path.name)
-    files.remove(data / files.VIEWS)
-    files.drop_unused(data)
+    data_directory.remove(data / data_directory.VIEWS)
+    data_directory.drop_unused(data)
     for name in reversed(_CONTENT):
         with suppress(FileNotFoundError):
             (staged / name).rename(data / name)

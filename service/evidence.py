@@ -16,23 +16,23 @@ import aiohttp
 import orjson
 
 from domain.errors import Refused
-from domain.passages import Status, agreeing
-from projections.questions import Question
-from projections.reading import Reader
-from service.checkpoint import Unfit, refuse_unfit_offline
-from service.cloudevents import Malformed
-from service.files import LOG, VIEWS
+from domain.quotation import Status, agreeing
+from projections.engine.query_types import TimeSlice
+from projections.reader import Reader
+from service.commands.cloudevents import Malformed
+from service.commands.document_texts import MAX_TEXT, storing
+from service.commands.write_queue import Overloaded
+from service.commands.writer import Unavailable
+from service.data_directory import LOG, VIEWS
+from service.event_log import LogError
 from service.lock import InUse
-from service.log import LogError
 from service.logging import LogWriter, make_logger
-from service.observe import Metrics
+from service.metrics import Metrics
 from service.settings import Settings
-from service.signing import CannotSign
 from service.store import OtherOrigin, Store, name, opened
-from service.texts import MAX_TEXT, storing
 from service.transfers import reason
-from service.waiting import Overloaded
-from service.writer import Unavailable
+from service.transparency.checkpoint import Unfit, refuse_unfit_offline
+from service.transparency.signing import CannotSign
 
 ACTOR = "evidence"
 AT_ONCE = 1000
@@ -161,7 +161,7 @@ class _Here:
         self._origin = store.log.meta("origin") or ""
 
     async def documents(self, digests: Collection[str]) -> list[Json]:
-        question = Question(self._reader.head(), None)
+        question = TimeSlice(self._reader.head(), None)
         found, after = [], None
         while True:
             page = self._reader.page("documents", question, {}, sort=None, limit=AT_ONCE, after=after)
@@ -179,7 +179,7 @@ class _Here:
         await self._store.writer.publish()
 
     async def passages(self, subject: str) -> tuple[list[Json], Json]:
-        question = Question(self._reader.head(), None)
+        question = TimeSlice(self._reader.head(), None)
         items: list[Json] = []
         after = None
         while True:

@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from domain.cloudevent import Erasure, PostedEvent, parse_exported
 from domain.errors import Flaw, Invalid
 from domain.positions import names_positions, with_positions
-from domain.posting import Erasure, Posted, parse_exported
 from domain.values import MAX_INTEGER
-from projections.known import named_in
-from service.cloudevents import Find, parsed
-from service.decisions import Aims, Batch
-from service.entries import SALT_BYTES
+from projections.fact_store import named_in
+from service.commands.cloudevents import Find, parsed
+from service.commands.decisions import Aims, Batch
+from service.commands.log_entry import SALT_BYTES
 
 ADDED = ("position", "version", "recorded", "actor", "entry")
 """What the registry adds to every event that it answers."""
@@ -108,7 +108,7 @@ class ExportedLines:
         batch = Batch((posted,), actor, size, may_erase=may_erase, is_exported=True, aims=aims, has_gaps=has_gaps)
         return Exported(batch, position, self._positions)
 
-    def _aims(self, posted: Posted) -> Aims:
+    def _aims(self, posted: PostedEvent) -> Aims:
         """What the positions that an event names mean."""
         named: list[int] = []
         if posted.erasure is not None:
@@ -123,7 +123,7 @@ class ExportedLines:
         return {at: self._positions.get(at) for at in named}
 
 
-def _posted(document: dict[str, Any], find: Find, *, is_trusted: bool) -> Posted:
+def _posted(document: dict[str, Any], find: Find, *, is_trusted: bool) -> PostedEvent:
     event = {name: value for name, value in document.items() if name not in (*ADDED, *_WHOLE, *_ERASED)}
     erasure = None
     if "redacted" in document:

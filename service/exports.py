@@ -8,13 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from projections.reading import Reader
+from projections.reader import Reader
 from service.clock import system_time
-from service.entries import answered_lines
-from service.files import LOG, VIEWS
-from service.http.questions import Now, read_times
+from service.commands.log_entry import answered_lines
+from service.data_directory import LOG, VIEWS
+from service.event_log import LogReader
+from service.http.query_parameters import Now, read_times
 from service.http.tables import OF_VIEW
-from service.log import LogReader
 
 NAMES = tuple(OF_VIEW)
 """The views that can be exported."""

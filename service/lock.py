@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.files import FILE_MODE, LOCK, REBUILD_LOCK
+from service.data_directory import FILE_MODE, LOCK, REBUILD_LOCK
 
 
 class InUse(Exception):

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import orjson
 
-from service.imports import Line, Lines
+from service.commands.bulk_import import Line, Lines
 from service.transfers import ImportFailed, LineResult
 
 Send = Callable[[BinaryIO], AsyncGenerator[LineResult]]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from domain.notes import COSIGNATURE, NoteError, Verifier, parse_verifier
+from domain.tlog_formats import COSIGNATURE, NoteError, Verifier, parse_verifier
 
 _ORIGIN = re.compile(r"[!-*,-~]{1,255}", re.ASCII)
 _WEB_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]{1,253}|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)

@@ -13,8 +13,9 @@ from secrets import token_hex
 
 from projections.views import StaleViews, Views
 from service.clock import Clock
-from service.entries import event_of
-from service.files import (
+from service.commands.log_entry import event_of
+from service.commands.writer import Writer
+from service.data_directory import (
     CHECKPOINT,
     LOG,
     SIGNING_KEY,
@@ -25,12 +26,11 @@ from service.files import (
     remove,
     tighten,
 )
-from service.follower import Head, catch_up
+from service.event_log import Log
 from service.lock import held
-from service.log import Log
 from service.logging import Logger
-from service.observe import Metrics
-from service.writer import Writer
+from service.metrics import Metrics
+from service.views.follower import LogPosition, catch_up
 
 _REPORT_EVENTS = 50_000
 
@@ -41,7 +41,7 @@ class Store:
 
     log: Log
     writer: Writer
-    head: Head
+    head: LogPosition
 
 
 @asynccontextmanager
@@ -93,7 +93,7 @@ async def _opened(data: Path, clock: Clock, logger: Logger, metrics: Metrics) ->
         log.scrub()  # a crash may have come between the commit of a redaction and this
         remove(data / VIEWS_ERASED)  # or left these, with what was to be erased next
         views = await asyncio.to_thread(_caught_up, log, data / VIEWS, logger)
-        head = Head()
+        head = LogPosition()
         writer = Writer(log, views, head, clock=clock, logger=logger, metrics=metrics)
         writer.start()
         try:

@@ -12,16 +12,16 @@ from typing import BinaryIO, NamedTuple
 import aiohttp
 import orjson
 
-from service.checkpoint import Unfit, refuse_unfit_offline
-from service.imports import recorded
+from service.commands.bulk_import import recorded
+from service.event_log import LogError
+from service.event_log.readers import LogReaders
 from service.lock import InUse
-from service.log import LogError
 from service.logging import LogWriter, make_logger
-from service.logreaders import LogReaders
-from service.observe import Metrics
+from service.metrics import Metrics
 from service.settings import Settings
-from service.signing import CannotSign
 from service.store import opened
+from service.transparency.checkpoint import Unfit, refuse_unfit_offline
+from service.transparency.signing import CannotSign
 
 CHUNK = 2**16
 _LONGEST_RESULT = 2**22

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from domain.cloudevent import parse
+from domain.corrections import Event
+from domain.edtf import parse_day
 from domain.errors import Refused
-from domain.facts import Event
 from domain.merkle import leaf_hash
-from domain.posting import parse
-from domain.times import parse_day
-from projections.questions import Gone, Merged, NotFound, Question
-from projections.reading import Reader
+from projections.engine.query_types import Gone, Merged, NotFound, TimeSlice
+from projections.reader import Reader
 from projections.views import Views
 
 TODAY = "2026-06-01"
@@ -102,9 +102,9 @@ class World:
         self.views.commit()
         self.events.append(event)
 
-    def question(self, on: str | None = TODAY, as_of: int | None = None) -> Question:
+    def question(self, on: str | None = TODAY, as_of: int | None = None) -> TimeSlice:
         """A question; `on=None` is whenever."""
-        return Question(self.head if as_of is None else as_of, None if on is None else parse_day(on))
+        return TimeSlice(self.head if as_of is None else as_of, None if on is None else parse_day(on))
 
     def state(
         self, subject: str, *, on: str | None = TODAY, as_of: int | None = None, evidence: bool = False

@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 
+from domain.catalogue import CATALOGUE
 from domain.errors import Refused
-from domain.events import CATALOGUE
 from tests.given import SHA, World
 
 GENERATED: Any = {
@@ -126,7 +126,7 @@ DATA: dict[str, st.SearchStrategy] = {
     "platform.dissolved": fields({}),
     "document.registered": fields({"title": texts, "sha256": st.just(SHA)}, published=dates.filter(bool)),
 }
-MAKING = (
+CREATING = (
     "party.registered",
     "agreement.adopted",
     "agreement.signed",
@@ -223,7 +223,7 @@ def histories(draw: Any, *, most: int = 20, undone: bool = True) -> list[dict[st
         if choice < 3:
             documents.append(draw(remarks(draw(st.sampled_from(documents)), len(documents), remarking)))
         elif choice == 3 and undone:
-            add(draw(st.sampled_from(MAKING)))
+            add(draw(st.sampled_from(CREATING)))
         else:
             add(draw(st.sampled_from(kinds)))
     return documents

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from projections import narrowing, timeline
+from projections import planner, timeline
 from tests.given import World
 
 _EACH = 10
@@ -26,7 +26,7 @@ def steps(found: World, ask: Callable[[], Any]) -> int:
         return 0
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (narrowing, timeline):
+        for module in (planner, timeline):
             patch.setattr(module, "bounded", lambda *_: nullcontext())
         found.reader._db.set_progress_handler(count, _EACH)
         try:

@@ -14,31 +14,32 @@ from typing import Any
 
 import pytest
 
-from domain.facts import Event
-from domain.notes import COSIGNATURE, Checkpoint, Verifier, cosigned, parse_note, parse_verifier
-from projections import rectangles, tallies
-from projections.lines import PARTS
+from domain.corrections import Event
+from domain.tlog_formats import COSIGNATURE, Checkpoint, Verifier, cosigned, parse_note, parse_verifier
+from projections import table_comparison
+from projections.canonical_rows import PARTS
+from projections.engine import rollups
+from projections.engine.database import CURRENT
 from projections.names import NAMES
-from projections.rectangles import COUNTED, RESTED_ON, SEARCHED
 from projections.search import TEXTS
-from projections.store import OPEN
+from projections.table_comparison import COUNTED, RESTED_ON, SEARCHED
 from projections.views import INDEXES
-from service.audit.chains import Chains, Unique
 from service.audit.checkpoints import MOST_NOTE_BYTES, CannotAudit, NoCheckpoint, read_kept, read_signed
-from service.audit.comparing import Comparing
-from service.audit.opening import open_source
+from service.audit.compare import Comparing
+from service.audit.event_rows import Row, answered
 from service.audit.order import Order
-from service.audit.plain import Batch, Looking, Wanted
 from service.audit.report import Check
-from service.audit.rows import Row, answered
 from service.audit.run import Asked, audit
-from service.entries import answered as answer
-from service.entries import logged
-from service.files import CHECKPOINT, SIGNING_KEY
-from service.rebuild import build, install
+from service.audit.sequence import Sequences, Unique
+from service.audit.summary import Batch, Looking, Wanted
+from service.audit.targets import open_source
+from service.commands.log_entry import answered as answer
+from service.commands.log_entry import logged
+from service.data_directory import CHECKPOINT, SIGNING_KEY
 from service.settings import Settings
-from service.signing import Signer, read_key
-from service.tilelog import CannotExport, TileLog
+from service.transparency.signing import Signer, read_key
+from service.transparency.static_export import CannotExport, TileLog
+from service.views.rebuild import build, install
 from tests.contract.audited import CROWD, Audited, Story, entry_with, rows, tampered, wait_for_checkpoint
 from tests.contract.server import Server, command, event
 from tests.contract.texts import TEXT
@@ -46,7 +47,7 @@ from tests.given import world
 
 CHANGED = "UPDATE events SET data = CAST(replace(CAST(data AS TEXT), ?, ?) AS BLOB) WHERE position = ?"
 STATE = "UPDATE events SET state = ? WHERE position = ?"
-KNOWN = f"p1 = {OPEN}"
+KNOWN = f"p1 = {CURRENT}"
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ def test_views_whose_rows_are_numbered_otherwise_are_told_line_by_line(story, da
 
 
 def test_counts_that_are_not_those_of_what_the_log_says_are_named(data, monkeypatch):
-    monkeypatch.setattr(tallies, "SIZES", (8, 64))
+    monkeypatch.setattr(rollups, "SIZES", (8, 64))
     rebuilt(data)
     fits(data)
     tampered(
@@ -158,7 +159,7 @@ def test_whatever_lines_are_made_from_is_compared_row_for_row():
     named = {name for parts in PARTS.values() for part in parts for name in re.findall(r"[a-z]+", part.sql)}
     with world() as found:
         held = {name for (name,) in found.reader._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        compared = set(rectangles.tables(found.reader._db)) | (named & held)
+        compared = set(table_comparison.tables(found.reader._db)) | (named & held)
         assert compared | set(SEARCHED) == set(RESTED_ON)
 
 
@@ -630,7 +631,7 @@ def test_what_is_wrong_with_a_file_is_said_also_where_the_audit_breaks_off(story
     def break_off(*_: object) -> None:
         raise CannotAudit("the disk is full")
 
-    monkeypatch.setattr("service.audit.folded.Folded.take", break_off)
+    monkeypatch.setattr("service.audit.refold.Folded.take", break_off)
     with pytest.raises(CannotAudit):
         audited(data)
     with closing(sqlite3.connect(data / "views.sqlite", isolation_level=None)) as db:
@@ -903,7 +904,7 @@ def test_order_is_checked_however_few_names_fit_into_memory(tmp_path, most):
             folder = tmp_path / f"{name} {at_once} {together}"
             folder.mkdir()
             check = Check("order")
-            order = Order(check, Chains(folder, most), Unique(folder, most))
+            order = Order(check, Sequences(folder, most), Unique(folder, most))
             looking = Looking(Wanted(evidence=False, rules=False))
             for first in range(0, len(events), at_once):
                 some = events[first : first + at_once]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from projections.rectangles import RESTED_ON
-from service.audit.alike import are_alike
+from projections.table_comparison import RESTED_ON
 from service.audit.database import Database
-from service.log.scan import Inspection, read_only
+from service.audit.row_comparison import are_alike
+from service.event_log.scan import Inspection, read_only
 from tests.contract.audited import Story, rows, tampered, told
 
 VIEWS = "views.sqlite"

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from service.audit import apart
+from service.audit import workers
 from service.audit.checkpoints import CannotAudit
-from service.audit.opening import open_source
-from service.audit.plain import Wanted
 from service.audit.run import Asked, audit
-from service.cores import MOST
+from service.audit.summary import Wanted
+from service.audit.targets import open_source
+from service.views.cores import MOST
 from tests.contract.audited import Story, entry_with, rows, tampered
 
 WANTED = Wanted(evidence=True, rules=True)
@@ -31,7 +31,7 @@ import sys, time
 from pathlib import Path
 from subprocess import Popen
 from service.audit import apart
-from service.audit.plain import Wanted
+from service.audit.summary import Wanted
 apart.Popen = lambda *args, **more: started.append(Popen(*args, **more)) or started[-1]
 started = []
 told = apart.looked_at(Path(sys.argv[1]), int(sys.argv[2]), 1, Wanted(True, True), 2)
@@ -127,16 +127,16 @@ def test_a_file_that_is_damaged_is_caught_where_it_is(data, monkeypatch):
 
 def test_processes_run_no_code_of_the_directory_that_the_audit_was_started_in(story, tmp_path, monkeypatch):
     (tmp_path / "service" / "audit").mkdir(parents=True)
-    for name in ("service/__init__.py", "service/audit/__init__.py", "service/audit/apart.py"):
+    for name in ("service/__init__.py", "service/audit/__init__.py", "service/audit/workers.py"):
         (tmp_path / name).write_text("raise SystemExit('code of somebody')")
     monkeypatch.chdir(tmp_path)
-    with closing(apart.looked_at(story.data / "log.sqlite", story.head, AT_ONCE, WANTED, 2)) as batches:
+    with closing(workers.looked_at(story.data / "log.sqlite", story.head, AT_ONCE, WANTED, 2)) as batches:
         assert all(plain is not None for plain in batches)
 
 
 def test_a_process_that_cannot_go_on_makes_the_audit_fail(story, data, monkeypatch):
     with (
-        closing(apart.looked_at(data / "nowhere.sqlite", 10, 1, WANTED, 2)) as batches,
+        closing(workers.looked_at(data / "nowhere.sqlite", 10, 1, WANTED, 2)) as batches,
         pytest.raises(CannotAudit, match=r"status 1 .*nowhere\.sqlite cannot be opened"),
     ):
         next(batches)
@@ -158,7 +158,7 @@ def test_a_process_that_ends_makes_the_audit_fail_and_the_others_end_with_it(dat
         started.append(Popen(ending if len(started) == 1 else command, **more))
         return started[-1]
 
-    monkeypatch.setattr(apart, "Popen", start)
+    monkeypatch.setattr(workers, "Popen", start)
     monkeypatch.setattr("service.audit.database.processes", lambda _: 3)
     monkeypatch.setattr("service.audit.database.AT_ONCE", 1)
     with closing(open_source(str(data))) as source, pytest.raises(CannotAudit, match=rf"ended, with status {status}$"):
@@ -194,9 +194,9 @@ def is_running(pid: str) -> bool:
 
 def test_a_small_log_or_one_core_takes_no_processes(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
-    assert apart.processes(apart.LEAST - 1) == 0
-    assert apart.processes(apart.LEAST) == 2
+    assert workers.processes(workers.LEAST - 1) == 0
+    assert workers.processes(workers.LEAST) == 2
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {*range(64)})
-    assert apart.processes(apart.LEAST) == MOST
+    assert workers.processes(workers.LEAST) == MOST
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {5})
-    assert apart.processes(10**9) == 0
+    assert workers.processes(10**9) == 0

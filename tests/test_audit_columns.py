@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.facts import Event
+from domain.corrections import Event
 from domain.merkle import leaf_hash
-from service.audit.chains import Chains, Unique
-from service.audit.entries import Entries, flaws
+from service.audit.event_checks import Entries, flaws
+from service.audit.event_rows import Row, answered, stored
 from service.audit.order import Order
-from service.audit.plain import Batch, Looking, Wanted
 from service.audit.report import Check, Finding
-from service.audit.rows import Row, answered, stored
-from service.entries import answered as answer
-from service.entries import logged
-from service.log import LoggedEvent
+from service.audit.sequence import Sequences, Unique
+from service.audit.summary import Batch, Looking, Wanted
+from service.commands.log_entry import answered as answer
+from service.commands.log_entry import logged
+from service.event_log import LoggedEvent
 
 RECORDED = "2026-01-31T09:30:00.12345%dZ"
 STRANGE = ("", "a", '"', "\\", 'a","x":"b', "\n", "\x7f", "城", "\u2028", "e" * 300, "x" * 1024, "é" * 600)
@@ -61,7 +61,7 @@ def of_order(batch: Batch) -> list[Finding]:
     """What is found in the order of events."""
     order = Check("order")
     with TemporaryDirectory() as folder:
-        Order(order, Chains(Path(folder)), Unique(Path(folder))).take(batch)
+        Order(order, Sequences(Path(folder)), Unique(Path(folder))).take(batch)
     return order.findings
 
 
@@ -102,7 +102,7 @@ def test_plain_events_are_checked_without_looking_at_each(monkeypatch):
     def looked_by_itself(_: Row) -> None:
         raise AssertionError("one event was looked at by itself")
 
-    monkeypatch.setattr("service.audit.plain.flaws", looked_by_itself)
+    monkeypatch.setattr("service.audit.summary.flaws", looked_by_itself)
     for rows in (
         [row_of(event(position)) for position in range(1, 9)],
         [answered(answer(event(position))) for position in range(1, 9)],

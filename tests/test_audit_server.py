@@ -14,12 +14,12 @@ import pytest
 
 from service.audit.checkpoints import CannotAudit
 from service.audit.client import MOST_BYTES
-from service.audit.opening import open_source
 from service.audit.report import Report
 from service.audit.run import Asked, audit
+from service.audit.targets import open_source
 from service.settings import Settings
-from service.tilefiles import MOST_BUNDLE_BYTES
-from service.tilelog import TileLog
+from service.transparency.static_export import TileLog
+from service.transparency.static_files import MOST_BUNDLE_BYTES
 from tests.contract.audited import Story, told
 
 Answer = tuple[int, bytes]
@@ -91,7 +91,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def audited(exported, monkeypatch) -> Callable[[Lie], Report]:
-    monkeypatch.setattr("service.audit.comparing.PASTS", 0)
+    monkeypatch.setattr("service.audit.compare.PASTS", 0)
 
     def audited(lie: Lie) -> Report:
         with serving(exported, lie) as address, closing(open_source(address)) as source:

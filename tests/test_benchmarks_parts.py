@@ -34,7 +34,7 @@ from benchmarks.sizes import Great
 from benchmarks.targets import judged
 from benchmarks.worker import Worker
 from benchmarks.worlds import World
-from domain.posting import parse
+from domain.cloudevent import parse
 
 # --- what is posted ---
 

@@ -19,7 +19,7 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 
 import service
-from service.log import (
+from service.event_log import (
     DuplicateEvent,
     HeadMoved,
     Log,
@@ -357,7 +357,7 @@ def test_what_a_rolled_back_transaction_named_first_can_be_named_again(log: Log,
 
 
 def test_more_subjects_and_sources_than_are_remembered(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.log._REMEMBERED", 10)
+    monkeypatch.setattr("service.event_log._REMEMBERED", 10)
     position = 0
     for version in (1, 2, 3):
         for n in range(40):
@@ -657,7 +657,7 @@ def test_a_full_database_keeps_what_was_there_and_takes_more_once_there_is_room(
 SMALL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from service.log import Log, LogUnavailable
+from service.event_log import Log, LogUnavailable
 from tests.test_log import events, put
 
 path = Path(sys.argv[1])
@@ -782,7 +782,7 @@ def test_a_lock_held_by_another_is_an_error_that_passes(log: Log, path: Path) ->
 APPEND_FOR_EVER = """
 import sys
 from pathlib import Path
-from service.log import Log
+from service.event_log import Log
 from tests.test_log import event
 
 log = Log(Path(sys.argv[1]))

@@ -13,7 +13,7 @@ import pytest
 from eventsourcing.persistence import OperationalError, StoredEvent
 from eventsourcing.tests import persistence as library  # as a module: a case imported by name would be run as a test
 
-from service.log.recorders import LogAggregateRecorder, LogDatastore, LogRecorder
+from service.event_log.recorder import LogAggregateRecorder, LogDatastore, LogRecorder
 
 
 class LogFile(TestCase):

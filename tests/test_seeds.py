@@ -23,7 +23,7 @@ DOCUMENTS = os.environ.get("REGISTRY_SEED_DOCUMENTS")
 MANIFEST = json.loads((SEEDS / "manifest.json").read_text(encoding="utf-8"))["files"]
 
 SUBJECT = re.compile(r"(parties|agreements|labs|platforms|documents)/[a-z0-9][a-z0-9-]{0,99}")
-MAKING = {"party.registered", "document.registered", "agreement.signed", "lab.founded", "platform.launched"}
+CREATING = {"party.registered", "document.registered", "agreement.signed", "lab.founded", "platform.launched"}
 LONGEST_PASSAGE = 700
 LONGEST_COPY = 60
 
@@ -154,7 +154,7 @@ def test_a_subject_is_made_first_and_once_and_what_an_event_refers_to_stands_ear
     made: set[str] = set()
     for _, event in SEEDED:
         assert references(event) <= made, event["id"]
-        assert (event["type"] in MAKING) == (event["subject"] not in made), event["id"]
+        assert (event["type"] in CREATING) == (event["subject"] not in made), event["id"]
         made.add(event["subject"])
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from service.audit.checkpoints import CannotAudit
-from service.audit.opening import open_source
 from service.audit.report import Report
 from service.audit.run import Asked, audit
+from service.audit.targets import open_source
+from service.data_directory import CHECKPOINT, SIGNING_KEY
 from service.exports import NothingHere
-from service.files import CHECKPOINT, SIGNING_KEY
 from service.settings import Settings
-from service.signing import CannotSign
-from service.tilefiles import DIGESTS, EVENTS
-from service.tilelog import CannotExport, TileLog
+from service.transparency.signing import CannotSign
+from service.transparency.static_export import CannotExport, TileLog
+from service.transparency.static_files import DIGESTS, EVENTS
 from tests.contract.audited import CROWD, Story, tampered
 
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from domain.notes import Checkpoint, Note, NoteError, Verifier, parse_checkpoint, parse_note, parse_verifier
-from service.audit.growth import Growth
+from domain.tlog_formats import Checkpoint, Note, NoteError, Verifier, parse_checkpoint, parse_note, parse_verifier
 from service.audit.report import Check, Finding, Verdict, counted
-from service.files import replace
-from service.signing import is_cosigned, is_signed
+from service.audit.tree import Growth
+from service.data_directory import replace
+from service.transparency.signing import is_cosigned, is_signed
 
 SAVED_MODE = 0o644
 MOST_NOTE_BYTES = 2**16

@@ -12,24 +12,25 @@ from typing import Any
 
 import orjson
 
-from domain.facts import Event
-from domain.notes import TILE_WIDTH
-from projections import rectangles, tree
+from domain.corrections import Event
+from domain.tlog_formats import TILE_WIDTH
+from projections import table_comparison
 from projections.digests import Digests
-from projections.store import create, fold
+from projections.engine import merkle_tree
+from projections.engine.database import create, fold
 from projections.views import INDEXES, SCHEMAS
-from service.audit.apart import looked_at, processes
 from service.audit.checkpoints import MOST_NOTE_BYTES, CannotAudit, read_file, read_signed
-from service.audit.growth import Kept, tiles_of
-from service.audit.noted import speaks_of
-from service.audit.plain import Batch, Batches, Looking, Wanted
-from service.audit.rows import Row, stored
+from service.audit.document_texts import ReadText
+from service.audit.event_rows import Row, stored
+from service.audit.history import speaks_of
 from service.audit.source import StoredViews, Unreadable
-from service.audit.texts import ReadText
-from service.files import CHECKPOINT, LOG, SIGNING_KEY, VIEWS, wal_of
-from service.log import LogError
-from service.log.scan import Damaged, Inspection, Scan, difference, read_only, schema
-from service.signing import CannotSign, read_key
+from service.audit.summary import Batch, Batches, Looking, Wanted
+from service.audit.tree import ResponseCache, tiles_of
+from service.audit.workers import looked_at, processes
+from service.data_directory import CHECKPOINT, LOG, SIGNING_KEY, VIEWS, wal_of
+from service.event_log import LogError
+from service.event_log.scan import Damaged, Inspection, Scan, difference, read_only, schema
+from service.transparency.signing import CannotSign, read_key
 
 AT_ONCE = 4 * TILE_WIDTH
 
@@ -127,7 +128,7 @@ class Database:
             position = until
         return found
 
-    def kept(self) -> Kept:
+    def kept(self) -> ResponseCache:
         if isinstance(self._views, str):
             return
         for tile in tiles_of(self._views.position):
@@ -218,15 +219,15 @@ class _Views:
 
     def rows(self, table: str, as_of: int) -> Iterator[dict[str, Any]]:
         with _Reading():
-            yield from rectangles.rows(self._db, table, as_of)
+            yield from table_comparison.rows(self._db, table, as_of)
 
     def stored(self, table: str) -> Iterator[list[tuple[Any, ...]]]:
         with _Reading():
-            yield from rectangles.stored(self._db, table)
+            yield from table_comparison.stored(self._db, table)
 
     def values(self, table: str) -> Iterator[tuple[Any, ...]]:
         with _Reading():
-            yield from rectangles.values(self._db, table)
+            yield from table_comparison.values(self._db, table)
 
     def broken_indexes(self) -> Sequence[str]:
         with _Reading():
@@ -246,7 +247,7 @@ class _Views:
     def hashes(self, level: int, first: int, count: int) -> bytes:
         """Stored hashes of the tree, as a tile has them."""
         try:
-            return b"".join(tree.hashes(self._db, level, first, count))
+            return b"".join(merkle_tree.hashes(self._db, level, first, count))
         except (sqlite3.Error, TypeError) as error:
             raise Unreadable(f"the stored tree cannot be read: {error}") from None
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import orjson
 
-from domain.facts import Event
-from domain.passages import Status, flaw_of, status_of
+from domain.corrections import Event
+from domain.quotation import Status, flaw_of, status_of
 from projections.documents import passages, placed
-from service.audit.noted import Noted
+from service.audit.document_texts import Texts
+from service.audit.history import NotedEvents
 from service.audit.report import Check, Finding, Verdict, counted
-from service.audit.texts import Texts
 
 _SCHEMA = "CREATE TABLE cited(document TEXT, by INTEGER, subject TEXT, place INTEGER, passage BLOB)"
 _ALONE = """
@@ -37,7 +37,7 @@ _AT_ONCE = 1000
 class Evidence:
     """The passages of a log that has gone by."""
 
-    def __init__(self, noted: Noted, texts: Texts) -> None:
+    def __init__(self, noted: NotedEvents, texts: Texts) -> None:
         self._noted = noted
         self._texts = texts
         self._counts = dict.fromkeys(Status, 0)

@@ -10,17 +10,17 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from domain.facts import Event
-from domain.notes import Tile
-from projections.store import fold
+from domain.corrections import Event
+from domain.tlog_formats import Tile
+from projections.engine.database import fold
 from service.audit.checkpoints import MOST_NOTE_BYTES, CannotAudit, read_file, read_signed
-from service.audit.growth import Kept, tiles_of
-from service.audit.plain import Batches, Wanted, batches
-from service.audit.rows import Row, answered
+from service.audit.document_texts import ReadText
+from service.audit.event_rows import Row, answered
 from service.audit.source import StoredViews, Unreadable
-from service.audit.texts import ReadText
-from service.texts import MAX_TEXT
-from service.tilefiles import CHECKPOINT, DIGESTS, EVENTS, MOST_BUNDLE_BYTES, TEXTS, VKEY, text_path
+from service.audit.summary import Batches, Wanted, batches
+from service.audit.tree import ResponseCache, tiles_of
+from service.commands.document_texts import MAX_TEXT
+from service.transparency.static_files import CHECKPOINT, DIGESTS, EVENTS, MOST_BUNDLE_BYTES, TEXTS, VKEY, text_path
 
 MOST_LINE_BYTES = 2**24
 _AT_ONCE = 1000
@@ -79,7 +79,7 @@ class Exported:
     def later(self) -> Mapping[int, int]:
         return {}
 
-    def kept(self) -> Kept:
+    def kept(self) -> ResponseCache:
         for tile in tiles_of(self.head):
             for width in _partials(self._path, tile):
                 if width < tile.width:

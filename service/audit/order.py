@@ -8,10 +8,10 @@ from itertools import repeat
 from typing import Any
 
 from domain.values import MAX_INTEGER
-from service.audit.chains import Chains, Unique, name_hash
-from service.audit.plain import Batch
+from service.audit.event_rows import Row
 from service.audit.report import MOST_FINDINGS, Check, Finding
-from service.audit.rows import Row
+from service.audit.sequence import Sequences, Unique, name_hash
+from service.audit.summary import Batch
 
 _NOT_NEXT = "does not follow the last of its subject"
 
@@ -19,7 +19,7 @@ _NOT_NEXT = "does not follow the last of its subject"
 class Order:
     """Checks the order of events as they come."""
 
-    def __init__(self, check: Check, subjects: Chains, names: Unique) -> None:
+    def __init__(self, check: Check, subjects: Sequences, names: Unique) -> None:
         """What does not fit goes to the check."""
         self._check = check
         self._subjects = subjects
@@ -48,7 +48,7 @@ class Order:
         if plain.first != self.position + 1 or since < self._recorded:
             self._take_each(batch.rows)
             return
-        self._subjects.make_room(plain.events)
+        self._subjects.evict_if_full(plain.events)
         last = self._subjects.last
         known = last.get
         for subject in [subject for subject, version in plain.since.items() if version != known(subject, 0) + 1]:
@@ -61,7 +61,7 @@ class Order:
 
     def _take_each(self, rows: Sequence[Row]) -> None:
         """Check events one by one, to name what of them does not fit."""
-        self._subjects.make_room(len(rows))
+        self._subjects.evict_if_full(len(rows))
         expected, recorded = self.position, self._recorded
         for row in rows:
             expected += 1

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from service.audit.noted import Noted
+from service.audit.history import NotedEvents
 from service.audit.report import Check, Finding, counted
 
 _MAY_BE_ONE = "SELECT 1 FROM noted WHERE type = 'party.merged' AND position < ? LIMIT 1"
 """Whether parties were said to be one before a position: then events about one may be spoken of under the other."""
 
 
-def check_redactions(noted: Noted, check: Check, later: Callable[[], Mapping[int, int]]) -> str | None:
+def check_redactions(noted: NotedEvents, check: Check, later: Callable[[], Mapping[int, int]]) -> str | None:
     """Check every event without data, and every event that one says is erased; what else is to be told.
 
     `later` gives redactions that came after the last event of the audit: the event that each names, and its position.
@@ -48,7 +48,7 @@ def check_redactions(noted: Noted, check: Check, later: Callable[[], Mapping[int
     )
 
 
-def _redaction(noted: Noted, position: int, subject: str) -> int | None:
+def _redaction(noted: NotedEvents, position: int, subject: str) -> int | None:
     """The event that had the data of another erased: later, of the same subject or one that may be the same."""
     found = noted.db.execute(
         "SELECT position, subject FROM noted WHERE about = ? AND type = 'event.redacted' AND position > ?"

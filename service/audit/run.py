@@ -11,29 +11,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from domain.notes import ED25519, Verifier
-from service.audit.chains import Chains, Unique
-from service.audit.checkpoints import (
-    Signed,
-    check_root,
-    check_signature,
-    check_since,
-    check_witnesses,
-    read_verifier,
-)
-from service.audit.comparing import Comparing
-from service.audit.entries import Entries
+from domain.tlog_formats import ED25519, Verifier
+from service.audit.checkpoints import Signed, check_root, check_signature, check_since, check_witnesses, read_verifier
+from service.audit.compare import Comparing
+from service.audit.document_texts import Brought, Texts
+from service.audit.event_checks import Entries
 from service.audit.evidence import Evidence
-from service.audit.folded import Folded
-from service.audit.growth import Growth, Tiles
-from service.audit.naming import name_changed, name_missing
-from service.audit.noted import Noted
+from service.audit.history import NotedEvents
+from service.audit.locate import name_changed, name_missing
 from service.audit.order import Order
-from service.audit.plain import Batch, Batches, Wanted
 from service.audit.redactions import check_redactions
+from service.audit.refold import Folded
 from service.audit.report import Check, Finding, Report, Verdict, counted
+from service.audit.sequence import Sequences, Unique
 from service.audit.source import CannotAudit, Progress, Source, Unreadable
-from service.audit.texts import Brought, Texts
+from service.audit.summary import Batch, Batches, Wanted
+from service.audit.tree import Growth, Tiles
 
 _UNFIT = "the log itself fails"
 
@@ -95,12 +88,12 @@ class _Audit:
         self._views = report.check("views")
         self._of_log = (self._in_order, self._of_entries, self._of_data, self._of_tiles)
         self._found = 0  # so far, while the events go by
-        self._order = Order(self._in_order, Chains(folder), Unique(folder))
+        self._order = Order(self._in_order, Sequences(folder), Unique(folder))
         self._entries = Entries(self._of_entries, self._of_data)
         sizes = [each.checkpoint.size for each in (source.signed, asked.since) if each is not None]
         self._growth = Growth(sizes)
         self._tiles = Tiles(self._of_tiles, self._growth, source.kept())
-        self._noted = held.enter_context(closing(Noted(folder, evidence=asked.evidence)))
+        self._noted = held.enter_context(closing(NotedEvents(folder, evidence=asked.evidence)))
         reading = source.reading()
         self._read = None if isinstance(reading, str) else reading
         self._without = reading if isinstance(reading, str) else ""

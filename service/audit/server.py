@@ -15,21 +15,21 @@ from urllib.parse import quote
 
 import orjson
 
-from domain.events import CATALOGUE
-from domain.facts import Event
-from domain.notes import Tile
-from domain.records import Record
-from projections.store import fold
+from domain.catalogue import CATALOGUE
+from domain.corrections import Event
+from domain.payload import Record
+from domain.tlog_formats import Tile
+from projections.engine.database import fold
 from service.audit.checkpoints import MOST_NOTE_BYTES, CannotAudit, NoCheckpoint, read_signed
 from service.audit.client import MOST_BYTES, Client, Refused
-from service.audit.growth import Kept, tiles_of
-from service.audit.noted import speaks_of
-from service.audit.plain import Batches, Wanted, batches
-from service.audit.rows import Row, answered
+from service.audit.document_texts import ReadText
+from service.audit.event_rows import Row, answered
+from service.audit.history import speaks_of
 from service.audit.source import StoredViews, Unreadable
-from service.audit.texts import ReadText
+from service.audit.summary import Batches, Wanted, batches
+from service.audit.tree import ResponseCache, tiles_of
 from service.http.digests import FOLD
-from service.tilefiles import MOST_BUNDLE_BYTES
+from service.transparency.static_files import MOST_BUNDLE_BYTES
 
 FETCHING = 4
 """Tiles that are asked for at a time."""
@@ -95,7 +95,7 @@ class Server:
                     found[about] = row.position
         return found
 
-    def kept(self) -> Kept:
+    def kept(self) -> ResponseCache:
         waiting: deque[tuple[Tile, Future[bytes | None]]] = deque()
         for tile in tiles_of(self.signed.checkpoint.size):
             waiting.append((tile, self._pool.submit(self._tile, tile)))

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from service.audit.checkpoints import CannotAudit, Signed
-from service.audit.growth import Kept
-from service.audit.plain import Batches, Wanted
-from service.audit.rows import Row
-from service.audit.texts import ReadText
+from service.audit.document_texts import ReadText
+from service.audit.event_rows import Row
+from service.audit.summary import Batches, Wanted
+from service.audit.tree import ResponseCache
 
 __all__ = ["CannotAudit", "Source", "StoredViews", "Unreadable"]
 
@@ -83,7 +83,7 @@ class Source(Protocol):
     def later(self) -> Mapping[int, int]:
         """Redactions that were recorded after `head`: the event that each names, and its own position."""
 
-    def kept(self) -> Kept:
+    def kept(self) -> ResponseCache:
         """The tiles that are kept or served."""
 
     def reading(self) -> ReadText | str:

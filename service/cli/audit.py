@@ -11,15 +11,15 @@ from pathlib import Path
 import click
 import orjson
 
-from domain.notes import COSIGNATURE, ED25519
-from service.audit.apart import OBJECTS
+from domain.tlog_formats import COSIGNATURE, ED25519
 from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_kept, read_verifier
 from service.audit.checkpoints import save as keep
-from service.audit.opening import open_source
+from service.audit.document_texts import Brought
 from service.audit.report import Verdict
 from service.audit.run import Asked, unfit
 from service.audit.run import audit as run
-from service.audit.texts import Brought
+from service.audit.targets import open_source
+from service.audit.workers import OBJECTS
 from service.cli.options import CouldNot, progress, settings_of, settings_options
 
 _FILE = click.Path(path_type=Path, dir_okay=False)

@@ -10,12 +10,12 @@ import click
 
 from service.backup import BackupError, back_up
 from service.backup import restore as restore_backup
-from service.checkpoint import Unfit
 from service.cli.options import Failed, settings_of, settings_options
+from service.event_log import LogError
+from service.event_log.scan import Damaged
 from service.lock import InUse
-from service.log import LogError
-from service.log.scan import Damaged
-from service.signing import CannotSign
+from service.transparency.checkpoint import Unfit
+from service.transparency.signing import CannotSign
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 

@@ -15,19 +15,19 @@ from typing import Any, BinaryIO
 import click
 import orjson
 
-from projections.questions import BadQuestion
-from service import rebuild as rebuilding
+from projections.engine.query_types import BadQuestion
 from service.cli.options import Failed, output, progress, settings_of, settings_options
+from service.data_directory import LOG
+from service.event_log import LogError
 from service.exports import NAMES, LogExport, NothingHere, ViewsExport
-from service.files import LOG
 from service.lock import InUse, held
 from service.lock import rebuilding as rebuild_lock
-from service.log import LogError
 from service.retries import retried
 from service.settings import Settings
-from service.signing import CannotSign
-from service.tilelog import CannotExport, TileLog
 from service.transfers import ImportFailed, LineResult, recorded_at, recorded_in
+from service.transparency.signing import CannotSign
+from service.transparency.static_export import CannotExport, TileLog
+from service.views import rebuild as rebuilding
 
 SHOWN_PROBLEMS = 10
 TAKE_OVER_SECONDS = 60.0

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import orjson
 
-from domain.passages import Status
+from domain.quotation import Status
 from service.cli.options import CouldNot, progress, settings_of, settings_options
 from service.evidence import CannotCheck, Checked, Outcome, checked, here, there
 from service.http.tables import wording
@@ -112,8 +112,8 @@ def _failure(passage: Mapping[str, Any]) -> str:
     """One passage that failed: which it is, by what it is cited, and where it first differs."""
     fact, parts = passage["fact"], passage["difference"]
     place = f"{passage['start']} to {passage['end']}" if "start" in passage else "without a place"
-    bearing = f"event {fact['position']}, {fact['type']} of {fact['subject']['subject']}"
+    provenance = f"event {fact['position']}, {fact['type']} of {fact['subject']['subject']}"
     by = "" if passage["event"] == fact["position"] else f", cited by event {passage['event']}"
     if parts["quoted"] is None:
-        return f"{place} ({bearing}{by}): the text ends at {parts['at']}"
-    return f"{place} ({bearing}{by}): at {parts['at']} the text has {parts['text']!r}, quoted is {parts['quoted']!r}"
+        return f"{place} ({provenance}{by}): the text ends at {parts['at']}"
+    return f"{place} ({provenance}{by}): at {parts['at']} the text has {parts['text']!r}, quoted is {parts['quoted']!r}"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from service.api_keys import KeyNameTaken, Keys, Scope, listed
 from service.cli.options import Failed, settings_of, settings_options
-from service.files import KEYS, make_directory
-from service.keys import KeyNameTaken, Keys, Scope, listed
+from service.data_directory import KEYS, make_directory
 
 
 @click.group()

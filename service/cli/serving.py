@@ -12,15 +12,15 @@ import orjson
 
 from service.app import make_app
 from service.cli.options import VERSION, Failed, settings_of, settings_options
+from service.event_log import LogError
 from service.http.openapi import document
 from service.http.operations import DESCRIBED
 from service.lock import InUse
-from service.log import LogError
-from service.serving import FIRST_KEY, CannotServe, Started
-from service.serving import serve as serve_until_told
+from service.server import FIRST_KEY, CannotServe, Started
+from service.server import serve as serve_until_told
 from service.settings import Settings
-from service.signing import CannotSign
 from service.store import OtherOrigin
+from service.transparency.signing import CannotSign
 
 _EXAMPLE = {
     "specversion": "1.0",

@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from service.http.fields import combined, entity_tags
 from service.http.negotiation import choose
 from service.http.problems import Kind, Problem
-from service.http.whole import Whole, lines
+from service.http.responses import CompleteResponse, lines
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -24,9 +24,9 @@ def negotiate(request: web.Request, offers: Sequence[str]) -> str:
     return chosen
 
 
-def json_answer(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Whole:
+def json_answer(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> CompleteResponse:
     """Ready bytes of JSON."""
-    return Whole(status, body, JSON, lines(headers) if headers else b"")
+    return CompleteResponse(status, body, JSON, lines(headers) if headers else b"")
 
 
 def strong_tag(body: bytes) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from aiohttp import hdrs, web
 
-from service.decisions import Condition
+from service.commands.decisions import Condition
 from service.http.fields import EntityTag, combined, entity_tags
 from service.http.problems import Kind, Problem
 

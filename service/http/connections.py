@@ -14,10 +14,10 @@ from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.web_protocol import _ErrInfo
 
+from service.app_keys import LOGGER, METRICS
 from service.http.fields import MOST_BYTES, MOST_LINES
 from service.http.problems import KINDS, Kind, Problem
 from service.http.unsent import MeasuredConnection
-from service.parts import LOGGER, METRICS
 
 HEAD_AT_ONCE = 2**14
 """Bytes that are received of one connection in one turn of the loop while no request has begun."""

@@ -8,16 +8,16 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from domain.times import day_text
-from projections.questions import Question
-from projections.reading import Reader
+from domain.edtf import day_text
+from projections.engine.query_types import TimeSlice
+from projections.reader import Reader
 from service.http.answers import JSON, negotiate
-from service.http.lists import at_hand, keep
+from service.http.lists import cached, keep
 from service.http.memento import ACCEPT_DATETIME, said
 from service.http.operations import read_query
-from service.http.questions import AS_OF, FROM, MAX_LIMIT, ON, PAGED, TO, is_day, read_pair
-from service.http.ready import Ready, body_tag
-from service.readers import READERS
+from service.http.query_parameters import AS_OF, FROM, MAX_LIMIT, ON, PAGED, TO, is_day, read_pair
+from service.http.response_cache import CachedResponse, body_tag
+from service.views.readers import READERS
 
 HISTORY = (AS_OF, ON, FROM, TO, *PAGED, ACCEPT_DATETIME)
 """What may be asked of a history, as a list or as a difference."""
@@ -36,13 +36,13 @@ def asks_difference(request: web.Request) -> bool:
 
 async def answer_difference(request: web.Request, subject: str) -> web.StreamResponse:
     """The difference. Raises Merged where neither side has a state and another party answers for the subject."""
-    now, key, ready = at_hand(request)
+    now, key, ready = cached(request)
     if ready is not None:
         return ready.answer(request)
     negotiate(request, (JSON,))
     values = read_query(request.query, HISTORY)
 
-    def found(reader: Reader) -> Ready:
+    def found(reader: Reader) -> CachedResponse:
         first, second = read_pair(values, now, reader.position_at)
         known = max(first.as_of, second.as_of)
         difference = reader.difference(subject, first, second, most=MAX_LIMIT)
@@ -58,12 +58,12 @@ async def answer_difference(request: web.Request, subject: str) -> web.StreamRes
             answer["more"] = f"/v1/{subject}/history?as_of={known}"
         body = orjson.dumps(answer)
         of_days = is_day(values[FROM.name][0])  # two positions are no memento of anything: they stand in the address
-        return Ready(body, JSON, body_tag(body), said(request, now, known, reader.recorded) if of_days else {})
+        return CachedResponse(body, JSON, body_tag(body), said(request, now, known, reader.recorded) if of_days else {})
 
     ready = await request.app[READERS].ask(found)
     keep(request, key, ready)
     return ready.answer(request)
 
 
-def _side(question: Question) -> dict[str, Any]:
+def _side(question: TimeSlice) -> dict[str, Any]:
     return {"as_of": question.as_of, "on": "any" if question.on is None else day_text(question.on)}

@@ -14,19 +14,19 @@ import orjson
 from aiohttp import hdrs, web
 
 from projections.digests import VIEWS, written
-from projections.questions import BadQuestion
-from projections.reading import Reader
-from projections.store import fold
-from service.entries import event_of
+from projections.engine.database import fold
+from projections.engine.query_types import BadQuestion
+from projections.reader import Reader
+from service.app_keys import CLOCK, HEAD, LOGGER, LOGS, STOPPING
+from service.commands.log_entry import event_of
+from service.event_log import LogReader
+from service.http.answer_schemas import COUNT, POSITION, list_of, object_of
 from service.http.answers import JSON, NDJSON, json_answer, negotiate
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
-from service.http.pieces import COUNT, POSITION, list_of, object_of
 from service.http.problems import Kind, Problem
-from service.http.questions import AS_OF, Now, read_times
-from service.log import LogReader
-from service.parts import CLOCK, HEAD, LOGGER, LOGS, STOPPING
-from service.readers import READERS
-from service.replays import REPLAYS, Replay, ReplayFailed, TooMany
+from service.http.query_parameters import AS_OF, Now, read_times
+from service.views.readers import READERS
+from service.views.replays import REPLAYS, Replay, ReplayFailed, TooMany
 
 POLL_SECONDS = 0.25
 """How soon it is noticed that nobody waits for a replay any longer."""

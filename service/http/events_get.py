@@ -10,17 +10,17 @@ from functools import partial
 import orjson
 from aiohttp import hdrs, web
 
-from domain.events import CATALOGUE
+from domain.catalogue import CATALOGUE
 from domain.values import is_subject
-from projections.questions import BadQuestion, Question, check_after
-from service.entries import answered, answered_lines
+from projections.engine.query_types import BadQuestion, TimeSlice, check_after
+from service.app_keys import HEAD, LOGS, STOPPING
+from service.commands.log_entry import answered, answered_lines
+from service.event_log import LoggedEvent, LogReader
 from service.http.answers import JSON, NDJSON, etag_matches, json_answer, negotiate, strong_tag
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.problems import Kind, Problem
-from service.http.questions import CURSOR, FORMAT, cursor, read_cursor
-from service.http.shapes import page_of
-from service.log import LoggedEvent, LogReader
-from service.parts import HEAD, LOGS, STOPPING
+from service.http.query_parameters import CURSOR, FORMAT, cursor, read_cursor
+from service.http.state_schemas import page_of
 
 LIMIT = 50
 MAX_LIMIT = 1000
@@ -100,7 +100,7 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     items, last = await request.app[LOGS].ask(page)
     following = None
     if last is not None:
-        going_on = cursor(request.path, values, Question(head, None), [last])
+        going_on = cursor(request.path, values, TimeSlice(head, None), [last])
         following = str(request.rel_url.update_query({CURSOR.name: going_on}))
     headers = _CACHE | ({} if following is None else {hdrs.LINK: f'<{following}>; rel="next"'})
     body = b'{"items":[%b],"next":%b,"position":%d}' % (items, orjson.dumps(following), head)

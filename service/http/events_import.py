@@ -13,17 +13,17 @@ from typing import BinaryIO
 
 from aiohttp import StreamReader, web
 
-from service.decisions import Desk
+from service.api_keys import Key, Scope
+from service.app_keys import LOGGER, LOGS, METRICS, SETTINGS, STOPPING, WRITER
+from service.commands.bulk_import import Line, Lines, recorded, tried
+from service.commands.decisions import Decisions
+from service.commands.spool import MOST_EACH, Spool, SpoolSpace
+from service.commands.writer import Unavailable
 from service.http import bodies
 from service.http.answers import NDJSON
 from service.http.bodies import ARRIVING, proceed
 from service.http.connections import Connection
 from service.http.problems import Kind, Problem
-from service.imports import Line, Lines, recorded, tried
-from service.keys import Key, Scope
-from service.parts import LOGGER, LOGS, METRICS, SETTINGS, STOPPING, WRITER
-from service.spool import MOST_EACH, Spool, SpoolSpace
-from service.writer import Unavailable
 
 MAX_TRIAL_LINES = 10_000
 MAX_TRIAL_BYTES = 256 * 2**20
@@ -93,7 +93,7 @@ async def _tried(request: web.Request, key: Key) -> web.StreamResponse:
     with TemporaryFile(dir=directory) as posted, TemporaryFile(dir=directory) as results:
         await _receive(request, posted)
 
-        def trial(desk: Desk) -> Counter[Kind | None]:
+        def trial(desk: Decisions) -> Counter[Kind | None]:
             kinds: Counter[Kind | None] = Counter()
             size = 0
             for result in tried(desk, _lines(posted), key.name, may_erase=may_erase):

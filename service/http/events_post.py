@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
-from domain.posting import Posted
-from service.cloudevents import (
+from domain.cloudevent import PostedEvent
+from service.api_keys import Key, Scope
+from service.app_keys import LOGS, WRITER
+from service.commands.cloudevents import (
     MAX_BATCH,
     MAX_BATCH_EVENTS,
     MAX_EVENT,
@@ -18,20 +20,18 @@ from service.cloudevents import (
     parsed,
     parsed_list,
 )
-from service.decisions import Batch
+from service.commands.decisions import Batch
+from service.commands.spool import SpoolSpace
 from service.http import events_import
 from service.http.access import KEY
 from service.http.answers import NDJSON
 from service.http.bodies import POSTED, read_body, refuse_encoded
 from service.http.conditions import condition_of
-from service.http.crowds import RETURNS, Returns, turned_away
 from service.http.fields import media_type
 from service.http.operations import Answer, Operation, Parameter, add, read_query
+from service.http.overload import RETURNS, RetryTimes, rejection
 from service.http.problems import Kind, Problem
-from service.http.whole import Whole
-from service.keys import Key, Scope
-from service.parts import LOGS, WRITER
-from service.spool import SpoolSpace
+from service.http.responses import CompleteResponse
 
 JSON = "application/json"
 STRUCTURED = "application/cloudevents+json"
@@ -40,7 +40,7 @@ NDJSON_TYPES = (NDJSON, "application/ndjson")
 SMALL_BYTES = 2**12
 """Larger bodies are parsed in a thread: 4 kB of what is wrong everywhere take 4 ms."""
 
-Read = Callable[[Find], Sequence[Posted]]
+Read = Callable[[Find], Sequence[PostedEvent]]
 """Parses a body, given what finds recorded events."""
 
 
@@ -49,7 +49,7 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     app = request.app
     writer = app[WRITER]
     type_ = media_type(request)
-    if type_ not in NDJSON_TYPES and (no_room := await turned_away(request)) is not None:
+    if type_ not in NDJSON_TYPES and (no_room := await rejection(request)) is not None:
         return no_room
     key = request[KEY]
     if (refusal := writer.refusal) is not None:
@@ -69,7 +69,7 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     location = b"Location: /v1/events/%d\r\n" % recorded[0] if recorded and not batch.is_list else b""
     bodies = b",".join([receipt.body for receipt in receipts])
     status = 201 if any(receipt.is_new for receipt in receipts) else 200
-    return Whole(status, b"[%b]" % bodies if batch.is_list else bodies, JSON, location)
+    return CompleteResponse(status, b"[%b]" % bodies if batch.is_list else bodies, JSON, location)
 
 
 async def _batch(request: web.Request, type_: str, key: Key) -> Batch:
@@ -99,7 +99,7 @@ async def _batch(request: web.Request, type_: str, key: Key) -> Batch:
     raise Problem(Kind.UNSUPPORTED_TYPE, detail, headers={"Accept-Post": POSTED})
 
 
-async def _read(request: web.Request, raw: bytes, read: Read) -> Sequence[Posted]:
+async def _read(request: web.Request, raw: bytes, read: Read) -> Sequence[PostedEvent]:
     """The events of a body. One that takes milliseconds to parse is parsed in a thread."""
     logs = request.app[LOGS]
     if len(raw) <= SMALL_BYTES:
@@ -188,6 +188,6 @@ OPERATIONS = (
 def add_routes(app: web.Application) -> None:
     """Adds what this module answers, where it is noted when those who are turned away may come again, and the space
     that results of imports may take."""
-    app[RETURNS] = Returns()
+    app[RETURNS] = RetryTimes()
     app[events_import.SPACE] = SpoolSpace()
     add(app, OPERATIONS)

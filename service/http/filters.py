@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from domain.entries import COMMITMENT_STATUSES
-from domain.events import CATALOGUE, AgreementKind, CommitmentKind, PartyKind
-from domain.things import STATUSES
-from domain.ties import ORDER_OF_STATUSES
-from projections.questions import ANY_STATUS, CERTAINTIES
+from domain.catalogue import CATALOGUE, AgreementKind, CommitmentKind, PartyKind
+from domain.list_items import COMMITMENT_STATUSES
+from domain.membership import ORDER_OF_STATUSES
+from domain.subject_state import STATUSES
+from projections.engine.query_types import ANY_STATUS, CERTAINTIES
+from service.http.event_schemas import subject
 from service.http.operations import Parameter
-from service.http.schemas import subject
 
 
 def _of(name: str, description: str, *collections: str, repeatable: bool = False) -> Parameter:

@@ -7,12 +7,12 @@ from typing import Any
 import orjson
 from aiohttp import hdrs, web
 
-from service.checkpoint import PUBLISHER
+from service.app_keys import CLOCK, HEAD, METRICS, READY, SETTINGS, STOPPING, WRITER
 from service.http.access import VERIFIED, sent_key
 from service.http.answers import JSON, json_answer
 from service.http.operations import Answer, Operation, add
 from service.http.problems import Kind, Problem
-from service.parts import CLOCK, HEAD, METRICS, READY, SETTINGS, STOPPING, WRITER
+from service.transparency.checkpoint import PUBLISHER
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}

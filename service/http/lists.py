@@ -11,24 +11,24 @@ from typing import Any
 import orjson
 from aiohttp import hdrs, web
 
-from projections.questions import BadQuestion, Page, Question
-from projections.reading import Reader
+from projections.engine.query_types import BadQuestion, Page, TimeSlice
+from projections.reader import Reader
+from service.app_keys import CLOCK, HEAD
 from service.http.answers import JSON, NDJSON, etag_matches, negotiate
+from service.http.event_schemas import Schema
 from service.http.memento import ACCEPT_DATETIME, HEADERS, at, said, then_of, vary
 from service.http.operations import Answer, Parameter, Values, read_query
-from service.http.questions import BOM, CURSOR, FORMAT, MAX_LIMIT, Asked, Now, cursor, read_list
-from service.http.ready import KEPT_ANSWERS, Ready, body_tag, headers, question_tag
-from service.http.schemas import Schema
-from service.http.shapes import page_of
+from service.http.query_parameters import BOM, CURSOR, FORMAT, MAX_LIMIT, Asked, Now, cursor, read_list
+from service.http.response_cache import KEPT_ANSWERS, CachedResponse, body_tag, headers, question_tag
+from service.http.state_schemas import page_of
 from service.http.tables import Table
-from service.parts import CLOCK, HEAD
-from service.readers import READERS
+from service.views.readers import READERS
 
 CSV = "text/csv"
 FORMS = (JSON, CSV, NDJSON)
 _FORMATS = {"json": JSON, "csv": CSV, "ndjson": NDJSON}
 
-Source = Callable[[Reader, Question, int, "list[Any] | None"], Page]
+Source = Callable[[Reader, TimeSlice, int, "list[Any] | None"], Page]
 """A list: at most so many items after some key, of the views as they answer a question."""
 
 
@@ -52,7 +52,7 @@ def now_of(request: web.Request) -> Now:
     return Now(app[HEAD].position, app[CLOCK](), then_of(request))
 
 
-def at_hand(request: web.Request) -> tuple[Now, Key, Ready | None]:
+def cached(request: web.Request) -> tuple[Now, Key, CachedResponse | None]:
     """What the request means by now, what its answer is kept under, and that answer if it was given before.
 
     Raises a 400 problem where `Accept-Datetime` is no date.
@@ -62,14 +62,14 @@ def at_hand(request: web.Request) -> tuple[Now, Key, Ready | None]:
     return now, key, request.app[KEPT_ANSWERS].get(key)
 
 
-def given_before(app: web.Application, request: web.Request) -> Ready | None:
+def given_before(app: web.Application, request: web.Request) -> CachedResponse | None:
     """The answer, if it was given before to a request that asks for no other time than its address says."""
     if ACCEPT_DATETIME.name in request.headers:
         return None
     return app[KEPT_ANSWERS].get(_key(app, request, Now(app[HEAD].position, app[CLOCK]())))
 
 
-def keep(request: web.Request, key: Key, ready: Ready) -> None:
+def keep(request: web.Request, key: Key, ready: CachedResponse) -> None:
     """Has an answer given again to whoever asks the same."""
     resource = request.match_info.route.resource
     assert resource is not None
@@ -108,7 +108,7 @@ def about_columns(table: Table) -> str:
 
 async def answer_list(request: web.Request, listing: Listing) -> web.StreamResponse:
     """The list, in the form the client would rather have. A problem is raised before anything is sent."""
-    now, key, ready = at_hand(request)
+    now, key, ready = cached(request)
     if ready is not None:
         return ready.answer(request)
     form = JSON if FORMAT.name in request.query else negotiate(request, FORMS)
@@ -121,13 +121,15 @@ async def answer_list(request: web.Request, listing: Listing) -> web.StreamRespo
         return await _streamed(request, listing, values, now, form)
     source = listing.source(values)
 
-    def page(reader: Reader) -> Ready:
+    def page(reader: Reader) -> CachedResponse:
         asked = _asked(request, listing, values, now, reader)
         found = source(reader, asked.question, asked.page_size, asked.after)
         as_of = asked.question.as_of
         following = _next(request, values, now, asked.question, found)
         body = orjson.dumps({"items": found.items, "next": following, "position": as_of, **found.beside})
-        return Ready(body, JSON, body_tag(body), said(request, now, as_of, reader.recorded, following=following))
+        return CachedResponse(
+            body, JSON, body_tag(body), said(request, now, as_of, reader.recorded, following=following)
+        )
 
     ready = await request.app[READERS].ask(page)
     keep(request, key, ready)
@@ -177,7 +179,7 @@ def _asked(request: web.Request, listing: Listing, values: Values, now: Now, rea
     return read_list(request.path, values, now, reader.position_at, any_day=listing.any_day)
 
 
-def _next(request: web.Request, values: Values, now: Now, question: Question, page: Page) -> str | None:
+def _next(request: web.Request, values: Values, now: Now, question: TimeSlice, page: Page) -> str | None:
     """The address of the page after this one, which is a memento where this one is."""
     if page.after is None:
         return None

@@ -19,7 +19,7 @@ from yarl import URL
 
 from service.http.operations import Parameter
 from service.http.problems import Kind, Problem
-from service.http.questions import AS_OF, CURSOR, Now
+from service.http.query_parameters import AS_OF, CURSOR, Now
 
 LINK_FORMAT = "application/link-format"
 HEADERS = ("Link", "Memento-Datetime", "Content-Location")

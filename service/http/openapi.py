@@ -13,10 +13,10 @@ import orjson
 from aiohttp import hdrs, web
 
 from service.http.answers import JSON, etag_matches, json_answer, strong_tag
+from service.http.event_schemas import event_schemas, ref
 from service.http.operations import DESCRIBED, PROBLEM, Answer, Operation, Parameter, add, read_query
 from service.http.problems import KINDS
-from service.http.schemas import event_schemas, ref
-from service.http.shapes import PARTS
+from service.http.state_schemas import PARTS
 
 Document = dict[str, Any]
 

@@ -11,11 +11,11 @@ from typing import Any, Literal
 from aiohttp import web
 from multidict import MultiMapping
 
-from projections.questions import BadQuestion
+from projections.engine.query_types import BadQuestion
+from service.api_keys import Scope
+from service.app_keys import SETTINGS
 from service.http.access import require
 from service.http.bodies import expected
-from service.keys import Scope
-from service.parts import SETTINGS
 
 Schema = Mapping[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

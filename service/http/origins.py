@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from aiohttp import hdrs, web
 
 from service.http.problems import allow
-from service.http.whole import Whole, lines
+from service.http.responses import CompleteResponse, lines
 
 _EXPOSED = "Content-Location, ETag, Link, Memento-Datetime, Registry-Position, Retry-After, WWW-Authenticate"
 _PREFLIGHT: Mapping[str, str] = {
@@ -39,7 +39,7 @@ class Origins:
         """The same headers as they are sent."""
         return self._lines or lines(self.headers(request))
 
-    async def options(self, router: web.UrlDispatcher, request: web.Request) -> Whole:
+    async def options(self, router: web.UrlDispatcher, request: web.Request) -> CompleteResponse:
         """The answer to OPTIONS: the methods of the resource and, to a preflight of a read, that it may be made.
 
         Raises HTTPNotFound where the address leads nowhere.
@@ -50,7 +50,7 @@ class Origins:
         headers: dict[str, str] = {hdrs.ALLOW: allow(error), hdrs.CACHE_CONTROL: "no-cache"}
         if request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_METHOD) in (hdrs.METH_GET, hdrs.METH_HEAD):
             headers.update(self.headers(request), **_PREFLIGHT)
-        return Whole(204, b"", "", lines(headers))
+        return CompleteResponse(204, b"", "", lines(headers))
 
 
 def _shared_with(origin: str) -> dict[str, str]:

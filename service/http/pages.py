@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import hdrs, web
 from markupsafe import Markup, escape
 
-from domain.events import CATALOGUE
+from domain.catalogue import CATALOGUE
 from service.http.answers import etag_matches, strong_tag
 from service.http.openapi import document
 from service.http.operations import DESCRIBED, Answer, Operation, add, read_query

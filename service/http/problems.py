@@ -14,13 +14,13 @@ import orjson
 from aiohttp import hdrs, web
 
 from domain.errors import Contradiction, DifferentContent, Invalid, NotAllowed, Refused, VersionMismatch
-from projections.questions import BadQuestion, Gone, NotFound
-from service.cloudevents import Malformed
-from service.http.whole import Whole, lines
-from service.log import LogUnavailable
-from service.parts import LOGGER, METRICS, REQUEST_ID
-from service.waiting import Overloaded
-from service.writer import Unavailable
+from projections.engine.query_types import BadQuestion, Gone, NotFound
+from service.app_keys import LOGGER, METRICS, REQUEST_ID
+from service.commands.cloudevents import Malformed
+from service.commands.write_queue import Overloaded
+from service.commands.writer import Unavailable
+from service.event_log import LogUnavailable
+from service.http.responses import CompleteResponse, lines
 
 MOST_ERRORS = 100
 RETRY_SECONDS = "1"
@@ -56,7 +56,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class KindOfProblem:
     """What every problem of a kind has in common. `text` is for people: what it means and what to do."""
 
     status: int
@@ -64,118 +64,118 @@ class Explained:
     text: str
 
 
-KINDS: Mapping[Kind, Explained] = {
-    Kind.MALFORMED: Explained(
+KINDS: Mapping[Kind, KindOfProblem] = {
+    Kind.MALFORMED: KindOfProblem(
         400,
         "Malformed request",
         "The request cannot be read: its body is not JSON in UTF-8, a header or a condition is not of its form, or they"
         " do not go together. `detail` says where. Nothing was recorded.",
     ),
-    Kind.UNAUTHORIZED: Explained(
+    Kind.UNAUTHORIZED: KindOfProblem(
         401,
         "Unauthorized",
         "Posting needs a key, sent as `Authorization: Bearer <key>`; reading does too where the registry is so"
         " configured, and of the texts of documents always. None was sent, or it is unknown or revoked. Keys are made"
         " with `registry keys create`.",
     ),
-    Kind.FORBIDDEN: Explained(403, "Forbidden", "The key is good, but lacks the scope that `detail` names."),
-    Kind.NOT_FOUND: Explained(
+    Kind.FORBIDDEN: KindOfProblem(403, "Forbidden", "The key is good, but lacks the scope that `detail` names."),
+    Kind.NOT_FOUND: KindOfProblem(
         404,
         "Not found",
         "The address leads nowhere, or what it names was not known to the registry as of the position asked for.",
     ),
-    Kind.METHOD_NOT_ALLOWED: Explained(
+    Kind.METHOD_NOT_ALLOWED: KindOfProblem(
         405,
         "Method not allowed",
         "The resource exists but does not take this method; `Allow` lists those it does.",
     ),
-    Kind.NOT_ACCEPTABLE: Explained(
+    Kind.NOT_ACCEPTABLE: KindOfProblem(
         406,
         "Not acceptable",
         "The `Accept` header rules out every form the answer can take; `detail` lists them.",
     ),
-    Kind.TIMEOUT: Explained(408, "Request timeout", "The rest of the request did not arrive in time."),
-    Kind.CONTRADICTION: Explained(
+    Kind.TIMEOUT: KindOfProblem(408, "Request timeout", "The rest of the request did not arrive in time."),
+    Kind.CONTRADICTION: KindOfProblem(
         409,
         "Contradiction",
         "The fact cannot be true beside those already recorded, whichever way their dates are read. `positions` are the"
         " events in the way. Either one of them is wrong, to be corrected or retracted first, or this one is.",
     ),
-    Kind.DIFFERENT_CONTENT: Explained(
+    Kind.DIFFERENT_CONTENT: KindOfProblem(
         409,
         "Different content",
         "`source` and `id` together name an event once for ever. They were recorded with other content, in the event at"
         " `positions`; to correct that one, post an `event.corrected` with an id of its own.",
     ),
-    Kind.GONE: Explained(410, "Gone", "The subject was known once, and all its events were retracted."),
-    Kind.VERSION_MISMATCH: Explained(
+    Kind.GONE: KindOfProblem(410, "Gone", "The subject was known once, and all its events were retracted."),
+    Kind.VERSION_MISMATCH: KindOfProblem(
         412,
         "Version mismatch",
         "The condition in `If-Match` or `If-None-Match` does not hold: somebody else was faster. Read the state again,"
         " and post again if the fact is still to be recorded.",
     ),
-    Kind.TOO_LARGE: Explained(
+    Kind.TOO_LARGE: KindOfProblem(
         413,
         "Content too large",
         "An event has at most 1 MiB, a batch 8 MiB and 1,000 events, a trial import 10,000 lines, a document's text"
         " 16 MiB. An import, posted as `application/x-ndjson`, may have any size.",
     ),
-    Kind.UNSUPPORTED_TYPE: Explained(
+    Kind.UNSUPPORTED_TYPE: KindOfProblem(
         415,
         "Unsupported media type",
         "Events are posted as `application/cloudevents+json`, as `application/cloudevents-batch+json`, as"
         " `application/x-ndjson`, or as `application/json` with `ce-*` headers, a document's text as `text/plain`; not"
         " compressed, in UTF-8.",
     ),
-    Kind.INVALID_EVENT: Explained(
+    Kind.INVALID_EVENT: KindOfProblem(
         422,
         "Invalid event",
         "The event is not of the shape of its type, or speaks of something that does not exist. `errors` lists all that"
         " is wrong, each with a pointer (RFC 6901) into what was posted; in a batch it starts with the event's index.",
     ),
-    Kind.INVALID_QUERY: Explained(
+    Kind.INVALID_QUERY: KindOfProblem(
         422,
         "Invalid query",
         "A parameter is unknown or has a value it cannot have; `errors` lists them all.",
     ),
-    Kind.TOO_MANY_REQUESTS: Explained(
+    Kind.TOO_MANY_REQUESTS: KindOfProblem(
         429,
         "Too many requests",
         "This key, or this address without one, reads faster than `REGISTRY_RATE` allows. `Retry-After` says when the"
         " next request is answered.",
     ),
-    Kind.HEADERS_TOO_LARGE: Explained(
+    Kind.HEADERS_TOO_LARGE: KindOfProblem(
         431,
         "Request header fields too large",
         "The request line and each header have at most 8 KiB, the lines of one header together as well, and there are"
         " at most 64 headers. A long question is asked in several.",
     ),
-    Kind.INTERNAL: Explained(
+    Kind.INTERNAL: KindOfProblem(
         500, "Internal error", "This is a fault of the registry, not of the request. It has been logged."
     ),
-    Kind.OVERLOADED: Explained(
+    Kind.OVERLOADED: KindOfProblem(
         503,
         "Overloaded",
         "The request was not taken. `Retry-After` says when to send it again.",
     ),
-    Kind.BUSY: Explained(
+    Kind.BUSY: KindOfProblem(
         503,
         "Busy",
         "What was asked for takes long, and only a little of it is done at a time. `Retry-After` says when to ask"
         " again.",
     ),
-    Kind.UNAVAILABLE: Explained(
+    Kind.UNAVAILABLE: KindOfProblem(
         503,
         "Unavailable",
         "The store failed or the registry is stopping. What was posted may or may not have been recorded; posting the"
         " same again is safe, since `source` and `id` name an event once.",
     ),
-    Kind.POSITION_AHEAD: Explained(
+    Kind.POSITION_AHEAD: KindOfProblem(
         503,
         "Position not reached",
         "The position that the request asked for was not reached here in time. `Retry-After` says when to ask again.",
     ),
-    Kind.NOT_READY: Explained(503, "Not ready", "`detail` says what it waits for."),
+    Kind.NOT_READY: KindOfProblem(503, "Not ready", "`detail` says what it waits for."),
 }
 
 
@@ -213,10 +213,10 @@ class Problem(Exception):
             document["errors"] = self.errors[:MOST_ERRORS]
         return orjson.dumps(document | self.members | more)
 
-    def response(self, request_id: str) -> Whole:
+    def response(self, request_id: str) -> CompleteResponse:
         """The problem as an answer, which no cache gives again: what is not there yet may come to be."""
         headers = lines({"Cache-Control": "no-cache", **self.headers})
-        return Whole(KINDS[self.kind].status, self.body(request_id=request_id), MEDIA_TYPE, headers)
+        return CompleteResponse(KINDS[self.kind].status, self.body(request_id=request_id), MEDIA_TYPE, headers)
 
 
 _DISK_ERRORS = frozenset(
@@ -307,7 +307,7 @@ def _of_http(error: web.HTTPException) -> Problem:
     return Problem(kind, error.reason, headers=headers)
 
 
-def refusal(app: web.Application, request: web.BaseRequest, error: Exception) -> Whole:
+def refusal(app: web.Application, request: web.BaseRequest, error: Exception) -> CompleteResponse:
     """The answer to a request that raised `error`; counted, and where nobody foresaw it, logged."""
     problem, request_id = problem_of(error), request[REQUEST_ID]
     app[METRICS].refused(problem.kind)
@@ -316,6 +316,6 @@ def refusal(app: web.Application, request: web.BaseRequest, error: Exception) ->
     return problem.response(request_id)
 
 
-def listed() -> Iterable[tuple[str, Explained]]:
+def listed() -> Iterable[tuple[str, KindOfProblem]]:
     """Every kind's address, and what it means."""
     return ((f"/problems/{kind}", explained) for kind, explained in KINDS.items())

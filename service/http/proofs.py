@@ -12,16 +12,16 @@ import orjson
 from aiohttp import hdrs, web
 
 from domain.merkle import prove_inclusion
-from domain.notes import Proof
-from projections.reading import Reader
-from service.checkpoint import PUBLISHER, Published
+from domain.tlog_formats import Proof
+from projections.reader import Reader
+from service.app_keys import HEAD, LOGS
+from service.event_log import LoggedEvent, LogReader
+from service.http.answer_schemas import STRING
 from service.http.operations import Answer, Operation, Parameter, add, read_query
-from service.http.pieces import STRING
 from service.http.problems import Kind, Problem
 from service.http.tlog import TEXT, published
-from service.log import LoggedEvent, LogReader
-from service.parts import HEAD, LOGS
-from service.readers import READERS
+from service.transparency.checkpoint import PUBLISHER, Published
+from service.views.readers import READERS
 
 WAIT_SECONDS = 4.0
 """How long an answer waits for the checkpoint that it needs. One comes every second."""

@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 from aiohttp import hdrs, web
 
+from service.app_keys import LIVE, LOGS, METRICS, STOPPING, WRITER
+from service.event_log import LoggedEvent, LogReader
+from service.feed import AT_ONCE, frame
 from service.http.events_get import FILTERS, Filter, filter_of
 from service.http.operations import Answer, Operation, Parameter, add, read_query
 from service.http.problems import Kind, Problem
-from service.live import AT_ONCE, frame
-from service.log import LoggedEvent, LogReader
-from service.parts import LIVE, LOGS, METRICS, STOPPING, WRITER
 
 HEARTBEAT_SECONDS = 15.0
 """After so long without an event a comment is sent."""

@@ -9,27 +9,27 @@ from dataclasses import replace
 from aiohttp import hdrs, web
 
 from domain.errors import Contradiction
-from domain.passages import Status
+from domain.quotation import Status
 from domain.values import SLUG
 from projections.documents import Held
-from projections.questions import NotFound
-from projections.reading import Reader
-from service.decisions import Batch
+from projections.engine.query_types import NotFound
+from projections.reader import Reader
+from service.app_keys import HEAD, LOGS, WRITER
+from service.commands.decisions import Batch
+from service.commands.document_texts import MAX_TEXT, erasing, storing
 from service.http import tables
 from service.http.access import KEY
 from service.http.answers import JSON, etag_matches, json_answer, negotiate
 from service.http.bodies import read_body, refuse_encoded
+from service.http.event_schemas import ref
 from service.http.fields import media_type
 from service.http.lists import Listing, Source, about_columns, answer_list, list_answer, now_of
 from service.http.memento import ACCEPT_DATETIME, HEADERS, said
 from service.http.operations import STRING, Answer, Operation, Parameter, Values, add, read_query
 from service.http.problems import Kind, Problem
-from service.http.questions import AS_OF, ON, PAGED, read_times
-from service.http.schemas import ref
-from service.http.shapes import CITED
-from service.parts import HEAD, LOGS, WRITER
-from service.readers import READERS
-from service.texts import MAX_TEXT, erasing, storing
+from service.http.query_parameters import AS_OF, ON, PAGED, read_times
+from service.http.state_schemas import CITED
+from service.views.readers import READERS
 
 TEXT = "text/plain"
 

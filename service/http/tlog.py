@@ -10,19 +10,19 @@ import orjson
 from aiohttp import hdrs, web
 
 from domain.merkle import prove_consistency, root
-from domain.notes import NoteError, Tile, entry_bundle, parse_tile
-from projections.questions import BadQuestion
-from projections.reading import Reader
-from service.checkpoint import PUBLISHER, Published
+from domain.tlog_formats import NoteError, Tile, entry_bundle, parse_tile
+from projections.engine.query_types import BadQuestion
+from projections.reader import Reader
+from service.app_keys import LOGS, SETTINGS
+from service.http.answer_schemas import COUNT, STRING, list_of, object_of
 from service.http.answers import JSON, json_answer
+from service.http.event_schemas import Schema
 from service.http.fields import combined
 from service.http.negotiation import accepts_gzip
 from service.http.operations import Answer, Operation, Parameter, add, read_query
-from service.http.pieces import COUNT, STRING, list_of, object_of
 from service.http.problems import Kind, Problem
-from service.http.schemas import Schema
-from service.parts import LOGS, SETTINGS
-from service.readers import READERS
+from service.transparency.checkpoint import PUBLISHER, Published
+from service.views.readers import READERS
 
 TEXT = "text/plain"
 BYTES = "application/octet-stream"

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from service.parts import LOGGER
+from service.app_keys import LOGGER
 
 SLOW_SECONDS = 30.0
 """How long a client may take nothing of what waits for it; then its connection is closed."""

@@ -16,7 +16,7 @@ import pytest
 from tests.contract.server import CLOUDEVENT, SHA, SOURCE, Server, event, is_problem, served
 
 LISTS = ["parties", "agreements", "labs", "platforms", "memberships", "commitments", "documents", "timeline"]
-THINGS = ["parties", "agreements", "labs", "platforms", "documents"]
+SUBJECT_STATES = ["parties", "agreements", "labs", "platforms", "documents"]
 DAY = "2020-06-01"
 
 
@@ -142,7 +142,7 @@ def test_pages_join_to_the_whole_and_link_says_where_the_next_is(world, path):
     assert joined == whole["items"]
 
 
-@pytest.mark.parametrize("path", THINGS)
+@pytest.mark.parametrize("path", SUBJECT_STATES)
 def test_items_of_the_lists_of_things_are_states(world, path):
     for item in world.items(f"/v1/{path}", on=DAY):
         state = world.state(item["subject"], on=DAY)

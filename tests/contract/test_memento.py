@@ -50,7 +50,7 @@ def mapped(text: str) -> list[tuple[str, dict[str, str]]]:
     ]
 
 
-class Told:
+class SubjectEvents:
     """A server with three parts of a story, each recorded in seconds of its own; `ends` are the last positions."""
 
     def __init__(self, server: Server) -> None:
@@ -83,9 +83,9 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told() -> Iterator[Told]:
+def told() -> Iterator[SubjectEvents]:
     with served() as server:
-        yield Told(server)
+        yield SubjectEvents(server)
 
 
 ADDRESSES = [

@@ -49,7 +49,7 @@ def checked(server: Server, state: dict[str, Any], *, redacted: frozenset[int] =
     return checkpoint
 
 
-def bearing(state: dict[str, Any]) -> set[int]:
+def provenance(state: dict[str, Any]) -> set[int]:
     """The positions that a state gives for its own fields."""
     return {position for positions in state["events"].values() for position in positions}
 
@@ -152,7 +152,7 @@ def test_one_answer_says_what_was_so_as_known_when_on_what_evidence_and_proves_i
     checked(server, state)
     proven = {int(position) for position in state["proofs"]}
     assert {*at.values()} - {at["registered"]} <= proven
-    assert bearing(state) | within(state["parties"]) | within(state["commitments"]) <= proven
+    assert provenance(state) | within(state["parties"]) | within(state["commitments"]) <= proven
     passages = [passage for passages in state["evidence"].values() for passage in passages]
     assert {passage["event"] for passage in passages} <= proven
     assert state["position"] in proven
@@ -187,7 +187,7 @@ def test_the_state_of_anything_can_be_proven(seeded, collection):
     for item in seeded.items(f"/v1/{collection}", on="any")[:12]:
         state = seeded.state(item["subject"], on="any", evidence="full", proof="true")
         checked(seeded, state)
-        assert bearing(state) <= {int(position) for position in state["proofs"]}
+        assert provenance(state) <= {int(position) for position in state["proofs"]}
 
 
 def test_a_state_is_proven_as_soon_as_it_can_be_read(server):

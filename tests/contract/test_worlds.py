@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.contract.server import Server, event, served
-from tests.contract.worlds import HELD, Fact, Record, Told, consortium, iso, shuffled, trades, treaties
+from tests.contract.worlds import HELD, Fact, Record, SubjectEvents, consortium, iso, shuffled, trades, treaties
 
 STATES = [f"parties/state-{number:03}" for number in range(190)]
 FIRMS = [f"parties/firm-{number:03}" for number in range(300)]
@@ -64,7 +64,7 @@ def differences(items: Sequence[dict], told: dict, held: set[str] | None, status
     yield from (f"{key}: unexpected {item}" for key, item in shown.items())
 
 
-def judged(key, item: dict, tells: Told, status: str | None) -> Iterator[str]:
+def judged(key, item: dict, tells: SubjectEvents, status: str | None) -> Iterator[str]:
     """What is wrong with the claim of an item."""
     wanted = tells.statuses - {None}
     claimed = status or item["status"]

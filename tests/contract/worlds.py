@@ -104,14 +104,16 @@ Dated = list[tuple[Fact, int]]
 
 
 @dataclass
-class Told:
+class SubjectEvents:
     """What holds on a day: the statuses that readings give (None: nothing is there), and that with all dates at their earliest."""
 
     statuses: set[str | None]
     earliest: str | None
 
 
-def tell(facts: Sequence[Fact], others: Collection[Fact], on: int, status: Callable[[Dated], set[str | None]]) -> Told:
+def tell(
+    facts: Sequence[Fact], others: Collection[Fact], on: int, status: Callable[[Dated], set[str | None]]
+) -> SubjectEvents:
     """The statuses that every reading of these facts gives; `others` of the same subject only bear on which readings count."""
     near = {on, on + 1}
     for fact in facts:
@@ -132,7 +134,7 @@ def tell(facts: Sequence[Fact], others: Collection[Fact], on: int, status: Calla
             found |= status(dated)
     earliest = [(fact, fact.when.low) for fact in facts]
     first = status(earliest) if stands(earliest, others) else {None}
-    return Told(found, first.pop() if len(first) == 1 else None)
+    return SubjectEvents(found, first.pop() if len(first) == 1 else None)
 
 
 def stands(dated: Dated, others: Collection[Fact]) -> bool:
@@ -192,13 +194,13 @@ class Record:
             return {True}
         return {False, True} if any(when.low <= by for when in spans) else {False}
 
-    def tie(self, party: str, on: int) -> Told:
+    def tie(self, party: str, on: int) -> SubjectEvents:
         """What a party is in an agreement on a day."""
         facts = [fact for fact in self.facts if fact.type not in SPOKEN and (not fact.parties or party in fact.parties)]
         others = [fact for fact in self.facts if fact not in facts]
         return tell(facts, others, on, lambda dated: self._tie(dated, party, on))
 
-    def status(self, on: int) -> Told:
+    def status(self, on: int) -> SubjectEvents:
         """What an agreement is on a day. Instruments put it in force for nobody who is not in force by its whole; they only bear on what counts."""
         idle = ("agreement.ratified", "agreement.acceded", *SPOKEN)
         facts = [fact for fact in self.facts if fact.type not in idle]
@@ -305,13 +307,15 @@ class Record:
 
     # Platforms
 
-    def membership(self, party: str, on: int) -> Told:
+    def membership(self, party: str, on: int) -> SubjectEvents:
         """What a party is in a platform on a day."""
         facts = [fact for fact in self.facts if not fact.parties or party in fact.parties]
         own = [fact for fact in facts if fact.parties]
         for fact, other in itertools.permutations(own, 2):
             if fact.when.exact and fact.when.low - 1 <= on <= fact.when.low and not other.when.exact:
-                return Told({"unknown"}, None)  # which comes first of a joining and a leaving on one day is left open
+                return SubjectEvents(
+                    {"unknown"}, None
+                )  # which comes first of a joining and a leaving on one day is left open
         return tell(
             facts,
             [fact for fact in self.facts if fact.parties and party not in fact.parties],

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rfc8785 import dumps
 
+from domain.catalogue import CATALOGUE
+from domain.cloudevent import canonical, checked, parse
 from domain.errors import Invalid
-from domain.events import CATALOGUE
-from domain.posting import canonical, checked, parse
 
 SHA = "ab" * 32
 EVIDENCE = [

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.notes import (
+from domain.tlog_formats import (
     COSIGNATURE,
     Checkpoint,
     Note,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.passages import Status, agreeing, flaw_of, status_of
-from domain.records import Evidence
+from domain.payload import Evidence
+from domain.quotation import Status, agreeing, flaw_of, status_of
 
 TEXT = "“Café” said 宁德时代 🌍 to the Café."
 letters = st.sampled_from("ab宁🌍é\n ")

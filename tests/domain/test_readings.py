@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.readings import MOST_IMPRECISE, MOST_WAYS, Step, sweep
-from domain.times import AFTER, BEFORE
+from domain.edtf import AFTER, BEFORE
+from domain.possible_worlds import MOST_IMPRECISE, MOST_WAYS, Step, sweep
 
 Steps = frozenset[str]
 NONE: Steps = frozenset()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.events import CATALOGUE
-from domain.facts import Fact
-from domain.rules import is_repeated, twice
-from domain.ties import TIE_TYPES
-from domain.times import span_of
+from domain.catalogue import CATALOGUE
+from domain.conflicts import is_repeated, twice
+from domain.corrections import Fact
+from domain.edtf import span_of
+from domain.membership import MEMBERSHIP_TYPES
 
 
-@given(st.lists(st.sampled_from(sorted(TIE_TYPES)), max_size=6))
+@given(st.lists(st.sampled_from(sorted(MEMBERSHIP_TYPES)), max_size=6))
 def test_ties_contradict_only_where_a_party_does_something_again_whatever_the_readings_are(kinds):
     own = [
         Fact(

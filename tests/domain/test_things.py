@@ -8,20 +8,20 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.events import CATALOGUE
-from domain.facts import Fact
-from domain.things import ForceDays, Mark, describes, thing_days
-from domain.ties import FOREVER, Force, Life
-from domain.times import BEFORE, Span, parse_edtf, span_of
+from domain.catalogue import CATALOGUE
+from domain.corrections import Fact
+from domain.edtf import BEFORE, Span, parse_edtf, span_of
+from domain.membership import FOREVER, Force, Lifespan
+from domain.subject_state import DatedMark, InForcePeriod, describes, state_periods
 from tests import histories
 
-NOTHING_IN_FORCE = [ForceDays(BEFORE, FOREVER, None, Force(False, False, True), None)]
+NOTHING_IN_FORCE = [InForcePeriod(BEFORE, FOREVER, None, Force(False, False, True), None)]
 
 
 @st.composite
 def makers(draw: Any) -> Fact:
     """A fact that makes its subject and describes it."""
-    kind = draw(st.sampled_from((*histories.MAKING, "lab.founded", "platform.launched")))
+    kind = draw(st.sampled_from((*histories.CREATING, "lab.founded", "platform.launched")))
     said = draw(histories.facts(kind, 1, early=draw(st.booleans())))
     record = CATALOGUE[kind].data.model_validate_json(json.dumps(said["data"]))
     occurred = said.get("occurred")
@@ -47,10 +47,10 @@ def test_a_thing_that_one_fact_makes_is_what_every_day_of_it_says(fact, data):
     assert describes(fact)
     own = data.draw(st.booleans())
     span = fact.span if own else data.draw(spans)
-    life = Life(
+    lifespan = Lifespan(
         data.draw(st.sampled_from((span, fact.span, parse_edtf("2021-02")))), data.draw(st.none() | spans), sole=own
     )
-    marks = {fact.type: Mark(span, 7 if own else 8, data.draw(st.sampled_from((None, fact.occurred))))}
+    marks = {fact.type: DatedMark(span, 7 if own else 8, data.draw(st.sampled_from((None, fact.occurred))))}
     collection = fact.subject.partition("/")[0]
-    day_by_day = thing_days(collection, [fact], marks, life, NOTHING_IN_FORCE)
-    assert thing_days(collection, [fact], marks, life) == day_by_day
+    day_by_day = state_periods(collection, [fact], marks, lifespan, NOTHING_IN_FORCE)
+    assert state_periods(collection, [fact], marks, lifespan) == day_by_day

@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.events import CATALOGUE
-from domain.facts import Fact
-from domain.ties import NEVER, Life, PartyLife, ranges_of, tie_days, tie_sweep
-from domain.times import BEFORE, UNKNOWN, Span, parse_edtf, span_of
+from domain.catalogue import CATALOGUE
+from domain.corrections import Fact
+from domain.edtf import BEFORE, UNKNOWN, Span, parse_edtf, span_of
+from domain.membership import NEVER, Lifespan, PartyLife, evaluate_memberships, membership_periods, ranges_of
 
 OF_AGREEMENTS = ("signed", "ratified", "acceded", "entered-into-force", "provisionally-applied", "suspended", "resumed")
 OWN = tuple(f"agreement.{what}" for what in (*OF_AGREEMENTS, "withdrawn"))
@@ -22,7 +22,7 @@ ANY_DATA: dict[str, Any] = {"party": "parties/a", "parties": ({"party": "parties
 precise = st.sampled_from(("2020-03-10", "2020-03-11", "2021-05-05", "2022-01-01"))
 dates = st.one_of(precise, st.sampled_from((None, "2020", "2021-02/2021-06", "2020/..")))
 lives = st.builds(
-    Life,
+    Lifespan,
     st.sampled_from((Span(BEFORE, BEFORE), UNKNOWN, parse_edtf("2019"), parse_edtf("2020-03-10"))),
     st.sampled_from((None, parse_edtf("2022-01-01"), parse_edtf("2021"))),
     st.booleans(),
@@ -71,30 +71,30 @@ def party_lives(draw: Any) -> PartyLife | None:
         Fact(200, "parties/a", kind, "s", "e200", occurred, span, span.hi, CATALOGUE[kind].nothing, (200,))
         for span in ([] if end is None else [end])
     ]
-    return PartyLife(Life(Span(BEFORE, BEFORE) if born is None else span_of(born), end), ended)
+    return PartyLife(Lifespan(Span(BEFORE, BEFORE) if born is None else span_of(born), end), ended)
 
 
 @given(ties, lives, consents, party_lives())
-def test_a_tie_is_what_the_sweep_over_its_readings_says(told, life, consented, party):
+def test_a_tie_is_what_the_sweep_over_its_readings_says(told, lifespan, consented, party):
     own, whole = told
-    swept = ranges_of(tie_sweep(own, whole, life, consented=consented, party=party))
-    assert tie_days(own, whole, life, consented=consented, party=party) == swept
+    swept = ranges_of(evaluate_memberships(own, whole, lifespan, consented=consented, party=party))
+    assert membership_periods(own, whole, lifespan, consented=consented, party=party) == swept
 
 
 @given(ties, lives, party_lives())
-def test_nothing_but_an_end_follows_the_end_of_a_party(told, life, party):
+def test_nothing_but_an_end_follows_the_end_of_a_party(told, lifespan, party):
     own, whole = told
-    if party is None or party.life.end is None:
+    if party is None or party.lifespan.end is None:
         return
-    for days in tie_days(own, whole, life, party=party):
-        if days.since >= party.life.end.hi:
+    for days in membership_periods(own, whole, lifespan, party=party):
+        if days.since >= party.lifespan.end.hi:
             assert days.status in ("ended", "withdrawn", "left")
 
 
 @given(ties, lives, consents)
-def test_a_tie_is_the_same_whether_its_facts_were_read_again_or_not(told, life, consented):
+def test_a_tie_is_the_same_whether_its_facts_were_read_again_or_not(told, lifespan, consented):
     own, whole = told
     own_again, whole_again = ([fact._replace(span=Span(*fact.span)) for fact in facts] for facts in told)
-    assert tie_days(own_again, whole_again, life, consented=consented) == tie_days(
-        own, whole, life, consented=consented
+    assert membership_periods(own_again, whole_again, lifespan, consented=consented) == membership_periods(
+        own, whole, lifespan, consented=consented
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.times import AFTER, BEFORE, Span, day_of, day_text, parse_day, parse_edtf, span_of, span_recorded
+from domain.edtf import AFTER, BEFORE, Span, day_of, day_text, parse_day, parse_edtf, span_of, span_recorded
 
 
 @pytest.mark.parametrize(

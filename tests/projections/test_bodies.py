@@ -4,11 +4,19 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.events import CATALOGUE
-from domain.facts import Fact
-from domain.fields import ORDER
-from domain.times import span_of
-from projections.bodies import read_span, read_thing, read_tie, read_unnamed, spell_tie, write_thing, write_tie
+from domain.attributes import ORDER
+from domain.catalogue import CATALOGUE
+from domain.corrections import Fact
+from domain.edtf import span_of
+from projections.engine.row_codecs import (
+    read_span,
+    read_thing,
+    read_tie,
+    read_unnamed,
+    spell_tie,
+    write_thing,
+    write_tie,
+)
 
 FIELDS = st.lists(st.sampled_from([name for name in ORDER if name not in ("name", "status")]), unique=True).map(
     lambda names: sorted(names, key=ORDER.__getitem__)
@@ -37,11 +45,11 @@ FACTS = st.lists(TOLD, min_size=1, max_size=4).map(
 @given(FIELDS, FIELDS, st.data())
 def test_a_things_fields_and_what_bears_them_are_read_as_they_were_written(said, borne, data):
     fields = {name: f"some {name}" for name in said}
-    bearing = {name: data.draw(st.sampled_from([(1,), (1, 4), (5,)])) for name in [*borne, "status"]}
-    stored, name = write_thing(fields, bearing), orjson.dumps(fields.get("title"))
+    provenance = {name: data.draw(st.sampled_from([(1,), (1, 4), (5,)])) for name in [*borne, "status"]}
+    stored, name = write_thing(fields, provenance), orjson.dumps(fields.get("title"))
     read, bears = read_thing(stored, "title", name)
     assert list(read.items()) == list(fields.items())
-    assert list(bears.items()) == [(name, list(positions)) for name, positions in bearing.items()]
+    assert list(bears.items()) == [(name, list(positions)) for name, positions in provenance.items()]
     fields.pop("title", None)
     assert read_unnamed(stored)[0] == fields
 

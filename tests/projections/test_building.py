@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 
-from domain.facts import Event
+from domain.corrections import Event
 from domain.merkle import leaf_hash
 from projections.digests import VIEWS
-from projections.reading import Reader
+from projections.reader import Reader
 from projections.views import StaleViews, Views
 from tests.given import parties, world
 from tests.histories import GENERATED, histories, taken

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import Refused
-from projections import known
+from projections import fact_store
 from projections.digests import VIEWS
-from projections.limit import TooLong
+from projections.engine.time_limit import TooLong
 from tests.given import World, corrected, event, joined, lab, left, party, platform, retracted, signed, step, world
 from tests.histories import GENERATED, histories, posted
 
@@ -153,7 +153,7 @@ def lines(found: World) -> dict[str, list[bytes]]:
 def test_what_is_validated_refused_or_broken_off_changes_no_decision_after_it(few, documents, sizes, ways):
     """`t`: validated first; `b`: broken off first; `c`: committed first."""
     with world() as found, world() as alone, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(known, "_FEW_FACTS", few)
+        patch.setattr(fact_store, "_FEW_FACTS", few)
         positions: dict[str, int] = {}
         rest = list(documents)
         turn = 0

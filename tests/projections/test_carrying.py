@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from projections import carrying
-from projections.carrying import Carrying
-from projections.store import connect
+from projections.engine import wal_checkpointing
+from projections.engine.database import connect
+from projections.engine.wal_checkpointing import WalCheckpointing
 from tests.given import party
 
 PAGE = 8192
@@ -29,10 +29,10 @@ def path(tmp_path) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch) -> None:
-    monkeypatch.setattr(carrying, "EVENTS", 2)
+    monkeypatch.setattr(wal_checkpointing, "EVENTS", 2)
 
 
-def fill(db: sqlite3.Connection, carried: Carrying, first: int = 0) -> None:
+def fill(db: sqlite3.Connection, carried: WalCheckpointing, first: int = 0) -> None:
     """Commits three pages each time."""
     for number in range(first, first + COMMITS):
         db.execute("INSERT INTO rows VALUES (?, zeroblob(?))", (number, 3 * PAGE))
@@ -47,7 +47,7 @@ def pages(path: Path) -> int:
 
 
 def test_the_log_is_begun_anew_once_all_of_it_was_carried_over(path):
-    with closing(connect(path)) as db, closing(Carrying(path, 0)) as carried:
+    with closing(connect(path)) as db, closing(WalCheckpointing(path, 0)) as carried:
         fill(db, carried)
         assert pages(path) < COMMITS
         assert db.execute("SELECT count(*), sum(length(value)) FROM rows").fetchone() == (COMMITS, COMMITS * 3 * PAGE)
@@ -56,7 +56,7 @@ def test_the_log_is_begun_anew_once_all_of_it_was_carried_over(path):
 def test_a_reader_who_stays_is_answered_from_what_was_when_it_came_and_the_log_is_begun_anew_after_it(path):
     with (
         closing(connect(path)) as db,
-        closing(Carrying(path, 0)) as carried,
+        closing(WalCheckpointing(path, 0)) as carried,
         closing(connect(path, read_only=True)) as reader,
     ):
         fill(db, carried)
@@ -73,7 +73,7 @@ def test_a_reader_who_stays_is_answered_from_what_was_when_it_came_and_the_log_i
 
 
 def test_a_commit_stands_though_nothing_can_be_carried_over(path, tmp_path):
-    with closing(connect(path)) as db, closing(Carrying(tmp_path / "missing", 0)) as carried:
+    with closing(connect(path)) as db, closing(WalCheckpointing(tmp_path / "missing", 0)) as carried:
         fill(db, carried)
         assert db.execute("SELECT count(*) FROM rows").fetchone() == (COMMITS,)
     assert not (tmp_path / "missing").exists()

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from domain.catalogue import CATALOGUE
+from domain.conflicts import lifespan_of
+from domain.corrections import Fact
+from domain.edtf import parse_day, span_of
 from domain.errors import Contradiction
-from domain.events import CATALOGUE
-from domain.facts import Fact
-from domain.rules import life_of
-from domain.things import bears_on_all
-from domain.ties import CONSENTS as CONSENT_TYPES
-from domain.ties import NO_CONSENT, TIE_TYPES, parties_of, tie_days
-from domain.times import parse_day, span_of
-from projections.lives import recounted
+from domain.membership import CONSENTS as CONSENT_TYPES
+from domain.membership import MEMBERSHIP_TYPES, NO_CONSENT, membership_periods, parties_of
+from domain.subject_state import is_agreement_wide
+from projections.engine.lifespans import recounted
 from tests.enumerated import (
     BEYOND,
     DAYS,
@@ -386,17 +386,17 @@ def test_a_membership_of_an_agreement_day_by_day(facts):
     """The same without anything around it, for many more histories."""
     expected = verdict(facts, agreement_tie)
     stated = sorted((fact_of(fact, position) for position, fact in enumerate(facts, 1)), key=lambda fact: fact.order)
-    own = [fact for fact in stated if fact.type in TIE_TYPES and "parties/a" in parties_of(fact)]
+    own = [fact for fact in stated if fact.type in MEMBERSHIP_TYPES and "parties/a" in parties_of(fact)]
     if expected is None or not own:
         return
     consented = NO_CONSENT
     for fact in stated:
         if fact.type in CONSENT_TYPES:
             consented = consented.extended(parties_of(fact)[0], fact.span)
-    days = tie_days(
+    days = membership_periods(
         own,
-        [fact for fact in stated if bears_on_all(fact)],
-        life_of(recounted(stated).bounds),
+        [fact for fact in stated if is_agreement_wide(fact)],
+        lifespan_of(recounted(stated).bounds),
         consented=consented.apart_from("parties/a"),
     )
     rows = {}

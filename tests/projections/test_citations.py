@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from domain.corrections import Corrections, Event
 from domain.errors import Refused
-from domain.facts import Event, Standing
 from domain.merkle import leaf_hash
-from projections.questions import Gone
+from projections.engine.query_types import Gone
 from tests.given import World, corrected, document, event, parties, party, retracted, world
 
 TEXT = "The quick 棕色的 fox 🦊 jumps over the lazy dog, twice."
@@ -98,7 +98,7 @@ def naive(events: list[Event], slug: str, text: str | None) -> tuple[list[tuple]
     for each in events:
         if each.about is not None:
             about.setdefault(each.about, []).append(each)
-    standing = Standing(about)
+    standing = Corrections(about)
     found, used = [], set()
     for each in events:
         if standing.retracted_by(each) is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from domain.errors import Invalid
-from projections import subjects
-from projections.questions import Gone
+from projections.engine import subject_cache
+from projections.engine.query_types import Gone
 from tests.given import (
     World,
     adopted,
@@ -229,14 +229,14 @@ def test_a_subject_wholly_retracted_is_gone_from_every_list(views: World):
 
 
 @pytest.mark.parametrize("at_hand", [0, 1_000])
-def test_who_is_only_known_to_have_withdrawn_was_bound_from_the_birth_that_is_left(views: World, monkeypatch, at_hand):
+def test_who_is_only_known_to_have_withdrawn_was_bound_from_the_birth_that_is_left(views: World, monkeypatch, cached):
     def bound() -> list[bool]:
         days = ("2019-06-01", "2020-06-01", "2021-06-01")
         return [bool(views.ties("parties/a", "agreements/t", on=day)) for day in days[:2]] + [
             views.tie("parties/a", "agreements/t", on=days[2])["status"] != "withdrawn"
         ]
 
-    monkeypatch.setattr(subjects, "_MOST_AT_HAND", at_hand)
+    monkeypatch.setattr(subject_cache, "_MOST_AT_HAND", cached)
     views.take(*parties("a", "b", "c"), signed("t", "2020-03-01", "c"))
     views.take(step("withdrawn", "t", "2021-05-05", "a"), also_signed("t", "2022-06-01", "b"))
     assert bound() == [False, True, False]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonpatch import apply_patch
 
-from projections.questions import Difference, Merged, NotFound, Question
+from projections.engine.query_types import Difference, Merged, NotFound, TimeSlice
 from tests.given import World, event, joined, left, parties, party, platform, retracted, signed, step, world
 from tests.histories import DAYS, GENERATED, SUBJECTS, histories, taken
 from tests.projections.test_history import bare
@@ -19,7 +19,7 @@ from tests.projections.test_history import bare
 SUBJECT_NAMES = sorted({subject for listed in SUBJECTS.values() for subject in listed})
 
 
-def difference(found: World, subject: str, first: Question, second: Question, most: int = 1000) -> Difference:
+def difference(found: World, subject: str, first: TimeSlice, second: TimeSlice, most: int = 1000) -> Difference:
     return found.reader.difference(subject, first, second, most=most)
 
 

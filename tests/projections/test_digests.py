@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.facts import Event, erased_data
+from domain.corrections import Event, erased_data
 from projections.digests import VIEWS
-from projections.store import OPEN
+from projections.engine.database import CURRENT
 from projections.views import Views
 from tests.given import (
     World,
@@ -292,9 +292,9 @@ def columns_of(found: World, table: str) -> list[str]:
 
 def believed(found: World, table: str, column: str) -> list[Any]:
     """A row that is known at the head, with something in a column if there is one."""
-    where = f"p1 = {OPEN}" if "p1" in columns_of(found, table) else "1"
+    where = f"p1 = {CURRENT}" if "p1" in columns_of(found, table) else "1"
     if table in ("links", "texts", "names"):
-        where = f"{'fact' if table == 'links' else 'id'} IN (SELECT id FROM facts WHERE p1 = {OPEN})"
+        where = f"{'fact' if table == 'links' else 'id'} IN (SELECT id FROM facts WHERE p1 = {CURRENT})"
     row = found.views._db.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY {column} IS NULL").fetchone()
     return list(row)
 
@@ -314,7 +314,7 @@ def other(column: str, value: Any) -> Any:
     """Another value than a row has in a column, such as somebody might put there."""
     match value:
         case int():
-            return {"p0": OPEN - 1, "p1": 1}.get(column, value + 1000 if column in ("position", "id") else value + 1)
+            return {"p0": CURRENT - 1, "p1": 1}.get(column, value + 1000 if column in ("position", "id") else value + 1)
         case str():
             return value + "x"
         case bytes():

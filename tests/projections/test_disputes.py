@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from domain.corrections import Corrections, Event
 from domain.errors import Refused
-from domain.facts import Event, Standing
-from projections.questions import Gone
+from projections.engine.query_types import Gone
 from tests.given import (
     TODAY,
     World,
@@ -39,7 +39,7 @@ def naive(events: list[Event], subject: str) -> list[dict[str, Any]]:
     for each in events:
         if each.about is not None:
             about.setdefault(each.about, []).append(each)
-    standing = Standing(about)
+    standing = Corrections(about)
 
     def stands(each: Event) -> bool:
         if standing.retracted_by(each) is not None:

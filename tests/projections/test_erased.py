@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.catalogue import CATALOGUE
+from domain.corrections import Event, erased_data, stands_erased
 from domain.errors import Refused
-from domain.events import CATALOGUE
-from domain.facts import Event, erased_data, stands_erased
-from projections.questions import Merged
+from projections.engine.query_types import Merged
 from tests.given import (
     World,
     also_signed,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from projections import filtering, postings
+from projections import text_filter
+from projections.engine import text_index
 from tests.given import World, corrected, event, joined, party, platform, retracted, signed
 
 COMMON, RARE = 1, 10_000
@@ -25,9 +26,9 @@ def registry(tmp_path: Path) -> Iterator[World]:
 @pytest.fixture(params=[COMMON, RARE], ids=["common", "rare"])
 def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many rows are few: with very few, and hardly any row outside the index, almost every word is common."""
-    monkeypatch.setattr(filtering, "FEW", request.param)
+    monkeypatch.setattr(text_filter, "FEW", request.param)
     if request.param == COMMON:
-        monkeypatch.setattr(postings, "_AT_ONCE", 2)
+        monkeypatch.setattr(text_index, "_AT_ONCE", 2)
     return request.param
 
 

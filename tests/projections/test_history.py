@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from jsonpatch import apply_patch
 
-from projections.questions import Gone, Merged, NotFound
+from projections.engine.query_types import Gone, Merged, NotFound
 from tests.given import World, corrected, event, joined, left, parties, party, platform, retracted, world
 from tests.histories import DAYS, GENERATED, SUBJECTS, histories, taken
 

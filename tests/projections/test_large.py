@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from projections.questions import Question
+from projections.engine.query_types import TimeSlice
 from tests.given import World, joined, left, party, platform, signed, step, world
 from tests.steps import steps
 
@@ -40,12 +40,12 @@ def small_and_great() -> Iterator[tuple[World, World]]:
         yield small, great
 
 
-def listed(view: str, sort: str | None = None, **filters: str) -> Callable[[World, Question], object]:
+def listed(view: str, sort: str | None = None, **filters: str) -> Callable[[World, TimeSlice], object]:
     asked = {name.rstrip("_"): [value] for name, value in filters.items()}
     return lambda found, question: found.reader.page(view, question, asked, sort=sort, limit=5, after=None)
 
 
-ASKED: dict[str, Callable[[World, Question], object]] = {
+ASKED: dict[str, Callable[[World, TimeSlice], object]] = {
     "platform": lambda found, question: found.reader.state("platforms/p", question),
     "party": lambda found, question: found.reader.state("parties/hub", question),
     "agreement": lambda found, question: found.reader.state("agreements/t", question),

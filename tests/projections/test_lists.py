@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from projections.checks import STATUSES_OF
-from projections.questions import CERTAINTIES, FILTERS, SORTS, BadQuestion
+from projections.engine.query_types import CERTAINTIES, FILTERS, SORTS, BadQuestion
+from projections.query_checks import STATUSES_OF
 from tests.given import (
     World,
     adopted,
@@ -413,7 +413,7 @@ def test_lists_by_what_very_many_have_are_the_same_however_they_are_found(views,
     ]
     found = [views.subjects("agreements", **each) for each in asked]
     assert [len(each) for each in found] == [8, 12, 6, 4, 4]
-    monkeypatch.setattr("projections.narrowing.isqrt", lambda _: 0)  # whatever matches at all is common
+    monkeypatch.setattr("projections.planner.isqrt", lambda _: 0)  # whatever matches at all is common
     assert [views.subjects("agreements", **each) for each in asked] == found
 
 

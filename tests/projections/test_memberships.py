@@ -9,19 +9,7 @@ from typing import Any
 import pytest
 
 from domain.errors import Contradiction
-from tests.given import (
-    World,
-    adopted,
-    joined,
-    left,
-    parties,
-    party,
-    platform,
-    retracted,
-    signed,
-    step,
-    world,
-)
+from tests.given import World, adopted, joined, left, parties, party, platform, retracted, signed, step, world
 
 Asked = tuple[str, str, list[str]]
 """A party, a day, and the statuses of its memberships that hold on it."""

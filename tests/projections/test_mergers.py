@@ -4,19 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from projections.questions import Merged
-from tests.given import (
-    World,
-    corrected,
-    event,
-    joined,
-    left,
-    party,
-    platform,
-    retracted,
-    signed,
-    step,
-)
+from projections.engine.query_types import Merged
+from tests.given import World, corrected, event, joined, left, party, platform, retracted, signed, step
 from tests.projections.test_portions import alone
 
 

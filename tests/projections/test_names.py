@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from projections.wording import acronyms_of, bare, key_of, runs_of
+from projections.engine.text_analysis import acronyms_of, bare, key_of, runs_of
 from tests.given import World, corrected, event, party, retracted
 
 CATL = "Contemporary Amperex Technology Co., Limited"
@@ -448,7 +448,7 @@ def test_the_latin_spelling_of_a_name_goes_before_the_pinyin_of_another(registry
 
 def test_dictionaries_are_loaded_only_for_chinese_text():
     script = (
-        "import sys; from projections.wording import runs_of; from projections.chinese import spellings_of\n"
+        "import sys; from projections.engine.text_analysis import runs_of; from projections.engine.chinese import spellings_of\n"
         "spellings_of(runs_of('Société Générale Ωmega')); assert not {'opencc', 'pypinyin'} & set(sys.modules)\n"
         "runs_of('漢字'); assert 'opencc' in sys.modules and 'pypinyin' not in sys.modules\n"
     )

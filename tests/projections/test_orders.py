@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from projections import filtering, narrowing
-from projections.narrowing import Narrowing, TooFar, bounded
-from projections.queries import Query
-from projections.questions import SORTS
+from projections import planner, text_filter
+from projections.engine.query_parts import Query
+from projections.engine.query_types import SORTS
+from projections.planner import Planner, PlanTooSlow, bounded
 from tests.given import World, event, joined, left, parties, platform, signed, step, world
 from tests.histories import GENERATED, histories, taken
 
@@ -60,9 +60,9 @@ def paged(found: World, view: str, sort: str, on: str | None, filters: dict[str,
 def looked_for_on_the_way() -> Iterator[None]:
     """Whatever is asked for is taken for common, and no way is too far."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(narrowing, "isqrt", lambda _: -1)
-        patch.setattr(filtering, "FEW", -1)
-        patch.setattr(narrowing, "STEPS", 10**9)
+        patch.setattr(planner, "isqrt", lambda _: -1)
+        patch.setattr(text_filter, "FEW", -1)
+        patch.setattr(planner, "STEPS", 10**9)
         yield
 
 
@@ -70,10 +70,10 @@ def looked_for_on_the_way() -> Iterator[None]:
 def found_beforehand() -> Iterator[None]:
     """Any way is too far, so that all that can be is found by an index, however much that is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(narrowing, "isqrt", lambda _: -1)
-        patch.setattr(filtering, "FEW", -1)
-        patch.setattr(narrowing, "STEPS", 1)
-        patch.setattr(narrowing, "greatest", lambda *_: 10**6)
+        patch.setattr(planner, "isqrt", lambda _: -1)
+        patch.setattr(text_filter, "FEW", -1)
+        patch.setattr(planner, "STEPS", 1)
+        patch.setattr(planner, "greatest", lambda *_: 10**6)
         yield
 
 
@@ -131,18 +131,18 @@ def test_an_order_that_does_not_begin_with_what_is_asked_for_is_left_for_an_inde
         views.take(signed(f"t{number:03}", "2020-01-01", "a", kind=kind, title=f"{number:03}"))
     gathered: list[bool] = []
     queries: list[Query] = []
-    made = Narrowing.__init__
+    made = Planner.__init__
 
-    def seen(self: Narrowing, *given: Any, gathers: bool = False) -> None:
+    def seen(self: Planner, *given: Any, gathers: bool = False) -> None:
         gathered.append(gathers)
         queries.append(given[-1])
         made(self, *given, gathers=gathers)
 
-    monkeypatch.setattr(Narrowing, "__init__", seen)
+    monkeypatch.setattr(Planner, "__init__", seen)
     wanted = [f"agreements/t{number:03}" for number in range(90, 120)]
     assert views.subjects("agreements", kind="treaty", sort="title") == wanted
     assert gathered == [False]
-    monkeypatch.setattr(narrowing, "STEPS", 300)
+    monkeypatch.setattr(planner, "STEPS", 300)
     assert views.subjects("agreements", kind="treaty", sort="title") == wanted
     assert gathered[1:] == [False, True]
     assert [query.narrow for query in queries] == [False, False, True]
@@ -153,7 +153,7 @@ def test_what_goes_wrong_on_a_bounded_way_is_told_and_the_connection_goes_on():
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         db.execute("CREATE TABLE t(a, b)")
         db.executemany("INSERT INTO t VALUES (?, CAST(x'ff' AS TEXT))", [(number,) for number in range(100)])
-        with pytest.raises(TooFar), bounded(db, 10):
+        with pytest.raises(PlanTooSlow), bounded(db, 10):
             db.execute("SELECT a FROM t ORDER BY a DESC").fetchall()
         with pytest.raises(sqlite3.OperationalError, match="decode"), bounded(db, 10_000):
             db.execute("SELECT b FROM t").fetchall()

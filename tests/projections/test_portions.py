@@ -11,16 +11,16 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 
-from domain.facts import Event
+from domain.corrections import Event
 from domain.merkle import leaf_hash
-from domain.things import thing_days
-from projections import alone as alone_module
-from projections import known as known_module
-from projections.alone import Alone
+from domain.subject_state import state_periods
+from projections import fact_store as known_module
+from projections import single_view as alone_module
 from projections.digests import VIEWS
-from projections.folding import Folding
-from projections.portions import PORTIONS
-from projections.reading import Reader
+from projections.projector import Projector
+from projections.reader import Reader
+from projections.scopes import PORTIONS
+from projections.single_view import SingleViewReplay
 from projections.views import Views
 from tests.given import event, joined, parties, platform, signed, step, world
 from tests.histories import GENERATED, histories, taken
@@ -53,7 +53,7 @@ def alone(view: str, events: Sequence[Event]) -> Iterator[Reader]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "portion.sqlite"
         if portion.by_subject:
-            with closing(Alone(path, portion)) as folding:
+            with closing(SingleViewReplay(path, portion)) as folding:
                 folding.fold(Events(events), len(events))
         else:
             with closing(Views(path, building=True, portion=portion)) as views:
@@ -71,11 +71,11 @@ def test_every_view_can_be_folded_alone():
 
 
 @pytest.mark.parametrize(("at_once", "at_hand"), [(1, 64), (2, 1), (500, 64), (500, 2)])
-def test_folded_alone_a_view_has_the_lines_it_has_among_all(monkeypatch, at_once, at_hand):
+def test_folded_alone_a_view_has_the_lines_it_has_among_all(monkeypatch, at_once, cached):
     monkeypatch.setattr(alone_module, "_AT_ONCE", at_once)
-    monkeypatch.setattr(alone_module, "_FEW", at_hand)
+    monkeypatch.setattr(alone_module, "_FEW", cached)
     monkeypatch.setattr(alone_module, "_COMMITTED", 2)
-    monkeypatch.setattr(known_module, "_FEW_FACTS", at_hand)
+    monkeypatch.setattr(known_module, "_FEW_FACTS", cached)
 
     @settings(**GENERATED, max_examples=30)
     @given(histories(most=40))
@@ -125,24 +125,24 @@ def test_a_thing_is_told_day_by_day_only_where_lines_show_it(monkeypatch, view, 
 
     def counted(collection, *arguments):
         asked.append(collection)
-        return thing_days(collection, *arguments)
+        return state_periods(collection, *arguments)
 
     with world() as found:
         found.take(*parties("a", "b"), signed("t", "2020", "a", "b"), step("entered-into-force", "t", "2021"))
-        monkeypatch.setattr("projections.folding.thing_days", counted)
+        monkeypatch.setattr("projections.projector.thing_days", counted)
         with alone(view, found.events):
             assert bool(asked) is told
 
 
 def test_subjects_are_folded_once_for_many_events(monkeypatch):
     folded: list[int] = []
-    fold = Folding.fold
+    fold = Projector.fold
 
     def counted(self, number, *arguments, **options):
         folded.append(number)
         fold(self, number, *arguments, **options)
 
-    monkeypatch.setattr(Folding, "fold", counted)
+    monkeypatch.setattr(Projector, "fold", counted)
     with world() as found:
         found.take(*parties("a", "b"), signed("t", "2020", "a", "b"))
         found.take(*(event("agreement.amended", "agreements/t", summary=f"{number}") for number in range(20)))

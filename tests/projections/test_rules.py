@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain.errors import Contradiction, Invalid
-from projections.questions import Gone
+from projections.engine.query_types import Gone
 from tests.given import (
     World,
     adopted,

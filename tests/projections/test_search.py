@@ -11,23 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from projections import postings, search
-from projections.chinese import simplified
-from projections.wording import asked, excerpt, normalised
-from tests.given import (
-    World,
-    adopted,
-    corrected,
-    document,
-    event,
-    lab,
-    party,
-    platform,
-    retracted,
-    signed,
-    step,
-    world,
-)
+from projections import search
+from projections.engine import text_index
+from projections.engine.chinese import simplified
+from projections.engine.text_analysis import asked, excerpt, normalised
+from tests.given import World, adopted, corrected, document, event, lab, party, platform, retracted, signed, step, world
 
 WRITTEN = st.characters(exclude_categories=("Cs", "Cc"))
 CATL = "Contemporary Amperex Technology Co., Limited"
@@ -164,7 +152,7 @@ def test_a_near_spelling_of_any_text_is_found(registry, q, wanted):
 
 
 def test_words_that_were_met_and_forgotten_are_found_nearly_all_the_same(registry, monkeypatch):
-    monkeypatch.setattr(postings, "_REMEMBERED", 2)
+    monkeypatch.setattr(text_index, "_REMEMBERED", 2)
     monkeypatch.setattr(search, "_REMEMBERED", 2)
     names = ("Harmony Foundry", "Quantum Foundry", "Harmony Observatory", "Quantum Harmony", "Foundry Observatory")
     registry.batch(*(party(f"p{at}", name=name) for at, name in enumerate(names)))

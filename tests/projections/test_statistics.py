@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.things import STATUSES
-from domain.ties import ORDER_OF_STATUSES
-from domain.times import AFTER, parse_day
-from projections import tallies
-from projections.cuts import HOLDING
-from projections.questions import CERTAINTIES
-from projections.reading import Reader
+from domain.edtf import AFTER, parse_day
+from domain.membership import ORDER_OF_STATUSES
+from domain.subject_state import STATUSES
+from projections.engine import rollups
+from projections.engine.query_types import CERTAINTIES
+from projections.engine.time_slices import HOLDING
+from projections.reader import Reader
 from tests.given import World, corrected, parties, party, retracted, signed, step, world
 from tests.histories import DAYS, GENERATED, histories, taken
 from tests.projections.test_building import building, folded
@@ -98,9 +98,9 @@ def test_statistics_say_what_counting_would_as_of_any_position_and_on_any_day(
     documents: list[dict[str, Any]], sizes: tuple[int, ...]
 ):
     with pytest.MonkeyPatch.context() as patch, world() as found:
-        patch.setattr(tallies, "SIZES", sizes)
-        patch.setattr(tallies, "_PIECE", 3)
-        patch.setattr(tallies, "STEP", 1)
+        patch.setattr(rollups, "SIZES", sizes)
+        patch.setattr(rollups, "_PIECE", 3)
+        patch.setattr(rollups, "STEP", 1)
         taken(found, documents)
         for as_of in range(found.head + 1):
             for on in DAYS:
@@ -108,7 +108,7 @@ def test_statistics_say_what_counting_would_as_of_any_position_and_on_any_day(
 
 
 def test_what_is_retracted_after_its_block_was_kept_is_no_longer_counted(views, monkeypatch):
-    monkeypatch.setattr(tallies, "SIZES", (2, 6))
+    monkeypatch.setattr(rollups, "SIZES", (2, 6))
     views.take(*parties("a", "b", "c"), signed("t", "2020-01-01", "a", "b"))
     ratified = views.take(step("ratified", "t", "2021-01-01", "a"))
     for _ in range(5):
@@ -123,7 +123,7 @@ def test_what_is_retracted_after_its_block_was_kept_is_no_longer_counted(views, 
 
 
 def test_views_that_are_built_whole_tell_the_same_statistics(views, monkeypatch):
-    monkeypatch.setattr(tallies, "SIZES", (2, 6))
+    monkeypatch.setattr(rollups, "SIZES", (2, 6))
     views.take(*parties("a", "b", "c"), signed("t", "2020-01-01", "a", "b"), step("ratified", "t", "2021-01-01", "a"))
     views.take(*parties(*(f"more-{number}" for number in range(8))), retracted("agreements/t", 5))
     with building() as (path, built):
@@ -151,17 +151,17 @@ def test_blocks_are_the_same_however_many_positions_are_summed_at_once(
     documents: list[dict[str, Any]], step: int, sizes: tuple[int, ...]
 ):
     with pytest.MonkeyPatch.context() as patch, world() as found:
-        patch.setattr(tallies, "SIZES", sizes)
-        patch.setattr(tallies, "_PIECE", 3)
-        patch.setattr(tallies, "STEP", step)
+        patch.setattr(rollups, "SIZES", sizes)
+        patch.setattr(rollups, "_PIECE", 3)
+        patch.setattr(rollups, "STEP", step)
         taken(found, documents)
         assert is_the_same_built(found)
 
 
 def test_a_day_on_which_nothing_is_left_within_a_block_makes_no_difference_to_it(views, monkeypatch):
-    monkeypatch.setattr(tallies, "SIZES", (4, 8))
-    monkeypatch.setattr(tallies, "_PIECE", 1)
-    monkeypatch.setattr(tallies, "STEP", 1)
+    monkeypatch.setattr(rollups, "SIZES", (4, 8))
+    monkeypatch.setattr(rollups, "_PIECE", 1)
+    monkeypatch.setattr(rollups, "STEP", 1)
     for slug, day in {"a": "2019-01-01", "b": "2020-01-01", "c": "2021-01-01"}.items():
         views.take(party(slug, day))
     views.take(corrected("parties/a", 1, occurred="2022-01-01"))
@@ -169,17 +169,17 @@ def test_a_day_on_which_nothing_is_left_within_a_block_makes_no_difference_to_it
 
 
 def test_no_commit_waits_for_a_large_block(views, monkeypatch):
-    monkeypatch.setattr(tallies, "SIZES", (2, 16, 256))
-    monkeypatch.setattr(tallies, "_PIECE", 3)
-    monkeypatch.setattr(tallies, "STEP", 1)
+    monkeypatch.setattr(rollups, "SIZES", (2, 16, 256))
+    monkeypatch.setattr(rollups, "_PIECE", 3)
+    monkeypatch.setattr(rollups, "STEP", 1)
     read: list[int] = []
-    unpacked = tallies._unpacked
+    unpacked = rollups._unpacked
 
     def counted_too(packed: bytes) -> Any:
         read[-1] += 1
         return unpacked(packed)
 
-    monkeypatch.setattr(tallies, "_unpacked", counted_too)
+    monkeypatch.setattr(rollups, "_unpacked", counted_too)
     views.take(*parties("a", "b", "c"))
     for number in range(600):
         read.append(0)
@@ -188,8 +188,8 @@ def test_no_commit_waits_for_a_large_block(views, monkeypatch):
 
 
 def test_what_a_commit_that_failed_had_summed_counts_for_nothing(views, monkeypatch):
-    monkeypatch.setattr(tallies, "SIZES", (4, 8))
-    monkeypatch.setattr(tallies, "STEP", 1)
+    monkeypatch.setattr(rollups, "SIZES", (4, 8))
+    monkeypatch.setattr(rollups, "STEP", 1)
     views.take(*parties("a", "b"))
 
     execute = views.views._db.execute
@@ -210,7 +210,7 @@ def test_what_a_commit_that_failed_had_summed_counts_for_nothing(views, monkeypa
 
 
 def test_statistics_of_a_log_four_times_as_long_take_as_many_steps(monkeypatch):
-    monkeypatch.setattr(tallies, "SIZES", (8, 64))
+    monkeypatch.setattr(rollups, "SIZES", (8, 64))
     taken = []
     for agreements in (60, 240):
         with world() as found:

@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.corrections import Event
 from domain.errors import Refused
-from domain.facts import Event
-from projections import known, ledger, lives, subjects
+from projections import fact_store
 from projections.digests import VIEWS
-from projections.tables import TIES
+from projections.engine import event_index, lifespans, subject_cache
+from projections.engine.bitemporal import MEMBERSHIPS
 from projections.views import Views
 from tests.given import World, event, joined, left, parties, party, platform, signed, world
 from tests.histories import GENERATED, histories, posted
@@ -52,10 +53,10 @@ def lines(found: World, as_of: int) -> dict[str, list[bytes]]:
 @pytest.mark.parametrize("at_hand", [1, 1_000])
 @settings(**GENERATED, max_examples=15)
 @given(documents=histories(most=40))
-def test_posts_that_share_a_commit_leave_what_those_of_them_that_were_taken_do(at_hand, documents):
+def test_posts_that_share_a_commit_leave_what_those_of_them_that_were_taken_do(cached, documents):
     with world() as found, world() as alone, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subjects, "_MOST_AT_HAND", at_hand)
-        patch.setattr(subjects, "_MOST", 10 * at_hand)
+        patch.setattr(subject_cache, "_MOST_AT_HAND", cached)
+        patch.setattr(subject_cache, "_MOST", 10 * cached)
         for each in taken_in_one_transaction(found, documents):
             alone.apply(each)
         for position in range(1, found.head + 1):
@@ -66,7 +67,7 @@ def test_posts_that_share_a_commit_leave_what_those_of_them_that_were_taken_do(a
 @given(documents=histories(most=40), sizes=st.lists(st.integers(1, 5), min_size=1, max_size=5))
 def test_batches_refused_anywhere_leave_nothing_also_where_a_subject_comes_to_have_many_facts_in_one(documents, sizes):
     with world() as found, world() as alone, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(known, "_FEW_FACTS", 3)
+        patch.setattr(fact_store, "_FEW_FACTS", 3)
         for each in taken_in_one_transaction(found, documents, sizes):
             alone.apply(each)
         for position in range(1, found.head + 1):
@@ -77,11 +78,11 @@ def test_batches_refused_anywhere_leave_nothing_also_where_a_subject_comes_to_ha
 @given(documents=histories(most=60))
 def test_the_lifespan_kept_of_a_large_subject_is_that_of_all_its_facts(documents):
     with world() as found, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(known, "_FEW_FACTS", 2)
+        patch.setattr(fact_store, "_FEW_FACTS", 2)
         taken_in_one_transaction(found, documents)
         written = found.views._known
         for (number,) in written.db.execute("SELECT id FROM subjects").fetchall():
-            assert written.lived(number) == lives.recounted(written.facts(number))
+            assert written.lived(number) == lifespans.recounted(written.facts(number))
 
 
 def test_a_refused_post_among_others_is_as_if_it_had_never_come():
@@ -105,15 +106,15 @@ def test_a_refused_post_among_others_is_as_if_it_had_never_come():
 
 
 def test_no_more_is_kept_of_subjects_than_is_worth_it(monkeypatch):
-    monkeypatch.setattr(subjects, "_MOST_AT_HAND", 5)
-    monkeypatch.setattr(subjects, "_MOST", 20)
+    monkeypatch.setattr(subject_cache, "_MOST_AT_HAND", 5)
+    monkeypatch.setattr(subject_cache, "_MOST", 20)
     with world() as found:
         for number in range(100):
             found.take(party(f"p-{number}"))
         kept = found.views._known.subjects
         assert len(kept._at_hand) <= 6
         assert len(kept._by_number) <= 21
-        assert sum(each.at_hand is not None for each in kept._by_number.values()) <= 6
+        assert sum(each.cached is not None for each in kept._by_number.values()) <= 6
 
 
 def test_once_its_transaction_is_lost_a_refused_post_leaves_nothing_in_the_file(monkeypatch):
@@ -154,19 +155,19 @@ def test_subjects_of_many_rows_are_kept_at_hand_only_as_far_as_memory_is_for_the
     with world() as found:
         found.take(*parties(*named))
         kept = found.views._known.subjects
-        monkeypatch.setattr(subjects, "_MOST_BYTES", 500_000)
+        monkeypatch.setattr(subject_cache, "_MOST_BYTES", 500_000)
         for number in range(20):
             found.take(signed(f"a-{number}", "2020", *named))
         assert all(found.tie("parties/p-7", f"agreements/a-{number}", on="2021-01-01") for number in range(20))
         found.refused(party("p-0"), event("agreement.amended", "agreements/a-19", "2019"))
         found.take(signed("a-20", "2020", *named))
-        held = [each.at_hand for each in kept._at_hand.values() if each.at_hand is not None]
-        assert 0 < sum(1 for each in held for _ in each.of(TIES.name)) <= 200
+        held = [each.cached for each in kept._at_hand.values() if each.cached is not None]
+        assert 0 < sum(1 for each in held for _ in each.of(MEMBERSHIPS.name)) <= 200
         assert kept._weight.bytes == sum(each.own for each in held)
 
 
 def test_texts_that_come_once_are_not_kept_for_ever(monkeypatch):
-    monkeypatch.setattr(ledger, "_CACHED", 10)
+    monkeypatch.setattr(event_index, "_CACHED", 10)
     with world() as found:
         for number in range(50):
             found.take(party(f"p-{number}", identifiers=[{"scheme": "lei", "value": str(number)}]))

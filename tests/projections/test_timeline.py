@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from projections import filtering, timeline
+from projections import text_filter, timeline
 from tests.given import World, joined, lab, parties, party, platform, retracted, signed, step, world
 from tests.histories import GENERATED, histories, taken
 from tests.steps import steps
@@ -70,7 +70,7 @@ def test_words_that_many_facts_hold_are_found_like_those_that_few_do(documents: 
             for words in ("one", "two", "三", "one two", "nothing"):
                 rare = paged(found, sort, found.head, q=words)
                 with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr(filtering, "FEW", 0)
+                    patch.setattr(text_filter, "FEW", 0)
                     assert paged(found, sort, found.head, q=words) == rare
 
 
@@ -123,7 +123,7 @@ def test_a_party_and_its_survivor_have_one_timeline_and_nothing_in_it_twice(view
 
 @pytest.mark.parametrize("asked", [{}, {"q": "a"}])
 def test_a_type_that_nothing_is_of_has_an_empty_timeline(views, monkeypatch, asked):
-    monkeypatch.setattr(filtering, "FEW", 0)
+    monkeypatch.setattr(text_filter, "FEW", 0)
     views.take(*parties("a"))
     for sort in SORTS:
         assert views.items("timeline", on=None, sort=sort, type="lab.closed", **asked) == []

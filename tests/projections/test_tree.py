@@ -15,8 +15,8 @@ from tlog_scales.reader import TilesReader
 from tlog_scales.tlog import ConsistencyProof, InclusionProof
 
 from domain.merkle import leaf_hash, prove_consistency, prove_inclusion, root
-from domain.notes import parse_tile
-from projections import tree
+from domain.tlog_formats import parse_tile
+from projections.engine import merkle_tree
 
 SIZES = (0, 1, 2, 255, 256, 257, 511, 512, 65_535, 65_536, 65_537)
 LEAVES = [leaf_hash(number.to_bytes(4, "big")) for number in range(SIZES[-1])]
@@ -25,9 +25,9 @@ LEAVES = [leaf_hash(number.to_bytes(4, "big")) for number in range(SIZES[-1])]
 def grown(*sizes: int) -> sqlite3.Connection:
     """A tree that came to these sizes one after the other."""
     db = sqlite3.connect(":memory:")
-    db.executescript(tree.SCHEMA)
+    db.executescript(merkle_tree.SCHEMA)
     for before, after in pairwise((0, *sizes)):
-        tree.grow(db, before, LEAVES[before:after])
+        merkle_tree.grow(db, before, LEAVES[before:after])
     return db
 
 
@@ -39,7 +39,7 @@ class Tree:
         self.size = 0
 
     def stored(self, level: int, first: int, count: int) -> list[bytes]:
-        return tree.hashes(self.db, level, first, count)
+        return merkle_tree.hashes(self.db, level, first, count)
 
     def get(self, *parts: str) -> bytes | None:
         tile = parse_tile("/".join(parts[1:]))

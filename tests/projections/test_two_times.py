@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from projections.questions import Merged, NotFound
+from projections.engine.query_types import Merged, NotFound
 from tests.given import world
 from tests.histories import DAYS, GENERATED, SUBJECTS, difference, everything, histories, taken, taking
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.writing import Writing
+from projections.engine.buffer import Buffer
 
 TABLE = "CREATE TABLE rows(id INTEGER PRIMARY KEY, value INTEGER NOT NULL)"
 PUT = "INSERT INTO rows VALUES (?, ?)"
@@ -17,14 +17,14 @@ AMEND = "UPDATE rows SET value = ? WHERE id = ?"
 ALL = "SELECT id, value FROM rows ORDER BY id"
 
 
-def connected() -> Writing:
-    db = sqlite3.connect(":memory:", isolation_level=None, factory=Writing)
+def connected() -> Buffer:
+    db = sqlite3.connect(":memory:", isolation_level=None, factory=Buffer)
     db.execute(TABLE)
     db.begin()
     return db
 
 
-def written(db: Writing) -> list[tuple[int, int]]:
+def written(db: Buffer) -> list[tuple[int, int]]:
     """What is in the file, whatever waits."""
     found: list[tuple[int, int]] = sqlite3.Connection.execute(db, ALL).fetchall()
     return found
@@ -58,7 +58,7 @@ def test_asked_at_any_time_it_holds_what_a_plain_connection_would(steps):
                 case "ask", _:
                     assert dict(db.execute(ALL)) == rows
                 case "renew", _ if before is None:
-                    db.renew()
+                    db.restart_transaction()
                 case "batch", [keeps]:
                     if before is None:
                         db.begin_batch()
@@ -80,9 +80,9 @@ def test_nothing_is_written_before_something_is_asked():
 def test_a_transaction_that_is_renewed_keeps_nothing_that_was_written_in_it():
     with closing(connected()) as db:
         db.put(PUT, (1, 10))
-        db.renew()
-        db.settle()
-        db.renew()
+        db.restart_transaction()
+        db.flush()
+        db.restart_transaction()
         db.execute("ROLLBACK")
         assert written(db) == []
 
@@ -110,7 +110,7 @@ def test_an_amendment_of_an_undone_batch_is_undone_with_it():
 def test_a_row_that_waits_can_be_amended():
     with closing(connected()) as db:
         db.put(PUT, (1, 10))
-        db.settle()
+        db.flush()
         db.amend(AMEND, (11, 1))
         db.put(PUT, (2, 20))
         db.amend(AMEND, (21, 2))

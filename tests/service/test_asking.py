@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from service import readers
 from service.http.operations import DESCRIBED
-from service.readers import Readers
+from service.views import readers
+from service.views.readers import Readers
 from tests.service.asked import event, party, signed
 from tests.service.world import problem, registered, renamed, running
 
@@ -180,7 +180,7 @@ async def test_the_etag_is_a_condition_that_a_post_takes(registry):
 async def test_a_repeated_question_is_answered_from_memory_and_never_stale(registry, monkeypatch):
     await registry.take(registered("catl"))
     first = await (await registry.get("/v1/parties/catl")).read()
-    from projections.reading import Reader
+    from projections.reader import Reader
 
     monkeypatch.setattr(Reader, "state", None)
     assert await (await registry.get("/v1/parties/catl")).read() == first
@@ -348,7 +348,7 @@ async def test_a_repeated_party_asks_for_agreements_of_all_of_them(registry):
 
 
 async def test_every_filter_of_every_list_is_described_and_taken(registry):
-    from projections.questions import FILTERS, SORTS
+    from projections.engine.query_types import FILTERS, SORTS
     from service.http.filters import FILTER_PARAMETERS
 
     assert {view: tuple(each.name for each in rows) for view, rows in FILTER_PARAMETERS.items()} == FILTERS

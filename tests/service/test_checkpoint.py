@@ -22,13 +22,14 @@ from typing import TypeVar
 import orjson
 import pytest
 
-from domain.posting import parse
-from service import checkpoint, files
-from service.checkpoint import PUBLISHER
-from service.decisions import Batch
-from service.observe import Readiness
-from service.parts import READY, WRITER
-from service.signing import CannotSign, make_key
+from domain.cloudevent import parse
+from service import data_directory
+from service.app_keys import READY, WRITER
+from service.commands.decisions import Batch
+from service.metrics import Readiness
+from service.transparency import checkpoint
+from service.transparency.checkpoint import PUBLISHER
+from service.transparency.signing import CannotSign, make_key
 from tests.contract.auditor import EMPTY, Auditor, Checkpoint, Key, root_of
 from tests.service.asked import SEEDS
 from tests.service.commands import REGISTRY, environment, refused, run
@@ -199,14 +200,14 @@ async def test_restarts_keep_the_key_and_what_was_signed(data):
 async def test_no_more_than_one_checkpoint_is_signed_in_a_period(data, monkeypatch):
     monkeypatch.setattr(checkpoint, "PERIOD_SECONDS", 0.5)
     signed: list[bytes] = []
-    replace = files.replace
+    replace = data_directory.replace
 
     def counted(path: Path, content: bytes, mode: int) -> None:
         if path.name == "checkpoint":
             signed.append(content)
         replace(path, content, mode)
 
-    monkeypatch.setattr(files, "replace", counted)
+    monkeypatch.setattr(data_directory, "replace", counted)
     async with running(data) as registry:
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -274,7 +275,7 @@ async def test_how_far_the_log_is_signed_is_among_the_metrics(data):
 
 async def test_nothing_is_published_before_it_is_kept(data, monkeypatch):
     async with running(data) as registry:
-        publisher, replace = registry.app[PUBLISHER], files.replace
+        publisher, replace = registry.app[PUBLISHER], data_directory.replace
         sizes: list[tuple[int, int]] = []
 
         def watched(path: Path, content: bytes, mode: int) -> None:
@@ -282,7 +283,7 @@ async def test_nothing_is_published_before_it_is_kept(data, monkeypatch):
             replace(path, content, mode)
             assert publisher.published.size == sizes[-1][0]
 
-        monkeypatch.setattr(files, "replace", watched)
+        monkeypatch.setattr(data_directory, "replace", watched)
         await post(registry, "a")
         await covering(registry, 1)
         await post(registry, "b", "c")
@@ -296,21 +297,21 @@ async def test_a_checkpoint_that_cannot_be_kept_is_not_published_but_told_and_tr
     async with running(data) as registry:
         await post(registry, "a")
         before = await covering(registry, 1)
-        replace = files.replace
+        replace = data_directory.replace
 
         def full(path: Path, content: bytes, mode: int) -> None:
             if is_kept:
                 replace(path, content, mode)
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(files, "replace", full)
+        monkeypatch.setattr(data_directory, "replace", full)
         await post(registry, "b")
         assert "No space left on device" in await readiness(registry, 503)
         await post(registry, "c")  # recording does not depend on it
         await asyncio.sleep(0.3)
         assert (await newest(registry)).signed == before.signed
         assert (kept(data) == before.signed) is not is_kept
-        monkeypatch.setattr(files, "replace", replace)
+        monkeypatch.setattr(data_directory, "replace", replace)
         found = await covering(registry, 3)
         assert found.signed == kept(data)
         await audited(registry, 3)
@@ -321,21 +322,21 @@ async def test_a_checkpoint_that_cannot_be_kept_is_not_published_but_told_and_tr
 
 
 async def test_a_first_checkpoint_that_cannot_be_kept_is_told_and_made_later(data, monkeypatch):
-    replace = files.replace
+    replace = data_directory.replace
 
     def full(path: Path, content: bytes, mode: int) -> None:
         if path.name == "checkpoint":
             raise OSError(28, "No space left on device")
         replace(path, content, mode)
 
-    monkeypatch.setattr(files, "replace", full)
+    monkeypatch.setattr(data_directory, "replace", full)
     async with running(data) as registry:
         await problem(await registry.get("/readyz"), 503, "not-ready")
         for path in ("/log/checkpoint", "/log/tile/0/000.p/1", "/log/consistency?old=0"):
             await problem(await registry.get(path), 503, "not-ready")
         assert (await registry.get("/log/vkey")).status == 200
         await post(registry, "a")
-        monkeypatch.setattr(files, "replace", replace)
+        monkeypatch.setattr(data_directory, "replace", replace)
         await readiness(registry, 200)
         await audited(registry, 1)
 
@@ -362,7 +363,7 @@ _DIES = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from service import files
-from service.serving import serve
+from service.server import serve
 from service.settings import Settings
 
 replace, when, size = files.replace, sys.argv[2], int(sys.argv[3])
@@ -630,18 +631,18 @@ async def test_a_given_key_signs_and_none_is_made(data, tmp_path):
 async def test_a_hold_is_let_go_once_it_is_mended(data, monkeypatch):
     async with running(data) as registry:
         ready: Readiness = registry.app[READY]
-        replace, reason = files.replace, "one thing"
+        replace, reason = data_directory.replace, "one thing"
 
         def full(path: Path, content: bytes, mode: int) -> None:
             raise OSError(5, reason)
 
-        monkeypatch.setattr(files, "replace", full)
+        monkeypatch.setattr(data_directory, "replace", full)
         await post(registry, "a")
         await until(lambda: registry.get("/readyz"), lambda _: any("one thing" in each for each in ready.reasons))
         reason = "another"
         await until(lambda: registry.get("/readyz"), lambda _: any("another" in each for each in ready.reasons))
         assert len(ready.reasons) == 1, "each reason takes the place of the one before"
-        monkeypatch.setattr(files, "replace", replace)
+        monkeypatch.setattr(data_directory, "replace", replace)
         await covering(registry, 1)
         assert ready.reasons == []
 

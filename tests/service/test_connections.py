@@ -193,7 +193,7 @@ async def test_a_connection_that_ends_as_it_is_refused_ends_without_an_error(reg
 
 
 async def test_what_is_sent_ahead_of_a_slow_answer_is_bounded(registry, monkeypatch):
-    monkeypatch.setattr("service.http.frame.WAIT_SECONDS", 0.5)
+    monkeypatch.setattr("service.http.middleware.WAIT_SECONDS", 0.5)
     async with connected(registry) as client:
         await client.send(b"GET /v1/parties HTTP/1.1\r\nHost: x\r\nRegistry-Position: 99\r\n\r\n")
         await asyncio.sleep(0.05)

@@ -13,10 +13,10 @@ import orjson
 import pytest
 
 from service import app as serving
-from service import waiting as queue
-from service.http import crowds
-from service.http.crowds import LATEST_SECONDS, LEAST_SECONDS, RECORDED, Returns
-from service.parts import WRITER
+from service.app_keys import WRITER
+from service.commands import write_queue as queue
+from service.http import overload
+from service.http.overload import LATEST_SECONDS, LEAST_SECONDS, RECORDED, RetryTimes
 from tests.service.world import NDJSON, STRUCTURED, lines, problem, registered, running
 
 
@@ -143,7 +143,7 @@ async def test_who_is_turned_away_need_not_send_the_body(registry, monkeypatch):
 
 
 async def test_who_comes_again_early_waits_for_its_time_and_is_then_taken(registry, monkeypatch):
-    monkeypatch.setattr(crowds, "RECORDED", 0.1)
+    monkeypatch.setattr(overload, "RECORDED", 0.1)
     with crowded(monkeypatch, registry, each=2.0) as release:
         post = await first(registry)
         raw, body = await Raw.to(registry), orjson.dumps(registered("early"))
@@ -172,7 +172,7 @@ async def test_questions_and_imports_are_answered_while_posts_are_turned_away(re
 
 
 def test_fewer_may_come_again_than_are_recorded_meanwhile():
-    returns = Returns()
+    returns = RetryTimes()
     times = [returns.after(100.0, 0.01) for _ in range(50)]
     assert times[0] == 100.0
     assert [later - sooner for sooner, later in pairwise(times)] == pytest.approx([RECORDED * 0.01] * 49)
@@ -180,9 +180,9 @@ def test_fewer_may_come_again_than_are_recorded_meanwhile():
 
 
 def test_nobody_is_told_to_come_again_in_hours_or_all_at_once():
-    returns = Returns()
+    returns = RetryTimes()
     assert max(returns.after(5.0, 60.0) for _ in range(100)) == 5.0 + LATEST_SECONDS
-    unknown = Returns()
+    unknown = RetryTimes()
     assert [unknown.after(5.0, 0.0) for _ in range(3)] == pytest.approx(
         [5.0, 5.0 + LEAST_SECONDS, 5.0 + 2 * LEAST_SECONDS]
     )
@@ -201,7 +201,7 @@ async def test_a_request_that_never_ends_its_beginning_is_cut_off(monkeypatch, t
 @pytest.mark.parametrize(("hard", "files", "most"), [(4096, 2816, 2048), (1024, 1024, 256)])
 def test_a_server_has_connections_within_what_the_system_allows_and_files_left(hard, files, most):
     script = (
-        "import resource; from service.serving import _allow_connections\n"
+        "import resource; from service.server import _allow_connections\n"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, (256, {hard}))\n"
         "most = _allow_connections(); print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], most)"
     )

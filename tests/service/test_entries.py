@@ -9,9 +9,9 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.facts import Event
+from domain.corrections import Event
 from domain.merkle import leaf_hash
-from service.entries import answered, event_of, logged, receipt
+from service.commands.log_entry import answered, event_of, logged, receipt
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40) | st.sampled_from(
     (

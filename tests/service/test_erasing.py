@@ -7,16 +7,16 @@ import sys
 
 import pytest
 
-from service import erasing
-from service.keys import Scope
-from service.parts import HEAD, KEYS
-from service.replays import REPLAYS, Replay, ReplayFailed
+from service.api_keys import Scope
+from service.app_keys import HEAD, KEYS
+from service.commands import redaction
+from service.views.replays import REPLAYS, Replay, ReplayFailed
 from tests.service.world import problem, registered
 
 SECRET = "Zwyzzerdd"
 
 
-def redaction(position: int) -> dict:
+def redaction_of(position: int) -> dict:
     return {
         "specversion": "1.0",
         "id": f"redaction-{position}",
@@ -46,23 +46,23 @@ async def secret(registry):
 async def test_a_redaction_that_cannot_be_ended_is_told_so_and_tried_again(registry, secret, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(sys, "executable", "/bin/false")
-        broken.setattr(erasing, "AGAIN_SECONDS", 0.05)
-        told = await problem(await registry.post(redaction(secret)), 503, "unavailable")
+        broken.setattr(redaction, "AGAIN_SECONDS", 0.05)
+        told = await problem(await registry.post(redaction_of(secret)), 503, "unavailable")
         assert "recorded" in told["detail"]
         assert "not yet erased" in (await problem(await registry.get("/readyz"), 503, "not-ready"))["detail"]
-        await problem(await registry.post(redaction(secret)), 503, "unavailable")
+        await problem(await registry.post(redaction_of(secret)), 503, "unavailable")
     async with asyncio.timeout(30):
         while (await registry.get("/readyz")).status != 200:  # noqa: ASYNC110 - nobody tells it
             await asyncio.sleep(0.05)
     assert all(SECRET.encode() not in path.read_bytes() for path in registry.data.iterdir())
-    answer = await registry.post(redaction(secret))
+    answer = await registry.post(redaction_of(secret))
     assert answer.status == 200
     assert "name" not in await registry.json("/v1/parties/secret")
 
 
 async def test_replays_under_way_break_off_when_something_is_erased(registry, secret):
     async with registry.app[REPLAYS].begun("parties", registry.app[HEAD].position) as replay:
-        answer = await registry.post(redaction(secret))
+        answer = await registry.post(redaction_of(secret))
         assert answer.status == 201
         with pytest.raises(ReplayFailed):
             await read_all(replay)
@@ -83,7 +83,7 @@ async def test_what_is_posted_together_is_erased_once(registry, secret, monkeypa
                                "data": {"name": f"{SECRET} {number}"}}]))[0]["position"]
         for number in range(4)
     ]  # fmt: skip
-    answers = await asyncio.gather(*(registry.post(redaction(position)) for position in (secret, *more)))
+    answers = await asyncio.gather(*(registry.post(redaction_of(position)) for position in (secret, *more)))
     assert [answer.status for answer in answers] == [201] * 5
     assert started <= 2
     assert all(SECRET.encode() not in path.read_bytes() for path in registry.data.iterdir())
@@ -101,7 +101,7 @@ async def test_a_live_stream_does_not_give_what_was_erased_since_it_was_last_rea
             return found
 
     assert SECRET.encode() in await streamed()
-    assert (await registry.post(redaction(secret))).status == 201
+    assert (await registry.post(redaction_of(secret))).status == 201
     again = await streamed()
     assert b'"redacted":' in again
     assert SECRET.encode() not in again

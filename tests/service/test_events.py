@@ -5,8 +5,8 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from service.entries import answered
-from service.parts import KEYS, LOGS
+from service.app_keys import KEYS, LOGS
+from service.commands.log_entry import answered
 from tests.service.world import SOURCE, problem, registered, renamed
 
 OTHER = "https://example.org/other"

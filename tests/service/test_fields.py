@@ -9,7 +9,7 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.cloudevents import MAX_ATTRIBUTES, Malformed, from_headers
+from service.commands.cloudevents import MAX_ATTRIBUTES, Malformed, from_headers
 from service.http.fields import EntityTag, charset, entity_tags, media_type
 from service.http.negotiation import accepts_gzip, choose
 

@@ -9,10 +9,10 @@ from xml.etree import ElementTree as ET
 import orjson
 import pytest
 
-from projections.questions import LISTS
+from projections.engine.query_types import LISTS
 from service.http import lists, tables
 from service.http.negotiation import choose
-from service.http.shapes import PARTS
+from service.http.state_schemas import PARTS
 from tests.service.asked import event, party, seeded
 from tests.service.world import problem
 

@@ -7,9 +7,9 @@ import asyncio
 import orjson
 import pytest
 
-from service.http import frame
+from service.app_keys import HEAD, LOGS, READY
+from service.http import middleware
 from service.http.problems import KINDS
-from service.parts import HEAD, LOGS, READY
 from tests.service.world import STRUCTURED, problem, registered, running
 
 
@@ -91,7 +91,7 @@ async def test_a_request_waits_until_the_position_it_asks_for_is_reached(registr
 
 
 async def test_a_position_that_is_not_reached_is_a_problem(registry, monkeypatch):
-    monkeypatch.setattr(frame, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(middleware, "WAIT_SECONDS", 0.05)
     answer = await registry.get("/v1/events", Registry_Position="9007199254740991")
     await problem(answer, 503, "position-ahead")
     assert answer.headers["Retry-After"] == "1"

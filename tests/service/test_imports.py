@@ -12,10 +12,10 @@ from pathlib import Path
 import orjson
 import pytest
 
+from service.app_keys import METRICS, WRITER
+from service.commands.bulk_import import Lines
+from service.event_log import LogUnavailable
 from service.http import events_import
-from service.imports import Lines
-from service.log import LogUnavailable
-from service.parts import METRICS, WRITER
 from tests.service.world import BATCH, NDJSON, STRUCTURED, lines, problem, registered, renamed, running
 
 MIB = 2**20

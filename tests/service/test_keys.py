@@ -10,11 +10,11 @@ from contextlib import closing
 
 import pytest
 
+from service.api_keys import KeyNameTaken, Keys, Scope
+from service.app_keys import READY
 from service.http.access import Verified
 from service.http.openapi import shown_path
 from service.http.operations import DESCRIBED
-from service.keys import KeyNameTaken, Keys, Scope
-from service.parts import READY
 from tests.service.world import problem, registered, running
 
 
@@ -71,7 +71,7 @@ async def test_the_name_of_the_key_is_the_actor(registry, keys):
 
 async def test_a_key_made_or_revoked_by_another_process_counts_at_once(registry):
     code = (
-        "import sys; from pathlib import Path; from service.keys import Keys; keys = Keys(Path(sys.argv[1]));"
+        "import sys; from pathlib import Path; from service.api_keys import Keys; keys = Keys(Path(sys.argv[1]));"
         "print(keys.create('other', ['post']) if sys.argv[2] == 'create' else keys.revoke('other'))"
     )
 

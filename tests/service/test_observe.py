@@ -14,9 +14,9 @@ import pytest
 from aiohttp import ClientSession
 
 from service import logging
+from service.app_keys import LOG_WRITER
 from service.http import stream
 from service.logging import LogWriter, StandardHandler, make_logger
-from service.parts import LOG_WRITER
 from tests.service.world import problem, registered, running
 
 

@@ -14,14 +14,14 @@ from openapi_spec_validator import validate
 from referencing import Registry as Resources
 from referencing.jsonschema import DRAFT202012
 
-from domain.events import CATALOGUE
-from domain.posting import checked
+from domain.catalogue import CATALOGUE
+from domain.cloudevent import checked
 from service.app import make_app
-from service.http import asking, finding
+from service.http import search, views
+from service.http.event_schemas import event_schemas
 from service.http.openapi import document, shown_path
 from service.http.operations import DESCRIBED
 from service.http.problems import KINDS
-from service.http.schemas import event_schemas
 from service.settings import Settings
 from tests.service.asked import event, party, seed_lines, seeded, signed
 from tests.service.world import NDJSON, registered, renamed
@@ -175,7 +175,7 @@ async def test_every_answer_of_a_run_is_what_the_document_says(tmp_path, describ
     judge = Judge(described)
     async with seeded(tmp_path / "data") as registry:
         await _more_events(registry)
-        for operation in (*asking.OPERATIONS, *finding.OPERATIONS):
+        for operation in (*views.OPERATIONS, *search.OPERATIONS):
             for address in _addresses(operation):
                 for accept in ("image/png", "text/csv", NDJSON, "application/link-format", "application/json"):
                     answer = await registry.client.get(address, headers={"Accept": accept}, allow_redirects=False)
@@ -198,7 +198,7 @@ async def test_every_answer_of_a_run_is_what_the_document_says(tmp_path, describ
         for kind in KINDS:
             await judge.judge(await registry.get(f"/problems/{kind}"), "GET", "/problems/{kind}")
         await _posts(registry, judge)
-    listed = {row.name for row in (*asking.OPERATIONS, *finding.OPERATIONS)}
+    listed = {row.name for row in (*views.OPERATIONS, *search.OPERATIONS)}
     assert {name for name, status, _ in judge.seen if status == "200"} >= listed
     assert {name for name, status, _ in judge.seen if status == "422"} >= listed
 

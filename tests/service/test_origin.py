@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.log import Log
+from service.event_log import Log
 from service.store import OtherOrigin, name
 
 

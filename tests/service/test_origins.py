@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service.keys import Scope
-from service.parts import KEYS
+from service.api_keys import Scope
+from service.app_keys import KEYS
 from tests.service.world import problem, registered, running
 
 PAGE = "https://page.example"

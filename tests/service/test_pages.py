@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from domain.events import CATALOGUE
+from domain.catalogue import CATALOGUE
 from service.http.operations import DESCRIBED
 from service.http.pages import kind_of
 from service.http.templates import prose

@@ -8,7 +8,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 import orjson
 import pytest
 
-from service.http.questions import _check
+from service.http.query_parameters import _check
 from tests.service.asked import event, party, seeded, signed
 from tests.service.world import problem, renamed
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.http import rate
+from service.api_keys import Keys
+from service.http import rate_limit
 from service.http.problems import Problem
-from service.http.rate import BURST_SECONDS, RateLimiter, client_of
-from service.keys import Keys
+from service.http.rate_limit import BURST_SECONDS, RateLimiter, client_of
 from tests.service.world import problem, registered, running
 
 
@@ -71,7 +71,7 @@ def test_whoever_waits_as_long_as_retry_after_says_is_answered(per_second, reque
 
 
 def test_buckets_are_bounded_however_many_clients_there_are(monkeypatch):
-    monkeypatch.setattr(rate, "MOST_CLIENTS", 10)
+    monkeypatch.setattr(rate_limit, "MOST_CLIENTS", 10)
     limiter = RateLimiter(1)
     for number in range(100):
         limiter.take(f"client {number}", 0.0)

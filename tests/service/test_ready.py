@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from service.http.ready import Kept, Ready, body_tag, question_tag
+from service.http.response_cache import CachedResponse, ResponseCache, body_tag, question_tag
 
 
 def ready(size):
-    return Ready(b"x" * size, "application/json", '"tag"')
+    return CachedResponse(b"x" * size, "application/json", '"tag"')
 
 
 def test_long_addresses_take_room_too():
-    kept = Kept(most=10_000)
+    kept = ResponseCache(most=10_000)
     for name in "ab":
         kept.keep(name * 8000, ready(10))
     assert kept.get("a" * 8000) is None
@@ -20,7 +20,7 @@ def test_long_addresses_take_room_too():
 
 
 def test_what_was_not_asked_for_longest_goes_first():
-    kept = Kept(most=10_000)
+    kept = ResponseCache(most=10_000)
     for name in "abcd":
         kept.keep(name, ready(1500))  # each counts for more than its body
     assert kept.get("a") is None
@@ -30,7 +30,7 @@ def test_what_was_not_asked_for_longest_goes_first():
 
 
 def test_what_is_kept_stays_within_its_bytes():
-    kept = Kept(most=100_000)
+    kept = ResponseCache(most=100_000)
     for number in range(1000):
         kept.keep(number, ready(number % 7 * 1000))
     held = [found for number in range(1000) if (found := kept.get(number))]
@@ -41,13 +41,13 @@ def test_what_is_kept_stays_within_its_bytes():
 
 
 def test_a_large_answer_is_not_kept():
-    kept = Kept()
+    kept = ResponseCache()
     kept.keep("large", ready(2**20 + 1))
     assert kept.get("large") is None
 
 
 def test_the_same_answer_is_counted_once():
-    kept = Kept(most=10_000)
+    kept = ResponseCache(most=10_000)
     for _ in range(100):
         kept.keep("a", ready(3000))
     kept.keep("b", ready(3000))
@@ -61,7 +61,7 @@ def test_a_validator_tells_bodies_and_the_code_that_made_them_apart(monkeypatch,
     assert first == body_tag(b"{}", version)
     assert first != body_tag(b"[]", version)
     assert first.startswith('"3-' if version else '"')
-    monkeypatch.setattr("service.http.ready.fold", lambda: "other code")
+    monkeypatch.setattr("service.http.response_cache.fold", lambda: "other code")
     assert first != body_tag(b"{}", version)
 
 
@@ -69,5 +69,5 @@ def test_a_weak_validator_tells_questions_and_the_code_apart(monkeypatch):
     first = question_tag("/v1/parties", "text/csv", 1)
     assert first.startswith('W/"')
     assert first != question_tag("/v1/parties", "text/csv", 2)
-    monkeypatch.setattr("service.http.ready.fold", lambda: "other code")
+    monkeypatch.setattr("service.http.response_cache.fold", lambda: "other code")
     assert first != question_tag("/v1/parties", "text/csv", 1)

@@ -17,11 +17,11 @@ from contextlib import closing
 import orjson
 import pytest
 
-from projections.questions import Question
-from service import rebuild
-from service.files import VIEWS, VIEWS_READY, drop_unused
+from projections.engine.query_types import TimeSlice
+from service.data_directory import VIEWS, VIEWS_READY, drop_unused
 from service.lock import held, rebuilding
-from service.readers import READERS
+from service.views import rebuild
+from service.views.readers import READERS
 from tests.service.asked import SEEDS, party, seed_lines
 from tests.service.commands import REGISTRY, call, done, environment, refused, run, serving
 from tests.service.world import STRUCTURED, registered, renamed, running
@@ -135,7 +135,7 @@ async def test_a_question_under_way_ends_on_the_views_it_began_on(tmp_path):
             before = reader.head()
             begun.set()
             assert may_end.wait(20)
-            return before, reader.head(), reader.state("parties/a", Question(1, None)).version
+            return before, reader.head(), reader.state("parties/a", TimeSlice(1, None)).version
 
         asked = asyncio.create_task(registry.app[READERS].ask(slow))
         await asyncio.to_thread(begun.wait, 20)
@@ -243,7 +243,10 @@ def test_views_are_folded_for_a_server_only_as_long_as_it_runs(tmp_path):
     built = data / "views.erased.sqlite"
     for server, status, is_built in ((os.getppid(), 1, False), (os.getpid(), 0, True)):
         ended = subprocess.run(
-            [sys.executable, "-m", "service.rebuild", built, str(server)], check=False, timeout=60, capture_output=True
+            [sys.executable, "-m", "service.views.rebuild", built, str(server)],
+            check=False,
+            timeout=60,
+            capture_output=True,
         )
         assert (ended.returncode, ended.stderr, built.exists()) == (status, b"", is_built)
 

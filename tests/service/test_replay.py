@@ -14,13 +14,13 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 
-from projections.portions import PORTIONS
-from service import replays
-from service.entries import logged
-from service.files import LOG
-from service.log import ALL, Log, LogReader
-from service.replay import parts
-from service.replays import ReplayFailed, Replays
+from projections.scopes import PORTIONS
+from service.commands.log_entry import logged
+from service.data_directory import LOG
+from service.event_log import ALL, Log, LogReader
+from service.views import replays
+from service.views.replay import parts
+from service.views.replays import ReplayFailed, Replays
 from tests.given import party, world
 from tests.histories import GENERATED, histories, taken
 from tests.processes import SECONDS, processes, soon
@@ -52,7 +52,7 @@ def replay(data, view, until, processes):
     """A replay, in a group of processes of its own."""
     with TemporaryDirectory(dir=data) as folder:
         begun = subprocess.Popen(
-            (sys.executable, "-P", "-m", "service.replay", str(data), folder, view, str(until), str(processes)),
+            (sys.executable, "-P", "-m", "service.views.replay", str(data), folder, view, str(until), str(processes)),
             env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -12,7 +12,7 @@ import time
 import orjson
 import pytest
 
-from service.signing import make_key
+from service.transparency.signing import make_key
 from tests.service.asked import SEEDS, party, seed_lines
 from tests.service.commands import REGISTRY, call, done, environment, refused, serving
 from tests.service.world import STRUCTURED

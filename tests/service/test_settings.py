@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.notes import COSIGNATURE, Verifier, parse_verifier
+from domain.tlog_formats import COSIGNATURE, Verifier, parse_verifier
 from service.settings import Settings, SettingsError, Witness
 
 WITNESS = Verifier("w.example", bytes(range(32)), COSIGNATURE).text

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from domain.notes import COSIGNATURE, Note, Signature, Verifier, cosigned
-from service import files
-from service.signing import CannotSign, Signer, is_cosigned, is_signed, make_key, read_key
+from domain.tlog_formats import COSIGNATURE, Note, Signature, Verifier, cosigned
+from service import data_directory
+from service.transparency.signing import CannotSign, Signer, is_cosigned, is_signed, make_key, read_key
 
 NAME = "log.example/registry"
 TEXT = "log.example/registry\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"
@@ -162,7 +162,7 @@ def test_a_cosignature_counts_by_its_own_witness_over_its_own_text_and_time():
 def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path):
     path = tmp_path / "checkpoint"
     for content in (b"one", b"a longer second one", b""):
-        files.replace(path, content, 0o644)
+        data_directory.replace(path, content, 0o644)
         assert path.read_bytes() == content
     assert [each.name for each in tmp_path.iterdir()] == ["checkpoint"]
 
@@ -170,14 +170,14 @@ def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path):
 @pytest.mark.parametrize("step", ["fsync", "rename"])
 def test_a_failure_before_the_file_is_in_place_leaves_the_old_one(tmp_path, monkeypatch, step):
     path = tmp_path / "checkpoint"
-    files.replace(path, b"old", 0o644)
+    data_directory.replace(path, b"old", 0o644)
 
     def fails(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os if step == "fsync" else Path, step, fails)
     with pytest.raises(OSError, match="No space"):
-        files.replace(path, b"new", 0o644)
+        data_directory.replace(path, b"new", 0o644)
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["checkpoint"]
 
@@ -185,7 +185,7 @@ def test_a_failure_before_the_file_is_in_place_leaves_the_old_one(tmp_path, monk
 def test_what_a_crash_left_half_way_is_not_in_the_way(tmp_path):
     path = tmp_path / "checkpoint"
     (tmp_path / "checkpoint.new").write_bytes(b"half of someth")
-    files.replace(path, b"new", 0o644)
+    data_directory.replace(path, b"new", 0o644)
     assert path.read_bytes() == b"new"
     assert not (tmp_path / "checkpoint.new").exists()
 
@@ -204,5 +204,5 @@ def test_content_is_on_disk_before_its_name_and_its_name_before_it_counts(tmp_pa
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Path, "rename", renamed)
-    files.replace(tmp_path / "checkpoint", b"new", 0o644)
+    data_directory.replace(tmp_path / "checkpoint", b"new", 0o644)
     assert steps == ["fsync file", "rename", "fsync directory"]

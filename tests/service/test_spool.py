@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.spool import Spool, SpoolSpace
+from service.commands.spool import Spool, SpoolSpace
 
 
 @given(

@@ -104,7 +104,7 @@ async def main():
         setattr(target, name, lambda: os.kill(os.getpid(), 9))
         await registry.post(registered("b"))
 
-from service.parts import WRITER
+from service.app_keys import WRITER
 asyncio.run(main())
 """
 

@@ -8,11 +8,11 @@ import aiohttp
 import orjson
 import pytest
 
-from service import live
-from service import writer as writing
+from service import feed
+from service.app_keys import HEAD, LIVE, LOGS, METRICS
+from service.commands import writer as writing
+from service.event_log import LogUnavailable
 from service.http import stream, unsent
-from service.log import LogUnavailable
-from service.parts import HEAD, LIVE, LOGS, METRICS
 from tests.service.world import problem, registered, renamed, running
 
 SECONDS = 10
@@ -77,10 +77,10 @@ async def test_the_stream_resumes_after_the_last_event(registry):
     assert await resumed.positions(1) == [1001]
 
 
-@pytest.mark.parametrize("kept", [live.MOST_FRAMES, 40, 3])
+@pytest.mark.parametrize("kept", [feed.MOST_FRAMES, 40, 3])
 async def test_nothing_is_lost_or_doubled_while_many_post_and_readers_come_and_go(registry, monkeypatch, kept):
-    monkeypatch.setattr(live, "MOST_FRAMES", kept)
-    monkeypatch.setattr(live, "AT_ONCE", 16)
+    monkeypatch.setattr(feed, "MOST_FRAMES", kept)
+    monkeypatch.setattr(feed, "AT_ONCE", 16)
     monkeypatch.setattr(stream, "AT_ONCE", 16)
     total = 600
 
@@ -241,8 +241,8 @@ async def test_whoever_comes_back_after_the_log_could_not_be_read_is_told_at_onc
 
 
 async def test_no_more_is_kept_at_any_time_than_is_kept_at_last(registry, monkeypatch):
-    monkeypatch.setattr(live, "MOST_BYTES", 10_000)
-    monkeypatch.setattr(live, "AT_ONCE", 10)
+    monkeypatch.setattr(feed, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(feed, "AT_ONCE", 10)
     await registry.take(
         [registered(f"p{number}", data={"name": "N" * 900, "kind": "company"}) for number in range(100)]
     )

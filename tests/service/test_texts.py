@@ -7,11 +7,11 @@ from io import BytesIO
 
 import orjson
 
+from service.api_keys import Scope
 from service.app import make_app
+from service.app_keys import KEYS
 from service.http.openapi import document
 from service.http.operations import DESCRIBED
-from service.keys import Scope
-from service.parts import KEYS
 from service.settings import Settings
 from tests.service.asked import event, party
 from tests.service.test_openapi import Judge

@@ -7,12 +7,12 @@ from itertools import count
 
 import pytest
 
-from projections.reading import Reader
+from projections.reader import Reader
+from service.api_keys import Scope
+from service.app_keys import KEYS
 from service.http.answers import NDJSON
 from service.http.lists import CSV
-from service.http.whole import lines
-from service.keys import Scope
-from service.parts import KEYS
+from service.http.responses import lines
 from tests.service.world import lines as events
 from tests.service.world import registered, running
 

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tlog_scales.signing import Vkey, VkeySet
 from tlog_scales.tlog import Checkpoint as Scaled
 
-from service import checkpoint, witnesses
 from service.settings import Settings
-from service.signing import make_key
+from service.transparency import checkpoint, witnesses
+from service.transparency.signing import make_key
 from tests.contract.auditor import EMPTY, Checkpoint, Key, consistency_roots
 from tests.service.world import Registry, registered, running
 

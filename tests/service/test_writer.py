@@ -10,16 +10,16 @@ from time import sleep
 
 import pytest
 
+from domain.cloudevent import parse
 from domain.errors import DifferentContent
-from domain.posting import parse
 from projections.views import Views
-from service import waiting as queue
-from service import writer as writing
-from service.decisions import Batch, Desk
-from service.entries import logged, recorded_event
-from service.keys import Scope
-from service.log import Log, LogUnavailable
-from service.parts import HEAD, KEYS, METRICS, WRITER
+from service.api_keys import Scope
+from service.app_keys import HEAD, KEYS, METRICS, WRITER
+from service.commands import write_queue as queue
+from service.commands import writer as writing
+from service.commands.decisions import Batch, Decisions
+from service.commands.log_entry import logged, recorded_event
+from service.event_log import Log, LogUnavailable
 from tests.service.world import problem, registered, renamed, running
 
 
@@ -333,9 +333,9 @@ async def test_when_too_much_waits_posts_are_turned_away(registry, monkeypatch):
         release.set()
         answers = await asyncio.gather(*posts)
     assert sorted(answer.status for answer in answers) == [201] * 3 + [503] * 5
-    turned_away = next(answer for answer in answers if answer.status == 503)
-    await problem(turned_away, 503, "overloaded")
-    assert turned_away.headers["Retry-After"] == "1"
+    rejection = next(answer for answer in answers if answer.status == 503)
+    await problem(rejection, 503, "overloaded")
+    assert rejection.headers["Retry-After"] == "1"
     assert await registry.head() == 3
 
 
@@ -501,7 +501,7 @@ def test_what_a_group_took_is_known_and_can_be_erased_before_it_stands_in_the_lo
     redaction = {**renamed("a", "b"), "id": "r", "type": "event.redacted", "data": {"event": 1, "reason": "asked for"}}
     with closing(Log(tmp_path / "log")) as log, closing(Views(tmp_path / "views")) as views:
         views.begin()
-        desk = Desk(log, views, "2026-01-01T00:00:00.000000Z")
+        desk = Decisions(log, views, "2026-01-01T00:00:00.000000Z")
         (first,) = desk.take(batch(registered("a")))
         (again,) = desk.take(batch(registered("a")))
         assert (again.body, again.is_new) == (first.body, False)

@@ -13,10 +13,10 @@ import orjson
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
+from service.api_keys import Scope
 from service.app import make_app
-from service.http.wire import Runner
-from service.keys import Scope
-from service.parts import KEYS, LOG_WRITER
+from service.app_keys import KEYS, LOG_WRITER
+from service.http.protocol_errors import Runner
 from service.settings import Settings
 
 SOURCE = "https://example.org/tests"

@@ -1,0 +1,198 @@
+"""Which fields of a thing each type of event says something about, and what they say on a day: the part of a state
+that is told field by field, each with the positions of the events that bear it. It knows no status and no rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from domain.catalogue import CATALOGUE, Creates, TakesEffect
+from domain.corrections import Fact
+from domain.values import text_key
+
+DATES = {
+    "party.registered": "founded",
+    "party.dissolved": "dissolved",
+    "agreement.adopted": "adopted",
+    "agreement.entered-into-force": "entered_into_force",
+    "agreement.terminated": "terminated",
+    "lab.founded": "founded",
+    "lab.opened": "opened",
+    "lab.closed": "closed",
+    "platform.launched": "launched",
+    "platform.dissolved": "dissolved",
+}
+"""The field in which each type shows when it came about."""
+
+TEXTS = frozenset(("name", "title", "summary", "place", "purpose", "target"))
+"""Fields in which what is undated never overrides what is dated."""
+
+REFERENCES = frozenset(("part_of", "under", "superseded_by"))
+REFERENCE_LISTS = frozenset(("successors", "convened_by"))
+
+FIELDS: dict[str, tuple[str, ...]] = {
+    "party.registered": ("name", "kind", "jurisdiction", "part_of"),
+    "party.renamed": ("name",),
+    "party.reorganized": ("part_of",),
+    "party.dissolved": ("successors",),
+    "agreement.adopted": ("title", "kind", "under", "scope", "place", "summary", "until"),
+    "agreement.signed": ("title", "kind", "under", "scope", "place", "summary", "until"),
+    "agreement.amended": ("title", "until", "scope_added", "scope_removed"),
+    "agreement.renewed": ("until",),
+    "agreement.terminated": ("reason", "superseded_by"),
+    "lab.founded": ("name", "under", "place", "fields"),
+    "platform.launched": (
+        "name",
+        "place",
+        "purpose",
+        "directions",
+        "convened_by",
+        "target",
+        "target_date",
+    ),
+    "document.registered": ("title", "sha256", "publisher", "language", "published", "url", "original"),
+}
+"""The fields of the thing itself that each type says something about."""
+
+ORDER = {
+    name: place
+    for place, name in enumerate(
+        dict.fromkeys(
+            ("name", "title", *(name for each in FIELDS.values() for name in each), *DATES.values(), "signed", "status")
+        )
+    )
+}
+"""The order in which fields stand in a state, whichever fact came first."""
+
+
+_MADE_WITH = {
+    type_: sorted({*FIELDS[type_], *([DATES[type_]] if type_ in DATES else ())}, key=ORDER.__getitem__)
+    for type_, kind in CATALOGUE.items()
+    if kind.is_creating
+}
+_UNTIL = frozenset(type_ for type_, names in FIELDS.items() if "until" in names)
+
+
+def until_of(fact: Fact) -> str | None:
+    """The day until which a fact says that its agreement lasts."""
+    until: str | None = fact.data.until if fact.type in _UNTIL else None  # type: ignore[attr-defined]
+    return until
+
+
+def made_with(fact: Fact) -> dict[str, Any]:
+    """The fields that are described by a fact which makes a thing, in the order of a state."""
+    fields: dict[str, Any] = {}
+    for name in _MADE_WITH[fact.type]:
+        value = getattr(fact.data, name) if name in FIELDS[fact.type] else fact.occurred
+        if value is not None:
+            fields[name] = _plain(name, value)
+    return fields
+
+
+class Attributes:
+    """The fields that facts describe, day after day. The facts are in the order of folding: those that make the thing,
+    then those of others by their first day, undated ones last.
+    """
+
+    def __init__(self, facts: Sequence[Fact]) -> None:
+        self._making = [fact for fact in facts if fact.creates]
+        others = facts[len(self._making) :]
+        self._dated = [fact for fact in others if fact.is_dated]
+        self._undated = [fact for fact in others if not fact.is_dated]
+        self._earlier: list[bool] | None = None
+        self._taken = 0
+        self._so_far = _Described()
+
+    def on(self, day: int) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+        """The fields on a day and the positions that bear each, for reading. Days are asked in ascending order."""
+        earlier = [fact.span.lo <= day or fact.kind.creates is Creates.ONCE for fact in self._making]
+        if earlier != self._earlier:
+            self._earlier, self._taken, self._so_far = earlier, 0, _Described()
+            first = self._making[0] if self._making else None
+            for fact, is_earlier in zip(self._making, earlier, strict=True):
+                again = fact.kind.creates is Creates.AGAIN and fact is not first
+                self._so_far.take(fact, later=not is_earlier, again=again)
+        while self._taken < len(self._dated) and self._dated[self._taken].span.lo <= day:
+            self._so_far.take(self._dated[self._taken])
+            self._taken += 1
+        if not self._undated:
+            return self._so_far.fields, self._so_far.provenance
+        found = self._so_far.copy()
+        for fact in self._undated:
+            found.take(fact)
+        return found.fields, found.provenance
+
+
+class _Described:
+    """What some facts describe, one fact after the other."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {}
+        self.provenance: dict[str, tuple[int, ...]] = {}
+        self._dated: set[str] = set()
+
+    def copy(self) -> _Described:
+        copied = _Described()
+        copied.fields, copied.provenance, copied._dated = self.fields.copy(), self.provenance.copy(), self._dated.copy()
+        return copied
+
+    def take(self, fact: Fact, *, later: bool = False, again: bool = False) -> None:
+        """Add what a fact says. A `later` signature changes nothing before its day, but nothing is ever without title
+        and kind. An adoption or signature that is not the first (`again`) fills only absent fields; the place of a
+        signature is then not the agreement's.
+        """
+        fields, provenance, is_dated = self.fields, self.provenance, fact.is_dated
+        date = DATES.get(fact.type)
+        if date is not None and not later and (date not in fields or fact.kind.creates is Creates.ONCE):
+            when = fact.data.effective if isinstance(fact.data, TakesEffect) else None
+            when = when or fact.occurred
+            if when is not None:
+                fields[date], provenance[date] = when, fact.positions
+        ended = _ENDED_BY_NONE.get(fact.type)
+        for stated in FIELDS.get(fact.type, ()):
+            value = getattr(fact.data, stated)
+            if value is None and stated != ended:
+                continue
+            name = "scope" if stated in _SCOPES else stated
+            if later and (name not in _ALWAYS or name in fields):
+                continue
+            if again and name != "scope" and (name in fields or (name, fact.type) == ("place", "agreement.signed")):
+                continue
+            if value is None:
+                fields.pop(name, None)
+                provenance[name] = fact.positions
+                continue
+            if name == "scope":
+                fields[name] = _SCOPES[stated](fields.get(name, ()), value)
+                provenance[name] = tuple(sorted({*provenance.get(name, ()), *fact.positions}))
+            elif is_dated or name not in TEXTS or name not in self._dated:
+                fields[name] = _plain(name, value)
+                provenance[name] = fact.positions
+            if is_dated:
+                self._dated.add(name)
+
+
+def _added(terms: Sequence[Any], more: Sequence[Any]) -> list[Any]:
+    known = {text_key(term) for term in terms}
+    return [*terms, *(term for term in more if text_key(term) not in known)]
+
+
+def _removed(terms: Sequence[Any], gone: Sequence[Any]) -> list[Any]:
+    removed = {text_key(term) for term in gone}
+    return [term for term in terms if text_key(term) not in removed]
+
+
+_SCOPES = {"scope": _added, "scope_added": _added, "scope_removed": _removed}
+_ALWAYS = frozenset(("title", "kind"))
+_ENDED_BY_NONE = {"agreement.renewed": "until", "party.reorganized": "part_of"}
+"""Where leaving a field out, or null, says that it holds no longer."""
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return {"subject": value} if name in REFERENCES else value
+    if name in REFERENCE_LISTS:
+        return [{"subject": each} for each in value]
+    if isinstance(value, tuple):
+        return list(value)
+    return value.model_dump() if hasattr(value, "model_dump") else value

@@ -1,0 +1,261 @@
+"""The rules that refuse: what contradicts for certain, judged on valid time, whatever the order facts arrive in.
+
+Each rule looks at a few facts and yields the contradictions among them, naming positions. What is merely missing is no
+contradiction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from domain.catalogue import Creates
+from domain.corrections import Fact
+from domain.edtf import AFTER, BEFORE, Span, day_text
+from domain.membership import LEAVING_TYPES, Lifespan
+
+MOST_NAMED = 100
+"""Most positions that one contradiction names."""
+
+
+MAY_PRECEDE = frozenset(("agreement.entered-into-force",))
+"""Types that may be dated before the signature: an agreement may take effect earlier. Not before an adoption."""
+MAY_FOLLOW = frozenset(("agreement.commitment-updated",))
+"""Types that may be dated after the end of their subject: a commitment may be met once its agreement has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Facts that cannot all be true; `positions` are theirs."""
+
+    detail: str
+    positions: tuple[int, ...]
+
+
+class Bounds(NamedTuple):
+    """What the rules need to know of all facts of one subject, without reading them all.
+
+    `made` is the earliest day any making event may fall on and the latest day by which one has; `ended` the same of the
+    ends; `makers` counts the making events; `latest_start` is the last earliest day over all other facts,
+    `earliest_end` the first latest day; `earliest_force` is that of what may be dated before a signature.
+    """
+
+    made: Span | None
+    ended: Span | None
+    signed: Span | None
+    adopted: Span | None
+    makers: int = 0
+    earliest_end: int = AFTER
+    latest_start: int = BEFORE
+    earliest_force: int = AFTER
+
+    @property
+    def made_by(self) -> int:
+        """The first latest day of all that the subject came about no later than."""
+        return self.earliest_end if self.adopted is None else min(self.earliest_end, self.earliest_force)
+
+
+ALWAYS = Span(BEFORE, BEFORE)
+"""When what was always there came about."""
+
+
+def made_in(fact: Fact) -> Span:
+    """The days on which a making event may have made its subject.
+
+    A party or document registered without a date has no day on which it came about: it was always there.
+    """
+    return ALWAYS if fact.occurred is None and fact.kind.collection in ("parties", "documents") else fact.span
+
+
+def lifespan_of(bounds: Bounds) -> Lifespan:
+    """When the subject came about and ended, readings that contradict the rules left out."""
+    if bounds.made is None:
+        return Lifespan(ALWAYS)
+    if bounds.adopted is not None and bounds.signed is not None:
+        adopted, signed = order_makers(bounds.adopted, bounds.signed)
+        birth = Span(min(adopted.lo, signed.lo), min(adopted.hi, signed.hi))
+    else:
+        birth = bounds.made
+    birth = Span(birth.lo, max(birth.lo, min(birth.hi, bounds.made_by)))
+    end = bounds.ended
+    if end is not None:
+        lo = max(end.lo, birth.lo)
+        end = Span(min(max(lo, bounds.latest_start), end.hi), end.hi)
+    is_signed = bounds.signed is not None and bounds.adopted is None
+    return Lifespan(birth, end, sole=bounds.makers == 1, by_signature=is_signed)
+
+
+def order_makers(adopted: Span, signed: Span) -> tuple[Span, Span]:
+    """An adoption is no later than the first signature, wherever their dates leave it open."""
+    if adopted.lo <= signed.hi:
+        return Span(adopted.lo, min(adopted.hi, signed.hi)), Span(max(signed.lo, adopted.lo), signed.hi)
+    return adopted, signed
+
+
+def before_birth(facts: Sequence[Fact], makers: Sequence[Fact]) -> Iterator[Conflict]:
+    """Facts that fall, on every reading, before their subject came about."""
+    earliest = min((maker.span.lo for maker in makers), default=BEFORE)
+    apart = (
+        {"party.merged"}
+        if any(maker.type == "agreement.adopted" for maker in makers)
+        else {"party.merged", *MAY_PRECEDE}
+    )
+    early = [fact for fact in facts if not fact.creates and fact.type not in apart and fact.span.hi < earliest]
+    if early:
+        yield Conflict(
+            f"{early[0].type} falls before {early[0].subject} came about, no earlier than {day_text(earliest)}",
+            (*_named(early), *_named(makers)),
+        )
+
+
+def after_end(facts: Sequence[Fact], ends: Sequence[Fact]) -> Iterator[Conflict]:
+    """Facts that fall, on every reading, after their subject ended."""
+    for end in ends:
+        latest = end.effective.hi
+        late = [
+            fact
+            for fact in facts
+            if fact.type not in ("party.merged", *MAY_FOLLOW)
+            and (fact.effective if fact.kind.ends else fact.span).lo > latest
+        ]
+        if late:
+            yield Conflict(
+                f"{late[0].type} falls after {end.subject} ended, no later than {day_text(latest)}",
+                (end.position, *_named(late)),
+            )
+
+
+def lasted(bounds: Bounds) -> Span | None:
+    """The earliest day on which a party may have come about, and the latest on which it may have ended; None where
+    neither is known.
+    """
+    begun = BEFORE if bounds.made is None else bounds.made.lo
+    ended = AFTER if bounds.ended is None else bounds.ended.hi
+    return None if begun == BEFORE and ended == AFTER else Span(begun, ended)
+
+
+def outside_party(steps: Sequence[Fact], lifespan: Sequence[Fact], name: str) -> Iterator[Conflict]:
+    """Steps of a party that fall, on every reading, before it came about or after it was dissolved.
+
+    `life` are the facts by which it did: those of the party and of those that it is one with.
+    """
+    makers = [fact for fact in lifespan if fact.creates]
+    begun = min((made_in(maker).lo for maker in makers), default=BEFORE)
+    early = [step for step in steps if step.span.hi < begun]
+    if early:
+        yield Conflict(
+            f"{early[0].type} falls before {name} came about, no earlier than {day_text(begun)}",
+            (*_named(early), *_named(makers)),
+        )
+    for end in lifespan:
+        late = [step for step in steps if end.kind.ends and step.span.lo > end.span.hi]
+        if late:
+            yield Conflict(
+                f"{late[0].type} falls after {name} was dissolved, no later than {day_text(end.span.hi)}",
+                (*_named(late), end.position),
+            )
+
+
+_ONCE_A_TIE = {
+    "agreement.signed": "signs",
+    "agreement.ratified": "ratifies",
+    "agreement.acceded": "accedes",
+    "platform.member-joined": "joins",
+}
+
+
+_FEW_AGAIN = 16
+"""Of more, those without which nothing contradicts are not told from the others: each takes a sweep over all."""
+
+
+def is_repeated(own: Sequence[Fact]) -> bool:
+    """Whether a party does something again that takes a leaving between: where it does not, `twice` finds nothing."""
+    once = [fact.type for fact in own if fact.type in _ONCE_A_TIE]
+    return len(set(once)) < len(once)
+
+
+def twice(own: Sequence[Fact], is_consistent: Callable[[Sequence[Fact]], bool]) -> Iterator[Conflict]:
+    """A party that signs, ratifies, accedes or joins again with no leaving that may lie between.
+
+    `is_consistent` says of some of the party's facts whether there is a reading of them.
+    """
+    leavings = [fact for fact in own if fact.type in LEAVING_TYPES]
+    for kind, verb in _ONCE_A_TIE.items():
+        again = [fact for fact in own if fact.type == kind]
+        if len(again) < 2 or is_consistent([*again, *leavings]):
+            continue
+        tried = again if len(again) <= _FEW_AGAIN else ()
+        needed = [fact for fact in tried if is_consistent([*(each for each in again if each is not fact), *leavings])]
+        yield Conflict(f"a party {verb} a second time with no leaving between", _named(needed or again))
+
+
+def too_early_phases(after: Mapping[str, frozenset[str]], happened: Sequence[Fact]) -> Iterator[Conflict]:
+    """Phases that start before the recorded completion of one they are contingent on; `after` is transitive."""
+    for start in happened:
+        if start.type != "lab.phase-started":
+            continue
+        phase = start.data.phase  # type: ignore[attr-defined]
+        for done in happened:
+            if done.type != "lab.phase-completed" or start.span.hi >= done.span.lo:
+                continue
+            needed = done.data.phase  # type: ignore[attr-defined]
+            if needed in after.get(phase, ()):
+                yield Conflict(
+                    f"phase {phase} starts before {needed}, which it is contingent on, is completed",
+                    (start.position, done.position),
+                )
+
+
+def all_after(direct: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
+    """Every phase that each phase is contingent on, directly or through others."""
+    reached: dict[str, frozenset[str]] = {}
+    for phase in direct:
+        pending, seen = list(direct[phase]), set[str]()
+        while pending:
+            other = pending.pop()
+            if other not in seen:
+                seen.add(other)
+                pending += direct.get(other, ())
+        reached[phase] = frozenset(seen)
+    return reached
+
+
+def made_twice(makers: Sequence[Fact]) -> Iterator[Conflict]:
+    """A second event of a kind that makes its subject once."""
+    once = [maker for maker in makers if maker.kind.creates is Creates.ONCE]
+    if len(once) > 1:
+        yield Conflict(f"{once[0].subject} is already {once[0].type.partition('.')[2]}", _named(once))
+
+
+def untitled(makers: Sequence[Fact]) -> bool:
+    """Whether an agreement's making events leave it without a title or a kind; what was erased may have given them."""
+    return not any(
+        not maker.data.model_fields_set
+        or (getattr(maker.data, "title", None) is not None and getattr(maker.data, "kind", None) is not None)
+        for maker in makers
+    )
+
+
+def _named(facts: Sequence[Fact]) -> tuple[int, ...]:
+    return tuple(fact.position for fact in facts[:MOST_NAMED])
+
+
+def merge_lifespans(all_bounds: Sequence[Bounds]) -> Bounds:
+    """The bounds of subjects found to be one; a dated beginning before an undated one."""
+    first = all_bounds[0]
+    if len(all_bounds) == 1:
+        return first
+    made = [bounds.made for bounds in all_bounds if bounds.made is not None]
+    dated = [span for span in made if span.lo != BEFORE] or made
+    ended = [bounds.ended for bounds in all_bounds if bounds.ended is not None]
+    return Bounds(
+        Span(min(span.lo for span in dated), min(span.hi for span in dated)) if dated else None,
+        Span(min(span.lo for span in ended), min(span.hi for span in ended)) if ended else None,
+        first.signed,
+        first.adopted,
+        sum(bounds.makers for bounds in all_bounds),
+        min(bounds.earliest_end for bounds in all_bounds),
+        max(bounds.latest_start for bounds in all_bounds),
+        min(bounds.earliest_force for bounds in all_bounds),
+    )

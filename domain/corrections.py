@@ -1,0 +1,263 @@
+"""Facts: events about the world as corrections, retractions and disputes leave them.
+
+A log holds what was said; `Standing` works out, from one subject's events up to any position, what stands. Nothing here
+judges whether facts agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json, to_json
+
+from domain.catalogue import CATALOGUE, Creates, EventType, TakesEffect
+from domain.edtf import AFTER, BEFORE, Span, day_of, parse_edtf, span_of, span_recorded
+from domain.payload import Data
+
+
+class Event(NamedTuple):
+    """An event as recorded: posted attributes, the data as posted (JSON bytes), and its places.
+
+    Of an `erased` event the data is gone but for `event`, where it spoke of one and that is known.
+    """
+
+    position: int
+    version: int
+    subject: str
+    type: str
+    source: str
+    id: str
+    time: str | None
+    occurred: str | None
+    data: bytes
+    recorded: str
+    actor: str
+    erased: bool = False
+    checked: Data | None = None
+    """The data as a record, where it is at hand."""
+
+    @property
+    def kind(self) -> EventType:
+        """Its row of the catalogue."""
+        return CATALOGUE[self.type]
+
+    @property
+    def model(self) -> Data:
+        """The data as a record; of an erased event one that says nothing."""
+        if self.checked is not None:
+            return self.checked
+        return self.kind.nothing if self.erased else self.kind.data.model_validate_json(self.data)
+
+    @property
+    def about(self) -> int | None:
+        """The position of the event it speaks of; None if it speaks of the world, or nobody knows any longer."""
+        return self.plain.get("event") if self.kind.about_event else None
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The data as posted, decoded anew at each call."""
+        decoded: dict[str, Any] = from_json(self.data)
+        return decoded
+
+
+def erased_data(about: int | None) -> bytes:
+    """The data of an erased event, which spoke of the event at a position (None: of none, or nobody knows)."""
+    return b"{}" if about is None else b'{"event":%d}' % about
+
+
+class Fact(NamedTuple):
+    """One standing statement about the world.
+
+    `span` covers every reading of its date, disputed ones too, as far as the day allows on which it was recorded.
+    `latest` is the last of these days as stated, whenever it was recorded. `positions` are the event itself and the
+    standing corrections of it, ascending.
+    """
+
+    position: int
+    subject: str
+    type: str
+    source: str
+    id: str
+    occurred: str | None
+    span: Span
+    latest: int
+    data: Data
+    positions: tuple[int, ...]
+
+    @property
+    def kind(self) -> EventType:
+        """Its row of the catalogue."""
+        return CATALOGUE[self.type]
+
+    @property
+    def creates(self) -> bool:
+        """Whether it brings its subject into being."""
+        return CATALOGUE[self.type].is_creating
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether its earliest day is known."""
+        return self.span.lo != BEFORE
+
+    @property
+    def order(self) -> tuple[bool, int, int, int, str, str]:
+        """The order facts are folded in: making events first, then by date, type, source and id; never by position nor
+        by the day of recording.
+        """
+        kind, lo = self.kind, self.span.lo
+        return (not kind.is_creating, AFTER if lo == BEFORE else lo, self.latest, kind.rank, self.source, self.id)
+
+    def disputed(self, dates: Sequence[str | None], recorded: str) -> Fact:
+        """The fact where other sources give these dates besides: each is one more reading. `recorded` is when its event
+        was.
+        """
+        span, latest = _span(dates, recorded)
+        return self._replace(span=self.span.hull(span), latest=max(self.latest, latest))
+
+    @property
+    def effective(self) -> Span:
+        """The days from which it takes effect: `effective` where the data gives one, else when it occurred."""
+        if not isinstance(self.data, TakesEffect) or self.data.effective is None:
+            return self.span
+        return parse_edtf(self.data.effective)
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """One claim that another source says otherwise, made by the event at `position`."""
+
+    pointer: str
+    value: Any
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveEvent:
+    """What an event says after its standing corrections, as plain JSON. Of what was `erased` nothing is left to say."""
+
+    data: dict[str, Any]
+    occurred: str | None
+    positions: tuple[int, ...]
+    disputes: tuple[Dispute, ...]
+    erased: bool
+
+
+class Corrections:
+    """What stands of an event, given the events that speak of it, directly or through others.
+
+    `about` maps a position to the events about the event there, in the order of the log. An event about another always
+    stands later in the log than what it is about, so the recursion ends.
+    """
+
+    def __init__(self, about: Mapping[int, Iterable[Event]]) -> None:
+        self._about = about
+
+    def retracted_by(self, event: Event) -> int | None:
+        """The position of the first standing retraction of the event, if there is one."""
+        for other, _ in self._speaking_of(event, "event.retracted"):
+            return other.position
+        return None
+
+    def meaning(self, event: Event) -> EffectiveEvent:
+        """The event after its standing corrections: the latest wins, field by field.
+
+        A correction whose own data was erased leaves the event without data.
+        """
+        data, occurred, erased = event.plain, event.occurred, event.erased
+        positions = [event.position]
+        for other, said in self._speaking_of(event, "event.corrected"):
+            if "data" not in said and "occurred" not in said:
+                data, erased = {name: value for name, value in data.items() if name == "event"}, True
+            elif "data" in said:
+                kept = {name: value for name, value in data.items() if name in ("evidence", "note")}
+                data, erased = {**kept, **said["data"]}, False
+            if "occurred" in said:
+                occurred = said["occurred"]
+            positions.append(other.position)
+        disputes = tuple(
+            Dispute(claim["pointer"], claim["value"], other.position)
+            for other, said in self._speaking_of(event, "event.disputed")
+            for claim in said.get("claims", ())
+        )
+        return EffectiveEvent(data, occurred, tuple(positions), disputes, erased)
+
+    def fact(self, event: Event, claimed: Iterable[str | None] | None = None) -> Fact | None:
+        """The fact that stands of an event about the world. `claimed` are the days that disputes give for it, if those
+        are not among the events that speak of it.
+
+        None if it is retracted, or if its data was erased, unless it made or ended its subject: that it still did.
+        """
+        if self.retracted_by(event) is not None:
+            return None
+        meaning = self.meaning(event)
+        if meaning.erased and not stands_erased(event.kind):
+            return None
+        if claimed is None:
+            claimed = [dispute.value for dispute in meaning.disputes if dispute.pointer == "/occurred"]
+        span, latest = _span([meaning.occurred, *claimed], event.recorded)
+        return Fact(
+            event.position,
+            event.subject,
+            event.type,
+            event.source,
+            event.id,
+            meaning.occurred,
+            span,
+            latest,
+            event.kind.nothing if meaning.erased else event.kind.data.model_validate_json(to_json(meaning.data)),
+            meaning.positions,
+        )
+
+    def passages(self, event: Event) -> list[tuple[int, dict[str, Any]]]:
+        """The evidence for an event, each passage with the position of the event that gives it."""
+        cited = [(event.position, passage) for passage in self.meaning(event).data.get("evidence", ())]
+        for other, said in self._speaking_of(event, "evidence.added"):
+            cited += [(other.position, passage) for passage in said.get("evidence", ())]
+        return cited
+
+    def _speaking_of(self, event: Event, *types: str) -> list[tuple[Event, dict[str, Any]]]:
+        standing = []
+        for other in self._about.get(event.position, ()):
+            if other.type in types and self.retracted_by(other) is None:
+                said = self.meaning(other).data
+                if said.get("event") == event.position:
+                    standing.append((other, said))
+        return standing
+
+
+def stated(event: Event, model: Data) -> Fact | None:
+    """The fact that an event about the world states by itself, where no other event speaks of it; `model` is its data.
+
+    None if that was erased, unless it made or ended its subject.
+    """
+    if event.erased and not stands_erased(event.kind):
+        return None
+    span, latest = _span([event.occurred], event.recorded)
+    return Fact(
+        event.position,
+        event.subject,
+        event.type,
+        event.source,
+        event.id,
+        event.occurred,
+        span,
+        latest,
+        model,
+        (event.position,),
+    )
+
+
+def _span(dates: Sequence[str | None], recorded: str) -> tuple[Span, int]:
+    """The days that some readings of a date may mean, given when its event was recorded, and the last day as stated."""
+    day = day_of(recorded)
+    spans = [span_recorded(occurred, day) for occurred in dates]
+    span = reduce(Span.hull, spans)
+    return span, max(span_of(occurred).hi for occurred in dates)
+
+
+def stands_erased(kind: EventType) -> bool:
+    """Whether an event of a type still says something of the world once its data is erased."""
+    return kind.creates is not Creates.NEVER or kind.ends

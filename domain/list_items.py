@@ -1,0 +1,260 @@
+"""Entries of the lists inside a state, each folded from its own few facts: commitments, phases, calls, supporters,
+adopted documents, declarations, amendments, names and identifiers.
+
+An entry's JSON names other subjects as {"subject": ...}; their names are added when it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from domain.conflicts import all_after
+from domain.corrections import Fact
+from domain.edtf import Span
+from domain.membership import FOREVER, Lifespan
+from domain.possible_worlds import Evaluation, Step, sweep
+
+
+class ItemPeriod(NamedTuple):
+    """An entry over the days `since` to before `until`; `value` is JSON-ready, `events` in it the positions behind.
+
+    `last` marks its last days, `ever` every status it may have in the end.
+    """
+
+    since: int
+    until: int
+    status: str | None
+    statuses: tuple[str, ...]
+    certain: bool
+    last: bool
+    ever: tuple[str, ...]
+    value: Mapping[str, Any]
+
+
+COMMITMENT_STATUSES = ("planned", "in-progress", "fulfilled", "cancelled")
+PHASE_STATUSES = ("planned", "started", "completed")
+CALL_STATUSES = ("open", "closed")
+DECLARATION_STATUSES = ("made", "withdrawn")
+STATUS_ORDER = COMMITMENT_STATUSES + PHASE_STATUSES[1:] + CALL_STATUSES + DECLARATION_STATUSES
+
+
+_NOT_YET = ""
+"""The state before the opening; not None, which is a machine's word for what cannot be."""
+
+
+def _set(state: str, step: Step) -> str | None:
+    """An opening, then any changes; a phase that was completed is not started again."""
+    if step.what.startswith("="):
+        return step.what.removeprefix("=")
+    if state == _NOT_YET:
+        return None
+    return state if (state, step.what) == ("completed", "started") else step.what
+
+
+def _follow(
+    opening: Fact,
+    status: str,
+    changes: Sequence[tuple[Fact, str]],
+    lifespan: Lifespan,
+    reaches: Mapping[int, Span] | None = None,
+) -> Evaluation[str]:
+    """`reaches` gives, by position, the readings of a change's date where they are fewer than its own."""
+    span = lifespan.birth if opening.creates else lifespan.clip(opening.span)
+    steps = [Step(f"={status}", span.lo, span.hi, (-1, "", ""), opening.position)]
+    for fact, following in changes:
+        reach = lifespan.clip(fact.span) if reaches is None else reaches[fact.position]
+        order = (fact.kind.rank, fact.source, fact.id)
+        steps.append(Step(following, max(reach.lo, min(span.lo, reach.hi)), reach.hi, order, fact.position))
+    return sweep(steps, _set, _NOT_YET)
+
+
+def _ranges(found: Evaluation[str]) -> Iterator[tuple[int, int, str, tuple[str, ...], bool, bool, tuple[str, ...]]]:
+    kept: list[tuple[int, int, str, tuple[str, ...], bool]] = []
+    for cell, following in zip(found.cells, [*found.cells[1:], None], strict=True):
+        if cell.earliest == _NOT_YET:
+            continue
+        until = FOREVER if following is None else following.since
+        row = (cell.since, until, cell.earliest, _in_order(cell.states), len(cell.states) == 1)
+        if kept and kept[-1][1] == row[0] and kept[-1][2:] == row[2:]:
+            kept[-1] = (kept[-1][0], *row[1:])
+        else:
+            kept.append(row)
+    ever = _in_order(found.final)
+    for index, row in enumerate(kept):
+        yield (*row, index == len(kept) - 1, ever)
+
+
+def _in_order(states: frozenset[str]) -> tuple[str, ...]:
+    """The statuses among some states, in their order."""
+    if len(states) == 1 and _NOT_YET not in states:
+        return tuple(states)
+    return tuple([status for status in STATUS_ORDER if status in states])
+
+
+def _positions(*facts: Fact | None) -> list[int]:
+    return sorted({position for fact in facts if fact is not None for position in fact.positions})
+
+
+def _present(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _listed(parties: Sequence[str] | None) -> list[dict[str, str]] | None:
+    return None if parties is None else [{"subject": party} for party in parties]
+
+
+def simple_days(fact: Fact, value: Mapping[str, Any], lifespan: Lifespan) -> list[ItemPeriod]:
+    """An entry that comes with one fact and stays."""
+    found = _follow(fact, "made", (), lifespan)
+    shown = {**value, "events": _positions(fact)}
+    return [
+        ItemPeriod(since, until, None, (), certain, last, (), shown)
+        for since, until, _, _, certain, last, _ in _ranges(found)
+    ]
+
+
+def commitment_days(opening: Fact, updates: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
+    """A commitment; planned until an update says otherwise, which may come after the agreement has ended."""
+    data: Any = opening.data
+    reaches = {fact.position: lifespan._replace(end=None).clip(fact.span) for fact in updates}
+    found = _follow(opening, "planned", [(fact, fact.data.status) for fact in updates], lifespan, reaches)  # type: ignore[attr-defined]
+    fields = _present(
+        commitment=data.commitment,
+        kind=data.kind,
+        title=data.title,
+        by=_listed(data.by),
+        place=data.place,
+        due=data.due,
+        amount=data.amount.model_dump() if data.amount else None,
+        made=opening.occurred,
+    )
+    if data.with_ is not None:
+        fields["with"] = _listed(data.with_)
+    fields["events"] = _positions(opening, *updates)
+    return [
+        ItemPeriod(since, until, status, known, certain, last, ever, fields)
+        for since, until, status, known, certain, last, ever in _ranges(found)
+    ]
+
+
+_ENDED = frozenset(("closed", "withdrawn"))
+
+
+def _once(ending: dict[str, Any], status: str) -> dict[str, Any]:
+    """What is shown of an ending: nothing before it has come about."""
+    return ending if status in _ENDED else {}
+
+
+def call_days(opening: Fact, closings: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
+    """A recruitment call."""
+    data: Any = opening.data
+    found = _follow(opening, "open", [(fact, "closed") for fact in closings], lifespan)
+    closing: Any = closings[0] if closings else None
+    fields = _present(
+        call=data.call,
+        role=data.role,
+        fields=list(data.fields) if data.fields is not None else None,
+        place=data.place,
+        opened=opening.occurred,
+    )
+    ending = _present(closed=closing.occurred, hired=closing.data.hired) if closing else {}
+    if data.positions is not None:
+        fields["positions"] = _present(min=data.positions.min, max=data.positions.max)
+    positions = _positions(opening, *closings)
+    return [
+        ItemPeriod(
+            since, until, status, known, certain, last, ever, fields | _once(ending, status) | {"events": positions}
+        )
+        for since, until, status, known, certain, last, ever in _ranges(found)
+    ]
+
+
+def declaration_days(opening: Fact, withdrawals: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
+    """A reservation, declaration or objection."""
+    data: Any = opening.data
+    found = _follow(opening, "made", [(fact, "withdrawn") for fact in withdrawals], lifespan)
+    fields = _present(
+        event=opening.position,
+        party={"subject": data.party},
+        kind=data.kind,
+        text=data.text,
+        provision=data.provision,
+        made=opening.occurred,
+    )
+    ending = _present(withdrawn=withdrawals[0].occurred) if withdrawals else {}
+    positions = _positions(opening, *withdrawals)
+    return [
+        ItemPeriod(
+            since, until, status, known, certain, last, ever, fields | _once(ending, status) | {"events": positions}
+        )
+        for since, until, status, known, certain, last, ever in _ranges(found)
+    ]
+
+
+def phase_days(founding: Fact, happened: Sequence[Fact], lifespan: Lifespan) -> dict[str, list[ItemPeriod]]:
+    """Every phase of a lab, as planned at its founding; `waits_for` names what an unstarted phase still waits for."""
+    data: Any = founding.data
+    phases = data.phases or ()
+    sweeps: dict[str, Evaluation[str]] = {}
+    own: dict[str, list[Fact]] = {phase.phase: [] for phase in phases}
+    for fact in happened:
+        own.setdefault(fact.data.phase, []).append(fact)  # type: ignore[attr-defined]
+    reaches = _phase_reaches({phase.phase: phase.after or () for phase in phases}, happened, lifespan)
+    for phase in phases:
+        changes = [(fact, "started" if fact.type == "lab.phase-started" else "completed") for fact in own[phase.phase]]
+        sweeps[phase.phase] = _follow(founding, "planned", changes, lifespan, reaches)
+    completed = {name: _first_day(found, "completed") for name, found in sweeps.items()}
+    listed: dict[str, list[ItemPeriod]] = {}
+    for phase in phases:
+        started, ended = (
+            next((fact for fact in own[phase.phase] if fact.type == f"lab.phase-{what}"), None)
+            for what in ("started", "completed")
+        )
+        fields = _present(
+            phase=phase.phase,
+            title=phase.title,
+            duration=phase.duration,
+            after=list(phase.after) if phase.after is not None else None,
+            events=_positions(founding, *own[phase.phase]),
+        )
+        steps = {
+            name: (reaches[fact.position].lo, fact.occurred)
+            for name, fact in (("started", started), ("completed", ended))
+            if fact is not None and fact.occurred is not None
+        }
+        listed[phase.phase] = []
+        for since, until, status, known, certain, last, ever in _ranges(sweeps[phase.phase]):
+            waits = {name: completed.get(name, FOREVER) for name in phase.after or ()} if status == "planned" else {}
+            turns = (*waits.values(), *(day for day, _ in steps.values()))
+            for first, end in pairwise(sorted({since, until, *(day for day in turns if since < day < until)})):
+                still = [name for name, day in waits.items() if day > first]
+                value = fields | {name: when for name, (day, when) in steps.items() if day <= first}
+                if status == "planned":
+                    value["waits_for"] = still
+                final = last and end == until
+                listed[phase.phase].append(ItemPeriod(first, end, status, known, certain, final, ever, value))
+    return listed
+
+
+def _phase_reaches(
+    direct: Mapping[str, Sequence[str]], happened: Sequence[Fact], lifespan: Lifespan
+) -> dict[int, Span]:
+    """The readings of the dates of phases in which none starts before one it is contingent on is completed."""
+    after = all_after(direct)
+    reaches = {fact.position: lifespan.clip(fact.span) for fact in happened}
+    starts = [fact for fact in happened if fact.type == "lab.phase-started"]
+    completions = [fact for fact in happened if fact.type == "lab.phase-completed"]
+    for start in starts:
+        for completion in completions:
+            begun, done = reaches[start.position], reaches[completion.position]
+            needed = completion.data.phase in after.get(start.data.phase, ())  # type: ignore[attr-defined]
+            if needed and done.lo <= begun.hi:
+                reaches[start.position] = Span(max(begun.lo, done.lo), begun.hi)
+                reaches[completion.position] = Span(done.lo, min(done.hi, begun.hi))
+    return reaches
+
+
+def _first_day(found: Evaluation[str], status: str) -> int:
+    return next((cell.since for cell in found.cells if cell.earliest == status), FOREVER)

@@ -1,0 +1,345 @@
+"""Things: what a subject is on each day, its describing fields and its status, without the lists that belong to it.
+
+Pure folds of the facts that describe the subject itself. Ties and list entries are folded on their own, so that a
+subject with very many of them is not folded whole at every event.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from domain.attributes import FIELDS, ORDER, Attributes, made_with, until_of
+from domain.catalogue import OfParty
+from domain.corrections import Fact
+from domain.edtf import AFTER, BEFORE, Span, parse_edtf
+from domain.membership import FOREVER, Force, Lifespan, MembershipPeriod
+from domain.possible_worlds import Segment, Step, in_turn, sweep
+
+WHOLE_TYPES = (
+    "agreement.entered-into-force",
+    "agreement.provisionally-applied",
+    "agreement.suspended",
+    "agreement.resumed",
+    "agreement.terminated",
+    "lab.closed",
+    "platform.dissolved",
+)
+"""Types that, where they name no party, bear on every tie of the subject."""
+
+STATUSES: dict[str, tuple[str, ...]] = {
+    "parties": ("registered", "dissolved"),
+    "agreements": ("adopted", "signed", "in-force", "suspended", "terminated"),
+    "labs": ("founded", "operating", "closed"),
+    "platforms": ("launched", "dissolved"),
+    "documents": ("registered",),
+}
+
+_STATUS_OF = {
+    "party.registered": "registered",
+    "party.dissolved": "dissolved",
+    "lab.founded": "founded",
+    "lab.opened": "operating",
+    "lab.closed": "closed",
+    "platform.launched": "launched",
+    "platform.dissolved": "dissolved",
+    "document.registered": "registered",
+    "agreement.adopted": "adopted",
+    "agreement.signed": "signed",
+    "agreement.entered-into-force": "in-force",
+    "agreement.suspended": "suspended",
+    "agreement.resumed": "resumed",
+    "agreement.terminated": "terminated",
+}
+
+
+def describes(fact: Fact) -> bool:
+    """Whether the fact says something about the thing itself, beside what it makes or ties."""
+    if fact.type == "agreement.signed":
+        return any(getattr(fact.data, name) is not None for name in FIELDS[fact.type])
+    if isinstance(fact.data, OfParty):
+        return fact.data.party is None
+    return fact.type in FIELDS or fact.type in _STATUS_OF
+
+
+def is_agreement_wide(fact: Fact) -> bool:
+    """Whether the fact bears on every tie of its subject."""
+    return fact.type in WHOLE_TYPES and not (isinstance(fact.data, OfParty) and fact.data.party is not None)
+
+
+class DatedMark(NamedTuple):
+    """The first time something of a type happened, over all facts of that type: bounds, the event that bears it, when
+    it occurred, and the last day that this can mean.
+    """
+
+    span: Span
+    position: int
+    occurred: str | None = None
+    latest: int = AFTER
+
+
+class StatePeriod(NamedTuple):
+    """A thing over the days `since` to before `until`; `bearing` names for each field the positions behind it."""
+
+    since: int
+    until: int
+    status: str
+    statuses: tuple[str, ...]
+    certain: bool
+    fields: Mapping[str, Any]
+    provenance: Mapping[str, tuple[int, ...]]
+    last: bool = False
+    ever: tuple[str, ...] = ()
+    lapsed: bool = False
+
+
+class InForcePeriod(NamedTuple):
+    """What all ties of an agreement together say of its force over some days."""
+
+    since: int
+    until: int
+    likely: str | None
+    may: Force
+    position: int | None
+
+
+class _Whole(NamedTuple):
+    made: str | None = None
+    in_force: bool = False
+    suspended: bool = False
+    ended: bool = False
+
+
+def state_periods(
+    collection: str,
+    facts: Sequence[Fact],
+    marks: Mapping[str, DatedMark],
+    lifespan: Lifespan,
+    force: Sequence[InForcePeriod] = (),
+) -> list[StatePeriod]:
+    """The thing over all days on which it may have come about.
+
+    `facts` are those for which `describes` holds, in the order of folding. `marks` gives the first time of each type
+    that makes the subject; `force` what its ties say (agreements only), without gaps from `BEFORE` on, or nothing.
+    """
+    if len(facts) == len(marks) == 1 and not force and facts[0].creates and until_of(facts[0]) is None:
+        ((name, mark),) = marks.items()
+        made = lifespan.clip(mark.span)
+        if facts[0].span.lo <= made.lo:
+            return _made_alone(facts[0], name, mark, made)
+    steps = [
+        Step(_STATUS_OF[name], *lifespan.clip(mark.span), (-1, name, ""), mark.position) for name, mark in marks.items()
+    ]
+    for fact in facts:
+        if not fact.creates and fact.type in _STATUS_OF:
+            span = lifespan.end_of(fact.effective) if fact.kind.ends else lifespan.clip(fact.effective)
+            steps.append(
+                Step(_STATUS_OF[fact.type], span.lo, span.hi, (fact.kind.rank, fact.source, fact.id), fact.position)
+            )
+    signed = marks.get("agreement.signed")
+    if signed is not None and signed.occurred is None:
+        signed = None
+    found = sweep(steps, _take, _Whole())
+    cells = found.cells
+    bounds = {cell.since for cell in cells}
+    bounds.update([days.since for days in force])
+    for fact in facts:
+        bounds.add(fact.span.lo)
+        lasting = until_of(fact)
+        if lasting is not None:
+            bounds.add(_last_day(lasting) + 1)
+    ordered = sorted([day for day in bounds if day < AFTER])
+    ranges: list[StatePeriod] = []
+    cell_at, force_at, describing = 0, 0, Attributes(facts)
+    for since, until in zip(ordered, [*ordered[1:], FOREVER], strict=True):
+        while cell_at + 1 < len(cells) and cells[cell_at + 1].since <= since:
+            cell_at += 1
+        while force_at + 1 < len(force) and force[force_at + 1].since <= since:
+            force_at += 1
+        joint = force[force_at] if force else None
+        days = _range(since, until, collection, cells[cell_at], joint, describing, steps, signed)
+        if days is None:
+            continue
+        if ranges and ranges[-1].until == since and ranges[-1][2:] == days[2:]:
+            ranges[-1] = ranges[-1]._replace(until=until)
+        else:
+            ranges.append(days)
+    if ranges:
+        last, likely = ranges[-1], force[-1].likely if force else None
+        ever = {_with_ties(_plain_status(collection, state), likely) for state in found.final}
+        if last.lapsed:
+            ever.add(last.status)
+        ranges[-1] = last._replace(last=True, ever=_in_order(ever, collection))
+    return ranges
+
+
+def _made_alone(fact: Fact, name: str, mark: DatedMark, made: Span) -> list[StatePeriod]:
+    """A thing of which no more is known than how it was made, on one of some days: it stays so."""
+    fields, status, bearers = made_with(fact), _STATUS_OF[name], (mark.position,)
+    provenance = dict.fromkeys(fields, fact.positions)
+    if name == "agreement.signed" and mark.occurred is not None:
+        fields["signed"], provenance["signed"] = mark.occurred, bearers
+    provenance["status"] = bearers
+    days = StatePeriod(made.lo, FOREVER, status, (status,), made.lo == made.hi, fields, provenance, True, (status,))
+    if days.certain or made.hi == AFTER:
+        return [days]
+    return [days._replace(until=made.hi, last=False, ever=()), days._replace(since=made.hi, certain=True)]
+
+
+def _last_day(until: str) -> int:
+    """The day after which an agreement may be past its `until`: the earliest it may mean, or else the latest."""
+    lo, hi = parse_edtf(until)
+    return lo if lo != BEFORE else hi
+
+
+def _ordered(
+    fields: Mapping[str, Any], provenance: Mapping[str, tuple[int, ...]]
+) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+    names = sorted(provenance, key=ORDER.__getitem__)
+    return {name: fields[name] for name in names if name in fields}, {name: provenance[name] for name in names}
+
+
+def _take(state: _Whole, step: Step) -> _Whole | None:
+    made, in_force, suspended, ended = state
+    if step.what == "in-force":  # it may be dated before the signature, and holds from then on
+        return _Whole(made, True, suspended, ended)
+    if made is None and step.order[0] >= 0:
+        return None
+    match step.what:
+        case "suspended":
+            return _Whole(made, in_force, True, ended)
+        case "resumed":
+            return _Whole(made, True, False, ended)
+        case "terminated" | "dissolved" | "closed":
+            return _Whole(made, in_force, suspended, True)
+        case "adopted" if made == "signed":
+            return state
+    return _Whole(step.what, in_force, suspended, ended)
+
+
+def _plain_status(collection: str, state: _Whole) -> str | None:
+    if state.made is None:
+        return None
+    if state.ended:
+        return STATUSES[collection][-1]
+    if state.suspended:
+        return "suspended"
+    return "in-force" if state.in_force else state.made
+
+
+def _range(
+    since: int,
+    until: int,
+    collection: str,
+    cell: Segment[_Whole],
+    force: InForcePeriod | None,
+    describing: Attributes,
+    steps: Sequence[Step],
+    signed: DatedMark | None,
+) -> StatePeriod | None:
+    status = _with_ties(_plain_status(collection, cell.earliest), force.likely if force else None)
+    if status is None:
+        return None
+    may = _possible(force)
+    known = {_with_ties(_plain_status(collection, state), likely) for state in cell.states for likely in may}
+    described, borne = describing.on(since)
+    fields, provenance = {**described}, {**borne}
+    if signed is not None and any(step.what == "signed" and step.lo <= since for step in steps):
+        fields["signed"], provenance["signed"] = signed.occurred, (signed.position,)
+    lapsed = False
+    if "until" in fields and status != "terminated" and _last_day(fields["until"]) < since:
+        lapsed, status = True, "terminated"
+        known.add(status)
+    deciding = _bearing_status(since, collection, status, steps)
+    if force is not None and force.position is not None and status == force.likely and not deciding:
+        deciding = [force.position]
+    if lapsed:
+        deciding = list(provenance["until"])
+    if deciding:
+        provenance["status"] = tuple(sorted(set(deciding)))
+    return StatePeriod(
+        since,
+        until,
+        status,
+        _in_order(known, collection),
+        len(known) == 1 and not lapsed,
+        *_ordered(fields, provenance),
+        lapsed=lapsed,
+    )
+
+
+def _bearing_status(on: int, collection: str, status: str, steps: Sequence[Step]) -> list[int]:
+    """The facts by which a thing has a status of its own on a day: the one that brought it, and those that say the same
+    after it. None where it has another one by itself.
+    """
+    state, provenance = _Whole(), list[int]()
+    own: str | None = None
+    made = min(step.lo for step in steps if step.order[0] < 0)
+    for step in sorted([step._replace(lo=max(step.lo, made)) for step in steps], key=in_turn):
+        following = _take(state, step) if step.lo <= on else None
+        if following is None:
+            continue
+        was, own, state = own, _plain_status(collection, following), following
+        if own != was:
+            provenance = [step.fact]
+        elif step.what == own:
+            provenance.append(step.fact)
+    return provenance if own == status else []
+
+
+def _in_order(statuses: set[str | None], collection: str) -> tuple[str, ...]:
+    return tuple([each for each in STATUSES[collection] if each in statuses])
+
+
+def _with_ties(status: str | None, likely: str | None) -> str | None:
+    return likely if likely is not None and status in ("adopted", "signed") else status
+
+
+def _possible(force: InForcePeriod | None) -> list[str | None]:
+    if force is None:
+        return [None]
+    in_force, suspended, neither = force.may
+    may: list[str | None] = ["in-force"] if in_force else []
+    if suspended:
+        may.append("suspended")
+    if neither or not may:
+        may.append(None)
+    return may
+
+
+def in_force_periods(ties: Iterable[tuple[MembershipPeriod, int | None]]) -> list[InForcePeriod]:
+    """What the ties of an agreement together say of its force, from `BEFORE` on without gaps.
+
+    Each tie comes with the position of the fact that bears its status. Of several that bear the joint status the first
+    is named: by day, then by the order of the ties.
+    """
+    changes: dict[int, list[tuple[int, MembershipPeriod, int | None]]] = {BEFORE: []}
+    for days, position in ties:
+        if days.force.in_force or days.force.suspended:
+            changes.setdefault(days.since, []).append((1, days, position))
+            changes.setdefault(days.until, []).append((-1, days, position))
+    counts = dict.fromkeys(("likely", "stopped", "must", "may", "may_stop", "must_either"), 0)
+    bearers: dict[str, Counter[int]] = {"in-force": Counter(), "suspended": Counter()}
+    found: list[InForcePeriod] = []
+    bounds = sorted(day for day in changes if day < AFTER)
+    for since, until in zip(bounds, [*bounds[1:], FOREVER], strict=True):
+        for sign, days, position in sorted(changes[since], key=lambda change: -change[0]):  # what goes on stays first
+            counts["likely"] += sign * (days.status == "in-force")
+            counts["stopped"] += sign * (days.status == "suspended")
+            counts["must"] += sign * (days.force == Force(True, False, False))
+            counts["may"] += sign * days.force.in_force
+            counts["may_stop"] += sign * days.force.suspended
+            counts["must_either"] += sign * (not days.force.neither)
+            if position is not None and days.status in bearers:
+                bearers[days.status][position] += sign
+                if not bearers[days.status][position]:
+                    del bearers[days.status][position]
+        likely = "in-force" if counts["likely"] else "suspended" if counts["stopped"] else None
+        may = Force(counts["may"] > 0, not counts["must"] and counts["may_stop"] > 0, counts["must_either"] == 0)
+        position = next(iter(bearers[likely]), None) if likely is not None else None
+        if found and found[-1][2:] == (likely, may, position):
+            found[-1] = found[-1]._replace(until=until)
+        else:
+            found.append(InForcePeriod(since, until, likely, may, position))
+    return found

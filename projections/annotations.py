@@ -1,0 +1,175 @@
+"""What stands beside facts: disputes, by which other sources say otherwise, and the evidence they rest on."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from domain.edtf import day_text
+from domain.quotation import status_of
+from projections.documents import Held, Texts
+from projections.engine.event_index import EventIndex
+from projections.engine.query_types import LISTS, Page, TimeSlice, check_after
+from projections.engine.reference_values import Reference
+from projections.engine.references import References
+from projections.engine.time_limit import Limit
+
+DISPUTED = "disputed"
+"""The list of disputes inside a state."""
+_IN_ITEM = 10
+"""So many disputes are shown beside an item."""
+_FIRST: Place = (0, -1)
+_STOOD = "event <= ? AND p0 <= ? AND p1 > ?"
+"""In SQL, that a claim stood as of a position."""
+_BORNE = frozenset(("steps", *(name for names in LISTS.values() for name in names))) - {"other_names"}
+"""The lists whose items name the events that bear them."""
+
+Place = tuple[int, int]
+"""Where a claim stands in the order of all: the position of its dispute, and its place among the claims there."""
+Dispute = tuple[int, int, int, bytes]
+"""Its place, the position of the event that it speaks of, and the claim."""
+
+
+class Annotations:
+    """Disputes and evidence, on one connection."""
+
+    def __init__(
+        self, db: sqlite3.Connection, ledger: EventIndex, references: References, texts: Texts, limit: Limit
+    ) -> None:
+        self._db = db
+        self._ledger = ledger
+        self._references = references
+        self._texts = texts
+        self._limit = limit
+
+    def disputes_of(
+        self, numbers: Iterable[int], question: TimeSlice, limit: int, after: Place = _FIRST
+    ) -> list[Dispute]:
+        """The standing disputes of subjects that are one, after a place in the order of the log; at most so many, and
+        one more."""
+        found: list[Dispute] = []
+        for number in numbers:
+            rows = self._db.execute(
+                "SELECT event, place, about, claim FROM disputes INDEXED BY disputes_of_subject"
+                f" WHERE subject = ? AND {_STOOD} AND (event, place) > (?, ?) ORDER BY event, place LIMIT ?",
+                (number, *_as_of(question), *after, limit + 1),
+            )
+            found += self._limit.each(rows)
+        return sorted(found)[: limit + 1]
+
+    def disputes_about(self, positions: Iterable[int], question: TimeSlice, after: Place, limit: int) -> list[Dispute]:
+        """The standing disputes of the events at some positions, as by `disputes_of`."""
+        found: list[Dispute] = self._db.execute(
+            "SELECT d.event, d.place, d.about, d.claim FROM json_each(?) j CROSS JOIN disputes d ON d.id IN"
+            f" (SELECT x.id FROM disputes x INDEXED BY disputes_about WHERE x.about = j.value AND {_STOOD}"
+            " AND (event, place) > (?, ?) ORDER BY event, place LIMIT ?) ORDER BY d.event, d.place LIMIT ?",
+            (_json(positions), *_as_of(question), *after, limit + 1, limit + 1),
+        ).fetchall()
+        return found
+
+    def page(
+        self,
+        numbers: Sequence[int],
+        question: TimeSlice,
+        limit: int,
+        after: Sequence[Any] | None,
+        events: Sequence[int],
+    ) -> Page:
+        """The standing disputes of subjects that are one; where `events` are named, only of the events there."""
+        check_after(after, int, int)
+        place = _FIRST if after is None else (after[0], after[1])
+        if events:
+            own = self._ledger.events(events)
+            kept = [position for position in own if self._ledger.find(own[position].subject) in numbers]
+            rows = self.disputes_about(kept, question, place, limit)
+        else:
+            rows = self.disputes_of(numbers, question, limit, after=place)
+        return Page(shown(rows[:limit]), list(rows[limit - 1][:2]) if len(rows) > limit else None)
+
+    def show_disputes(self, items: Iterable[dict[str, Any]], question: TimeSlice) -> None:
+        """Put standing disputes beside items, by the events that bear them, and the address of all of them where there
+        are many."""
+        provenance: dict[int, list[dict[str, Any]]] = {}
+        for item in items:
+            for position in item["events"]:
+                provenance.setdefault(position, []).append(item)
+        rows = self._db.execute(
+            "SELECT d.subject, d.event, d.place, d.about, d.claim FROM json_each(?) j CROSS JOIN disputes d ON d.id IN"
+            f" (SELECT x.id FROM disputes x INDEXED BY disputes_about WHERE x.about = j.value AND {_STOOD}"
+            " ORDER BY event, place LIMIT ?) ORDER BY d.event, d.place",
+            (_json(provenance), *_as_of(question), _IN_ITEM + 1),
+        )
+        for subject, *row in self._limit.each(rows):
+            for item in provenance[row[2]]:
+                disputed = item.setdefault("disputed", [])
+                if len(disputed) < _IN_ITEM:
+                    disputed += shown([row])
+                elif "more" not in item:
+                    kept = self._ledger.name(self._ledger.survivor(subject, question.as_of))
+                    item["more"] = {"disputed": address(kept, "disputed", question, item["events"])}
+
+    def cite(self, items: Iterable[dict[str, Any]], question: TimeSlice) -> None:
+        """Put the passages cited for each item's events beside them, as `evidence` by position."""
+        verified = self.verifying(question)
+        for item in items:
+            cited: dict[str, list[dict[str, Any]]] = {}
+            for position in sorted(_positions(item)):
+                event = self._ledger.event(position)
+                if event is None:
+                    continue
+                passages = self._ledger.standing(event, question.as_of, "evidence.added").passages(event)
+                if passages:
+                    cited[str(position)] = [{**verified(passage), "event": by} for by, passage in passages]
+            item["evidence"] = cited
+            self._references.name_others([cited], question)
+
+    def verifying(self, question: TimeSlice) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+        """A function that gives a passage its `status` as of the question, and its document as a reference."""
+        known: dict[str, Held | None] = {}
+
+        def verified(passage: Mapping[str, Any]) -> dict[str, Any]:
+            document = passage["document"]
+            if document not in known:
+                number = self._ledger.find(document)
+                known[document] = None if number is None else self._texts.own(number, question.as_of)
+            held = known[document]
+            text = None if held is None else self._texts.text(held)
+            return {**passage, "document": Reference(document), "status": status_of(passage, text)}
+
+        return verified
+
+
+def shown(rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
+    """Disputes as answered."""
+    return [{**orjson.loads(claim), "position": event, "event": about} for event, _, about, claim in rows]
+
+
+def address(subject: str, name: str, question: TimeSlice, events: Iterable[int] = ()) -> str:
+    """Where the whole of a list inside a state is answered; of its disputes, those of some events."""
+    on = "any" if question.on is None else day_text(question.on)
+    of = ",".join(map(str, events))
+    return f"/v1/{subject}/{name}?as_of={question.as_of}&on={on}" + (f"&event={of}" if of else "")
+
+
+def _as_of(question: TimeSlice) -> tuple[int, ...]:
+    """The values for `_STOOD`."""
+    return (question.as_of,) * 3
+
+
+def _json(numbers: Iterable[int]) -> str:
+    return orjson.dumps(list(numbers)).decode()
+
+
+def _positions(item: Mapping[str, Any]) -> set[int]:
+    """The positions of the events that bear a state, an item of a list, or what is listed in it."""
+    events = item["events"]
+    found = {
+        position for positions in (events.values() if type(events) is dict else [events]) for position in positions
+    }
+    for name in _BORNE & item.keys():
+        for each in item[name]:
+            found |= _positions(each)
+    return found

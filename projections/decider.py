@@ -1,0 +1,490 @@
+"""Whether posted events may join the history: what they speak of exists, and nothing contradicts for certain.
+
+The rules are the domain's; here are the facts they need, read by the key of what changed. References are checked event
+by event, before each is taken in; contradictions once, at the end of a batch.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
+from typing import Any
+
+import orjson
+
+from domain.catalogue import CATALOGUE, Creates, EventType
+from domain.claims import place_in
+from domain.cloudevent import checked
+from domain.conflicts import (
+    Conflict,
+    after_end,
+    all_after,
+    before_birth,
+    lasted,
+    made_twice,
+    outside_party,
+    too_early_phases,
+    untitled,
+)
+from domain.corrections import Event, Fact
+from domain.errors import Contradiction, Flaw, Invalid
+from domain.membership import STEP_TYPES, parties_of
+from domain.payload import Data, Record, references_in
+from domain.quotation import flaw_of
+from domain.values import is_subject, pointer, pointer_tokens
+from projections.documents import ALTERING, Held, Texts, altered, citing, passages
+from projections.engine.clusters import edges_of
+from projections.engine.database import CURRENT
+from projections.engine.event_index import TEXT
+from projections.engine.lifespans import CREATING, ENDING
+from projections.engine.subject_cache import Subject
+from projections.fact_store import FactStore, named_in, references, slugs
+from projections.membership_conflicts import holds_twice, parted
+from projections.party_hierarchy import part_of_itself
+from projections.period_rows import OPENING_TYPES
+
+_MOST_NAMED = 100
+_STEP_RANKS = ", ".join(str(CATALOGUE[name].rank) for name in sorted(STEP_TYPES))
+_KEPT = ("evidence", "note")
+_DEEPEST = 32
+_CHARACTERS = 4096
+"""So many characters of a text are searched in what a step takes (see `projections.engine.time_limit`)."""
+_NOWHERE = "points to nothing that the event could say"
+
+
+class Decider:
+    """Checks against what is known, on the write half's connection."""
+
+    def __init__(self, connection: sqlite3.Connection, known: FactStore) -> None:
+        self._db = connection
+        self._known = known
+        self._texts = Texts(connection)
+
+    # one event, before it is taken in
+
+    def check(self, event: Event, model: Data, *, has_gaps: bool = False) -> None:
+        """What the event speaks of exists, and what it quotes is said in the texts that are held.
+
+        Raises Invalid with every flaw; Contradiction for a merger in a circle, and for what is erased or held already.
+        `has_gaps`: see `Views.admit`.
+        """
+        find = self._known.subjects.find
+        cited = [find(passage.document) for passage in model.evidence or ()]
+        named = [*cited, *map(find, named_in(model))]
+        flaws: list[Flaw] = []
+        if not all(each is not None and each.lifespan.bounds.makers for each in named):
+            flaws += self._missing(event.kind.data, event.plain, ("data",))
+        if any(each is not None and each.holds & TEXT for each in cited):
+            flaws += self._misquoted(event.plain, "/data")
+        if event.kind.about_event:
+            flaws += self._about(event, model, has_gaps=has_gaps)
+        else:
+            subject = find(event.subject)
+            if subject is not None and subject.lifespan.bounds.makers:
+                if not has_gaps:
+                    flaws += self._unopened(event.type, model, subject.number)
+            elif event.type != "document.text-erased":  # a text may outlast its document
+                flaws += _unmade(event, model)
+        if flaws:
+            raise Invalid("the event does not fit what it refers to", flaws)
+        match event.type:
+            case "party.merged":
+                self._check_merger(event, model)
+            case "event.redacted":
+                self._check_redaction(model)
+            case "document.text-stored" | "document.text-erased":
+                self._check_text(event, model)
+
+    def _missing(self, shape: type[Record], data: Mapping[str, Any], at: tuple[str | int, ...]) -> Iterator[Flaw]:
+        """References in data of a declared shape, which stands at a path, to subjects of which no fact stands."""
+        for path, subject in references_in(shape, data, at):
+            if (detail := self._absent(subject)) is not None:
+                yield Flaw(pointer(*path), detail)
+
+    def _absent(self, subject: str) -> str | None:
+        """That no fact stands of a subject, if so."""
+        return f"{subject} does not exist" if is_subject(subject) and not self._known.stands(subject) else None
+
+    def _misquoted(self, data: Mapping[str, Any], at: str) -> Iterator[Flaw]:
+        """Passages in the evidence of data, at a pointer, that the text which is held does not say."""
+        for index, passage in enumerate(data.get("evidence", ())):
+            held = self._held(passage["document"])
+            if held is not None:
+                self._known.db.limit.check(held.characters // _CHARACTERS)
+            if held is not None and (flaw := flaw_of(passage, self._texts.text(held))) is not None:
+                yield Flaw(f"{at}/evidence/{index}{flaw.pointer}", flaw.detail)
+
+    def _held(self, document: str) -> Held | None:
+        """The text that is held of a document, if it is the registered one."""
+        number = self._known.find(document)
+        if number is None or not self._known.holds(number, TEXT):
+            return None
+        return self._texts.own(number)
+
+    def _about(self, event: Event, model: Any, *, has_gaps: bool) -> Iterator[Flaw]:
+        target = self._known.event(model.event)
+        if target is None:
+            yield Flaw("/data/event", f"there is no event at position {model.event}")
+            return
+        if self._depth(target) >= _DEEPEST:
+            yield Flaw("/data/event", f"events about events about events are taken {_DEEPEST} deep")
+            return
+        if not self._one(target.subject, event.subject):
+            yield Flaw("/data/event", f"the event at position {target.position} is about {target.subject}")
+            return
+        if not target.kind.is_posted:  # nor is it redacted: a text is erased by deleting it
+            yield Flaw("/data/event", f"the event at position {target.position} was recorded by the registry itself")
+            return
+        if (event.type, target.type) == ("event.retracted", "event.redacted"):
+            yield Flaw("/data/event", "a redaction stays: what was erased does not come back")
+            return
+        if not has_gaps:
+            yield from self._spoken(event.type, target, model, event.plain, "/data")
+
+    def _spoken(self, name: str, target: Event, model: Any, said: Mapping[str, Any], at: str) -> Iterator[Flaw]:
+        """What is wrong with what an event of a type would say, at a pointer, of another event."""
+        if name == "event.disputed":
+            yield from self._undisputable(target, model, at)
+        if name == "event.corrected" and model.data is not None:
+            yield from self._uncorrectable(target, said["data"], f"{at}/data")
+
+    def _uncorrectable(self, target: Event, given: Mapping[str, Any], at: str) -> Iterator[Flaw]:
+        """What is wrong with data, at a pointer, that would stand in place of an event's own."""
+        said = self._known.standing(target).meaning(target).data
+        corrected: Any
+        corrected, flaws = checked(target.kind, {**{name: said[name] for name in _KEPT if name in said}, **given})
+        yield from (Flaw(at + flaw.pointer, flaw.detail) for flaw in flaws)
+        if corrected is None:
+            return
+        yield from self._missing(target.kind.data, given, tuple(pointer_tokens(at)))
+        yield from self._misquoted(given, at)
+        number = self._known.find(target.subject)
+        if not target.kind.about_event:
+            for flaw in self._unopened(target.type, corrected, number) if number is not None else ():
+                yield Flaw(at.removesuffix("/data") + flaw.pointer, flaw.detail)
+        elif corrected.event != target.about:
+            yield Flaw(f"{at}/event", "stays the same; to speak of another event, retract this one")
+        elif (spoken := self._known.event(corrected.event)) is not None:
+            yield from self._spoken(target.type, spoken, corrected, given, at)
+
+    def _undisputable(self, target: Event, model: Any, at: str) -> Iterator[Flaw]:
+        """Claims about places that the event has not, or of values that could not stand there."""
+        data = self._known.standing(target).meaning(target).data
+        for index, claim in enumerate(model.claims):
+            if (flaw := self._unclaimable(target, data, claim.pointer, claim.value)) is not None:
+                yield Flaw(f"{at}/claims/{index}{flaw.pointer}", flaw.detail)
+
+    def _unclaimable(self, target: Event, data: Mapping[str, Any], at: str, value: Any) -> Flaw | None:
+        """Why a value could not stand at a pointer of an event, of which `data` is what it says now."""
+        if at == "/occurred":
+            return None  # its value is a date, or the record would not be one
+        tokens = pointer_tokens(at)[1:]
+        if target.type == "event.corrected" and tokens[0] == "data" and len(tokens) > 1:
+            corrected, given = self._spoken_of(target), data.get("data")
+            if corrected is None or given is None:
+                return Flaw("/pointer", _NOWHERE)
+            return self._unclaimable(corrected, given, pointer("data", *tokens[1:]), value)
+        place = place_in(target.kind.data, data, tokens)
+        if place is None:
+            return Flaw("/pointer", _NOWHERE)
+        detail = place.flaw_of(value) or next(filter(None, map(self._absent, place.references_in(value))), None)
+        if detail is None and value is not None and (spoken := self._spoken_of(target)) is not None:
+            detail = self._unspeakable(target, spoken, data, tokens, value)
+        return None if detail is None else Flaw("/value", detail)
+
+    def _unspeakable(
+        self, target: Event, spoken: Event, data: Mapping[str, Any], tokens: Sequence[str], value: Any
+    ) -> str | None:
+        """Why a value could not stand in what an event says of another, by what that other one could say."""
+        flaws: Iterable[Flaw | None] = ()
+        match target.type, tokens:
+            case "event.corrected", ["data"]:
+                flaws = self._uncorrectable(spoken, value, "/data")
+            case "event.disputed", ["claims", *rest]:
+                claims = value if not rest else [value]
+                if len(rest) == 2:
+                    claims = [{**data["claims"][int(rest[0])], rest[1]: value}]
+                said = self._known.standing(spoken).meaning(spoken).data
+                flaws = (self._unclaimable(spoken, said, each["pointer"], each["value"]) for each in claims)
+        return next((f"could not stand there: {flaw.detail}" for flaw in flaws if flaw is not None), None)
+
+    def _spoken_of(self, event: Event) -> Event | None:
+        """The event that another one speaks of."""
+        return None if event.about is None else self._known.event(event.about)
+
+    def _depth(self, event: Event) -> int:
+        depth, spoken = 0, event
+        while spoken.about is not None and depth < _DEEPEST:
+            following = self._known.event(spoken.about)
+            if following is None:
+                break
+            depth, spoken = depth + 1, following
+        return depth
+
+    def _one(self, subject: str, other: str) -> bool:
+        if subject == other:
+            return True
+        numbers = [self._known.find(each) for each in (subject, other)]
+        return None not in numbers and len({self._known.survivor(number) for number in numbers if number}) == 1
+
+    def _unopened(self, name: str, data: Any, number: int) -> Iterator[Flaw]:
+        known = self._known
+        match name:
+            case "agreement.commitment-updated":
+                if not any(
+                    fact.type in OPENING_TYPES for fact in known.slug_facts(f"commitment:{data.commitment}", number)
+                ):
+                    yield Flaw("/data/commitment", f"no commitment {data.commitment} was made")
+            case "lab.recruitment-closed":
+                if not any(fact.type in OPENING_TYPES for fact in known.slug_facts(f"call:{data.call}", number)):
+                    yield Flaw("/data/call", f"no call {data.call} was opened")
+            case "lab.phase-started" | "lab.phase-completed":
+                if data.phase not in self._phases(known.slug_facts("phases", number)):
+                    yield Flaw("/data/phase", f"the lab was founded without a phase {data.phase}")
+            case "agreement.declaration-withdrawn":
+                made = known.slug_facts(f"declaration:{data.event}", number)
+                if not any(fact.type in OPENING_TYPES for fact in made):
+                    yield Flaw("/data/event", f"there is no declaration on this agreement at position {data.event}")
+
+    def _check_merger(self, event: Event, model: Any) -> None:
+        party, into = self._known.must_find(event.subject), self._known.must_find(model.into)
+        if self._known.survivor(party) == self._known.survivor(into):
+            group = self._known.cluster_of(party)
+            rows = self._db.execute(f"SELECT event, loser FROM mergers WHERE p1 = {CURRENT}").fetchall()
+            positions = [position for position, loser in rows if loser in group]
+            raise Contradiction(f"{event.subject} and {model.into} are one already", positions=positions)
+
+    def _check_redaction(self, model: Any) -> None:
+        if (by := self._known.redacted_by(model.event)) is not None:
+            raise Contradiction(f"the event at position {model.event} is redacted already", positions=[by])
+
+    def _check_text(self, event: Event, model: Any) -> None:
+        number = self._known.find(event.subject)
+        held = None if number is None else self._texts.held(number)
+        if event.type == "document.text-erased":
+            if held is None:
+                raise Contradiction(f"no text of {event.subject} is held")
+            if (held.sha256, held.characters) != (model.sha256, model.characters):
+                raise Contradiction(f"the text of {event.subject} that is held is another", positions=[held.position])
+            return
+        registered = None if number is None else self._texts.registered(number)
+        if model.sha256 != registered:
+            known = "none" if registered is None else registered
+            detail = f"the SHA-256 of this text is {model.sha256}; registered of {event.subject} is {known}"
+            raise Invalid(detail, [Flaw("", detail)])
+        if held is not None:
+            detail = f"a text of {event.subject} is held already, of SHA-256 {held.sha256}; another takes its deletion"
+            raise Contradiction(detail, positions=[held.position])
+
+    # a batch, at its end
+
+    def judge(self, changed: Mapping[int, Sequence[Fact]], events: Sequence[Event]) -> None:
+        """The history as it stands now, around the facts that came or went. Raises Contradiction.
+
+        `changed` are facts by their subject; `events`, as they were posted, brought the change.
+        """
+        new = {event.position: f"/{index}" if len(events) > 1 else "" for index, event in enumerate(events)}
+        for conflict in self._conflicts(changed, events, new):
+            there = [position for position in conflict.positions if position not in new]
+            posted = [new[position] for position in conflict.positions if position in new]
+            flaws = [Flaw(at, conflict.detail) for at in posted or list(new.values())[:1]]
+            raise Contradiction(conflict.detail, flaws, there)
+
+    def _conflicts(
+        self, changed: Mapping[int, Sequence[Fact]], events: Sequence[Event], new: Container[int]
+    ) -> Iterator[Conflict]:
+        for number, facts in changed.items():
+            subject, first = self._known.subjects.get(number), facts[0]
+            if subject.lifespan.facts == len(facts) == 1 and first.position in new and first.creates:
+                # Nothing else is known of it, and what it refers to was looked up before it was taken in.
+                yield from self._stepping(number, facts)
+                continue
+            yield from self._around(subject, facts, new)
+        for event in events:
+            if event.type in ALTERING:
+                yield from self._recited(event)
+
+    def _around(self, subject: Subject, facts: Sequence[Fact], new: Container[int]) -> Iterator[Conflict]:
+        """Contradictions around facts about a subject that came or went."""
+        number, is_party = subject.number, subject.name.startswith("parties/")
+        if (makers := [fact for fact in facts if fact.creates]) or not subject.lifespan.bounds.makers:
+            yield from self._existence(subject, makers)
+        again = [fact for fact in facts if fact.position not in new]
+        if again:
+            yield from self._revived(again)
+        yield from self._lifetime(subject, facts)
+        if not is_party:
+            yield from holds_twice(self._known, number, facts, new)
+        yield from self._openings(number, facts)
+        yield from self._steps(number, facts) if is_party else self._stepping(number, facts)
+        if is_party:
+            yield from self._mergers([fact for fact in again if fact.type == "party.merged"])
+            yield from part_of_itself(self._known, number)
+
+    def _existence(self, subject: Subject, makers_changed: Sequence[Fact]) -> Iterator[Conflict]:
+        known, number, name = self._known, subject.number, subject.name
+        if not subject.lifespan.bounds.makers:
+            if rest := known.any_of(number, _MOST_NAMED):
+                yield Conflict(f"facts about {name} rest on what makes it", _positions(rest))
+            elif not makers_changed:
+                return
+            elif named := (known.naming(number, _MOST_NAMED) or citing(self._db, number, _MOST_NAMED)):
+                yield Conflict(f"{name} is referred to by other facts", tuple(named))
+            return
+        if any(fact.kind.creates is Creates.ONCE for fact in makers_changed):
+            yield from made_twice(known.makers(number, _MOST_NAMED))
+        if name.startswith("agreements/") and untitled([fact for fact in known.describing(number) if fact.creates]):
+            makers = known.makers(number, _MOST_NAMED)
+            yield Conflict(f"{name} would be left without title and kind", _positions(makers))
+
+    def _revived(self, facts: Sequence[Fact]) -> Iterator[Conflict]:
+        """Facts that are believed again, or otherwise, and speak of subjects of which no fact stands any longer."""
+        for fact in facts:
+            if self._known.fact(fact.position) == fact:
+                yield from self._dangling(fact.position, references(fact))
+
+    def _recited(self, event: Event) -> Iterator[Conflict]:
+        """Passages that stand again, or otherwise, and cite documents of which no fact stands any longer."""
+        for spoken in altered(self._known, event):
+            for by, passage in passages(self._known.standing(spoken, also="evidence.added"), spoken):
+                yield from self._dangling(by, [passage["document"]])
+
+    def _dangling(self, position: int, subjects: Iterable[str]) -> Iterator[Conflict]:
+        """Those of the subjects, of which the event at a position speaks, of which no fact stands."""
+        known = self._known
+        for subject in sorted(subjects):
+            number = known.find(subject)
+            if not known.exists(number):
+                gone = self._db.execute(
+                    "SELECT position FROM events WHERE subject = ? AND rank = ? AND about IS NOT NULL LIMIT ?",
+                    (number, CATALOGUE["event.retracted"].rank, _MOST_NAMED),
+                ).fetchall()
+                detail = f"the event at {position} would speak of {subject}, which was retracted"
+                yield Conflict(detail, (position, *(row[0] for row in gone)))
+
+    def _mergers(self, facts: Sequence[Fact]) -> Iterator[Conflict]:
+        """Mergers, believed again or otherwise, of parties that are one without them; and what rested on those gone."""
+        known = self._known
+        if not facts:
+            return
+        involved = {known.must_find(name) for fact in facts for name in (fact.subject, fact.data.into)}  # type: ignore[attr-defined]
+        for party in sorted(involved):
+            yield from self._lifetime(known.subjects.get(party), ())
+            yield from self._steps_of(known.cluster_of(party))
+        yield from parted(known, involved)
+        edges = {
+            fact.position: (known.must_find(fact.subject), known.must_find(fact.data.into), fact.position)  # type: ignore[attr-defined]
+            for fact in known.mergers()
+        }
+        needed = {position for *_, position in edges_of(list(edges.values()))}
+        for party, _, position in edges.values():
+            if position not in needed:
+                group = known.cluster_of(party)
+                others = [other for loser, _, other in edges.values() if loser in group]
+                yield Conflict(f"{known.name(party)} would be merged in a circle", (position, *others[:_MOST_NAMED]))
+
+    def _lifetime(self, subject: Subject, facts: Sequence[Fact]) -> Iterator[Conflict]:
+        known = self._known
+        group = known.cluster_of(subject.number)
+        bounds = known.bounds(group)
+        early = bounds.made is not None and bounds.made_by < bounds.made.lo
+        late = bounds.ended is not None and bounds.latest_start > bounds.ended.hi
+        ends = [fact for member in group for fact in known.ends(member)] if bounds.ended is not None else []
+        if not early and not late and all(end.effective.lo <= other.effective.hi for end in ends for other in ends):
+            return
+        makers = [fact for member in group for fact in known.makers(member, _MOST_NAMED)]
+        if len(group) > 1:  # only what changed is judged: what the others said before they were found to be one stands
+            judged = [fact for fact in facts if known.fact(fact.position) == fact]
+            yield from before_birth(judged, makers)
+            yield from after_end(judged, ends)
+            ends = [fact for fact in judged if fact.kind.ends]
+        elif bounds.made is not None:
+            yield from before_birth(known.over_before(bounds.made.lo, subject.number, _MOST_NAMED), makers)
+        for end in ends:
+            day = end.effective.hi
+            later = [fact for member in group for fact in known.begun_after(day, member, _MOST_NAMED)]
+            yield from after_end(sorted([*later, *ends], key=attrgetter("order")), [end])
+
+    def _stepping(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
+        """Steps, among facts of a subject that came or went, of parties before they came about or after their end."""
+        known = self._known
+        for fact in facts:
+            if fact.type not in STEP_TYPES:
+                continue
+            for name in parties_of(fact):
+                group = known.cluster_of(known.must_find(name))
+                lifespan = lasted(known.bounds(group))
+                if lifespan is None or (fact.span.hi >= lifespan.lo and fact.span.lo <= lifespan.hi):
+                    continue
+                if known.fact(fact.position, number) == fact:
+                    yield from outside_party([fact], self._life(group), name)
+
+    def _steps(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
+        """Steps of a party that its life no longer allows, after these facts about it came or went."""
+        if any(fact.creates or fact.kind.ends or fact.type == "party.merged" for fact in facts):
+            yield from self._steps_of(self._known.cluster_of(number))
+
+    def _steps_of(self, group: Sequence[int]) -> Iterator[Conflict]:
+        """Steps of parties, which are one, before they came about or after their end."""
+        known = self._known
+        lifespan = lasted(known.bounds(group))
+        if lifespan is None:
+            return
+        rows = self._db.execute(
+            "SELECT DISTINCT f.position FROM json_each(?) j CROSS JOIN links l ON l.key = j.value CROSS JOIN facts f"
+            f" ON f.id = l.fact WHERE f.p1 = {CURRENT} AND l.rank IN ({_STEP_RANKS}) AND (f.hi < ? OR f.lo > ?)"
+            " LIMIT ?",
+            (orjson.dumps(group).decode(), lifespan.lo, lifespan.hi, _MOST_NAMED),
+        ).fetchall()
+        steps = [fact for (position,) in rows if (fact := known.fact(position)) is not None]
+        if steps:
+            yield from outside_party(sorted(steps, key=attrgetter("order")), self._life(group), known.name(group[0]))
+
+    def _life(self, group: Sequence[int]) -> list[Fact]:
+        """The facts by which parties, which are one, came about and ended."""
+        return [fact for member in group for fact in self._known.of_types((*CREATING, *ENDING), member)]
+
+    def _openings(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
+        known = self._known
+        for slug in sorted({slug for fact in facts for slug in slugs(fact)}):
+            spoken = known.slug_facts(slug, number)
+            if slug == "phases":
+                yield from self._phase_conflicts(spoken)
+                continue
+            openings = [fact for fact in spoken if fact.type in OPENING_TYPES]
+            rest = [fact for fact in spoken if fact.type not in OPENING_TYPES]
+            if rest and not openings:
+                yield Conflict(f"facts rest on the opening of {slug.replace(':', ' ')}", _positions(rest))
+            if len(openings) > 1:
+                yield Conflict(f"{slug.replace(':', ' ')} is already there", _positions(openings))
+
+    def _phase_conflicts(self, spoken: Sequence[Fact]) -> Iterator[Conflict]:
+        phases = self._phases(spoken)
+        happened = [fact for fact in spoken if fact.type != "lab.founded"]
+        if lost := [fact for fact in happened if fact.data.phase not in phases]:  # type: ignore[attr-defined]
+            yield Conflict("facts rest on phases the lab would not have", _positions(lost))
+        yield from too_early_phases(all_after(phases), happened)
+
+    @staticmethod
+    def _phases(spoken: Sequence[Fact]) -> dict[str, Sequence[str]]:
+        return {
+            phase.phase: phase.after or ()
+            for fact in spoken
+            if fact.type == "lab.founded"
+            for phase in fact.data.phases or ()  # type: ignore[attr-defined]
+        }
+
+
+def _unmade(event: Event, model: Any) -> Iterator[Flaw]:
+    kind: EventType = event.kind
+    if kind.creates is Creates.NEVER:
+        yield Flaw("/subject", f"{event.subject} does not exist; its first event is one that makes it")
+    elif event.type == "agreement.signed":
+        for name in ("title", "kind"):
+            if getattr(model, name) is None:
+                yield Flaw(f"/data/{name}", "is required in the first event of an agreement")
+
+
+def _positions(facts: Iterable[Fact]) -> tuple[int, ...]:
+    return tuple(sorted(fact.position for fact in facts))[:_MOST_NAMED]

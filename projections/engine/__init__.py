@@ -1,0 +1,1 @@
+"""What the projections share: bitemporal tables in SQLite, their buffer and cache, queries, text index, annotations."""

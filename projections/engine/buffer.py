@@ -1,0 +1,219 @@
+"""The write half's connection: what is put waits in memory and is written together, before anything else is asked.
+
+Most rows of a post are added and not read again soon; many rows of a table at once cost half of what each costs alone.
+What waits belongs to the transaction as if it were written. Nothing here knows what the rows mean.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from projections.engine.time_limit import Limit
+
+Row = tuple[Any, ...]
+Rows = dict[str, list[Row]]
+"""Rows by the statement that writes them."""
+
+
+class Buffer(sqlite3.Connection):
+    """A connection in autocommit mode whose `execute` and `executemany` see whatever was put before.
+
+    A batch, within a transaction, can be undone alone. It costs no savepoint as long as all that is done in it waits.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._inserts: Rows = {}
+        self._updates: Rows = {}
+        self._ids: dict[str, int] = {}
+        self._earlier: tuple[Rows, Rows, dict[str, int]] | None = None
+        """What waited when the batch began, and the ids that were next."""
+        self._is_saved = False
+        self._changes = 0
+        self.limit = Limit()
+        """How long what is done by this connection may take."""
+        self.is_settled = True
+        """Whether nothing waits; who keeps rows of its own (see `pour`) says so here when they change."""
+        self.pour: Callable[[bool], None] = lambda _: None
+        """Puts the rows that somebody else keeps; asked with True for those only that changed before the batch."""
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        super().execute("BEGIN")
+        self._changes = self.total_changes
+
+    def restart_transaction(self) -> None:
+        """Begin the transaction anew, if all that is to be written still waits: only a transaction that began after all
+        of the write-ahead log was carried over writes it from its start.
+        """
+        if self.total_changes == self._changes:
+            super().execute("COMMIT")
+            super().execute("BEGIN IMMEDIATE")
+
+    def put(self, statement: str, row: Row) -> None:
+        """Have a row inserted. What is amended may be among what was put, as that goes first."""
+        self.is_settled = False
+        waiting = self._inserts.get(statement)
+        if waiting is None:
+            self._inserts[statement] = [row]
+        else:
+            waiting.append(row)
+
+    def put_all(self, statement: str, rows: list[Row]) -> None:
+        """Have some rows inserted, as by `put`."""
+        self.is_settled = False
+        waiting = self._inserts.get(statement)
+        if waiting is None:
+            self._inserts[statement] = rows
+        else:
+            waiting += rows
+
+    def amend(self, statement: str, row: Row) -> None:
+        """Have written rows changed, or others made of them."""
+        self.is_settled = False
+        self._updates.setdefault(statement, []).append(row)
+
+    def discard(self, statements: Iterable[str]) -> None:
+        """Have what was put by these never be inserted, as far as it waits."""
+        for statement in statements:
+            self._inserts.pop(statement, None)
+
+    def next_id(self, table: str) -> int:
+        """The id of the next row to put into a table, one after the other; those of an undone batch are given again."""
+        return self.next_ids(table, 1)[0]
+
+    def next_ids(self, table: str, count: int) -> range:
+        """The ids of so many."""
+        following = self._ids.get(table)
+        if following is None:
+            following = (super().execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0) + 1
+        self._ids[table] = following + count
+        return range(following, following + count)
+
+    def look(self, statement: str, values: Iterable[Any]) -> Any:
+        """The first row of what no waiting row can change, asked of what is written."""
+        return super().execute(statement, tuple(values)).fetchone()
+
+    def execute(self, statement: str, values: Any = (), /) -> sqlite3.Cursor:
+        """As of any connection."""
+        if not self.is_settled:
+            self.flush()
+        return super().execute(statement, values)
+
+    def executemany(self, statement: str, rows: Any, /) -> sqlite3.Cursor:
+        """As of any connection."""
+        if not self.is_settled:
+            self.flush()
+        return super().executemany(statement, rows)
+
+    def flush(self) -> None:
+        """Write what waits, within the transaction it belongs to. SQLite may have undone that by itself, as on a full
+        disk, and would keep each row as it comes: then this raises sqlite3.OperationalError.
+        """
+        if self.is_settled:
+            return
+        self._refuse_undone()
+        with self.limit.writing():
+            if self._earlier is not None and not self._is_saved:
+                self._settle_earlier(*self._earlier)
+            self.pour(False)
+            self._write(self._inserts, self._updates)
+        self._inserts.clear()
+        self._updates.clear()
+        self.is_settled = True
+
+    def _refuse_undone(self) -> None:
+        if not self.in_transaction:
+            raise sqlite3.OperationalError("the transaction was undone: roll it back first")
+
+    def begin_batch(self) -> None:
+        """What is done from here on can be undone until `keep_batch`."""
+        self._earlier = self._inserts, self._updates, dict(self._ids)
+        self._inserts, self._updates = {}, {}
+
+    @property
+    def waiting(self) -> int:
+        """How many rows wait, but for those that somebody else keeps."""
+        return sum(map(len, self._inserts.values())) + sum(map(len, self._updates.values()))
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Undo whatever is done within, in a transaction in which nothing was written and nothing waits. Who keeps rows
+        may be replaced meanwhile; who kept them before keeps them again."""
+        self.flush()
+        pour, ids = self.pour, self._ids
+        self._ids = {}
+        try:
+            yield
+        finally:
+            if self.in_transaction:
+                super().execute("ROLLBACK")
+            self.forget()
+            self.pour, self._ids = pour, ids
+
+    def keep_batch(self) -> None:
+        """The batch becomes part of the transaction."""
+        assert self._earlier is not None
+        if self._is_saved:
+            super().execute("RELEASE batch")
+        else:
+            inserts, updates, _ = self._earlier
+            _join(inserts, self._inserts)
+            _join(updates, self._updates)
+            self._inserts, self._updates = inserts, updates
+        self._earlier, self._is_saved = None, False
+
+    def undo_batch(self) -> None:
+        """All since `begin_batch` is undone. Raises sqlite3.OperationalError where SQLite has undone more."""
+        assert self._earlier is not None
+        self._refuse_undone()
+        inserts, updates, self._ids = self._earlier
+        if self._is_saved:
+            inserts, updates = {}, {}
+            super().execute("ROLLBACK TO batch")
+            super().execute("RELEASE batch")
+        self._inserts, self._updates = inserts, updates
+        self._earlier, self._is_saved = None, False
+
+    def forget(self) -> None:
+        """Drop what waits, after the transaction was undone."""
+        self._inserts.clear()
+        self._updates.clear()
+        self._ids.clear()
+        self._earlier, self._is_saved = None, False
+        self.is_settled = True
+
+    def close(self) -> None:
+        """As of any connection. It lets go of whoever keeps rows: they hold each other, and what is at hand, which may
+        have been erased since, would stay in memory until somebody looks for such circles.
+        """
+        self.forget()
+        self.pour = lambda _: None
+        super().close()
+
+    def _settle_earlier(self, inserts: Rows, updates: Rows, _: dict[str, int]) -> None:
+        """Write what waited before the batch began, and only then set the savepoint to go back to."""
+        own = self._inserts, self._updates
+        self._inserts, self._updates = inserts, updates
+        self.pour(True)
+        self._write(inserts, updates)
+        self._inserts, self._updates = own
+        super().execute("SAVEPOINT batch")
+        self._is_saved = True
+
+    def _write(self, *waiting: Rows) -> None:
+        for each in waiting:
+            for statement, rows in each.items():
+                super().executemany(statement, rows)
+
+
+def _join(rows: Rows, more: Rows) -> None:
+    """Have some rows be followed by more."""
+    for statement, following in more.items():
+        if (waiting := rows.get(statement)) is None:
+            rows[statement] = following
+        else:
+            waiting += following

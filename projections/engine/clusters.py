@@ -1,0 +1,74 @@
+"""Who is one with whom: parties found to be the same, and the one that answers for them.
+
+A merger is an edge from the party that was recorded twice to its survivor, taken in the order of the log; survivors
+may be merged on. Both halves, writing and reading, ask here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from projections.engine.database import CURRENT
+
+
+def survivor(db: sqlite3.Connection, number: int, as_of: int = CURRENT - 1) -> int:
+    """The party that answers for this one, as known at a position; itself where it was not merged."""
+    seen = {number}
+    while True:
+        row = db.execute(
+            "SELECT survivor FROM mergers WHERE loser = ? AND p0 <= ? AND p1 > ?", (number, as_of, as_of)
+        ).fetchone()
+        if row is None or row[0] in seen:
+            return number
+        number = row[0]
+        seen.add(number)
+
+
+def cluster_of(db: sqlite3.Connection, number: int, as_of: int = CURRENT - 1) -> list[int]:
+    """Every party that this one is, the survivor first."""
+    group = [survivor(db, number, as_of)]
+    for member in group:
+        rows = db.execute(
+            "SELECT loser FROM mergers WHERE survivor = ? AND p0 <= ? AND p1 > ? ORDER BY id", (member, as_of, as_of)
+        ).fetchall()
+        group += [row[0] for row in rows if row[0] not in group]
+    return group
+
+
+def replace_edges(db: sqlite3.Connection, edges: list[tuple[int, int, int]], position: int) -> None:
+    """Believe these edges (loser, survivor, event) from a position on, and no others."""
+    current = {
+        (loser, into, event): id_
+        for id_, loser, into, event in db.execute(
+            f"SELECT id, loser, survivor, event FROM mergers WHERE p1 = {CURRENT}"
+        )
+    }
+    for edge, id_ in current.items():
+        if edge not in edges:
+            db.execute("UPDATE mergers SET p1 = ? WHERE id = ?", (position, id_))
+    for edge in edges:
+        if edge not in current:
+            add_edge(db, edge, position)
+
+
+def add_edge(db: sqlite3.Connection, edge: tuple[int, int, int], position: int) -> None:
+    """Believe one more edge from a position on."""
+    db.execute("INSERT INTO mergers(loser, survivor, event, p0, p1) VALUES (?, ?, ?, ?, ?)", (*edge, position, CURRENT))
+
+
+def edges_of(mergers: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """The edges that mergers (party, into, event), in the order of the log, amount to."""
+    parent: dict[int, int] = {}
+
+    def find(number: int) -> int:
+        while number in parent:
+            number = parent[number]
+        return number
+
+    edges = []
+    for party, into, event in mergers:
+        loser, kept = find(party), find(into)
+        if loser != kept:
+            parent[loser] = kept
+            edges.append((loser, kept, event))
+    return edges

@@ -1,0 +1,211 @@
+"""Events, and the numbers of subjects and words: what both halves of the views, writing and reading, start from."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from domain.catalogue import CATALOGUE, EventType
+from domain.corrections import Corrections, Event, erased_data
+from projections.engine.clusters import cluster_of, survivor
+from projections.engine.database import CURRENT
+
+KINDS: tuple[EventType, ...] = tuple(CATALOGUE.values())
+REMARKS = 1 << 30
+"""The bit in what a subject `holds`, beside one for each section with entries, that says: events about its events."""
+TEXT = 1 << 29
+"""The bit that says: its text is held, or was."""
+_CACHED = 20_000
+_REDACTED = CATALOGUE["event.redacted"].rank
+DISPUTED = CATALOGUE["event.disputed"].rank
+_ALTERING = tuple(CATALOGUE[name].rank for name in ("event.corrected", "event.retracted"))
+
+
+@dataclass(slots=True)
+class Interned:
+    """Texts kept once, by number. The cache is bounded, and dropped when a transaction is undone."""
+
+    connection: sqlite3.Connection
+    by_text: dict[str, int]
+    by_id: dict[int, str]
+
+    def number(self, text: str) -> int:
+        """The number of a text, given one now if it has none."""
+        found = self.find(text)
+        if found is None:
+            found = self.connection.execute("INSERT INTO words(text) VALUES (?)", (text,)).lastrowid
+            assert found is not None
+            self._remember(text, found)
+        return found
+
+    def find(self, text: str) -> int | None:
+        """The number of a text, None if it has none."""
+        found = self.by_text.get(text)
+        if found is None:
+            row = self._written("SELECT id FROM words WHERE text = ?", text)
+            if row is None:
+                return None
+            found = row[0]
+            self._remember(text, row[0])
+        return found
+
+    def _remember(self, text: str, number: int) -> None:
+        if len(self.by_text) >= _CACHED:
+            self.forget()
+        self.by_text[text] = number
+
+    def _written(self, statement: str, value: str) -> Any:
+        return self.connection.execute(statement, (value,)).fetchone()
+
+    def text(self, number: int) -> str:
+        """The text of a number."""
+        found = self.by_id.get(number)
+        if found is None:
+            if len(self.by_id) >= _CACHED:
+                self.forget()
+            (found,) = self.connection.execute("SELECT text FROM words WHERE id = ?", (number,)).fetchone()
+            self.by_id[number] = found
+        return found
+
+    def forget(self) -> None:
+        """Drop what is cached."""
+        self.by_text.clear()
+        self.by_id.clear()
+
+
+class EventIndex:
+    """Subjects by number, and events as recorded."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.db = connection
+        self.words = Interned(connection, {}, {})
+        self._ids: dict[str, int] = {}
+        self._names: dict[int, str] = {}
+        self._merged: frozenset[int] | None = None
+
+    def forget(self) -> None:
+        """Drop caches, after a transaction was undone."""
+        self.words.forget()
+        self._ids.clear()
+        self._names.clear()
+        self.forget_mergers()
+
+    def find(self, subject: str) -> int | None:
+        """The number of a subject that events are about; None if there were none."""
+        found = self._ids.get(subject)
+        if found is None:
+            row = self.db.execute("SELECT id FROM subjects WHERE name = ?", (subject,)).fetchone()
+            if row is None:
+                return None
+            found = row[0]
+            self.remember(subject, row[0])
+        return found
+
+    def remember(self, subject: str, number: int) -> None:
+        """Cache the number of a subject."""
+        if len(self._ids) >= _CACHED or len(self._names) >= _CACHED:
+            self._ids.clear()
+            self._names.clear()
+        self._ids[subject] = number
+        self._names[number] = subject
+
+    def must_find(self, subject: str) -> int:
+        """The number of a subject that was named where only what exists may be. Raises LookupError."""
+        found = self.find(subject)
+        if found is None:
+            raise LookupError(f"{subject} is named before any event is about it")
+        return found
+
+    def name(self, number: int) -> str:
+        """The subject of a number."""
+        found = self._names.get(number)
+        if found is None:
+            if len(self._names) >= _CACHED:
+                self._names.clear()
+            (found,) = self.db.execute("SELECT name FROM subjects WHERE id = ?", (number,)).fetchone()
+            self._names[number] = found
+        return found
+
+    def survivor(self, number: int, as_of: int = CURRENT - 1) -> int:
+        """The party that answers for this one, as known at a position; itself where it was not merged."""
+        if self._merged is None:
+            self._merged = self._ever_merged()
+        return survivor(self.db, number, as_of) if number in self._merged else number
+
+    def cluster_of(self, number: int, as_of: int = CURRENT - 1) -> list[int]:
+        """Every party that this one is, the survivor first."""
+        if self._merged is None:
+            self._merged = self._ever_merged()
+        return cluster_of(self.db, number, as_of) if number in self._merged else [number]
+
+    def forget_mergers(self) -> None:
+        """To be called once mergers may have changed: nearly every party never was in one, which is kept in memory."""
+        self._merged = None
+
+    def _ever_merged(self) -> frozenset[int]:
+        rows = self.db.execute("SELECT loser, survivor FROM mergers").fetchall()
+        return frozenset(number for row in rows for number in row)
+
+    def event(self, position: int) -> Event | None:
+        """The event at a position."""
+        row = self.db.execute("SELECT * FROM events WHERE position = ?", (position,)).fetchone()
+        return self.decoded(row) if row else None
+
+    def events(self, positions: Iterable[int]) -> dict[int, Event]:
+        """The events at some positions."""
+        rows = self.db.execute(
+            "SELECT e.* FROM json_each(?) j CROSS JOIN events e ON e.position = j.value",
+            (orjson.dumps(list(positions)).decode(),),
+        ).fetchall()
+        return {row[0]: self.decoded(row) for row in rows}
+
+    def redacted_by(self, position: int) -> int | None:
+        """The position of the event that had the data of the event at a position erased."""
+        row = self.db.execute(
+            "SELECT position FROM events WHERE about = ? AND rank = ? LIMIT 1", (position, _REDACTED)
+        ).fetchone()
+        return row[0] if row else None
+
+    def standing(self, root: Event, as_of: int = CURRENT, also: str | None = None) -> Corrections:
+        """What stands of an event by the corrections and retractions up to a position that speak of it, directly or
+        through others; `also` by events of another type, which are not read otherwise as there may be many."""
+        ranks = _ALTERING if also is None else (*_ALTERING, CATALOGUE[also].rank)
+        about: dict[int, list[Event]] = {}
+        pending = [root.position]
+        while pending:
+            position = pending.pop()
+            rows = self.db.execute(
+                f"SELECT * FROM events WHERE about = ? AND rank IN ({', '.join(map(str, ranks))}) AND position <= ?"
+                " ORDER BY position",
+                (position, as_of),
+            ).fetchall()
+            if rows:
+                self._weigh(len(rows))
+                about[position] = [self.decoded(row) for row in rows]
+                pending += [row[0] for row in rows]
+        return Corrections(about)
+
+    def _weigh(self, count: int) -> None:
+        """Called before so many events are decoded; may break off the work."""
+
+    def decoded(self, row: Sequence[Any]) -> Event:
+        """The event of a row of `events`, which keeps nothing as the data of an erased one."""
+        position, subject, version, rank, recorded, about, source, id_, time, occurred, actor, data = row
+        return Event(
+            position,
+            version,
+            self.name(subject),
+            KINDS[rank].name,
+            self.words.text(source),
+            id_,
+            time,
+            occurred,
+            data or erased_data(about),
+            recorded,
+            self.words.text(actor),
+            not data,
+        )

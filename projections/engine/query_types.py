@@ -1,0 +1,114 @@
+"""What may be asked of the views: a question's two times, its filters and orders, and the shapes of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSlice:
+    """`as_of` is a position, 0 to the head; `on` a day (see domain.edtf), None for whenever."""
+
+    as_of: int
+    on: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a subject is: JSON-ready, to be read only (what is alike may be one object), with the version of its last
+    event."""
+
+    body: dict[str, Any]
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some items of a list, and where the next page goes on; None at the end. `beside` is said of the whole list."""
+
+    items: list[dict[str, Any]]
+    after: list[Any] | None
+    beside: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What turns one state into another (RFC 6902), and the positions of the events in between; not all if cut."""
+
+    patch: list[dict[str, Any]]
+    events: list[int]
+    is_cut: bool
+
+
+class NotFound(Exception):
+    """There is no such subject, or it had not come about. The argument says which."""
+
+
+class Gone(Exception):
+    """Every fact about the subject was retracted."""
+
+
+class Merged(Exception):
+    """The party was found to be another, which answers for it."""
+
+    def __init__(self, into: str) -> None:
+        super().__init__(into)
+        self.into = into
+
+
+class BadQuestion(Exception):
+    """What is wrong with a query, by the name of the parameter."""
+
+    def __init__(self, flaws: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name} {detail}" for name, detail in flaws.items()))
+        self.flaws = dict(flaws)
+
+
+def check_after(after: Sequence[Any] | None, *types: type) -> None:
+    """Raise BadQuestion unless the keys that a cursor holds have the types of those that a list is sorted by."""
+    if after is not None and [type(key) for key in after] != [*types]:
+        raise BadQuestion({"cursor": "is not a cursor of this list"})
+
+
+FILTERS: dict[str, tuple[str, ...]] = {
+    "parties": ("q", "kind", "jurisdiction", "part_of", "identifier", "certainty"),
+    "agreements": ("q", "party", "kind", "status", "scope", "under", "signed_from", "signed_to", "certainty"),
+    "labs": ("q", "founder", "field", "status", "certainty"),
+    "platforms": ("q", "member", "supporter", "status", "certainty"),
+    "documents": ("q", "certainty"),
+    "memberships": ("q", "party", "in", "category", "status", "certainty"),
+    "commitments": ("q", "party", "agreement", "kind", "status", "due_before", "certainty"),
+    "timeline": ("q", "party", "subject", "type", "from", "to", "certainty"),
+}
+"""The filters each list takes; of agreements `party` may be repeated, all of them hold."""
+
+CERTAINTIES = ("certain", "possible")
+
+CHOICES = frozenset(("kind", "status", "type", "certainty"))
+"""The filters of a closed choice, which take several values: an item meets one of them."""
+
+ANY_STATUS = "any"
+"""The value of a status filter that takes every status, of what has ended too."""
+
+SORTS: dict[str, tuple[str, ...]] = {
+    "parties": ("subject", "name"),
+    "agreements": ("subject", "title", "signed"),
+    "labs": ("subject", "name", "founded"),
+    "platforms": ("subject", "name", "launched"),
+    "documents": ("subject", "title", "published"),
+    "memberships": ("in", "from"),
+    "commitments": ("agreement", "due", "made"),
+    "timeline": ("occurred", "position"),
+}
+"""The orders each list can be sorted in, the default first; `-` before it turns it round."""
+
+LISTS: dict[str, tuple[str, ...]] = {
+    "parties": ("other_names", "identifiers"),
+    "agreements": ("parties", "commitments", "declarations", "amendments"),
+    "labs": ("founders", "phases", "calls"),
+    "platforms": ("members", "supporters", "documents"),
+    "documents": (),
+}
+"""The lists inside the states of each collection, in the order they are shown."""

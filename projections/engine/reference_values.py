@@ -1,0 +1,72 @@
+"""References inside answers, as values: a payload's declared type says which parts are references. Reads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from domain.payload import Record
+
+
+class Reference(dict[str, Any]):
+    """A reference to another subject in an answer: `{"subject": ...}`, completed by `projections.engine.references`.
+
+    Only its type says that it is one: a text may look the same, as `subject` is a well-formed language tag.
+    """
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(subject=subject)
+
+
+_NESTING = frozenset((dict, list, Reference))
+
+
+def refer(record: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """A record as its row keeps it, with each `{"subject": ...}` under these names as a reference."""
+    for name in names:
+        if (value := record.get(name)) is not None:
+            record[name] = [Reference(**each) for each in value] if type(value) is list else Reference(**value)
+    return record
+
+
+def referred(shape: type[Record], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of an event with each reference as {"subject": ...}, by the declared types of its fields."""
+    found: dict[str, Any] = {}
+    for name, value in data.items():
+        inner = shape.INNER.get(name)
+        if name in shape.REFERENCES:
+            found[name] = _each(Reference, value)
+        elif inner is not None:
+            found[name] = _each(partial(referred, inner), value)
+        else:
+            found[name] = value
+    return found
+
+
+def _each(change: Callable[[Any], Any], value: Any) -> Any:
+    """A value changed, or each of a list of them; null stays."""
+    if isinstance(value, list):
+        return [change(part) for part in value]
+    return None if value is None else change(value)
+
+
+def references_in(items: Iterable[Any]) -> list[dict[str, Any]]:
+    """Every reference inside some values, but for those values themselves."""
+    found: list[dict[str, Any]] = []
+    pending: list[Any] = []
+    for item in items:
+        pending += _nested(item)
+    while pending:
+        value = pending.pop()
+        if type(value) is Reference:
+            found.append(value)
+        pending += _nested(value)
+    return found
+
+
+def _nested(value: Any) -> list[Any]:
+    """The objects and arrays in an object or array, but for the positions of events."""
+    if type(value) is list:
+        return [part for part in value if type(part) in _NESTING]
+    return [part for key, part in value.items() if type(part) in _NESTING and key != "events"]

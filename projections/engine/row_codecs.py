@@ -1,0 +1,145 @@
+"""What rows keep in JSON beside their columns: written as short as can be, read as it is answered, spelled out as lines
+say it. Knows neither tables nor questions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from domain.attributes import ORDER
+from domain.catalogue import CATALOGUE, AgreementAcceded, AgreementRatified, AgreementSigned, TakesEffect
+from domain.corrections import Fact
+
+NAMED = {"parties": "name", "agreements": "title", "labs": "name", "platforms": "name", "documents": "title"}
+"""The field that is a thing's name, by collection: it stands in a column of its own."""
+
+_TYPES = tuple(CATALOGUE)
+_NAMES = frozenset(NAMED.values())
+_NAMELESS = b"null"
+_CONSENTS = (AgreementRatified, AgreementAcceded)
+
+Step = list[Any]
+"""A fact that a tie rests on: the rank of its type, when it occurred, the events it stands by, perhaps more of it."""
+
+
+def write_thing(fields: Mapping[str, Any], provenance: Mapping[str, Sequence[int]]) -> bytes:
+    """The body of a thing's row: its fields but for its name, and the events that bear each.
+
+    What bears the first of them bears all of them and the status, unless something else is said.
+    """
+    first = next(iter(provenance.values()), ())
+    kept = {name: value for name, value in fields.items() if name not in _NAMES}
+    if provenance.keys() == {*fields, "status"} and len(set(provenance.values())) == 1:
+        return orjson.dumps([kept, first])
+    alike = [name for name in (*fields, "status") if provenance.get(name) == first]
+    others = {name: provenance.get(name) for name in (*fields, "status", *provenance) if name not in alike}
+    return orjson.dumps([kept, first, others] if others else [kept, first])
+
+
+def read_thing(stored: bytes, named: str, name: bytes) -> tuple[dict[str, Any], dict[str, list[int]]]:
+    """A thing's fields and the events that bear each, from its body and its name in JSON (one of `NAMED`)."""
+    kept, first, *others = orjson.loads(stored)
+    fields = kept if name == _NAMELESS else {named: orjson.loads(name), **kept}
+    events = dict.fromkeys((*fields, "status"), first)
+    if others:
+        events |= others[0]
+        events = {each: events[each] for each in sorted(events, key=ORDER.__getitem__) if events[each] is not None}
+    return fields, events
+
+
+def read_unnamed(stored: bytes) -> tuple[dict[str, Any], dict[str, list[int]]]:
+    """The same but for its name."""
+    return read_thing(stored, "", _NAMELESS)
+
+
+def write_tie(
+    steps: Sequence[Fact], whole: Sequence[Fact], opened: Fact | None, closed: Fact | None, category: Any
+) -> bytes:
+    """The body of a tie's row: its steps, and what else there is to say of it but for the party's role.
+
+    It began with the first step, unless something else is said: where a return waits for a withdrawal to take effect,
+    that is `opened`. `whole` are the events beside the steps' that bear it.
+    """
+    told = [_step(fact) for fact in steps]
+    more: dict[str, Any] = {}
+    if category is not None:
+        more["category"] = category
+    began = _effective(opened) if opened is not None else None
+    if began != _first_date(told):
+        more["from"] = began
+    if closed is not None and (ended := _effective(closed)) is not None:
+        more["to"] = ended
+    if whole:
+        more["whole"] = sorted({position for fact in whole for position in fact.positions})
+    return orjson.dumps([told, more] if more else [told])
+
+
+def read_tie(stored: bytes) -> dict[str, Any]:
+    """A tie as answered but for its party, its container, its status and its role: the category comes first."""
+    steps, more = _parts(stored)
+    return {"category": more.get("category")} | _span(steps, more, [_read_step(step) for step in steps])
+
+
+def read_span(stored: bytes) -> dict[str, Any]:
+    """When a tie began and ended, and the events that bear it."""
+    span = _span(*_parts(stored), [])
+    del span["steps"]
+    return span
+
+
+def spell_tie(stored: bytes, role: bytes | None) -> dict[str, Any]:
+    """All that the body of a tie's row and its role say; nothing that they leave open."""
+    steps, more = _parts(stored)
+    span = _span(steps, more, [[_TYPES[rank], *rest] for rank, *rest in steps])
+    said: dict[str, Any] = {} if role is None else {"role": orjson.loads(role)}
+    if "category" in more:
+        said["category"] = more["category"]
+    said |= {name: value for name, value in span.items() if value is not None}
+    if "whole" not in more:
+        del said["events"]
+    return said
+
+
+def _parts(stored: bytes) -> tuple[list[Step], dict[str, Any]]:
+    body = orjson.loads(stored)
+    return body[0], body[1] if len(body) > 1 else {}
+
+
+def _span(steps: Sequence[Step], more: Mapping[str, Any], told: list[Any]) -> dict[str, Any]:
+    """When a tie began and ended, its steps as `told`, and the events that bear it."""
+    if len(steps) == 1 and "whole" not in more:
+        events = steps[0][2]
+    else:
+        events = sorted({position for step in steps for position in step[2]}.union(more.get("whole", ())))
+    began = more["from"] if "from" in more else _first_date(steps)
+    return {"from": began, "to": more.get("to"), "steps": told, "events": events}
+
+
+def _read_step(step: Step) -> dict[str, Any]:
+    more = step[3] if len(step) > 3 else {}
+    return {"type": _TYPES[step[0]], "occurred": step[1], **more, "events": step[2]}
+
+
+def _first_date(steps: Sequence[Step]) -> str | None:
+    return steps[0][1] if steps else None
+
+
+def _effective(fact: Fact) -> str | None:
+    stated = fact.data.effective if isinstance(fact.data, TakesEffect) else None
+    return stated or fact.occurred
+
+
+def _step(fact: Fact) -> Step:
+    step: Step = [fact.kind.rank, fact.occurred, fact.positions]
+    data = fact.data
+    if isinstance(data, _CONSENTS):
+        if data.instrument is not None:
+            step.append({"instrument": data.instrument})
+    elif isinstance(data, AgreementSigned):
+        if data.place is not None:
+            step.append({"place": data.place})
+    elif isinstance(data, TakesEffect) and data.effective is not None:
+        step.append({"effective": data.effective})
+    return step

@@ -1,0 +1,292 @@
+"""Which rows hold which tokens: the index under full text and names, with its own way of bounding every question.
+
+Words can be indexed by their parts, too, so that those spelled nearly like another are found (`Spellings`).
+
+Rows are kept with their tokens; older ones are also in an FTS5 index, which they reach 256 at a time, so that a post
+costs one insert and no segment of the index. Rows are found from the newest down, never counted or ranked here, and
+none is ever forgotten: whether a row is still believed is for the caller to ask of `facts`.
+
+A token is letters and digits of any script, or `·`; anything else would be taken for a space.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import orjson
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
+from projections.engine.buffer import Buffer
+from projections.engine.text_analysis import LONGEST, is_unspaced
+
+_AT_ONCE = 256
+_ALL = 2**62
+_LOOKED_AT = 5_000
+_REMEMBERED = 50_000
+_NEAREST = 6
+
+Clause = Sequence[Sequence[str]]
+"""One token of each group."""
+
+
+@dataclass(frozen=True)
+class InvertedIndex:
+    """An index by name: the table `name` (id, tokens) and what FTS5 keeps beside it."""
+
+    name: str
+
+    @property
+    def schema(self) -> str:
+        """The statements that make it. Neither positions nor lengths are kept: callers read the texts themselves."""
+        return f"""
+CREATE TABLE {self.name}(id INTEGER PRIMARY KEY, tokens TEXT NOT NULL);
+CREATE VIRTUAL TABLE {self.name}_index USING fts5(
+    tokens, content = '{self.name}', content_rowid = 'id', detail = none, columnsize = 0, tokenize = 'ascii');
+CREATE VIRTUAL TABLE {self.name}_words USING fts5vocab('{self.name}_index', 'instance');
+"""
+
+    @cached_property
+    def _put(self) -> str:
+        return f"INSERT INTO {self.name} VALUES (?, ?)"
+
+    @cached_property
+    def _index(self) -> str:
+        return (
+            f"INSERT INTO {self.name}_index(rowid, tokens)"
+            f" SELECT id, tokens FROM {self.name} WHERE id >= ? AND id < ? ORDER BY id"
+        )
+
+    def add(self, db: Buffer, id_: int, tokens: str) -> None:
+        """Index a row by tokens, a space between them. To be called for every id, ascending, also without tokens."""
+        if id_ % _AT_ONCE == 0:
+            db.amend(self._index, (id_ - _AT_ONCE, id_))
+        if tokens:
+            # Spaces around each token let a whole one be told from part of another with `instr`.
+            db.put(self._put, (id_, f" {tokens} "))
+
+    def settled(self, db: sqlite3.Connection) -> int:
+        """The id below which every row is in the FTS5 index."""
+        (last,) = db.execute(f"SELECT max(id) FROM {self.name}").fetchone()
+        return (last or 0) // _AT_ONCE * _AT_ONCE
+
+    def is_complete(self, db: sqlite3.Connection) -> bool:
+        """Return whether the FTS5 index holds each token of each row below `settled`, and nothing that no row has.
+
+        Tokens are counted by a sum of keyed hashes, which nobody can aim at who changes the file.
+        """
+        settled, all_rows, settled_rows = self.settled(db), 0, 0
+        for id_, tokens in db.execute(f"SELECT id, tokens FROM {self.name} NOT INDEXED"):
+            row = sum(hash((token, id_)) for token in set(tokens.split()))
+            all_rows += row
+            if id_ < settled:
+                settled_rows += row
+        # A last block whose newest rows have no tokens is in the index already.
+        indexed = sum(map(hash, db.execute(f"SELECT term, doc FROM {self.name}_words")))
+        return indexed in (settled_rows, all_rows)
+
+    def look(self, db: sqlite3.Connection) -> Lookup:
+        """The index as it is now, for a few questions in a row."""
+        settled = self.settled(db)
+        rows = db.execute(f"SELECT id, tokens FROM {self.name} WHERE id >= ? ORDER BY id DESC", (settled,)).fetchall()
+        return Lookup(db, self.name, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Questions to an index. `recent` are the newest rows, which may not be in the FTS5 index yet."""
+
+    db: sqlite3.Connection
+    name: str
+    recent: Sequence[tuple[int, str]]
+
+    def rows(self, clauses: Sequence[Clause], below: int, limit: int) -> list[int]:
+        """At most `limit` rows that satisfy one of the clauses, from the newest below an id down."""
+        clauses = [clause for clause in clauses if clause and all(clause)]
+        if not clauses:
+            return []
+        found = [id_ for id_, tokens in self.recent if id_ < below and _satisfies(tokens, clauses)][:limit]
+        if len(found) < limit:
+            oldest = min(below, self.recent[-1][0]) if self.recent else below
+            rows = self.db.execute(
+                f"SELECT rowid FROM {self.name}_index WHERE {self.name}_index MATCH ? AND rowid < ?"
+                " ORDER BY rowid DESC LIMIT ?",
+                (match_of(clauses), oldest, limit - len(found)),
+            )
+            found += [row[0] for row in rows]
+        return found
+
+    def beginning(self, prefix: str, limit: int) -> list[str]:
+        """Tokens that begin so, in the order of their bytes; at most `limit` of them."""
+        found: set[str] = set()
+        needle = f" {prefix}"
+        for _, tokens in self.recent:
+            at = tokens.find(needle)
+            while at >= 0:
+                end = tokens.index(" ", at + 1)
+                found.add(tokens[at + 1 : end])
+                at = tokens.find(needle, end)
+        least, indexed = prefix, 0
+        while indexed < limit:
+            # One step for each word, however many rows hold it.
+            row = self.db.execute(f"SELECT term FROM {self.name}_words WHERE term >= ? LIMIT 1", (least,)).fetchone()
+            if row is None or not row[0].startswith(prefix):
+                break
+            found.add(row[0])
+            indexed += 1
+            least = row[0] + "\x01"
+        return sorted(found, key=str.encode)[:limit]
+
+
+def match_of(clauses: Sequence[Clause]) -> str:
+    """The clauses as an FTS5 expression. In one, `*` at the end of a token stands for any other end."""
+    return " OR ".join(
+        "(" + " AND ".join("(" + " OR ".join(_quoted(token) for token in group) + ")" for group in clause) + ")"
+        for clause in clauses
+    )
+
+
+def _quoted(token: str) -> str:
+    return f'"{token[:-1]}" *' if token.endswith("*") else f'"{token}"'
+
+
+def _satisfies(tokens: str, clauses: Sequence[Clause]) -> bool:
+    return any(all(any(f" {token} " in tokens for token in group) for group in clause) for clause in clauses)
+
+
+@dataclass(frozen=True)
+class Spellings:
+    """A vocabulary by name, and the words in it that are spelled nearly like another."""
+
+    name: str
+
+    @property
+    def schema(self) -> str:
+        """The statements that make it."""
+        return f"{self.parts.schema}CREATE TABLE {self.name}(id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);\n"
+
+    @cached_property
+    def parts(self) -> InvertedIndex:
+        """The index of the words' parts."""
+        return InvertedIndex(f"{self.name}_parts")
+
+    def put(self, db: Buffer, word: str) -> None:
+        """Make a word findable by what is nearly it, unless it is; it may not be among what waits to be written."""
+        if db.look(f"SELECT 1 FROM {self.name} WHERE word = ?", (word,)) is None:
+            id_ = db.next_id(self.name)
+            db.put(f"INSERT INTO {self.name} VALUES (?, ?)", (id_, word))
+            self.parts.add(db, id_, " ".join(dict.fromkeys((f"l{len(word)}", *_grams(f"·{word}·")))))
+
+    def look(self, db: sqlite3.Connection) -> Lookup:
+        """The vocabulary as it is now, for a few questions in a row."""
+        return self.parts.look(db)
+
+    def near(self, look: Lookup, word: str, least: float) -> dict[str, float]:
+        """A few words that are spelled nearly so and how like it they are, at `least`; the nearest first.
+
+        A slip of the pen leaves one half of a short word as it was, or all but its middle; two slips leave one third of
+        a long one.
+        """
+        if not _tells(word):
+            return {}
+        padded = f"·{word}·"
+        lengths = [f"l{length}" for length in range(len(word) - 2, len(word) + 3)]
+        if len(word) < 9:
+            middle = len(padded) // 2
+            pieces = [
+                _grams(padded[:middle]),
+                _grams(padded[middle:]),
+                _grams(padded[: middle - 1]) + _grams(padded[middle + 1 :]),
+            ]
+        else:
+            pieces = [_grams(padded[len(padded) * at // 3 : len(padded) * (at + 1) // 3]) for at in range(3)]
+        found: set[int] = set()
+        for grams in pieces:
+            if grams:
+                found.update(look.rows([[lengths, *([gram] for gram in grams)]], _ALL, _LOOKED_AT))
+        rows = look.db.execute(
+            f"SELECT s.word FROM json_each(?) j CROSS JOIN {self.name} s ON s.id = j.value",
+            (orjson.dumps(sorted(found)).decode(),),
+        )
+        spelled = [row[0] for row in rows]
+        alike = process.extract(word, spelled, scorer=OSA.normalized_similarity, score_cutoff=least, limit=None)
+        nearest = sorted((-likeness, near) for near, likeness, _ in alike)[:_NEAREST]
+        return {near: -likeness for likeness, near in nearest}
+
+
+class Met(set[str]):
+    """Words that are indexed already. Those of a batch that is undone are taken out again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._new: list[str] | None = None
+
+    def update(self, *words: Iterable[str]) -> None:
+        """As of any set; `words` were not in it."""
+        for some in words:
+            if self._new is not None:
+                self._new += some
+            super().update(some)
+
+    def begin_batch(self) -> None:
+        """What is added from here on can be undone until `keep_batch`."""
+        self._new = []
+
+    def keep_batch(self) -> None:
+        """The batch becomes part of the transaction."""
+        self._new = None
+
+    def undo_batch(self) -> None:
+        """All since `begin_batch` is undone."""
+        self.difference_update(self._new or ())
+        self._new = None
+
+
+class Spelled:
+    """The words of a vocabulary, for adding to it. Those met lately are kept in memory, those that wait to be written
+    are among them; so most cost nothing, and none has anything written before its time."""
+
+    def __init__(self, vocabulary: Spellings, db: Buffer) -> None:
+        self._vocabulary = vocabulary
+        self._db = db
+        self._met = Met()
+
+    def add(self, words: Iterable[str]) -> None:
+        """Make words findable by what is nearly them; those too short to tell are left out."""
+        for whole in words:
+            word = whole[:LONGEST]
+            if word not in self._met and _tells(word):
+                if len(self._met) >= _REMEMBERED:
+                    self._db.flush()
+                    self._met.clear()
+                self._met.update((word,))
+                self._vocabulary.put(self._db, word)
+
+    def begin_batch(self) -> None:
+        """What is added from here on can be undone until `keep_batch`."""
+        self._met.begin_batch()
+
+    def keep_batch(self) -> None:
+        """The batch becomes part of the transaction."""
+        self._met.keep_batch()
+
+    def undo_batch(self) -> None:
+        """All since `begin_batch` is undone."""
+        self._met.undo_batch()
+
+    def forget(self) -> None:
+        """To be called once what waits is written, or undone."""
+        self._met.clear()
+
+
+def _tells(word: str) -> bool:
+    return len(word) >= (3 if is_unspaced(word) else 4)
+
+
+def _grams(text: str) -> list[str]:
+    """Its overlapping threes; of an unspaced script, its twos."""
+    size = 2 if is_unspaced(text.strip("·")) else 3
+    return [text[at : at + size] for at in range(len(text) - size + 1)]

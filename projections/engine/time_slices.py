@@ -1,0 +1,107 @@
+"""How rows are cut by a question's two times, in SQL, and what a row that is left says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from domain.list_items import STATUS_ORDER
+from domain.membership import ENDED_STATUSES, ORDER_OF_STATUSES
+from projections.engine.query_types import TimeSlice
+from projections.engine.reference_values import Reference, refer
+from projections.engine.row_codecs import read_tie
+
+_OF_ENTRIES = ("party", "by", "with")
+"""The fields of entries that hold references."""
+
+HOLDING = sum(1 << index for index, status in enumerate(ORDER_OF_STATUSES) if status not in ENDED_STATUSES)
+"""The statuses in which a membership holds, as bits."""
+
+
+def as_of_and_on(table: str, question: TimeSlice) -> str:
+    """The condition that a row was known then and held on the day; its values are `times`."""
+    if question.on is None:
+        return f"{table}.p0 <= ? AND {table}.p1 > ? AND {table}.last"
+    return f"{table}.p0 <= ? AND {table}.p1 > ? AND {table}.d0 <= ? AND {table}.d1 > ?"
+
+
+def times(question: TimeSlice) -> tuple[int, ...]:
+    """The values for `rectangle`."""
+    if question.on is None:
+        return (question.as_of, question.as_of)
+    return (question.as_of, question.as_of, question.on, question.on)
+
+
+def holds(table: str, question: TimeSlice) -> str:
+    """The condition that a membership was known then and may hold on the day; its values are `times`. Whenever: any."""
+    return as_of_and_on(table, question) + ("" if question.on is None else f" AND {table}.mask & {HOLDING}")
+
+
+def claims(table: str, question: TimeSlice) -> str:
+    """The columns that `claim` takes: the status, all that may be, whether it is certain."""
+    if question.on is None:
+        return f"{table}.status, {may_be(table, question)}, {table}.ever = 1 << {table}.status"
+    return f"{table}.status, {may_be(table, question)}, {table}.certain"
+
+
+def may_be(table: str, question: TimeSlice) -> str:
+    """The column of all statuses that may be, as bits."""
+    return f"{table}.mask" if question.on is not None else f"{table}.ever"
+
+
+def is_certain(table: str, question: TimeSlice, statuses: int | None = None) -> str:
+    """The condition that what a row claims is certain; `statuses` are those asked for, as bits, where some are.
+
+    On a day a claim of several statuses does not say whether it might be none yet, so that it counts as possible.
+    """
+    if statuses is None and question.on is None:
+        return f"({table}.status IS NULL OR {table}.ever = 1 << {table}.status)"
+    on_that_day = "" if question.on is None else f"{table}.certain AND "
+    other = 0 if statuses is None else ~statuses
+    return f"({on_that_day}NOT ({may_be(table, question)} & {other}))"
+
+
+def thing_columns(question: TimeSlice) -> str:
+    """The columns of `things t` and its `subjects s` that a state is made of."""
+    return f"t.subject, t.collection, {claims('t', question)}, t.name, t.body, s.name, s.version, s.last, s.holds"
+
+
+def claim(order: Sequence[str], status: int, mask: int, certain: int) -> dict[str, Any]:
+    """A status as answered."""
+    claimed: dict[str, Any] = {"status": order[status]}
+    if mask & (mask - 1):
+        claimed["statuses"] = [name for index, name in enumerate(order) if mask >> index & 1]
+    claimed["certainty"] = "certain" if certain else "possible"
+    return claimed
+
+
+def tie_columns(table: str, question: TimeSlice) -> str:
+    """The columns that `tie` takes."""
+    return f"{table}.party_name, {table}.container_name, {claims(table, question)}, {table}.role, {table}.body"
+
+
+def tie(row: Sequence[Any]) -> dict[str, Any]:
+    """A tie as answered, from `tie_columns`."""
+    party, container, status, mask, certain, role, stored = row
+    told = read_tie(stored)
+    return {
+        "party": Reference(party),
+        "in": Reference(container),
+        **claim(ORDER_OF_STATUSES, status, mask, certain),
+        "category": told.pop("category"),
+        **({} if role is None else {"role": orjson.loads(role)}),
+        **told,
+    }
+
+
+def entry(row: Sequence[Any], question: TimeSlice) -> dict[str, Any]:
+    """An entry as answered, from `claims` and the body."""
+    status, mask, certain, stored = row
+    body = refer(orjson.loads(stored), _OF_ENTRIES)
+    if status is not None:
+        body |= claim(STATUS_ORDER, status, mask, certain)
+    elif question.on is not None and not certain:
+        body["certainty"] = "possible"
+    return body

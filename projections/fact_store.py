@@ -1,0 +1,521 @@
+"""What is known: the events taken in, the facts that stand of them, and who is one with whom.
+
+The write half's picture of the log's head, on which rules are judged and views folded. It keeps every version of a
+fact with the positions between which it was believed. It judges nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from operator import attrgetter
+from typing import Any
+
+import orjson
+
+from domain.conflicts import Bounds, lifespan_of, merge_lifespans
+from domain.corrections import Event, Fact
+from domain.edtf import BEFORE, Span
+from domain.membership import MEMBERSHIP_TYPES, PartyLife
+from domain.payload import Record
+from domain.subject_state import describes
+from projections.engine import lifespans
+from projections.engine.buffer import Buffer
+from projections.engine.database import CURRENT
+from projections.engine.event_index import KINDS, REMARKS, EventIndex, Interned
+from projections.engine.remaining_facts import OF_RANK, STARTED, Remaining, ranks_of
+from projections.engine.subject_cache import Subjects
+
+_OF_FACT = (
+    "SELECT f.position, f.rank, f.lo, f.hi, f.stated, f.meaning, e.source, e.id, e.occurred, e.data, e.subject"
+    " FROM facts f JOIN events e ON e.position = f.position WHERE f.id = ?"
+)
+_PUT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT_FACT = (
+    "INSERT INTO facts(id, position, subject, rank, p0, p1, lo, hi, at, stated, core, label, meaning)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_PUT_LINK = "INSERT INTO links VALUES (?, ?, ?, ?, ?, ?)"
+_PUT_WORD = "INSERT INTO words(id, text) VALUES (?, ?)"
+_END_FACT = "UPDATE facts SET p1 = ? WHERE id = ?"
+_CACHED_FACTS = 1_000
+_FEW_FACTS = 64
+_READ = 16
+"""So many times the bytes of its JSON the data of an event takes, about, once it is read."""
+_NOTHING = (b"", b"{}")
+"""Data that was erased, as an event and as what a correction left of one; of what takes no data at all, the same."""
+
+
+def _referring(shape: type[Record]) -> tuple[str, ...]:
+    """The attributes of a record that hold references."""
+    return tuple(name for name, field in shape.model_fields.items() if (field.alias or name) in shape.REFERENCES)
+
+
+_REFERRING = {kind.data: _referring(kind.data) for kind in KINDS}
+_REFERRING_INNER = {
+    kind.data: tuple(
+        (name, referring)
+        for name, field in kind.data.model_fields.items()
+        if name != "evidence"
+        and (inner := kind.data.INNER.get(field.alias or name)) is not None
+        and (referring := _referring(inner))
+    )
+    for kind in KINDS
+}
+"""By the data's type: its attributes that hold records with references, and the attributes of those that hold them."""
+
+
+def references(fact: Fact) -> set[str]:
+    """Every subject the fact's data names, evidence apart."""
+    return named_in(fact.data)
+
+
+def named_in(data: Any) -> set[str]:
+    """Every subject that data names, evidence apart."""
+    named: set[str] = set()
+    shape = type(data)
+    _add_named(named, data, _REFERRING[shape])
+    for name, referring in _REFERRING_INNER[shape]:
+        for inner in getattr(data, name) or ():
+            _add_named(named, inner, referring)
+    return named
+
+
+def _add_named(named: set[str], record: Record, referring: Iterable[str]) -> None:
+    for name in referring:
+        value = getattr(record, name)
+        if isinstance(value, str):
+            named.add(value)
+        elif value is not None:
+            named.update(value)
+
+
+def slugs(fact: Fact) -> list[str]:
+    """What within its subject the fact speaks of, by slug or position: commitments, calls, declarations."""
+    data: Any = fact.data
+    if fact.type in ("agreement.commitment-made", "agreement.commitment-updated"):
+        return [f"commitment:{data.commitment}"]
+    if fact.type in ("lab.recruitment-opened", "lab.recruitment-closed"):
+        return [f"call:{data.call}"]
+    if fact.type in ("lab.phase-started", "lab.phase-completed", "lab.founded"):
+        return ["phases"]
+    if fact.type == "agreement.declaration-made":
+        return [f"declaration:{fact.position}"]
+    if fact.type == "agreement.declaration-withdrawn":
+        return [f"declaration:{data.event}"]
+    return []
+
+
+class Words(Interned):
+    """Texts kept once, also those that still wait to be written."""
+
+    connection: Buffer
+    new: list[str] | None = None
+    """Those that were given a number since the batch began."""
+
+    def number(self, text: str) -> int:
+        """The number of a text, given one now if it has none."""
+        found = self.by_text.get(text) or self.find(text)
+        if found is None:
+            found = self.connection.next_id("words")
+            self.connection.put(_PUT_WORD, (found, text))
+            self._remember(text, found)
+            self.by_id[found] = text
+            if self.new is not None:
+                self.new.append(text)
+        return found
+
+    def undo_batch(self) -> None:
+        """Drop those that were given a number since the batch began."""
+        for text in self.new or ():
+            self.by_id.pop(self.by_text.pop(text, 0), None)
+        self.new = None
+
+    def forget(self) -> None:
+        """Drop what is cached, once it is written."""
+        self.connection.flush()
+        super().forget()
+
+    def _written(self, statement: str, value: str) -> Any:
+        return self.connection.look(statement, (value,))
+
+
+class FactStore(EventIndex):
+    """Reading and writing what is known, on the write half's connection.
+
+    Kept in memory until it is undone: facts by the id of their row, which never changes; subjects as last changed; and,
+    of those that lately came about and have few facts, all that is known.
+    """
+
+    db: Buffer
+    words: Words
+
+    def __init__(self, connection: Buffer) -> None:
+        super().__init__(connection)
+        self.words = Words(connection, {}, {})
+        self.subjects = Subjects(connection)
+        self._facts_by_row: dict[int, Fact] = {}
+        self._new_rows: list[int] | None = None
+        """Those of facts that the batch brought."""
+        self._merged_before: frozenset[int] | None = None
+        self._merges = False
+        """Whether the batch may have changed which parties are one."""
+
+    def evict_if_full(self) -> None:
+        """To be called between events."""
+        self.subjects.evict_if_full()
+
+    def begin_batch(self) -> None:
+        """What is taken in from here on can be undone until `keep_batch`."""
+        self.evict_if_full()
+        self.subjects.begin_batch()
+        self.db.begin_batch()
+        self.words.new, self._new_rows, self._merges = [], [], False
+        self._merged_before = self._merged
+
+    def keep_batch(self) -> None:
+        """The batch becomes part of the transaction."""
+        self.db.keep_batch()
+        self.subjects.keep_batch()
+        self.words.new = self._new_rows = None
+
+    def undo_batch(self) -> None:
+        """All since `begin_batch` is undone; what is cached of what was known before stays."""
+        self.db.undo_batch()
+        self.subjects.undo_batch()
+        self.words.undo_batch()
+        for row in self._new_rows or ():
+            self._facts_by_row.pop(row, None)
+        self._new_rows = None
+        if self._merges:
+            self._merged = self._merged_before
+
+    def forget(self) -> None:
+        """Drop caches, after the transaction was undone."""
+        self.db.forget()
+        self.subjects.forget()
+        self._forget_derived()
+
+    def _forget_derived(self) -> None:
+        self.words.by_text.clear()
+        self.words.by_id.clear()
+        self.words.new = self._new_rows = None
+        self._facts_by_row.clear()
+        self.forget_mergers()
+
+    def forget_mergers(self) -> None:
+        """Of a ledger; also if the batch is undone."""
+        self._merges = True
+        super().forget_mergers()
+
+    def find(self, subject: str) -> int | None:
+        """The number of a subject that events are about; None if there were none."""
+        found = self.subjects.find(subject)
+        return None if found is None else found.number
+
+    def name(self, number: int) -> str:
+        """The subject of a number."""
+        return self.subjects.get(number).name
+
+    def version(self, subject: str) -> int:
+        """The version of the last event about the subject, 0 if there is none."""
+        found = self.subjects.find(subject)
+        return 0 if found is None else found.version
+
+    def exists(self, number: int | None) -> bool:
+        """Whether any fact about the subject stands."""
+        return number is not None and self.subjects.get(number).lifespan.bounds.makers > 0
+
+    def stands(self, subject: str) -> bool:
+        """Whether any fact about a subject stands."""
+        found = self.subjects.find(subject)
+        return found is not None and found.lifespan.bounds.makers > 0
+
+    def meet(self, numbers: Iterable[int]) -> None:
+        """All that will be known of some subjects comes from here on, until they are let go."""
+        for number in numbers:
+            self.subjects.hold(self.subjects.get(number))
+
+    def let_go(self, numbers: Iterable[int]) -> None:
+        """Forget subjects that nothing is asked of any more; facts of them that still wait are never written."""
+        for number in numbers:
+            self.subjects.let_go(self.subjects.get(number))
+        self.db.discard((_PUT_EVENT, _PUT_FACT, _PUT_LINK))
+
+    # events
+
+    def put_event(self, event: Event) -> int:
+        """Keep an event; the number of its subject."""
+        kind, subject = event.kind, self.subjects.find(event.subject)
+        if subject is None:
+            subject = self.subjects.add(event.subject, event.version, event.position)
+        else:
+            self.subjects.change(subject)
+            subject.version, subject.last = event.version, event.position
+            if kind.about_event:
+                subject.holds |= REMARKS
+        if subject.cached is not None:
+            subject.cached.grow(_READ * len(event.data))
+        self.db.put(
+            _PUT_EVENT,
+            (
+                event.position,
+                subject.number,
+                event.version,
+                kind.rank,
+                event.recorded,
+                event.about if kind.about_event else None,
+                self.words.number(event.source),
+                event.id,
+                event.time,
+                event.occurred,
+                self.words.number(event.actor),
+                b"" if event.erased else event.data,
+            ),
+        )
+        return subject.number
+
+    def holds(self, number: int, bit: int) -> bool:
+        """Whether a subject has or had something (see `now_holds`)."""
+        return self.subjects.get(number).holds & bit != 0
+
+    def now_holds(self, number: int, bit: int) -> None:
+        """Note for good that a subject has or had something (see `projections.engine.event_index`)."""
+        subject = self.subjects.get(number)
+        if not subject.holds & bit:
+            self.subjects.change(subject).holds |= bit
+
+    def _weigh(self, count: int) -> None:
+        """Raise TooLong where decoding so many events takes longer than the work may."""
+        self.db.limit.check(count)
+
+    def mergers(self) -> list[Fact]:
+        """The standing mergers of parties, in the order of the log."""
+        rows = self.db.execute("SELECT DISTINCT event FROM mergers ORDER BY event").fetchall()
+        return [fact for (position,) in rows if (fact := self.fact(position)) is not None]
+
+    # facts
+
+    def put_fact(self, fact: Fact, number: int, since: int, *, altered: bool) -> int:
+        """Believe a fact from a position on; the id of its row."""
+        meaning = None
+        if altered:
+            data = orjson.loads(fact.data.model_dump_json(exclude_unset=True, by_alias=True))
+            meaning = orjson.dumps([fact.occurred, list(fact.positions), data])
+        span, core, row = fact.span, describes(fact), self.db.next_id("facts")
+        at, hi = span.sort_key
+        label = f"{fact.source} {fact.id}"
+        when = span.lo, hi, at, fact.latest
+        self.db.put(
+            _PUT_FACT, (row, fact.position, number, fact.kind.rank, since, CURRENT, *when, core, label, meaning)
+        )
+        keys = self._keys(fact)
+        if keys:
+            self.db.put_all(_PUT_LINK, [(key, number, fact.kind.rank, row, at, hi) for key in sorted(keys)])
+        subject = self.subjects.get(number)
+        lifespan = lifespans.extended(subject.lifespan, fact, lambda position: self.fact(position, number))
+        self.subjects.change(subject).lifespan = lifespan
+        self._keep(row, fact)
+        if self._new_rows is not None:
+            self._new_rows.append(row)
+        if (cached := subject.cached) is not None:
+            cached.believe(fact, row, keys, core=core)
+            if len(cached.facts) > _FEW_FACTS:
+                self.subjects.evict(subject)
+        return row
+
+    def hold_fact(self, fact: Fact, number: int) -> None:
+        """Believe a fact of a subject that is met and soon let go; nothing of it is written, so they must be few."""
+        subject = self.subjects.get(number)
+        assert subject.cached is not None
+        subject.lifespan = lifespans.extended(subject.lifespan, fact, lambda position: self.fact(position, number))
+        subject.cached.believe(fact, 0, self._keys(fact), core=describes(fact))
+
+    def end_fact(self, fact: Fact, number: int, since: int) -> None:
+        """Stop believing a fact."""
+        position = fact.position
+        found = self.db.execute(f"SELECT id FROM facts WHERE position = ? AND p1 = {CURRENT}", (position,)).fetchone()
+        self.db.amend(_END_FACT, (since, found[0]))
+        subject = self.subjects.get(number)
+        self.subjects.touch(subject)
+        if subject.cached is not None:
+            del subject.cached.facts[position]
+        if subject.cached is not None:
+            lifespan = lifespans.recounted(self.facts(number))
+        else:
+            rest = Remaining(self.db, subject, lambda types: self.of_types(types, number), self.fact)
+            lifespan = lifespans.reduced(subject.lifespan, fact, rest)
+        self.subjects.change(subject).lifespan = lifespan
+
+    def fact(self, position: int, number: int | None = None) -> Fact | None:
+        """What is believed of the event at a position; None if it is retracted or says nothing about the world.
+
+        `number` is that of its subject, where it is at hand.
+        """
+        if number is not None and (cached := self.subjects.get(number).cached) is not None:
+            believed = cached.facts.get(position)
+            return None if believed is None else believed.fact
+        return next(iter(self._facts(f"f.position = ? AND f.p1 = {CURRENT}", (position,), "facts_of_event")), None)
+
+    def facts(self, number: int) -> list[Fact]:
+        """Every fact about a subject, in the order of folding."""
+        if (cached := self.subjects.get(number).cached) is not None:
+            return [each.fact for each in cached.facts.values()]
+        return self._facts(f"f.subject = ? AND f.p1 = {CURRENT}", (number,), "facts_of_subject")
+
+    def describing(self, number: int) -> list[Fact]:
+        """The facts that describe the subject itself, in the order of folding."""
+        if (cached := self.subjects.get(number).cached) is not None:
+            return [each.fact for each in cached.facts.values() if each.core]
+        return self._facts(f"f.subject = ? AND f.p1 = {CURRENT} AND f.core", (number,), "facts_core")
+
+    def of_types(self, types: Collection[str], number: int, most: int = -1) -> list[Fact]:
+        """The facts about a subject that are of some types, in the order of folding; at most so many of each type."""
+        if (cached := self.subjects.get(number).cached) is not None:
+            return [each.fact for each in cached.facts.values() if each.fact.type in types]
+        where = f"f.id IN (SELECT id FROM facts {OF_RANK} LIMIT ?)"
+        ranks = ranks_of(types, self.name(number))
+        return _in_order([fact for rank in ranks for fact in self._facts(where, (number, rank, most))])
+
+    def makers(self, number: int, most: int = -1) -> list[Fact]:
+        """The facts that make the subject, in the order of folding; at most so many of each type."""
+        return self.of_types(lifespans.CREATING, number, most)
+
+    def ends(self, number: int) -> list[Fact]:
+        """The facts that end the subject, in the order of folding."""
+        return self.of_types(lifespans.ENDING, number)
+
+    def any_of(self, number: int, most: int) -> list[Fact]:
+        """Some of the facts about a subject, at most so many, in the order of folding."""
+        if (cached := self.subjects.get(number).cached) is not None:
+            return [each.fact for each in cached.facts.values()][:most]
+        where = (
+            f"f.id IN (SELECT id FROM facts INDEXED BY facts_of_subject WHERE subject = ? AND p1 = {CURRENT} LIMIT ?)"
+        )
+        return self._facts(where, (number, most))
+
+    def over_before(self, day: int, number: int, most: int) -> list[Fact]:
+        """Facts about a subject that lie before a day for certain, in the order of folding; at most so many of each
+        type. What makes or merges the subject is left out."""
+        if (cached := self.subjects.get(number).cached) is not None:
+            facts = [each.fact for each in cached.facts.values()]
+            return [fact for fact in facts if fact.type in lifespans.NOT_MAKING and fact.span.hi < day]
+        where = f"f.id IN (SELECT id FROM facts {OF_RANK} AND hi < ? LIMIT ?)"
+        ranks = ranks_of(lifespans.NOT_MAKING, self.name(number))
+        return _in_order([fact for rank in ranks for fact in self._facts(where, (number, rank, day, most))])
+
+    def begun_after(self, day: int, number: int, most: int) -> list[Fact]:
+        """Facts about a subject that lie after a day for certain, in the order of folding; at most so many. What ends
+        or merges the subject, or may follow its end, is left out."""
+        if (cached := self.subjects.get(number).cached) is not None:
+            facts = [each.fact for each in cached.facts.values()]
+            return [fact for fact in facts if fact.type in lifespans.NOT_ENDING and fact.span.lo > day]
+        where = f"f.id IN (SELECT id FROM facts {STARTED} AND lo > ? LIMIT ?)"
+        return self._facts(where, (number, day, most))
+
+    def begun_before(self, day: int, number: int) -> list[Fact]:
+        """The facts about a subject that may lie before a day, in the order of folding."""
+        if (cached := self.subjects.get(number).cached) is not None:
+            return [each.fact for each in cached.facts.values() if each.fact.span.lo < day]
+        return self._facts(f"f.subject = ? AND f.p1 = {CURRENT} AND f.lo < ?", (number, day), "facts_of_subject")
+
+    def tying(self, group: Iterable[int], number: int) -> list[Fact]:
+        """The facts that tie any of these parties to a subject, in the order of folding."""
+        if (cached := self.subjects.get(number).cached) is not None:
+            believed = [each for each in cached.facts.values() if each.fact.type in MEMBERSHIP_TYPES]
+            return [each.fact for each in believed if not each.keys.isdisjoint(group)]
+        ranks = ", ".join(map(str, ranks_of(MEMBERSHIP_TYPES, self.name(number))))
+        return self._linked(group, number, f" AND rank IN ({ranks})")
+
+    def slug_facts(self, slug: str, number: int) -> list[Fact]:
+        """The facts within a subject that speak of a slug (see `slugs`), in the order of folding."""
+        word = self.words.find(slug)
+        if word is None:
+            return []
+        if (cached := self.subjects.get(number).cached) is not None:
+            return [each.fact for each in cached.facts.values() if -word in each.keys]
+        return self._linked((-word,), number)
+
+    def _linked(self, keys: Iterable[int], number: int, where: str = "") -> list[Fact]:
+        where = f"f.p1 = {CURRENT} AND f.id IN (SELECT fact FROM links WHERE key = ? AND subject = ?{where})"
+        found = {fact.position: fact for key in keys for fact in self._facts(where, (key, number))}
+        return _in_order(found.values())
+
+    def naming(self, number: int, limit: int) -> list[int]:
+        """Positions of standing facts about other subjects that name this one, at most so many, ascending."""
+        rows = self.db.execute(
+            "SELECT f.position FROM links l CROSS JOIN facts f ON f.id = l.fact"
+            f" WHERE l.key = ? AND l.subject <> ? AND f.p1 = {CURRENT} LIMIT ?",
+            (number, number, limit),
+        )
+        return sorted(row[0] for row in rows)
+
+    def containers(self, number: int) -> list[int]:
+        """The subjects whose facts, ever believed, name this one."""
+        rows = self.db.execute("SELECT DISTINCT subject FROM links WHERE key = ?", (number,))
+        return [row[0] for row in rows]
+
+    def _facts(self, where: str, values: Sequence[Any], index: str = "") -> list[Fact]:
+        """`index` is the one to be used: there are larger ones that SQLite takes for as good."""
+        facts, by = [], f"INDEXED BY {index}" if index else ""
+        for (row,) in self.db.execute(f"SELECT f.id FROM facts f {by} WHERE {where}", values).fetchall():
+            fact = self._facts_by_row.get(row)
+            if fact is None:
+                self.db.limit.check()
+                fact = self._fact(self.db.execute(_OF_FACT, (row,)).fetchone())
+                self._keep(row, fact)
+            facts.append(fact)
+        return _in_order(facts)
+
+    def _keys(self, fact: Fact) -> frozenset[int]:
+        """By what a fact is found among those of its subject."""
+        keys = [self.subjects.named(subject).number for subject in references(fact)]
+        keys += [-self.words.number(slug) for slug in slugs(fact)]
+        return frozenset(keys)
+
+    def _keep(self, row: int, fact: Fact) -> None:
+        if len(self._facts_by_row) >= _CACHED_FACTS:
+            self._facts_by_row.clear()
+        self._facts_by_row[row] = fact
+
+    def _fact(self, row: Sequence[Any]) -> Fact:
+        position, rank, lo, hi, latest, meaning, source, id_, occurred, data, subject = row
+        positions: tuple[int, ...] = (position,)
+        if meaning is not None:
+            occurred, listed, plain = orjson.loads(meaning)
+            positions, data = tuple(listed), orjson.dumps(plain)
+        kind = KINDS[rank]
+        return Fact(
+            position,
+            self.name(subject),
+            kind.name,
+            self.words.text(source),
+            id_,
+            occurred,
+            Span(lo, hi),
+            latest,
+            kind.nothing if data in _NOTHING else kind.data.model_validate_json(data),
+            positions,
+        )
+
+    def lived(self, number: int) -> lifespans.LifespanSummary:
+        """A subject's life."""
+        return self.subjects.get(number).lifespan
+
+    def bounds(self, group: Sequence[int]) -> Bounds:
+        """The bounds of a subject, or of parties found to be one."""
+        return merge_lifespans([self.subjects.get(member).lifespan.bounds for member in group])
+
+    def party_life(self, group: Sequence[int]) -> PartyLife | None:
+        """When a party, or parties found to be one, came about and ended; None where neither is known."""
+        bounds = self.bounds(group)
+        if bounds.ended is None and (bounds.made is None or bounds.made.lo == BEFORE):
+            return None
+        dissolved: list[Fact] = []
+        if bounds.ended is not None:
+            dissolved = [fact for member in group for fact in self.ends(member)]
+        return PartyLife(lifespan_of(bounds), dissolved)
+
+
+def _in_order(facts: Iterable[Fact]) -> list[Fact]:
+    listed = list(facts)
+    return listed if len(listed) < 2 else sorted(listed, key=attrgetter("order"))

@@ -1,0 +1,198 @@
+"""What happened to one subject: its history in the order of the log, with the change that each event made."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from jsonpatch import make_patch
+
+from domain.corrections import Event
+from projections.engine.database import DISSOLVED, LIFE_ENDED
+from projections.engine.event_index import EventIndex
+from projections.engine.query_types import Difference, Gone, Merged, NotFound, Page, TimeSlice, check_after
+from projections.engine.reference_values import Reference, referred
+from projections.states import States
+
+
+class History:
+    """Histories, on one connection."""
+
+    def __init__(self, db: sqlite3.Connection, ledger: EventIndex, states: States) -> None:
+        self._db = db
+        self._ledger = ledger
+        self._states = states
+
+    def history(self, subject: str, question: TimeSlice, *, limit: int, after: Sequence[Any] | None) -> Page:
+        """Every event about a subject, and about those it is one with, up to the question's position; also those by
+        which parties it names became one or were parted, and those that say when parties in it came about or ended.
+
+        `patch` (RFC 6902) turns the state before, as of the item before it, into the state after, both on the
+        question's day and without the names of others; before the first event the state is null. Raises NotFound,
+        Merged.
+        """
+        check_after(after, int)
+        group = self._ledger.cluster_of(self._number(subject, question), question.as_of)
+        since = after[0] if after else 0
+        positions = self._told(group, since, question.as_of, limit + 1)
+        state = self._bare(subject, since, question) if since else None
+        verified = self._states.beside.verifying(question)
+        items = []
+        for position in positions[:limit]:
+            event = self._ledger.event(position)
+            assert event is not None
+            following = self._bare(subject, event.position, question)
+            data = event.plain
+            evidence = data.pop("evidence", [])
+            items.append(
+                {
+                    "position": event.position,
+                    "version": event.version,
+                    "subject": Reference(event.subject),
+                    "type": event.type,
+                    "source": event.source,
+                    "id": event.id,
+                    "time": event.time,
+                    "occurred": event.occurred,
+                    "recorded": event.recorded,
+                    "actor": event.actor,
+                    "data": self._referred(event, data),
+                    "evidence": [verified(passage) for passage in evidence],
+                    "events": [event.position],
+                    "patch": patch(state, following),
+                    **({"redacted": by} if event.erased and (by := self._ledger.redacted_by(event.position)) else {}),
+                }
+            )
+            state = following
+        return Page(items, [positions[limit - 1]] if len(positions) > limit else None)
+
+    def difference(self, subject: str, first: TimeSlice, second: TimeSlice, most: int) -> Difference:
+        """What turns a subject's state as one question has it into that of another, without the names of others; a side
+        on which there is no state (not yet known or come about, gone, merged) is null.
+
+        Of the events of its history between the two positions there are `most`, the earliest. Raises NotFound or Merged
+        where neither side has a state and its history is not to be had either.
+        """
+        before, after = (self._bare(subject, side.as_of, side) for side in (first, second))
+        since, until = sorted((first.as_of, second.as_of))
+        if before is None and after is None:
+            self._number(subject, TimeSlice(until, None))
+        number = self._ledger.must_find(subject)
+        group = {member for as_of in (since, until) for member in self._ledger.cluster_of(number, as_of)}
+        events = self._told(group, since, until, most + 1)
+        return Difference(patch(before, after), events[:most], len(events) > most)
+
+    def mementos(self, subject: str, as_of: int, since: int, limit: int) -> list[tuple[int, str]]:
+        """The positions of a subject's history after `since`, and when each was recorded. Raises NotFound, Merged."""
+        group = self._ledger.cluster_of(self._number(subject, TimeSlice(as_of, None)), as_of)
+        positions = self._told(group, since, as_of, limit)
+        return self._db.execute(
+            f"SELECT position, recorded FROM events WHERE position IN ({_places(positions)}) ORDER BY position",
+            positions,
+        ).fetchall()
+
+    def recorded(self, position: int) -> str | None:
+        """When the event at a position was recorded; None where there is none."""
+        row = self._db.execute("SELECT recorded FROM events WHERE position = ?", (position,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _referred(self, event: Event, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The data of an event with its references; the data in a correction has the type of the event corrected."""
+        found = referred(event.kind.data, data)
+        target = self._ledger.event(event.about) if event.type == "event.corrected" and event.about else None
+        if target is not None and found.get("data") is not None:
+            found["data"] = self._referred(target, found["data"])
+        return found
+
+    def _number(self, subject: str, question: TimeSlice) -> int:
+        """The number of a subject that has a history. Raises NotFound, Merged."""
+        try:
+            return self._states.number(subject, question)
+        except Gone:
+            return self._ledger.must_find(subject)
+
+    def _told(self, group: Collection[int], since: int, until: int, limit: int) -> list[int]:
+        """The first positions, after one and up to another, of events about these subjects, and of those by which
+        parties they name became one or were parted, or the parties in them came about or ended on other days."""
+        rows = self._db.execute(
+            f"SELECT position FROM events WHERE subject IN ({_places(group)}) AND position > ? AND position <= ?"
+            " ORDER BY position LIMIT ?",
+            (*group, since, until, limit),
+        ).fetchall()
+        last = rows[-1][0] if len(rows) == limit else until
+        mergers = (position for position in self._mergers_of(group) if since < position <= last)
+        lives = self._lives_of(group, since, last)
+        return sorted({row[0] for row in rows}.union(mergers, lives))[:limit]
+
+    def _lives_of(self, group: Collection[int], since: int, until: int) -> set[int]:
+        """The positions, after one and up to another, by which it changed when parties in these subjects came about or
+        ended: memberships end with them."""
+        moved = self._db.execute(
+            f"SELECT subject, p0 FROM facts INDEXED BY facts_dissolved WHERE {DISSOLVED} AND p0 > ? AND p0 <= ? UNION"
+            f" SELECT subject, p1 FROM facts INDEXED BY facts_life_ended WHERE {LIFE_ENDED} AND p1 > ? AND p1 <= ?",
+            (since, until, since, until),
+        ).fetchall()
+        found = {position for party, position in moved if self._is_in(party, group, position)}
+        return found | self._narrowing(group, since, until)
+
+    def _narrowing(self, group: Collection[int], since: int, until: int) -> set[int]:
+        """Return the positions, after one and up to another, at which facts came or went that bound the imprecise end
+        of a party in these subjects: it ended no earlier than they fall.
+        """
+        imprecise = self._db.execute(
+            f"SELECT subject, min(lo), min(p0) FROM facts INDEXED BY facts_dissolved WHERE {DISSOLVED} AND lo < hi"
+            " AND p0 <= ? GROUP BY subject",
+            (until,),
+        ).fetchall()
+        found: set[int] = set()
+        for party, day, known in imprecise:
+            if self._is_in(party, group, until):
+                members = sorted({*self._ledger.cluster_of(party, since), *self._ledger.cluster_of(party, until)})
+                later = f"FROM facts WHERE subject IN ({_places(members)}) AND lo > ?"
+                rows = self._db.execute(
+                    f"SELECT p0 {later} AND p0 > ? AND p0 <= ? UNION SELECT p1 {later} AND p1 > ? AND p1 <= ?",
+                    (*members, day, max(since, known), until) * 2,
+                )
+                found.update(position for (position,) in rows)
+        return found
+
+    def _is_in(self, party: int, group: Collection[int], as_of: int) -> bool:
+        """Whether a party, or one that it is one with, is or was in one of these subjects."""
+        parties = self._ledger.cluster_of(party, as_of)
+        sql = f"SELECT 1 FROM ties WHERE container IN ({_places(group)}) AND party IN ({_places(parties)}) LIMIT 1"
+        return self._db.execute(sql, (*group, *parties)).fetchone() is not None
+
+    def _mergers_of(self, group: Collection[int]) -> set[int]:
+        """Return the positions of mergers and splits of these subjects, and of parties that their facts name."""
+        found: set[int] = set()
+        for loser, kept, since, until in self._db.execute("SELECT loser, survivor, p0, p1 FROM mergers").fetchall():
+            parties = {kept, *self._ledger.cluster_of(loser, since - 1)}
+            if not parties.isdisjoint(group):
+                found.update((since, until))
+                continue
+            named = self._db.execute(
+                f"SELECT 1 FROM links WHERE key IN ({_places(parties)}) AND subject IN ({_places(group)}) LIMIT 1",
+                (*parties, *group),
+            ).fetchone()
+            if named is not None:
+                found.update((since, until))
+        return found
+
+    def _bare(self, subject: str, as_of: int, question: TimeSlice) -> dict[str, Any] | None:
+        try:
+            return self._states.state(subject, TimeSlice(as_of, question.on), bare=True).body
+        except (NotFound, Gone, Merged):
+            return None
+
+
+def patch(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The RFC 6902 operations that turn one state into another; null stands for no state."""
+    if before is None or after is None:
+        return [] if before is after else [{"op": "replace", "path": "", "value": after}]
+    operations: list[dict[str, Any]] = make_patch(before, after).patch
+    return operations
+
+
+def _places(values: Collection[Any]) -> str:
+    return ", ".join("?" * len(values))

@@ -1,0 +1,472 @@
+"""How what is known becomes rows: the part of the views that one event's own keys change, folded and written
+(entries of lists in `projections.list_item_projector`).
+
+A subject's ties, entries and describing fields are folded apart from each other, so that a post costs what its own
+party, phase or commitment costs, whatever the size of the subject. Rows that stay as they were are not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+from domain.attributes import until_of
+from domain.conflicts import Bounds, lifespan_of, order_makers
+from domain.corrections import Fact
+from domain.edtf import AFTER, BEFORE, Span
+from domain.membership import (
+    CONSENTS,
+    MEMBERSHIP_TYPES,
+    NO_CONSENT,
+    ORDER_OF_STATUSES,
+    FirstConsent,
+    Force,
+    Lifespan,
+    MembershipPeriod,
+    held_from,
+    lapse,
+    membership_periods,
+    parties_of,
+)
+from domain.subject_state import (
+    DatedMark,
+    InForcePeriod,
+    StatePeriod,
+    describes,
+    in_force_periods,
+    is_agreement_wide,
+    state_periods,
+)
+from domain.values import texts_of
+from projections.engine.bitemporal import (
+    LIST_ITEMS,
+    MEMBERSHIPS,
+    PUT_TERM,
+    SUBJECT_STATES,
+    TERM_KINDS,
+    TIE_COLUMNS,
+    write,
+)
+from projections.engine.buffer import Buffer, Row
+from projections.engine.database import CURRENT
+from projections.engine.subject_cache import NOTHING_IN_FORCE, Basis, Subject
+from projections.fact_store import FactStore
+from projections.list_item_projector import ListItemProjector
+from projections.period_rows import MembershipDraft, membership_drafts, subject_state_row
+from projections.scopes import ALL_SCOPES, Scope
+
+_COUNTED = (
+    "SELECT d0, d1, status, force, bearer, party_name FROM ties INDEXED BY ties_of_container"
+    f" WHERE container = ? AND p1 = {CURRENT} AND force & 3"
+)
+_UNBEGUN = (
+    f"SELECT DISTINCT party FROM ties INDEXED BY ties_unbegun WHERE container = ? AND p1 = {CURRENT} AND at = {AFTER}"
+)
+_D0, _D1, _STATUS, _FORCE, _BEARER, _AT, _PARTY_NAME = (
+    TIE_COLUMNS.index(name) for name in ("d0", "d1", "status", "force", "bearer", "at", "party_name")
+)
+
+
+_HOLDING = ("agreements", "labs", "platforms")
+
+
+@dataclass(slots=True)
+class Context:
+    """What every row of a subject depends on: its life, what describes it, what is in force through its ties."""
+
+    lifespan: Lifespan
+    describing: Sequence[Fact]
+    whole: Sequence[Fact]
+    """Of these, the facts that bear on every tie."""
+    marks: Mapping[str, DatedMark]
+    force: Sequence[InForcePeriod]
+    basis: Basis
+    things: Sequence[StatePeriod] | None
+    """None where they are still to be told."""
+
+
+class Projector:
+    """Folds and writes rows, on the write half's connection."""
+
+    def __init__(self, connection: Buffer, known: FactStore, portion: Scope = ALL_SCOPES) -> None:
+        self._db = connection
+        self._known = known
+        self._portion = portion
+        self._tells_things = SUBJECT_STATES.name in portion.rows
+        self._entering = ListItemProjector(connection, known, portion)
+
+    def fold(self, number: int, changed: Sequence[Fact], position: int, *, whole: bool = False) -> None:
+        """Bring a subject's rows up to a position, after these facts of it came or went; `whole` spares nothing."""
+        subject = self._known.subjects.get(number)
+        collection = subject.name.partition("/")[0]
+        if collection not in self._portion.folded:
+            return
+        if collection == "parties":
+            subject = self._known.subjects.get(self._known.survivor(number))
+        self._known.subjects.touch(subject)
+        was: Context | None = subject.context
+        shown = None if was is None or whole else (was.things, was.lifespan.birth)
+        describing = whole or any(fact.creates or describes(fact) for fact in changed)
+        context = self._context(subject, collection, None if describing else was)
+        ties, again, everything = self._to_fold(subject, context, changed)
+        if ties and MEMBERSHIPS.name in self._portion.rows:
+            self._fold_joint(subject, collection, ties, context, position)
+        if context.things is None:
+            self._db.limit.check(len(context.describing))
+            context.things = self._things(collection, context) if self._tells_things else ()
+        self._entering.fold(
+            subject,
+            collection,
+            [*changed, *again],
+            context.lifespan,
+            context.describing,
+            context.things,
+            position,
+            everything=whole or everything,
+        )
+        if shown != (context.things, context.lifespan.birth):
+            self._write_things(subject, collection, context.things, context, position)
+        was_basis = subject.basis
+        self._keep(subject, context)
+        subject.context = context
+        if collection == "parties" and was_basis is not None and not whole:
+            self._fold_memberships(subject, was_basis, context.basis, changed, position)
+
+    def _fold_memberships(self, party: Subject, old: Basis, new: Basis, changed: Sequence[Fact], position: int) -> None:
+        """Fold what a party is in, where the days changed on which it came about or ended, or what ended it."""
+        if MEMBERSHIPS.name not in self._portion.rows:
+            return
+        if old[:2] == new[:2] and not any(fact.kind.ends for fact in changed):
+            return
+        containers = sorted(self._containers([party.number]))
+        self._db.limit.check(len(containers))
+        for container in containers:
+            self.fold_tied(container, [party.number], position)
+
+    def _containers(self, parties: Iterable[int]) -> set[int]:
+        """What these parties, and those that they are one with, are in or ever were said to be in."""
+        known = self._known
+        members = {member for party in parties for member in known.cluster_of(party)}
+        containers = {container for member in members for container in known.containers(member)}
+        return {each for each in containers if known.name(each).partition("/")[0] in _HOLDING}
+
+    def unite(self, numbers: Iterable[int], position: int) -> None:
+        """Bring every row that these parties are in up to a position, after it changed which of them are one."""
+        numbers = sorted(set(numbers))
+        for number in numbers:
+            subject = self._known.subjects.get(number)
+            self._known.subjects.touch(subject)
+            subject.context = None
+            if self._known.survivor(number) != number:
+                for table in (SUBJECT_STATES.name, LIST_ITEMS.name):
+                    self._db.execute(
+                        f"UPDATE {table} SET p1 = ? WHERE subject = ? AND p1 = {CURRENT}", (position, number)
+                    )
+                self._known.subjects.evict(subject)
+                self._known.subjects.change(subject)
+                subject.basis, subject.force = None, NOTHING_IN_FORCE
+        for number in numbers:
+            if self._known.survivor(number) == number:
+                self.fold(number, (), position, whole=True)
+        for container in sorted(self._containers(numbers)):
+            self.fold_tied(container, numbers, position)
+
+    def fold_tied(self, container: int, parties: Iterable[int], position: int) -> None:
+        """Fold the ties of these parties to a subject, and what depends on them."""
+        subject = self._known.subjects.get(container)
+        self._known.subjects.touch(subject)
+        collection = subject.name.partition("/")[0]
+        if collection not in self._portion.folded or MEMBERSHIPS.name not in self._portion.rows:
+            subject.context = None
+            return
+        context = self._context(subject, collection, None)
+        if self._fold_joint(subject, collection, parties, context, position):
+            self._write_things(subject, collection, self._things(collection, context), context, position)
+            self._keep(subject, context)
+        subject.context = None
+
+    def _keep(self, subject: Subject, context: Context) -> None:
+        """Note what a subject's rows were folded with."""
+        if subject.basis != context.basis or subject.force != context.force:
+            self._known.subjects.change(subject)
+            subject.basis, subject.force = context.basis, context.force
+
+    # what rows depend on
+
+    def _context(self, subject: Subject, collection: str, was: Context | None) -> Context:
+        """`was` is the one before, where no fact came or went that makes the subject or describes it."""
+        group = self._known.cluster_of(subject.number) if collection == "parties" else [subject.number]
+        bounds = self._known.bounds(group)
+        lifespan = lifespan_of(bounds)
+        if was is None:
+            describing = self._describing(group)
+        elif was.lifespan == lifespan and was.basis.consent == _consent(subject, was.whole, lifespan):
+            return was
+        else:
+            describing = was.describing
+        marks = self._marks(subject, collection, describing, lifespan, bounds)
+        lasts = any(until_of(fact) is not None for fact in describing)
+        things = _told(collection, describing, marks, lifespan, subject.force) if lasts else None
+        whole = [fact for fact in describing if is_agreement_wide(fact)]
+        basis = Basis(
+            lifespan.birth.lo,
+            None if lifespan.end is None else (lifespan.end.lo, lifespan.end.hi),
+            _consent(subject, whole, lifespan),
+            () if things is None else _lapses(things),
+            tuple([(fact.type, *fact.effective, fact.occurred, fact.positions) for fact in whole]),
+            lifespan.birth.hi if lifespan.sole or collection == "parties" else None,
+        )
+        return Context(lifespan, describing, whole, marks, subject.force, basis, things)
+
+    def _describing(self, group: Sequence[int]) -> Sequence[Fact]:
+        """The facts that describe a subject, or those that are one with it; how it was made first by its own facts."""
+        if len(group) == 1:
+            return self._known.describing(group[0])
+        describing = [fact for member in reversed(group) for fact in self._known.describing(member)]
+        return sorted(describing, key=lambda fact: (fact.order[0], () if fact.creates else fact.order))
+
+    def _marks(
+        self, subject: Subject, collection: str, describing: Sequence[Fact], lifespan: Lifespan, bounds: Bounds
+    ) -> dict[str, DatedMark]:
+        if collection != "agreements":
+            return {
+                fact.type: DatedMark(lifespan.birth, fact.position, fact.occurred)
+                for fact in describing
+                if fact.creates
+            }
+        adopted, signed = bounds.adopted, bounds.signed
+        if adopted is not None and signed is not None:
+            adopted, signed = order_makers(adopted, signed)
+        born = adopted if adopted is not None and (signed is None or adopted.lo <= signed.hi) else signed
+        marks = {}
+        for name, span, position in (
+            ("agreement.adopted", adopted, subject.lifespan.adopted_by),
+            ("agreement.signed", signed, subject.lifespan.signed_by),
+        ):
+            if span is not None and position is not None:
+                fact = self._known.fact(position, subject.number)
+                days = lifespan.birth if span is born else span
+                marks[name] = (
+                    DatedMark(days, position)
+                    if fact is None
+                    else DatedMark(days, position, fact.occurred, fact.span.hi)
+                )
+        return marks
+
+    def _things(self, collection: str, context: Context) -> list[StatePeriod]:
+        return _told(collection, context.describing, context.marks, context.lifespan, context.force)
+
+    def _to_fold(
+        self, subject: Subject, context: Context, changed: Sequence[Fact]
+    ) -> tuple[set[int], Sequence[Fact], bool]:
+        """Which parties' ties are to be folded, of which facts beside those changed the entries are, and whether every
+        entry is."""
+        named = self._parties_of(changed)
+        old, new = subject.basis, context.basis
+        if old is None or old == new:
+            return named, (), False
+        group = self._known.cluster_of(subject.number) if subject.name.startswith("parties/") else [subject.number]
+        # What comes with a registration holds from the creation of all who are one with the party.
+        is_moved = old.made != new.made or (old.birth != new.birth and len(group) > 1)
+        again = [fact for each in group for fact in self._known.makers(each)] if is_moved else []
+        is_whole = (old.end, old.consent, old.lapses, old.provenance) != (
+            new.end,
+            new.consent,
+            new.lapses,
+            new.provenance,
+        )
+        if old.birth != new.birth:
+            day = max(old.birth, new.birth)
+            again += [fact for each in group for fact in self._known.begun_before(day, each)]
+            is_whole |= any(fact.span.lo < day for fact in context.whole)
+            named.update(self._tied_from_birth(subject))
+        if old.made != new.made and subject.name.startswith("agreements/"):  # it may be in force from then on
+            day = max(old.made or BEFORE, new.made or BEFORE)
+            again += self._known.begun_before(day, subject.number)
+            is_whole |= any(fact.span.lo < day for fact in context.whole)
+        named |= self._parties_of(again)
+        if is_whole:
+            named.update(self._tied_now(subject))
+        return named, again, old.end != new.end
+
+    def _parties_of(self, facts: Iterable[Fact]) -> set[int]:
+        """The parties whose ties facts make or change."""
+        find, survivor = self._known.subjects.find, self._known.survivor
+        named = [find(party) for fact in facts if fact.type in MEMBERSHIP_TYPES for party in parties_of(fact)]
+        return {survivor(party.number) for party in named if party is not None}
+
+    def _tied_now(self, subject: Subject) -> Iterable[int]:
+        """The parties that a subject is believed to be tied to."""
+        if subject.cached is not None:
+            return [row[1] for row in subject.cached.of(MEMBERSHIPS.name)]
+        rows = self._db.execute(
+            f"SELECT DISTINCT party FROM ties WHERE container = ? AND p1 = {CURRENT}", (subject.number,)
+        )
+        return [row[0] for row in rows]
+
+    def _tied_from_birth(self, subject: Subject) -> Iterable[int]:
+        """Of these, the parties of whose ties no beginning is known: they were tied to it from its birth on."""
+        if subject.cached is not None:
+            return [row[1] for row in subject.cached.of(MEMBERSHIPS.name) if row[_AT] == AFTER]
+        return [party for (party,) in self._db.execute(_UNBEGUN, (subject.number,))]
+
+    # ties
+
+    def _fold_joint(
+        self, subject: Subject, collection: str, parties: Iterable[int], context: Context, position: int
+    ) -> bool:
+        """Fold and write ties; whether they changed what is in force, which then stands in the context."""
+        closed, opened = self._fold_ties(subject, parties, context, position)
+        if collection != "agreements" or not self._tells_things or not self._moves_force(context.force, closed, opened):
+            return False
+        context.force, context.things = self._joint_force(subject), None
+        return True
+
+    def _fold_ties(
+        self, subject: Subject, parties: Iterable[int], context: Context, position: int
+    ) -> tuple[list[Row], list[Row]]:
+        """Fold and write; the rows closed and opened."""
+        wanted: dict[Row, list[Row]] = {}
+        shared: dict[int, list[MembershipDraft]] = {}
+        tying = None
+        if subject.cached is not None:
+            tying = [each for each in subject.cached.facts.values() if each.fact.type in MEMBERSHIP_TYPES]
+        for party in sorted(parties):
+            group = self._known.cluster_of(party)
+            if group[0] != party:
+                own = []
+            elif tying is None:
+                own = self._known.tying(group, subject.number)
+            else:
+                own = [each.fact for each in tying if not each.keys.isdisjoint(group)]
+            self._db.limit.check(len(own))
+            drafts = self._drafts(group, own, context, shared) if own else []
+            name, party_name = subject.name, self._known.subjects.get(party).name
+            wanted[subject.number, party] = [
+                (*columns, roles.get(party_name), name, party_name, body) for columns, body, roles in drafts
+            ]
+        closed, opened = write(self._db, MEMBERSHIPS, subject, wanted, position)
+        return closed, [row for row, _ in opened]
+
+    def _drafts(
+        self, group: Sequence[int], own: Sequence[Fact], context: Context, shared: dict[int, list[MembershipDraft]]
+    ) -> list[MembershipDraft]:
+        """The rows of the tie of a party, which may be one with others, from its own facts, but for its name and role.
+        `shared` keeps them of ties that rest on one signature, for the others that do.
+        """
+        party = self._known.party_life(group)
+        if party is not None and not party.bears_on(own):
+            party = None
+        is_shared = len(own) == 1 and party is None and own[0].type not in CONSENTS
+        drafts = shared.get(own[0].position) if is_shared else None
+        if drafts is None:
+            names = [self._known.name(member) for member in group] if len(group) > 1 else ()
+            lifespan, whole, consented = context.lifespan, context.whole, self._consented(own, context, names)
+            days = membership_periods(own, whole, lifespan, consented=consented, names=names, party=party)
+            dissolved = () if party is None else party.dissolved
+            drafts = membership_drafts(own, whole, lifespan, lapse(days, context.basis.lapses), dissolved)
+            if is_shared:
+                shared[own[0].position] = drafts
+        return drafts
+
+    def _consented(self, own: Sequence[Fact], context: Context, names: Sequence[str]) -> Span:
+        """When the first of the other parties consented to be bound, as far as it matters."""
+        consent = context.basis.consent
+        if consent == NO_CONSENT or not any(fact.type in CONSENTS for fact in own):
+            return consent.apart_from("")
+        if not names:
+            return consent.apart_from(parties_of(own[-1])[0])
+        others = NO_CONSENT
+        for fact in self._known.facts(self._known.must_find(own[0].subject)):
+            if fact.type in CONSENTS and fact not in own:
+                others = others.extended(parties_of(fact)[0], fact.span)
+        return others.apart_from("")
+
+    def _moves_force(self, force: Sequence[InForcePeriod], closed: Sequence[Row], opened: Sequence[Row]) -> bool:
+        """Whether rows that came and went may change what an agreement's ties together say of its force."""
+        if any(row[_FORCE] & 3 for row in closed):
+            return True
+        counted = [row for row in opened if row[_FORCE] & 3]
+        if not counted:
+            return False
+        settled = [(days.since, days.until) for days in force if days.may == Force(True, False, False)]
+        return any(not any(since <= row[_D0] and row[_D1] <= until for since, until in settled) for row in counted)
+
+    def _joint_force(self, subject: Subject) -> tuple[InForcePeriod, ...]:
+        rows: Iterable[Row]
+        if subject.cached is not None:
+            held = [row for row in subject.cached.of(MEMBERSHIPS.name) if row[_FORCE] & 3]
+            rows = map(itemgetter(_D0, _D1, _STATUS, _FORCE, _BEARER, _PARTY_NAME), held)
+        else:
+            rows = self._db.execute(_COUNTED, (subject.number,))
+        ties = []
+        for d0, d1, status, force, bearer, _ in sorted(rows, key=itemgetter(5, 0)):
+            may = Force(bool(force & 1), bool(force & 2), bool(force & 4))
+            name = ORDER_OF_STATUSES[status]
+            ties.append((MembershipPeriod(d0, d1, 0, name, (), False, False, (), None, None, may), bearer or None))
+        return tuple(in_force_periods(ties))
+
+    # things
+
+    def _write_things(
+        self, subject: Subject, collection: str, things: Sequence[StatePeriod], context: Context, position: int
+    ) -> None:
+        if not self._tells_things:
+            return
+        rows: dict[Row, Mapping[str, Any]] = {}
+        signed = context.marks.get("agreement.signed")
+        latest = AFTER if signed is None else signed.latest
+        for days in things:
+            ref = days.fields.get("part_of") or days.fields.get("under")
+            row = subject_state_row(
+                collection, days, context.lifespan, latest, self._known.find(ref["subject"]) if ref else None
+            )
+            rows[row] = days.fields
+        _, opened = write(self._db, SUBJECT_STATES, subject, {(subject.number,): list(rows)}, position)
+        for row, number in opened:
+            for term in _terms_of_thing(rows[row[1:]]):
+                self._db.put(PUT_TERM, (*term, number))
+
+
+def _consent(subject: Subject, whole: Sequence[Fact], lifespan: Lifespan) -> FirstConsent:
+    """The first consent to be bound by an agreement, as far as entries into force of the whole depend on it."""
+    days = [held_from(fact.span, lifespan) for fact in whole if fact.type == "agreement.entered-into-force"]
+    if not days:
+        return NO_CONSENT
+    return subject.lifespan.consent.as_of_force(min(day.lo for day in days), max(day.hi for day in days))
+
+
+def _told(
+    collection: str,
+    describing: Sequence[Fact],
+    marks: Mapping[str, DatedMark],
+    lifespan: Lifespan,
+    force: Sequence[InForcePeriod],
+) -> list[StatePeriod]:
+    if not marks:
+        return []
+    counts = collection == "agreements" and force is not NOTHING_IN_FORCE
+    return state_periods(collection, describing, marks, lifespan, force if counts else ())
+
+
+def _terms_of_thing(fields: Mapping[str, Any]) -> list[tuple[int, str]]:
+    values = {
+        (TERM_KINDS[kind], text.casefold())
+        for kind in ("scope", "fields")
+        for term in fields.get(kind, ())
+        for text in texts_of(term)
+    }
+    return sorted(values)
+
+
+def _lapses(things: Iterable[StatePeriod]) -> tuple[tuple[int, int], ...]:
+    """The days on which an agreement is past its `until`, however else its days are cut: ties depend on them."""
+    found: list[tuple[int, int]] = []
+    for days in things:
+        if days.lapsed and found and found[-1][1] == days.since:
+            found[-1] = (found[-1][0], days.until)
+        elif days.lapsed:
+            found.append((days.since, days.until))
+    return tuple(found)

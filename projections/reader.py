@@ -1,0 +1,232 @@
+"""The read half of one node's views: every question the registry answers, on a read-only connection of its own.
+
+Sees what was committed, never waits for the write half, and is used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from projections import names, search
+from projections.annotations import DISPUTED
+from projections.citations import Citations
+from projections.digests import Digests, Lines
+from projections.documents import Held
+from projections.engine import merkle_tree
+from projections.engine.database import connect
+from projections.engine.event_index import EventIndex
+from projections.engine.query_types import LISTS, Difference, NotFound, Page, State, TimeSlice, check_after
+from projections.engine.reference_values import Reference
+from projections.history import History
+from projections.lists import Lists
+from projections.overviews import Overviews
+from projections.states import States
+from projections.timeline import Timeline
+
+
+class Reader:
+    """Answers questions about one file of views."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = connect(path, read_only=True)
+        ledger = EventIndex(self._db)
+        self._ledger = ledger
+        self._states = States(self._db, ledger)
+        self._references, self._beside = self._states.references, self._states.beside
+        self._lists = Lists(self._db, ledger, self._states)
+        self._pasts = History(self._db, ledger, self._states)
+        self._timeline = Timeline(self._db, ledger)
+        self._citations = Citations(self._db, ledger, self._states)
+        self._overviews = Overviews(self._db, ledger, self._states)
+        self._digests = Digests(self._db)
+        self._seen = -1
+
+    def _refresh(self) -> None:
+        """Drop what is kept in memory of mergers, once the file has changed."""
+        (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        if version != self._seen:
+            self._seen = version
+            self._ledger.forget_mergers()
+
+    def hashes(self, level: int, first: int, count: int) -> list[bytes]:
+        """Stored hashes of the log's Merkle tree (see `domain.merkle`); fewer where it holds no more."""
+        return merkle_tree.hashes(self._db, level, first, count)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def head(self) -> int:
+        """The position of the last event the views hold, 0 if none."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
+        return int(row[0])
+
+    def erasures(self) -> int:
+        """How often the log that the views were folded from had erased something."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'erasures'").fetchone()
+        return int(row[0])
+
+    def position_at(self, recorded: str) -> int:
+        """The last position recorded at or before an instant, written like `2026-01-31T09:30:00.123456Z`."""
+        low, high = 0, self.head()
+        while low < high:
+            middle = (low + high + 1) // 2
+            (then,) = self._db.execute("SELECT recorded FROM events WHERE position = ?", (middle,)).fetchone()
+            if then <= recorded:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def limited(self, seconds: float) -> AbstractContextManager[None]:
+        """Within it, a state that takes more than so many seconds raises TooLong."""
+        return self._states.limit.set_to(seconds, self._db)
+
+    def state(self, subject: str, question: TimeSlice, *, evidence: bool = False) -> State:
+        """What a subject is. Raises NotFound, Gone, Merged."""
+        self._refresh()
+        return self._states.state(subject, question, evidence=evidence)
+
+    def page(
+        self,
+        view: str,
+        question: TimeSlice,
+        filters: Mapping[str, Sequence[str]],
+        *,
+        sort: str | None,
+        limit: int,
+        after: Sequence[Any] | None,
+        evidence: bool = False,
+    ) -> Page:
+        """One page of a list (see `questions.FILTERS` and `SORTS`). Raises BadQuestion."""
+        self._refresh()
+        if view == "timeline":
+            page = self._timeline.page(question, filters, sort=sort, limit=limit, after=after)
+        else:
+            page = self._lists.page(view, question, filters, sort=sort, limit=limit, after=after)
+        if view not in LISTS:  # items of the others are states, which are whole
+            self._beside.show_disputes(page.items, question)
+            self._references.name_others(page.items, question)
+        if evidence:
+            self._beside.cite(page.items, question)
+        return page
+
+    def section(
+        self,
+        subject: str,
+        name: str,
+        question: TimeSlice,
+        *,
+        certainties: Sequence[str] = (),
+        limit: int,
+        after: Sequence[Any] | None,
+        events: Sequence[int] = (),
+    ) -> Page:
+        """The whole of a list inside a state, or what is of these `certainties`; of disputes only those of some
+        `events`, where any are named.
+
+        Raises NotFound, Gone, Merged.
+        """
+        self._refresh()
+        number = self._states.number(subject, question)
+        page = self._states.section(number, name, question, certainties, limit, after, events)
+        if name == DISPUTED:
+            return page
+        self._beside.show_disputes(page.items, question)
+        self._references.name_others([page.items], question)
+        return page
+
+    def passages(
+        self, subject: str, question: TimeSlice, *, status: str | None, limit: int, after: Sequence[Any] | None
+    ) -> Page:
+        """The standing passages that cite a document, and how much of it is used. Raises NotFound, Gone."""
+        self._refresh()
+        page = self._citations.page(subject, question, status=status, limit=limit, after=after)
+        self._references.name_others([page.items], question)
+        return page
+
+    def stands(self, subject: str, as_of: int) -> None:
+        """Returns if any fact stands about a subject. Raises NotFound, Gone, Merged."""
+        self._refresh()
+        self._states.number(subject, TimeSlice(as_of, None))
+
+    def held(self, subject: str, as_of: int) -> Held | None:
+        """The text that is held of a document."""
+        number = self._ledger.find(subject)
+        return None if number is None else self._states.texts.held(number, as_of)
+
+    def text(self, subject: str, as_of: int) -> tuple[Held, str]:
+        """That text itself. Raises NotFound, also where none is held; Gone."""
+        self.stands(subject, as_of)
+        held = self.held(subject, as_of)
+        if held is None:
+            raise NotFound(f"no text of {subject} is held")
+        return held, self._states.texts.text(held)
+
+    def history(self, subject: str, question: TimeSlice, *, limit: int, after: Sequence[Any] | None) -> Page:
+        """Every event about a subject and what it changed. Raises NotFound, Merged."""
+        self._refresh()
+        page = self._pasts.history(subject, question, limit=limit, after=after)
+        self._beside.show_disputes(page.items, question)
+        self._references.name_others([{**item, "patch": None} for item in page.items], question)
+        return page
+
+    def difference(self, subject: str, first: TimeSlice, second: TimeSlice, *, most: int) -> Difference:
+        """What turns one state of a subject into another. Raises NotFound, Merged."""
+        self._refresh()
+        return self._pasts.difference(subject, first, second, most)
+
+    def mementos(self, subject: str, as_of: int, *, since: int, limit: int) -> list[tuple[int, str]]:
+        """The positions of a subject's history after `since`, and when each was recorded. Raises NotFound, Merged."""
+        self._refresh()
+        return self._pasts.mementos(subject, as_of, since, limit)
+
+    def recorded(self, position: int) -> str | None:
+        """When the event at a position was recorded; None where there is none."""
+        return self._pasts.recorded(position)
+
+    def resolve(self, name: str, question: TimeSlice, *, limit: int) -> list[dict[str, Any]]:
+        """Which party is meant: ranked, each with `subject`, `name`, `matched` and `score`."""
+        self._refresh()
+        return self._named(names.resolve(self._db, name, question.as_of, limit), question)
+
+    def search(
+        self, words: str, question: TimeSlice, *, limit: int, after: Sequence[Any] | None, collection: str | None = None
+    ) -> Page:
+        """Subjects that any text of theirs matches: ranked, each with `subject`, `name`, `snippet` and `score`."""
+        self._refresh()
+        check_after(after, int)
+        start = max(0, after[0]) if after else 0
+        hits = search.search(self._db, words, question.as_of, collection=collection, limit=limit + 1, offset=start)
+        following = [start + limit] if len(hits) > limit else None
+        return Page(self._named(hits[:limit], question), following)
+
+    def graph(self, center: str | None, depth: int, question: TimeSlice, limit: int) -> dict[str, Any]:
+        """Who is tied to whom and by what. Raises NotFound, Gone, Merged."""
+        self._refresh()
+        return self._overviews.graph(center, depth, question, limit)
+
+    def statistics(self, question: TimeSlice) -> dict[str, Any]:
+        """Counts by type, kind, status, year and party."""
+        self._refresh()
+        return self._overviews.statistics(question)
+
+    def lines(self, view: str, as_of: int) -> Iterator[bytes]:
+        """What a view (one of `digests.VIEWS`) holds as of a position, line by line, in constant memory."""
+        return self._digests.lines(view, as_of)
+
+    def some_lines(self, view: str, as_of: int, after: Sequence[Any] | None) -> Lines:
+        """Some of those lines, found within milliseconds, and where to go on."""
+        return self._digests.some(view, as_of, after)
+
+    def digest(self, view: str, as_of: int) -> str:
+        """`sha256:` and the SHA-256 of those lines."""
+        return self._digests.digest(view, as_of)
+
+    def _named(self, hits: Sequence[Mapping[str, Any]], question: TimeSlice) -> list[dict[str, Any]]:
+        found = [Reference(self._ledger.name(hit["subject"])) for hit in hits]
+        self._references.name(found, question)
+        return [{**hit, **reference} for hit, reference in zip(hits, found, strict=True)]

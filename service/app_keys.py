@@ -1,0 +1,37 @@
+"""The parts of a running application, by the keys they are kept under. Each is made in a cleanup context in
+`service.app`, and lives as long as the application; nothing of it is global."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from service.api_keys import Keys
+from service.clock import Clock
+from service.commands.writer import Writer
+from service.event_log.readers import LogReaders
+from service.feed import Live
+from service.logging import Logger, LogWriter
+from service.metrics import Metrics, Readiness, RequestLog
+from service.settings import Settings
+from service.views.follower import LogPosition
+
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request id", str)
+"""What names a request in the log and in the problem it is answered with."""
+
+SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
+CLOCK: web.AppKey[Clock] = web.AppKey("clock", Clock)
+LOGGER: web.AppKey[Logger] = web.AppKey("logger")
+METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
+LOG_WRITER: web.AppKey[LogWriter] = web.AppKey("log writer", LogWriter)
+REQUEST_LOG: web.AppKey[RequestLog] = web.AppKey("request log", RequestLog)
+READY: web.AppKey[Readiness] = web.AppKey("ready", Readiness)
+STARTED: web.AppKey[asyncio.Event] = web.AppKey("started", asyncio.Event)
+"""Set unless a server is still being started; see `service.store.opened`."""
+STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
+WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)
+HEAD: web.AppKey[LogPosition] = web.AppKey("head", LogPosition)
+LOGS: web.AppKey[LogReaders] = web.AppKey("logs", LogReaders)
+LIVE: web.AppKey[Live] = web.AppKey("live", Live)
+KEYS: web.AppKey[Keys] = web.AppKey("keys", Keys)

@@ -1,0 +1,251 @@
+"""Stored views compared with those that the audit folded. Where they differ it tells which line does, and on which
+event that line rests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from hashlib import sha256
+from itertools import chain, islice, zip_longest
+from random import SystemRandom
+from typing import Any, TypeVar
+
+import orjson
+
+from domain.values import pointer
+from projections.digests import VIEWS, written
+from projections.table_comparison import COUNTED, SEARCHED
+from service.audit.refold import FoldedReader
+from service.audit.report import Check, Finding, Verdict
+from service.audit.source import CannotAudit, StoredViews, Unreadable
+
+PASTS = 2
+"""Earlier positions, drawn by lot, as of which digests are compared too where nothing but digests is to be had."""
+_AHEAD = 64
+"""Lines that are looked ahead to tell one that is missing or too many from one that was changed."""
+_RESTS_ON = ("position", "borne_by", "event")
+_SAYS = "is not what the log says"
+_UNTIL = 2
+"""Where a row of `COUNTED` has the position that it counts up to."""
+_EARLIER = " and every earlier one"
+
+Line = Mapping[str, Any]
+T = TypeVar("T")
+
+
+def _each(some: Iterable[list[tuple[Any, ...]]]) -> Iterator[tuple[Any, ...]]:
+    return chain.from_iterable(some)
+
+
+class Comparing:
+    """Compares all views as of one position, and what they hold of earlier ones."""
+
+    def __init__(
+        self, check: Check, folded: FoldedReader, stored: StoredViews, as_of: int, *, digests: bool = True
+    ) -> None:
+        """What does not fit goes to the check. Without `digests` they are told only where that is how views compare."""
+        self._check = check
+        self._folded = folded
+        self._stored = stored
+        self._as_of = as_of
+        self._digests = digests
+        self.digests: dict[str, str] = {}
+        """The digest of each view, of what the audit folded."""
+
+    def run(self) -> None:
+        """Compare them. Raises CannotAudit."""
+        whole = f"all {len(VIEWS)} views folded anew, as of position {self._as_of}"
+        if self._are_alike():
+            self._compare_counts()
+            for finding in self._broken_indexes():
+                self._check.find(finding)
+            if self._digests:
+                self.digests = {view: self._folded.digest(view, self._as_of) for view in VIEWS}
+            self._check.ended(f"{whole}{_EARLIER}")
+            return
+        different = [view for view in VIEWS if not self._agree(view)]
+        found = []
+        for view in different:
+            try:
+                found.append(self._first_difference(view))
+            except Unreadable as error:
+                found.append(Finding(str(error), field=f"view {view}"))
+        earlier = ""
+        if not found:
+            earlier = self._compare_pasts(found)
+        if not found and self._stored.path is not None and self._is_up_to_date:
+            found += [*self._unlike_values(), *self._broken_indexes()]
+        if found and (reason := self._stored.is_passing()) is not None:
+            self._check.ended(reason, Verdict.INCONCLUSIVE)
+            return
+        for finding in found:
+            self._check.find(finding)
+        self._check.ended(whole + earlier)
+
+    def _are_alike(self) -> bool:
+        """Whether nothing needs to be told of both, as they are the same row for row: so they are as a rule, and that
+        takes a thirtieth of the time. Where they are not, they may still say the same."""
+        if not self._is_up_to_date or self._folded.is_blind:
+            return False
+        path = self._stored.path
+        return path is not None and self._folded.is_like(path)
+
+    @property
+    def _is_up_to_date(self) -> bool:
+        """Whether both have taken in the same events: what has no positions can be compared only then."""
+        return self._as_of == self._stored.position == self._folded.position
+
+    def _unlike_values(self) -> Iterator[Finding]:
+        """Yield a finding for each table without positions that does not hold what the log says."""
+        for table in SEARCHED:
+            try:
+                pairs = zip_longest(self._folded.values(table), self._stored.values(table))
+                unlike = next(((mine, row) for mine, row in pairs if mine != row), None)
+            except Unreadable as error:
+                yield Finding(str(error), field=f"table {table}")
+                continue
+            if unlike is not None:
+                expected, found = unlike
+                yield Finding(_SAYS, None, None, f"table {table}", expected, found)
+
+    def _broken_indexes(self) -> Iterator[Finding]:
+        """Yield a finding for each index of words that does not hold what its table holds."""
+        try:
+            for name in self._stored.broken_indexes():
+                yield Finding("does not hold what its table holds", None, None, f"index {name}_index")
+        except Unreadable as error:
+            yield Finding(str(error), field="indexes of words")
+
+    def _compare_counts(self) -> None:
+        """Compare what statistics are told from, where all that is counted has the same numbers."""
+        try:
+            pairs = zip_longest(_each(self._folded.stored(COUNTED)), _each(self._stored.stored(COUNTED) or ()))
+            unlike = next((mine or row for mine, row in pairs if mine != row), None)
+        except Unreadable as error:
+            self._check.find(Finding(str(error), field=f"table {COUNTED}"))
+            return
+        if unlike is not None:
+            self._check.find(Finding(_SAYS, unlike[_UNTIL], None, f"table {COUNTED}"))
+
+    def _agree(self, view: str) -> bool:
+        """Whether a view is the same; by its lines where they are to be had, else by its digest."""
+        digest, same = sha256(), True
+        try:
+            theirs = self._stored.lines(view, self._as_of)
+            if theirs is None:
+                self.digests[view] = self._folded.digest(view, self._as_of)
+                return self._stored.digests(self._as_of, (view,)).get(view) == self.digests[view]
+            for ours, line in zip_longest(self._folded.lines(view, self._as_of), theirs):
+                if ours is not None:
+                    digest.update(ours)
+                if ours != line:
+                    same = False
+        except Unreadable:
+            return False
+        self.digests[view] = written(digest.digest())
+        return same
+
+    def _compare_pasts(self, found: list[Finding]) -> str:
+        """Compare what was known earlier, where nothing else differs; add what does to `found`, and say what was."""
+        if self._stored.lines(VIEWS[0], self._as_of) is not None:
+            for table in self._folded.tables():
+                try:
+                    self._compare_rows(table, found)
+                except Unreadable as error:
+                    found.append(Finding(str(error), field=f"table {table}"))
+            return _EARLIER
+        drawn = self._stored.any_position and self._as_of > 1
+        pasts = sorted({SystemRandom().randrange(1, self._as_of) for _ in range(PASTS)}) if drawn else []
+        for past in pasts:
+            theirs = self._stored.digests(past, VIEWS)
+            unlike = [view for view in VIEWS if theirs.get(view) != self._folded.digest(view, past)]
+            found += [self._first_digest(view, past) for view in unlike]
+        return "" if not pasts else f" and {', '.join(str(past) for past in pasts)}"
+
+    def _compare_rows(self, table: str, found: list[Finding]) -> None:
+        ours, theirs = self._folded.rows(table, self._as_of), self._stored.rows(table, self._as_of)
+        for mine, row in zip_longest(ours, theirs):
+            if mine != row:
+                found.append(self._told(f"table {table}", _ahead(mine, ours), _ahead(row, theirs)))
+                return
+
+    def _first_difference(self, view: str) -> Finding:
+        theirs = self._stored.lines(view, self._as_of)
+        if theirs is not None:
+            ours = self._folded.lines(view, self._as_of)
+            while (mine := next(ours, None)) == (line := next(theirs, None)) and mine is not None:
+                pass
+            both = [_said(each) for each in _ahead(mine, ours)], [_said(each) for each in _ahead(line, theirs)]
+            return self._told(f"view {view}", *both)
+        if self._stored.any_position:
+            return self._first_digest(view, self._as_of)
+        found = self._stored.digests(self._as_of, (view,)).get(view)
+        return Finding(_SAYS, None, None, f"view {view}", self.digests[view], found)
+
+    def _first_digest(self, view: str, past: int) -> Finding:
+        try:
+            position = self._first_position(view, past)
+            found = self._stored.digests(position, (view,)).get(view)
+        except (CannotAudit, Unreadable):  # that it is different is certain all the same
+            return Finding(f"{_SAYS}, as of position {past}", None, None, f"view {view}")
+        expected = self._folded.digest(view, position)
+        return Finding(f"{_SAYS}, from here on", position, self._subject(position), f"view {view}", expected, found)
+
+    def _told(self, where: str, ours: list[Line], theirs: list[Line]) -> Finding:
+        """What is different where the next lines are these."""
+        if not theirs or (ours and theirs[0] in ours[1:]):
+            return self._placed(where, ours[0], "is not there", "", ours[0], None)
+        if not ours or ours[0] in theirs[1:]:
+            return self._placed(where, theirs[0], "is not in the log", "", None, theirs[0])
+        at, expected, found = first_difference(ours[0], theirs[0])
+        return self._placed(where, ours[0], _SAYS, at, expected, found)
+
+    def _placed(self, where: str, line: Line, says: str, at: str, expected: Any, found: Any) -> Finding:
+        """`line` is what the log says, or the one that is too many."""
+        known = [line[name] for name in ("p0", *_RESTS_ON) if type(line.get(name)) is int and line[name] > 0]
+        position = known[0] if known else self._first_position(where.removeprefix("view "), self._as_of)
+        subject = next((line[name] for name in ("subject", "in", "container", "document") if line.get(name)), None)
+        field = f"{where}, {at}" if at else where
+        return Finding(says, position, subject or self._subject(position), field, expected, found)
+
+    def _first_position(self, view: str, past: int) -> int:
+        """The first position as of which a view is different: a row that was changed is known from its event on."""
+        low, high = 0, past
+        while high - low > 1:
+            middle = (low + high) // 2
+            stored = self._stored.digests(middle, (view,)).get(view)
+            low, high = (middle, high) if stored == self._folded.digest(view, middle) else (low, middle)
+        return high
+
+    def _subject(self, position: int) -> str | None:
+        return self._folded.event(position).get("subject")
+
+
+def first_difference(one: Any, other: Any, at: str = "") -> tuple[str, Any, Any]:
+    """A pointer to where two JSON values first differ, and what each has there."""
+    if isinstance(one, bytes) and isinstance(other, bytes):
+        with suppress(ValueError):
+            one, other = orjson.loads(one), orjson.loads(other)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for name in dict.fromkeys((*one, *other)):
+            if name not in one or name not in other:
+                return at + pointer(name), one.get(name), other.get(name)
+            if one[name] != other[name]:
+                return first_difference(one[name], other[name], at + pointer(name))
+    if isinstance(one, list) and isinstance(other, list):
+        for index, (mine, theirs) in enumerate(zip(one, other, strict=False)):
+            if mine != theirs:
+                return first_difference(mine, theirs, at + pointer(index))
+    return at, one, other
+
+
+def _ahead(line: T | None, lines: Iterator[T]) -> list[T]:
+    return [] if line is None else [line, *islice(lines, _AHEAD)]
+
+
+def _said(line: bytes) -> Line:
+    try:
+        found = orjson.loads(line)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"line": line}

@@ -1,0 +1,231 @@
+"""The views, folded anew from the events that the audit has read, by the one loop that folds any log into any views. It
+stops where the log does not fit, for from there on the views cannot either."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from domain.corrections import Event
+from projections import table_comparison
+from projections.digests import written
+from projections.reader import Reader
+from projections.views import Views
+from service.audit.checkpoints import CannotAudit
+from service.audit.document_texts import ReadText
+from service.audit.event_checks import invalid
+from service.audit.event_rows import Row
+from service.audit.report import Check, Finding
+from service.audit.row_comparison import are_alike
+from service.audit.summary import Batch
+from service.data_directory import VIEWS
+from service.event_log import LoggedEvent
+from service.event_log.scan import read_only
+from service.views.follower import AT_ONCE, catch_up
+
+
+class Folded:
+    """Views of the audit's own."""
+
+    def __init__(self, check: Check, folder: Path, origin: str, read: ReadText | None) -> None:
+        """What no view can be folded from goes to the check; `read` is None where no texts are to be had."""
+        self._check = check
+        self._path = folder / VIEWS
+        self._views = Views(self._path, building=True)
+        self._feed = _Feed(origin, read)
+        self.broken: str | None = None
+        """Why no more is folded, if so."""
+
+    @property
+    def position(self) -> int:
+        """The last event folded in."""
+        return self._views.position
+
+    def take(self, batch: Batch) -> None:
+        """Fold in the next events, each of which fits by itself, and none is missing."""
+        are_valid = batch.plain is not None and batch.plain.are_valid
+        for first in range(0, len(batch.rows) if self.broken is None else 0, AT_ONCE):
+            some = batch.rows[first : first + AT_ONCE]
+            for index, row in enumerate(() if are_valid else some):
+                if row.data and (finding := invalid(row)) is not None:
+                    self._fold(some[:index])
+                    self._stop(finding)
+                    break
+            else:
+                self._fold(some)
+            if self.broken is not None:
+                return
+
+    def stop(self, reason: str) -> None:
+        """Fold nothing more."""
+        self.broken = self.broken or reason
+
+    def reader(self) -> FoldedReader:
+        """What was folded; nothing more is. Whoever asked for it closes it."""
+        self._views.finish()
+        return FoldedReader(self._path, self._feed)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._views.close()
+
+    def _fold(self, rows: Sequence[Row]) -> None:
+        self._feed.events = [_logged(row) for row in rows]
+        try:
+            catch_up(self._feed, self._views)
+            self._feed.forget_erased()
+        except sqlite3.OperationalError as error:  # a full disk, for one, is not the log's fault
+            raise CannotAudit(f"the views cannot be folded anew in {self._path.parent}: {error}") from None
+        except Exception as error:  # noqa: BLE001 - whatever it is, these events do it
+            if len(rows) == 1:
+                says = f"cannot be folded: {type(error).__name__} {error}".rstrip()
+                self._stop(Finding(says, rows[0].position, rows[0].subject, "event"))
+            for row in rows if len(rows) > 1 else ():
+                if self.broken is None:
+                    self._fold([row])
+
+    def _stop(self, finding: Finding) -> None:
+        self._check.find(finding)
+        self.stop(f"position {finding.position} cannot be folded")
+
+
+class FoldedReader:
+    """Asks views that were folded anew."""
+
+    def __init__(self, path: Path, feed: _Feed) -> None:
+        """`feed` knows what texts were not to be had."""
+        self._reader = Reader(path)
+        self._db = read_only(path)
+        self._feed = feed
+        self.position = self._reader.head()
+        """The last event folded in."""
+        self.is_blind = feed.is_blind
+        """Whether no texts were to be had."""
+
+    def lines(self, view: str, as_of: int) -> Iterator[bytes]:
+        """What a view holds as of a position."""
+        lines = self._reader.lines(view, as_of)
+        if view != "documents" or not self._feed.is_blind:
+            return lines
+        return (line for each in lines if (line := self._with_text(each, as_of)))
+
+    def digest(self, view: str, as_of: int) -> str:
+        """The digest of those lines."""
+        digest = sha256()
+        for line in self.lines(view, as_of):
+            digest.update(line)
+        return written(digest.digest())
+
+    def tables(self) -> list[str]:
+        """The tables whose rows are known from one position to another."""
+        return table_comparison.tables(self._db)
+
+    def rows(self, table: str, as_of: int) -> Iterator[dict[str, Any]]:
+        """Every row that was known up to a position."""
+        return table_comparison.rows(self._db, table, as_of)
+
+    def stored(self, table: str) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of a table as they are stored."""
+        return table_comparison.stored(self._db, table)
+
+    def values(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """The rows of a table in the order of their values."""
+        return table_comparison.values(self._db, table)
+
+    def is_like(self, path: Path) -> bool:
+        """Whether another file of views can be read and has the same rows."""
+        try:
+            return are_alike(self._db, path)
+        except sqlite3.Error:
+            return False
+
+    def event(self, position: int) -> dict[str, Any]:
+        """An event as the views keep it."""
+        lines = self._reader.some_lines("history", position, (0, position - 1)).lines
+        found: dict[str, Any] = orjson.loads(lines[0]) if lines else {}
+        return found
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._reader.close()
+        self._db.close()
+
+    def _with_text(self, line: bytes, as_of: int) -> bytes:
+        """A line as it would be with the text of a document, of which all that stands in it is in the log.
+
+        Nothing is left of a text that was erased, as of whatever position.
+        """
+        if b'"characters":' not in line:
+            return line
+        said = orjson.loads(line)
+        if "text" in said and "sha256" in said:
+            unread = self._feed.unread.get(said["subject"])
+            if unread is None or as_of < unread.position:
+                return b""
+            said["characters"], said["sha256"] = unread.characters, unread.sha256
+            said["text"] = f"sha256:{unread.sha256}"
+        return orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE)
+
+
+class _Unread(NamedTuple):
+    """What the log says of a text that is not to be had, and the position from which on it is kept."""
+
+    sha256: str
+    characters: int
+    position: int
+
+
+class _Feed:
+    """Events that were read already, as a log to catch up with. It `is_blind` where no texts are to be had."""
+
+    def __init__(self, origin: str, read: ReadText | None) -> None:
+        self._origin = origin
+        self._read = read
+        self.is_blind = read is None
+        self.events: list[LoggedEvent] = []
+        self.unread: dict[str, _Unread] = {}
+
+    def read(self, after: int = 0, until: int | None = None, limit: int = AT_ONCE) -> list[LoggedEvent]:
+        """The events that wait, once."""
+        del until
+        return [event for event in self.events if event.position > after][:limit]
+
+    def forget_erased(self) -> None:
+        """Drop the texts that the events which were just read say are erased."""
+        for event in self.events:
+            unread = self.unread.get(event.subject)
+            if event.type == "document.text-erased" and unread is not None and unread.position < event.position:
+                del self.unread[event.subject]
+
+    def text(self, position: int) -> str | None:
+        """The text that an event says is stored."""
+        event = next(event for event in self.events if event.position == position)
+        if event.source != self._origin:  # another log stored it
+            return None
+        if self._read is None:
+            said = orjson.loads(event.data or b"{}")
+            self.unread[event.subject] = _Unread(said.get("sha256", ""), said.get("characters", 0), position)
+            return ""
+        content = self._read(Event(position, 0, event.subject, event.type, "", "", None, None, event.data, "", ""))
+        return None if content is None else content.decode("utf-8", "replace")
+
+
+def _logged(row: Row) -> LoggedEvent:
+    return LoggedEvent(
+        row.position,
+        row.version,
+        row.subject,
+        row.type,
+        row.source,
+        row.id,
+        row.entry,
+        row.data,
+        row.salt,
+        row.redacted,
+        row.about,
+    )

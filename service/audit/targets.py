@@ -1,0 +1,29 @@
+"""Which kind of thing is to be audited, by what it is called and what is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from service.audit.checkpoints import CannotAudit
+from service.audit.database import Database
+from service.audit.exported import Exported
+from service.audit.source import Source
+from service.data_directory import LOG
+from service.transparency.static_files import CHECKPOINT, EVENTS, VKEY
+
+
+def open_source(target: str, key: str | None = None, signing_key: Path | None = None) -> Source:
+    """What a target names. `key` lets read at a server; `signing_key` is that of a data directory, if it is elsewhere.
+
+    Raises CannotAudit.
+    """
+    if target.startswith(("http://", "https://")):
+        from service.audit.server import Server  # the names of headers bring the whole of HTTP with them
+
+        return Server(target.rstrip("/"), key)
+    path = Path(target)
+    if path.is_file() or (path / LOG).is_file():
+        return Database(path, signing_key)
+    if path.is_dir() and any((path / name).exists() for name in (CHECKPOINT, EVENTS, VKEY)):
+        return Exported(path)
+    raise CannotAudit(f"{target} is no address of a server, no data directory, and no exported log")

@@ -1,0 +1,190 @@
+"""The Merkle tree of the log, grown from the leaf hashes that the audit made itself, and the tiles of it that are kept
+or served, compared with it. In memory are the hashes above the leaves, and the leaves of tiles yet to be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from hashlib import sha256
+
+import orjson
+
+from domain.merkle import HASH_BYTES, root
+from domain.tlog_formats import TILE_WIDTH, NoteError, Tile, entry_bundle, parse_bundle
+from service.audit.event_rows import Row
+from service.audit.report import Check, Finding
+from service.audit.summary import Batch
+
+ResponseCache = Iterator[tuple[Tile, bytes | None]]
+"""Tiles and what they hold, None where one is missing: those of leaves and of entries, by the last entry each covers,
+then those above."""
+
+
+class Growth:
+    """The tree of what was added so far, whose root at some sizes, given from the start, can be asked at the end."""
+
+    def __init__(self, sizes: Iterable[int]) -> None:
+        self.size = 0
+        self._asked = {size // TILE_WIDTH for size in sizes}
+        self._leaves: dict[int, list[bytes]] = {}  # by tile: the last, and those that a root asked for cuts through
+        self._above: list[list[bytes]] = []  # stored hashes of levels 1 and up
+
+    @property
+    def room(self) -> int:
+        """How many leaves may be added at once."""
+        return TILE_WIDTH - self.size % TILE_WIDTH
+
+    def add(self, leaves: Sequence[bytes]) -> None:
+        """Add the next leaf hashes, no more than there is room for."""
+        number, filled = divmod(self.size, TILE_WIDTH)
+        if not filled:
+            if number and number - 1 not in self._asked:
+                del self._leaves[number - 1]
+            self._leaves[number] = []
+        tile = self._leaves[number]
+        tile += leaves
+        self.size += len(leaves)
+        level, hashes = 1, tile
+        while len(hashes) and len(hashes) % TILE_WIDTH == 0 and (self.size >> 8 * (level - 1)) % TILE_WIDTH == 0:
+            if len(self._above) < level:
+                self._above.append([])
+            self._above[level - 1].append(_folded(hashes[-TILE_WIDTH:]))
+            hashes = self._above[level - 1]
+            level += 1
+
+    def hashes(self, level: int, first: int, count: int) -> list[bytes]:
+        """Stored hashes of a level (see `domain.merkle`); fewer where there are no more. Of leaves of one tile only."""
+        if level:
+            return self._above[level - 1][first : first + count] if level <= len(self._above) else []
+        number, start = divmod(first, TILE_WIDTH)
+        return self._leaves.get(number, [])[start : start + count]
+
+    def root(self, size: int) -> bytes:
+        """The root at a size that was asked for, or at the present one."""
+        return root(size, self.hashes)
+
+
+class Tiles:
+    """Compares tiles with the tree as it grows."""
+
+    def __init__(self, check: Check, growth: Growth, kept: ResponseCache) -> None:
+        """What does not fit goes to the check."""
+        self._check = check
+        self._growth = growth
+        self._kept = kept
+        self._next: tuple[Tile, bytes | None] | None = None
+        self._begun = False
+        self._covered: list[tuple[Batch, int, int]] = []  # events of the last tile: of a batch, from one to another
+        self.count = 0
+        """Tiles that were compared."""
+
+    def take(self, batch: Batch, first: int, count: int) -> None:
+        """Compare every tile that the tree covers by now; it has just grown by so many events of a batch, from `first`
+        on. Raises Unreadable."""
+        if (self._growth.size - count) % TILE_WIDTH == 0:
+            self._covered.clear()
+        self._covered.append((batch, first, first + count))
+        if not self._begun:
+            self._begun, self._next = True, next(self._kept, None)
+        while self._next is not None:
+            tile, content = self._next
+            if (tile.number * TILE_WIDTH + tile.width) << 8 * (tile.level or 0) > self._growth.size:
+                return
+            if content is None:
+                self._find("is missing", tile, 0)
+            elif tile.level is None:
+                self._compare_entries(tile, content)
+            else:
+                self._compare_hashes(tile, tile.level, content)
+            self.count += 1
+            self._next = next(self._kept, None)
+
+    def _row(self, index: int) -> Row | None:
+        """One of the events of the last tile."""
+        for batch, first, end in self._covered:
+            if index < end - first:
+                return batch.rows[first + index]
+            index -= end - first
+        return None
+
+    def _compare_hashes(self, tile: Tile, level: int, content: bytes) -> None:
+        first = tile.number * TILE_WIDTH
+        expected = b"".join(self._growth.hashes(level, first, tile.width))
+        if expected == content:
+            return
+        if len(content) != len(expected):
+            self._find(f"has {len(content)} bytes instead of {len(expected)}", tile, 0)
+        for at in range(0, min(len(content), len(expected)), HASH_BYTES):
+            ours, theirs = expected[at : at + HASH_BYTES], content[at : at + HASH_BYTES]
+            if ours != theirs:
+                says = "is not the hash of the entry" if level == 0 else "is not the hash over the entries below"
+                self._find(says, tile, at // HASH_BYTES, ours.hex(), theirs.hex())
+
+    def _compare_entries(self, tile: Tile, content: bytes) -> None:
+        rows = [row for batch, first, end in self._covered for row in batch.rows[first:end]]
+        entries = [row.entry for row in rows[: tile.width]]
+        if entry_bundle(entries) == content:
+            return
+        try:
+            found = parse_bundle(content)
+        except NoteError as error:
+            self._find(f"is no tile of entries: {error}", tile, 0)
+            return
+        if len(found) != len(entries):
+            self._find(f"has {len(found)} entries instead of {len(entries)}", tile, 0)
+        for index, (ours, theirs) in enumerate(zip(entries, found, strict=False)):
+            if ours != theirs:
+                name, expected, there = difference(theirs, ours)
+                says = f"is not what the entry in {tile.path} says"
+                row = rows[index]
+                self._check.find(Finding(says, row.position, row.subject, name, expected, there))
+
+    def _find(self, says: str, tile: Tile, index: int, expected: str | None = None, found: str | None = None) -> None:
+        level = tile.level or 0
+        first = (tile.number * TILE_WIDTH + index << 8 * level) + 1
+        if level and any(first <= (each.position or 0) < first + (1 << 8 * level) for each in self._check.findings):
+            return  # it follows from what was found below
+        field = f"{tile.path}, hash {index}" if expected is not None else tile.path
+        subject = None
+        if level == 0 and (row := self._row(index)) is not None:
+            subject = row.subject if row.position == first and isinstance(row.subject, str) else None
+        elif level:
+            says = f"{says} ({first} to {first + (1 << 8 * level) - 1})" if expected is not None else says
+        self._check.find(Finding(says, first, subject, field, expected, found))
+
+
+def tiles_of(size: int) -> Iterator[Tile]:
+    """Every tile of a log of a size, in the order in which `Tiles` takes them."""
+    for number, width in _widths(size):
+        yield Tile(0, number, width)
+        yield Tile(None, number, width)
+    level, count = 1, size // TILE_WIDTH
+    while count:
+        for number, width in _widths(count):
+            yield Tile(level, number, width)
+        level, count = level + 1, count // TILE_WIDTH
+
+
+def difference(one: bytes, other: bytes) -> tuple[str, object, object]:
+    """The first field in which two entries differ, and what each says; `entry` and both where that cannot be told."""
+    with suppress(ValueError):
+        said, found = orjson.loads(one), orjson.loads(other)
+        if isinstance(said, dict) and isinstance(found, dict):
+            for name in sorted({*said, *found}):
+                if said.get(name) != found.get(name):
+                    return name, said.get(name), found.get(name)
+    return "entry", one, other
+
+
+def _widths(count: int) -> Iterator[tuple[int, int]]:
+    for number in range(-(-count // TILE_WIDTH)):
+        yield number, min(TILE_WIDTH, count - number * TILE_WIDTH)
+
+
+def _folded(hashes: Sequence[bytes]) -> bytes:
+    """The root over the hashes of a full tile. Written out, as it is what most of the tree's time is spent on."""
+    while len(hashes) > 1:
+        hashes = [
+            sha256(b"\x01" + left + right).digest() for left, right in zip(hashes[::2], hashes[1::2], strict=True)
+        ]
+    return hashes[0]

@@ -1,0 +1,1 @@
+"""From a posted event to its receipt: reading, queueing, deciding, one transaction a group, and imports."""

@@ -1,0 +1,49 @@
+"""Texts of documents on their way into the log and out of it: what a body must be, and the events that the registry
+records by itself of it. It stores nothing and never changes a byte: a text is what its SHA-256 says."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from uuid import uuid4
+
+from domain.catalogue import CATALOGUE
+from domain.cloudevent import PostedEvent, canonical, checked
+from domain.errors import Flaw, Invalid
+from projections.documents import Held
+from service.commands.cloudevents import Malformed
+from service.commands.decisions import Batch
+
+MAX_TEXT = 16 * 2**20
+"""Most bytes of a text."""
+
+
+def storing(origin: str, subject: str, raw: bytes, actor: str) -> Batch:
+    """What records that these bytes are a document's text, and keeps it. Raises Malformed, Invalid."""
+    text = _decoded(raw)
+    posted = _posted(origin, "document.text-stored", subject, sha256(raw).hexdigest(), len(text))
+    return Batch((posted,), actor, len(raw), text=text)
+
+
+def erasing(origin: str, subject: str, held: Held, actor: str) -> Batch:
+    """What records that the text held of a document is erased, and erases it; the actor may."""
+    posted = _posted(origin, "document.text-erased", subject, held.sha256, held.characters)
+    return Batch((posted,), actor, len(posted.data), may_erase=True)
+
+
+def _posted(origin: str, type_: str, subject: str, digest: str, characters: int) -> PostedEvent:
+    """An event of the registry's own, named by its log and an id that nobody else can have taken."""
+    data = {"characters": characters, "sha256": digest}
+    model, flaws = checked(CATALOGUE[type_], data)
+    assert model is not None, flaws
+    return PostedEvent(str(uuid4()), origin, type_, subject, None, None, canonical(data), model)
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise Malformed(f"the text is not in UTF-8: {error.reason} at byte {error.start}") from None
+    flaw = "is empty" if not text else "holds U+0000" if "\x00" in text else None
+    if flaw is not None:
+        raise Invalid(f"the text {flaw}", [Flaw("", f"a text that {flaw} is not taken")])
+    return text

@@ -1,0 +1,195 @@
+"""An event in its forms: as the log keeps it, as the views fold it, as a receipt, as `/v1/events` answers it.
+
+The entry is what is hashed and signed; it is made once, here, and never encoded again. A receipt is made from the entry
+alone, so that a repeat gets the same bytes for ever.
+"""
+
+from __future__ import annotations
+
+import os
+from binascii import b2a_base64
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import NamedTuple
+
+import orjson
+
+from domain.catalogue import CATALOGUE
+from domain.cloudevent import Erasure, PostedEvent
+from domain.corrections import Event, erased_data
+from domain.merkle import leaf_hash
+from service.event_log import LoggedEvent, LogReader
+
+SALT_BYTES = 16
+_DIGEST = len(',"data_sha256":""') + 64
+
+
+class Receipt(NamedTuple):
+    """What a client gets for a recorded event. `body` is JSON; `is_new` says whether this very post recorded it."""
+
+    position: int
+    body: bytes
+    is_new: bool
+
+
+def recorded_event(posted: PostedEvent, position: int, version: int, recorded: str, actor: str) -> Event:
+    """The event that a post becomes at its place."""
+    erasure = posted.erasure
+    return Event(
+        position,
+        version,
+        posted.subject,
+        posted.type,
+        posted.source,
+        posted.id,
+        posted.time,
+        posted.occurred,
+        posted.data if erasure is None else erased_data(erasure.about),
+        recorded,
+        actor,
+        erasure is not None,
+        checked=posted.model,
+    )
+
+
+def logged(event: Event, erasure: Erasure | None = None) -> LoggedEvent:
+    """The event as the log keeps it, with a salt of its own; without data, if that was erased in another log."""
+    salt = os.urandom(SALT_BYTES) if erasure is None else b""
+    data = event.data if erasure is None else b""
+    # In the order of RFC 8785; all keys are ASCII and no value is a fraction, so orjson writes that form.
+    entry: dict[str, str | int] = {
+        "actor": event.actor,
+        "data_sha256": sha256(salt + data).hexdigest() if erasure is None else erasure.digest,
+        "id": event.id,
+    }
+    if event.occurred is not None:
+        entry["occurred"] = event.occurred
+    entry["position"] = event.position
+    entry["recorded"] = event.recorded
+    entry["source"] = event.source
+    entry["specversion"] = "1.0"
+    entry["subject"] = event.subject
+    if event.time is not None:
+        entry["time"] = event.time
+    entry["type"] = event.type
+    entry["v"] = CATALOGUE[event.type].shape
+    entry["version"] = event.version
+    return LoggedEvent(
+        event.position,
+        event.version,
+        event.subject,
+        event.type,
+        event.source,
+        event.id,
+        orjson.dumps(entry),
+        data,
+        salt,
+        about=None if erasure is None else erasure.about,
+    )
+
+
+def event_of(stored: LoggedEvent) -> Event:
+    """The event that the log keeps."""
+    entry = orjson.loads(stored.entry)
+    return Event(
+        stored.position,
+        stored.version,
+        stored.subject,
+        stored.type,
+        stored.source,
+        stored.id,
+        entry.get("time"),
+        entry.get("occurred"),
+        stored.data or erased_data(stored.about),
+        entry["recorded"],
+        entry["actor"],
+        not stored.data,
+    )
+
+
+def receipt(stored: LoggedEvent, *, is_new: bool) -> Receipt:
+    """The receipt of an event in the log."""
+    body = orjson.dumps(
+        {
+            "position": stored.position,
+            "id": stored.id,
+            "source": stored.source,
+            "subject": stored.subject,
+            "version": stored.version,
+            "recorded": _recorded(stored.entry),
+            "leaf": b2a_base64(leaf_hash(stored.entry), newline=False).decode(),
+        }
+    )
+    return Receipt(stored.position, body, is_new)
+
+
+def answered(stored: LoggedEvent) -> bytes:
+    """The event as JSON: as posted, with its places, and with what is needed to check it.
+
+    Erased data and salt are left out; `redacted` tells the position of the event that had them erased, and `about` that
+    of the event it spoke of, if any.
+    """
+    if stored.data:
+        return _spliced(stored.entry, stored.data, stored.salt)
+    told = (("redacted", stored.redacted), ("about", stored.about))
+    more = b"".join(b',"%b":%d' % (name.encode(), position) for name, position in told if position is not None)
+    return b'%b,"entry":"%b"%b}' % (_members(stored.entry), _quoted(stored.entry), more)
+
+
+def answered_lines(log: LogReader, rows: Iterable[tuple[int, bytes, bytes | None, bytes | None]]) -> bytes:
+    """The events whose pieces these are, one a line."""
+    lines = []
+    for position, entry, data, salt in rows:
+        if data is None or salt is None:
+            erased = log.at(position)
+            assert erased is not None
+            lines.append(answered(erased))
+        else:
+            lines.append(_spliced(entry, data, salt))
+    lines.append(b"")
+    return b"\n".join(lines)
+
+
+def _spliced(entry: bytes, data: bytes, salt: bytes) -> bytes:
+    """An event of which nothing is erased, as JSON, from its parts as they are stored.
+
+    Nothing is decoded: its attributes and places stand in the entry in the very form they are answered in.
+    """
+    return b'%b,"data":%b,"entry":"%b","salt":"%b"}' % (
+        _members(entry),
+        data,
+        _quoted(entry),
+        b2a_base64(salt, newline=False),
+    )
+
+
+def _members(entry: bytes) -> bytes:
+    """The entry without its end, and without what is its alone: the digest of the data, and the version of its shape.
+
+    Names of members cannot be mistaken for text, in which quotes are escaped.
+    """
+    digest, shape = entry.index(b',"data_sha256":"'), entry.rindex(b',"v":')
+    return b"%b%b%b" % (entry[:digest], entry[digest + _DIGEST : shape], entry[entry.index(b",", shape + 1) : -1])
+
+
+def _recorded(entry: bytes) -> str:
+    """When the event of an entry was recorded, which is written without escapes."""
+    _, _, rest = entry.partition(b',"recorded":"')
+    return rest[: rest.index(b'"')].decode()
+
+
+def _quoted(entry: bytes) -> bytes:
+    """The entry as the inside of a JSON string; of what would have to be escaped JSON holds only these two."""
+    return entry.replace(b"\\", rb"\\").replace(b'"', rb"\"")
+
+
+def differences(stored: LoggedEvent, posted: PostedEvent) -> list[str]:
+    """Which attributes of a post are not those of the event recorded under its source and id.
+
+    Erased data equals any.
+    """
+    entry = orjson.loads(stored.entry)
+    found = [name for name in ("type", "subject", "time", "occurred") if entry.get(name) != getattr(posted, name)]
+    if stored.data and posted.erasure is None and stored.data != posted.data:
+        found.append("data")
+    return found

@@ -1,0 +1,289 @@
+"""Reads a question from a query: as of when, on which day, how much of it, from where on. A cursor pins the first
+two, so that the pages of one list fit together while events arrive. Reads no clock and no view."""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import orjson
+
+from domain.edtf import AFTER, BEFORE, parse_day
+from domain.values import MAX_INTEGER
+from projections.engine.query_types import BadQuestion, TimeSlice
+from service.http.operations import Parameter, Values
+
+LIMIT = 50
+MAX_LIMIT = 1000
+
+AS_OF = Parameter(
+    "as_of",
+    "The registry as it was known then: a position, or an RFC 3339 instant. Default: now.",
+    {"type": "string", "examples": ["12", "2026-01-31T09:30:00Z"]},
+)
+ON = Parameter(
+    "on",
+    "What held in the world on that day, `YYYY-MM-DD`; `any`: whenever. Default: today (UTC).",
+    {"anyOf": [{"const": "any"}, {"type": "string", "format": "date"}], "examples": ["2024-01-21", "any"]},
+)
+ON_ANY = Parameter("on", ON.description.replace("today (UTC)", "`any`"), ON.schema)
+FROM = Parameter(
+    "from",
+    "Answers the difference between two states instead of the list. The first: a position or an RFC 3339 instant, to"
+    " compare what was known, or a day, `YYYY-MM-DD`, to compare what held.",
+    {"type": "string", "examples": ["1", "2026-01-31T09:30:00Z", "2024-01-21"]},
+)
+TO = Parameter(
+    "to",
+    "The second, a day where `from` is one. Default: now, or today. It may lie before `from`.",
+    FROM.schema,
+)
+LIMITED = Parameter(
+    "limit",
+    "How many items to answer at most.",
+    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": LIMIT},
+)
+CURSOR = Parameter(
+    "cursor",
+    "Where to go on, from an earlier answer's `next`. It pins the position and the day of the first answer.",
+    {"type": "string"},
+)
+FORMAT = Parameter(
+    "format",
+    "The form of the answer; comes before `Accept`.",
+    {"type": "string", "enum": ["json", "csv", "ndjson"]},
+)
+BOM = Parameter(
+    "bom",
+    "`1` puts a byte order mark before CSV, by which spreadsheets know that it is UTF-8.",
+    {"type": "string", "enum": ["1"]},
+)
+PAGED = (LIMITED, CURSOR, FORMAT, BOM)
+"""How much of a list is answered, from where on, and in which form."""
+EVIDENCE = Parameter(
+    "evidence",
+    "`full` puts the cited passages beside the positions of the events that bear each fact.",
+    {"type": "string", "enum": ["full"]},
+)
+
+_APART = frozenset(each.name for each in (AS_OF, ON, *PAGED))
+_INSTANT = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:[Zz]|([+ -])(\d{2}):(\d{2}))", re.ASCII
+)
+_POSITION = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_MOST_KEYS = 16
+
+
+class Now(NamedTuple):
+    """What a question without a time means: the last event readers see, and the clock (aware, UTC).
+
+    `then` is the instant that it asks for beside its address (see `memento`), which stands in for `head`.
+    """
+
+    head: int
+    instant: datetime
+    then: str | None = None
+
+    @property
+    def today(self) -> int:
+        return self.instant.toordinal()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question about a list: its two times, how many items (None: not said), and after which one."""
+
+    question: TimeSlice
+    limit: int | None
+    after: list[Any] | None
+
+    @property
+    def page_size(self) -> int:
+        return self.limit or LIMIT
+
+
+def read_times(values: Values, now: Now, position_at: Callable[[str], int], *, any_day: bool = False) -> TimeSlice:
+    """The two times of a question. `any_day` is the default day. Raises BadQuestion.
+
+    `position_at` gives the last position recorded at or before an instant.
+    """
+    flaws: dict[str, str] = {}
+    as_of, on = now.head, None if any_day else now.today
+    if now.then is not None:
+        as_of = min(position_at(now.then), now.head)
+    if AS_OF.name in values:
+        try:
+            as_of = _as_of(values[AS_OF.name][0], now, position_at)
+        except ValueError as error:
+            flaws[AS_OF.name] = str(error)
+    if ON.name in values:
+        try:
+            on = _on(values[ON.name][0])
+        except ValueError as error:
+            flaws[ON.name] = str(error)
+    if flaws:
+        raise BadQuestion(flaws)
+    return TimeSlice(as_of, on)
+
+
+def read_list(
+    path: str, values: Values, now: Now, position_at: Callable[[str], int], *, any_day: bool = False
+) -> Asked:
+    """A question about the list at `path`. Raises BadQuestion, also where a cursor was given for another question."""
+    question = read_times(values, now, position_at, any_day=any_day)
+    limit = int(values[LIMITED.name][0]) if LIMITED.name in values else None
+    if (pinning := read_cursor(path, values, now.head)) is None:
+        return Asked(question, limit, None)
+    pinned, after = pinning
+    for name, given, held in ((AS_OF.name, question.as_of, pinned.as_of), (ON.name, question.on, pinned.on)):
+        if name in values and given != held:
+            raise BadQuestion({name: "is not what the cursor pins; leave one of the two out"})
+    return Asked(pinned, limit, after)
+
+
+def read_cursor(path: str, values: Values, head: int) -> tuple[TimeSlice, list[Any]] | None:
+    """What the cursor of a query pins, and the keys that its page goes on after; None without one. Raises BadQuestion.
+
+    The keys are strings and whole numbers; whether they are those of a list is for the list to check (`check_after`).
+    """
+    if CURSOR.name not in values:
+        return None
+    try:
+        pinned, digest, after = _decoded(values[CURSOR.name][0])
+    except ValueError:
+        raise BadQuestion({CURSOR.name: "is not a cursor of this registry"}) from None
+    if pinned.as_of > head:
+        raise BadQuestion({CURSOR.name: "is of a position that this log has not reached"})
+    if digest != _digest(path, values):
+        raise BadQuestion({CURSOR.name: "belongs to another question: give the parameters it was answered to"})
+    return pinned, after
+
+
+def read_pair(values: Values, now: Now, position_at: Callable[[str], int]) -> tuple[TimeSlice, TimeSlice]:
+    """The two questions whose answers `from` and `to` compare: what held on a day as known at two positions, or on two
+    days as known at one. Raises BadQuestion."""
+    if FROM.name not in values:
+        raise BadQuestion({FROM.name: "is needed where `to` is given"})
+    flaws = {each.name: "does not go with `from` and `to`" for each in PAGED if each.name in values}
+    of_days = is_day(values[FROM.name][0])
+    compared, shared = (ON, AS_OF) if of_days else (AS_OF, ON)
+    if compared.name in values:
+        flaws[compared.name] = "is what `from` and `to` say; leave it out"
+    if not of_days:
+        now = now._replace(then=None)  # both ends have instants of their own
+    ends = []
+    for end in (FROM, TO):
+        asked = {shared.name: values[shared.name]} if shared.name in values else {}
+        if end.name in values:
+            asked[compared.name] = values[end.name]
+            if (flaw := _flaw_of_end(values[end.name][0], of_days, end is FROM)) is not None:
+                flaws[end.name] = flaw
+                continue
+        try:
+            ends.append(read_times(asked, now, position_at))
+        except BadQuestion as error:
+            flaws |= {end.name if name == compared.name else name: flaw for name, flaw in error.flaws.items()}
+    if flaws:
+        raise BadQuestion(flaws)
+    return ends[0], ends[1]
+
+
+def is_day(text: str) -> bool:
+    """Whether an end of a difference has the form of a day."""
+    return _DAY.fullmatch(text) is not None
+
+
+def cursor(path: str, values: Values, question: TimeSlice, after: list[Any]) -> str:
+    """The cursor that goes on after the item with these keys; opaque to clients, so its form may change."""
+    return _encoded([question.as_of, question.on, _digest(path, values), after])
+
+
+def _flaw_of_end(text: str, of_days: bool, is_first: bool) -> str | None:
+    """What is wrong with the form of `from` or `to`."""
+    if not (is_day(text) or _POSITION.fullmatch(text) or _INSTANT.fullmatch(text)):
+        return "is a position, an RFC 3339 instant or a day, written YYYY-MM-DD"
+    if is_first or is_day(text) == of_days:
+        return None
+    return f"is {'a day' if of_days else 'a position or an instant'}, as `from` is"
+
+
+def _as_of(text: str, now: Now, position_at: Callable[[str], int]) -> int:
+    if _POSITION.fullmatch(text):
+        if int(text) > now.head:
+            raise ValueError(f"lies in the future: the log ends at position {now.head}")
+        return int(text)
+    instant = _instant(text)
+    if instant > now.instant:
+        raise ValueError("lies in the future")
+    recorded = instant.replace(tzinfo=None).isoformat(timespec="microseconds")
+    return min(position_at(f"{recorded}Z"), now.head)
+
+
+def _instant(text: str) -> datetime:
+    """An RFC 3339 instant in UTC, cut to microseconds. A space is taken for the `+` it was before it was decoded."""
+    match = _INSTANT.fullmatch(text)
+    if match is None:
+        raise ValueError("is a position, or an RFC 3339 instant such as 2026-01-31T09:30:00Z")
+    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+    micros = int((match[7] or "").ljust(6, "0")[:6])
+    if second == 60:  # a leap second: everything of the minute
+        second, micros = 59, 999_999
+    try:
+        zone = UTC
+        if match[8] is not None:
+            offset = timedelta(hours=int(match[9]), minutes=int(match[10]))
+            zone = timezone(-offset if match[8] == "-" else offset)
+        return datetime(year, month, day, hour, minute, second, micros, zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("is not an instant that exists") from None
+
+
+def _on(text: str) -> int | None:
+    if text == "any":
+        return None
+    try:
+        return parse_day(text)
+    except ValueError:
+        raise ValueError("is a day that exists, written YYYY-MM-DD, or any") from None
+
+
+def _digest(path: str, values: Values) -> str:
+    asked: Mapping[str, tuple[str, ...]] = {name: values[name] for name in sorted(values) if name not in _APART}
+    return sha256(orjson.dumps([path, asked])).hexdigest()[:16]
+
+
+def _encoded(content: list[Any]) -> str:
+    body = orjson.dumps(content)
+    return urlsafe_b64encode(_check(body) + body).rstrip(b"=").decode()
+
+
+def _decoded(text: str) -> tuple[TimeSlice, str, list[Any]]:
+    """What `cursor` put in. Raises ValueError for anything else."""
+    raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+    if raw[:6] != _check(raw[6:]):
+        raise ValueError
+    match orjson.loads(raw[6:]):
+        case [int() as as_of, int() | None as on, str() as digest, list() as after] if (
+            not isinstance(as_of, bool)
+            and as_of >= 0
+            and not isinstance(on, bool)
+            and (on is None or BEFORE < on < AFTER)
+            and len(after) <= _MOST_KEYS
+            and all(_is_key(key) for key in after)
+        ):
+            return TimeSlice(as_of, on), digest, after
+    raise ValueError
+
+
+def _is_key(key: object) -> bool:
+    return isinstance(key, str) or (isinstance(key, int) and abs(key) <= MAX_INTEGER)
+
+
+def _check(body: bytes) -> bytes:
+    return sha256(b"cursor:" + body).digest()[:6]

@@ -1,0 +1,190 @@
+"""Finding what is meant: which party a name means, which subjects hold some words, who is tied to whom, how much
+there is of what. It reads what is asked and answers what the views find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from projections.engine.query_types import Merged, Page, TimeSlice
+from projections.reader import Reader
+from service.http import graph_formats, tables
+from service.http.answers import JSON, negotiate
+from service.http.event_schemas import ref, subject
+from service.http.lists import Listing, Source, about_columns, answer_list, cached, keep, list_answer
+from service.http.memento import ACCEPT_DATETIME, HEADERS, said
+from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
+from service.http.query_parameters import AS_OF, BOM, FORMAT, LIMITED, MAX_LIMIT, ON, PAGED, read_times
+from service.http.response_cache import CachedResponse, body_tag
+from service.views.readers import READERS
+
+MAX_DEPTH = 5
+MAX_NODES = 5000
+MAX_WORDS = 1000
+
+_NAME = Parameter(
+    "name",
+    "The name as it is met: in any language, an alias, an acronym, Chinese in either form or in pinyin, nearly spelt"
+    " right. The same spelling comes first.",
+    {"type": "string", "maxLength": MAX_WORDS, "examples": ["宁德时代"]},
+    required=True,
+)
+_WORDS = Parameter(
+    "q",
+    "Words in English, characters in Chinese from two on in either form, or the pinyin of a Chinese name.",
+    {"type": "string", "maxLength": MAX_WORDS, "examples": ["battery"]},
+    required=True,
+)
+_COLLECTION = Parameter(
+    "collection",
+    "Only subjects of this collection.",
+    {"type": "string", "enum": ["parties", "agreements", "labs", "platforms", "documents"]},
+)
+_CENTER = Parameter("center", "The subject in the middle. Default: none, all subjects are drawn.", subject())
+_DEPTH = Parameter(
+    "depth",
+    "How many ties away from the center.",
+    {"type": "integer", "minimum": 0, "maximum": MAX_DEPTH, "default": 1},
+)
+_NODES = Parameter(
+    "limit", "Most subjects to draw.", {"type": "integer", "minimum": 1, "maximum": MAX_NODES, "default": MAX_LIMIT}
+)
+_RESOLVE = (_NAME, AS_OF, ON, LIMITED, FORMAT, BOM, ACCEPT_DATETIME)
+_SEARCH = (_WORDS, _COLLECTION, AS_OF, ON, *PAGED, ACCEPT_DATETIME)
+_GRAPH = (_CENTER, _DEPTH, _NODES, AS_OF, ON, ACCEPT_DATETIME)
+_STATISTICS = (AS_OF, ON, ACCEPT_DATETIME)
+_DRAWN: dict[str, Callable[[dict[str, Any]], bytes]] = {
+    JSON: orjson.dumps,
+    graph_formats.GEXF: graph_formats.gexf,
+    graph_formats.GRAPHML: graph_formats.graphml,
+}
+
+
+async def resolve(request: web.Request) -> web.StreamResponse:
+    """Which party is meant by a name, the likeliest first."""
+
+    def source(values: Values) -> Source:
+        (name,) = values[_NAME.name]
+        return lambda reader, question, limit, _: Page(reader.resolve(name, question, limit=limit), None)
+
+    return await answer_list(request, Listing(_RESOLVE, tables.RESOLVED, source))
+
+
+async def search(request: web.Request) -> web.StreamResponse:
+    """Which subjects hold some words, the best first."""
+
+    def source(values: Values) -> Source:
+        (words,) = values[_WORDS.name]
+        (collection,) = values.get(_COLLECTION.name, (None,))
+        return lambda reader, question, limit, after: reader.search(
+            words, question, limit=limit, after=after, collection=collection
+        )
+
+    return await answer_list(request, Listing(_SEARCH, tables.FOUND, source))
+
+
+async def graph(request: web.Request) -> web.StreamResponse:
+    """Who is tied to whom and by what."""
+    form = negotiate(request, tuple(_DRAWN))
+    values = read_query(request.query, _GRAPH)
+    depth, limit = (int(values.get(each.name, (each.schema["default"],))[0]) for each in (_DEPTH, _NODES))
+
+    def drawn(reader: Reader, question: TimeSlice) -> dict[str, Any]:
+        (center,) = values.get(_CENTER.name, (None,))
+        try:
+            return reader.graph(center, depth, question, limit)
+        except Merged as merged:
+            return reader.graph(merged.into, depth, question, limit)
+
+    return await _overview(request, values, drawn, form)
+
+
+async def statistics(request: web.Request) -> web.StreamResponse:
+    """How much there is of what."""
+    form = negotiate(request, (JSON,))
+    values = read_query(request.query, _STATISTICS)
+    return await _overview(request, values, lambda reader, question: reader.statistics(question), form)
+
+
+async def _overview(
+    request: web.Request, values: Values, find: Callable[[Reader, TimeSlice], dict[str, Any]], form: str
+) -> web.StreamResponse:
+    now, key, ready = cached(request)
+    if ready is None:
+
+        def found(reader: Reader) -> CachedResponse:
+            question = read_times(values, now, reader.position_at)
+            body = _DRAWN[form]({**find(reader, question), "position": question.as_of})
+            return CachedResponse(body, form, body_tag(body), said(request, now, question.as_of, reader.recorded))
+
+        ready = await request.app[READERS].ask(found)
+        keep(request, key, ready)
+    return ready.answer(request)
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/v1/parties/resolve",
+        "resolveParty",
+        "finding",
+        "Which party is meant by a name",
+        resolve,
+        {200: list_answer(ref("resolve"))},
+        _RESOLVE,
+        (400, 401, 403, 406, 422, 503),
+        description=about_columns(tables.RESOLVED),
+        scope="read",
+    ),
+    Operation(
+        "GET",
+        "/v1/search",
+        "search",
+        "finding",
+        "Which subjects hold some words",
+        search,
+        {200: list_answer(ref("search"))},
+        _SEARCH,
+        (400, 401, 403, 406, 422, 503),
+        description=about_columns(tables.FOUND),
+        scope="read",
+    ),
+    Operation(
+        "GET",
+        "/v1/graph",
+        "graph",
+        "finding",
+        "Who is tied to whom and by what",
+        graph,
+        {
+            200: Answer(
+                "The subjects and the ties between them.",
+                {JSON: ref("Graph"), graph_formats.GEXF: {"type": "string"}, graph_formats.GRAPHML: {"type": "string"}},
+                ("ETag", *HEADERS),
+            )
+        },
+        _GRAPH,
+        (400, 401, 403, 404, 406, 410, 422, 503),
+        scope="read",
+    ),
+    Operation(
+        "GET",
+        "/v1/statistics",
+        "statistics",
+        "finding",
+        "How much there is of what",
+        statistics,
+        {200: Answer("The counts.", {JSON: ref("Statistics")}, ("ETag", *HEADERS))},
+        _STATISTICS,
+        (400, 401, 403, 406, 422, 503),
+        scope="read",
+    ),
+)
+
+
+def add_routes(app: web.Application) -> None:
+    """Adds what this module answers."""
+    add(app, OPERATIONS)

@@ -1,0 +1,265 @@
+"""The views as resources: a list of each, one subject of each collection, its history and the lists inside its state.
+It reads what is asked and answers what the views say; it decides nothing about either."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from domain.values import MAX_INTEGER, SLUG
+from projections import annotations as remarks
+from projections.engine.query_types import FILTERS, LISTS, SORTS, Merged, NotFound, Page, State, TimeSlice
+from projections.reader import Reader
+from service.http import tables
+from service.http.answers import JSON, negotiate
+from service.http.differences import ABOUT, HISTORY, answer_difference, asks_difference
+from service.http.event_schemas import ref
+from service.http.filters import FILTER_PARAMETERS, OF_CERTAINTY
+from service.http.lists import Listing, Source, about_columns, answer_list, cached, keep, list_answer, moved
+from service.http.memento import ACCEPT_DATETIME, HEADERS, LINK_FORMAT, said
+from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
+from service.http.proofs import PROOF, proven
+from service.http.query_parameters import AS_OF, EVIDENCE, ON, ON_ANY, PAGED, read_times
+from service.http.response_cache import KEPT_ANSWERS, CachedResponse, ResponseCache, body_tag
+from service.http.state_schemas import entry_name, page_of
+from service.http.timemaps import SINCE, answer_timemap
+from service.views.readers import READERS
+
+SINGULAR = {
+    "parties": "party",
+    "agreements": "agreement",
+    "labs": "lab",
+    "platforms": "platform",
+    "documents": "document",
+}
+SLUG_PARAMETER = Parameter(
+    "slug", "The subject's place in its collection.", {"type": "string", "pattern": f"^{SLUG}$"}, "path", required=True
+)
+_LISTED = {
+    "parties": "Parties",
+    "agreements": "Agreements",
+    "labs": "Laboratories",
+    "platforms": "Platforms",
+    "documents": "Documents that passages are cited from",
+    "memberships": "Parties in agreements, labs and platforms",
+    "commitments": "What parties committed themselves to",
+    "timeline": "What happened, in the order of valid time",
+}
+_STATE = (AS_OF, ON, EVIDENCE, ACCEPT_DATETIME)
+_ONE = (*_STATE, PROOF)
+_PAGED = (AS_OF, ON, *PAGED, ACCEPT_DATETIME)
+_MAPPED = tuple(each for each in _ONE if each not in (AS_OF, ACCEPT_DATETIME))
+_MOVED = Answer("The party is one with another, which answers for it; the query is kept.", {}, ("Location",))
+_EVENT = Parameter(
+    "event",
+    "Only disputes of the events at these positions.",
+    {"type": "integer", "minimum": 1, "maximum": MAX_INTEGER},
+    several=True,
+)
+_SLUG = re.compile(SLUG, re.ASCII)
+
+
+def _list(view: str) -> Operation:
+    """The list of one view."""
+    sorts = [sort for name in SORTS[view] for sort in (name, f"-{name}")]
+    parameters = (
+        AS_OF,
+        ON_ANY if view == "timeline" else ON,
+        *FILTER_PARAMETERS[view],
+        Parameter("sort", "The order; with `-` in front, descending.", {"type": "string", "enum": sorts}),
+        *PAGED,
+        EVIDENCE,
+        ACCEPT_DATETIME,
+    )
+    names = frozenset(FILTERS[view])
+
+    def source(values: Values) -> Source:
+        filters = {name: given for name, given in values.items() if name in names}
+        sort = values["sort"][0] if "sort" in values else None
+        evidence = EVIDENCE.name in values
+        return lambda reader, question, limit, after: reader.page(
+            view, question, filters, sort=sort, limit=limit, after=after, evidence=evidence
+        )
+
+    listing = Listing(parameters, tables.OF_VIEW[view], source, any_day=view == "timeline")
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await answer_list(request, listing)
+
+    return Operation(
+        "GET",
+        f"/v1/{view}",
+        f"list{view.title()}",
+        view,
+        _LISTED[view],
+        handler,
+        {200: list_answer(ref(view))},
+        parameters,
+        (400, 401, 403, 406, 422, 503),
+        description=about_columns(listing.table),
+        scope="read",
+    )
+
+
+def _one(collection: str) -> Operation:
+    """The state of one subject."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        now, key, ready = cached(request)
+        if ready is not None:
+            return ready.answer(request)
+        subject = _subject(request, collection)
+        negotiate(request, (JSON,))
+        values = read_query(request.query, _ONE)
+        evidence = EVIDENCE.name in values
+
+        def state(reader: Reader) -> tuple[State, Mapping[str, str], CachedResponse | None]:
+            question = read_times(values, now, reader.position_at)
+            found = reader.state(subject, question, evidence=evidence)
+            placed = said(request, now, question.as_of, reader.recorded, is_mapped=True)
+            return found, placed, None if PROOF.name in values else _ready(found.body, found.version, placed)
+
+        try:
+            readers = request.app[READERS]
+            found, placed, ready = await (readers.ask(state) if evidence else readers.ask_quick(state))
+        except Merged as merged:
+            return moved(request, subject, merged.into)
+        if ready is None:  # not kept: it changes with the checkpoint
+            body = await proven(request, found.body)
+            return (await asyncio.to_thread(_ready, body, found.version, placed)).answer(request)
+        keep(request, key, ready)
+        return ready.answer(request)
+
+    answers = {200: Answer("The state.", {JSON: ref(collection)}, ("ETag", *HEADERS))}
+    return Operation(
+        "GET",
+        f"/v1/{collection}/{{slug}}",
+        f"get{SINGULAR[collection].title()}",
+        collection,
+        f"One {SINGULAR[collection]}: what it is on a day, as known at a time",
+        handler,
+        answers | _moves(collection),
+        (SLUG_PARAMETER, *_ONE),
+        (400, 401, 403, 404, 406, 410, 422, 503),
+        scope="read",
+    )
+
+
+def _ready(state: dict[str, Any], version: int, placed: Mapping[str, str]) -> CachedResponse:
+    body = orjson.dumps(state)
+    return CachedResponse(body, JSON, body_tag(body, version), placed)
+
+
+def _inner(collection: str, section: str) -> Operation:
+    """A list that belongs to one subject: its history, or the whole of a list inside its state."""
+    is_history = section == "history"
+    parameters: tuple[Parameter, ...]
+    match section:
+        case "history":
+            item, table, parameters = ref("history"), tables.HISTORY, HISTORY
+        case remarks.DISPUTED:
+            item, table, parameters = ref("Disputed"), tables.DISPUTED, (*_PAGED, _EVENT)
+        case _:
+            name = entry_name(collection, section)
+            item, table, parameters = ref(name), tables.OF_ENTRY[name], (*_PAGED, OF_CERTAINTY)
+    answer = list_answer(item)
+    if is_history:
+        answer = replace(answer, content={**answer.content, JSON: {"oneOf": [page_of(item), ref("Difference")]}})
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        subject = _subject(request, collection)
+
+        def source(values: Values) -> Source:
+            events = [int(position) for position in values.get(_EVENT.name, ())]
+
+            def page(reader: Reader, question: TimeSlice, limit: int, after: list[Any] | None) -> Page:
+                if is_history:
+                    return reader.history(subject, question, limit=limit, after=after)
+                certainties = values.get(OF_CERTAINTY.name, ())
+                return reader.section(
+                    subject, section, question, certainties=certainties, limit=limit, after=after, events=events
+                )
+
+            return page
+
+        try:
+            if is_history and asks_difference(request):
+                return await answer_difference(request, subject)
+            return await answer_list(request, Listing(parameters, table, source))
+        except Merged as merged:
+            return moved(request, subject, merged.into)
+
+    about = "Every event of it, each with the change it made" if is_history else f"The whole of its list {section}"
+    return Operation(
+        "GET",
+        f"/v1/{collection}/{{slug}}/{section}",
+        f"list{SINGULAR[collection].title()}{section.title().replace('_', '')}",
+        collection,
+        about,
+        handler,
+        {200: answer} | _moves(collection),
+        (SLUG_PARAMETER, *parameters),
+        (400, 401, 403, 404, 406, 410, 422, 503),
+        description=about_columns(table) + (ABOUT if is_history else ""),
+        scope="read",
+    )
+
+
+def _timemap(collection: str) -> Operation:
+    """The mementos of the state of one subject."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        subject = _subject(request, collection)
+        try:
+            return await answer_timemap(request, subject, _MAPPED)
+        except Merged as merged:
+            return moved(request, subject, merged.into)
+
+    return Operation(
+        "GET",
+        f"/v1/{collection}/{{slug}}/timemap",
+        f"map{SINGULAR[collection].title()}",
+        collection,
+        f"The mementos of one {SINGULAR[collection]}: a TimeMap (RFC 7089)",
+        handler,
+        {200: Answer("The links.", {LINK_FORMAT: {"type": "string"}}, ("ETag", "Link"))} | _moves(collection),
+        (SLUG_PARAMETER, *_MAPPED, SINCE),
+        (400, 401, 403, 404, 406, 422, 503),
+        scope="read",
+    )
+
+
+def _subject(request: web.Request, collection: str) -> str:
+    slug = request.match_info["slug"]
+    if not _SLUG.fullmatch(slug):
+        raise NotFound(f"{slug!r} is no slug: a slug matches {SLUG}")
+    return f"{collection}/{slug}"
+
+
+def _moves(collection: str) -> dict[int, Answer]:
+    return {308: _MOVED} if collection == "parties" else {}
+
+
+def _operations() -> Iterator[Operation]:
+    for view in _LISTED:
+        yield _list(view)
+        if view in SINGULAR:
+            yield _one(view)
+            yield _timemap(view)
+            for section in ("history", *LISTS[view], remarks.DISPUTED):
+                yield _inner(view, section)
+
+
+OPERATIONS = tuple(_operations())
+
+
+def add_routes(app: web.Application) -> None:
+    """Adds what this module answers, and where ready answers are kept."""
+    app[KEPT_ANSWERS] = ResponseCache()
+    add(app, OPERATIONS)

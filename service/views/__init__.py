@@ -1,0 +1,1 @@
+"""The stored views while serving: their readers, and the processes that rebuild and replay them."""

@@ -1,0 +1,104 @@
+"""The readers of the views: a few, each used by one thread at a time, so that questions neither wait for each other nor
+hold up the loop. When the views' file is replaced they are opened anew. They never write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar
+
+from aiohttp import web
+
+from projections.engine.time_limit import TooLong
+from projections.reader import Reader
+from service.app_keys import SETTINGS
+from service.data_directory import VIEWS
+
+THREADS = 2
+"""One more than a long question takes. Four that compete for the interpreter cost each list a quarter more."""
+
+LOOP_SECONDS = 0.003
+"""What takes longer is asked on a thread instead of the loop."""
+
+T = TypeVar("T")
+
+
+class Readers:
+    """Asks the views in the file at `path`, which exists. Made, reopened and closed on the loop's thread."""
+
+    def __init__(self, path: Path, threads: int = THREADS) -> None:
+        self._path = path
+        self._lock = Lock()
+        self._idle: list[Reader] = []
+        self.generation = 0
+        """Changes with the file that is asked."""
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="reader")
+        self._here = Reader(path)
+
+    def here(self, question: Callable[[Reader], T]) -> T:
+        """What `question` finds, asked on the calling thread, which is the loop's: only for what is found at once."""
+        return question(self._here)
+
+    async def ask_quick(self, question: Callable[[Reader], T]) -> T:
+        """What `question` finds of a state: asked on the loop, which costs less, unless that takes too long."""
+        try:
+            with self._here.limited(LOOP_SECONDS):
+                return question(self._here)
+        except TooLong:
+            return await self.ask(question)
+
+    async def ask(self, question: Callable[[Reader], T]) -> T:
+        """What `question` finds, asked on a thread of its own."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._asked, question)
+
+    @contextmanager
+    def replacing(self) -> Iterator[None]:
+        """Within it, on any thread, another file may be put at the path: no reader is opened meanwhile.
+
+        Questions under way end on the old file, which may be gone by name; from then on the new one is asked.
+        """
+        with self._lock:
+            self.generation += 1
+            for reader in self._idle:
+                reader.close()
+            self._idle.clear()
+            yield
+
+    def reopen(self) -> None:
+        """After `replacing`, on the loop's thread: `here` asks the new file too."""
+        before, self._here = self._here, Reader(self._path)
+        self._pool.submit(before.close)  # it lets go of its share of memory, which takes long
+
+    def close(self) -> None:
+        """Waits for the questions under way."""
+        self._pool.shutdown()
+        for reader in (self._here, *self._idle):
+            reader.close()
+
+    def _asked(self, question: Callable[[Reader], T]) -> T:
+        with self._lock:
+            generation = self.generation
+            reader = self._idle.pop() if self._idle else Reader(self._path)
+        try:
+            return question(reader)
+        finally:
+            with self._lock:
+                lasting = generation == self.generation
+                if lasting:
+                    self._idle.append(reader)
+            if not lasting:
+                reader.close()
+
+
+READERS: web.AppKey[Readers] = web.AppKey("readers", Readers)
+
+
+async def reading(app: web.Application) -> AsyncIterator[None]:
+    """Opens the readers once the views are there, and closes them with the application."""
+    app[READERS] = readers = Readers(app[SETTINGS].data / VIEWS)
+    yield
+    readers.close()
