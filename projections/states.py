@@ -312,8 +312,10 @@ class States:
             source = f"ties r WHERE r.container = ? AND {_shown('r', collection, question)}"
             order, columns = "r.at, r.party_name, r.interval", _tie_columns(question)
         else:
-            source = f"entries r WHERE r.subject = ? AND r.section = {SECTIONS.index(name)}"
-            f" AND {as_of_and_on('r', question)}"
+            source = (
+                f"entries r WHERE r.subject = ? AND r.section = {SECTIONS.index(name)}"
+                f" AND {as_of_and_on('r', question)}"
+            )
             order, columns = "r.at, r.label, r.id", f"{claims('r', question)}, r.body"
         if len(set(certainties)) == 1:
             source += f" AND {'NOT ' if 'possible' in certainties else ''}{is_certain('r', question)}"

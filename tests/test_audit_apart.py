@@ -30,11 +30,11 @@ STARTED = """
 import sys, time
 from pathlib import Path
 from subprocess import Popen
-from service.audit import apart
+from service.audit import workers
 from service.audit.summary import Wanted
-apart.Popen = lambda *args, **more: started.append(Popen(*args, **more)) or started[-1]
+workers.Popen = lambda *args, **more: started.append(Popen(*args, **more)) or started[-1]
 started = []
-told = apart.looked_at(Path(sys.argv[1]), int(sys.argv[2]), 1, Wanted(True, True), 2)
+told = workers.looked_at(Path(sys.argv[1]), int(sys.argv[2]), 1, Wanted(True, True), 2)
 next(told)
 print(*[each.pid for each in started], flush=True)
 time.sleep(60)

@@ -228,7 +228,7 @@ def test_a_subject_wholly_retracted_is_gone_from_every_list(views: World):
     assert len(views.history("platforms/p")) == 6
 
 
-@pytest.mark.parametrize("at_hand", [0, 1_000])
+@pytest.mark.parametrize("cached", [0, 1_000])
 def test_who_is_only_known_to_have_withdrawn_was_bound_from_the_birth_that_is_left(views: World, monkeypatch, cached):
     def bound() -> list[bool]:
         days = ("2019-06-01", "2020-06-01", "2021-06-01")

@@ -70,7 +70,7 @@ def test_every_view_can_be_folded_alone():
     assert set(PORTIONS) == set(VIEWS)
 
 
-@pytest.mark.parametrize(("at_once", "at_hand"), [(1, 64), (2, 1), (500, 64), (500, 2)])
+@pytest.mark.parametrize(("at_once", "cached"), [(1, 64), (2, 1), (500, 64), (500, 2)])
 def test_folded_alone_a_view_has_the_lines_it_has_among_all(monkeypatch, at_once, cached):
     monkeypatch.setattr(alone_module, "_AT_ONCE", at_once)
     monkeypatch.setattr(alone_module, "_FEW", cached)
@@ -129,7 +129,7 @@ def test_a_thing_is_told_day_by_day_only_where_lines_show_it(monkeypatch, view, 
 
     with world() as found:
         found.take(*parties("a", "b"), signed("t", "2020", "a", "b"), step("entered-into-force", "t", "2021"))
-        monkeypatch.setattr("projections.projector.thing_days", counted)
+        monkeypatch.setattr("projections.projector.state_periods", counted)
         with alone(view, found.events):
             assert bool(asked) is told
 

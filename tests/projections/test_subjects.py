@@ -50,7 +50,7 @@ def lines(found: World, as_of: int) -> dict[str, list[bytes]]:
     return {view: sorted(found.reader.lines(view, as_of)) for view in VIEWS}
 
 
-@pytest.mark.parametrize("at_hand", [1, 1_000])
+@pytest.mark.parametrize("cached", [1, 1_000])
 @settings(**GENERATED, max_examples=15)
 @given(documents=histories(most=40))
 def test_posts_that_share_a_commit_leave_what_those_of_them_that_were_taken_do(cached, documents):

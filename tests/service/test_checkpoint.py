@@ -362,11 +362,11 @@ async def test_views_that_lack_what_was_signed_for_are_told_and_waited_for(data)
 _DIES = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from service import files
+from service import data_directory
 from service.server import serve
 from service.settings import Settings
 
-replace, when, size = files.replace, sys.argv[2], int(sys.argv[3])
+replace, when, size = data_directory.replace, sys.argv[2], int(sys.argv[3])
 
 def dying(path, content, mode):
     if path.name == "checkpoint" and int(content.split(b"\\n")[1]) >= size:
@@ -375,7 +375,7 @@ def dying(path, content, mode):
         os.kill(os.getpid(), signal.SIGKILL)
     replace(path, content, mode)
 
-files.replace = dying
+data_directory.replace = dying
 asyncio.run(serve(Settings(data=Path(sys.argv[1]), port=0), seeds=Path(sys.argv[4]), first_key=False,
                   started=lambda started: print("started", flush=True)))
 """

@@ -142,7 +142,7 @@ async def test_rows_are_written_a_few_at_a_time_and_shown_together(registry, mon
     monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
     monkeypatch.setattr(writing, "SETTLE_SECONDS", 0.0)
     writer = registry.app[WRITER]
-    with counted(monkeypatch, writer.views, "settle") as written, counted(monkeypatch, writer.views, "commit") as shown:
+    with counted(monkeypatch, writer.views, "flush") as written, counted(monkeypatch, writer.views, "commit") as shown:
         for number in range(5):
             await registry.take(registered(f"p-{number}"))
             assert writer.views._db.is_settled
@@ -155,7 +155,7 @@ async def test_views_that_cannot_be_written_ahead_of_their_commit_never_fail_a_r
     monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
     monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
     monkeypatch.setattr(writing, "SETTLE_SECONDS", 0.0)
-    with broken(monkeypatch, registry.app[WRITER].views, "settle"):
+    with broken(monkeypatch, registry.app[WRITER].views, "flush"):
         await registry.take(registered("a"))
     await registry.take(registered("b"))
     assert (await registry.get("/v1/parties/a")).status == 200
