@@ -6,53 +6,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from domain.catalogue import CATALOGUE, Creates, TakesEffect
+from domain.catalogue import AGGREGATES, CATALOGUE
 from domain.corrections import Fact
+from domain.event_type import Creates, TakesEffect
 from domain.values import text_key
 
-DATES = {
-    "party.registered": "founded",
-    "party.dissolved": "dissolved",
-    "agreement.adopted": "adopted",
-    "agreement.entered-into-force": "entered_into_force",
-    "agreement.terminated": "terminated",
-    "lab.founded": "founded",
-    "lab.opened": "opened",
-    "lab.closed": "closed",
-    "platform.launched": "launched",
-    "platform.dissolved": "dissolved",
-}
-"""The field in which each type shows when it came about."""
+_KINDS = [kind for aggregate in AGGREGATES for kind in aggregate.events]
+
+DATES = {kind.name: kind.date_field for kind in _KINDS if kind.date_field is not None}
+"""The field that shows when an event occurred, by type."""
 
 TEXTS = frozenset(("name", "title", "summary", "place", "purpose", "target"))
 """Fields in which what is undated never overrides what is dated."""
 
-REFERENCES = frozenset(("part_of", "under", "superseded_by"))
-REFERENCE_LISTS = frozenset(("successors", "convened_by"))
+FIELDS = {kind.name: kind.attributes for kind in _KINDS if kind.attributes}
+"""The attributes that each type describes."""
 
-FIELDS: dict[str, tuple[str, ...]] = {
-    "party.registered": ("name", "kind", "jurisdiction", "part_of"),
-    "party.renamed": ("name",),
-    "party.reorganized": ("part_of",),
-    "party.dissolved": ("successors",),
-    "agreement.adopted": ("title", "kind", "under", "scope", "place", "summary", "until"),
-    "agreement.signed": ("title", "kind", "under", "scope", "place", "summary", "until"),
-    "agreement.amended": ("title", "until", "scope_added", "scope_removed"),
-    "agreement.renewed": ("until",),
-    "agreement.terminated": ("reason", "superseded_by"),
-    "lab.founded": ("name", "under", "place", "fields"),
-    "platform.launched": (
-        "name",
-        "place",
-        "purpose",
-        "directions",
-        "convened_by",
-        "target",
-        "target_date",
-    ),
-    "document.registered": ("title", "sha256", "publisher", "language", "published", "url", "original"),
-}
-"""The fields of the thing itself that each type says something about."""
+REFERENCES = frozenset(name for kind in _KINDS for name in kind.attributes if name in kind.data.REFERENCES)
+"""Attributes that name other subjects."""
 
 ORDER = {
     name: place
@@ -148,7 +119,7 @@ class _Described:
             when = when or fact.occurred
             if when is not None:
                 fields[date], provenance[date] = when, fact.positions
-        ended = _ENDED_BY_NONE.get(fact.type)
+        ended = fact.kind.cleared_if_absent
         for stated in FIELDS.get(fact.type, ()):
             value = getattr(fact.data, stated)
             if value is None and stated != ended:
@@ -184,15 +155,11 @@ def _removed(terms: Sequence[Any], gone: Sequence[Any]) -> list[Any]:
 
 _SCOPES = {"scope": _added, "scope_added": _added, "scope_removed": _removed}
 _ALWAYS = frozenset(("title", "kind"))
-_ENDED_BY_NONE = {"agreement.renewed": "until", "party.reorganized": "part_of"}
-"""Where leaving a field out, or null, says that it holds no longer."""
 
 
 def _plain(name: str, value: Any) -> Any:
-    if isinstance(value, str):
-        return {"subject": value} if name in REFERENCES else value
-    if name in REFERENCE_LISTS:
-        return [{"subject": each} for each in value]
+    if name in REFERENCES:
+        return {"subject": value} if isinstance(value, str) else [{"subject": each} for each in value]
     if isinstance(value, tuple):
         return list(value)
     return value.model_dump() if hasattr(value, "model_dump") else value

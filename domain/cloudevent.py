@@ -15,9 +15,10 @@ import orjson
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from domain.catalogue import CATALOGUE, EventType
+from domain.catalogue import CATALOGUE
 from domain.edtf import parse_edtf
 from domain.errors import Flaw, Invalid
+from domain.event_type import EventType
 from domain.payload import Data, nulls_in
 from domain.values import MAX_INTEGER, POSTED, SLUG, is_printable, is_subject, pointer
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from domain.catalogue import Creates
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, Span, day_text
+from domain.event_type import Creates
 from domain.membership import LEAVING_TYPES, Lifespan
 
 MOST_NAMED = 100

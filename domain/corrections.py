@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
-from domain.catalogue import CATALOGUE, Creates, EventType, TakesEffect
+from domain.catalogue import CATALOGUE
 from domain.edtf import AFTER, BEFORE, Span, day_of, parse_edtf, span_of, span_recorded
+from domain.event_type import Creates, EventType, TakesEffect
 from domain.payload import Data
 
 

@@ -10,48 +10,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from domain.agreement import OfParty
 from domain.attributes import FIELDS, ORDER, Attributes, made_with, until_of
-from domain.catalogue import OfParty
+from domain.catalogue import AGGREGATES, CATALOGUE
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, Span, parse_edtf
 from domain.membership import FOREVER, Force, Lifespan, MembershipPeriod
 from domain.possible_worlds import Segment, Step, in_turn, sweep
 
-WHOLE_TYPES = (
-    "agreement.entered-into-force",
-    "agreement.provisionally-applied",
-    "agreement.suspended",
-    "agreement.resumed",
-    "agreement.terminated",
-    "lab.closed",
-    "platform.dissolved",
-)
-"""Types that, where they name no party, bear on every tie of the subject."""
+STATUSES = {aggregate.collection: aggregate.statuses for aggregate in AGGREGATES}
+"""The statuses of each collection's subjects, in their order."""
 
-STATUSES: dict[str, tuple[str, ...]] = {
-    "parties": ("registered", "dissolved"),
-    "agreements": ("adopted", "signed", "in-force", "suspended", "terminated"),
-    "labs": ("founded", "operating", "closed"),
-    "platforms": ("launched", "dissolved"),
-    "documents": ("registered",),
-}
-
-_STATUS_OF = {
-    "party.registered": "registered",
-    "party.dissolved": "dissolved",
-    "lab.founded": "founded",
-    "lab.opened": "operating",
-    "lab.closed": "closed",
-    "platform.launched": "launched",
-    "platform.dissolved": "dissolved",
-    "document.registered": "registered",
-    "agreement.adopted": "adopted",
-    "agreement.signed": "signed",
-    "agreement.entered-into-force": "in-force",
-    "agreement.suspended": "suspended",
-    "agreement.resumed": "resumed",
-    "agreement.terminated": "terminated",
-}
+_STATUS_OF = {kind.name: kind.status for kind in CATALOGUE.values() if kind.status is not None}
 
 
 def describes(fact: Fact) -> bool:
@@ -65,7 +35,7 @@ def describes(fact: Fact) -> bool:
 
 def is_agreement_wide(fact: Fact) -> bool:
     """Whether the fact bears on every tie of its subject."""
-    return fact.type in WHOLE_TYPES and not (isinstance(fact.data, OfParty) and fact.data.party is not None)
+    return fact.kind.agreement_wide and not (isinstance(fact.data, OfParty) and fact.data.party is not None)
 
 
 class DatedMark(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from domain.catalogue import CATALOGUE, Creates, EventType
+from domain.catalogue import CATALOGUE
 from domain.claims import place_in
 from domain.cloudevent import checked
 from domain.conflicts import (
@@ -29,6 +29,7 @@ from domain.conflicts import (
 )
 from domain.corrections import Event, Fact
 from domain.errors import Contradiction, Flaw, Invalid
+from domain.event_type import Creates, EventType
 from domain.membership import STEP_TYPES, parties_of
 from domain.payload import Data, Record, references_in
 from domain.quotation import flaw_of

@@ -16,11 +16,12 @@ from typing import Any
 
 import orjson
 
-from domain.catalogue import AgreementSigned, MemberJoined
+from domain.agreement import AgreementSigned
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, UNKNOWN, span_of
 from domain.list_items import STATUS_ORDER, ItemPeriod
 from domain.membership import FOREVER, LEAVING_TYPES, ORDER_OF_STATUSES, Force, Lifespan, MembershipPeriod
+from domain.platform import MemberJoined
 from domain.subject_state import STATUSES, StatePeriod
 from domain.values import texts_of
 from projections.engine.bitemporal import COLLECTIONS

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from domain.catalogue import CATALOGUE, AgreementKind, CommitmentKind, PartyKind
+from domain.agreement import AgreementKind
+from domain.catalogue import CATALOGUE
+from domain.commitment import CommitmentKind
 from domain.edtf import parse_day
 from domain.list_items import COMMITMENT_STATUSES
 from domain.membership import ORDER_OF_STATUSES
+from domain.party import PartyKind
 from domain.subject_state import STATUSES
 from domain.values import is_subject
 from projections.engine.query_types import ANY_STATUS, CERTAINTIES, CHOICES, FILTERS, SORTS, BadQuestion

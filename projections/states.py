@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from domain.attributes import REFERENCE_LISTS, REFERENCES
+from domain.attributes import REFERENCES
 from domain.edtf import day_text
 from domain.membership import ORDER_OF_STATUSES
 from domain.subject_state import STATUSES
@@ -37,7 +37,6 @@ _NAMES = 1_000
 _ENTERED = {name: index for index, name in enumerate(SECTIONS)}
 _TIES = {"agreements": "parties", "labs": "founders", "platforms": "members"}
 _REFERS = b'"subject"'
-_REFERRING = REFERENCES | REFERENCE_LISTS
 _IN_ORDER, _AS_KNOWN = "in_order", "as_known"
 _FIRST_THREE = itemgetter(0, 1, 2)
 
@@ -176,7 +175,7 @@ class States:
         status, mask, certain, name, stored = row[2:7]
         fields, provenance = read_thing(stored, NAMED[subject.collection], name)
         if _REFERS in stored:
-            references += references_in([refer(fields, _REFERRING)])
+            references += references_in([refer(fields, REFERENCES)])
         body: dict[str, Any] = {
             "subject": subject.name,
             "version": subject.version,

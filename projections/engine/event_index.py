@@ -9,8 +9,9 @@ from typing import Any
 
 import orjson
 
-from domain.catalogue import CATALOGUE, EventType
+from domain.catalogue import CATALOGUE
 from domain.corrections import Corrections, Event, erased_data
+from domain.event_type import EventType
 from projections.engine.clusters import cluster_of, survivor
 from projections.engine.database import CURRENT
 

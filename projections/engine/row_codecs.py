@@ -8,11 +8,13 @@ from typing import Any
 
 import orjson
 
+from domain.agreement import AgreementAcceded, AgreementRatified, AgreementSigned
 from domain.attributes import ORDER
-from domain.catalogue import CATALOGUE, AgreementAcceded, AgreementRatified, AgreementSigned, TakesEffect
+from domain.catalogue import AGGREGATES, CATALOGUE
 from domain.corrections import Fact
+from domain.event_type import TakesEffect
 
-NAMED = {"parties": "name", "agreements": "title", "labs": "name", "platforms": "name", "documents": "title"}
+NAMED = {aggregate.collection: aggregate.name_field for aggregate in AGGREGATES}
 """The field that is a thing's name, by collection: it stands in a column of its own."""
 
 _TYPES = tuple(CATALOGUE)

@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from domain.catalogue import CATALOGUE, EventType
+from domain.catalogue import CATALOGUE
 from domain.cloudevent import MAX_ATTRIBUTE
+from domain.event_type import EventType
 from domain.values import COLLECTIONS, SLUG
 
 Schema = dict[str, Any]

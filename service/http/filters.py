@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from domain.catalogue import CATALOGUE, AgreementKind, CommitmentKind, PartyKind
+from domain.agreement import AgreementKind
+from domain.catalogue import CATALOGUE
+from domain.commitment import CommitmentKind
 from domain.list_items import COMMITMENT_STATUSES
 from domain.membership import ORDER_OF_STATUSES
+from domain.party import PartyKind
 from domain.subject_state import STATUSES
 from projections.engine.query_types import ANY_STATUS, CERTAINTIES
 from service.http.event_schemas import subject
