@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,18 +15,6 @@ from service.settings import Settings, SettingsError
 
 C = TypeVar("C", bound=Callable[..., Any])
 VERSION = version("agreement-registry")
-
-_SETTINGS = {
-    "data": "Directory that holds everything. [env REGISTRY_DATA; default ./data]",
-    "host": "Address to listen on. [env REGISTRY_HOST; default 127.0.0.1]",
-    "port": "Port to listen on; 0 takes any that is free. [env REGISTRY_PORT; default 8080]",
-    "origin": "The log's name, such as example.org/registry, fixed at first start. [env REGISTRY_ORIGIN]",
-    "read": "Who may read: open, or key. [env REGISTRY_READ; default open]",
-    "rate": "Requests a second of one reader; 0: any number. [env REGISTRY_RATE; default 0 on loopback, else 100]",
-    "cors": "Whose pages may read: *, none or origins. [env REGISTRY_CORS; default * if reading is open]",
-    "signing_key": "File of the log's signing key. [env REGISTRY_SIGNING_KEY; default log.key in the data directory]",
-    "witnesses": "Who cosigns: `KEY URL` of each, with commas between. [env REGISTRY_WITNESSES]",
-}
 
 
 class Failed(click.ClickException):
@@ -45,16 +32,18 @@ def settings_options(*names: str) -> Callable[[C], C]:
 
     def decorate(command: C) -> C:
         for name in reversed(names):
-            command = click.option(f"--{name.replace('_', '-')}", metavar=name.upper(), help=_SETTINGS[name])(command)
+            command = click.option(
+                f"--{name.replace('_', '-')}", metavar=name.upper(), help=Settings.model_fields[name].description
+            )(command)
         return command
 
     return decorate
 
 
-def settings_of(**flags: str | None) -> Settings:
-    """The settings by flags, environment and defaults. Raises UsageError, in one line that says what would be right."""
+def settings_of(**options: str | None) -> Settings:
+    """Return the settings from options, environment and defaults. Raises UsageError with one line of text."""
     try:
-        return Settings.of(flags, os.environ)
+        return Settings.load(options)
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
 

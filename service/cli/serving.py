@@ -79,5 +79,5 @@ def _say(started: Started) -> None:
 @click.command()
 def openapi() -> None:
     """Print the API document (OpenAPI 3.1)."""
-    rows = make_app(Settings())[DESCRIBED]
+    rows = make_app(Settings.model_construct())[DESCRIBED]
     click.echo(orjson.dumps(document(rows), option=orjson.OPT_INDENT_2))

@@ -112,7 +112,7 @@ async def two(key) -> AsyncIterator[list[Witness]]:
 async def witnessed(key: Path, *asked: Witness):
     """A registry that asks these, with settings as an operator gives them."""
     text = ", ".join(f"{each.vkey} {each.url}/" for each in asked)
-    given = Settings.of({"witnesses": text}, {}).witnesses
+    given = Settings.load({"witnesses": text}).witnesses
     assert [(each.verifier.text, each.url) for each in given] == [(each.vkey, each.url) for each in asked]
     async with running(key.parent / "data", origin=ORIGIN, signing_key=key, witnesses=given) as registry:
         yield registry
