@@ -103,7 +103,7 @@ def root_of(entries: list[bytes]) -> bytes:
     return layer[0]
 
 
-def test_a_story_that_nobody_changed_fits(story, data):
+def test_unchanged_story_passes(story, data):
     found = fits(
         data, verifier=parse_verifier(story.vkey), since=read_signed(story.checkpoint_of_crowd.encode(), "kept")
     )
@@ -112,7 +112,7 @@ def test_a_story_that_nobody_changed_fits(story, data):
     assert fits(data).report["digests"] == found.report["digests"]
 
 
-def test_views_that_are_the_same_row_for_row_are_not_told_line_by_line(story, data, monkeypatch):
+def test_equal_tables_need_no_comparison_of_canonical_rows(story, data, monkeypatch):
     def told_apart(*_: object) -> bool:
         raise AssertionError("lines were compared")
 
@@ -122,7 +122,7 @@ def test_views_that_are_the_same_row_for_row_are_not_told_line_by_line(story, da
     fits(data)
 
 
-def test_digests_are_told_where_the_report_shows_them(story, data):
+def test_digests_are_computed_only_for_the_report(story, data):
     told = fits(data).report["digests"]
     assert set(told) == set(PARTS)
     assert fits(data, digests=False).report["digests"] == {}
@@ -137,12 +137,12 @@ def numbered_otherwise(data: Path) -> None:
         tampered(data, f"UPDATE {index} SET id = -id", rebuilt_index, file="views.sqlite")
 
 
-def test_views_whose_rows_are_numbered_otherwise_are_told_line_by_line(story, data):
+def test_differently_numbered_tables_are_compared_by_canonical_rows(story, data):
     numbered_otherwise(data)
     fits(data)
 
 
-def test_counts_that_are_not_those_of_what_the_log_says_are_named(data, monkeypatch):
+def test_wrong_statistics_are_named(data, monkeypatch):
     monkeypatch.setattr(rollups, "SIZES", (8, 64))
     rebuilt(data)
     fits(data)
@@ -155,7 +155,7 @@ def test_counts_that_are_not_those_of_what_the_log_says_are_named(data, monkeypa
     fits(data)
 
 
-def test_whatever_lines_are_made_from_is_compared_row_for_row():
+def test_every_source_of_canonical_rows_is_compared():
     named = {name for parts in PARTS.values() for part in parts for name in re.findall(r"[a-z]+", part.sql)}
     with world() as found:
         held = {name for (name,) in found.reader._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -163,7 +163,7 @@ def test_whatever_lines_are_made_from_is_compared_row_for_row():
         assert compared | set(SEARCHED) == set(RESTED_ON)
 
 
-def test_every_table_of_the_views_is_compared_or_follows_from_one_that_is():
+def test_every_table_of_the_views_is_compared_or_derived_from_a_compared_one():
     """What is not: the tree, which the tiles' check compares; blocks of statistics, which are compared by themselves;
     the index of each table of words, which must hold what the table holds; and what says of which code and position all
     of it is."""
@@ -190,9 +190,7 @@ def test_every_table_of_the_views_is_compared_or_follows_from_one_that_is():
     ],
 )
 @pytest.mark.parametrize("numbering", ["same", "other"])
-def test_whatever_searches_versions_and_spellings_are_answered_from_is_compared(
-    story, data, statement, field, numbering
-):
+def test_tables_behind_search_versions_and_spellings_are_compared(story, data, statement, field, numbering):
     if numbering == "other":  # then tables are compared by their values
         numbered_otherwise(data)
     tampered(data, statement, file="views.sqlite")
@@ -200,12 +198,12 @@ def test_whatever_searches_versions_and_spellings_are_answered_from_is_compared(
     assert field in {each["field"] for each in found.report["findings"]}
 
 
-def test_who_had_an_event_erased_is_to_be_told(story, data):
+def test_missing_record_of_an_erasure_is_detected(story, data):
     tampered(data, "DELETE FROM erased")
     caught((story.redacted, "parties/secret", "redacted"), "redactions", target=data)
 
 
-def test_a_log_whose_tables_are_others_cannot_be_audited(story, data):
+def test_log_with_other_tables_is_inconclusive(story, data):
     tampered(
         data,
         "ALTER TABLE events RENAME TO others",
@@ -217,7 +215,7 @@ def test_a_log_whose_tables_are_others_cannot_be_audited(story, data):
         open_source(str(data))
 
 
-def test_views_whose_tables_are_others_are_not_read(story, data):
+def test_views_with_other_tables_are_not_read(story, data):
     tampered(
         data,
         "DROP TABLE mergers",
@@ -260,7 +258,7 @@ def test_a_changed_salt_is_caught(story, data):
         ("time", "2020-01-01T00:00:00Z"),
     ],
 )
-def test_what_only_the_entry_says_is_named_when_changed(story, data, name, value):
+def test_change_of_a_field_that_only_the_entry_has_is_named(story, data, name, value):
     tampered(data, (STATE, entry_with(data, story.signed, **{name: value}), story.signed))
     found = audited(data)
     assert found.first == (story.signed, "agreements/a", name)
@@ -268,7 +266,7 @@ def test_what_only_the_entry_says_is_named_when_changed(story, data, name, value
     assert found.report["findings"][0]["found"] == value
 
 
-def test_a_time_of_recording_that_goes_back_is_caught_even_without_the_tree(story, data):
+def test_recording_time_that_goes_back_is_detected_without_the_tree(story, data):
     tampered(data, (STATE, entry_with(data, 290, recorded="2020-01-01T00:00:00.000000Z"), 290))
     rebuilt(data)
     signed_again(data)
@@ -279,7 +277,7 @@ def test_a_time_of_recording_that_goes_back_is_caught_even_without_the_tree(stor
     ("column", "value", "field"),
     [("event_id", "another", "id"), ("topic", "agreement.ratified", "type"), ("version", 77, "version")],
 )
-def test_a_column_that_is_not_what_the_entry_says_is_named(story, data, column, value, field):
+def test_column_that_differs_from_the_entry_is_named(story, data, column, value, field):
     tampered(data, (f"UPDATE events SET {column} = ? WHERE position = ?", value, story.signed))
     found = audited(data)
     assert (found.status, found.first) == (1, (story.signed, "agreements/a", field))
@@ -296,13 +294,13 @@ def test_an_event_given_to_another_subject_is_named(story, data):
 @pytest.mark.parametrize(
     "entry", [b"", b"nonsense", b"[]", b'{"position":275}', b"\xff\xfe", b'{"actor":null}', b"null", b"1e400"]
 )
-def test_an_entry_that_is_none_is_named(story, data, entry):
+def test_invalid_entry_is_named(story, data, entry):
     tampered(data, (STATE, entry, story.signed))
     found = audited(data)
     assert (found.status, found.first[:2]) == (1, (story.signed, "agreements/a"))
 
 
-def test_an_entry_in_another_form_or_with_more_in_it_is_caught(story, data):
+def test_entry_in_another_form_or_with_additions_is_detected(story, data):
     """As the key's owner may write, so that signature and tree fit."""
     spaced = json.dumps(story.entry(story.signed), sort_keys=True).encode()
     for entry, field in ((spaced, "entry"), (entry_with(data, story.signed, zzz=1), "zzz")):
@@ -324,7 +322,7 @@ def test_an_entry_in_another_form_or_with_more_in_it_is_caught(story, data):
         b"none",
     ],
 )
-def test_data_that_its_type_does_not_have_is_caught_though_the_entry_commits_to_it(story, data, data_):
+def test_invalid_data_is_detected_even_if_the_entry_commits_to_it(story, data, data_):
     position = story.agreement
     ((salt,),) = rows(data, "SELECT salt FROM events WHERE position = ?", position)
     entry = entry_with(data, position, data_sha256=sha256(salt + data_).hexdigest())
@@ -336,7 +334,7 @@ def test_data_that_its_type_does_not_have_is_caught_though_the_entry_commits_to_
     assert found.unfit == {"views"}
 
 
-def test_data_and_entry_changed_together_are_named_by_the_tree_and_caught_by_the_root(story, data):
+def test_change_of_data_and_entry_together_is_named_by_tree_and_root(story, data):
     ((content, salt),) = rows(data, "SELECT data, salt FROM events WHERE position = ?", story.agreement)
     content = content.replace(b"An agreement", b"An agreemens")
     entry = entry_with(data, story.agreement, data_sha256=sha256(salt + content).hexdigest())
@@ -346,18 +344,18 @@ def test_data_and_entry_changed_together_are_named_by_the_tree_and_caught_by_the
     caught((None, None, "root"), "root", target=data)
 
 
-def test_what_is_stored_as_text_is_no_entry(story, data):
+def test_entry_stored_as_text_is_detected(story, data):
     tampered(data, ("UPDATE events SET state = CAST(state AS TEXT) WHERE position = ?", story.signed))
     caught((story.signed, "agreements/a", "entry"), "entries", target=data)
 
 
-def test_names_that_are_no_text_are_caught(story, data):
+def test_names_that_are_no_text_are_detected(story, data):
     tampered(data, ("UPDATE events SET event_id = CAST(x'fffe' AS TEXT) WHERE position = ?", story.signed))
     found = audited(data)
     assert (found.status, found.first) == (1, (story.signed, "agreements/a", "id"))
 
 
-def test_a_file_that_is_damaged_is_caught_where_it_is(story, data):
+def test_damaged_file_is_detected_at_its_place(story, data):
     content = bytearray((data / "log.sqlite").read_bytes())
     at = content.index(b'"An agreement"')
     page = at // 8192 * 8192
@@ -380,7 +378,7 @@ def test_two_events_swapped_are_named(story, data):
     assert {each["position"] for each in found.report["findings"]} >= {first, second}
 
 
-def test_two_events_swapped_with_all_that_is_beside_them_are_named(story, data):
+def test_two_events_swapped_with_all_their_columns_are_named(story, data):
     """So that each entry says its new place."""
     places = (10, 11)
     kept = {
@@ -442,7 +440,7 @@ def added(story: Story, data: Path, at: int, **more: Any) -> None:
     tampered(data, (f"INSERT INTO events VALUES ({', '.join('?' * len(values))})", *values))
 
 
-def test_an_event_added_at_the_end_is_told_as_not_signed(story, data):
+def test_event_added_at_the_end_is_reported_as_not_signed(story, data):
     added(story, data, story.head + 1, version=4)
     found = fits(data)
     assert "1 more not signed" in next(each["says"] for each in found.report["checks"] if each["name"] == "root")
@@ -460,7 +458,7 @@ def test_an_event_added_at_the_end_is_told_as_not_signed(story, data):
         (1, {"subject": "platforms/p-004", "version": 4}, "subject"),
     ],
 )
-def test_an_event_added_that_fits_in_nowhere_is_named(story, data, further, more, field):
+def test_inconsistent_added_event_is_named(story, data, further, more, field):
     added(story, data, story.head + further, **more)
     found = audited(data)
     assert found.status == 1
@@ -476,31 +474,31 @@ def test_an_event_added_after_a_gap_is_named(story, data):
 # what is erased
 
 
-def test_data_that_is_gone_without_a_redaction_is_named(story, data):
+def test_missing_data_without_a_redaction_is_named(story, data):
     tampered(data, ("UPDATE events SET data = NULL, salt = NULL WHERE position = ?", story.signed))
     caught((story.signed, "agreements/a", "data"), "redactions", target=data)
 
 
-def test_a_salt_without_data_or_data_without_salt_is_caught(story, data):
+def test_salt_without_data_or_data_without_salt_is_detected(story, data):
     tampered(data, ("UPDATE events SET salt = NULL WHERE position = ?", story.signed))
     assert audited(data).first == (story.signed, "agreements/a", "data")
     tampered(data, ("UPDATE events SET salt = x'00', data = NULL WHERE position = ?", story.signed))
     assert audited(data).first == (story.signed, "agreements/a", "salt")
 
 
-def test_a_redaction_that_was_another_s_is_caught(story, data):
+def test_erasure_without_a_redaction_of_its_own_is_detected(story, data):
     """It names an earlier event of the same subject, and that alone."""
     tampered(data, ("UPDATE events SET data = NULL, salt = NULL WHERE position = ?", story.corrected))
     tampered(data, ("INSERT INTO erased VALUES (?, ?, NULL)", story.corrected, story.redaction))
     caught((story.corrected, "parties/p-004", "data"), "redactions", target=data)
 
 
-def test_what_is_said_of_a_redaction_is_checked(story, data):
+def test_columns_of_a_redaction_are_checked(story, data):
     tampered(data, ("UPDATE erased SET by = by - 1 WHERE position = ?", story.redacted))
     caught((story.redacted, "parties/secret", "redacted"), "redactions", target=data)
 
 
-def test_data_that_was_to_be_erased_and_is_there_is_caught(story, data):
+def test_redacted_data_that_is_still_stored_is_detected(story, data):
     position = story.redacted
     salt, content = b"s" * 16, b'{"kind":"person","name":"Zwyzzerdd"}'
     entry = entry_with(data, position, data_sha256=sha256(salt + content).hexdigest())
@@ -531,7 +529,7 @@ def test_a_changed_text_is_named(story, data):
     assert audited(data).first == (story.text, "documents/report", "text")
 
 
-def test_a_text_that_the_views_hold_and_the_log_does_not_is_named(story, data):
+def test_text_in_the_views_that_the_log_lacks_is_named(story, data):
     tampered(data, "UPDATE held SET text = replace(text, 'signed', 'sighed')", file="views.sqlite")
     found = caught((story.text, "documents/report", "view documents, /text"), "views", target=data)
     assert found.status == 1
@@ -585,7 +583,7 @@ def test_a_changed_row_of_the_views_is_named(story, data, statement, subject, fi
     fits(data)
 
 
-def test_views_that_go_on_where_the_log_has_ended_are_caught(story, data):
+def test_views_beyond_the_end_of_the_log_are_detected(story, data):
     tampered(data, ("DELETE FROM events WHERE position = ?", story.head))
     entries = [state for (state,) in rows(data, "SELECT state FROM events ORDER BY position")]
     assert len(entries) == story.head - 1
@@ -593,7 +591,7 @@ def test_views_that_go_on_where_the_log_has_ended_are_caught(story, data):
     caught((story.head, "parties/last", "position"), "views", target=data)
 
 
-def test_views_that_cannot_be_read_are_caught(story, data):
+def test_unreadable_views_are_detected(story, data):
     tampered(
         data, (f"UPDATE things SET status = 'x', body = 'y' WHERE {KNOWN} AND collection = 1"), file="views.sqlite"
     )
@@ -601,14 +599,14 @@ def test_views_that_cannot_be_read_are_caught(story, data):
     assert (found.status, found.unfit) == (1, {"views"})
 
 
-def test_views_of_other_code_or_none_could_not_be_checked(story, data):
+def test_views_of_other_code_or_missing_views_are_inconclusive(story, data):
     tampered(data, "UPDATE meta SET value = 'x' WHERE name = 'fold'", file="views.sqlite")
     found = audited(data)
     assert (found.status, found.says("views"), found.says("tiles")) == (2, "inconclusive", "inconclusive")
     assert fits(data, views=False).says("tiles") == "skipped"
 
 
-def test_an_index_that_does_not_agree_with_its_table_is_caught(story, data):
+def test_index_that_disagrees_with_its_table_is_detected(story, data):
     """By which questions are answered, though every row is as it was."""
     for file, index in (("views.sqlite", "ties_of_party"), ("log.sqlite", "events_by_stream")):
         ((sql,),) = rows(data, "SELECT sql FROM sqlite_master WHERE name = ?", index, file=file)
@@ -627,7 +625,7 @@ def test_an_index_that_does_not_agree_with_its_table_is_caught(story, data):
     fits(data)
 
 
-def test_what_is_wrong_with_a_file_is_said_also_where_the_audit_breaks_off(story, data, monkeypatch):
+def test_damage_of_a_file_is_reported_even_if_the_audit_stops(story, data, monkeypatch):
     def break_off(*_: object) -> None:
         raise CannotAudit("the disk is full")
 
@@ -643,7 +641,7 @@ def test_what_is_wrong_with_a_file_is_said_also_where_the_audit_breaks_off(story
 # while it is served
 
 
-def test_what_is_erased_while_it_is_audited_is_never_said_not_to_fit(story, data, monkeypatch):
+def test_erasure_during_an_audit_never_fails_it(story, data, monkeypatch):
     monkeypatch.setattr("service.audit.database.AT_ONCE", 32)
     with Server(data) as server:
         server.key = server.make_key("root2", "admin")
@@ -692,7 +690,7 @@ def test_a_changed_hash_above_the_leaves_is_named(story, data):
     caught((1, None, "tile/1/000.p/1"), "tiles", target=data)
 
 
-def test_a_damaged_signature_is_caught(story, data):
+def test_damaged_signature_is_detected(story, data):
     note = (data / CHECKPOINT).read_text()
     blob = note.rstrip().rpartition(" ")[2]
     raw = bytearray(base64.b64decode(blob))
@@ -702,7 +700,7 @@ def test_a_damaged_signature_is_caught(story, data):
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense\n", b"\xff", b"a\n0\n\n\n\xe2\x80\x94 a AAAAAAAA\n"])
-def test_what_is_no_checkpoint_at_all_does_not_fit(story, data, content):
+def test_invalid_checkpoint_fails(story, data, content):
     (data / CHECKPOINT).write_bytes(content)
     with pytest.raises(NoCheckpoint):
         audited(data)
@@ -710,7 +708,7 @@ def test_what_is_no_checkpoint_at_all_does_not_fit(story, data, content):
     assert (done.returncode, json.loads(done.stdout)["verdict"]) == (1, "fail")
 
 
-def test_a_checkpoint_with_another_size_or_root_is_caught(story, data):
+def test_checkpoint_with_another_size_or_root_is_detected(story, data):
     note = (data / CHECKPOINT).read_text()
     (data / CHECKPOINT).write_text(note.replace(f"\n{story.head}\n", f"\n{story.head - 1}\n"))
     assert audited(data).unfit == {"signature", "root"}
@@ -720,7 +718,7 @@ def test_a_checkpoint_with_another_size_or_root_is_caught(story, data):
     assert found.report["checkpoint"]["size"] == CROWD
 
 
-def test_a_log_of_another_key_or_name_is_caught(story, data):
+def test_log_of_another_key_or_name_is_detected(story, data):
     other = Signer(signer_of(data).verifier.name, b"k" * 32)
     caught((None, None, "signature"), "signature", target=data, verifier=other.verifier)
     renamed = Signer("example.org/other", b"k" * 32)
@@ -731,7 +729,7 @@ def test_a_log_of_another_key_or_name_is_caught(story, data):
     assert "signature" in audited(data).unfit
 
 
-def test_a_history_rewritten_and_signed_again_is_caught_by_the_checkpoint_that_was_kept_alone(story, data, tmp_path):
+def test_only_a_stored_checkpoint_reveals_a_log_that_was_rewritten_and_signed_again(story, data, tmp_path):
     (tmp_path / "kept").write_text((data / CHECKPOINT).read_text())
     tampered(data, (CHANGED, "An agreement", "An agreemens", story.agreement))
     ((content, salt),) = rows(data, "SELECT data, salt FROM events WHERE position = ?", story.agreement)
@@ -744,7 +742,7 @@ def test_a_history_rewritten_and_signed_again_is_caught_by_the_checkpoint_that_w
     fits(data, since=read_signed(story.checkpoint_of_crowd.encode(), "kept"))  # it was rewritten after that one
 
 
-def test_an_older_backup_is_caught_by_the_checkpoint_beside_it(story, data, tmp_path):
+def test_older_backup_is_detected_by_the_checkpoint_beside_it(story, data, tmp_path):
     """Only the databases were brought back; the checkpoint is kept apart from them."""
     tampered(data, ("DELETE FROM events WHERE position > ?", CROWD))
     rebuilt(data)
@@ -755,14 +753,14 @@ def test_an_older_backup_is_caught_by_the_checkpoint_beside_it(story, data, tmp_
     caught((CROWD + 1, None, "size"), "since", target=data, since=read_kept(tmp_path / "kept"))
 
 
-def test_a_checkpoint_that_was_kept_of_another_log_or_key_is_caught(story, data, tmp_path):
+def test_stored_checkpoint_of_another_log_or_key_is_detected(story, data, tmp_path):
     own = signer_of(data)
     for signer, field in ((Signer(own.verifier.name, b"k" * 32), "signature"), (Signer("other", b"k" * 32), "origin")):
         note = signer.sign(Checkpoint(signer.verifier.name, 1, b"r" * 32).text).signed
         caught((None, None, field), "since", target=data, since=read_signed(note.encode(), "kept"))
 
 
-def test_cosignatures_are_verified_and_may_be_demanded(story, data):
+def test_cosignatures_are_verified_and_may_be_required(story, data):
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     key = Ed25519PrivateKey.generate()
@@ -795,7 +793,7 @@ def with_byte(path: Path, old: bytes, new: bytes) -> None:
     path.write_bytes(content.replace(old, new))
 
 
-def test_an_exported_log_fits(story, exported):
+def test_exported_log_passes(story, exported):
     assert {check["verdict"] for check in fits(exported).report["checks"]} == {"pass"}
 
 
@@ -828,7 +826,7 @@ def test_a_changed_event_of_an_export_is_named(story, exported):
 @pytest.mark.parametrize(
     ("name", "value"), [("actor", "x"), ("recorded", None), ("version", "1"), ("occurred", "1999")]
 )
-def test_what_an_export_says_beside_an_entry_is_held_against_it(story, exported, name, value):
+def test_fields_of_an_exported_event_are_compared_with_its_entry(story, exported, name, value):
     lines = (exported / "events.ndjson").read_bytes().splitlines(keepends=True)
     said = json.loads(lines[story.signed - 1]) | {name: value}
     lines[story.signed - 1] = json.dumps(said).encode() + b"\n"
@@ -837,7 +835,7 @@ def test_what_an_export_says_beside_an_entry_is_held_against_it(story, exported,
     assert (found.status, found.first) == (1, (story.signed, "agreements/a", name))
 
 
-def test_lines_of_an_export_that_are_missing_or_none_are_named(story, exported):
+def test_missing_or_invalid_lines_of_an_export_are_named(story, exported):
     lines = (exported / "events.ndjson").read_bytes().splitlines(keepends=True)
     (exported / "events.ndjson").write_bytes(b"".join(lines[:-2]))
     assert audited(exported).first == (story.head - 1, None, "position")
@@ -850,7 +848,7 @@ def test_lines_of_an_export_that_are_missing_or_none_are_named(story, exported):
         assert audited(exported).first[0] in (None, 5)
 
 
-def test_digests_of_an_export_that_are_wrong_are_caught(story, exported):
+def test_wrong_digests_of_an_export_are_detected(story, exported):
     said = json.loads((exported / "digests.json").read_bytes())
     said["digests"]["labs"] = said["digests"]["platforms"]
     (exported / "digests.json").write_text(json.dumps(said))
@@ -862,7 +860,7 @@ def test_digests_of_an_export_that_are_wrong_are_caught(story, exported):
         audited(exported)
 
 
-def test_a_text_of_an_export_that_is_wrong_or_gone_is_named(story, exported):
+def test_wrong_or_missing_text_of_an_export_is_named(story, exported):
     (path,) = (exported / "texts").iterdir()
     path.write_text("something else")
     caught((story.text, "documents/report", "text"), "texts", "views", target=exported)
@@ -882,7 +880,7 @@ def row(position: int, version: int, slug: str, id_: str) -> Row:
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 5, 1000])
-def test_order_is_checked_however_few_names_fit_into_memory(tmp_path, most):
+def test_order_is_checked_with_little_memory(tmp_path, most):
     versions: dict[str, int] = {}
     good = []
     for position, slug in enumerate(["a", "b", "a", "c", "a", "b", "d", "a"], 1):
@@ -914,7 +912,7 @@ def test_order_is_checked_however_few_names_fit_into_memory(tmp_path, most):
 
 
 @pytest.mark.parametrize("name", ["../../outside", "/tmp/outside", "", "a" * 63, "A" * 64, None, 7])
-def test_no_export_writes_where_a_log_says(data, tmp_path, name):
+def test_export_never_writes_to_a_path_from_the_log(data, tmp_path, name):
     """A log from elsewhere may say anything in the place of a text's SHA-256."""
     ((position,),) = rows(data, "SELECT min(position) FROM texts")
     tampered(data, ("UPDATE events SET data = ? WHERE position = ?", json.dumps({"sha256": name}).encode(), position))
@@ -926,7 +924,7 @@ def test_no_export_writes_where_a_log_says(data, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", [CHECKPOINT, "digests.json", "vkey"])
-def test_files_of_an_export_that_never_end_are_read_up_to_a_bound(exported, name):
+def test_endless_files_of_an_export_are_read_up_to_a_limit(exported, name):
     for content in (b"x" * (MOST_NOTE_BYTES + 1), None):
         (exported / name).unlink()
         if content is None:
@@ -937,7 +935,7 @@ def test_files_of_an_export_that_never_end_are_read_up_to_a_bound(exported, name
             audited(exported)
 
 
-def test_a_line_of_an_export_that_never_ends_is_read_up_to_a_bound(exported):
+def test_endless_line_of_an_export_is_read_up_to_a_limit(exported):
     (exported / "events.ndjson").unlink()
     (exported / "events.ndjson").symlink_to("/dev/zero")
     caught((1, None, "position"), "order", target=exported)

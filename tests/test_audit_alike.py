@@ -40,14 +40,14 @@ def is_alike(story: Story, data: Path) -> bool:
     return found
 
 
-def test_a_copy_is_alike_and_whatever_else_stands_beside_it(story, data):
+def test_copy_is_equal_and_other_tables_are_ignored(story, data):
     assert is_alike(story, data)
     tampered(data, "UPDATE tree SET hash = zeroblob(32)", "DROP INDEX ties_of_party", file=VIEWS)
     assert is_alike(story, data)
 
 
 @pytest.mark.parametrize("table", RESTED_ON)
-def test_a_row_that_is_missing_or_other_makes_a_file_another(story, data, table):
+def test_missing_or_changed_row_is_a_difference(story, data, table):
     described = rows(data, f"PRAGMA table_info({table})", file=VIEWS)
     names = [name for _, name, *_ in described if RESTED_ON[table] == "*" or name in RESTED_ON[table].split(", ")]
     key = ", ".join(name for _, name, *_, is_of_key in described if is_of_key)
@@ -61,12 +61,12 @@ def test_a_row_that_is_missing_or_other_makes_a_file_another(story, data, table)
     assert not is_alike(story, data)
 
 
-def test_a_value_of_another_type_is_another(story, data):
+def test_value_of_another_type_is_a_difference(story, data):
     tampered(data, "UPDATE things SET body = CAST(body AS TEXT)", file=VIEWS)
     assert not is_alike(story, data)
 
 
-def test_a_table_made_otherwise_is_another_though_its_rows_would_compare_alike(story, data):
+def test_table_with_another_definition_is_a_difference_even_if_its_rows_are_equal(story, data):
     with closing(sqlite3.connect(data / VIEWS, isolation_level=None)) as db:
         db.execute("PRAGMA writable_schema = ON")
         db.execute("UPDATE sqlite_master SET sql = replace(sql, 'label TEXT', 'label TEXT COLLATE NOCASE')")
@@ -77,7 +77,7 @@ def test_a_table_made_otherwise_is_another_though_its_rows_would_compare_alike(s
     assert not is_alike(story, data)
 
 
-def test_looking_through_files_is_broken_off_when_the_audit_ends(data):
+def test_comparison_of_files_stops_when_the_audit_ends(data):
     with closing(sqlite3.connect(data / VIEWS, isolation_level=None)) as db:
         db.execute("CREATE TABLE many(a PRIMARY KEY, b UNIQUE, c UNIQUE)")
         db.execute(

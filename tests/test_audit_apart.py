@@ -99,14 +99,14 @@ CHANGES: dict[str, Callable[[Story, Path], list[Any]]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_processes_find_what_one_process_finds(story, data, monkeypatch, change):
+def test_several_processes_find_the_faults_that_one_finds(story, data, monkeypatch, change):
     tampered(data, *CHANGES[change](story, data))
     alone = audited(data, monkeypatch, 0)
     assert (alone["status"] == 0) == (change == "nothing")
     assert audited(data, monkeypatch, 2) == alone
 
 
-def test_a_leaf_that_was_changed_is_named_whoever_looked_at_its_event(story, data, monkeypatch):
+def test_changed_leaf_is_named_whichever_process_checked_it(story, data, monkeypatch):
     tampered(data, "UPDATE tree SET hash = zeroblob(32) WHERE id IN (0, 100, 256)", file="views.sqlite")
     alone = audited(data, monkeypatch, 0, views=False)
     assert [each["position"] for each in alone["findings"]] == [1, 101, 257]
@@ -115,7 +115,7 @@ def test_a_leaf_that_was_changed_is_named_whoever_looked_at_its_event(story, dat
     )
 
 
-def test_a_file_that_is_damaged_is_caught_where_it_is(data, monkeypatch):
+def test_damaged_file_is_detected_at_its_place(data, monkeypatch):
     content = bytearray((data / "log.sqlite").read_bytes())
     page = content.index(b'"An agreement"') // 8192 * 8192
     content[page : page + 100] = b"\xff" * 100

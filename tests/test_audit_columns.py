@@ -90,7 +90,7 @@ def agree(*rows: Row) -> list[Finding]:
 
 @pytest.mark.parametrize("strange", STRANGE[1:-2])
 @pytest.mark.parametrize("name", ["id", "source", "actor"])
-def test_whatever_texts_are_taken_fit(name, strange):
+def test_any_valid_event_passes(name, strange):
     made = event(2, **{name: strange}, time="2020-01-01T00:00:00Z", occurred=None)
     rows = [row_of(event(1)), row_of(made), row_of(event(3))]
     assert looked_at(rows).plain is not None
@@ -98,7 +98,7 @@ def test_whatever_texts_are_taken_fit(name, strange):
     assert agree(*(answered(answer(each)) for each in (event(1), made, event(3)))) == []
 
 
-def test_plain_events_are_checked_without_looking_at_each(monkeypatch):
+def test_fast_path_handles_plain_events(monkeypatch):
     def looked_by_itself(_: Row) -> None:
         raise AssertionError("one event was looked at by itself")
 
@@ -113,7 +113,7 @@ def test_plain_events_are_checked_without_looking_at_each(monkeypatch):
         assert of_order(batch) == []
 
 
-def test_a_name_that_would_end_its_text_in_the_entry_is_no_way_to_put_more_in_it():
+def test_name_with_quotes_cannot_add_fields_to_the_entry():
     made, name = event(2), 'a","more":"b'
     entry = made.entry.replace(b'"id":"id 2"', f'"id":"{name}"'.encode())
     (finding, *_) = agree(row_of(event(1)), row_of(made._replace(id=name, entry=entry)), row_of(event(3)))
@@ -125,7 +125,7 @@ def test_a_name_that_would_end_its_text_in_the_entry_is_no_way_to_put_more_in_it
     st.one_of(st.sampled_from(STRANGE), st.none(), st.booleans(), st.integers(-1, 3), st.just(1.0), st.text()),
     st.booleans(),
 )
-def test_whatever_an_entry_says_is_told_alike(name, value, is_beside):
+def test_any_entry_gets_the_same_verdict(name, value, is_beside):
     """With what is changed in the entry alone, and beside it too."""
     made = event(2)
     entry = orjson.dumps({**orjson.loads(made.entry), name: value}, option=orjson.OPT_SORT_KEYS)
@@ -139,7 +139,7 @@ def test_whatever_an_entry_says_is_told_alike(name, value, is_beside):
 
 
 @given(st.binary(max_size=40), st.sampled_from(("entry", "data", "salt")), st.booleans())
-def test_whatever_bytes_are_kept_is_told_alike(content, name, is_put_in):
+def test_any_stored_bytes_get_the_same_verdict(content, name, is_put_in):
     made = event(2)
     kept = getattr(made, name)
     content = kept[:9] + content + kept[9:] if is_put_in else content
@@ -147,7 +147,7 @@ def test_whatever_bytes_are_kept_is_told_alike(content, name, is_put_in):
 
 
 @given(st.binary(max_size=9), st.binary(max_size=20))
-def test_what_was_erased_fits_if_nothing_of_it_is_kept(salt, digest):
+def test_erased_event_passes_if_nothing_of_it_is_stored(salt, digest):
     made = event(2)
     assert agree(row_of(event(1)), row_of(made._replace(data=b"", salt=b"")), row_of(event(3))) == []
     agree(row_of(event(1)), row_of(made._replace(data=b"", salt=salt)), row_of(event(3)))

@@ -134,13 +134,13 @@ def flipped(body: bytes, index: int) -> bytes:
     return body[:index] + bytes([body[index] ^ 1]) + body[index + 1 :]
 
 
-def test_a_server_that_tells_the_truth_fits(audited):
+def test_honest_server_passes(audited):
     report = audited(lambda _, body: body)
     assert report.verdict.status == 0
     assert report.check("texts").result == "skipped"
 
 
-def test_a_tile_of_hashes_that_is_another_is_named(story, audited):
+def test_changed_tile_of_hashes_is_named(story, audited):
     report = audited(at("/log/tile/0/000", lambda body: flipped(body, 32 * 9)))
     assert first(report) == ("tiles", 10, story.subject(10), "tile/0/000, hash 9")
     report = audited(at("/log/tile/0/000", lambda body: body[:-1]))
@@ -149,7 +149,7 @@ def test_a_tile_of_hashes_that_is_another_is_named(story, audited):
     assert first(report)[3] == "tile/1/000.p/1, hash 0"
 
 
-def test_an_entry_that_is_another_in_a_tile_is_named(story, audited):
+def test_changed_entry_in_a_tile_is_named(story, audited):
     lie = at("/log/tile/entries/001", lambda body: body.replace(b'"2020-02-03"', b'"2020-02-04"'))
     assert first(audited(lie)) == ("tiles", story.signed, "agreements/a", "occurred")
     for lie in (at("/log/tile/entries/001", lambda body: body[:-1]), at("/log/tile/entries/001", lambda _: (404, b""))):
@@ -175,7 +175,7 @@ def test_an_entry_that_is_another_in_a_tile_is_named(story, audited):
         (lambda lines: [*lines[:99], lines[99].replace(b'"name":"Party 99"', b'"name":' + b"[" * 500 + b"]" * 500), *lines[100:]], "data", "data"),
     ],
 )  # fmt: skip
-def test_events_that_are_others_are_named(audited, change, check, field):
+def test_changed_events_are_named(audited, change, check, field):
     report = audited(of_lines(change))
     assert report.verdict.status == 1
     assert (check, field) in {(each.name, finding.field) for each, finding in report.findings}
@@ -183,24 +183,24 @@ def test_events_that_are_others_are_named(audited, change, check, field):
     assert position in (None, 1, 100, 101)  # of what is no event at all, only where reading ended
 
 
-def test_more_events_than_there_are_said_to_be_are_checked_all_the_same(story, audited):
+def test_events_beyond_the_reported_head_are_checked(story, audited):
     report = audited(of_lines(lambda lines: [*lines, lines[-1]]))
     assert first(report)[:2] == ("order", story.head)
 
 
-def test_fewer_events_than_were_signed_are_caught(story, audited):
+def test_fewer_events_than_signed_are_detected(story, audited):
     lie = at("/v1/events?limit", lambda _: json.dumps({"position": 5}).encode())
     assert first(audited(lie)) == ("root", 6, None, "position")
 
 
-def test_digests_of_other_views_are_caught(audited):
+def test_wrong_digests_are_detected(audited):
     lie = at("/v1/digests", lambda body: body.replace(b'"labs": "sha256:', b'"labs": "sha256:0'))
     assert first(audited(lie)) == ("views", None, None, "view labs")
     for lie in (at("/v1/digests", lambda _: b"nonsense"), at("/v1/digests", lambda _: b'{"digests":[]}')):
         assert {check.name for check, _ in audited(lie).findings} == {"views"}
 
 
-def test_what_was_found_is_told_though_the_server_then_answers_no_more(story, audited, monkeypatch):
+def test_faults_are_reported_even_if_the_server_then_stops(story, audited, monkeypatch):
     monkeypatch.setattr("service.audit.client._CHUNK", 4096)
 
     def lie(path: str, body: bytes) -> bytes | Answer:
@@ -233,23 +233,23 @@ def test_what_was_found_is_told_though_the_server_then_answers_no_more(story, au
         ("/v1/digests", (503, b"{}")),
     ],
 )
-def test_what_a_server_does_not_answer_could_not_be_checked(audited, path, answer):
+def test_unanswered_requests_are_inconclusive(audited, path, answer):
     with pytest.raises(CannotAudit, match=r"^http://127\.0\.0\.1:"):
         audited(at(path, lambda _: answer))
 
 
 @pytest.mark.parametrize("path", ["/log/checkpoint", "/log/vkey", "/log/tile", "/v1/events?limit", "/v1/digests"])
-def test_answers_that_go_on_are_read_up_to_a_bound(audited, path):
+def test_endless_answers_are_read_up_to_a_limit(audited, path):
     endless = b" " * (MOST_BUNDLE_BYTES + 1)
     with pytest.raises(CannotAudit, match=r"more than \d+ bytes"):
         audited(lambda asked, body: endless if asked.startswith(path) else body)
 
 
-def test_a_line_of_events_that_goes_on_is_read_up_to_a_bound(audited):
+def test_endless_line_of_events_is_read_up_to_a_limit(audited):
     with pytest.raises(CannotAudit, match=r"more than \d+ bytes"):
         audited(lambda asked, body: b" " * (2 * MOST_BYTES) if asked.startswith("/v1/events?until") else body)
 
 
-def test_events_that_go_on_are_read_up_to_a_bound(story, audited):
+def test_endless_events_are_read_up_to_a_limit(story, audited):
     report = audited(of_lines(lambda lines: lines + lines[-1:] * 50_000))
     assert first(report)[:2] == ("order", story.head)

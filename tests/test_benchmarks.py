@@ -61,7 +61,7 @@ def held(results: Results) -> set[tuple[str, str]]:
     return {(row.measure, row.contestant) for row in results.rows if row.limits}
 
 
-def test_appends_are_held_against_the_echo_beside_the_others(tmp_path):
+def test_appends_are_compared_with_the_echo_and_the_others(tmp_path):
     results = taken(tmp_path, "append")
     contestants = {name for _, name in held(results)}
     assert contestants - {UMADB} == {REGISTRY, OBVIOUS}
@@ -78,18 +78,18 @@ def test_waiting_at_half_load_is_timed_for_registry_and_echo(tmp_path):
     assert all(sample.p99 is not None and sample.p99 > 0 for row in rows for sample in row.samples)
 
 
-def test_batches_and_imports_are_held_against_their_limits(tmp_path):
+def test_batches_and_imports_are_compared_with_their_limits(tmp_path):
     found = held(taken(tmp_path, "batch", "import"))
     assert {name for _, name in found} == {REGISTRY, IMPORT, "registry, rebuild"}
 
 
-def test_great_subjects_are_held_against_ordinary_ones(tmp_path):
+def test_large_subjects_are_compared_with_ordinary_ones(tmp_path):
     found = held(taken(tmp_path, "great"))
     assert sum(measure.startswith("post ") for measure, _ in found) == 3
     assert sum(measure.startswith("right after ") for measure, _ in found) == 9
 
 
-def test_overload_ends_in_a_kill_after_which_nothing_acknowledged_is_missing(tmp_path):
+def test_no_acknowledged_event_is_missing_after_overload_and_a_kill(tmp_path):
     results = taken(tmp_path, "overload")
     missing, share = results.figure(OVERLOAD, MISSING), results.figure(OVERLOAD, SHARE)
     assert missing is not None
@@ -99,7 +99,7 @@ def test_overload_ends_in_a_kill_after_which_nothing_acknowledged_is_missing(tmp
     assert share.values[0] > 0
 
 
-def test_a_registry_of_a_size_is_asked_searched_read_whole_followed_and_started(tmp_path):
+def test_every_measure_of_a_registry_of_one_size_runs(tmp_path):
     results = taken(tmp_path, "ask", "find", "whole", "live", "start")
     found = held(results)
     assert {(name, REGISTRY) for name in (REBUILD, REPLAY, AUDIT, AUDIT_VIEWS, STREAM)} <= found
@@ -115,7 +115,7 @@ def test_a_registry_of_a_size_is_asked_searched_read_whole_followed_and_started(
     assert list(tmp_path.glob("2,000*")) == []
 
 
-def test_a_measure_that_fails_is_said_to_have_and_the_next_one_runs(tmp_path, monkeypatch):
+def test_failed_measure_is_reported_and_the_next_one_runs(tmp_path, monkeypatch):
     def fails(_bench):
         raise RuntimeError("the disk is full")
 
@@ -134,7 +134,7 @@ def test_a_measure_that_fails_is_said_to_have_and_the_next_one_runs(tmp_path, mo
         (("ask", "--size", "10"), "--size is at least 2,000"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_in_a_line(options, said):
+def test_unknown_measure_is_refused_in_one_line(options, said):
     ended = subprocess.run(
         (sys.executable, "-m", "benchmarks", *options), capture_output=True, text=True, timeout=60, check=False
     )

@@ -39,7 +39,7 @@ from domain.cloudevent import parse
 # --- what is posted ---
 
 
-def test_a_world_is_as_many_well_formed_events_as_it_says():
+def test_world_has_the_requested_number_of_valid_events():
     lines = list(World(3_000))
     assert len(lines) == 3_000
     posted = [parse(orjson.loads(line)) for line in lines]
@@ -58,7 +58,7 @@ def test_an_agreement_signed_has_some_590_bytes_and_some_have_a_chinese_title():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_news_of_great_subjects_is_well_formed_and_never_said_before(kind):
+def test_new_events_of_large_subjects_are_valid_and_unique(kind):
     great = Great(events=20, members=20, ties=20, posts=5, questions=5)
     before = [parse(orjson.loads(line)) for line in events(great, 10)]
     known = {event.id for event in before}
@@ -72,7 +72,7 @@ def test_news_of_great_subjects_is_well_formed_and_never_said_before(kind):
             known |= ids
 
 
-def test_batches_hold_as_many_events_as_they_should():
+def test_batches_have_the_requested_number_of_events():
     request = next(iter(Posts("/v1/events", Fresh(0, 200), {"A": "b"}, at_once=100)))
     head, _, body = request.partition(b"\r\n\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
@@ -80,7 +80,7 @@ def test_batches_hold_as_many_events_as_they_should():
     assert len(orjson.loads(body)) == 100
 
 
-def test_each_question_after_news_comes_after_a_post():
+def test_each_query_after_an_event_follows_a_post():
     requests = AfterNews(Posts("/v1/events", [b"1", b"2"]), Gets(["/a"]))
     assert [request.split(b" ")[0] for request in requests] == [b"POST", b"GET", b"POST", b"GET"]
 
@@ -122,7 +122,7 @@ async def answering(stalls_at: int, seconds: float):
         await asyncio.gather(*stalls)
 
 
-async def test_a_turn_lasts_until_there_are_as_many_answers_as_it_needs():
+async def test_turn_lasts_until_it_has_enough_answers():
     async with answering(stalls_at=1, seconds=0.3) as (port, asked):
         heard = await asyncio.to_thread(run, Load(port, 2, 0.05, Gets(["/"]), warm=0.0, least=7))
     assert heard.times[200].count == 7
@@ -130,14 +130,14 @@ async def test_a_turn_lasts_until_there_are_as_many_answers_as_it_needs():
     assert heard.seconds >= 0.3
 
 
-async def test_what_is_due_before_the_time_that_counts_is_asked_and_not_counted():
+async def test_requests_of_the_warm_up_are_sent_and_not_counted():
     async with answering(stalls_at=1, seconds=0.0) as (port, asked):
         paced = await keep_to(Schedule(port, 200, 0.3, Gets(["/"]), connections=4, warm=0.1))
     assert (paced.due, len(asked)) == (60, 80)
 
 
 @pytest.mark.parametrize("connections", [2, 64])
-async def test_a_server_that_stops_is_felt_by_all_who_were_due_in_that_time(connections):
+async def test_pause_of_a_server_delays_every_request_due_in_it(connections):
     async with answering(stalls_at=20, seconds=0.4) as (port, asked):
         schedule = Schedule(port, 200, 0.6, Gets(["/"]), connections=connections, warm=0.0)
         paced = await keep_to(schedule)
@@ -149,7 +149,7 @@ async def test_a_server_that_stops_is_felt_by_all_who_were_due_in_that_time(conn
     assert times.median <= times.p95 <= times.p99 <= times.most
 
 
-async def test_what_finds_no_connection_is_held_back_where_that_is_asked_for():
+async def test_requests_without_a_free_connection_can_be_skipped():
     async with answering(stalls_at=1, seconds=0.2) as (port, asked):
         schedule = Schedule(port, 100, 0.4, Gets(["/"]), connections=3, warm=0.0, holds_back=True)
         paced = await keep_to(schedule)
@@ -158,7 +158,7 @@ async def test_what_finds_no_connection_is_held_back_where_that_is_asked_for():
     assert len(asked) == paced.due - paced.held_back
 
 
-async def test_a_server_that_goes_away_ends_an_enduring_load_and_breaks_any_other():
+async def test_vanished_server_ends_an_overload_and_fails_any_other_load():
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         server.close()
@@ -190,7 +190,7 @@ def starts_another(path: str):
     subprocess.run((sys.executable, "-c", script), check=True)
 
 
-def test_work_is_done_in_a_process_of_its_own_and_what_it_raises_is_raised():
+def test_worker_runs_in_its_own_process_and_its_exceptions_are_raised():
     worker = Worker(None)
     try:
         assert worker.do(os.getpid) != os.getpid()
@@ -203,7 +203,7 @@ def test_work_is_done_in_a_process_of_its_own_and_what_it_raises_is_raised():
         worker.end()
 
 
-def test_a_worker_that_is_ended_takes_with_it_what_it_has_started(tmp_path):
+def test_ended_worker_ends_its_child_processes(tmp_path):
     worker, note = Worker(None), tmp_path / "pid"
     with ThreadPoolExecutor(1) as waits:
         work = waits.submit(worker.do, partial(starts_another, str(note)))
@@ -222,7 +222,7 @@ def test_a_worker_that_is_ended_takes_with_it_what_it_has_started(tmp_path):
 # --- UmaDB ---
 
 
-def test_that_umadb_is_not_installed_is_said(tmp_path, monkeypatch):
+def test_missing_umadb_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(uma, "find_spec", lambda _: None)
     said: list[str] = []
     with ExitStack() as stack:
@@ -230,7 +230,7 @@ def test_that_umadb_is_not_installed_is_said(tmp_path, monkeypatch):
     assert said == ["UmaDB is not installed, so it is left out"]
 
 
-def test_that_umadb_does_not_run_is_said(tmp_path, monkeypatch):
+def test_umadb_that_does_not_run_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(uma, "find_spec", lambda _: object())
     monkeypatch.setattr(uma, "_START", "raise SystemExit('not for this processor')")
     said: list[str] = []
@@ -261,7 +261,7 @@ def found() -> Results:
     return results
 
 
-def test_targets_are_met_from_what_is_wanted_on():
+def test_target_is_met_from_its_value_on():
     by_name = {each.target.workload: each for each in judged(found())}
     appends = by_name["one event a request, 64 clients, to echo"]
     assert appends.found.value == pytest.approx((3_000 / 9_000 + 3_600 / 9_000) / 2)
@@ -275,21 +275,21 @@ def test_targets_are_met_from_what_is_wanted_on():
     assert by_name["list of 50 with two filters, to a bare GET"].found.size == 1_000_000
 
 
-def test_a_target_of_a_million_that_was_looked_for_at_less_stands_in_brackets():
+def test_target_measured_at_a_smaller_size_is_in_brackets():
     results = found()
     results.rows = [row for row in results.rows if row.size != 1_000_000]
     line = next(line for line in report.tables(results).splitlines() if line.startswith("| list of 50 with two"))
     assert line.rstrip(" |").endswith("(yes)")
 
 
-def test_sizes_stand_side_by_side_with_their_growth():
+def test_table_of_sizes_shows_growth():
     growth = {each.measure: each.growth for each in flats(found())}
     assert growth[LIST] == pytest.approx(2.0)
     assert growth["disk, log and views"] == pytest.approx(1.0)
     assert "| 2.00" in report.tables(found())
 
 
-def test_charts_are_well_formed_and_say_what_they_show(tmp_path):
+def test_charts_are_well_formed_and_have_titles(tmp_path):
     paths = charts.draw(found(), tmp_path / "charts")
     assert [path.name for path in paths] == ["targets.svg", "sizes.svg", "times.svg"]
     for path in paths:
@@ -303,5 +303,5 @@ def test_charts_are_well_formed_and_say_what_they_show(tmp_path):
     assert "a <timed> & named thing" in times
 
 
-def test_nothing_is_drawn_where_there_is_nothing_to_say(tmp_path):
+def test_empty_results_draw_no_chart(tmp_path):
     assert charts.draw(Results(), tmp_path) == []

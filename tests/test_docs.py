@@ -77,7 +77,7 @@ def page_and_outputs(request, tmp_path_factory):
     return page, printed
 
 
-def test_examples_answer_what_stands_below_them(page_and_outputs):
+def test_examples_give_the_answers_shown_below_them(page_and_outputs):
     page, outputs = page_and_outputs
     for (text, shown), printed in zip(examples(page), outputs, strict=False):
         if shown is not None:
@@ -101,13 +101,13 @@ def test_the_first_screen_is_a_sentence_a_question_and_its_whole_answer():
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_file_that_a_page_links_to_is_there(page):
+def test_every_file_linked_in_a_page_exists(page):
     for name in re.findall(r"\]\(([A-Za-z./-]+)\)", read(page)):
         assert ((ROOT / page).parent / name).resolve().is_file(), name
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_file_of_the_code_that_a_page_names_is_there(page):
+def test_every_source_file_named_in_a_page_exists(page):
     for name in re.findall(r"`((?:domain|projections|service|seeds|tests)/[a-z_/]*(?:\.py)?)`", read(page)):
         assert (ROOT / name).exists(), name
 

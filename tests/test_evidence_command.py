@@ -77,7 +77,7 @@ def test_every_citation_in_the_seeds_is_verified(data, source_files, how):
         assert 0 < document["used"]["characters"] <= entry["code_points"]
 
 
-def test_what_is_fine_is_reported_for_people_and_ends_with_0(data, tmp_path):
+def test_valid_quotations_are_reported_and_exit_with_0(data, tmp_path):
     recorded(data, party("a", evidence=list(RIGHT)))
     file = written(tmp_path / "news.txt")
     for _ in range(2):
@@ -112,7 +112,7 @@ def test_false_quotations_are_named_with_the_first_difference(data, tmp_path):
     assert [passage["fact"]["position"] for passage in document["failed"]] == [2, 2, 2]
 
 
-def test_a_file_that_belongs_to_no_document_is_said_so_and_others_are_still_checked(data, tmp_path):
+def test_file_of_no_document_is_reported_and_the_others_are_checked(data, tmp_path):
     recorded(data, party("a", evidence=list(RIGHT)))
     known, unknown = written(tmp_path / "news.txt"), written(tmp_path / "other.txt", TEXT.replace("\r", ""))
     ended = run("evidence", unknown, known, data=data)
@@ -123,14 +123,14 @@ def test_a_file_that_belongs_to_no_document_is_said_so_and_others_are_still_chec
     assert "3 verified" in third
 
 
-def test_one_text_may_be_that_of_several_documents(data, tmp_path):
+def test_several_documents_may_share_one_text(data, tmp_path):
     again = event("document.registered", "documents/e", {"title": "E", "sha256": sha256(TEXT.encode()).hexdigest()})
     recorded(data, again)
     (file,) = orjson.loads(done("evidence", written(tmp_path / "news.txt"), "--json", data=data))
     assert [document["subject"] for document in file["documents"]] == ["documents/d", "documents/e"]
 
 
-def test_a_directory_that_is_served_is_asked_for_by_its_address(data, tmp_path):
+def test_directory_in_use_is_refused_with_advice_to_give_the_address(data, tmp_path):
     recorded(data)
     file = written(tmp_path / "news.txt")
     with serving(data) as server:
@@ -143,7 +143,7 @@ def test_a_directory_that_is_served_is_asked_for_by_its_address(data, tmp_path):
         assert b"0 passages" in done("evidence", file, "--url", server.url, REGISTRY_KEY=key)
 
 
-def test_what_cannot_be_checked_ends_with_2_and_one_line(data, tmp_path):
+def test_unusable_input_exits_with_2_and_one_line(data, tmp_path):
     file = written(tmp_path / "news.txt")
     assert "no log" in refused("evidence", file, data=data, code=2)
     assert not data.exists()
@@ -154,7 +154,7 @@ def test_what_cannot_be_checked_ends_with_2_and_one_line(data, tmp_path):
     assert "together" in refused("evidence", file, "--url", "http://127.0.0.1:1", "--data", data, code=2)
 
 
-def test_a_text_that_is_not_taken_ends_with_2_and_others_are_still_checked(data, tmp_path):
+def test_refused_text_exits_with_2_and_the_others_are_checked(data, tmp_path):
     """A document of another text that is still held takes none until that is deleted."""
     other = "An older text.\n"
     recorded(data, text=other)

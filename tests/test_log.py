@@ -82,7 +82,7 @@ def positions(found: list[LoggedEvent]) -> list[int]:
 # --- appending and reading ---
 
 
-def test_what_was_appended_is_read_back_byte_for_byte(log: Log, reader: LogReader, path: Path) -> None:
+def test_appended_events_are_read_back_byte_for_byte(log: Log, reader: LogReader, path: Path) -> None:
     odd = LoggedEvent(2, 1, "agreements/\u5b81\u5fb7", "t", "urn:\u65f6", "\u4ee3 '\"", b"\x00\xff", b"{}", bytes(16))
     put(log, event(1), odd, event(3, "parties/p1", 2))
     log.close()
@@ -92,7 +92,7 @@ def test_what_was_appended_is_read_back_byte_for_byte(log: Log, reader: LogReade
     assert reader.find("urn:\u65f6", "\u4ee3 '\"") == odd
 
 
-def test_an_empty_log_has_head_0_and_nothing_in_it(log: Log, reader: LogReader) -> None:
+def test_empty_log_has_head_0_and_no_events(log: Log, reader: LogReader) -> None:
     for asked in (log, reader):
         assert asked.head() == 0
         assert asked.read() == asked.read(type="party.registered") == asked.read(subject="parties/p1") == []
@@ -100,7 +100,7 @@ def test_an_empty_log_has_head_0_and_nothing_in_it(log: Log, reader: LogReader) 
         assert asked.find("https://example.org/importer", "event-1") is None
 
 
-def test_positions_no_log_can_have_are_not_found(log: Log) -> None:
+def test_impossible_positions_are_not_found(log: Log) -> None:
     put(log, *events(1, 3))
     assert [log.at(position) for position in (-1, 0, 4, 2**63 - 1, 2**63, 10**30)] == [None] * 6
     assert positions(log.read(after=-5, until=10**30, limit=10**30)) == [1, 2, 3]
@@ -140,7 +140,7 @@ def test_a_commit_may_come_from_another_thread_while_readers_read(log: Log, read
     assert positions(reader.read()) == list(range(1, 101))
 
 
-def test_committing_and_rolling_back_nothing_is_harmless(log: Log) -> None:
+def test_empty_commit_and_rollback_are_harmless(log: Log) -> None:
     log.commit()
     log.rollback()
     log.append([])
@@ -221,7 +221,7 @@ def effort(reader: LogReader, asked: Callable[[], object]) -> int:
     return steps
 
 
-def test_a_filter_spares_reading_what_it_keeps_out(mixed: tuple[LogReader, list[LoggedEvent]]) -> None:
+def test_filter_avoids_reading_other_events(mixed: tuple[LogReader, list[LoggedEvent]]) -> None:
     reader, _ = mixed
     scan = effort(reader, lambda: reader.read(limit=9999))
     assert effort(reader, lambda: reader.read(source="urn:never")) < scan / 1000
@@ -343,7 +343,7 @@ def test_after_a_refused_append_nothing_can_be_committed_but_by_rolling_back(log
     assert reader.head() == 2
 
 
-def test_what_a_rolled_back_transaction_named_first_can_be_named_again(log: Log, path: Path) -> None:
+def test_names_of_a_rolled_back_transaction_can_be_used_again(log: Log, path: Path) -> None:
     log.append([event(1, "parties/new", 1, source="urn:new"), event(2, "parties/new", 2, source="urn:new")])
     log.rollback()
     put(log, event(1, "labs/other", source="urn:other"), event(2, "parties/new", 1, source="urn:new"))
@@ -356,7 +356,7 @@ def test_what_a_rolled_back_transaction_named_first_can_be_named_again(log: Log,
         ]
 
 
-def test_more_subjects_and_sources_than_are_remembered(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_subjects_and_sources_than_are_cached(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.event_log._REMEMBERED", 10)
     position = 0
     for version in (1, 2, 3):
@@ -374,7 +374,7 @@ def test_more_subjects_and_sources_than_are_remembered(log: Log, monkeypatch: py
 # --- other writers ---
 
 
-def test_who_comes_second_hears_that_the_head_moved_and_may_follow_it(log: Log, path: Path) -> None:
+def test_second_writer_gets_an_error_and_can_continue(log: Log, path: Path) -> None:
     with closing(Log(path)) as other:
         put(log, event(1, "parties/catl", 1))
         with pytest.raises(HeadMoved) as moved:
@@ -413,7 +413,7 @@ def test_writers_in_many_threads_leave_no_gap_and_lose_nothing(log: Log, path: P
         assert [e.version for e in log.read(subject=f"parties/w{writer}")] == list(range(1, 21))
 
 
-def test_what_the_librarys_machinery_inserts_stands_in_the_same_log(log: Log) -> None:
+def test_events_inserted_by_the_library_are_in_the_same_log(log: Log) -> None:
     put(log, event(1, "parties/catl", 1))
     assert log.recorder.insert_events([StoredEvent("parties/catl", 2, "a.topic", b"state")]) == [2]
     with pytest.raises(HeadMoved):
@@ -429,7 +429,7 @@ def test_what_the_librarys_machinery_inserts_stands_in_the_same_log(log: Log) ->
     ]
 
 
-def test_a_subscription_hears_every_commit_once_and_in_order_whoever_appended(log: Log, path: Path) -> None:
+def test_subscription_gets_every_commit_once_and_in_order(log: Log, path: Path) -> None:
     with closing(Log(path)) as other, log.recorder.subscribe(gt=1) as subscription:
         put(log, *events(1, 600))
         log.append([event(601)])
@@ -463,7 +463,7 @@ def test_every_commit_waits_for_the_disk_and_pages_are_large(log: Log) -> None:
             assert _pragma(db, "wal_autocheckpoint") == 2000
 
 
-def test_meta_is_kept_and_goes_with_the_transaction_it_was_set_in(log: Log, reader: LogReader, path: Path) -> None:
+def test_meta_is_stored_in_its_transaction(log: Log, reader: LogReader, path: Path) -> None:
     assert log.meta("origin") is None
     log.set_meta("origin", "registry.example/log")
     assert reader.meta("origin") == "registry.example/log"
@@ -475,7 +475,7 @@ def test_meta_is_kept_and_goes_with_the_transaction_it_was_set_in(log: Log, read
         assert again.meta("origin") == "registry.example/log"
 
 
-def test_a_path_may_hold_what_means_something_in_a_url(tmp_path: Path) -> None:
+def test_path_may_contain_url_characters(tmp_path: Path) -> None:
     path = tmp_path / "100% :memory: ?mode=memory #1.db"
     with closing(Log(path)) as log:
         put(log, event(1))
@@ -496,7 +496,7 @@ def _a_later_format(path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [40, 3_000, 60_000])
-def test_what_is_erased_is_in_no_file_of_the_log(path: Path, size: int) -> None:
+def test_erased_data_is_in_no_file_of_the_log(path: Path, size: int) -> None:
     word = b"erase-me-" * (size // 9)
     with closing(Log(path)) as log, closing(log.reader()) as reader:
         put(log, *events(1, 40))
@@ -515,7 +515,7 @@ def test_what_is_erased_is_in_no_file_of_the_log(path: Path, size: int) -> None:
             assert b"salt-to-be-gone!" not in file.read_bytes(), file
 
 
-def test_the_text_of_a_document_is_kept_until_it_is_erased(path: Path) -> None:
+def test_text_of_a_document_is_stored_until_it_is_erased(path: Path) -> None:
     text = "\u5b81\u5fb7 " * 20_000
     with closing(Log(path)) as log, closing(log.reader()) as reader:
         log.append([event(1, "documents/d"), event(2, "documents/d", 2), event(3, "documents/e")])
@@ -532,7 +532,7 @@ def test_the_text_of_a_document_is_kept_until_it_is_erased(path: Path) -> None:
             assert text[:100].encode() not in file.read_bytes(), file
 
 
-def test_what_was_to_be_erased_stays_where_the_transaction_is_rolled_back(log: Log, reader: LogReader) -> None:
+def test_rolled_back_erasure_erases_nothing(log: Log, reader: LogReader) -> None:
     put(log, *events(1, 2))
     log.append([event(3)])
     log.erase(1, 3, None)
@@ -551,7 +551,7 @@ def test_files_are_not_scrubbed_while_a_reader_needs_them(log: Log, reader: LogR
     assert log.scrub()
 
 
-def test_a_log_of_the_first_format_is_brought_up_to_date_with_all_it_holds(path: Path) -> None:
+def test_log_of_the_first_format_is_migrated_with_all_its_data(path: Path) -> None:
     with closing(Log(path)) as log:
         put(log, *events(1, 3))
         kept = log.read()
@@ -585,7 +585,7 @@ def test_another_file_is_refused_and_left_as_it_was(path: Path, make: Callable[[
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_a_reader_makes_no_file_and_takes_an_empty_one_for_no_log(path: Path) -> None:
+def test_reader_creates_no_file_and_refuses_an_empty_one(path: Path) -> None:
     with pytest.raises(LogUnavailable, match="cannot be opened"):
         LogReader(path)
     assert not path.exists()
@@ -609,7 +609,7 @@ def test_an_empty_file_or_one_left_before_its_tables_were_made_becomes_a_log(pat
         assert log.head() == 1
 
 
-def test_several_that_make_the_same_file_at_once_make_one_log(tmp_path: Path) -> None:
+def test_concurrent_creations_of_a_file_make_one_log(tmp_path: Path) -> None:
     for attempt in range(10):
         path = tmp_path / f"{attempt}.db"
         start = threading.Barrier(4)
@@ -638,7 +638,7 @@ def test_opening_a_log_writes_nothing_to_it(path: Path) -> None:
 # --- faults: each durable step, failed and not kept, failed but kept ---
 
 
-def test_a_full_database_keeps_what_was_there_and_takes_more_once_there_is_room(log: Log, reader: LogReader) -> None:
+def test_full_database_keeps_its_events_and_accepts_more_later(log: Log, reader: LogReader) -> None:
     put(log, *events(1, 100))
     pages = _pragma(log._db, "page_count")
     log._db.execute(f"PRAGMA max_page_count = {pages}").fetchall()
@@ -679,7 +679,7 @@ print(log.head())
 """
 
 
-def test_a_commit_that_fails_on_the_disk_is_not_kept_and_the_log_goes_on(path: Path) -> None:
+def test_commit_that_fails_on_the_disk_is_discarded_and_the_log_continues(path: Path) -> None:
     child = [sys.executable, "-c", SMALL_DISK, str(path)]
     done = subprocess.run(child, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -744,7 +744,7 @@ def test_an_append_that_fails_at_any_step_leaves_nothing(
 
 
 @pytest.mark.parametrize("done", [False, True])
-def test_a_rollback_that_fails_may_be_tried_again(log: Log, reader: LogReader, done: bool) -> None:
+def test_failed_rollback_may_be_repeated(log: Log, reader: LogReader, done: bool) -> None:
     log.append([event(1)])
     reliable = log._db
     log._db = Unreliable(reliable, "ROLLBACK", done=done)  # type: ignore[assignment]
@@ -768,7 +768,7 @@ def test_a_transaction_that_sqlite_gave_up_by_itself_is_not_committed_in_part(lo
     assert log.head() == reader.head() == 0
 
 
-def test_a_lock_held_by_another_is_an_error_that_passes(log: Log, path: Path) -> None:
+def test_lock_held_by_another_process_is_a_temporary_error(log: Log, path: Path) -> None:
     log._db.execute("PRAGMA busy_timeout = 10").fetchall()
     with closing(Log(path)) as other:
         other.append([event(1)])
@@ -795,7 +795,7 @@ while True:
 """
 
 
-def test_all_that_was_acknowledged_survives_kill_9(path: Path) -> None:
+def test_acknowledged_events_survive_kill_9(path: Path) -> None:
     chance = random.Random(9)
     acknowledged = 0
     for _ in range(6):

@@ -137,7 +137,7 @@ def test_a_file_opens_with_its_document_and_has_as_many_events_as_the_manifest_s
 
 
 @pytest.mark.parametrize(("file", "event"), **named(SEEDED))
-def test_an_event_has_the_attributes_of_its_kind_in_a_steady_order(file, event):
+def test_seed_events_have_their_attributes_in_a_fixed_order(file, event):
     keys = ["specversion", "id", "source", "type", "subject", "occurred", "data"]
     assert list(event) == [key for key in keys if key in event]
     assert set(keys) - set(event) <= {"occurred"}
@@ -145,12 +145,12 @@ def test_an_event_has_the_attributes_of_its_kind_in_a_steady_order(file, event):
     assert SUBJECT.fullmatch(event["subject"])
 
 
-def test_an_id_names_one_event_of_its_source():
+def test_ids_of_seed_events_are_unique_in_their_source():
     ids = [(event["source"], event["id"]) for _, event in SEEDED]
     assert len(set(ids)) == len(ids)
 
 
-def test_a_subject_is_made_first_and_once_and_what_an_event_refers_to_stands_earlier():
+def test_seed_subjects_are_created_once_and_before_any_reference():
     made: set[str] = set()
     for _, event in SEEDED:
         assert references(event) <= made, event["id"]
@@ -170,7 +170,7 @@ def test_every_fact_cites_short_passages_of_registered_documents(file, event):
             assert resolves(pointer, event), pointer
 
 
-def test_no_one_is_named_where_nothing_can_be_erased():
+def test_seeds_name_no_person_in_fields_that_cannot_be_erased():
     people = [event for _, event in SEEDED if event["data"].get("kind") == "person"]
     words = {word.casefold() for event in people for text in event["data"]["name"].values() for word in text.split()}
     for _, event in SEEDED:
@@ -226,7 +226,7 @@ def test_the_passages_name_every_party_the_fact_is_about(cited, file, event):
 @pytest.mark.parametrize(
     ("file", "event"), **named([it for it in CITING if it[1]["type"] in {"party.registered", "party.name-added"}])
 )
-def test_the_passages_hold_every_name_given(cited, file, event):
+def test_passages_contain_every_name(cited, file, event):
     said = "\n".join(cited(event)).casefold()
     given = [text for field, text in strings(event["data"]) if field in {"name", "other_names"}]
     assert given
@@ -235,21 +235,21 @@ def test_the_passages_hold_every_name_given(cited, file, event):
 
 
 @pytest.mark.parametrize(("file", "event"), **named([it for it in CITING if "occurred" in it[1]]))
-def test_the_passages_hold_the_date(cited, file, event):
+def test_passages_contain_the_date(cited, file, event):
     said = "\n".join(cited(event))
     for alternatives in spellings(event["occurred"]):
         assert any(spelling in said for spelling in alternatives), alternatives
 
 
 @pytest.mark.parametrize(("file", "name"), FIGURES, ids=[f"{file}-{name}" for file, name in FIGURES])
-def test_the_passages_hold_what_the_fact_rests_on(cited, file, name):
+def test_passages_contain_the_words_behind_the_fact(cited, file, name):
     (event,) = (event for in_file, event in SEEDED if (in_file, event["id"]) == (file, name))
     said = "\n".join(cited(event))
     assert [token for token in FIGURES[file, name] if token not in said] == []
 
 
 @pytest.mark.parametrize(("file", "event"), **named(SEEDED))
-def test_nothing_but_names_is_taken_over_from_a_document(documents, file, event):
+def test_seeds_copy_only_names_from_documents(documents, file, event):
     """No run of more than 60 code points is a document's own; names carry over as they are."""
     sources = [" ".join(text.split()).casefold() for text in documents.values()]
     for field, text in strings(event):

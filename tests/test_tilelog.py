@@ -42,7 +42,7 @@ class BrokenOff(Exception):
 
 
 @pytest.mark.parametrize("is_redacted", [False, True])
-def test_an_export_broken_off_at_any_step_is_the_old_one_or_none(story, data, tmp_path, monkeypatch, is_redacted):
+def test_interrupted_export_is_the_old_one_or_none(story, data, tmp_path, monkeypatch, is_redacted):
     out, now = tmp_path / "out", (data / CHECKPOINT).read_bytes()
     (data / CHECKPOINT).write_text(story.checkpoint_of_crowd)
     export(data, out)
@@ -84,7 +84,7 @@ def test_an_export_broken_off_at_any_step_is_the_old_one_or_none(story, data, tm
     assert audited(out).verdict.status == 0
 
 
-def test_what_another_export_left_half_written_is_written_over(story, data, tmp_path):
+def test_files_of_an_interrupted_export_are_overwritten(story, data, tmp_path):
     out = tmp_path / "out"
     export(data, out)
     (out / CHECKPOINT).unlink()
@@ -95,7 +95,7 @@ def test_what_another_export_left_half_written_is_written_over(story, data, tmp_
     assert audited(out).verdict.status == 0
 
 
-def test_an_export_of_what_is_not_the_log_s_own_is_refused(story, data, tmp_path):
+def test_export_of_an_unsigned_log_or_of_stale_views_is_refused(story, data, tmp_path):
     out = tmp_path / "out"
     note = (data / CHECKPOINT).read_text()
     (data / CHECKPOINT).write_text(note.replace(f"\n{story.head}\n", f"\n{story.head - 1}\n"))

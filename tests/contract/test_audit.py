@@ -29,7 +29,7 @@ def data(story: Story, tmp_path: Path) -> Path:
 # nothing is wrong
 
 
-def test_a_directory_that_nobody_changed_fits_and_is_left_as_it_is(story, data):
+def test_unchanged_directory_passes_and_is_not_written_to(story, data):
     before = {path.name: path.read_bytes() for path in data.iterdir()}
     found = fits(data, "--vkey", story.vkey)
     assert {path.name: path.read_bytes() for path in data.iterdir()} == before
@@ -41,7 +41,7 @@ def test_a_directory_that_nobody_changed_fits_and_is_left_as_it_is(story, data):
     assert found.report["notes"] == []
 
 
-def test_a_report_for_people_ends_with_the_verdict(story, data):
+def test_report_as_text_ends_with_the_verdict(story, data):
     done = command("audit", "--no-views", env={"REGISTRY_DATA": str(data)})
     assert done.returncode == 0, done
     first, *_, last = done.stdout.decode().splitlines()
@@ -57,14 +57,14 @@ def test_a_report_for_people_ends_with_the_verdict(story, data):
     assert done.stderr == b""
 
 
-def test_an_empty_log_fits(tmp_path):
+def test_empty_log_passes(tmp_path):
     with Server(tmp_path / "data") as server:
         found = fits(server.address)
         assert found.report["events"] == found.report["checkpoint"]["size"] == 0
     fits(tmp_path / "data")
 
 
-def test_a_log_fits_while_it_is_served_and_posted_to(data):
+def test_log_passes_while_a_server_records_events(data):
     with Server(data) as server:
         server.key = server.make_key("poster", "post")
         for number in range(3):
@@ -74,7 +74,7 @@ def test_a_log_fits_while_it_is_served_and_posted_to(data):
                 assert found.report["events"] >= found.report["checkpoint"]["size"]
 
 
-def test_a_server_that_answers_readers_only_is_audited_with_a_key(story, data):
+def test_server_that_needs_a_key_for_reading_is_audited_with_one(story, data):
     with Server(data, "--read", "key") as server:
         assert fits(server.address, "--key", story.reader).says("texts") == "pass"
         found = audited(server.address)
@@ -82,7 +82,7 @@ def test_a_server_that_answers_readers_only_is_audited_with_a_key(story, data):
         assert "key" in found.report["reason"]
 
 
-def test_what_a_kill_left_behind_fits(data):
+def test_log_passes_after_a_kill(data):
     server = Server(data)
     try:
         server.key = server.make_key("poster", "post")
@@ -98,7 +98,7 @@ def test_what_a_kill_left_behind_fits(data):
 # something is
 
 
-def test_a_server_that_answers_changed_data_is_caught(story, data):
+def test_audit_detects_a_server_with_changed_data(story, data):
     with Server(data) as server:
         assert fits(server.address).says("texts") == "skipped"
         tampered(data, (CHANGED.format("data"), "An agreement", "An agreemens", story.agreement))
@@ -106,7 +106,7 @@ def test_a_server_that_answers_changed_data_is_caught(story, data):
         assert found.unfit == {"data"}
 
 
-def test_a_server_that_answers_a_changed_entry_is_caught(story, data):
+def test_audit_detects_a_server_with_a_changed_entry(story, data):
     entry = entry_with(data, story.signed, actor="somebody")
     tampered(data, ("UPDATE events SET state = ? WHERE position = ?", entry, story.signed))
     with Server(data) as server:
@@ -115,7 +115,7 @@ def test_a_server_that_answers_a_changed_entry_is_caught(story, data):
         assert found.report["findings"][0]["expected"] == "first"
 
 
-def test_a_server_that_answers_from_changed_views_is_caught(story, data):
+def test_audit_detects_a_server_with_changed_views(story, data):
     tampered(data, "UPDATE ties SET status = 0 WHERE container_name = 'labs/l' AND last", file="views.sqlite")
     with Server(data) as server:
         found = audited(server.address)
@@ -125,7 +125,7 @@ def test_a_server_that_answers_from_changed_views_is_caught(story, data):
         assert story.entry(int(position or 0))["subject"] == subject
 
 
-def test_a_server_that_lost_its_last_event_is_caught(story, data):
+def test_audit_detects_a_server_that_lost_its_last_event(story, data):
     with Server(data) as server:
         tampered(data, ("DELETE FROM events WHERE position = ?", story.head))
         found = audited(server.address)
@@ -133,7 +133,7 @@ def test_a_server_that_lost_its_last_event_is_caught(story, data):
         assert found.first[0] == story.head
 
 
-def test_a_server_brought_back_from_a_backup_is_caught_by_the_checkpoint_that_was_kept(story, data, tmp_path):
+def test_stored_checkpoint_reveals_a_server_restored_from_an_old_backup(story, data, tmp_path):
     backup, kept = tmp_path / "backup", tmp_path / "kept"
     shutil.copytree(data, backup)
     with Server(data) as server:
@@ -151,7 +151,7 @@ def test_a_server_brought_back_from_a_backup_is_caught_by_the_checkpoint_that_wa
 # what the auditor brings
 
 
-def test_quotations_are_checked_against_the_texts_that_the_auditor_brings(story, data, tmp_path):
+def test_quotations_are_checked_against_texts_given_by_the_auditor(story, data, tmp_path):
     with Server(data) as server:
         (tmp_path / "report.txt").write_bytes(TEXT.encode())
         assert "4 verified" in said_of(fits(server.address, "--documents", tmp_path / "report.txt"), "evidence")
@@ -175,7 +175,7 @@ def said_of(found, check):
         ("--witness", "a+1+2"),
     ],
 )
-def test_what_the_auditor_brings_must_be_what_it_is_said_to_be(data, tmp_path, option, value):
+def test_text_given_by_the_auditor_must_have_its_registered_hash(data, tmp_path, option, value):
     (tmp_path / "nonsense").write_text("nonsense\n")
     done = command("audit", data, option, value if "+" in value else tmp_path / value)
     assert (done.returncode, done.stdout) == (2, b""), done
@@ -187,19 +187,19 @@ def test_what_the_auditor_brings_must_be_what_it_is_said_to_be(data, tmp_path, o
 
 
 @pytest.mark.parametrize("target", ["http://127.0.0.1:9", "http://", "https://[", "ftp://example.org", "nowhere"])
-def test_what_is_not_there_could_not_be_checked(target):
+def test_missing_directory_is_inconclusive(target):
     done = command("audit", target)
     assert (done.returncode, done.stdout) == (2, b""), done
     assert done.stderr.startswith(b"registry: ")
     assert done.stderr.count(b"\n") == 1
 
 
-def test_another_server_could_not_be_checked(shared):
+def test_address_of_another_program_is_inconclusive(shared):
     assert audited(f"{shared.address}/v1").status == 2
 
 
 @pytest.mark.parametrize("name", ["checkpoint", "log.key", "views.sqlite"])
-def test_a_directory_without_what_proves_it_could_not_be_checked(data, name):
+def test_directory_without_checkpoint_or_key_is_inconclusive(data, name):
     (data / name).unlink()
     assert audited(data).status == 2
 
@@ -213,7 +213,7 @@ def test_wrong_options_are_refused(data):
 # what is exported
 
 
-def test_what_was_exported_fits_offline_and_grows(story, data, tmp_path):
+def test_exported_log_passes_offline_and_grows(story, data, tmp_path):
     out = tmp_path / "out"
     assert command("export", "--tiles", out, "--data", data).returncode == 0
     assert fits(out, "--vkey", story.vkey).says("texts") == "skipped"
@@ -258,7 +258,7 @@ def test_an_export_of_a_changed_log_is_refused(story, data, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
-def test_an_export_goes_nowhere_but_to_its_own_place(story, data, tmp_path):
+def test_export_writes_only_into_its_own_directory(story, data, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letters").write_text("dear")
     done = command("export", "--tiles", tmp_path / "mine", "--data", data)
@@ -274,7 +274,7 @@ def test_an_export_goes_nowhere_but_to_its_own_place(story, data, tmp_path):
     assert command("export", "--data", data).returncode == 2
 
 
-def test_an_export_that_was_broken_off_is_never_taken_for_whole(data, tmp_path):
+def test_interrupted_export_never_passes_as_complete(data, tmp_path):
     out = tmp_path / "out"
     assert command("export", "--tiles", out, "--data", data).returncode == 0
     (out / "checkpoint").unlink()
@@ -291,7 +291,7 @@ def test_an_export_that_was_broken_off_is_never_taken_for_whole(data, tmp_path):
     assert (out / "events.ndjson").read_bytes().endswith(b"}\n")
 
 
-def test_what_is_redacted_is_gone_from_the_next_export(story, data, tmp_path):
+def test_redacted_data_is_absent_from_the_next_export(story, data, tmp_path):
     out = tmp_path / "out"
     assert command("export", "--tiles", out, "--data", data, "--texts").returncode == 0
     assert b'"Party 17"' in (out / "events.ndjson").read_bytes()

@@ -56,7 +56,7 @@ def send(connection: socket.socket, body: bytes) -> None:
     ],
     ids=["an event", "an import", "a chunk without its length", "no HTTP"],
 )
-def test_what_was_cut_off_takes_no_memory(server, type_, length, sent):
+def test_interrupted_uploads_free_their_memory(server, type_, length, sent):
     before = resident(server)
     for _ in range(25):
         connections = [begun(server, type_, length) for _ in range(20)]
@@ -69,7 +69,7 @@ def test_what_was_cut_off_takes_no_memory(server, type_, length, sent):
     assert resident(server) - before < 80 * MIB  # all that was sent is 225 MB
 
 
-def test_bodies_that_come_in_at_once_take_bounded_memory_and_keep_no_small_one_out(server):
+def test_concurrent_bodies_take_bounded_memory_and_small_ones_still_pass(server):
     before = resident(server)
     with contextlib.ExitStack() as open_ones:
         connections = [open_ones.enter_context(begun(server, CLOUDEVENT, WHOLE)) for _ in range(800)]

@@ -101,7 +101,7 @@ def test_a_correction_of_a_correction_is_itself_corrected(shared):
         {},
     ],
 )
-def test_a_correction_must_be_right_itself(shared, what):
+def test_correction_must_give_valid_data(shared, what):
     subject, made = launched(shared)
     problem = shared.refused(corrected(subject, made, **what), status=422)
     wanted = "/data/occurred" if "occurred" in what else "/data/data" if "data" in what else "/data"
@@ -109,7 +109,7 @@ def test_a_correction_must_be_right_itself(shared, what):
 
 
 @pytest.mark.parametrize("type_", ["event.corrected", "event.retracted", "event.disputed", "evidence.added"])
-def test_the_event_meant_must_stand_on_the_same_subject(shared, type_):
+def test_corrected_event_must_be_of_the_same_subject(shared, type_):
     document = f"documents/{shared.new('d')}"
     shared.take(event("document.registered", document, title="D", sha256=SHA))
     subject, _ = launched(shared)
@@ -129,7 +129,7 @@ def test_the_event_meant_must_stand_on_the_same_subject(shared, type_):
         assert "/data/event" in pointers(shared.refused(event(type_, subject, event=position, **data), status=422))
 
 
-def test_corrections_are_judged_on_the_history_as_it_would_then_stand(shared):
+def test_correction_is_checked_against_the_corrected_history(shared):
     party = shared.party()
     subject, made = launched(shared, "2010-01-01")
     joined = shared.took(event("platform.member-joined", subject, "2012-01-01", party=party))
@@ -138,7 +138,7 @@ def test_corrections_are_judged_on_the_history_as_it_would_then_stand(shared):
     shared.take(corrected(subject, made, occurred="2008-01-01"), corrected(subject, joined, occurred="2009-01-01"))
 
 
-def test_a_correction_moves_ties_between_days(shared):
+def test_correction_of_a_date_moves_memberships_to_other_days(shared):
     party = shared.party()
     subject, _ = launched(shared)
     joined = shared.took(event("platform.member-joined", subject, "2012-01-01", party=party))
@@ -191,7 +191,7 @@ def test_a_retraction_can_be_retracted(shared):
     assert shared.items("/v1/memberships", in_=subject, on="2013-01-01", as_of=at) == []
 
 
-def test_a_retracted_first_event_that_others_rest_on_is_refused_and_they_are_named(shared):
+def test_retraction_of_a_first_event_is_refused_with_the_positions_that_depend_on_it(shared):
     party = shared.party()
     subject, made = launched(shared)
     joined = shared.took(event("platform.member-joined", subject, "2012-01-01", party=party))
@@ -220,7 +220,7 @@ def test_a_retracted_opening_is_refused(shared):
     shared.refused(corrected(agreement, made, data={"commitment": "d", "kind": "other", "title": "C"}), status=409)
 
 
-def test_a_subject_wholly_retracted_is_gone_and_may_be_made_again(shared):
+def test_subject_without_current_events_answers_410_and_may_be_created_again(shared):
     word = shared.new("w").replace("-", "")
     party = f"parties/{shared.new('p')}"
     made = shared.took(event("party.registered", party, name=word, kind="company"))
@@ -238,7 +238,7 @@ def test_a_subject_wholly_retracted_is_gone_and_may_be_made_again(shared):
     assert shared.state(party)["version"] == 3
 
 
-def test_a_gone_subject_as_if_none_match(shared):
+def test_if_none_match_accepts_a_subject_that_answers_410(shared):
     """Wholly retracted it is not there: the version it stands at goes on, so both readings are told apart from an error."""
     party = f"parties/{shared.new('p')}"
     made = shared.took(event("party.registered", party, name="X", kind="company"))
@@ -268,7 +268,7 @@ def document(shared):
     return subject
 
 
-def test_both_sides_of_a_dispute_are_shown_until_it_is_retracted(shared, document):
+def test_both_claims_of_a_dispute_are_shown_until_it_is_retracted(shared, document):
     subject, made = launched(shared, purpose="Old")
     at = shared.took(dispute(subject, made, document, _data_purpose="Other"))
     state = shared.state(subject)
@@ -285,7 +285,7 @@ def test_both_sides_of_a_dispute_are_shown_until_it_is_retracted(shared, documen
     assert not shared.state(subject).get("disputed")
 
 
-def test_a_disputed_fact_of_a_tie_is_disputed_where_the_tie_is_shown(shared, document):
+def test_dispute_about_a_membership_is_shown_with_the_membership(shared, document):
     party = shared.party()
     subject, _ = launched(shared)
     joined = shared.took(event("platform.member-joined", subject, "2012-01-01", party=party, category="car maker"))
@@ -297,7 +297,7 @@ def test_a_disputed_fact_of_a_tie_is_disputed_where_the_tie_is_shown(shared, doc
     assert [item["value"] for item in member["disputed"]] == ["cell maker"]
 
 
-def test_a_disputed_date_is_one_more_reading(shared, document):
+def test_disputed_date_is_one_more_possible_date(shared, document):
     party = shared.party()
     subject, _ = launched(shared)
     joined = shared.took(event("platform.member-joined", subject, "2012-01-01", party=party))
@@ -314,7 +314,7 @@ def test_a_disputed_date_is_one_more_reading(shared, document):
     assert held("2012-06-01") == ["certain"]
 
 
-def test_the_other_side_may_be_the_one_that_is_retracted(shared, document):
+def test_disputed_event_may_be_the_one_that_is_retracted(shared, document):
     party = shared.party()
     subject, _ = launched(shared)
     joined = shared.took(event("platform.member-joined", subject, "2012-01-01", party=party))
@@ -377,7 +377,7 @@ def test_a_claim_of_an_enumerated_field_is_one_of_its_values(shared, document):
     shared.take(dispute(party, shared.head(), document, **{"/data/kind": "state"}))
 
 
-def test_claims_on_claims_and_corrections_are_held_to_the_event_they_come_down_to(shared, document):
+def test_claims_about_claims_and_corrections_are_checked_against_the_original_event(shared, document):
     subject, made = launched(shared)
     disputing = shared.took(dispute(subject, made, document, **{"/data/place": "Urumqi"}))
     correcting = shared.took(corrected(subject, made, data={"name": "Other"}))
@@ -483,7 +483,7 @@ def test_a_merged_party_and_its_survivor_are_one_on_every_day(shared):
     assert one not in [item["subject"] for item in shared.items("/v1/parties")]
 
 
-def test_doubled_ties_unite(shared):
+def test_duplicate_memberships_of_merged_parties_become_one(shared):
     one, two = shared.parties(2)
     subject, _ = launched(shared)
     shared.take(
@@ -515,7 +515,7 @@ def test_later_posts_to_either_count_for_the_survivor(shared):
     assert shared.items("/v1/memberships", in_=subject, on="2013-01-01")[0]["party"]["subject"] == two
 
 
-def test_retracting_a_merger_parts_them(shared):
+def test_retraction_of_a_merger_splits_the_parties(shared):
     one, two = shared.parties(2)
     subject, _ = launched(shared)
     shared.take(
@@ -539,7 +539,7 @@ def test_circles_of_mergers_are_refused(shared):
     assert shared.post(merged(three, three), validate=True).status_code in (409, 422)
 
 
-def test_a_survivors_names_hold_those_of_the_merged(shared):
+def test_survivor_has_the_names_of_the_merged_party(shared):
     word = shared.new("w").replace("-", "")
     one, two = shared.party(word), shared.party("Survivor")
     shared.take(merged(one, two))
@@ -548,7 +548,7 @@ def test_a_survivors_names_hold_those_of_the_merged(shared):
     assert found["subject"] == two
 
 
-def test_merging_whole_and_part_is_refused(shared):
+def test_merger_of_a_party_with_its_own_part_is_refused(shared):
     """One on every day, it would be part of itself on some."""
     whole = shared.party()
     part = shared.party(part_of=whole)
@@ -560,7 +560,7 @@ def test_merging_whole_and_part_is_refused(shared):
 # Evidence
 
 
-def test_evidence_added_later_shows_from_its_position_on(shared, document):
+def test_added_evidence_is_shown_from_its_position_on(shared, document):
     subject, made = launched(shared)
     at = shared.took(
         event(
@@ -579,7 +579,7 @@ def test_evidence_added_later_shows_from_its_position_on(shared, document):
 # Many disputes
 
 
-def test_more_than_a_hundred_disputes_are_cut_and_the_whole_is_answered(shared, document):
+def test_more_than_a_hundred_disputes_are_cut_with_the_address_of_the_whole_list(shared, document):
     subject, made = launched(shared)
     member = shared.party()
     joined = shared.took(event("platform.member-joined", subject, "2012-01-01", party=member))

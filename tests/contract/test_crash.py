@@ -225,7 +225,7 @@ def test_on_full_disk_acknowledged_events_are_read_or_the_answer_is_503(full):
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits another process as Linux can")
-def test_on_full_disk_a_burst_that_the_views_do_not_hold_yet_is_never_answered_as_unknown():
+def test_on_full_disk_events_missing_from_the_views_are_never_answered_404():
     """Posts alone, as views are then committed late; read only once the disk is full."""
     with served() as server:
         server.take(*(event("party.registered", f"parties/before-{n}", name="N", kind="company") for n in range(50)))

@@ -85,7 +85,7 @@ def test_between_days_as_it_was_known_at_a_position(seeded, subjects):
             assert answer["position"] == as_of
 
 
-def test_corrections_retractions_and_mergers_are_in_it(shared):
+def test_difference_includes_corrections_retractions_and_mergers(shared):
     one, two, other = (shared.party(name, identifiers=[{"scheme": "lei", "value": name}]) for name in ("One", "Two", "Three"))  # fmt: skip
     before = shared.head()
     made, joined = shared.take(
@@ -112,7 +112,7 @@ def test_corrections_retractions_and_mergers_are_in_it(shared):
 # what is said beside it
 
 
-def test_a_difference_says_what_it_compares(shared):
+def test_difference_names_both_of_its_moments(shared):
     party = shared.party("One")
     made = shared.head()
     renamed = shared.took(event("party.renamed", party, "2020-01-01", name="Two"))
@@ -135,7 +135,7 @@ def test_a_difference_says_what_it_compares(shared):
     assert compared(shared, party, made, renamed, on="any")["to"] == {"as_of": renamed, "on": "any"}
 
 
-def test_without_a_second_end_it_is_now_or_today(shared):
+def test_difference_without_a_second_moment_ends_now_or_today(shared):
     party = shared.party("One")
     made = shared.head()
     shared.take(event("party.renamed", party, "2020-01-01", name="Two"))
@@ -149,7 +149,7 @@ def test_without_a_second_end_it_is_now_or_today(shared):
     assert known["from"]["on"] in today
 
 
-def test_ends_may_be_instants(shared):
+def test_moments_of_a_difference_may_be_instants(shared):
     party = shared.party("One")
     made = shared.json(f"/v1/events/{shared.head()}")
     renamed = shared.json(f"/v1/events/{shared.took(event('party.renamed', party, name='Two'))}")
@@ -159,7 +159,7 @@ def test_ends_may_be_instants(shared):
     assert mixed == answer
 
 
-def test_patches_hold_no_names_of_others(shared):
+def test_patches_contain_no_names_of_other_subjects(shared):
     other = shared.party("Very Unlikely Name")
     part = shared.party("Part", part_of=other)
     answer = shared.get(f"/v1/{part}/history", from_=0)
@@ -167,7 +167,7 @@ def test_patches_hold_no_names_of_others(shared):
     assert {"subject": other} in answer.json()["patch"][0]["value"].values()
 
 
-def test_nothing_changed_is_an_empty_patch(shared):
+def test_difference_between_equal_states_is_an_empty_patch(shared):
     party = shared.party()
     head = shared.head()
     shared.party()
@@ -176,7 +176,7 @@ def test_nothing_changed_is_an_empty_patch(shared):
     assert compared(shared, party, head, head)["patch"] == []
 
 
-def test_many_events_in_between_are_cut_with_the_address_of_the_whole(server):
+def test_long_list_of_events_is_cut_with_the_address_of_the_whole(server):
     party = server.party()
     server.imported([event("party.name-added", party, name=f"Name {n}") for n in range(1100)])
     answer = compared(server, party, 1)
@@ -201,7 +201,7 @@ def test_many_events_in_between_are_cut_with_the_address_of_the_whole(server):
         ("from=1&colour=red", {"colour"}), ("from=1&q=x", {"q"}), ("from=%00", {"from"}), ("from=" + "1" * 5000, {"from"}), ("from=%F0%9F%98%80", {"from"}), ("from=2024-01-01%0a", {"from"}),
     ],
 )  # fmt: skip
-def test_questions_that_are_none(seeded, query, wrong):
+def test_invalid_queries_are_refused(seeded, query, wrong):
     problem = is_problem(seeded.get(f"/v1/parties/catl/history?{query}"), 422)
     assert {error["parameter"] for error in problem["errors"]} == wrong
 
@@ -211,14 +211,14 @@ def test_a_difference_has_one_form(seeded):
         is_problem(seeded.get("/v1/parties/catl/history?from=1", headers={"Accept": accept}), 406)
 
 
-def test_of_what_is_not_there_there_is_no_difference(shared):
+def test_difference_of_an_unknown_subject_is_404(shared):
     is_problem(shared.get("/v1/parties/never-made/history?from=0"), 404)
     is_problem(shared.get("/v1/parties/NO/history?from=0"), 404)
     party = shared.party()
     is_problem(shared.get(f"/v1/{party}/history?from=0&to={shared.head() - 1}"), 404)
 
 
-def test_a_party_that_is_another_on_both_sides_is_answered_for_by_it(shared):
+def test_survivor_answers_for_a_party_merged_before_both_moments(shared):
     loser, kept = shared.party("Loser"), shared.party("Kept")
     merged = shared.took(event("party.merged", loser, into=kept))
     shared.take(event("party.renamed", kept, name="Kept & Co"))
@@ -227,7 +227,7 @@ def test_a_party_that_is_another_on_both_sides_is_answered_for_by_it(shared):
     assert shared.get(answer.headers["Location"]).status_code == 200
 
 
-def test_without_ends_it_is_the_list_it_was(seeded):
+def test_differences_without_moments_are_the_history_list(seeded):
     page = seeded.json("/v1/parties/catl/history?limit=2&on=any")
     assert list(page) == ["items", "next", "position"]
     assert len(page["items"]) == 2
@@ -236,7 +236,7 @@ def test_without_ends_it_is_the_list_it_was(seeded):
 # keeping
 
 
-def test_a_difference_that_the_client_holds_is_not_sent_again(seeded):
+def test_difference_with_a_matching_etag_is_not_sent_again(seeded):
     for query in ("from=1&to=60", "from=2020-01-01&to=2024-06-01"):
         address = f"/v1/platforms/casip/history?{query}"
         first = seeded.get(address)
@@ -247,7 +247,7 @@ def test_a_difference_that_the_client_holds_is_not_sent_again(seeded):
         assert seeded.get(address, headers={"If-None-Match": '"other"'}).content == first.content
 
 
-def test_up_to_now_it_moves_on_as_events_arrive(server):
+def test_difference_up_to_now_includes_new_events(server):
     party = server.party("One")
     answer = server.get(f"/v1/{party}/history?from=0")
     server.take(event("party.renamed", party, "2020-01-01", name="Two"))
@@ -256,7 +256,7 @@ def test_up_to_now_it_moves_on_as_events_arrive(server):
     assert (answer.json()["events"], later.json()["events"]) == ([1], [1, 2])
 
 
-def test_two_positions_say_themselves_what_was_known(seeded):
+def test_difference_between_positions_ignores_accept_datetime(seeded):
     sent = {"Accept-Datetime": "Sat, 01 Jan 2000 00:00:00 GMT"}
     for query in ("from=1&to=60", "from=1"):
         plain = seeded.get(f"/v1/platforms/casip/history?{query}")

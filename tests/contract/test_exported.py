@@ -77,7 +77,7 @@ def audit(data: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_log_begun_again_from_its_export_answers_as_before(old, tmp_path, seed):
+def test_log_imported_from_its_export_gives_the_same_answers(old, tmp_path, seed):
     cast = told(old, seed)
     before = everything(old, cast)
     lines = begun_again(old, tmp_path / "new")
@@ -89,7 +89,7 @@ def test_a_log_begun_again_from_its_export_answers_as_before(old, tmp_path, seed
     audit(tmp_path / "new")
 
 
-def test_events_about_events_keep_their_aim_where_positions_move(old, tmp_path):
+def test_events_about_events_follow_their_event_when_positions_move(old, tmp_path):
     document = told(old, 3).document
     one, two = old.parties(2)
     deal = f"agreements/{old.new('a')}"
@@ -116,7 +116,7 @@ def test_events_about_events_keep_their_aim_where_positions_move(old, tmp_path):
     audit(tmp_path / "new")
 
 
-def test_a_log_with_erased_data_and_texts_is_begun_again(old, tmp_path):
+def test_log_with_erased_data_and_texts_is_imported_from_its_export(old, tmp_path):
     admin = old.make_key("root", "admin", "post", "read")
     document, party = f"documents/{old.new('d')}", f"parties/{old.new('p')}"
     old.take(event("document.registered", document, title="D", sha256=hashlib.sha256(TEXT.encode()).hexdigest()))
@@ -165,7 +165,7 @@ def test_a_log_with_erased_data_and_texts_is_begun_again(old, tmp_path):
     audit(tmp_path / "new")
 
 
-def test_erased_data_is_imported_by_administrators_alone(old, tmp_path):
+def test_only_an_admin_key_imports_events_with_erased_data(old, tmp_path):
     party = old.party("Secret")
     (line,) = [json.loads(line) for line in command("export", "log", "--data", old.data).stdout.splitlines()]
     erased = {name: value for name, value in line.items() if name not in ("data", "salt")} | {"redacted": 2}
@@ -198,7 +198,7 @@ def test_erased_data_is_imported_by_administrators_alone(old, tmp_path):
         ({"other": 5}, "/other"),
     ],
 )
-def test_what_a_registry_added_to_an_exported_line_is_checked_for_its_shape(shared, tmp_path, changes, pointer):
+def test_fields_added_by_an_export_are_checked(shared, tmp_path, changes, pointer):
     party = shared.party("Exported")
     line = shared.items("/v1/events", subject=party)[0]
     given = {name: value for name, value in (line | {"id": "other"} | changes).items() if value is not ...}
@@ -207,7 +207,7 @@ def test_what_a_registry_added_to_an_exported_line_is_checked_for_its_shape(shar
     assert pointer in [error["pointer"] for error in result["errors"]]
 
 
-def test_an_event_about_one_that_is_not_among_the_lines_is_refused(old, tmp_path):
+def test_event_about_an_event_missing_from_the_import_is_refused(old, tmp_path):
     party = old.party()
     old.take(event("event.retracted", party, event=1, reason="R"))
     _, last = command("export", "log", "--data", old.data).stdout.splitlines()
@@ -244,7 +244,7 @@ def test_the_advice_after_a_loss_can_be_followed(tmp_path):
     audit(tmp_path / "new")
 
 
-def test_what_rested_on_data_that_was_erased_is_begun_again(old, tmp_path):
+def test_events_that_depend_on_erased_data_are_imported_again(old, tmp_path):
     """Later lines of an exported log rest on events that have no data any longer: its log decided them before."""
     admin = old.make_key("root", "admin", "post")
     first, second = old.party("First"), old.party("Second")

@@ -113,7 +113,7 @@ RESOLVED = {
 
 
 @pytest.mark.parametrize(("name", "wanted"), RESOLVED.items())
-def test_which_party_is_meant(world, name, wanted):
+def test_resolve_finds_a_party_by_any_name(world, name, wanted):
     items = world.json("/v1/parties/resolve", name=name)["items"]
     assert items, name
     assert items[0]["subject"] == f"parties/{wanted}", [(item["subject"], item["score"]) for item in items[:3]]
@@ -124,13 +124,13 @@ def test_which_party_is_meant(world, name, wanted):
 
 
 @pytest.mark.parametrize("name", ["Zzyzx Qwerty", "龘靐", "1234567890", "!!!", "of the and", "x" * 300])
-def test_what_nobody_is_called_resolves_to_nobody_much(world, name):
+def test_unknown_names_score_below_exact_ones(world, name):
     items = world.json("/v1/parties/resolve", name=name)["items"]
     exact = world.json("/v1/parties/resolve", name="CATL")["items"][0]["score"]
     assert all(item["score"] < exact for item in items)
 
 
-def test_resolve_knows_no_names_before_they_were_recorded(world):
+def test_resolve_as_of_a_position_ignores_later_names(world):
     head = next(item["position"] for item in world.items("/v1/events") if item["type"] == "party.renamed")
     assert "renamed" not in resolved(world, "新名能源", as_of=head - 1)
     assert "renamed" in resolved(world, "旧名电池", as_of=head - 1)
@@ -140,7 +140,7 @@ def test_resolve_knows_no_names_before_they_were_recorded(world):
     "name",
     ["宁\u200b德\u2060时代", "寧德時代", "Ningde Shidai", "ningdeshidai", "C\u00adA\u200eTL\ufe0f"],
 )
-def test_invisible_characters_forms_of_chinese_and_pinyin_hide_nobody(world, name):
+def test_resolve_ignores_invisible_characters_and_takes_any_chinese_form_and_pinyin(world, name):
     assert resolved(world, name)[0] == "catl"
     assert "parties/catl" in [item["subject"] for item in world.items("/v1/search", q=name)]
     assert "parties/catl" in [item["subject"] for item in world.items("/v1/parties", q=name)]
@@ -190,7 +190,7 @@ def test_search_in_all_collections(world, q, wanted):
 
 
 @pytest.mark.parametrize("q", ["CATL", "宁德时代", "换电合作框架协议", "Clean Energy Joint Laboratory"])
-def test_what_is_called_so_comes_first(world, q):
+def test_exact_names_come_first(world, q):
     first = {
         "CATL": "parties/catl",
         "宁德时代": "parties/catl",
@@ -252,13 +252,13 @@ def test_search_as_of(world):
         "é",
     ],
 )
-def test_odd_searches_are_no_errors(world, q):
+def test_unusual_searches_are_no_errors(world, q):
     for path, name in (("/v1/search", "q"), ("/v1/parties/resolve", "name")):
         answer = world.get(path, **{name: q})
         assert answer.status_code in (200, 422), (path, q, answer.text)
 
 
-def test_a_retracted_name_is_not_found_any_more(world):
+def test_retracted_name_is_no_longer_found(world):
     at = world.took(event("party.name-added", "parties/fudan", name="Xylophone College"))
     assert resolved(world, "Xylophone College")[:1] == ["fudan"]
     world.take(event("event.retracted", "parties/fudan", event=at, reason="R"))
@@ -284,7 +284,7 @@ def test_the_graph_around_a_party(world):
     assert {node["subject"] for node in wider["nodes"]} == nodes | {"parties/tsinghua", "parties/iop"}
 
 
-def test_the_graph_has_every_end_of_every_edge_and_is_of_its_day(world):
+def test_graph_has_both_ends_of_every_edge_and_shows_its_day(world):
     for depth, on in itertools.product((1, 2, 3), ("2020-01-01", "2021-06-01", "2024-06-01", "any")):
         graph = world.json("/v1/graph", center="parties/catl", depth=depth, on=on)
         nodes = [node["subject"] for node in graph["nodes"]]
@@ -296,7 +296,7 @@ def test_the_graph_has_every_end_of_every_edge_and_is_of_its_day(world):
     assert early == {"parties/catl", "labs/joint"}
 
 
-def test_the_graph_of_a_merged_party_and_of_nobody(world):
+def test_graph_of_a_merged_party_and_of_an_unknown_one(world):
     answer = world.get("/v1/graph", center="parties/double", depth=1)
     assert answer.status_code in (200, 308)
     is_problem(world.get("/v1/graph", center="parties/never-made"), 404)
@@ -306,7 +306,7 @@ def test_the_graph_of_a_merged_party_and_of_nobody(world):
 # Statistics
 
 
-def test_statistics_count_what_the_lists_hold(world):
+def test_statistics_count_the_items_of_the_lists(world):
     for query in ({}, {"on": "2021-06-01"}, {"on": "2025-01-01"}, {"as_of": 10}):
         told = world.json("/v1/statistics", **query)
         for path in ("parties", "agreements", "labs", "platforms", "documents"):

@@ -60,7 +60,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
 @pytest.mark.parametrize("content_type", [CLOUDEVENT, BATCH])
-def test_what_is_no_json_is_malformed(shared, nothing_recorded, body, content_type):
+def test_invalid_json_is_malformed(shared, nothing_recorded, body, content_type):
     is_problem(shared.send(body, content_type), 400, 422, 413)
 
 
@@ -69,7 +69,7 @@ def test_what_is_no_json_is_malformed(shared, nothing_recorded, body, content_ty
     [body for body in MALFORMED.values() if body.strip()],
     ids=[name for name, body in MALFORMED.items() if body.strip()],
 )
-def test_what_is_no_json_spoils_its_line_only(shared, body):
+def test_invalid_json_fails_only_its_line(shared, body):
     good = party(shared)
     answer = shared.send(body.replace(b"\n", b" ") + b"\n" + json.dumps(good).encode(), NDJSON)
     assert answer.status_code == 200
@@ -80,12 +80,12 @@ def test_what_is_no_json_spoils_its_line_only(shared, body):
 
 
 @pytest.mark.parametrize("document", [None, True, 7, "text", [], [[]], {}, {"data": {}}])
-def test_json_that_is_no_event(shared, nothing_recorded, document):
+def test_json_that_is_no_event_is_refused(shared, nothing_recorded, document):
     is_problem(shared.send(json.dumps(document).encode(), CLOUDEVENT), 400, 422)
 
 
 @pytest.mark.parametrize("document", [None, True, 7, "text", {}, [1], [[]], [None, None]])
-def test_json_that_is_no_batch(shared, nothing_recorded, document):
+def test_json_that_is_no_batch_is_refused(shared, nothing_recorded, document):
     is_problem(shared.send(json.dumps(document).encode(), BATCH), 400, 422)
 
 
@@ -120,13 +120,13 @@ VALUES = {
 
 
 @pytest.mark.parametrize("literal", VALUES.values(), ids=VALUES)
-def test_what_is_no_text_is_refused(shared, nothing_recorded, literal):
+def test_invalid_unicode_is_refused(shared, nothing_recorded, literal):
     is_problem(shared.send(around(shared, literal)), 400, 422)
 
 
 @pytest.mark.parametrize("literal", [rb'"\ud800"', rb'"a\u0000b"', b'"\xff"'])
 @pytest.mark.parametrize("field", ["id", "source", "subject", "type", "time", "occurred"])
-def test_what_is_no_text_is_refused_in_attributes(shared, nothing_recorded, field, literal):
+def test_invalid_unicode_in_attributes_is_refused(shared, nothing_recorded, field, literal):
     given = {**party(shared), field: "@@"}
     body = json.dumps(given).encode().replace(b'"@@"', literal)
     is_problem(shared.send(body), 400, 422)
@@ -188,7 +188,7 @@ def test_a_thousand_events_in_a_batch_are_fine(shared):
     assert len(answer.json()) == 1000
 
 
-def test_a_million_unknown_fields_are_answered_briefly(shared, nothing_recorded):
+def test_a_million_unknown_fields_get_a_short_answer(shared, nothing_recorded):
     answer = shared.send(party(shared, **{f"f{index}": 1 for index in range(20_000)}))
     is_problem(answer, 413, 422)
     assert len(answer.content) < 1 << 20
@@ -225,7 +225,7 @@ def test_other_charsets_are_refused(shared, nothing_recorded, charset):
 @pytest.mark.parametrize(
     ("encoding", "encode"), [("gzip", gzip.compress), ("deflate", zlib.compress), ("br", bytes), ("nonsense", bytes)]
 )
-def test_content_encodings_are_taken_or_clearly_refused(shared, encoding, encode):
+def test_content_encodings_are_accepted_or_refused_with_415(shared, encoding, encode):
     given = party(shared)
     answer = shared.send(encode(json.dumps(given).encode()), Content_Encoding=encoding)
     if answer.status_code == 201:
@@ -234,7 +234,7 @@ def test_content_encodings_are_taken_or_clearly_refused(shared, encoding, encode
         is_problem(answer, 400, 415)
 
 
-def test_a_body_that_is_not_what_its_encoding_says(shared, nothing_recorded):
+def test_body_that_does_not_match_its_encoding_is_refused(shared, nothing_recorded):
     for encoding in ("gzip", "deflate"):
         is_problem(shared.send(b"not compressed", Content_Encoding=encoding), 400, 415)
 
@@ -260,7 +260,7 @@ RAW = {
 
 
 @pytest.mark.parametrize("raw", RAW.values(), ids=RAW)
-def test_what_is_no_http_gets_a_4xx_or_a_closed_door(shared, nothing_recorded, raw):
+def test_bytes_that_are_no_http_get_a_4xx_or_a_closed_connection(shared, nothing_recorded, raw):
     with socket.create_connection(("127.0.0.1", shared.port), timeout=20) as connection:
         connection.sendall(raw.replace(b"Host: x", f"Host: x\r\nAuthorization: Bearer {shared.key}".encode(), 1))
         connection.shutdown(socket.SHUT_WR)
@@ -273,7 +273,7 @@ def test_what_is_no_http_gets_a_4xx_or_a_closed_door(shared, nothing_recorded, r
 
 
 @pytest.mark.parametrize("version", [b"", b" HTTP/0.9"])
-def test_http_of_before_its_versions_is_refused_whatever_is_at_hand(shared, version):
+def test_http_0_9_is_refused_even_if_the_answer_is_cached(shared, version):
     for _ in range(2):
         assert shared.get("/v1/parties").status_code == 200
         with socket.create_connection(("127.0.0.1", shared.port), timeout=20) as connection:
@@ -294,7 +294,7 @@ def test_http_of_before_its_versions_is_refused_whatever_is_at_hand(shared, vers
         "/static/../pyproject.toml", "/static/%2e%2e/%2e%2e/pyproject.toml", "/problems/nonsense", "//v1/parties", "/v1/labs/x%0d%0aSet-Cookie:a=b",
     ],
 )  # fmt: skip
-def test_what_is_not_there_is_404(shared, path):
+def test_unknown_addresses_are_404(shared, path):
     is_problem(shared.get(path), 404)
 
 
@@ -311,7 +311,7 @@ def test_what_is_not_there_is_404(shared, path):
     ],
 )
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "PROPFIND", "POST"])
-def test_other_methods_are_405_and_say_which_are_allowed(shared, path, allowed, method):
+def test_other_methods_are_405_with_allow(shared, path, allowed, method):
     if method in allowed:
         pytest.skip("allowed here")
     answer = shared.client.request(method, path, headers=shared.authorization)
@@ -332,7 +332,7 @@ def test_other_methods_are_405_and_say_which_are_allowed(shared, path, allowed, 
         "/v1/parties/not-there",
     ],
 )
-def test_head_is_get_without_the_content(shared, path):
+def test_head_is_get_without_the_body(shared, path):
     got = shared.get(path)
     answer = shared.client.head(path)
     assert answer.status_code == got.status_code
@@ -374,11 +374,11 @@ QUERIES = [
 
 @pytest.mark.parametrize("query", QUERIES, ids=repr)
 @pytest.mark.parametrize("path", ["/v1/parties", "/v1/agreements", "/v1/memberships", "/v1/timeline"])
-def test_bad_questions_are_refused(shared, path, query):
+def test_bad_queries_are_refused(shared, path, query):
     is_problem(shared.get(path, **query), 400, 422)
 
 
-def test_all_bad_parameters_are_told_at_once(shared):
+def test_all_bad_parameters_are_reported_together(shared):
     problem = is_problem(
         shared.get("/v1/agreements", limit="x", on="y", as_of="z", status="nonsense", foo="1"), 400, 422
     )
@@ -403,7 +403,7 @@ def test_bad_filters_are_refused(shared, path, query):
     is_problem(shared.get(path, **query), 400, 422)
 
 
-def test_slow_senders_and_half_requests_hold_up_nobody(shared):
+def test_slow_and_incomplete_requests_delay_no_other(shared):
     connections = []
     for _ in range(50):
         connection = socket.create_connection(("127.0.0.1", shared.port), timeout=20)
@@ -419,7 +419,7 @@ def test_slow_senders_and_half_requests_hold_up_nobody(shared):
     assert shared.get("/readyz").status_code == 200
 
 
-def test_pointers_of_deep_faults(shared, nothing_recorded):
+def test_errors_point_to_deeply_nested_faults(shared, nothing_recorded):
     given = shared.whole(
         [
             event(

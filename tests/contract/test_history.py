@@ -132,7 +132,7 @@ def test_patches_turn_each_state_into_the_next(shared, told, query):
         assert_history_leads_through_the_states(shared, subject, **query)
 
 
-def test_patches_of_a_subject_retracted_and_made_again(shared):
+def test_patches_of_a_subject_retracted_and_created_again(shared):
     party = f"parties/{shared.new('p')}"
     made = shared.took(event("party.registered", party, name="X", kind="company"))
     shared.take(event("event.retracted", party, event=made, reason="R"))
@@ -161,14 +161,14 @@ def test_patches_of_a_member_list_past_its_limit(shared):
         assert loosely(state) == loosely(there), position
 
 
-def test_patches_hold_no_names_of_others(shared):
+def test_patches_contain_no_names_of_other_subjects(shared):
     other = shared.party("Very Unlikely Name")
     part = shared.party("Part", part_of=other)
     patches = [item["patch"] for item in shared.items(f"/v1/{part}/history")]
     assert "Very Unlikely Name" not in json.dumps(patches)
 
 
-def test_an_item_says_who_when_and_on_what_evidence(shared, told):
+def test_history_item_has_actor_times_and_evidence(shared, told):
     agreement, _ = told
     first, *_ = shared.items(f"/v1/{agreement}/history")
     stored = shared.json(f"/v1/events/{first['position']}")
@@ -190,11 +190,11 @@ def test_a_history_as_of_a_position_ends_there_and_pages_like_a_list(shared, tol
     assert paged == whole
 
 
-def test_the_history_of_what_is_not_there(shared):
+def test_history_of_an_unknown_subject_is_404(shared):
     is_problem(shared.get("/v1/parties/never-made/history"), 404)
 
 
-def test_a_gone_subjects_history_is_still_to_be_read(shared):
+def test_history_of_a_subject_that_answers_410_is_still_readable(shared):
     party = f"parties/{shared.new('p')}"
     made = shared.took(event("party.registered", party, name="X", kind="company"))
     shared.take(event("event.retracted", party, event=made, reason="R"))
@@ -205,7 +205,7 @@ def test_a_gone_subjects_history_is_still_to_be_read(shared):
 # The timeline
 
 
-def test_the_timeline_tells_what_happened_in_the_order_of_valid_time(shared, told):
+def test_timeline_lists_events_in_the_order_of_valid_time(shared, told):
     agreement, _ = told
     lines = shared.items("/v1/timeline", subject=agreement)
     assert [line["occurred"] for line in lines] == [

@@ -48,11 +48,11 @@ def test_posting_needs_a_key(shared, headers):
     assert shared.head() == before
 
 
-def test_the_scheme_is_named_in_any_case(shared):
+def test_scheme_of_authorization_ignores_case(shared):
     assert posted(shared, {"Authorization": f"bearer {shared.key}"}).status_code == 201
 
 
-def test_without_a_key_nothing_is_said_of_what_was_posted(shared):
+def test_refusal_without_a_key_reveals_nothing_about_the_post(shared):
     """Refused before it is looked at: neither malformed nor repeated events tell a stranger anything."""
     given = shared.whole([event("party.registered", f"parties/{shared.new('p')}", name="X", kind="company")])[0]
     assert shared.send(given).status_code == 201
@@ -61,7 +61,7 @@ def test_without_a_key_nothing_is_said_of_what_was_posted(shared):
     is_problem(shared.send(given, validate=True, key="wrong"), 401)
 
 
-def test_a_key_takes_effect_at_once_and_is_revoked_at_once(shared):
+def test_key_is_valid_and_revoked_immediately(shared):
     name = shared.new("key")
     key = shared.make_key(name, "post")
     answer = posted(shared, bearer(key))
@@ -110,7 +110,7 @@ def test_wrong_scopes_are_refused_in_one_line(shared, arguments):
     assert not done.stdout
 
 
-def test_a_name_is_given_once(shared):
+def test_key_name_is_unique(shared):
     name = shared.new("key")
     shared.make_key(name, "post")
     again = command("keys", "create", name, "--scope", "post", "--data", shared.data)
@@ -119,7 +119,7 @@ def test_a_name_is_given_once(shared):
     assert len(again.stderr.decode().strip().splitlines()) == 1
 
 
-def test_revoking_what_is_not_there_fails_in_one_line(shared):
+def test_revoking_an_unknown_key_fails_in_one_line(shared):
     done = command("keys", "revoke", "nobody", "--data", shared.data)
     assert done.returncode != 0
     assert len(done.stderr.decode().strip().splitlines()) == 1

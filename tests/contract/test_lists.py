@@ -124,7 +124,7 @@ def test_every_list_has_the_same_shape(world, path):
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_pages_join_to_the_whole_and_link_says_where_the_next_is(world, path):
+def test_pages_join_to_the_whole_list_and_link_names_the_next(world, path):
     whole = world.json(f"/v1/{path}", limit=1000, on="any")
     assert whole["next"] is None
     assert "Link" not in world.get(f"/v1/{path}", limit=1000, on="any").headers
@@ -143,7 +143,7 @@ def test_pages_join_to_the_whole_and_link_says_where_the_next_is(world, path):
 
 
 @pytest.mark.parametrize("path", SUBJECT_STATES)
-def test_items_of_the_lists_of_things_are_states(world, path):
+def test_items_of_lists_of_subjects_are_states(world, path):
     for item in world.items(f"/v1/{path}", on=DAY):
         state = world.state(item["subject"], on=DAY)
         assert item["version"] == state["version"]
@@ -152,7 +152,7 @@ def test_items_of_the_lists_of_things_are_states(world, path):
         assert set(state) - {"more"} <= set(item)
 
 
-def test_default_limit_is_50_and_the_most_is_1000(shared):
+def test_default_limit_is_50_and_the_highest_1000(shared):
     word = shared.new("w").replace("-", "")
     shared.imported(
         [event("party.registered", f"parties/{shared.new('p')}", name=word, kind="company") for _ in range(51)]
@@ -209,12 +209,12 @@ FILTERS = [
 @pytest.mark.parametrize(
     ("path", "query", "wanted"), FILTERS, ids=lambda value: json.dumps(value) if isinstance(value, dict) else None
 )
-def test_filters_of_things(world, path, query, wanted):
+def test_filters_of_lists_of_subjects(world, path, query, wanted):
     assert set(found(world, path, **query)) == wanted
     assert len(found(world, path, **query)) == len(wanted), "nothing twice"
 
 
-def test_statuses_that_differ_by_reading_are_found_under_each(world):
+def test_possible_statuses_are_each_found_by_filter(world):
     vague = world.state("agreements/vague", on=DAY)
     assert (vague["status"], vague["certainty"]) == ("signed", "possible")
     assert found(world, "agreements", on="2017-12-31", kind="other") == []
@@ -254,7 +254,7 @@ def test_filters_of_memberships(world, query, wanted):
         assert set(item) >= {"party", "in", "status", "category", "from", "to", "certainty"}
 
 
-def test_memberships_of_a_party_unite_platforms_agreements_and_labs(world):
+def test_memberships_of_a_party_include_platforms_agreements_and_labs(world):
     items = world.items("/v1/memberships", party="parties/p00", on=DAY)
     assert {(item["in"]["subject"], item["in"]["name"], item["status"]) for item in items} == {
         ("agreements/a0", "Agreement 0", "signed"),
@@ -299,7 +299,7 @@ def test_filters_of_commitments(world, query, wanted):
         ("fulfilled", {"c2"}),
     ],
 )
-def test_ended_commitments_are_listed_where_status_asks_for_them(world, status, wanted):
+def test_ended_commitments_are_listed_if_status_selects_them(world, status, wanted):
     asked = {"agreement": "agreements/a0", "on": DAY, **({"status": status} if status else {})}
     assert {item["commitment"] for item in world.items("/v1/commitments", **asked)} == wanted
 
@@ -319,13 +319,13 @@ def test_choices_take_several_values_and_each_is_checked(world):
         is_problem(world.get(f"/v1/{path}", **query), 422)
 
 
-def test_several_statuses_are_certain_where_every_reading_gives_one_of_them(world):
+def test_several_statuses_are_certain_if_every_possible_world_has_one_of_them(world):
     asked = {"in": "agreements/vague", "on": "any"}
     assert [item["certainty"] for item in world.items("/v1/memberships", status="signed,bound", **asked)] == ["certain"]
 
 
 @pytest.mark.parametrize(("on", "is_member"), [("2013-01-01", True), ("2015-01-01", False), ("any", True)])
-def test_a_party_that_has_left_is_counted_on_the_days_on_which_its_membership_holds(world, on, is_member):
+def test_party_that_left_is_counted_on_the_days_of_its_membership(world, on, is_member):
     listed = [item["in"]["subject"] for item in world.items("/v1/memberships", party="parties/p01", on=on)]
     assert ("platforms/one" in listed) is is_member
     assert ("one" in found(world, "platforms", member="parties/p01", on=on)) is is_member
@@ -336,7 +336,7 @@ def test_a_party_that_has_left_is_counted_on_the_days_on_which_its_membership_ho
     assert {each["party"]["subject"]: each["ties"] for each in counted["party"]}["parties/p01"] == len(listed)
 
 
-def test_a_party_of_an_agreement_is_found_while_its_membership_holds(shared):
+def test_filter_by_party_finds_an_agreement_on_the_days_of_its_membership(shared):
     a, b, treaty = f"parties/{shared.new('a')}", f"parties/{shared.new('b')}", f"agreements/{shared.new('t')}"
     shared.take(
         *(event("party.registered", each, name=each, kind="state") for each in (a, b)),
@@ -383,7 +383,7 @@ def test_timeline_filters(world):
     assert "agreements/vague" in [item["subject"]["subject"] for item in dated], "it may have been in 2018"
 
 
-def test_things_are_listed_from_their_day_on_ended_or_not(world):
+def test_subjects_are_listed_from_their_creation_on_also_after_their_end(world):
     assert set(found(world, "labs", on="2010-12-31")) == set()
     assert set(found(world, "labs", on="2011-01-01")) == {"one", "two", "three"}
     assert set(found(world, "labs", on="2025-01-01")) == {"one", "two", "three"}
@@ -515,7 +515,7 @@ def test_a_cursor_pins_its_position(shared):
     assert first["position"] == second["position"]
 
 
-def test_a_cursor_of_another_list_or_question_is_refused(world):
+def test_cursor_of_another_list_or_query_is_refused(world):
     cursor = httpx.URL(world.json("/v1/parties", limit=1)["next"]).params["cursor"]
     is_problem(world.get("/v1/agreements", cursor=cursor), 400, 422)
     is_problem(world.get("/v1/parties", cursor=cursor, kind="state", limit=1), 400, 422)
@@ -563,7 +563,7 @@ def test_csv_holds_any_text(shared):
         assert text.strip() in row["name"]
 
 
-def test_streams_are_whole_whatever_the_default_limit(shared):
+def test_streamed_lists_are_whole_whatever_the_default_limit(shared):
     word = shared.new("w").replace("-", "")
     shared.imported(
         [event("party.registered", f"parties/{shared.new('p')}", name=word, kind="company") for _ in range(120)]
@@ -579,7 +579,7 @@ def test_streams_are_whole_whatever_the_default_limit(shared):
     ("*/*", "application/json"), ("application/*", "application/json"), ("text/csv;q=0.5, application/json", "application/json"), ("text/csv, application/json;q=0.5", "text/csv"),
     ("application/json;q=0, */*", None), ("text/csv;q=1.0, image/png", "text/csv"), ("TEXT/CSV", "text/csv"), ("", "application/json"),
 ])  # fmt: skip
-def test_accept_is_weighed(world, accept, content_type):
+def test_accept_weights_are_respected(world, accept, content_type):
     answer = world.get("/v1/parties", headers={"Accept": accept})
     assert answer.status_code == 200
     got = answer.headers["Content-Type"].split(";")[0]
@@ -598,7 +598,7 @@ def test_accept_is_weighed(world, accept, content_type):
         "/v1/events",
     ],
 )
-def test_what_cannot_be_given_is_406(world, path):
+def test_unavailable_media_type_is_406(world, path):
     is_problem(world.get(path, headers={"Accept": "image/png"}), 406)
     is_problem(world.get(path, headers={"Accept": "application/json;q=0"}), 406)
 
@@ -607,7 +607,7 @@ def test_what_cannot_be_given_is_406(world, path):
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_lists_as_of_a_position_hold_what_was_known_then(world, path):
+def test_lists_as_of_a_position_show_what_was_recorded_by_then(world, path):
     """Asked as of each of some positions, answers do not change with what was recorded later: they are those of a registry that stops there."""
     head = world.head()
     lengths = [len(world.items(f"/v1/{path}", as_of=position, on="any")) for position in range(1, head + 1, 4)]
@@ -615,7 +615,7 @@ def test_lists_as_of_a_position_hold_what_was_known_then(world, path):
     assert world.items(f"/v1/{path}", as_of=head, on="any") == world.items(f"/v1/{path}", on="any")
 
 
-def test_a_registry_that_stops_there_gives_the_same(world):
+def test_list_as_of_a_position_equals_that_of_a_log_that_ends_there(world):
     events = [
         {
             name: item[name]

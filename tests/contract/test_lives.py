@@ -44,7 +44,7 @@ def before(day: str) -> str:
     return (date.fromisoformat(day) - timedelta(1)).isoformat()
 
 
-def test_what_states_that_ended_were_in_ends_that_day(shared):
+def test_memberships_of_a_dissolved_party_end_that_day(shared):
     slugs, treaty, body = story(shared)
     shared.take(*ends(slugs))
     for slug, day in ENDED.items():
@@ -60,7 +60,7 @@ def test_what_states_that_ended_were_in_ends_that_day(shared):
     assert shown == dict.fromkeys(slugs.values(), "ended") | {slugs["france"]: "in-force"}
 
 
-def test_an_ended_party_takes_no_step_and_a_refusal_names_its_end(shared):
+def test_steps_of_a_dissolved_party_are_refused_with_the_position_of_its_end(shared):
     slugs, treaty, _ = story(shared)
     end = shared.take(*ends(slugs))[0]
     east = slugs["east-germany"]
@@ -78,7 +78,7 @@ def test_an_ended_party_takes_no_step_and_a_refusal_names_its_end(shared):
     shared.take(steps[1](None))  # without a date it may have been before
 
 
-def test_as_of_before_the_end_and_after_its_retraction_nothing_ended(shared):
+def test_memberships_go_on_as_of_before_the_end_and_after_its_retraction(shared):
     slugs, treaty, _ = story(shared)
     end = shared.take(*ends(slugs))[0]
     east = slugs["east-germany"]
@@ -120,7 +120,7 @@ def test_any_order_of_ends_gives_the_same_memberships():
     assert told[0] == told[1]
 
 
-def test_what_has_no_date_is_certain_from_its_recording_on(shared):
+def test_undated_events_are_certain_from_their_recording_on(shared):
     party, treaty = shared.party(), f"agreements/{shared.new('t')}"
     at = shared.took(
         event("agreement.signed", treaty, title="T", kind="treaty", parties=[{"party": party}]),
@@ -136,7 +136,7 @@ def test_what_has_no_date_is_certain_from_its_recording_on(shared):
     assert shared.state(treaty, on=recorded)["certainty"] == "certain", "from the recording of what was corrected"
 
 
-def test_a_trial_judges_what_has_no_date_as_recorded_now(shared):
+def test_validate_only_checks_undated_events_as_recorded_now(shared):
     platform, party = f"platforms/{shared.new('p')}", shared.party()
     shared.take(event("platform.launched", platform, "9000-01-01", name="One day"))
     joining = event("platform.member-joined", platform, party=party)
@@ -208,7 +208,7 @@ def test_lists_inside_states_are_filtered_by_certainty(dated, path):
 
 
 @pytest.mark.parametrize("on", ["2020-02-01", "2021-03-01", "any"])
-def test_statistics_count_certain_and_possible_apart(dated, on):
+def test_statistics_count_certain_and_possible_separately(dated, on):
     told = dated.json("/v1/statistics", on=on)
     for view in ("parties", "agreements", "labs", "platforms", "documents", "memberships"):
         for certainty in ("certain", "possible"):

@@ -77,7 +77,7 @@ def test_the_log_streamed_whole_as_ndjson(shared, written):
     assert lines == shared.items("/v1/events")
 
 
-def test_a_page_of_the_log_ends_where_the_log_did(shared, written):
+def test_page_of_the_log_ends_at_its_head(shared, written):
     """Until given, or the head: a next page follows while there is more."""
     head = shared.head()
     page = shared.json("/v1/events", after=head - 3, limit=3)
@@ -160,7 +160,7 @@ async def test_a_stream_is_live_and_filtered(shared, written):
     assert [item["subject"] for item in found] == [each["subject"] for each in given]
 
 
-async def test_nothing_is_lost_or_doubled_while_a_reader_comes_and_goes(server):
+async def test_stream_loses_and_repeats_nothing_over_reconnections(server):
     """Posting goes on; the reader breaks off at any moment and comes back with the last id it saw."""
     total = 1500
     party = server.party()
@@ -184,7 +184,7 @@ async def test_nothing_is_lost_or_doubled_while_a_reader_comes_and_goes(server):
     assert seen == list(range(2, total + 2))
 
 
-async def test_many_readers_get_the_same(shared):
+async def test_many_readers_get_the_same_events(shared):
     after = shared.head()
     async with aiohttp.ClientSession(shared.address, connector=aiohttp.TCPConnector(limit=0)) as session:
         answers = [await connect(session, after) for _ in range(30)]
@@ -196,7 +196,7 @@ async def test_many_readers_get_the_same(shared):
     assert all(each == [str(position) for position in range(after + 1, after + 41)] for each in got)
 
 
-async def test_a_quiet_stream_shows_that_it_lives(shared):
+async def test_quiet_stream_sends_comments(shared):
     """A comment or anything else within half a minute."""
     async with (
         aiohttp.ClientSession(shared.address) as session,
@@ -226,7 +226,7 @@ def memory_of(server: Server) -> int:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
 
 
-def test_a_reader_that_does_not_read_is_dropped_rather_than_growing_the_memory(server):
+def test_reader_that_does_not_read_is_dropped_and_takes_no_memory(server):
     party = server.party()
     sleepers = []
     for _ in range(20):

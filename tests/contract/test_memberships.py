@@ -35,7 +35,7 @@ def whenever(shared: Any, subject: str, party: str) -> list[tuple[str, str | Non
     return sorted((item["status"], item["from"], item["to"]) for item in items)
 
 
-def test_a_later_accession_takes_no_founder_out_of_force(shared):
+def test_later_accession_leaves_founders_in_force(shared):
     one, two, three = shared.parties(3)
     subject = signed(shared, "1951-09-24", one, two)
     shared.take(step(subject, "entered-into-force", "1951-09-24"), step(subject, "acceded", "2001-03-01", three))
@@ -43,7 +43,7 @@ def test_a_later_accession_takes_no_founder_out_of_force(shared):
     assert status(shared, subject, three, "2001-03-01") == ["bound"]
 
 
-def test_a_partys_own_day_goes_before_the_general_one(shared):
+def test_entry_into_force_of_a_party_precedes_the_general_one(shared):
     (one,) = shared.parties(1)
     subject = agreement(shared)
     shared.take(
@@ -70,7 +70,7 @@ def test_a_return_on_the_day_of_leaving_is_a_second_membership(shared):
     assert status(shared, subject, one, "1998-08-25") == status(shared, subject, one, "1998-08-26") == ["bound"]
 
 
-def test_joining_leaving_and_joining_on_one_day_leaves_one_open_membership(shared):
+def test_joining_leaving_and_joining_on_one_day_leaves_one_current_membership(shared):
     (one,) = shared.parties(1)
     subject = f"platforms/{shared.new('p')}"
     shared.take(
@@ -83,7 +83,7 @@ def test_joining_leaving_and_joining_on_one_day_leaves_one_open_membership(share
     assert status(shared, subject, one, "2007-06-01") == ["member"]
 
 
-def test_a_return_from_the_day_of_the_notice_on_is_taken_and_begins_later(shared):
+def test_return_after_a_notice_of_withdrawal_is_accepted_and_begins_when_it_takes_effect(shared):
     (one,) = shared.parties(1)
     subject = agreement(shared)
     shared.take(
@@ -98,7 +98,7 @@ def test_a_return_from_the_day_of_the_notice_on_is_taken_and_begins_later(shared
     shared.refused(step(subject, "acceded", "1998-02-26", one), status=409)
 
 
-def test_bound_goes_before_provisional_application(shared):
+def test_bound_precedes_provisional_application(shared):
     (one,) = shared.parties(1)
     subject = signed(shared, "2000-01-01", one)
     shared.take(step(subject, "provisionally-applied", "2000-06-01", one), step(subject, "ratified", "2001-01-01", one))
@@ -106,7 +106,7 @@ def test_bound_goes_before_provisional_application(shared):
     assert status(shared, subject, one, "2001-01-01") == ["bound"]
 
 
-def test_the_status_names_the_event_that_bears_it_on_that_day(shared):
+def test_status_names_the_event_behind_it_on_that_day(shared):
     (one,) = shared.parties(1)
     subject = agreement(shared)
     steps = [

@@ -113,7 +113,7 @@ ADDRESSES = [
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_what_is_asked_by_datetime_is_what_is_answered_as_of_its_position(told, address):
+def test_accept_datetime_gives_the_answer_as_of_its_position(told, address):
     for end in told.ends:
         answer = asked(told.server, address, told.then(end))
         assert answer.status_code == 200, answer.text
@@ -157,7 +157,7 @@ def test_graphs_are_negotiated_in_every_form(told):
         assert answer.headers["Memento-Datetime"] == told.then(told.ends[0])
 
 
-def test_what_is_kept_for_one_datetime_is_not_given_for_another(told):
+def test_cached_answer_for_one_datetime_is_not_sent_for_another(told):
     for address in ("/v1/parties/a", "/v1/platforms/p", "/v1/parties", "/v1/statistics"):
         for _ in range(2):
             plain = told.server.get(address)
@@ -168,7 +168,7 @@ def test_what_is_kept_for_one_datetime_is_not_given_for_another(told):
             assert "Content-Location" not in plain.headers
 
 
-def test_an_answer_says_that_it_depends_on_the_datetime_unless_its_address_pins_it(told):
+def test_answers_vary_by_accept_datetime_unless_the_address_pins_the_time(told):
     for address in ADDRESSES:
         for answer in (told.server.get(address), asked(told.server, address, told.then(told.ends[0]))):
             assert {part.strip() for part in answer.headers["Vary"].split(",")} == {"Accept", "Accept-Datetime"}, (
@@ -188,14 +188,14 @@ def test_an_address_with_as_of_is_not_negotiated(told):
             assert "Content-Location" not in answer.headers
 
 
-def test_a_datetime_within_the_second_of_an_event_knows_all_of_that_second(told):
+def test_datetime_includes_all_events_of_its_second(told):
     last = told.ends[0]
     one_by_one = {told.then(position) for position in range(1, last + 1)}
     assert one_by_one == {told.then(last)}, "a batch shares one instant"
     assert asked(told.server, "/v1/parties", told.then(1)).json()["position"] == last
 
 
-def test_a_datetime_between_events_gets_what_was_recorded_before(told):
+def test_datetime_between_events_gets_the_state_of_the_earlier_one(told):
     end, following = (datetime.fromisoformat(told.server.json(f"/v1/events/{each}")["recorded"]) for each in (told.ends[0], told.ends[0] + 1))  # fmt: skip
     assert int(following.timestamp()) > int(end.timestamp())
     before = format_datetime(datetime.fromtimestamp(int(following.timestamp()) - 1, UTC), usegmt=True)
@@ -204,7 +204,7 @@ def test_a_datetime_between_events_gets_what_was_recorded_before(told):
     assert answer.headers["Memento-Datetime"] == told.then(told.ends[0])
 
 
-def test_a_datetime_to_come_gets_the_newest(told):
+def test_datetime_in_the_future_gets_the_current_state(told):
     for then in (FUTURE, format_datetime(datetime.fromtimestamp(int(time.time()) + 3600, UTC), usegmt=True)):
         for address in ("/v1/parties/a", "/v1/parties", "/v1/statistics"):
             answer = asked(told.server, address, then)
@@ -213,7 +213,7 @@ def test_a_datetime_to_come_gets_the_newest(told):
             assert answer.headers["Content-Location"] == f"{address}?as_of={told.ends[-1]}"
 
 
-def test_the_newest_moves_on_as_events_arrive(server):
+def test_datetime_in_the_future_follows_new_events(server):
     first = server.party("One")
     assert asked(server, "/v1/parties", FUTURE).json()["position"] == 1
     server.party("Two")
@@ -221,7 +221,7 @@ def test_the_newest_moves_on_as_events_arrive(server):
     assert asked(server, f"/v1/{first}", FUTURE).headers["Content-Location"] == f"/v1/{first}?as_of=2"
 
 
-def test_before_the_first_event_nothing_was_known(told):
+def test_datetime_before_the_first_event_gets_an_empty_registry(told):
     problem = is_problem(asked(told.server, "/v1/parties/a", LONG_AGO), 404)
     assert problem["detail"] == told.server.get("/v1/parties/a", as_of=0).json()["detail"]
     answer = asked(told.server, "/v1/parties", LONG_AGO)
@@ -231,12 +231,12 @@ def test_before_the_first_event_nothing_was_known(told):
     assert "Memento-Datetime" not in told.server.get("/v1/parties", as_of=0).headers, "no event was recorded then"
 
 
-def test_a_subject_recorded_later_was_not_there_then(told):
+def test_datetime_before_a_subject_was_recorded_is_404(told):
     is_problem(asked(told.server, "/v1/parties/c", told.then(told.ends[1])), 404)
     assert asked(told.server, "/v1/parties/c", told.then(told.ends[2])).status_code == 200
 
 
-def test_what_is_refused_for_one_datetime_is_kept_for_no_other(told):
+def test_refusal_for_one_datetime_is_not_cached_for_another(told):
     for answer in (
         asked(told.server, "/v1/parties/c", told.then(told.ends[0])),
         asked(told.server, "/v1/parties/c", "no date"),
@@ -265,7 +265,7 @@ def test_a_party_answers_for_itself_before_it_was_merged(told):
         "Sat, 01 Jan 0000 00:00:00 GMT", "Sat, 31 Jan 2026 09:30:00 GMT, Sat, 31 Jan 2026 09:30:00 GMT", "Sat,  31 Jan 2026 09:30:00 GMT", "Sat, 31 Jan 20260 09:30:00 GMT", "'; DROP TABLE events",
     ],
 )  # fmt: skip
-def test_what_is_no_date_is_refused(told, text):
+def test_invalid_datetime_is_refused(told, text):
     for address in ("/v1/parties/a", "/v1/parties", "/v1/statistics", "/v1/parties/a/history"):
         answer = asked(told.server, address, text)
         problem = is_problem(answer, 400)
@@ -273,7 +273,7 @@ def test_what_is_no_date_is_refused(told, text):
         assert "Accept-Datetime" in answer.headers["Vary"]
 
 
-def test_bytes_that_are_no_text_are_refused(told):
+def test_header_bytes_that_are_no_text_are_refused(told):
     for value in (b"\xff\xfe", "Sat, ３１ Jan 2026 09:30:00 GMT".encode(), b"x" * 8_000):
         answer = told.server.client.get("/v1/parties", headers=[(b"Accept-Datetime", value)])
         is_problem(answer, 400)
@@ -289,7 +289,7 @@ def test_a_leap_second_is_a_date(told):
     assert asked(told.server, "/v1/parties", "Sat, 31 Dec 2016 23:59:60 GMT").json()["position"] == 0
 
 
-def test_the_day_is_asked_apart_from_what_was_known(told):
+def test_on_is_independent_of_accept_datetime(told):
     then = told.then(told.ends[2])
     on = [
         asked(told.server, f"/v1/platforms/p?on={day}", then).json()["members"] for day in ("2002-06-01", "2004-01-01")
@@ -317,7 +317,7 @@ def test_a_memento_names_its_original_and_its_timegate(told):
         assert told.server.get(found["memento"]["url"]).content == memento.content
 
 
-def test_a_memento_asked_by_an_instant_names_the_one_by_position(told):
+def test_memento_by_instant_names_the_memento_by_position(told):
     recorded = told.server.json(f"/v1/events/{told.ends[1]}")["recorded"]
     answer = told.server.get("/v1/parties/a", as_of=recorded)
     assert answer.headers["Memento-Datetime"] == told.then(told.ends[1])
@@ -332,20 +332,20 @@ def test_a_state_names_its_timegate_and_its_timemap(told):
 
 
 @pytest.mark.parametrize("query", ["", "?on=2002-06-01", "?on=any&evidence=full", "?as_of=8&on=any", "?proof=true"])
-def test_the_timemap_that_a_state_names_is_there(told, query):
+def test_timemap_named_by_a_state_exists(told, query):
     state = told.server.get(f"/v1/agreements/t{query}")
     timemap = told.server.get(links(state)["timemap"]["url"])
     assert timemap.status_code == 200
     assert mapped(timemap.text)[0][0] == links(state)["original"]["url"]
 
 
-def test_a_list_that_is_no_memento_links_to_its_next_page_alone(told):
+def test_list_without_as_of_links_only_to_its_next_page(told):
     assert set(told.server.get("/v1/parties?limit=1").links) == {"next"}
     assert "Link" not in told.server.get("/v1/parties").headers
 
 
 @pytest.mark.parametrize("words", ['a">, <x>; rel="next', "α, β;γ", "100% <b>", "a&b=c+d", "'\\'", "\U0001f600"])
-def test_links_stand_whatever_the_question_holds(told, words):
+def test_links_are_valid_for_any_query(told, words):
     told.server.party(f"{words} zebra")
     answer = told.server.get("/v1/search", q=f"{words} zebra", as_of=told.server.head(), limit=1)
     found = links(answer)
@@ -355,7 +355,7 @@ def test_links_stand_whatever_the_question_holds(told, words):
     assert told.server.get(found["memento"]["url"]).content == answer.content
 
 
-def test_what_the_client_holds_is_not_sent_again_but_still_says_when_it_is_of(told):
+def test_not_modified_answer_has_memento_datetime(told):
     for address in ADDRESSES:
         then = told.then(told.ends[1])
         first = asked(told.server, address, then)
@@ -367,7 +367,7 @@ def test_what_the_client_holds_is_not_sent_again_but_still_says_when_it_is_of(to
     assert changed.status_code == 200, "another instant, another answer"
 
 
-def test_head_says_what_get_does(told):
+def test_head_has_the_headers_of_get(told):
     for address in ("/v1/parties/a", "/v1/parties?limit=1", "/v1/statistics", "/v1/parties/a/timemap"):
         sent = {"Accept-Datetime": told.then(told.ends[1])}
         got, headed = (told.server.client.request(method, address, headers=sent) for method in ("GET", "HEAD"))
@@ -397,7 +397,7 @@ def test_pages_of_a_negotiated_list_stay_at_its_instant_while_events_arrive(serv
     assert seen == [item["subject"] for item in server.items("/v1/parties", as_of=end)]
 
 
-def test_a_cursor_pins_and_is_not_negotiated(told):
+def test_cursor_pins_the_time_and_ignores_accept_datetime(told):
     following = told.server.json("/v1/parties", limit=1)["next"]
     plain = told.server.get(following)
     for then in (told.then(told.ends[0]), LONG_AGO, FUTURE, "no date"):
@@ -430,7 +430,7 @@ def test_a_timemap_lists_the_mementos_of_a_state(told):
             assert told.server.get(address).headers["Memento-Datetime"] == more["datetime"]
 
 
-def test_a_timemap_keeps_the_question_about_the_state(told):
+def test_timemap_repeats_the_query_of_the_state(told):
     found = mapped(told.server.get("/v1/parties/a/timemap?on=2001-01-01&evidence=full").text)
     assert found[0][0] == "/v1/parties/a?on=2001-01-01&evidence=full"
     for address, more in found:
@@ -456,14 +456,14 @@ def test_a_long_timemap_comes_in_pages(server):
     assert [relation for _, relation in whole] == ["first memento", *["memento"] * 1499, "last memento"]
 
 
-def test_the_timemap_of_what_is_not_there_or_is_another(told):
+def test_timemap_of_an_unknown_or_merged_subject(told):
     is_problem(told.server.get("/v1/parties/never-made/timemap"), 404)
     is_problem(told.server.get("/v1/parties/NO/timemap"), 404)
     moved = told.server.get("/v1/parties/b2/timemap?on=any")
     assert (moved.status_code, moved.headers["Location"]) == (308, "/v1/parties/b/timemap?on=any")
 
 
-def test_a_timemap_of_a_gone_subject_is_still_to_be_read(shared):
+def test_timemap_of_a_subject_that_answers_410_is_still_readable(shared):
     party = shared.party()
     at = shared.head()
     shared.take(event("event.retracted", party, event=at, reason="R"))
@@ -476,7 +476,7 @@ def test_a_timemap_of_a_gone_subject_is_still_to_be_read(shared):
     ("query", "status"),
     [("from=0", 422), ("from=x", 422), ("from=-1", 422), ("from=1&from=2", 422), ("on=x", 422), ("as_of=1", 422), ("limit=1", 422), ("from=99999999", 200)],
 )  # fmt: skip
-def test_questions_about_a_timemap(told, query, status):
+def test_queries_of_a_timemap_are_checked(told, query, status):
     answer = told.server.get(f"/v1/parties/a/timemap?{query}")
     if status == 200:
         assert [more["rel"] for _, more in mapped(answer.text)] == ["original timegate", "self"]
@@ -494,7 +494,7 @@ def test_a_timemap_has_one_form(told):
 # the API document
 
 
-def test_the_document_says_what_may_be_negotiated(shared):
+def test_openapi_describes_datetime_negotiation(shared):
     document = shared.json("/openapi.json")
     negotiated = 0
     compared = {"/v1/digests"}  # which is of a position, whoever asks

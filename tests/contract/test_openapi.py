@@ -205,7 +205,7 @@ def test_filters_are_described(document):
 
 
 @pytest.mark.parametrize("collection", ["parties", "agreements", "labs", "platforms", "documents"])
-def test_states_lists_and_histories_fit(shared, document, story, collection):
+def test_states_lists_and_histories_match_their_schemas(shared, document, story, collection):
     subject = story[collection]
     for query in ({}, {"on": "2002-06-01"}, {"on": "any"}, {"evidence": "full"}):
         check(document, f"/v1/{collection}/{{slug}}", "get", shared.get(f"/v1/{subject}", **query))
@@ -237,7 +237,7 @@ def test_states_lists_and_histories_fit(shared, document, story, collection):
         "/readyz",
     ],
 )
-def test_other_answers_fit(shared, document, story, address):
+def test_other_answers_match_their_schemas(shared, document, story, address):
     path = address.partition("?")[0]
     check(document, path, "get", shared.get(address))
     check(
@@ -245,7 +245,7 @@ def test_other_answers_fit(shared, document, story, address):
     ) if path == "/v1/graph" else None
 
 
-def test_receipts_problems_and_events_fit(shared, document):
+def test_receipts_problems_and_events_match_their_schemas(shared, document):
     given = shared.whole([event("party.registered", f"parties/{shared.new('p')}", name="X", kind="company")])[0]
     for answer in (
         shared.send(given), shared.send(given), shared.send([given], BATCH), shared.send({**given, "data": {}}), shared.send({**given, "id": shared.new(), "data": {}}),
@@ -259,7 +259,7 @@ def test_receipts_problems_and_events_fit(shared, document):
 
 
 @pytest.mark.parametrize("type_", TYPES)
-def test_every_events_schema_tells_good_from_bad(document, type_):
+def test_schema_of_every_event_accepts_valid_and_refuses_invalid_data(document, type_):
     """Each type's own schema refuses an unknown field."""
     found = [
         schema
@@ -275,7 +275,7 @@ def walk(value):
         yield from walk(each)
 
 
-def test_pages_show_it(shared):
+def test_pages_show_the_openapi_document(shared):
     page = shared.get("/docs", headers={"Accept": "text/html"})
     assert page.status_code == 200
     assert page.headers["Content-Type"].startswith("text/html")
@@ -296,7 +296,7 @@ def test_health_readiness_and_metrics(shared):
         assert re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*(\{.*\})? (-?[0-9.e+-]+|NaN|[+-]Inf)( \d+)?", line), line
 
 
-def test_metrics_are_of_bounded_number(shared):
+def test_number_of_metrics_is_bounded(shared):
     """Addresses that anyone can make up make no new series."""
     before = len(shared.get("/metrics").text.splitlines())
     for index in range(200):

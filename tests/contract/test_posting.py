@@ -85,7 +85,7 @@ def test_one_event_is_answered_201_with_location_and_receipt(shared):
     assert shared.get(answer.headers["Location"]).status_code == 200
 
 
-def test_leaf_entry_salt_and_data_fit_together(shared):
+def test_leaf_entry_salt_and_data_agree(shared):
     data = {
         "name": {"en": 'CATL \u2028 \u007f "\\/\b', "zh": "宁德时代", "mn": "\U00018800"},
         "kind": "company",
@@ -118,7 +118,7 @@ def test_leaf_entry_salt_and_data_fit_together(shared):
     assert parsed["actor"] == stored["actor"] == "first"
 
 
-def test_an_entry_has_no_time_and_occurred_where_none_were_posted(shared):
+def test_entry_omits_time_and_occurred_if_they_were_not_posted(shared):
     receipt = shared.post(registered(shared)).json()
     stored = shared.json(f"/v1/events/{receipt['position']}")
     entry = json.loads(stored["entry"])
@@ -153,7 +153,7 @@ def test_evidence_and_note_are_part_of_the_data_as_posted(shared):
     )
 
 
-def test_absent_data_is_taken_where_a_type_needs_none(shared):
+def test_absent_data_is_accepted_if_the_type_needs_none(shared):
     lab = f"labs/{shared.new('l')}"
     founder = shared.party()
     shared.take(event("lab.founded", lab, name="L", founders=[founder]))
@@ -266,7 +266,7 @@ def test_id_and_source_may_be_1024_bytes(shared):
     assert shared.send(given).status_code == 201
 
 
-def test_all_that_is_wrong_is_told_at_once(shared):
+def test_all_errors_are_reported_together(shared):
     given = {
         "specversion": "2.0", "id": "", "source": SOURCE, "type": "party.registered", "subject": "parties/Ä", "occurred": "2023-02-30",
         "weather": "fine", "data": {"name": 7, "kind": "guild", "colour": "red", "part_of": "labs/x", "identifiers": [{"scheme": "lei"}]},
@@ -287,7 +287,7 @@ def test_all_that_is_wrong_is_told_at_once(shared):
     assert any(pointer.startswith("/data/name") for pointer in found)
 
 
-def test_a_batchs_pointers_start_with_the_index_and_nothing_of_it_is_taken(shared):
+def test_pointers_into_a_batch_start_with_the_index_and_none_of_it_is_recorded(shared):
     events = shared.whole([registered(shared) for _ in range(4)])
     events[1]["data"]["kind"] = "guild"
     events[3]["occurred"] = "2023-02-30"
@@ -366,7 +366,7 @@ def test_binary_headers_are_percent_decoded(shared):
 
 
 @pytest.mark.parametrize("bad", ["%ff%fe", "%c3", "%ED%A0%80"])
-def test_binary_headers_that_decode_to_no_text_are_refused(shared, bad):
+def test_binary_headers_that_decode_to_invalid_text_are_refused(shared, bad):
     answer = binary(
         shared,
         {"name": "B", "kind": "company"},
@@ -400,7 +400,7 @@ def test_application_json_without_ce_headers_is_refused(shared):
 # Batch
 
 
-def test_a_batch_is_taken_whole_in_order_and_may_refer_to_itself(shared):
+def test_batch_is_recorded_whole_in_order_and_may_refer_to_itself(shared):
     whole, part = (f"parties/{shared.new('p')}" for _ in range(2))
     answer = shared.send(
         shared.whole([
@@ -413,7 +413,7 @@ def test_a_batch_is_taken_whole_in_order_and_may_refer_to_itself(shared):
     assert [receipt["subject"] for receipt in answer.json()] == [whole, part]
 
 
-def test_a_reference_to_what_stands_later_in_a_batch_is_refused(shared):
+def test_reference_to_a_later_event_of_the_batch_is_refused(shared):
     whole, part = (f"parties/{shared.new('p')}" for _ in range(2))
     events = [
         event("party.registered", part, name="Part", kind="company", part_of=whole),
@@ -464,7 +464,7 @@ def test_the_same_id_with_other_content_in_one_batch_is_refused(shared):
     assert shared.head() == before
 
 
-def test_a_batch_is_judged_at_its_end(shared):
+def test_batch_is_checked_as_a_whole(shared):
     """The later notice of a correction in the same batch makes an earlier contradiction right."""
     party = shared.party()
     platform = f"platforms/{shared.new('f')}"
@@ -670,7 +670,7 @@ def test_ids_are_of_a_source(shared):
     assert shared.send(other).status_code == 201
 
 
-def test_the_id_is_looked_up_before_anything_else(shared):
+def test_repeats_are_found_before_any_other_check(shared):
     """A repeat is answered although its subject has ended, its reference is gone, or its precondition would fail."""
     party = shared.party()
     given = shared.whole([event("party.name-added", party, "2010", name="Old")])[0]
@@ -770,7 +770,7 @@ def test_if_match_takes_several(shared):
     assert shared.post(event("party.name-added", party, name="A"), If_Match='"7", "1"').status_code == 201
 
 
-def test_if_match_on_a_subject_that_is_not(shared):
+def test_if_match_on_an_unknown_subject_is_412(shared):
     is_problem(shared.post(registered(shared), If_Match='"1"'), 412)
     is_problem(shared.post(registered(shared), If_Match="*"), 412)
 
@@ -802,7 +802,7 @@ def test_preconditions_with_several_events_are_malformed(shared, header, content
     assert shared.head() == before
 
 
-def test_of_many_at_once_with_one_version_one_wins(shared):
+def test_of_concurrent_posts_with_one_version_one_is_recorded(shared):
     party = shared.party()
     statuses: list[int] = []
 
@@ -894,7 +894,7 @@ def test_other_values_of_validate_are_refused(shared):
 # Reading what was acknowledged
 
 
-def test_what_was_acknowledged_is_read_at_once(shared):
+def test_acknowledged_events_are_visible_to_the_next_read(shared):
     for _ in range(20):
         party = shared.party()
         assert shared.get(f"/v1/{party}").status_code == 200
@@ -913,7 +913,7 @@ def test_registry_position_is_on_each_answer(shared):
         assert shared.get(path).headers["Registry-Position"].isdigit(), path
 
 
-def test_a_position_to_wait_for(shared):
+def test_request_waits_for_registry_position(shared):
     head = shared.head()
     assert shared.get("/v1/parties", headers={"Registry-Position": str(head)}).status_code == 200
     late = shared.get("/v1/parties", headers={"Registry-Position": str(head + 1000)})
@@ -923,7 +923,7 @@ def test_a_position_to_wait_for(shared):
         is_problem(shared.get("/v1/parties", headers={"Registry-Position": bad}), 400, 503)
 
 
-def test_results_have_the_form_of_problems_and_problems_their_type(shared):
+def test_malformed_event_is_answered_with_a_problem(shared):
     answer = shared.send(b"{", CLOUDEVENT)
     assert answer.headers["Content-Type"].split(";")[0] == PROBLEM
     is_problem(answer, 400)

@@ -74,7 +74,7 @@ def test_every_event_is_proven_by_itself(server):
     assert 300 in sizes
 
 
-def test_an_event_that_no_checkpoint_covers_yet_is_waited_for(server):
+def test_proof_waits_for_a_checkpoint_that_covers_the_event(server):
     for _ in range(4):
         position = server.took(event("party.registered", f"parties/{server.new('p')}", name="P", kind="company"))
         entry = server.json(f"/v1/events/{position}")["entry"]
@@ -99,7 +99,7 @@ def test_earlier_proofs_hold_for_ever_against_their_own_checkpoints(tmp_path):
         assert [root_of(leaves[: each.size]) for each in checkpoints] == [each.root for each in checkpoints]
 
 
-def test_a_proof_is_of_its_event_alone(server):
+def test_proof_verifies_only_its_own_event(server):
     one, two = server.take(
         *(event("party.registered", f"parties/{server.new('p')}", name="P", kind="company") for _ in range(2))
     )
@@ -110,7 +110,7 @@ def test_a_proof_is_of_its_event_alone(server):
             key_of(server).proof(proof, other, one)
 
 
-def test_there_is_no_proof_of_what_is_not_recorded(server):
+def test_proof_of_an_unknown_position_is_404(server):
     server.party()
     for path in ("2", "0", "01", "-1", "x", "99999999999999", "999999999999999999999"):
         is_problem(server.get(f"/v1/events/{path}/proof"), 404)
@@ -146,7 +146,7 @@ def story():
         yield server, subject, {name: here[name] for name in names.split()}
 
 
-def test_one_answer_says_what_was_so_as_known_when_on_what_evidence_and_proves_it(story):
+def test_one_answer_has_state_times_evidence_and_proofs(story):
     server, subject, at = story
     state = server.state(subject, as_of=at["supported"], on="2005-01-01", evidence="full", proof="true")
     checked(server, state)
@@ -164,7 +164,7 @@ def test_one_answer_says_what_was_so_as_known_when_on_what_evidence_and_proves_i
     assert plain == {name: value for name, value in state.items() if name != "proofs"}
 
 
-def test_what_a_state_does_not_name_is_not_in_its_proofs(story):
+def test_proofs_of_a_state_cover_only_the_events_it_names(story):
     server, subject, at = story
     state = server.state(subject, as_of=at["declared"], on="2005-01-01", proof="true")
     checked(server, state)
@@ -175,7 +175,7 @@ def test_what_a_state_does_not_name_is_not_in_its_proofs(story):
     }  # fmt: skip
 
 
-def test_what_the_poster_of_a_dispute_wrote_is_no_position(story):
+def test_numbers_in_a_disputed_value_are_no_positions(story):
     server, subject, at = story
     state = server.state(subject, on="any", proof="true")
     assert at["odd"] in {each["position"] for each in state["disputed"]}
@@ -183,14 +183,14 @@ def test_what_the_poster_of_a_dispute_wrote_is_no_position(story):
 
 
 @pytest.mark.parametrize("collection", ["parties", "agreements", "labs", "platforms", "documents"])
-def test_the_state_of_anything_can_be_proven(seeded, collection):
+def test_states_of_every_collection_have_proofs(seeded, collection):
     for item in seeded.items(f"/v1/{collection}", on="any")[:12]:
         state = seeded.state(item["subject"], on="any", evidence="full", proof="true")
         checked(seeded, state)
         assert provenance(state) <= {int(position) for position in state["proofs"]}
 
 
-def test_a_state_is_proven_as_soon_as_it_can_be_read(server):
+def test_visible_state_has_a_proof(server):
     for number in range(3):
         subject = f"parties/{server.new('p')}"
         position = server.took(event("party.registered", subject, name=f"P{number}", kind="company"))
@@ -199,7 +199,7 @@ def test_a_state_is_proven_as_soon_as_it_can_be_read(server):
         assert checked(server, state).size >= position
 
 
-def test_a_proof_moves_with_the_log_and_a_state_without_it_does_not(server):
+def test_proofs_change_with_the_log_and_the_plain_state_does_not(server):
     subject = server.party()
     before, plain = server.get(f"/v1/{subject}", proof="true"), server.get(f"/v1/{subject}")
     assert before.headers["ETag"].startswith('"1-')
@@ -235,7 +235,7 @@ def test_other_values_of_proof_and_proofs_of_lists_are_refused(server):
     is_problem(server.get("/v1/parties/nobody", proof="true"), 404)
 
 
-def test_what_was_redacted_is_still_proven_and_says_nothing(server):
+def test_redacted_event_has_a_proof_and_no_data(server):
     subject = f"parties/{server.new('p')}"
     made, named = server.take(
         event("party.registered", subject, name="A person", kind="person"),

@@ -52,7 +52,7 @@ def files_with(server: Server, *needles: str) -> list[str]:
     ]
 
 
-def test_redacted_data_is_in_no_file_and_no_answer(server, admin):
+def test_redacted_data_is_absent_from_files_and_answers(server, admin):
     subject, other = f"parties/{server.new('p')}", server.party("Another")
     (position,) = server.take(event(KIND, subject, "2001", name=SECRET, kind="person", note=f"{SECRET} said so"))
     recorded = server.json(f"/v1/events/{position}")
@@ -84,7 +84,7 @@ def test_redacted_data_is_in_no_file_and_no_answer(server, admin):
     assert len(stream.text.splitlines()) == server.head()
 
 
-def test_the_entry_and_leaf_of_what_is_redacted_stay(server, admin):
+def test_redaction_leaves_entry_and_leaf(server, admin):
     subject = f"parties/{server.new('p')}"
     answer = server.post(event(KIND, subject, name=SECRET, kind="person"))
     receipt = answer.json()
@@ -93,7 +93,7 @@ def test_the_entry_and_leaf_of_what_is_redacted_stay(server, admin):
     assert base64.b64encode(hashlib.sha256(b"\x00" + entry).digest()).decode() == receipt["leaf"]
 
 
-def test_a_repeat_of_what_is_redacted_gets_the_first_receipt_whatever_its_data(server, admin):
+def test_repeat_of_a_redacted_event_gets_the_first_receipt_whatever_its_data(server, admin):
     subject = f"parties/{server.new('p')}"
     (given,) = server.whole([event(KIND, subject, name=SECRET, kind="person")])
     first = server.send(given)
@@ -140,7 +140,7 @@ def test_an_import_and_a_batch_may_redact(server, admin):
 
 
 @pytest.mark.parametrize("validate", [True, False])
-def test_what_cannot_be_redacted_is_refused(server, admin, validate):
+def test_redaction_of_other_events_is_refused(server, admin, validate):
     subject, other = server.parties(2)
     position = server.items(f"/v1/{subject}/history")[0]["position"]
 
@@ -154,7 +154,7 @@ def test_what_cannot_be_redacted_is_refused(server, admin, validate):
     assert status(event("event.retracted", subject, event=by, reason="no")) == 422
 
 
-def test_checking_a_redaction_erases_nothing(server, admin):
+def test_validate_only_of_a_redaction_erases_nothing(server, admin):
     subject = server.party(SECRET)
     position = server.items(f"/v1/{subject}/history")[0]["position"]
     (given,) = server.whole([redaction(subject, position)])
@@ -190,7 +190,7 @@ def test_a_redacted_retraction_still_retracts(server, admin):
     assert files_with(server, *SECRET.split()) == []
 
 
-def test_a_subject_stands_though_what_made_it_is_redacted(server, admin):
+def test_subject_remains_after_its_creating_event_is_redacted(server, admin):
     one, two = server.parties(2)
     subject = f"agreements/{server.new('a')}"
     (position,) = server.take(
@@ -211,7 +211,7 @@ def test_a_subject_stands_though_what_made_it_is_redacted(server, admin):
     assert server.items("/v1/memberships", party=one) == []
 
 
-def test_posting_goes_on_upon_what_is_redacted(server, admin):
+def test_redacted_subject_accepts_further_events(server, admin):
     subject = server.party(SECRET)
     position = server.items(f"/v1/{subject}/history")[0]["position"]
     redact(server, admin, subject, position)
@@ -221,7 +221,7 @@ def test_posting_goes_on_upon_what_is_redacted(server, admin):
     assert server.refused(event(KIND, subject, name="Twice", kind="person"), status=409)
 
 
-def test_views_that_still_hold_what_was_erased_are_not_served_after_a_crash(server, admin):
+def test_after_a_crash_views_with_erased_data_are_not_served(server, admin):
     subject = server.party(SECRET)
     position = server.items(f"/v1/{subject}/history")[0]["position"]
     server.stop()
@@ -240,7 +240,7 @@ def test_views_that_still_hold_what_was_erased_are_not_served_after_a_crash(serv
 
 
 @pytest.mark.parametrize("form", ["text/csv", NDJSON, "application/json"])
-def test_an_answer_of_before_a_redaction_is_not_said_to_be_still_good(server, admin, form):
+def test_etag_from_before_a_redaction_does_not_match_after_it(server, admin, form):
     subject = server.party(SECRET)
     position = server.items(f"/v1/{subject}/history")[0]["position"]
     address, asked = f"/v1/parties?as_of={position}", {"Accept": form}
@@ -254,7 +254,7 @@ def test_an_answer_of_before_a_redaction_is_not_said_to_be_still_good(server, ad
     assert "Zwyz" not in after.text
 
 
-def test_views_that_were_built_and_not_taken_over_do_not_keep_what_is_redacted(server, admin):
+def test_rebuilt_views_that_were_not_swapped_in_lose_redacted_data(server, admin):
     subject = server.party(SECRET)
     position = server.items(f"/v1/{subject}/history")[0]["position"]
     for name in ("views.next.sqlite", "views.ready.sqlite-wal"):
@@ -264,7 +264,7 @@ def test_views_that_were_built_and_not_taken_over_do_not_keep_what_is_redacted(s
 
 
 @pytest.mark.parametrize("leftover", ["views.erased.sqlite", "views.next.sqlite-wal", "views.ready.sqlite"])
-def test_views_that_a_kill_left_half_built_do_not_keep_what_is_redacted(server, admin, leftover):
+def test_half_built_views_after_a_kill_lose_redacted_data(server, admin, leftover):
     subject = server.party(SECRET)
     position = server.items(f"/v1/{subject}/history")[0]["position"]
     server.stop()
@@ -281,7 +281,7 @@ def test_views_that_a_kill_left_half_built_do_not_keep_what_is_redacted(server, 
     assert files_with(server, *SECRET.split()) == []
 
 
-def test_views_that_were_being_folded_anew_at_a_kill_are_gone_after_the_next_start(server):
+def test_unfinished_rebuild_is_removed_at_the_next_start(server):
     server.kill()
     (server.data / "views.erased.sqlite").write_text("half built")
     server.restart()

@@ -113,7 +113,7 @@ def told() -> Iterator[tuple[Server, list[int]]]:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_view_folded_anew_is_the_stored_view_as_of_every_position(told, view):
+def test_replay_equals_the_stored_view_as_of_every_position(told, view):
     server, made = told
     counts = []
     for position in (made[4], made[-3], made[-1]):
@@ -124,7 +124,7 @@ def test_a_view_folded_anew_is_the_stored_view_as_of_every_position(told, view):
     assert max(counts) > 0
 
 
-def test_digests_are_of_every_view_now_unless_asked_otherwise(told):
+def test_digests_are_of_every_view_now_by_default(told):
     server, made = told
     found = server.json("/v1/digests")
     assert set(found) == {"position", "digests"}
@@ -136,7 +136,7 @@ def test_digests_are_of_every_view_now_unless_asked_otherwise(told):
     assert answer.json()["digests"] == {view: found["digests"][view] for view in ("labs", "parties")}
 
 
-def test_an_instant_means_what_was_recorded_by_then(told):
+def test_instant_selects_the_events_recorded_by_then(told):
     server, made = told
     recorded = server.json(f"/v1/events/{made[6]}")["recorded"]
     position = max(at for at in made if server.json(f"/v1/events/{at}")["recorded"] <= recorded)
@@ -145,7 +145,7 @@ def test_an_instant_means_what_was_recorded_by_then(told):
     assert replayed(server, "timeline", until="2020-01-01T00:00:00Z") == ([], {"position": 0, "digest": EMPTY})
 
 
-def test_history_holds_every_event_with_who_when_and_evidence(told):
+def test_replay_of_the_history_has_every_event_with_actor_times_and_evidence(told):
     server, made = told
     lines = [json.loads(line) for line in replayed(server, "history")[0]]
     assert [line["position"] for line in lines] == list(range(1, made[-1] + 1))
@@ -171,7 +171,7 @@ def test_history_holds_every_event_with_who_when_and_evidence(told):
         ("/v1/digests", {"on": "2020-01-01"}, "on"),
     ],
 )
-def test_a_question_that_cannot_be_is_refused_before_anything_is_folded(told, path, query, parameter):
+def test_invalid_query_is_refused_before_the_replay_starts(told, path, query, parameter):
     server, _ = told
     problem = is_problem(server.get(path, **query), 422)
     assert [error["parameter"] for error in problem["errors"]] == [parameter]
@@ -179,7 +179,7 @@ def test_a_question_that_cannot_be_is_refused_before_anything_is_folded(told, pa
     assert children(server) == []
 
 
-def test_head_says_what_would_come_and_folds_nothing(told):
+def test_head_of_a_replay_has_its_headers_and_folds_nothing(told):
     server, _ = told
     answer = server.client.head("/v1/replay", params={"view": "labs"})
     assert answer.status_code == 200
@@ -203,7 +203,7 @@ def test_head_says_what_would_come_and_folds_nothing(told):
         ("UPDATE events SET recorded = '2020-01-01T00:00:00.000000Z' WHERE position = 4", {"history", "timeline"}),
     ],
 )
-def test_a_stored_row_that_was_changed_shows_in_the_digest_of_its_view(tmp_path, change, views):
+def test_changed_row_changes_the_digest_of_its_view(tmp_path, change, views):
     with Server(tmp_path / "data", "--first-key") as server:
         story(server)
         before = digests(server)
@@ -219,7 +219,7 @@ def test_a_stored_row_that_was_changed_shows_in_the_digest_of_its_view(tmp_path,
             assert replayed(server, view)[1]["digest"] == before[view]
 
 
-def test_redaction_changes_digests_of_earlier_positions_and_they_say_so(tmp_path):
+def test_redaction_changes_earlier_digests_and_is_named_with_them(tmp_path):
     with Server(tmp_path / "data", "--first-key") as server:
         story(server)
         subject = f"parties/{server.new('p')}"
@@ -274,7 +274,7 @@ def wordy() -> Iterator[Server]:
         yield server
 
 
-def test_a_replay_ends_with_its_client_and_leaves_nothing(wordy):
+def test_replay_ends_when_its_client_disconnects_and_leaves_nothing(wordy):
     with wordy.client.stream("GET", "/v1/replay", params={"view": "history"}) as answer:
         assert answer.status_code == 200
         assert len(children(wordy)) == 1
@@ -283,7 +283,7 @@ def test_a_replay_ends_with_its_client_and_leaves_nothing(wordy):
     assert replayed(wordy, "documents")[1]["position"] == 1500
 
 
-def test_a_replay_ends_with_its_client_though_nothing_is_sent_yet(wordy):
+def test_replay_ends_when_its_client_disconnects_before_the_first_byte(wordy):
     with wordy.client.stream("GET", "/v1/replay", params={"view": "labs"}):
         (child,) = children(wordy)
         os.kill(child, signal.SIGSTOP)  # as if the log were so long
@@ -292,7 +292,7 @@ def test_a_replay_ends_with_its_client_though_nothing_is_sent_yet(wordy):
     assert "Traceback" not in wordy.errors()
 
 
-def test_two_replays_run_at_a_time_and_more_are_asked_to_come_back(wordy):
+def test_at_most_two_replays_run_and_more_get_503_with_retry_after(wordy):
     with (
         wordy.client.stream("GET", "/v1/replay", params={"view": "history"}),
         wordy.client.stream("GET", "/v1/replay", params={"view": "history"}),
@@ -305,7 +305,7 @@ def test_two_replays_run_at_a_time_and_more_are_asked_to_come_back(wordy):
     assert soon(lambda: wordy.get("/v1/replay", view="labs").status_code == 200)
 
 
-def test_a_stopping_server_breaks_a_replay_off_and_ends_its_process(tmp_path):
+def test_stopping_server_cuts_a_replay_off_and_ends_its_process(tmp_path):
     with Server(tmp_path / "data", "--first-key") as server:
         server.imported(
             [event("party.registered", f"parties/w-{at}", name="W", kind="company", note=LONG) for at in range(1500)]
@@ -321,7 +321,7 @@ def test_a_stopping_server_breaks_a_replay_off_and_ends_its_process(tmp_path):
         assert left_behind(server) == []
 
 
-def test_what_a_killed_server_left_is_removed_at_the_next_start(tmp_path):
+def test_files_of_a_killed_replay_are_removed_at_the_next_start(tmp_path):
     with Server(tmp_path / "data", "--first-key") as server:
         server.party()
         server.kill()
@@ -331,7 +331,7 @@ def test_what_a_killed_server_left_is_removed_at_the_next_start(tmp_path):
         assert left_behind(server) == []
 
 
-def test_a_replay_that_fails_never_looks_complete(tmp_path):
+def test_failed_replay_never_looks_complete(tmp_path):
     with Server(tmp_path / "data", "--first-key") as server:
         server.parties(5)
         assert server.stop() == 0

@@ -113,7 +113,7 @@ def dated(shared):
 
 
 @pytest.mark.parametrize("collection", ["agreements", "labs", "platforms", "parties"])
-def test_nothing_happens_to_a_subject_before_it_came_about(shared, dated, collection):
+def test_events_before_the_creation_of_a_subject_are_refused(shared, dated, collection):
     party, subjects = dated
     subject, (begin, _) = next((s, found) for s, found in subjects.items() if s.startswith(collection))
     for before in ("2020-04-30", "2020-04", "2019", "2018/2019"):
@@ -123,7 +123,7 @@ def test_nothing_happens_to_a_subject_before_it_came_about(shared, dated, collec
 
 
 @pytest.mark.parametrize("collection", ["agreements", "labs", "platforms", "parties"])
-def test_nothing_happens_to_a_subject_after_its_end(shared, dated, collection):
+def test_events_after_the_end_of_a_subject_are_refused(shared, dated, collection):
     party, subjects = dated
     subject, (_, end) = next((s, found) for s, found in subjects.items() if s.startswith(collection))
     for after in ("2030-05-02", "2031", "2031/.."):
@@ -135,7 +135,7 @@ def test_nothing_happens_to_a_subject_after_its_end(shared, dated, collection):
 @pytest.mark.parametrize(
     "when", ["2020-05-01", "2020-05", "2020", None, "XXXX-01-01", "2020-04-30~", "2019/2021", "2019/.."]
 )
-def test_what_may_lie_within_is_taken(shared, dated, collection, when):
+def test_events_that_may_lie_within_the_lifespan_are_accepted(shared, dated, collection, when):
     party, subjects = dated
     subject = next(subject for subject in subjects if subject.startswith(collection))
     ends = ("terminated", "closed", "dissolved")
@@ -145,7 +145,7 @@ def test_what_may_lie_within_is_taken(shared, dated, collection, when):
             assert answer.status_code in (200, 201), (answer.text, given)
 
 
-def test_a_maker_of_unknown_or_imprecise_date_refuses_only_what_is_before_its_earliest(shared):
+def test_undated_or_imprecise_creation_refuses_only_events_before_its_earliest_day(shared):
     undated, _ = adopted(shared)
     shared.take(event("agreement.entered-into-force", undated, "1000-01-01"))
     imprecise, position = adopted(shared, "2020")
@@ -155,7 +155,7 @@ def test_a_maker_of_unknown_or_imprecise_date_refuses_only_what_is_before_its_ea
 
 @pytest.mark.parametrize("made", ["2020", "2020-05", "2020/2021", "2020-03/..", "2020-05-05~"])
 @pytest.mark.parametrize("before", ["2018", "2010/2015", "2001-01-01", "2015-05-05~"])
-def test_nothing_happens_before_an_imprecise_making(shared, made, before):
+def test_events_before_an_imprecise_creation_are_refused(shared, made, before):
     party = shared.party()
     other = f"parties/{shared.new('p')}"
     shared.take(event("party.registered", other, made, name="O", kind="company"))
@@ -179,7 +179,7 @@ def test_nothing_happens_before_an_imprecise_making(shared, made, before):
         )
     ),
 )
-def test_an_end_before_its_opening_is_no_fault_of_the_server(shared, opened, closed):
+def test_end_before_its_opening_is_no_internal_error(shared, opened, closed):
     """Whether it is refused is left open; what is said of it must be whole."""
     party = shared.party()
     lab, _ = founded(shared, [party], "2000-01-01", phases=[{"phase": "one"}])
@@ -203,7 +203,7 @@ def test_an_end_before_its_opening_is_no_fault_of_the_server(shared, opened, clo
             assert shared.state(subject, on=on)
 
 
-def test_the_earliest_of_adoption_and_signatures_is_when_an_agreement_came_about(shared):
+def test_agreement_exists_from_the_earliest_of_adoption_and_signatures(shared):
     one, two = shared.parties(2)
     agreement, _ = signed(shared, [one], "2010-01-01")
     shared.take(sign(agreement, two, "2005-01-01"))
@@ -214,7 +214,7 @@ def test_the_earliest_of_adoption_and_signatures_is_when_an_agreement_came_about
     shared.refused(event("agreement.entered-into-force", agreement, "1999-01-01"), status=409)
 
 
-def test_a_maker_may_not_come_after_facts_of_the_subject(shared):
+def test_creation_after_other_facts_of_the_subject_is_refused(shared):
     """The order of arrival is nothing: the fact is taken first, the maker's date comes by correction."""
     party = shared.party()
     platform, made = launched(shared)
@@ -224,7 +224,7 @@ def test_a_maker_may_not_come_after_facts_of_the_subject(shared):
     shared.take(event("event.corrected", platform, event=made, reason="R", occurred="2014-01-01"))
 
 
-def test_an_end_may_not_come_before_facts_of_the_subject(shared):
+def test_end_before_other_facts_of_the_subject_is_refused(shared):
     party = shared.party()
     platform, _ = launched(shared, "2010-01-01")
     joined = shared.took(event("platform.member-joined", platform, "2015-01-01", party=party))
@@ -232,7 +232,7 @@ def test_an_end_may_not_come_before_facts_of_the_subject(shared):
     shared.take(event("platform.dissolved", platform, "2015-01-02"))
 
 
-def test_an_imprecise_end_refuses_only_what_is_after_its_latest(shared):
+def test_imprecise_end_refuses_only_events_after_its_latest_day(shared):
     party = shared.party()
     platform, _ = launched(shared, "2010-01-01")
     end = shared.took(event("platform.dissolved", platform, "2015"))
@@ -240,7 +240,7 @@ def test_an_imprecise_end_refuses_only_what_is_after_its_latest(shared):
     assert end in way(shared.refused(event("platform.member-left", platform, "2016-01-01", party=party), status=409))
 
 
-def test_a_terminations_effective_day_is_the_end(shared):
+def test_effective_day_of_a_termination_is_the_end(shared):
     party = shared.party()
     agreement, _ = adopted(shared, "2000-01-01")
     end = shared.took(
@@ -252,7 +252,7 @@ def test_a_terminations_effective_day_is_the_end(shared):
     )
 
 
-def test_a_reference_that_ended_long_ago_or_comes_later_is_its_own_subject(shared):
+def test_joining_before_the_party_was_registered_is_no_internal_error(shared):
     """The rule speaks of a fact's own subject; a party dated by `registered` may not be joined with before it."""
     party = f"parties/{shared.new('p')}"
     shared.take(event("party.registered", party, "2010-01-01", name="P", kind="company"))
@@ -277,7 +277,7 @@ TWICE = {
     ("first", "second"),
     list(itertools.product(["2010-01-01", "2010", None, "XXXX-05-05"], ["2010-01-01", "2012-06-01", "2008", None])),
 )
-def test_the_same_step_twice_with_no_leaving_between_is_refused(shared, step, first, second):
+def test_repeated_step_without_a_leaving_between_is_refused(shared, step, first, second):
     party = shared.party()
     subject = (launched if step == "member-joined" else adopted)(shared, "2000-01-01")[0]
     make = TWICE[step]
@@ -286,7 +286,7 @@ def test_the_same_step_twice_with_no_leaving_between_is_refused(shared, step, fi
 
 
 @pytest.mark.parametrize("step", ["ratified", "acceded", "member-joined"])
-def test_a_leaving_between_lets_it_happen_again(shared, step):
+def test_leaving_between_allows_the_step_again(shared, step):
     party = shared.party()
     make = TWICE[step]
     if step == "member-joined":
@@ -301,7 +301,7 @@ def test_a_leaving_between_lets_it_happen_again(shared, step):
 
 
 @pytest.mark.parametrize("leaving", [None, "2011", "XXXX-07-01", "2010/2012"])
-def test_a_leaving_that_may_lie_between_is_enough(shared, leaving):
+def test_leaving_that_may_lie_between_allows_the_step_again(shared, leaving):
     party = shared.party()
     platform, _ = launched(shared, "2000-01-01")
     shared.take(
@@ -311,7 +311,7 @@ def test_a_leaving_that_may_lie_between_is_enough(shared, leaving):
     )
 
 
-def test_two_leavings_are_not_enough_where_they_cannot_lie_between(shared):
+def test_leavings_that_cannot_lie_between_do_not_allow_the_step_again(shared):
     party = shared.party()
     platform, _ = launched(shared, "2000-01-01")
     shared.take(
@@ -321,7 +321,7 @@ def test_two_leavings_are_not_enough_where_they_cannot_lie_between(shared):
     shared.refused(event("platform.member-joined", platform, "2012-01-01", party=party), status=409)
 
 
-def test_retracting_the_leaving_between_is_refused_and_names_what_rests_on_it(shared):
+def test_retraction_of_the_leaving_between_is_refused_with_the_dependent_positions(shared):
     party = shared.party()
     platform, _ = launched(shared, "2000-01-01")
     first, leaving, second = shared.take(
@@ -379,7 +379,7 @@ def phased(server, **more):
     )
 
 
-def test_a_phase_may_not_start_before_what_it_is_contingent_on_was_completed(shared):
+def test_phase_start_before_the_completion_of_an_earlier_phase_is_refused(shared):
     lab, _ = phased(shared)
     done = shared.took(event("lab.phase-completed", lab, "2022-06-01", phase="one"))
     assert done in way(shared.refused(event("lab.phase-started", lab, "2022-05-31", phase="two"), status=409))
@@ -387,14 +387,14 @@ def test_a_phase_may_not_start_before_what_it_is_contingent_on_was_completed(sha
     shared.take(event("lab.phase-started", lab, "2022-06-01", phase="two"))
 
 
-def test_the_completion_may_come_late_but_not_after_the_start(shared):
+def test_completion_may_be_recorded_late_but_not_dated_after_the_start(shared):
     lab, _ = phased(shared)
     begun = shared.took(event("lab.phase-started", lab, "2022-05-31", phase="two"))
     assert begun in way(shared.refused(event("lab.phase-completed", lab, "2022-06-01", phase="one"), status=409))
     shared.take(event("lab.phase-completed", lab, "2022-05", phase="one"))
 
 
-def test_a_phase_may_start_where_no_completion_is_recorded_or_its_date_leaves_room(shared):
+def test_phase_may_start_if_no_completion_certainly_comes_later(shared):
     lab, _ = phased(shared)
     shared.take(event("lab.phase-started", lab, "2021-01-01", phase="two"))
     other, _ = phased(shared)
@@ -412,13 +412,13 @@ def test_a_phase_may_start_where_no_completion_is_recorded_or_its_date_leaves_ro
         ("lab.phase-started", {"phase": "nine"}), ("lab.phase-completed", {"phase": "nine"}), ("lab.recruitment-closed", {"call": "nine"}),
     ],
 )  # fmt: skip
-def test_a_phase_or_call_must_have_been_opened_before_it_is_spoken_of(shared, type_, data):
+def test_unknown_phase_or_call_is_invalid(shared, type_, data):
     lab, _ = phased(shared)
     problem = shared.refused(event(type_, lab, "2021-01-01", **data), status=422)
     assert f"/data/{next(iter(data))}" in pointers(problem)
 
 
-def test_a_commitment_must_have_been_opened_before_it_is_spoken_of(shared):
+def test_unknown_commitment_is_invalid(shared):
     agreement, _ = adopted(shared, "2000-01-01")
     problem = shared.refused(
         event("agreement.commitment-updated", agreement, commitment="nine", status="fulfilled"), status=422
@@ -430,7 +430,7 @@ def test_a_commitment_must_have_been_opened_before_it_is_spoken_of(shared):
     )
 
 
-def test_phases_after_phases_that_are_not_are_refused(shared):
+def test_phases_after_unknown_phases_are_refused(shared):
     party = shared.party()
     subject = f"labs/{shared.new('l')}"
     problem = shared.refused(
@@ -498,7 +498,7 @@ def test_a_party_registered_as_part_of_itself_is_refused(shared):
 # What is merely missing
 
 
-def test_what_is_merely_missing_is_taken(shared):
+def test_missing_earlier_steps_are_no_contradiction(shared):
     one, two, three, four = shared.parties(4)
     agreement, _ = adopted(shared)
     platform, _ = launched(shared)
@@ -533,7 +533,7 @@ def test_what_is_merely_missing_is_taken(shared):
         ("evidence.added", "documents", {"event": 1, "evidence": [{"document": "documents/none", "exact": "x"}]}),
     ],
 )
-def test_the_first_event_of_a_subject_makes_it(shared, type_, collection, data):
+def test_first_event_of_a_subject_must_create_it(shared, type_, collection, data):
     subject = f"{collection}/{shared.new('s')}"
     problem = shared.refused(event(type_, subject, **data), status=422)
     assert "/subject" in pointers(problem) or problem["errors"], problem
@@ -541,7 +541,7 @@ def test_the_first_event_of_a_subject_makes_it(shared, type_, collection, data):
 
 
 @pytest.mark.parametrize("collection", ["parties", "labs", "platforms", "documents"])
-def test_makers_come_once_per_subject(shared, collection):
+def test_creating_events_come_once_a_subject(shared, collection):
     party = shared.party()
     subject = f"{collection}/{shared.new('s')}"
     given = {
@@ -592,7 +592,7 @@ def test_a_reference_must_exist(shared, type_, subject, data, pointer):
     assert pointer in pointers(shared.refused(event(type_, subject, **data), status=422))
 
 
-def test_all_missing_references_are_told_at_once(shared):
+def test_all_missing_references_are_reported_together(shared):
     given = event(
         "agreement.signed",
         f"agreements/{shared.new('a')}",
@@ -629,7 +629,7 @@ def test_a_409_of_a_batch_points_to_the_event(shared):
         assert all(pointer.startswith("/1") for pointer in pointers(problem)), problem
 
 
-def test_a_409_names_no_position_that_is_not(shared):
+def test_conflict_names_only_recorded_positions(shared):
     one, two = shared.parties(2)
     platform, _ = launched(shared, "2020-01-01")
     joined = event("platform.member-joined", platform, "2021-01-01", party=one)

@@ -53,7 +53,7 @@ def test_a_wrong_option_is_refused_in_one_line_that_says_what_would_be_right(tmp
     assert "Traceback" not in said
 
 
-def test_a_data_directory_that_cannot_be_is_refused_in_one_line(tmp_path):
+def test_unusable_data_directory_is_refused_in_one_line(tmp_path):
     (tmp_path / "file").write_text("x")
     done = command("serve", "--data", tmp_path / "file", "--port", "0", seconds=20)
     assert done.returncode != 0
@@ -154,7 +154,7 @@ def test_seeds_hold_the_facts(seeded):
 # Stopping
 
 
-def test_sigterm_drains_within_ten_seconds_and_what_was_taken_is_there(tmp_path):
+def test_sigterm_drains_within_ten_seconds_and_keeps_acknowledged_events(tmp_path):
     with Server(tmp_path / "data", "--first-key") as server:
         open_connections = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3)]
         open_connections[0].sendall(b"GET /v1/events/stream HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -373,7 +373,7 @@ def test_a_log_exported_is_imported_as_it_was(tmp_path, seeded):
 # Rebuilding
 
 
-def test_rebuild_while_serving_switches_at_once_and_changes_no_answer(tmp_path):
+def test_rebuild_while_serving_swaps_the_views_and_changes_no_answer(tmp_path):
     with Server(tmp_path / "data", "--first-key", "--seeds", str(SEEDS)) as server:
         document = f"documents/{server.new('d')}"
         server.take(event("document.registered", document, title="D", sha256=SHA))

@@ -75,7 +75,7 @@ def test_a_party_over_the_years(shared, company):
     assert ref(end["successors"]) == [successor]
 
 
-def test_a_state_names_for_each_fact_the_positions_that_bear_it(shared, company):
+def test_state_names_the_positions_behind_each_field(shared, company):
     subject, *_, positions = company
     borne = shared.state(subject, on="2021-01-01")["events"]
     assert borne["name"] == [positions[1]]
@@ -83,14 +83,14 @@ def test_a_state_names_for_each_fact_the_positions_that_bear_it(shared, company)
     assert shared.state(subject, on="2001-01-01")["events"]["name"] == [positions[0]]
 
 
-def test_a_party_is_not_there_before_it_was_recorded_and_unknown_ones_never(shared, company):
+def test_party_is_404_before_it_was_recorded(shared, company):
     subject, *_, positions = company
     is_problem(shared.get(f"/v1/{subject}", as_of=positions[0] - 1), 404)
     assert shared.state(subject, as_of=positions[0], on="2021-01-01")["name"] == {"en": "First", "zh": "第一"}
     is_problem(shared.get("/v1/parties/never-made"), 404)
 
 
-def test_a_names_change_shows_wherever_it_is_referred_to(shared):
+def test_new_name_is_shown_wherever_the_party_is_referenced(shared):
     party = shared.party("Before")
     platform = f"platforms/{shared.new('f')}"
     recorded = shared.took(
@@ -210,7 +210,7 @@ def test_an_agreement_over_the_years(shared, treaty, day):
         assert found == {parties[index]: (wanted, "certain") for index, wanted in ties.items()}
 
 
-def test_an_agreements_describing_fields_change_on_their_day(shared, treaty):
+def test_attributes_of_an_agreement_change_on_their_day(shared, treaty):
     subject, (one, *_), amending = treaty
     early, late = (shared.state(subject, on=day) for day in ("2004-12-31", "2005-01-01"))
     assert (early["title"], early["scope"], early["until"]) == (
@@ -235,7 +235,7 @@ def test_an_agreements_describing_fields_change_on_their_day(shared, treaty):
     ]
 
 
-def test_a_later_signature_fills_what_is_absent_from_its_day_on_and_its_place_stands_with_its_step(shared):
+def test_later_signature_fills_absent_attributes_from_its_day_on_and_shows_its_place_with_its_step(shared):
     one, two = shared.parties(2)
     subject = f"agreements/{shared.new('a')}"
     shared.take(
@@ -268,7 +268,7 @@ def test_a_later_signature_fills_what_is_absent_from_its_day_on_and_its_place_st
     assert membership["steps"][0]["place"] == "Kyoto"
 
 
-def test_the_place_of_the_first_signature_is_the_agreements_whatever_is_signed_later(shared):
+def test_place_of_the_first_signature_is_the_place_of_the_agreement(shared):
     one, two = shared.parties(2)
     subject = f"agreements/{shared.new('a')}"
     named = {"title": "T", "kind": "contract"}
@@ -279,7 +279,7 @@ def test_the_place_of_the_first_signature_is_the_agreements_whatever_is_signed_l
     assert shared.state(subject, on="2003-01-01")["place"] == "Rio"
 
 
-def test_other_names_and_identifiers_stand_in_the_order_in_which_they_were_given(shared):
+def test_other_names_and_identifiers_keep_the_order_of_the_event(shared):
     party, names = f"parties/{shared.new('p')}", [f"n{at}" for at in range(12)]
     identifiers = [{"scheme": "lei", "value": f"i{at}"} for at in range(12)]
     shared.take(event("party.registered", party, name="N", kind="company", other_names=names, identifiers=identifiers))
@@ -289,7 +289,7 @@ def test_other_names_and_identifiers_stand_in_the_order_in_which_they_were_given
     assert [item["name"] for item in shared.items(f"/v1/{party}/other_names")] == names
 
 
-def test_a_name_stands_once_however_often_it_was_given(shared):
+def test_repeated_name_is_listed_once(shared):
     party, old = f"parties/{shared.new('p')}", {"en": "Old", "zh": "旧"}
     made = shared.took(event("party.registered", party, "2000", name=old, kind="company", other_names=["Alias", "X"]))
     renamed = shared.took(event("party.renamed", party, "2010", name="New"))
@@ -322,7 +322,7 @@ def test_a_party_shows_when_it_was_founded(shared):
     assert sorted(row["founded"] for row in table) == ["", "1945-10"]
 
 
-def test_ended_commitments_are_listed_where_the_status_asks_for_them(shared):
+def test_ended_commitments_are_listed_if_the_status_selects_them(shared):
     subject = f"agreements/{shared.new('a')}"
     shared.take(
         event("agreement.adopted", subject, "2001-01-01", title="T", kind="contract"),
@@ -786,7 +786,7 @@ def test_language_tags(shared, tag):
 # Long lists inside states
 
 
-def test_long_lists_stand_in_part_with_the_address_of_the_whole(shared):
+def test_long_lists_are_cut_with_the_address_of_the_whole(shared):
     platform = f"platforms/{shared.new('f')}"
     word = shared.new("w").replace("-", "")
     parties = shared.parties(130)
@@ -803,7 +803,7 @@ def test_long_lists_stand_in_part_with_the_address_of_the_whole(shared):
     assert item["more"]
 
 
-def test_the_whole_of_a_list_is_as_of_and_on_the_question(shared):
+def test_whole_list_has_the_two_times_of_the_query(shared):
     platform = f"platforms/{shared.new('f')}"
     parties = shared.parties(120)
     shared.take(event("platform.launched", platform, "2000-01-01", name="P"))
@@ -837,7 +837,7 @@ def test_etags_are_strong_and_name_the_version(shared):
     assert changed.headers["ETag"].startswith('"2-')
 
 
-def test_an_etag_changes_when_the_answer_does_though_the_version_does_not(shared):
+def test_etag_changes_with_the_answer_even_if_the_version_stays(shared):
     """Another's new name, and another day, are other answers."""
     whole = shared.party("Whole")
     part = shared.party("Part", part_of=whole)
@@ -851,7 +851,7 @@ def test_an_etag_changes_when_the_answer_does_though_the_version_does_not(shared
     assert three.json() == two.json() or three.headers["ETag"] != two.headers["ETag"]
 
 
-def test_an_etag_of_a_past_state_fails_as_if_match_when_the_subject_went_on(shared):
+def test_etag_of_a_past_state_fails_as_if_match_after_new_events(shared):
     party = shared.party()
     past = shared.head()
     shared.take(event("party.name-added", party, name="N"))
@@ -863,7 +863,7 @@ def test_an_etag_of_a_past_state_fails_as_if_match_when_the_subject_went_on(shar
 # Evidence
 
 
-def test_evidence_full_puts_the_passages_beside_the_facts(shared):
+def test_evidence_full_adds_the_passages_to_the_facts(shared):
     document = f"documents/{shared.new('d')}"
     shared.take(event("document.registered", document, title="Paper", sha256=SHA))
     passage = {"document": document, "start": 3, "end": 9, "exact": "passage", "note": "n"}

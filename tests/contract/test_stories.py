@@ -45,7 +45,7 @@ def assert_same(first: dict[str, Any], second: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_what_was_seen_then_is_what_is_answered_as_of_then(seed):
+def test_answer_as_of_a_position_equals_the_answer_given_then(seed):
     choice = random.Random(seed)
     cast = Cast.named("")
     with served() as server:
@@ -90,7 +90,7 @@ def without_places(value: Any) -> Any:
     return [without_places(each) for each in value] if isinstance(value, list) else value
 
 
-def test_no_order_of_the_same_facts_matters(shared):
+def test_state_does_not_depend_on_the_order_of_recording(shared):
     """As one batch, judged at its end: the same verdict, and the same answers on every day."""
     taken = 0
     for seed in range(40):

@@ -35,7 +35,7 @@ def keys(server: Server) -> Keys:
 # putting
 
 
-def test_a_text_is_kept_as_it_is_and_recorded_by_the_registry(server, keys):
+def test_text_is_stored_unchanged_and_recorded_by_the_registry(server, keys):
     subject = registered(server)
     answer = put(server, subject)
     receipt = answer.json()
@@ -83,7 +83,7 @@ def test_a_text_that_is_not_the_registered_one_is_refused_with_both_hashes(serve
     ("raw", "status"),
     [(b"", 422), (b"a\x00b", 422), (b"caf\xe9", 400), (b"\xed\xa0\x80", 400), (b"\xff\xfea\x00", 400)],
 )
-def test_what_is_no_text_is_refused_though_its_hash_is_the_registered_one(server, raw, status):
+def test_invalid_utf_8_is_refused_even_with_the_registered_hash(server, raw, status):
     subject = registered(server, raw)
     before = server.head()
     assert is_problem(put(server, subject, raw), status)
@@ -104,7 +104,7 @@ def test_a_text_has_at_most_16_mebibytes(server, keys):
     assert ask(server, "GET", subject, keys.read).content == largest
 
 
-def test_a_text_belongs_to_a_document_that_stands(server):
+def test_text_needs_a_registered_document(server):
     assert is_problem(put(server, "documents/nobody"), 404)
     assert is_problem(put(server, "documents/No%20Slug"), 404)
     subject = registered(server)
@@ -140,7 +140,7 @@ def test_a_body_that_is_no_plain_text_in_utf_8_is_refused(server):
     assert sent.status_code == 201, "a body without a type is taken for what it must be"
 
 
-def test_clients_cannot_say_that_a_text_is_stored_or_erased(server, keys):
+def test_clients_cannot_post_that_a_text_is_stored_or_erased(server, keys):
     subject = registered(server)
     stored(server, subject)
     for kind in ("document.text-stored", "document.text-erased"):
@@ -150,7 +150,7 @@ def test_clients_cannot_say_that_a_text_is_stored_or_erased(server, keys):
     assert server.state(subject)["text"]
 
 
-def test_what_the_registry_records_of_a_text_is_spoken_of_by_no_other_event(server, keys):
+def test_events_recorded_for_a_text_cannot_be_corrected_or_retracted(server, keys):
     subject = registered(server)
     stored(server, subject)
     position = server.head()
@@ -167,7 +167,7 @@ def test_what_the_registry_records_of_a_text_is_spoken_of_by_no_other_event(serv
 # giving
 
 
-def test_a_text_is_given_to_none_without_a_key_that_may_read(server, keys):
+def test_text_is_sent_only_with_a_key_that_may_read(server, keys):
     subject = registered(server)
     stored(server, subject)
     assert server.get(f"/v1/{subject}").status_code == 200
@@ -185,7 +185,7 @@ def test_a_text_is_given_to_none_without_a_key_that_may_read(server, keys):
     assert is_problem(ask(server, "GET", subject, keys.read, headers={"Accept": "application/json"}), 406)
 
 
-def test_a_text_is_given_as_of_when_it_was_held(server, keys):
+def test_text_is_sent_as_of_positions_at_which_it_was_stored(server, keys):
     subject = registered(server)
     assert is_problem(ask(server, "GET", subject, keys.read), 404)
     position = stored(server, subject)
@@ -210,7 +210,7 @@ def test_a_text_can_be_put_again_after_it_was_erased(server, keys):
     assert types == ["registered", "text-stored", "text-erased", "text-stored"]
 
 
-def test_only_those_who_administer_erase_and_only_what_is_held(server, keys):
+def test_only_an_admin_key_erases_and_only_a_stored_text(server, keys):
     subject = registered(server)
     assert is_problem(ask(server, "DELETE", subject, keys.admin), 404)
     assert is_problem(ask(server, "DELETE", "documents/nobody", keys.admin), 404)
@@ -354,7 +354,7 @@ def test_passages_recorded_before_the_text_are_checked_when_it_arrives(server, k
     assert all(each == before for found in shown(as_of=position).values() for each in found)
 
 
-def test_the_passages_of_a_document_stand_in_its_order_with_what_they_support(server):
+def test_citations_of_a_document_come_in_the_order_of_its_text_with_their_facts(server):
     subject, other = registered(server), registered(server, "other")
     one = server.party({"en": "One", "zh": "一"})
     added = server.took(
@@ -423,7 +423,7 @@ def test_the_passages_of_a_document_stand_in_its_order_with_what_they_support(se
     assert is_problem(server.get("/v1/documents/nobody/passages"), 404)
 
 
-def test_a_passage_that_only_quotes_counts_as_used_once_it_is_verified(server):
+def test_passage_without_a_position_counts_as_used_once_it_is_verified(server):
     subject = registered(server)
     quoted = [{"document": subject, "exact": exact} for exact in ("signed", "signed", "Chengdu", "Nowhere")]
     party = f"parties/{server.new('p')}"
@@ -461,7 +461,7 @@ def test_passages_follow_corrections_and_retractions(server):
     assert [item["exact"] for item in server.items(f"/v1/{subject}/passages", as_of=kept)] == ["signed"]
 
 
-def test_redacted_evidence_is_no_passage(server, keys):
+def test_redacted_evidence_is_no_citation(server, keys):
     subject = registered(server)
     one = server.party()
     added = server.took(event("party.name-added", one, name="Uno", evidence=[cite(subject, "CATL")]))
@@ -474,7 +474,7 @@ def test_redacted_evidence_is_no_passage(server, keys):
 # at once
 
 
-def test_of_many_puts_at_once_one_is_recorded(server):
+def test_of_concurrent_puts_one_is_recorded(server):
     for _ in range(5):
         subject = registered(server)
         start = threading.Barrier(8)

@@ -40,7 +40,7 @@ def keys(server: Server) -> Keys:
     return keys_of(server)
 
 
-def test_checking_a_text_keeps_nothing(server, keys):
+def test_validate_only_of_a_text_stores_nothing(server, keys):
     subject = registered(server)
     before = server.head()
     answer = put(server, subject, params={"validate": "only"})
@@ -55,7 +55,7 @@ def test_checking_a_text_keeps_nothing(server, keys):
     assert ask(server, "GET", subject, keys.read).status_code == 200
 
 
-def test_an_erased_text_is_in_no_file_and_no_answer(server, keys):
+def test_erased_text_is_absent_from_files_and_answers(server, keys):
     subject, other = registered(server), registered(server, "kept: Wxyz")
     stored(server, subject)
     stored(server, other, "kept: Wxyz")
@@ -93,7 +93,7 @@ def test_the_text_of_a_document_that_was_retracted_can_be_erased(server, keys):
     assert files_with(server, *WORDS) == []
 
 
-def test_views_say_of_texts_what_the_log_does_before_and_after_one_is_erased(server, keys):
+def test_views_agree_with_the_log_about_texts_before_and_after_an_erasure(server, keys):
     subject = registered(server)
     server.take(event("party.registered", "parties/p", name="P", kind="company", evidence=[cite(subject, "CATL")]))
     stored(server, subject)
@@ -110,7 +110,7 @@ def test_views_say_of_texts_what_the_log_does_before_and_after_one_is_erased(ser
     assert erased != held
 
 
-def test_what_is_erased_while_something_else_is_being_erased_is_answered_alike(server, keys):
+def test_concurrent_erasures_get_the_same_answers(server, keys):
     subjects = [registered(server, f"{number}{TEXT}") for number in range(8)]
     for number, subject in enumerate(subjects):
         stored(server, subject, f"{number}{TEXT}")
@@ -125,7 +125,7 @@ def test_what_is_erased_while_something_else_is_being_erased_is_answered_alike(s
     assert server.get("/readyz").status_code == 200
 
 
-def test_puts_and_deletes_at_once_take_turns(server, keys):
+def test_concurrent_puts_and_deletes_are_serialised(server, keys):
     subject = registered(server)
 
     def some(method: str) -> list[int]:
@@ -145,7 +145,7 @@ def test_puts_and_deletes_at_once_take_turns(server, keys):
     assert bool(files_with(server, *WORDS)) == is_held
 
 
-def test_an_acknowledged_text_survives_a_kill_and_views_made_anew(server, keys):
+def test_acknowledged_text_survives_a_kill_and_a_rebuild(server, keys):
     subject = registered(server)
     server.take(event("party.registered", "parties/p", name="P", kind="company", evidence=[cite(subject, "CATL")]))
     stored(server, subject)
@@ -199,7 +199,7 @@ def test_a_kill_while_a_text_is_put_leaves_it_whole_or_not_at_all(server, keys, 
         assert put(server, subject, text).status_code in (200, 201)
 
 
-def test_redacting_a_document_leaves_its_text_and_the_erasure_of_it_to_those_who_ask_for_it(server, keys):
+def test_redaction_of_a_document_leaves_its_text_which_can_still_be_erased(server, keys):
     subject = registered(server)
     server.take(event("party.registered", "parties/p", name="P", kind="company", evidence=[cite(subject, "CATL")]))
     stored(server, subject)

@@ -105,7 +105,7 @@ def grown():
         yield server, seen
 
 
-def test_the_log_verifies_at_every_size_for_us_and_for_others(grown):
+def test_log_verifies_at_every_size_by_our_code_and_by_another_library(grown):
     _, seen = grown
     assert seen[0].root == EMPTY
     assert [each.size for each in seen] == [0, 1, 2, 255, 256, 257, 600]
@@ -120,7 +120,7 @@ def test_every_earlier_size_can_still_be_read_from_tiles(grown):
             assert Scales(server).reader(checkpoint.size).calculate_root_hash() == checkpoint.root
 
 
-def test_entries_are_those_that_events_are_answered_with(grown):
+def test_tile_entries_equal_the_entries_of_events(grown):
     server, seen = grown
     events = server.items("/v1/events")
     assert [entry.decode() for entry in auditor_of(server).entries(seen[-1].size)] == [each["entry"] for each in events]
@@ -135,7 +135,7 @@ def test_receipts_hold_the_log_to_its_leaves(server):
     assert [base64.b64decode(receipt["leaf"]) for receipt in receipts] == leaves
 
 
-def test_nothing_is_served_of_an_empty_log_but_its_checkpoint(server):
+def test_empty_log_serves_only_its_checkpoint(server):
     assert auditor_of(server).checkpoint().root == EMPTY
     for path in ("tile/0/000", "tile/0/000.p/1", "tile/entries/000", "tile/entries/000.p/1", "tile/1/000.p/1"):
         is_problem(server.get(f"/log/{path}"), 404)
@@ -183,7 +183,7 @@ def test_full_tiles_and_partial_ones_of_every_published_width_are_served(grown, 
         "tile/entries/003.p/1",
     ],
 )
-def test_nothing_is_served_beyond_what_is_published(grown, path):
+def test_nothing_beyond_the_published_size_is_served(grown, path):
     is_problem(grown[0].get(f"/log/{path}"), 404)
 
 
@@ -242,7 +242,7 @@ def test_a_malformed_path_is_not_found(grown, path):
     is_problem(grown[0].get(f"/log/{path}"), 404)
 
 
-def test_a_path_is_taken_as_it_is_sent(grown):
+def test_path_is_used_without_normalisation(grown):
     """Through no client that would put it right first."""
     server, _ = grown
     for path, status in (("/log/tile/0/000", 200), ("/log/tile/0/../0/000", 404), ("/log/tile/0/000?", 200)):
@@ -272,7 +272,7 @@ def test_checkpoint_and_key_are_text_and_tiles_are_bytes_that_never_change(grown
 @pytest.mark.parametrize(
     "path", ["checkpoint", "vkey", "tile/0/000", "tile/entries/001.p/7", "tile/0/777", "consistency?old=0"]
 )
-def test_head_answers_as_get_without_the_body(grown, path):
+def test_head_of_tiles_is_get_without_the_body(grown, path):
     server, _ = grown
     plain = {"Accept-Encoding": "identity"}
     got = server.get(f"/log/{path}", headers=plain)
@@ -282,7 +282,7 @@ def test_head_answers_as_get_without_the_body(grown, path):
         assert head.headers.get(name) == got.headers.get(name)
 
 
-def test_entries_are_compressed_for_whoever_takes_that(grown):
+def test_entries_are_compressed_if_the_client_accepts_gzip(grown):
     server, _ = grown
     raw = {}
     for accepted in ("identity", "gzip", "gzip;q=0", "br, gzip;q=0.5", "*"):
@@ -329,7 +329,7 @@ def test_any_two_published_sizes_are_proven_consistent(grown):
             )
 
 
-def test_consistency_reaches_to_what_is_published_unless_said_otherwise(grown):
+def test_consistency_proof_ends_at_the_published_size_by_default(grown):
     server, _ = grown
     found = server.json("/log/consistency", old=255)
     assert found["size"] == 600
@@ -352,7 +352,7 @@ def test_consistency_reaches_to_what_is_published_unless_said_otherwise(grown):
         ({"old": 10**15, "size": 10**15}, {"size"}),
     ],
 )
-def test_no_proof_is_made_of_sizes_that_are_not_published(grown, query, wrong):
+def test_consistency_proof_of_an_unpublished_size_is_refused(grown, query, wrong):
     problem = is_problem(grown[0].get("/log/consistency", **query), 422)
     assert {error["parameter"] for error in problem["errors"]} == wrong
 
@@ -398,7 +398,7 @@ def test_checkpoints_seen_while_importing_are_pairwise_consistent_and_fully_serv
             assert consistency_roots(before.size, after.size, before.root, proof) == (before.root, after.root)
 
 
-def test_a_log_goes_on_over_restarts_and_crashes(tmp_path):
+def test_log_continues_over_restarts_and_crashes(tmp_path):
     seen: list[Checkpoint] = []
     keys = set()
     with Server(tmp_path / "data", "--first-key") as server:
@@ -419,7 +419,7 @@ def test_a_log_goes_on_over_restarts_and_crashes(tmp_path):
 # Who may
 
 
-def test_where_reading_needs_a_key_only_the_verifier_key_is_open(tmp_path):
+def test_if_reading_needs_a_key_only_the_verifier_key_is_open(tmp_path):
     with served("--read", "key") as server:
         server.party()
         reader = {"Authorization": f"Bearer {server.make_key('auditor', 'read')}"}
@@ -463,7 +463,7 @@ def test_a_name_and_a_key_can_be_given(tmp_path):
         assert re.fullmatch(r"registry: .*log\.key is gone.*--signing-key\n", done.stderr.decode())
 
 
-def test_the_seeds_are_a_log_like_any_other(seeded):
+def test_seeds_make_a_valid_log(seeded):
     checkpoint = covered(seeded, 75)
     entries = auditor_of(seeded).audit(checkpoint)
     ids = [json.loads(line)["id"] for each in json.loads((SEEDS / "manifest.json").read_text())["files"] for line in (SEEDS / each["file"]).read_text().splitlines()]  # fmt: skip

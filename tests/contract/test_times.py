@@ -31,7 +31,7 @@ def known(server, occurred):
 
 
 @pytest.mark.parametrize("occurred", FORMS)
-def test_forms_that_are_taken(shared, occurred):
+def test_accepted_forms_of_dates(shared, occurred):
     platform = known(shared, occurred)
     state = shared.state(platform, on="any")
     assert state["launched"] == occurred
@@ -44,7 +44,7 @@ def test_other_forms_and_wrong_dates_are_refused(shared, occurred):
     assert "/occurred" in pointers(problem)
 
 
-def test_a_date_that_is_null_is_absent(shared):
+def test_null_date_is_absent(shared):
     given = {**event("platform.launched", f"platforms/{shared.new('f')}", name="P"), "occurred": None}
     assert shared.post(given).status_code == 201
     assert shared.state(given["subject"]).get("launched") is None

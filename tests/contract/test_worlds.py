@@ -139,7 +139,7 @@ def joined():
         yield World(server, [consortium(choice, FIRMS)], FIRMS, choice)
 
 
-def test_treaties_which_were_in_force_and_for_whom(deposited):
+def test_treaties_in_force_and_their_parties(deposited):
     choice = random.Random(3)
     wrong = []
     for on in days(deposited.records, choice, 6):
@@ -148,7 +148,7 @@ def test_treaties_which_were_in_force_and_for_whom(deposited):
     none(wrong)
 
 
-def test_treaties_as_known_in_the_middle(deposited):
+def test_treaties_as_of_the_middle_of_the_log(deposited):
     choice = random.Random(4)
     wrong = []
     for on in days(deposited.records, choice, 3):
@@ -177,7 +177,7 @@ def test_the_members_of_a_consortium(joined):
     none(wrong)
 
 
-def test_one_item_per_interval_whenever(deposited):
+def test_on_any_gives_one_item_an_interval(deposited):
     """Of parties whose facts are all exact: where each tie begins and ends."""
     wrong = []
     items: dict = {}

@@ -204,13 +204,13 @@ def pointers(document: Any) -> list[str]:
     return sorted({flaw.pointer for flaw in refused.value.flaws})
 
 
-def test_every_type_is_tried_here():
+def test_every_event_type_has_an_example():
     by_the_service = {name for name in CATALOGUE if name.startswith("document.text-")} | {"event.redacted"}
     assert set(POSTED) == set(CATALOGUE) - by_the_service
 
 
 @pytest.mark.parametrize("kind", POSTED)
-def test_taken_with_the_least_and_with_everything(kind):
+def test_accepted_with_required_fields_only_and_with_all_fields(kind):
     least, everything = MINIMAL_AND_FULL[kind]
     for data in (least, {**ANY, **everything}):
         taken = parse(posted(kind, data, occurred="2024-01-21", time="2024-01-21T10:00:00Z"))
@@ -230,12 +230,12 @@ def test_an_unknown_field_is_refused(kind):
 
 
 @pytest.mark.parametrize("kind", sorted(REQUIRED))
-def test_what_is_required_is_asked_for_all_at_once(kind):
+def test_all_missing_fields_are_reported_together(kind):
     assert [f"/data/{name}" for name in REQUIRED[kind]] == (pointers(posted(kind, {})) if REQUIRED[kind] else [])
 
 
 @pytest.mark.parametrize("kind", POSTED)
-def test_every_field_of_a_wrong_type_is_refused_where_it_stands(kind):
+def test_field_of_a_wrong_type_is_refused_with_its_pointer(kind):
     _, everything = MINIMAL_AND_FULL[kind]
     for name in {**everything, **ANY}:
         wrong = {**everything, name: 1.5}
@@ -243,7 +243,7 @@ def test_every_field_of_a_wrong_type_is_refused_where_it_stands(kind):
 
 
 @pytest.mark.parametrize("kind", POSTED)
-def test_null_is_taken_only_where_it_says_something(kind):
+def test_null_is_accepted_only_for_nullable_fields(kind):
     _, everything = MINIMAL_AND_FULL[kind]
     for name in everything:
         if (kind, name) in (("party.reorganized", "part_of"), ("event.corrected", "occurred")):
@@ -314,7 +314,7 @@ def test_null_is_taken_only_where_it_says_something(kind):
         ("lab.founded", {"name": "l", "founders": ["x"]}, ["/data/founders/0"]),
     ],
 )
-def test_wrong_values_are_refused_where_they_stand(kind, data, at):
+def test_wrong_values_are_refused_with_their_pointer(kind, data, at):
     assert pointers(posted(kind, data)) == at
 
 
@@ -342,7 +342,7 @@ def test_wrong_values_are_refused_where_they_stand(kind, data, at):
         ("event.corrected", {"event": 1, "reason": "r", "data": {"n": {"ñ": 1}}}),
     ],
 )
-def test_what_does_not_go_together_is_refused(kind, data):
+def test_contradictory_fields_are_refused(kind, data):
     assert pointers(posted(kind, data))[0].startswith("/data")
 
 
@@ -389,7 +389,7 @@ def test_what_does_not_go_together_is_refused(kind, data):
         ({"id": "", "occurred": "x", "data": {"nome": 1}}, ["/data/name", "/data/nome", "/id", "/occurred"]),
     ],
 )
-def test_attributes_are_checked_and_everything_wrong_said_at_once(attributes, at):
+def test_wrong_attributes_are_all_reported_together(attributes, at):
     document = {**posted("party.renamed", {"name": "x"}), **attributes}
     assert pointers({name: value for name, value in document.items() if value is not ...}) == at
 
@@ -419,7 +419,7 @@ def test_an_attribute_that_is_null_is_absent():
 
 
 @pytest.mark.parametrize("duration", ["P\uff13Y", "P\u0663Y", "P1YT", "PT", "P", "P1Y ", "p1Y", "P1.5Y", "P1M1Y"])
-def test_what_is_no_duration_is_refused(duration):
+def test_invalid_durations_are_refused(duration):
     founded = {"name": "l", "founders": ["parties/a"], "phases": [{"phase": "x", "duration": duration}]}
     assert pointers(posted("lab.founded", founded)) == ["/data/phases/0/duration"]
 
@@ -451,13 +451,13 @@ def test_a_text_has_one_wording_a_language_whatever_the_case_of_its_tag(name):
     ("lab.founded", {"name": "l", "founders": ["parties/a"], "phases": [{"phase": "x", "duration": "P\u0663YT"}]}),
     ("document.registered", {"title": "t", "sha256": SHA, "original": {"sha256": SHA, "media_type": "t\xe9xt/plain"}}),
 ])  # fmt: skip
-def test_what_older_logs_hold_is_read_though_it_is_refused_when_posted(kind, data):
+def test_data_of_older_logs_is_readable_even_if_it_is_refused_when_posted(kind, data):
     assert pointers(posted(kind, data)) != []
     model, flaws = checked(CATALOGUE[kind], data, is_posted=False)
     assert (flaws, model) == ([], CATALOGUE[kind].data.model_validate_json(canonical(data)))
 
 
-def test_json_by_its_content_type_is_taken_and_ids_may_be_as_long_as_1024_bytes():
+def test_datacontenttype_json_is_accepted_and_ids_have_up_to_1024_bytes():
     parse(posted("party.renamed", {"name": "x"}, datacontenttype="application/json", id="x" * 1024, source="s" * 1024))
 
 
@@ -476,7 +476,7 @@ def test_the_canonical_form_is_that_of_rfc_8785(value):
 
 
 @given(JSON)
-def test_no_data_whatever_breaks_the_checks(value):
+def test_arbitrary_json_never_breaks_the_checks(value):
     for kind in ("party.registered", "lab.founded", "event.corrected", "event.disputed"):
         try:
             parse(posted(kind, value))

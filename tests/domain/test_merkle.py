@@ -114,13 +114,13 @@ def test_a_tree_of_65537_has_a_second_level_over_its_full_tiles():
 
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=6))
 @settings(max_examples=60)
-def test_in_whatever_steps_a_tree_grows_its_hashes_are_the_same(steps):
+def test_hashes_do_not_depend_on_the_steps_in_which_a_tree_grows(steps):
     entries = [number.to_bytes(2, "big") for number in range(sum(steps))]
     assert Tree(entries, steps).levels == Tree(entries).levels
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_root_is_that_of_the_definition(tree, size):
+def test_root_equals_the_definition_of_rfc_6962(tree, size):
     assert merkle.root(size, tree.stored) == mth(MANY[:size])
 
 
@@ -130,7 +130,7 @@ def test_the_root_of_the_empty_tree_is_the_hash_of_nothing():
 
 @given(st.data())
 @settings(max_examples=150)
-def test_inclusion_proofs_are_those_of_the_definition_and_verify(tree, data):
+def test_inclusion_proofs_equal_the_definition_and_verify(tree, data):
     size = data.draw(st.integers(1, 513))
     index = data.draw(st.integers(0, size - 1))
     path = merkle.prove_inclusion(index, size, tree.stored)
@@ -140,7 +140,7 @@ def test_inclusion_proofs_are_those_of_the_definition_and_verify(tree, data):
 
 @given(st.data())
 @settings(max_examples=150)
-def test_consistency_proofs_are_those_of_the_definition_and_verify(tree, data):
+def test_consistency_proofs_equal_the_definition_and_verify(tree, data):
     size = data.draw(st.integers(0, 513))
     old = data.draw(st.integers(0, size))
     path = merkle.prove_consistency(old, size, tree.stored)
@@ -150,7 +150,7 @@ def test_consistency_proofs_are_those_of_the_definition_and_verify(tree, data):
 
 @given(st.data())
 @settings(max_examples=150)
-def test_an_inclusion_proof_proves_nothing_else(tree, data):
+def test_inclusion_proof_fails_for_anything_else(tree, data):
     size = data.draw(st.integers(1, 513))
     index = data.draw(st.integers(0, size - 1))
     leaf, root = merkle.leaf_hash(MANY[index]), mth(MANY[:size])
@@ -182,7 +182,7 @@ def test_an_inclusion_proof_proves_nothing_else(tree, data):
 
 @given(st.data())
 @settings(max_examples=150)
-def test_a_consistency_proof_proves_nothing_else(tree, data):
+def test_consistency_proof_fails_for_anything_else(tree, data):
     size = data.draw(st.integers(1, 513))
     old = data.draw(st.integers(0, size))
     before, root = mth(MANY[:old]), mth(MANY[:size])
@@ -215,18 +215,18 @@ def test_a_consistency_proof_proves_nothing_else(tree, data):
 
 
 @pytest.mark.parametrize(("index", "size"), [(0, 0), (-1, 3), (3, 3), (4, 3)])
-def test_no_proof_is_made_of_an_entry_that_is_not_there(tree, index, size):
+def test_proof_of_a_missing_entry_is_refused(tree, index, size):
     with pytest.raises(ValueError, match="is not in a tree"):
         merkle.prove_inclusion(index, size, tree.stored)
 
 
 @pytest.mark.parametrize(("old", "size"), [(-1, 3), (4, 3), (1, 0)])
-def test_no_proof_is_made_of_a_tree_that_is_no_beginning(tree, old, size):
+def test_consistency_proof_from_a_larger_tree_is_refused(tree, old, size):
     with pytest.raises(ValueError, match="is no beginning"):
         merkle.prove_consistency(old, size, tree.stored)
 
 
-def test_a_hash_that_is_not_stored_is_named_and_not_made_up():
+def test_missing_hash_is_named_in_the_error():
     tree = Tree(MANY[:300])
     for ask in (
         lambda: merkle.root(301, tree.stored),
@@ -238,7 +238,7 @@ def test_a_hash_that_is_not_stored_is_named_and_not_made_up():
 
 
 @pytest.mark.skipif(not VECTORS, reason="REGISTRY_PROOF_VECTORS names no file of published cases")
-def test_every_published_case_is_judged_as_published():
+def test_published_test_vectors_have_their_published_result():
     cases = [json.loads(line) for line in Path(VECTORS or "").read_text(encoding="utf-8").splitlines()]
     assert len(cases) == 196
     judged = {True: 0, False: 0}

@@ -118,7 +118,7 @@ def test_signatures_by_a_key_have_both_its_name_and_its_id():
         "text\n\n" + line() * 101,
     ],
 )
-def test_what_is_no_note_is_refused(signed):
+def test_invalid_note_is_refused(signed):
     with pytest.raises(NoteError):
         parse_note(signed)
 
@@ -149,7 +149,7 @@ def test_any_other_name_may_sign():
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.lists(st.binary(min_size=5, max_size=90), min_size=1))
-def test_whatever_is_read_as_a_note_is_written_as_it_was(text, blobs):
+def test_any_note_that_is_read_is_written_back_unchanged(text, blobs):
     signed = f"{text}\n\n" + "".join(line(blob=blob) for blob in blobs)
     try:
         note = parse_note(signed)
@@ -187,12 +187,12 @@ def test_a_key_id_is_the_hash_of_name_algorithm_and_key():
         Verifier("na me", bytes(32)).text,
     ],
 )
-def test_what_is_no_verifier_key_is_refused(text):
+def test_invalid_verifier_key_is_refused(text):
     with pytest.raises(NoteError):
         parse_verifier(text)
 
 
-def test_a_key_that_signs_notes_is_not_taken_for_one_that_cosigns():
+def test_signing_key_is_not_accepted_as_a_cosigning_key():
     with pytest.raises(NoteError):
         parse_verifier(KEY, COSIGNATURE)
 
@@ -214,7 +214,7 @@ def test_the_example_of_the_specification_is_a_checkpoint():
     assert [each.name for each in note.signatures] == [found.origin, "witness.example.com/w1"]
 
 
-def test_extensions_are_left_alone():
+def test_checkpoint_extensions_are_ignored():
     base = Checkpoint("example.org/log", 7, ROOT)
     assert parse_checkpoint(base.text + "extension\n") == base
 
@@ -247,7 +247,7 @@ def test_an_empty_log_has_a_checkpoint():
         f"o\n0\n{b64(ROOT)}\n",
     ],
 )
-def test_what_is_no_checkpoint_is_refused(text):
+def test_invalid_checkpoint_is_refused(text):
     with pytest.raises(NoteError):
         parse_checkpoint(text)
 
@@ -272,7 +272,7 @@ def test_a_tile_has_one_address(tile, path):
 
 
 @given(st.none() | st.integers(0, 63), st.integers(0, 2**56), st.integers(1, 256))
-def test_whatever_tile_there_is_its_address_leads_to_it(level, number, width):
+def test_address_of_any_tile_parses_to_that_tile(level, number, width):
     tile = Tile(level, number, width)
     assert parse_tile(tile.path.removeprefix("tile/")) == tile
 
@@ -325,13 +325,13 @@ def test_whatever_tile_there_is_its_address_leads_to_it(level, number, width):
         "0/" + "x999/" * 12 + "999",
     ],
 )
-def test_any_other_address_is_none(path):
+def test_invalid_tile_address_is_refused(path):
     with pytest.raises(NoteError):
         parse_tile(path)
 
 
 @given(st.lists(st.binary(max_size=300), max_size=256))
-def test_a_bundle_gives_back_its_entries(entries):
+def test_entry_bundle_returns_its_entries(entries):
     content = entry_bundle(entries)
     assert parse_bundle(content) == entries
     if content:
@@ -342,7 +342,7 @@ def test_a_bundle_gives_back_its_entries(entries):
             parse_bundle(content[:-1])
 
 
-def test_entries_stand_behind_their_length_as_two_bytes():
+def test_entries_are_prefixed_by_their_length_in_two_bytes():
     assert entry_bundle([b"ab", b"", b"x" * 65_535]) == b"\x00\x02ab\x00\x00\xff\xff" + b"x" * 65_535
 
 
@@ -370,7 +370,7 @@ def test_a_proof_of_the_only_entry_has_no_path():
 
 
 @given(st.integers(0, 2**53), st.lists(st.binary(min_size=32, max_size=32), max_size=60).map(tuple))
-def test_whatever_proof_there_is_its_text_gives_it_back(index, path):
+def test_any_proof_is_read_back_from_its_text(index, path):
     proof = Proof(index, path, CHECKPOINT)
     assert parse_proof(proof.text) == proof
 
@@ -396,6 +396,6 @@ def test_whatever_proof_there_is_its_text_gives_it_back(index, path):
         EXAMPLE.partition("\n\n")[0] + "\n",
     ],
 )
-def test_what_is_no_proof_is_refused(text):
+def test_invalid_proof_is_refused(text):
     with pytest.raises(NoteError):
         parse_proof(text)

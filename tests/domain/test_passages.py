@@ -28,7 +28,7 @@ def ranges(draw: st.DrawFn, text: str) -> tuple[int, int]:
 
 
 @given(st.data(), texts)
-def test_whatever_is_cut_from_a_text_is_verified(data, text):
+def test_any_substring_of_a_text_is_verified(data, text):
     start, end = data.draw(ranges(text))
     for members in ({"start": start, "end": end}, {}):
         assert status_of(passage(exact=text[start:end], **members), text) is Status.VERIFIED
@@ -36,7 +36,7 @@ def test_whatever_is_cut_from_a_text_is_verified(data, text):
 
 
 @given(st.data(), texts, texts)
-def test_a_quotation_with_a_place_stands_if_it_is_what_stands_there_and_nothing_else(data, text, exact):
+def test_quotation_with_a_position_is_verified_only_by_the_exact_text_there(data, text, exact):
     start, end = data.draw(ranges(text + exact))
     is_there = end <= len(text) and text[start:end] == exact
     found = flaw_of(passage(start=start, end=end, exact=exact), text)
@@ -46,14 +46,14 @@ def test_a_quotation_with_a_place_stands_if_it_is_what_stands_there_and_nothing_
 
 
 @given(texts, texts)
-def test_a_quotation_without_a_place_stands_if_it_stands_anywhere(text, exact):
+def test_quotation_without_a_position_is_verified_if_it_occurs_anywhere(text, exact):
     found = flaw_of(passage(exact=exact), text)
     assert (found is None) == any(text[at : at + len(exact)] == exact for at in range(len(text)))
     assert found is None or found.pointer == "/exact"
 
 
 @given(texts, st.integers(0, 60), st.integers(1, 60))
-def test_a_place_without_a_quotation_lies_within_the_text_or_fails(text, start, size):
+def test_position_without_a_quotation_must_lie_within_the_text(text, start, size):
     found = flaw_of(passage(start=start, end=start + size), text)
     assert (found is None) == (start + size <= len(text))
     assert found is None or found.pointer == "/end"
@@ -62,11 +62,11 @@ def test_a_place_without_a_quotation_lies_within_the_text_or_fails(text, start, 
 @pytest.mark.parametrize(
     "exact", ["Cafe", "café", "Cafe\u0301", "Café ", "“Cafe\u0301”", "宁德时代  🌍", "\u200bCafé", '"Café"']
 )
-def test_nothing_is_mended(exact):
+def test_quotations_are_not_normalised(exact):
     assert status_of(passage(exact=exact), TEXT) is Status.FAILED
 
 
-def test_places_count_code_points():
+def test_positions_count_code_points():
     start = TEXT.index("🌍")
     assert status_of(passage(start=start, end=start + 1, exact="🌍"), TEXT) is Status.VERIFIED
     assert status_of(passage(start=start, end=start + 2, exact="🌍"), TEXT) is Status.FAILED
@@ -74,14 +74,14 @@ def test_places_count_code_points():
 
 
 @given(texts)
-def test_without_a_text_or_a_claim_nothing_is_known(text):
+def test_without_text_or_quotation_the_status_is_unverified(text):
     assert status_of(passage(exact="a", start=0, end=1), None) is Status.UNVERIFIED
     assert status_of(passage(), text) is Status.UNVERIFIED
     assert flaw_of(passage(), text) is None
 
 
 @given(st.data(), texts, texts)
-def test_the_first_difference_is_the_first(data, text, exact):
+def test_reported_difference_is_the_first(data, text, exact):
     start, end = data.draw(ranges(text))
     there = text[start:end]
     place, count = agreeing(exact, text, start, end)
@@ -91,7 +91,7 @@ def test_the_first_difference_is_the_first(data, text, exact):
 
 
 @given(texts, texts)
-def test_without_a_place_the_difference_comes_after_the_longest_beginning_that_stands_anywhere(text, exact):
+def test_without_a_position_the_difference_follows_the_longest_prefix_found(text, exact):
     place, count = agreeing(exact, text)
     assert text[place : place + count] == exact[:count]
     assert count == len(exact) or exact[: count + 1] not in text

@@ -24,7 +24,7 @@ def steps(number: int, lo: int, hi: int, what: str = "{}") -> list[Step]:
     return [Step(what.format(index), lo, hi, (0, "", f"{index:03}")) for index in range(number)]
 
 
-def test_a_precise_date_is_one_reading():
+def test_exact_date_gives_one_possible_world():
     found = sweep([Step("a", 5, 5), Step("b", 7, 7)], count, 0)
     assert [(cell.since, cell.earliest, set(cell.states)) for cell in found.cells] == [
         (0, 0, {0}),
@@ -34,7 +34,7 @@ def test_a_precise_date_is_one_reading():
     assert (set(found.final), found.consistent) == ({2}, True)
 
 
-def test_an_imprecise_date_may_not_have_come_until_its_last_day():
+def test_imprecise_date_is_possible_until_its_last_day():
     found = sweep([Step("a", 5, 8)], count, 0)
     assert [(cell.since, cell.earliest, set(cell.states)) for cell in found.cells] == [
         (0, 0, {0}),
@@ -43,20 +43,20 @@ def test_an_imprecise_date_may_not_have_come_until_its_last_day():
     ]
 
 
-def test_what_only_a_contradiction_leads_to_is_no_reading():
+def test_states_reached_only_by_a_contradiction_are_not_possible():
     found = sweep([Step("same", 5, 9), Step("same", 7, 7)], each_once, NONE)
     assert not found.consistent
     assert set(found.final) == {frozenset(("same",))}
 
 
-def test_more_imprecise_dates_than_can_be_gone_through_are_read_at_their_earliest():
+def test_too_many_imprecise_dates_are_evaluated_at_their_earliest_day():
     found = sweep(steps(MOST_IMPRECISE + 3, 5, 9), count, 0)
     known = {cell.since: (cell.earliest, set(cell.states)) for cell in found.cells}
     assert known[5] == (MOST_IMPRECISE + 3, set(range(3, MOST_IMPRECISE + 4)))
     assert known[9] == (MOST_IMPRECISE + 3, {MOST_IMPRECISE + 3})
 
 
-def test_however_many_dates_the_sweep_ends_soon():
+def test_evaluation_of_many_dates_takes_bounded_time():
     for many in (steps(200, 5, 9), [*steps(60, 5, 900), *steps(60, 100, 100)], steps(40, 5, 9, "same")):
         calls = 0
 
@@ -75,7 +75,7 @@ def test_however_many_dates_the_sweep_ends_soon():
         lambda days: days[0] <= days[1]
     )
 )
-def test_a_step_alone_is_read_as_beside_one_that_changes_nothing(days):
+def test_single_step_gives_the_same_as_beside_a_step_without_effect(days):
     def heed_the_one(state: int, step: Step) -> int:
         return state + (step.what == "one")
 

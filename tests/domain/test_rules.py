@@ -13,7 +13,7 @@ from domain.membership import MEMBERSHIP_TYPES
 
 
 @given(st.lists(st.sampled_from(sorted(MEMBERSHIP_TYPES)), max_size=6))
-def test_ties_contradict_only_where_a_party_does_something_again_whatever_the_readings_are(kinds):
+def test_fast_check_for_repeated_steps_equals_the_general_check(kinds):
     own = [
         Fact(
             at,

@@ -43,7 +43,7 @@ spans = st.sampled_from((Span(BEFORE, BEFORE), *map(span_of, (*histories.DATES, 
 
 
 @given(makers(), st.data())
-def test_a_thing_that_one_fact_makes_is_what_every_day_of_it_says(fact, data):
+def test_state_of_a_single_fact_equals_the_general_evaluation(fact, data):
     assert describes(fact)
     own = data.draw(st.booleans())
     span = fact.span if own else data.draw(spans)

@@ -75,14 +75,14 @@ def party_lives(draw: Any) -> PartyLife | None:
 
 
 @given(ties, lives, consents, party_lives())
-def test_a_tie_is_what_the_sweep_over_its_readings_says(told, lifespan, consented, party):
+def test_membership_equals_the_general_evaluation(told, lifespan, consented, party):
     own, whole = told
     swept = ranges_of(evaluate_memberships(own, whole, lifespan, consented=consented, party=party))
     assert membership_periods(own, whole, lifespan, consented=consented, party=party) == swept
 
 
 @given(ties, lives, party_lives())
-def test_nothing_but_an_end_follows_the_end_of_a_party(told, lifespan, party):
+def test_only_ends_follow_the_end_of_a_party(told, lifespan, party):
     own, whole = told
     if party is None or party.lifespan.end is None:
         return
@@ -92,7 +92,7 @@ def test_nothing_but_an_end_follows_the_end_of_a_party(told, lifespan, party):
 
 
 @given(ties, lives, consents)
-def test_a_tie_is_the_same_whether_its_facts_were_read_again_or_not(told, lifespan, consented):
+def test_cached_membership_equals_one_computed_from_its_facts(told, lifespan, consented):
     own, whole = told
     own_again, whole_again = ([fact._replace(span=Span(*fact.span)) for fact in facts] for facts in told)
     assert membership_periods(own_again, whole_again, lifespan, consented=consented) == membership_periods(

@@ -72,13 +72,13 @@ def test_a_date_has_an_earliest_and_a_latest_day(text, earliest, latest):
         "２０２１",
     ],
 )
-def test_other_forms_and_days_that_are_none_are_refused(text):
+def test_other_forms_and_impossible_days_are_refused(text):
     with pytest.raises(ValueError, match=r"."):
         parse_edtf(text)
 
 
 @given(st.dates(), st.sampled_from("?~%"), st.integers(0, 2))
-def test_a_qualified_date_may_mean_every_day_that_the_plain_one_may(day, qualifier, part):
+def test_qualified_date_includes_every_day_of_the_plain_one(day, qualifier, part):
     parts = day.isoformat().split("-")
     plain = parse_edtf("-".join(parts[: part + 1]))
     wide = parse_edtf("-".join(parts[: part + 1]) + qualifier)
@@ -87,13 +87,13 @@ def test_a_qualified_date_may_mean_every_day_that_the_plain_one_may(day, qualifi
 
 
 @given(st.dates(), st.dates())
-def test_an_interval_reaches_from_its_first_day_to_its_last(one, other):
+def test_interval_spans_its_first_to_its_last_day(one, other):
     first, last = sorted((one, other))
     assert parse_edtf(f"{first}/{last}") == Span(first.toordinal(), last.toordinal())
     assert parse_edtf(f"{first}/..") == Span(first.toordinal(), AFTER)
 
 
-def test_what_is_unbounded_sorts_last():
+def test_unbounded_dates_sort_last():
     known = parse_edtf(date.max.isoformat())
     assert Span(BEFORE, AFTER).sort_key > known.sort_key
 
@@ -132,7 +132,7 @@ def test_a_date_without_year_at_the_turn_of_the_year_reaches_into_the_next():
 
 
 @given(st.dates(date(1900, 1, 1)), st.sampled_from(["XXXX-08-18", "XXXX-02-29", "XXXX-12-31?", None, "1899/.."]))
-def test_no_open_end_reaches_past_its_recording_nor_far_before_it(day, occurred):
+def test_open_end_reaches_neither_past_its_recording_nor_far_before_it(day, occurred):
     recorded = day.toordinal()
     span = span_recorded(occurred, recorded)
     assert recorded - 8 * 366 <= span.hi <= recorded

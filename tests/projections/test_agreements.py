@@ -18,7 +18,7 @@ def statuses(views: World, *, on: str | None = "2030-01-01") -> dict[str, str]:
     return found
 
 
-def test_the_status_of_an_agreement_is_how_far_it_has_come(views: World):
+def test_status_of_an_agreement_follows_its_latest_step(views: World):
     views.take(
         *ABC,
         adopted("t", "2019-05-05"),
@@ -44,13 +44,13 @@ def test_the_status_of_an_agreement_is_how_far_it_has_come(views: World):
     }
 
 
-def test_entering_into_force_as_a_whole_binds_the_signatories_where_no_consent_is_recorded(views: World):
+def test_entering_into_force_as_a_whole_applies_to_signatories_if_no_consent_is_recorded(views: World):
     views.take(*ABC, T, step("entered-into-force", "t", "2021-01-01"))
     assert statuses(views, on="2020-12-31") == {"a": "signed", "b": "signed"}
     assert statuses(views, on="2021-01-01") == {"a": "in-force", "b": "in-force"}
 
 
-def test_entering_into_force_as_a_whole_makes_it_so_only_for_those_bound_by_then_where_consents_are_recorded(
+def test_entering_into_force_as_a_whole_applies_only_to_bound_parties_if_consents_are_recorded(
     views: World,
 ):
     views.take(
@@ -64,12 +64,12 @@ def test_entering_into_force_as_a_whole_makes_it_so_only_for_those_bound_by_then
     assert views.state("agreements/t")["status"] == "in-force"
 
 
-def test_a_consent_on_the_day_of_entering_into_force_is_one_by_then(views: World):
+def test_consent_on_the_day_of_entering_into_force_counts(views: World):
     views.take(*ABC, T, step("entered-into-force", "t", "2021-01-01"), step("ratified", "t", "2021-01-01", "a"))
     assert statuses(views) == {"a": "in-force", "b": "signed"}
 
 
-def test_who_consents_later_is_bound_until_their_own_entry_into_force(views: World):
+def test_party_that_consents_later_is_bound_until_its_own_entry_into_force(views: World):
     views.take(
         *ABC,
         T,
@@ -107,7 +107,7 @@ def test_the_first_consent_recorded_takes_signatories_out_of_a_whole_entry_into_
     assert statuses(views) == {"a": "in-force", "b": "in-force"}
 
 
-def test_an_agreement_is_in_force_while_it_is_so_for_any_party(views: World):
+def test_agreement_is_in_force_while_it_is_in_force_for_any_party(views: World):
     views.take(
         *ABC,
         T,
@@ -122,7 +122,7 @@ def test_an_agreement_is_in_force_while_it_is_so_for_any_party(views: World):
     assert status == {"2023-01-01": "in-force", "2023-12-31": "in-force", "2024-01-01": "signed"}
 
 
-def test_a_suspension_of_the_whole_suspends_whom_it_is_in_force_for(views: World):
+def test_suspension_as_a_whole_applies_to_parties_in_force(views: World):
     views.take(
         *ABC,
         T,
@@ -139,7 +139,7 @@ def test_a_suspension_of_the_whole_suspends_whom_it_is_in_force_for(views: World
     assert statuses(views, on="2023-01-01") == {"a": "in-force", "b": "in-force"}
 
 
-def test_a_suspension_of_one_party_is_its_own(views: World):
+def test_suspension_of_one_party_applies_to_it_alone(views: World):
     views.take(
         *ABC,
         T,
@@ -166,7 +166,7 @@ def test_provisional_application(views: World):
     assert views.state("agreements/t", on="2020-12-31")["status"] == "signed"
 
 
-def test_a_withdrawal_takes_effect_when_it_says_else_when_it_occurred(views: World):
+def test_withdrawal_takes_effect_on_effective_or_else_on_occurred(views: World):
     views.take(
         *ABC,
         T,
@@ -182,7 +182,7 @@ def test_a_withdrawal_takes_effect_when_it_says_else_when_it_occurred(views: Wor
     assert views.tie("parties/b", "agreements/t")["to"] == "2022-01-01"
 
 
-def test_a_termination_takes_effect_when_it_says_else_when_it_occurred(views: World):
+def test_termination_takes_effect_on_effective_or_else_on_occurred(views: World):
     views.take(
         *ABC,
         T,
@@ -214,7 +214,7 @@ def test_a_party_may_come_back_after_withdrawing(views: World):
     assert (second["status"], second["from"], second["to"]) == ("bound", "2023-01-01", None)
 
 
-def test_withdrawing_without_a_recorded_consent_ends_a_tie_of_unknown_beginning(views: World):
+def test_withdrawal_without_recorded_consent_ends_a_membership_of_unknown_beginning(views: World):
     views.take(*ABC, T, step("withdrawn", "t", "2022-01-01", "c"))
     assert status_of(views.tie("parties/c", "agreements/t", on="2021-12-31")) == ("bound", ("bound",), "possible")
     tie = views.tie("parties/c", "agreements/t", on="2022-01-01")
@@ -246,12 +246,12 @@ def test_past_its_until_and_not_renewed_it_is_possibly_terminated(
     assert tie["certainty"] == certainty
 
 
-def test_an_until_of_no_year_ends_nothing(views: World):
+def test_until_without_a_year_ends_nothing(views: World):
     views.take(*ABC, signed("t", "2020-01-01", "a", until="XXXX-12-31"))
     assert status_of(views.state("agreements/t")) == ("signed", ("signed",), "certain")
 
 
-def test_a_termination_settles_what_was_past_its_until(views: World):
+def test_termination_makes_a_lapsed_agreement_certain(views: World):
     views.take(
         *ABC,
         signed("t", "2020-01-01", "a", until="2025"),
@@ -285,7 +285,7 @@ def test_an_amendment_holds_from_its_day_on(views: World):
     assert [item["summary"] for item in after["amendments"]] == ["more"]
 
 
-def test_a_later_signature_fills_from_its_day_on_but_title_and_kind_are_never_missing(views: World):
+def test_later_signature_fills_absent_attributes_but_not_title_and_kind(views: World):
     views.take(*ABC, signed("t", "2021-01-01", "a", title="The treaty", place="Beijing"))
     views.take(also_signed("t", "2020-01-01", "b", summary="first"), also_signed("t", "2022-01-01", "c", until="2050"))
     first = views.state("agreements/t", on="2020-06-01")
@@ -310,7 +310,7 @@ def test_an_undated_text_never_overrides_a_dated_one(views: World):
     assert views.state("agreements/t")["title"] == "Dated later"
 
 
-def test_of_several_signatures_the_first_is_when_it_was_signed(views: World):
+def test_signed_is_the_date_of_the_first_signature(views: World):
     views.take(*ABC, signed("t", "2021-05-05", "a"), also_signed("t", "2020-02", "b"), also_signed("t", None, "c"))
     state = views.state("agreements/t")
     assert state["signed"] == "2020-02"
@@ -333,7 +333,7 @@ def test_each_party_has_its_steps_with_their_dates(views: World):
     ]
 
 
-def test_the_case_of_a_language_tag_makes_no_other_term(views: World):
+def test_terms_ignore_the_case_of_language_tags(views: World):
     views.take(*ABC, signed("t", "2020-01-01", "a", scope=[{"en": "solar"}, {"en": "wind"}]))
     views.take(step("amended", "t", "2021", summary="s", scope_added=[{"EN": "solar"}], scope_removed=[{"EN": "wind"}]))
     assert views.state("agreements/t")["scope"] == [{"en": "solar"}]

@@ -43,7 +43,7 @@ FACTS = st.lists(TOLD, min_size=1, max_size=4).map(
 
 
 @given(FIELDS, FIELDS, st.data())
-def test_a_things_fields_and_what_bears_them_are_read_as_they_were_written(said, borne, data):
+def test_subject_state_and_provenance_are_decoded_as_encoded(said, borne, data):
     fields = {name: f"some {name}" for name in said}
     provenance = {name: data.draw(st.sampled_from([(1,), (1, 4), (5,)])) for name in [*borne, "status"]}
     stored, name = write_thing(fields, provenance), orjson.dumps(fields.get("title"))
@@ -55,7 +55,7 @@ def test_a_things_fields_and_what_bears_them_are_read_as_they_were_written(said,
 
 
 @given(FACTS, st.lists(TOLD, max_size=2), st.data())
-def test_a_tie_is_read_and_spelled_out_as_its_facts_are(steps, others, data):
+def test_membership_is_decoded_as_its_facts_say(steps, others, data):
     whole = [fact(100 * at, *each) for at, each in enumerate(others, 1)]
     opened, closed = (data.draw(st.sampled_from([None, *steps, *whole])) for _ in range(2))
     category, role = (data.draw(st.sampled_from([None, "guest"])) for _ in range(2))

@@ -53,7 +53,7 @@ def plan(db: sqlite3.Connection, sql: str) -> list[str]:
 
 @settings(**GENERATED, max_examples=25)
 @given(histories(most=40))
-def test_once_finished_they_hold_and_answer_what_views_hold_that_grew(documents):
+def test_rebuilt_views_equal_views_that_grew(documents):
     with world() as found, building() as (path, views):
         taken(found, documents)
         events = found.events
@@ -69,7 +69,7 @@ def test_once_finished_they_hold_and_answer_what_views_hold_that_grew(documents)
 
 @settings(**GENERATED, max_examples=25)
 @given(histories(most=40))
-def test_folding_reads_no_index_that_they_lack_until_then(documents):
+def test_fold_uses_no_index_that_is_created_last(documents):
     with world() as found, building() as (_, views):
         taken(found, documents)
         events = found.events
@@ -85,7 +85,7 @@ def test_folding_reads_no_index_that_they_lack_until_then(documents):
             assert plan(views._db, sql) == plan(found.views._db, sql), sql
 
 
-def test_unfinished_they_are_stale_to_whoever_opens_them():
+def test_unfinished_views_are_refused_when_opened():
     with building() as (path, views):
         with world() as found:
             found.take(*parties("a", "b"))

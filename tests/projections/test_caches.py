@@ -109,7 +109,7 @@ def started(found: World) -> None:
 
 @pytest.mark.parametrize("refused", REFUSED)
 @pytest.mark.parametrize("way", [outcome, tried])
-def test_a_post_after_one_that_was_refused_or_validated_reads_no_more_than_without_it(way, refused):
+def test_refused_or_validated_post_adds_no_reads_to_the_next_post(way, refused):
     with world() as found, world() as alone:
         started(found)
         started(alone)
@@ -119,7 +119,7 @@ def test_a_post_after_one_that_was_refused_or_validated_reads_no_more_than_witho
 
 
 @pytest.mark.parametrize("document", NEXT)
-def test_a_post_after_one_that_was_validated_and_would_be_taken_reads_no_more_than_without_it(document):
+def test_accepted_validation_adds_no_reads_to_the_next_post(document):
     with world() as found, world() as alone:
         started(found)
         started(alone)
@@ -130,7 +130,7 @@ def test_a_post_after_one_that_was_validated_and_would_be_taken_reads_no_more_th
 @pytest.mark.parametrize(
     "document", [*NEXT, corrected("platforms/p", 4, occurred="2000"), retracted("agreements/t", 6)]
 )
-def test_a_post_after_one_that_was_broken_off_reads_no_more_than_without_it(document):
+def test_interrupted_post_adds_no_reads_to_the_next_post(document):
     with world() as found, world() as alone:
         started(found)
         started(alone)
@@ -150,7 +150,7 @@ def lines(found: World) -> dict[str, list[bytes]]:
     sizes=st.lists(st.integers(1, 4), min_size=1, max_size=5),
     ways=st.lists(st.sampled_from("tbc-"), min_size=1, max_size=7),
 )
-def test_what_is_validated_refused_or_broken_off_changes_no_decision_after_it(few, documents, sizes, ways):
+def test_validated_refused_or_interrupted_post_changes_no_later_decision(few, documents, sizes, ways):
     """`t`: validated first; `b`: broken off first; `c`: committed first."""
     with world() as found, world() as alone, pytest.MonkeyPatch.context() as patch:
         patch.setattr(fact_store, "_FEW_FACTS", few)

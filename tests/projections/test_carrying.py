@@ -46,14 +46,14 @@ def pages(path: Path) -> int:
     return path.with_name(f"{path.name}-wal").stat().st_size // PAGE
 
 
-def test_the_log_is_begun_anew_once_all_of_it_was_carried_over(path):
+def test_wal_restarts_once_all_of_it_is_checkpointed(path):
     with closing(connect(path)) as db, closing(WalCheckpointing(path, 0)) as carried:
         fill(db, carried)
         assert pages(path) < COMMITS
         assert db.execute("SELECT count(*), sum(length(value)) FROM rows").fetchone() == (COMMITS, COMMITS * 3 * PAGE)
 
 
-def test_a_reader_who_stays_is_answered_from_what_was_when_it_came_and_the_log_is_begun_anew_after_it(path):
+def test_long_read_keeps_its_snapshot_and_the_wal_restarts_after_it(path):
     with (
         closing(connect(path)) as db,
         closing(WalCheckpointing(path, 0)) as carried,
@@ -72,14 +72,14 @@ def test_a_reader_who_stays_is_answered_from_what_was_when_it_came_and_the_log_i
         assert db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1] < COMMITS
 
 
-def test_a_commit_stands_though_nothing_can_be_carried_over(path, tmp_path):
+def test_commit_succeeds_even_if_checkpointing_fails(path, tmp_path):
     with closing(connect(path)) as db, closing(WalCheckpointing(tmp_path / "missing", 0)) as carried:
         fill(db, carried)
         assert db.execute("SELECT count(*) FROM rows").fetchone() == (COMMITS,)
     assert not (tmp_path / "missing").exists()
 
 
-def test_views_begin_their_log_anew_also_where_they_were_read_for_the_next_commit_meanwhile(views):
+def test_wal_restarts_even_if_the_next_transaction_has_read(views):
     _, _, path = views.views._db.execute("PRAGMA database_list").fetchone()
     for number in range(COMMITS):
         views.views.begin()

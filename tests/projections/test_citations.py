@@ -171,7 +171,7 @@ def something(chance: random.Random, views: World) -> None:
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_as_of_every_position_the_passages_are_those_that_stand(seed):
+def test_citations_as_of_every_position_are_the_current_ones(seed):
     chance = random.Random(seed)
     with world() as views:
         views.take(document("d", sha256=DIGEST), document("e"), *parties("a", "b"))
@@ -220,7 +220,7 @@ def test_evidence_in_a_correction_of_a_correction_supports_the_fact(views: World
     assert [item["start"] for item in listed(views, as_of=3)[0]] == [0]
 
 
-def test_false_quotations_are_refused_wherever_they_are_given(views: World):
+def test_false_quotations_are_refused_in_every_event_type(views: World):
     views.take(document("d", sha256=DIGEST), party("a"))
     stored(views)
     right, wrong = cite(4, 9, "quick"), cite(4, 9, "quack")
@@ -255,7 +255,7 @@ def test_false_quotations_are_refused_wherever_they_are_given(views: World):
     )
 
 
-def test_a_text_that_is_no_longer_the_registered_one_verifies_nothing(views: World):
+def test_text_with_an_outdated_hash_verifies_nothing(views: World):
     views.take(document("d", sha256=DIGEST), party("a", evidence=[cite(4, 9, "quick")]))
     stored(views)
     assert [item["status"] for item in listed(views)[0]] == ["verified"]
@@ -275,7 +275,7 @@ def test_a_text_that_is_no_longer_the_registered_one_verifies_nothing(views: Wor
     assert [item["status"] for item in listed(views)[0]] == ["failed", "failed"]
 
 
-def test_a_document_that_passages_stand_on_cannot_be_retracted_and_one_that_none_do_can(views: World):
+def test_cited_document_cannot_be_retracted_and_an_uncited_one_can(views: World):
     views.take(document("d", sha256=DIGEST), *parties("a", "b"))
     views.take(event("evidence.added", "parties/a", event=2, evidence=[cite(0, 3)]))
     views.take(corrected("parties/b", 3, data={"name": "B", "kind": "company", "evidence": [cite(0, 3)]}))
@@ -303,7 +303,7 @@ def test_the_text_of_a_retracted_document_can_still_be_erased(views: World):
         erased(views)
 
 
-def test_a_state_names_the_text_that_is_held_and_the_event_that_stored_it(views: World):
+def test_document_state_names_its_text_and_the_event_that_stored_it(views: World):
     views.take(document("d", sha256=DIGEST))
     position = stored(views)
     erased(views)
@@ -314,7 +314,7 @@ def test_a_state_names_the_text_that_is_held_and_the_event_that_stored_it(views:
         assert state["events"].get("text") == (None if at is None else [at])
 
 
-def test_few_texts_are_kept_at_hand_however_many_are_read(views: World, monkeypatch):
+def test_text_cache_is_bounded(views: World, monkeypatch):
     monkeypatch.setattr("projections.documents.KEPT", 10_000)
     for number in range(6):
         text = f"{number}" * 4_000

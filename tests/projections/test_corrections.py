@@ -113,7 +113,7 @@ def test_the_first_event_is_corrected(views: World):
     assert "NotFound" in views.seen("platforms/p", on="2019-06-01", as_of=1)
 
 
-def test_a_correction_moves_a_fact_to_another_party(views: World):
+def test_correction_may_name_another_party(views: World):
     views.take(*parties("a", "b"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"))
     views.take(corrected("platforms/p", 4, data={"party": "parties/b"}))
     assert views.ties("parties/a", "platforms/p") == []
@@ -122,7 +122,7 @@ def test_a_correction_moves_a_fact_to_another_party(views: World):
     assert views.tie("parties/a", "platforms/p", as_of=4)["from"] == "2021-01-01"
 
 
-def test_a_correction_that_changes_nothing_bears_what_it_confirms(views: World):
+def test_correction_without_a_change_is_part_of_the_provenance(views: World):
     views.take(party("a", name="Same"), corrected("parties/a", 1, data={"name": "Same", "kind": "company"}))
     assert views.state("parties/a")["events"]["name"] == [1, 2]
 
@@ -141,7 +141,7 @@ def test_evidence_is_added_and_retracted(views: World):
     assert passages(views.state("parties/a", evidence=True, as_of=3), 2) == [(0, 3)]
 
 
-def test_a_dispute_stands_beside_the_fact_wherever_it_is_shown(views: World):
+def test_dispute_is_shown_with_its_fact_everywhere(views: World):
     views.take(D, *parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01", category="core"))
     views.take(disputed("platforms/p", 4, **{"/data/category": "associate"}))
     claim = {"pointer": "/data/category", "value": "associate", "position": 5}
@@ -160,7 +160,7 @@ def test_a_dispute_stands_beside_the_fact_wherever_it_is_shown(views: World):
 
 
 @pytest.mark.parametrize("one", [4, 5])
-def test_a_dispute_stands_until_one_of_both_is_retracted(views: World, one):
+def test_dispute_lasts_until_it_or_its_event_is_retracted(views: World, one):
     views.take(D, *parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"))
     views.take(disputed("platforms/p", 4, occurred="2022-01-01"))
     views.take(retracted("platforms/p", one))
@@ -169,7 +169,7 @@ def test_a_dispute_stands_until_one_of_both_is_retracted(views: World, one):
     assert "disputed" in views.state("platforms/p", as_of=5)
 
 
-def test_a_disputed_date_is_one_more_reading(views: World):
+def test_disputed_date_is_one_more_possible_date(views: World):
     views.take(D, *parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"))
     views.take(disputed("platforms/p", 4, occurred="2023-01-01"))
     tie = views.tie("parties/a", "platforms/p", on="2022-01-01")
@@ -183,7 +183,7 @@ def test_a_disputed_date_is_one_more_reading(views: World):
     assert status_of(views.tie("parties/a", "platforms/p", on="2021-01-01"))[2] == "certain"
 
 
-def test_a_dispute_claims_what_the_event_could_say(views: World):
+def test_dispute_must_claim_a_valid_value(views: World):
     views.take(D, party("a", other_names=["x"]))
     views.take(
         disputed("parties/a", 2, **{"/data/jurisdiction": "CN"}),
@@ -201,7 +201,7 @@ def refused_claim(views: World, pointer: str) -> Exception:
     raise AssertionError(f"a claim about {pointer!r} was taken")
 
 
-def test_corrected_and_retracted_parts_of_lists_come_and_go(views: World):
+def test_list_items_follow_corrections_and_retractions(views: World):
     views.take(
         *parties("a", "b"),
         platform("p", "2020-01-01"),
@@ -218,7 +218,7 @@ def test_corrected_and_retracted_parts_of_lists_come_and_go(views: World):
     assert views.subjects("platforms", supporter="parties/a", as_of=5) == ["platforms/p"]
 
 
-def test_a_subject_wholly_retracted_is_gone_from_every_list(views: World):
+def test_subject_without_current_events_is_in_no_list(views: World):
     views.take(*parties("a"), platform("p", "2020"), joined("a", "p", "2021"), left("a", "p", "2022"))
     views.take(retracted("platforms/p", 4), retracted("platforms/p", 3), retracted("platforms/p", 2))
     with pytest.raises(Gone):
@@ -229,7 +229,7 @@ def test_a_subject_wholly_retracted_is_gone_from_every_list(views: World):
 
 
 @pytest.mark.parametrize("cached", [0, 1_000])
-def test_who_is_only_known_to_have_withdrawn_was_bound_from_the_birth_that_is_left(views: World, monkeypatch, cached):
+def test_party_with_only_a_withdrawal_was_bound_from_the_remaining_creation(views: World, monkeypatch, cached):
     def bound() -> list[bool]:
         days = ("2019-06-01", "2020-06-01", "2021-06-01")
         return [bool(views.ties("parties/a", "agreements/t", on=day)) for day in days[:2]] + [
@@ -246,7 +246,7 @@ def test_who_is_only_known_to_have_withdrawn_was_bound_from_the_birth_that_is_le
     assert bound() == [False, True, False]
 
 
-def test_a_dispute_of_a_dispute_goes_with_the_event_that_both_come_down_to(views):
+def test_dispute_of_a_dispute_belongs_to_the_original_event(views):
     views.take(document("d"), party("a"), event("party.renamed", "parties/a", name="b"))
     views.take(disputed("parties/a", 3, occurred="2020-06-01"))
     views.take(disputed("parties/a", 4, occurred="2021-06-01"))
@@ -256,7 +256,7 @@ def test_a_dispute_of_a_dispute_goes_with_the_event_that_both_come_down_to(views
     assert [each["position"] for each in views.state("parties/a", as_of=5)["disputed"]] == [4, 5]
 
 
-def test_a_dispute_of_a_retraction_is_shown_while_that_stands(views):
+def test_dispute_of_a_retraction_is_shown_while_the_retraction_is_current(views):
     views.take(document("d"), party("a"), event("party.renamed", "parties/a", name="b"))
     retraction = views.take(retracted("parties/a", 3))
     views.take(disputed("parties/a", retraction, occurred="2020-06-01"))

@@ -72,7 +72,7 @@ def test_between_any_two_days_the_patch_turns_the_one_state_into_the_other(docum
             assert told.events == []
 
 
-def test_it_says_what_changed_and_which_events_were_recorded_in_between(views: World):
+def test_difference_has_the_changes_and_the_events_between(views: World):
     views.take(*parties("a"), platform("p", "2020"), joined("a", "p", "2021"), party("b"), left("a", "p", "2022"))
     told = between(views, "platforms/p", 2, 5)
     assert told.events == [3, 5]
@@ -81,7 +81,7 @@ def test_it_says_what_changed_and_which_events_were_recorded_in_between(views: W
     assert between(views, "platforms/p", 3, 4).events == []
 
 
-def test_backwards_it_undoes_what_it_does_forwards(views: World):
+def test_backward_difference_reverses_the_forward_one(views: World):
     views.take(party("a", name="one"), event("party.renamed", "parties/a", "2020", name="two"))
     forwards, backwards = between(views, "parties/a", 1, 2), between(views, "parties/a", 2, 1)
     assert forwards.events == backwards.events == [2]
@@ -90,7 +90,7 @@ def test_backwards_it_undoes_what_it_does_forwards(views: World):
     )
 
 
-def test_a_side_that_has_no_state_is_null(views: World):
+def test_side_without_a_state_is_null(views: World):
     views.take(party("z"), party("a"), retracted("parties/a", 2), party("a", name="again"))
     state = {as_of: bare(views, "parties/a", None, as_of) for as_of in (1, 2, 3, 4)}
     assert (state[1], state[3]) == (None, None)
@@ -100,14 +100,14 @@ def test_a_side_that_has_no_state_is_null(views: World):
     assert between(views, "parties/a", 0, 4).events == [2, 3, 4]
 
 
-def test_a_day_before_it_came_about_has_no_state(views: World):
+def test_day_before_the_creation_has_no_state(views: World):
     views.take(platform("p", "2020-01-01"))
     told = difference(views, "platforms/p", views.question("2019-12-31"), views.question("2020-01-01"))
     assert told.patch == [{"op": "replace", "path": "", "value": bare(views, "platforms/p", "2020-01-01")}]
     assert difference(views, "platforms/p", views.question("2018-01-01"), views.question("2019-01-01")).patch == []
 
 
-def test_between_two_days_it_is_what_came_about_and_ended(views: World):
+def test_difference_between_days_lists_creations_and_ends(views: World):
     views.take(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"), left("a", "p", "2022-01-01"))
     changes = [
         difference(views, "platforms/p", views.question(first), views.question(second)).patch
@@ -116,7 +116,7 @@ def test_between_two_days_it_is_what_came_about_and_ended(views: World):
     assert [{operation["op"] for operation in patch} for patch in changes] == [{"add"}, set(), {"remove"}]
 
 
-def test_a_party_found_to_be_another_has_no_state_of_its_own_from_then_on(views: World):
+def test_merged_party_has_no_state_of_its_own_after_the_merger(views: World):
     views.take(party("a"), party("b"), event("party.merged", "parties/b", None, into="parties/a"))
     told = between(views, "parties/b", 2, 3)
     assert told.patch == [{"op": "replace", "path": "", "value": None}]
@@ -127,7 +127,7 @@ def test_a_party_found_to_be_another_has_no_state_of_its_own_from_then_on(views:
     assert merged.value.into == "parties/a"
 
 
-def test_events_of_those_it_was_one_with_on_either_side_are_in_it(views: World):
+def test_difference_includes_events_of_parties_merged_on_either_side(views: World):
     views.take(party("a"), party("b", name="B"), event("party.merged", "parties/b", None, into="parties/a"))
     views.take(event("party.renamed", "parties/b", "2020", name="C"), retracted("parties/b", 3))
     assert between(views, "parties/a", 3, 5).events == [4, 5]
@@ -137,7 +137,7 @@ def test_events_of_those_it_was_one_with_on_either_side_are_in_it(views: World):
         assert turned(bare(views, "parties/a", None, first), told.patch) == bare(views, "parties/a", None, second)
 
 
-def test_mergers_of_parties_that_a_state_names_are_among_its_events(views: World):
+def test_difference_includes_mergers_of_parties_named_in_the_state(views: World):
     views.take(party("a"), party("b"), signed("t", "2020", "a", "b"))
     views.take(event("party.merged", "parties/b", None, into="parties/a"))
     told = between(views, "agreements/t", 3, 4)
@@ -146,7 +146,7 @@ def test_mergers_of_parties_that_a_state_names_are_among_its_events(views: World
     assert told.patch
 
 
-def test_many_events_are_cut_and_it_says_so(views: World):
+def test_long_list_of_events_is_cut_and_marked(views: World):
     views.take(party("a"), *(event("party.name-added", "parties/a", None, name=f"n{n}") for n in range(5)))
     asked = views.question(None, 1), views.question(None, 6)
     assert difference(views, "parties/a", *asked, most=3).events == [2, 3, 4]
@@ -154,14 +154,14 @@ def test_many_events_are_cut_and_it_says_so(views: World):
     assert not difference(views, "parties/a", *asked, most=5).is_cut
 
 
-def test_what_was_never_known_has_no_difference(views: World):
+def test_unknown_subject_has_no_difference(views: World):
     views.take(party("a"), party("b"))
     for subject, first, second in (("parties/c", 0, 2), ("parties/b", 0, 1)):
         with pytest.raises(NotFound):
             between(views, subject, first, second)
 
 
-def test_mementos_are_the_positions_of_its_history(views: World):
+def test_mementos_are_the_positions_of_the_history(views: World):
     views.take(*parties("a", "b"), signed("t", "2020", "a", "b"), step("ratified", "t", "2021", "a"), party("c"))
     views.take(event("party.merged", "parties/b", None, into="parties/a"))
     history = [(item["position"], item["recorded"]) for item in views.history("agreements/t")]

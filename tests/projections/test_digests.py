@@ -80,7 +80,7 @@ def assert_same_from_any_fold(events: Sequence[Event], *others: World) -> None:
 
 @settings(**GENERATED, **LIMITED)
 @given(histories(most=30))
-def test_as_of_every_position_the_views_hold_what_a_fold_of_the_log_up_to_there_gives(documents):
+def test_views_as_of_every_position_equal_a_replay_up_to_it(documents):
     with world() as found:
         then = {}
         for _ in taking(found, documents):
@@ -92,7 +92,7 @@ def test_as_of_every_position_the_views_hold_what_a_fold_of_the_log_up_to_there_
 
 @settings(**GENERATED, **LIMITED)
 @given(histories(most=30), st.sets(st.integers(0, 49), min_size=1, max_size=5))
-def test_so_they_do_where_something_was_erased_from_the_log(documents, erased):
+def test_views_as_of_every_position_equal_a_replay_after_an_erasure(documents, erased):
     with world() as found:
         taken(found, documents)
         assert_same_from_any_fold(
@@ -105,7 +105,7 @@ def test_so_they_do_where_something_was_erased_from_the_log(documents, erased):
 
 @settings(**GENERATED, **LIMITED)
 @given(histories(most=30))
-def test_a_batch_leaves_what_its_events_one_by_one_leave(documents):
+def test_batch_gives_the_views_of_its_events_one_by_one(documents):
     """Mergers apart: what two parties did before they were found to be one is judged together only within a batch."""
     with world() as found, world() as batched:
         batched.batch(*taken(found, (each for each in documents if each["type"] != "party.merged")))
@@ -138,7 +138,7 @@ STORIES = {
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_views_kept_open_hold_what_views_opened_anew_do(views, story):
+def test_open_views_equal_views_opened_again(views, story):
     views.take(*STORIES[story])
     assert_same_from_any_fold(views.events, views)
 
@@ -173,7 +173,7 @@ def everything() -> list[dict[str, Any]]:
     ]
 
 
-def test_lines_say_what_the_views_hold_in_words(views):
+def test_canonical_rows_show_the_views_in_words(views):
     views.take(*everything())
     lines = {view: [json.loads(line) for line in held(views, views.head)[view]] for view in VIEWS}
     assert [line["subject"] for line in lines["parties"][:3]] == ["parties/a", "parties/b", "parties/z"]
@@ -200,7 +200,7 @@ def test_lines_say_what_the_views_hold_in_words(views):
     assert any(line.get("cited_by") == 7 for line in lines["documents"])
 
 
-def test_a_digest_is_that_of_the_lines(views):
+def test_digest_is_the_hash_of_the_canonical_rows(views):
     views.take(*everything())
     for view in VIEWS:
         lines = "".join(held(views, 9)[view]).encode()
@@ -211,7 +211,7 @@ def test_a_digest_is_that_of_the_lines(views):
 
 @settings(**GENERATED, max_examples=10)
 @given(histories(most=30), st.integers(1, 7))
-def test_lines_read_a_few_at_a_time_are_the_same(documents, few):
+def test_canonical_rows_do_not_depend_on_the_chunk_size(documents, few):
     with world() as found:
         taken(found, documents)
         for view in VIEWS:
@@ -241,7 +241,7 @@ TABLES = (
 )
 
 
-def test_no_column_of_a_row_that_is_believed_can_be_changed_unseen(views):
+def test_change_of_any_column_of_a_current_row_changes_the_digest(views):
     views.take(*everything())
     views.views.begin()
     views.views.hold(views.events[0], "the text")
@@ -261,7 +261,7 @@ def test_no_column_of_a_row_that_is_believed_can_be_changed_unseen(views):
 
 
 @pytest.mark.parametrize("strange", ["CAST(x'ff41' AS TEXT)", "x'ff41'", "1.5", "'['", "-5", "1 << 61"])
-def test_whatever_is_put_into_a_row_shows(views, strange):
+def test_any_value_put_into_a_row_changes_the_digest(views, strange):
     views.take(*everything())
     before = held(views, views.head)
     db = views.views._db
@@ -323,7 +323,7 @@ def other(column: str, value: Any) -> Any:
             return "2" if column in ("ref", "about") else "new"
 
 
-def test_a_row_taken_away_or_put_in_shows(views):
+def test_removed_or_added_row_changes_the_digest(views):
     views.take(*everything())
     before = held(views, views.head)
     db = views.views._db
@@ -342,7 +342,7 @@ def test_a_row_taken_away_or_put_in_shows(views):
             db.execute(f"DELETE FROM {table} WHERE id = ?", (10**6,))
 
 
-def test_digests_as_of_earlier_positions_stay_while_more_is_taken_in(views):
+def test_digests_as_of_earlier_positions_stay_while_events_are_added(views):
     views.take(*everything())
     before = {view: views.reader.digest(view, 9) for view in VIEWS}
     views.take(retracted("agreements/t", 9), event("party.renamed", "parties/a", "2024", name="Anew"))

@@ -71,7 +71,7 @@ def something(chance: random.Random, views: World) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_as_of_every_position_the_disputes_are_those_that_stand(seed):
+def test_disputes_as_of_every_position_are_the_current_ones(seed):
     chance = random.Random(seed)
     with world() as views:
         views.take(D, party("a", "2020"), event("party.name-added", "parties/a", "2021", name="b"))
@@ -94,7 +94,7 @@ def test_as_of_every_position_the_disputes_are_those_that_stand(seed):
             assert replayed.seen("parties/a", on=None) == views.seen("parties/a", on=None)
 
 
-def test_retracted_disputes_hide_no_standing_one(views: World):
+def test_retracted_disputes_hide_no_current_one(views: World):
     views.take(D, party("a"))
     for number in range(105):
         views.take(disputed("parties/a", 2, **{"/data/name": f"n{number}"}))

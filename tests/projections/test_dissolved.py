@@ -64,7 +64,7 @@ def treaty(*names: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_memberships_of_states_that_ended_end_that_day(made):
+def test_memberships_of_a_dissolved_party_end_that_day(made):
     made.take(*treaty(*STATES), *(dissolved(slug, day) for slug, day in STATES.items()))
     for slug, day in STATES.items():
         (before,) = made.items("memberships", party=f"parties/{slug}", on="1970-01-01")
@@ -80,7 +80,7 @@ def test_memberships_of_states_that_ended_end_that_day(made):
     assert item["status"] == "ended"
 
 
-def test_a_membership_names_the_dissolution_that_ended_it_and_only_that(made):
+def test_membership_names_only_the_dissolution_that_ended_it(made):
     made.take(*treaty("yugoslavia"), platform("p", "1950"), joined("yugoslavia", "p", "1951"))
     made.take(left("yugoslavia", "p", "1960"))
     at = made.take(dissolved("yugoslavia", "1992-04-27"))
@@ -89,7 +89,7 @@ def test_a_membership_names_the_dissolution_that_ended_it_and_only_that(made):
     assert made.tie("parties/yugoslavia", "platforms/p")["to"] == "1960"
 
 
-def test_everything_a_party_is_in_ends_with_status_ended(made):
+def test_memberships_of_a_dissolved_party_have_status_ended(made):
     made.take(
         *parties("a", "b"), platform("p", "2000"), joined("a", "p", "2001-01-01"), lab("l", "2002-01-01", "a", "b")
     )
@@ -100,7 +100,7 @@ def test_everything_a_party_is_in_ends_with_status_ended(made):
     assert made.tie("parties/b", "labs/l")["status"] == "founder"
 
 
-def test_an_agreement_is_out_of_force_once_all_it_was_in_force_for_have_ended(made):
+def test_agreement_is_out_of_force_once_all_its_parties_have_ended(made):
     made.take(*parties("a"), adopted("t", "1950"), step("acceded", "t", "1951-01-01", "a"))
     made.take(step("entered-into-force", "t", "1952-01-01", "a"))
     assert made.state("agreements/t")["status"] == "in-force"
@@ -119,7 +119,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_no_step_is_taken_after_the_end_of_its_party_in_either_order(made, name):
+def test_step_after_the_end_of_its_party_is_refused_in_either_order(made, name):
     made.take(*parties("a", "b"), signed("t", "1980-01-01", "b"), platform("p", "1980-01-01"))
     end = made.take(dissolved("a", "1990-10-03"))
     assert end in made.refused(STEPS[name]).positions
@@ -133,7 +133,7 @@ def test_no_step_is_taken_after_the_end_of_its_party_in_either_order(made, name)
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_no_step_is_taken_before_its_party_came_about(made, name):
+def test_step_before_the_creation_of_its_party_is_refused(made, name):
     made.take(*parties("b"), signed("t", "1980-01-01", "b"), platform("p", "1980-01-01"))
     at = made.take(party("a", "1996"))
     assert made.refused(STEPS[name]).positions == (at,)
@@ -143,7 +143,7 @@ def test_no_step_is_taken_before_its_party_came_about(made, name):
     made.take(corrected("parties/a", at, occurred=None))
 
 
-def test_what_may_be_no_contradiction_is_taken(made):
+def test_possible_order_is_no_contradiction(made):
     made.take(*parties("a", "b"), signed("t", "1980-01-01", "b"), platform("p", "1980-01-01"))
     made.take(dissolved("a", "1990"), also_signed("t", "1990-06", "a"), joined("a", "p"))
     tie = made.tie("parties/a", "agreements/t", on="1990-12-31")
@@ -154,14 +154,14 @@ def test_what_may_be_no_contradiction_is_taken(made):
     assert status_of(tie) == ("ended", ("member", "ended"), "possible")
 
 
-def test_a_party_is_in_nothing_before_it_came_about(made):
+def test_party_has_no_membership_before_its_creation(made):
     made.take(party("a", "1990-05-22"), platform("p", "1980-01-01"), joined("a", "p"))
     assert made.items("memberships", party="parties/a", on="1990-05-21") == []
     (tie,) = made.items("memberships", party="parties/a", on="1990-05-22")
     assert status_of(tie) == ("member", ("member",), "possible")
 
 
-def test_a_corrected_or_retracted_end_brings_what_it_ended_back(made):
+def test_corrected_or_retracted_end_restores_the_memberships(made):
     made.take(*treaty("south-yemen"))
     end = made.take(dissolved("south-yemen", "1990-05-22"))
 
@@ -180,7 +180,7 @@ def test_a_corrected_or_retracted_end_brings_what_it_ended_back(made):
     assert not ended("2020-01-01")
 
 
-def test_a_merger_shares_the_end_of_a_party_and_parting_takes_it_away(made):
+def test_merger_shares_the_end_of_a_party_and_a_split_removes_it(made):
     made.take(*treaty("yugoslavia"), *parties("sfry"), platform("p", "1950"), joined("sfry", "p", "1951-01-01"))
     made.take(dissolved("yugoslavia", "1992-04-27"))
     assert made.tie("parties/sfry", "platforms/p")["status"] == "member"
@@ -193,7 +193,7 @@ def test_a_merger_shares_the_end_of_a_party_and_parting_takes_it_away(made):
     assert made.refused(event("party.merged", "parties/sfry", None, into="parties/yugoslavia")).positions
 
 
-def test_what_came_about_last_of_a_party_says_when_it_can_have_ended(made):
+def test_latest_fact_of_a_party_bounds_its_imprecise_end(made):
     made.take(*parties("a"), platform("p", "1980"), joined("a", "p", "1981"), dissolved("a", "1990"))
     assert made.tie("parties/a", "platforms/p", on="1990-06-01")["certainty"] == "possible"
     made.take(event("party.renamed", "parties/a", "1990-08-01", name="A again"))
@@ -201,7 +201,7 @@ def test_what_came_about_last_of_a_party_says_when_it_can_have_ended(made):
     assert status_of(tie) == ("member", ("member",), "certain")
 
 
-def test_history_of_what_a_party_was_in_tells_of_its_end(made):
+def test_history_of_an_agreement_lists_the_end_of_its_party(made):
     made.take(*treaty("yugoslavia"))
     end = made.take(dissolved("yugoslavia", "1992-04-27"))
     (item,) = [each for each in made.history("agreements/t") if each["position"] == end]

@@ -58,7 +58,7 @@ def redacted(made: World, *positions: int) -> list[Event]:
     return without(made.events, positions)
 
 
-def test_every_type_says_what_is_left_of_it_without_data():
+def test_every_event_type_is_readable_without_data():
     for kind in CATALOGUE.values():
         left = kind.nothing
         assert type(left) is kind.data
@@ -69,7 +69,7 @@ def test_every_type_says_what_is_left_of_it_without_data():
 
 @settings(max_examples=40, **GENERATED)
 @given(histories(most=24), st.randoms(use_true_random=False))
-def test_any_data_may_be_erased_and_every_question_is_still_answered(history, chance: random.Random):
+def test_every_query_is_answered_after_any_erasure(history, chance: random.Random):
     with world() as made, world() as left, world() as then:
         positions = {each["id"]: made.head for each in taking(made, history)}
         chosen = chance.sample(range(1, made.head + 1), min(made.head, chance.choice((1, 2, 4))))
@@ -100,7 +100,7 @@ EACH = {
 
 
 @pytest.mark.parametrize("kind", EACH)
-def test_what_made_a_subject_still_did(kind):
+def test_erased_creation_still_creates_its_subject(kind):
     documents, subject = EACH[kind]
     with world() as made, world() as left:
         at = made.take(*ABC, *documents)
@@ -113,7 +113,7 @@ def test_what_made_a_subject_still_did(kind):
         assert stands_erased(CATALOGUE[kind])
 
 
-def test_ties_and_entries_that_came_with_erased_data_are_gone_and_the_rest_stands():
+def test_memberships_and_list_items_of_erased_data_are_gone_and_the_others_stay():
     with world() as made, world() as left:
         made.take(*ABC, platform("p", "2000"), lab("l", "2000", "a", phases=[{"phase": "x"}]), signed("t", "2000", "a"))
         gone = [
@@ -138,7 +138,7 @@ def test_ties_and_entries_that_came_with_erased_data_are_gone_and_the_rest_stand
         assert left.state("parties/a")["name"] == "a"
 
 
-def test_what_ended_a_subject_still_ended_it():
+def test_erased_end_still_ends_its_subject():
     with world() as made, world() as left:
         made.take(*ABC, signed("t", "2000", "a", "b"))
         at = made.take(event("agreement.terminated", "agreements/t", "2005-01-01", reason="expired"))
@@ -159,7 +159,7 @@ def test_a_retraction_without_data_still_retracts_and_a_dispute_claims_nothing()
         assert left.state("platforms/p")["launched"] == "2000"
 
 
-def test_a_correction_without_data_leaves_what_it_corrected_without_data_until_it_is_corrected_anew():
+def test_erased_correction_leaves_its_event_without_data_until_the_next_correction():
     with world() as made, world() as left:
         made.take(*ABC)
         told = made.take(party("s", "2001", name="Wrong"))
@@ -171,7 +171,7 @@ def test_a_correction_without_data_leaves_what_it_corrected_without_data_until_i
         assert left.state("parties/s")["name"] == "Right"
 
 
-def test_an_erased_merger_parts_the_parties_again():
+def test_erased_merger_splits_the_parties():
     with world() as made, world() as left:
         made.take(*ABC)
         at = made.take(event("party.merged", "parties/a", None, into="parties/b"))
@@ -180,7 +180,7 @@ def test_an_erased_merger_parts_the_parties_again():
 
 
 @pytest.mark.parametrize("kind", ["entered-into-force", "suspended", "provisionally-applied"])
-def test_what_was_said_of_a_party_is_not_taken_for_what_is_said_of_all_once_it_is_erased(kind):
+def test_erased_event_of_one_party_does_not_apply_to_all_parties(kind):
     with world() as made, world() as left:
         made.take(*ABC, signed("t", "2000", "a", "b"))
         at = made.take(step(kind, "t", "2001-01-01", "a"))

@@ -36,7 +36,7 @@ def subjects(registry: World, view: str, q: str, *, as_of: int | None = None, so
     return registry.subjects(view, q=q, on=None, as_of=as_of, sort=sort)
 
 
-def test_things_are_found_by_all_words_of_one_fact_the_last_of_which_may_be_begun(registry, few):
+def test_subjects_are_found_by_all_words_of_one_fact_with_a_prefix_of_the_last(registry, few):
     registry.take(
         party("a", name="Alpha Works"),
         party("b", name="Beta Works", note="beside Alpha"),
@@ -57,7 +57,7 @@ def test_things_are_found_by_all_words_of_one_fact_the_last_of_which_may_be_begu
     assert subjects(registry, "parties", "alpha", sort="-subject") == ["parties/c", "parties/b", "parties/a"]
 
 
-def test_memberships_are_found_by_the_party_and_what_it_is_in(registry, few):
+def test_memberships_are_found_by_names_of_party_and_container(registry, few):
     registry.take(
         *(party(slug, name=f"{slug.title()} Institute") for slug in ("alpha", "beta")),
         platform("hub", "2020", name="Hub Institute", purpose="Alpha research"),
@@ -127,7 +127,7 @@ def test_the_timeline_is_found_by_own_texts_or_the_subjects_names(registry, few)
     assert types("zz") == []
 
 
-def test_merged_parties_are_found_by_the_names_of_either(registry, few):
+def test_merged_parties_are_found_by_names_of_both(registry, few):
     registry.take(party("a", name="Alpha"), party("b", name="Beta"), platform("hub", "2020", name="Hub"))
     registry.take(joined("b", "hub", "2021"))
     before = registry.head
@@ -139,7 +139,7 @@ def test_merged_parties_are_found_by_the_names_of_either(registry, few):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_any_list_of_things_holds_what_going_through_every_fact_gives(registry, few, seed):
+def test_any_filtered_list_equals_a_scan_of_all_facts(registry, few, seed):
     """Against plain containment of words, with corrections and retractions, as of every position."""
     rng = random.Random(seed)
     believed: list[dict[int, tuple[str, str]]] = [{}]
@@ -172,7 +172,7 @@ def test_any_list_of_things_holds_what_going_through_every_fact_gives(registry, 
             assert wanted <= {hit["subject"] for hit in hits}
 
 
-def test_a_beginning_that_many_words_share_is_complete(registry, few):
+def test_prefix_shared_by_many_words_finds_all_of_them(registry, few):
     for number in range(300):
         registry.batch(party(f"p{number:03}", name=f"Co{number:03}x"))
     assert len(subjects(registry, "parties", "co")) == 300

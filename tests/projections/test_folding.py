@@ -97,7 +97,7 @@ def told(found: World, ids: Mapping[int, str] | None) -> dict[str, Any]:
 
 @settings(**GENERATED, max_examples=30)
 @given(histories(most=24), st.randoms(use_true_random=False))
-def test_any_order_in_which_facts_are_taken_gives_the_same_answers(documents: Documents, chance: random.Random):
+def test_answers_do_not_depend_on_the_order_of_recording(documents: Documents, chance: random.Random):
     with world() as found, world() as shuffled:
         accepted, ids = taken(found, by_number(documents))
         mixed = list(accepted)
@@ -121,7 +121,7 @@ def by_number(documents: Documents) -> Documents:
 
 @settings(**GENERATED, max_examples=30)
 @given(histories(most=16), st.data())
-def test_a_fact_that_was_retracted_is_as_if_it_had_never_been_recorded(documents: Documents, data: st.DataObject):
+def test_retracted_fact_leaves_no_trace_in_the_current_state(documents: Documents, data: st.DataObject):
     with world() as found, world() as without:
         accepted, ids = taken(found, by_number(documents))
         gone = {spoken_of(each) for each in accepted if each["type"] == "event.retracted"}
@@ -157,7 +157,7 @@ def about(documents: Sequence[Mapping[str, Any]], id_: str) -> set[str]:
 
 @settings(**GENERATED, max_examples=30)
 @given(histories(most=16, undone=False))
-def test_a_corrected_fact_is_as_if_it_had_been_so_from_the_start(documents: Documents):
+def test_corrected_fact_gives_the_state_of_the_right_fact(documents: Documents):
     with world() as found, world() as so_from_the_start:
         accepted, _ = taken(found, by_number(documents))
         known = {document["id"]: document for document in accepted}

@@ -43,14 +43,14 @@ def test_patches_turn_each_state_into_the_next_whatever_happened(documents):
                     assert not isinstance(found.seen(subject, on=on), dict)
 
 
-def test_across_a_retraction_and_being_made_again(views: World):
+def test_patches_across_a_retraction_and_a_new_creation(views: World):
     views.take(party("a", name="first"), retracted("parties/a", 1), party("a", name="second"))
     assert [bool(item["patch"]) for item in views.history("parties/a")] == [True, True, True]
     assert views.history("parties/a")[1]["patch"] == [{"op": "replace", "path": "", "value": None}]
     assert_patched(views, "parties/a", None)
 
 
-def test_across_a_merger_and_its_retraction(views: World):
+def test_patches_across_a_merger_and_its_retraction(views: World):
     views.take(party("a"), party("b", identifiers=[{"scheme": "lei", "value": "B"}]))
     views.take(event("party.merged", "parties/b", None, into="parties/a"))
     views.take(event("party.renamed", "parties/b", "2021", name="Gamma"))
@@ -66,7 +66,7 @@ def test_across_a_merger_and_its_retraction(views: World):
         assert_patched(views, subject, None)
 
 
-def test_the_history_of_a_survivor_lists_the_split_that_gave_it_its_state_again(views: World):
+def test_history_of_a_survivor_lists_the_split_that_restored_its_state(views: World):
     views.take(party("b"), party("c", "2022-01-01"))
     views.take(event("party.merged", "parties/c", "2022", into="parties/b"))
     views.take(event("party.renamed", "parties/b", "2022", name="Beta"), retracted("parties/c", 3))
@@ -74,7 +74,7 @@ def test_the_history_of_a_survivor_lists_the_split_that_gave_it_its_state_again(
         assert_patched(views, subject, "2019-12-31")
 
 
-def test_a_patch_holds_what_its_event_changed_on_the_questions_day(views: World):
+def test_patch_has_the_changes_on_the_day_of_the_query(views: World):
     views.take(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"), left("a", "p", "2022-01-01"))
     changed = {
         on: [
@@ -90,7 +90,7 @@ def test_a_patch_holds_what_its_event_changed_on_the_questions_day(views: World)
     assert changed["2022-06-01"][1:] == [{"/members/0"}, {"/members/0"}]
 
 
-def test_a_history_is_as_of_the_question_and_names_what_was_said(views: World):
+def test_history_is_as_of_the_query_and_has_the_posted_data(views: World):
     views.take(party("a", name="one"), corrected("parties/a", 1, data={"name": "two", "kind": "company"}))
     (only,) = views.history("parties/a", as_of=1)
     assert (only["position"], only["version"], only["type"]) == (1, 1, "party.registered")
@@ -104,12 +104,12 @@ def test_a_history_is_as_of_the_question_and_names_what_was_said(views: World):
     assert rest.items == [second]
 
 
-def test_of_what_was_never_there_there_is_no_history(views: World):
+def test_unknown_subject_has_no_history(views: World):
     with pytest.raises(NotFound):
         views.history("parties/a")
 
 
-def test_a_fact_that_narrows_the_imprecise_end_of_a_party_is_in_the_history_of_what_it_is_in(views: World):
+def test_history_of_an_agreement_lists_facts_that_narrow_the_end_of_its_party(views: World):
     founded = event("lab.founded", "labs/l", "2020-03", name="L", founders=["parties/c"])
     views.take(party("c", "2020-01-05"), founded, event("party.dissolved", "parties/c", "XXXX-08-18"))
     views.take(event("party.identified", "parties/c", "2021-05-05", scheme="ror", value="1"))

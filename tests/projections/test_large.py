@@ -65,7 +65,7 @@ ASKED: dict[str, Callable[[World, TimeSlice], object]] = {
 
 
 @pytest.mark.parametrize("subject", ["platforms/p", "parties/hub", "agreements/t"])
-def test_the_beginning_of_a_great_history_costs_no_more_than_that_of_a_small_one(small_and_great, subject):
+def test_first_page_of_a_long_history_costs_as_much_as_that_of_a_short_one(small_and_great, subject):
     taken = [
         steps(found, partial(found.reader.history, subject, found.question(DAY), limit=20, after=None))
         for found in small_and_great
@@ -75,7 +75,7 @@ def test_the_beginning_of_a_great_history_costs_no_more_than_that_of_a_small_one
 
 @pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize("then", ["now", "earlier", "whenever"])
-def test_what_is_four_times_as_great_takes_no_more_steps(small_and_great, asked, then):
+def test_queries_take_as_many_steps_at_four_times_the_size(small_and_great, asked, then):
     taken = []
     for found in small_and_great:
         as_of = found.head // 2 if then == "earlier" else found.head

@@ -131,6 +131,6 @@ SAID: dict[str, Callable[[World], list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("said", SAID)
-def test_what_is_said_of_a_subject_ten_times_as_large_takes_no_more_steps(small_and_large, said):
+def test_posts_to_a_subject_ten_times_as_large_take_no_more_steps(small_and_large, said):
     small, large = (effort(found, SAID[said](found)) for found in small_and_large)
     assert large < 1.5 * small + _INDEXED

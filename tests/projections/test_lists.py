@@ -99,7 +99,7 @@ def test_pages_neither_repeat_nor_skip_while_events_arrive(full: World, view, so
         ("commitments", "made", "made"),
     ],
 )
-def test_by_date_is_by_the_earliest_day_and_the_unbounded_last_either_way(views: World, view, sort, dated):
+def test_order_by_date_uses_the_earliest_day_with_unbounded_dates_last(views: World, view, sort, dated):
     views.batch(*much(1))
     for turn in ("", "-"):
         dates = [ORDER.get(item.get(dated) or "", 99) for item in views.items(view, sort=turn + sort, on=None)]
@@ -118,7 +118,7 @@ def test_the_timeline_is_in_the_order_of_valid_time(views: World):
     assert positions == sorted(positions)
 
 
-def test_by_name_is_without_regard_to_case(views: World):
+def test_order_by_name_ignores_case(views: World):
     views.take(
         party("a", name="beta"),
         party("b", name="Alpha"),
@@ -129,7 +129,7 @@ def test_by_name_is_without_regard_to_case(views: World):
     assert views.subjects("parties", sort="-name") == ["parties/c", "parties/a", "parties/d", "parties/b"]
 
 
-def test_things_are_listed_from_the_day_they_may_have_come_about_ended_or_not(views: World):
+def test_subjects_are_listed_from_their_possible_creation_on_also_after_their_end(views: World):
     views.take(*parties("a"), platform("p", "2020"), event("platform.dissolved", "platforms/p", "2022-01-01"))
     assert views.subjects("platforms", on="2019-12-31") == []
     claims = {on: status_of(views.items("platforms", on=on)[0]) for on in ("2020-06-01", "2021-01-01", "2023-01-01")}
@@ -141,7 +141,7 @@ def test_things_are_listed_from_the_day_they_may_have_come_about_ended_or_not(vi
     assert status_of(views.items("platforms", on=None)[0]) == ("dissolved", ("dissolved",), "certain")
 
 
-def test_a_status_is_filtered_for_under_each_that_may_be(views: World):
+def test_status_filter_matches_every_possible_status(views: World):
     views.take(*parties("a"), platform("p", "2020-01-01"), event("platform.dissolved", "platforms/p", "2022"))
     for status in ("launched", "dissolved"):
         (item,) = views.items("platforms", on="2022-06-01", status=status)
@@ -154,7 +154,7 @@ def test_a_status_is_filtered_for_under_each_that_may_be(views: World):
     assert status_of(item) == ("dissolved", ("dissolved",), "certain")
 
 
-def test_memberships_are_those_that_held_on_the_day_and_ended_ones_where_the_status_asks(views: World):
+def test_memberships_on_a_day_include_ended_ones_only_if_status_selects_them(views: World):
     views.take(*parties("a", "b"), platform("p", "2020-01-01"))
     views.take(joined("a", "p", "2020-02-01"), left("a", "p", "2021-01-01"), joined("b", "p", "2020"))
     assert [item["party"]["subject"] for item in views.items("memberships")] == ["parties/b"]
@@ -167,13 +167,13 @@ def test_memberships_are_those_that_held_on_the_day_and_ended_ones_where_the_sta
     assert views.items("memberships", on="2020-06-01", status="left") == []
 
 
-def test_a_tie_that_ends_on_a_day_no_longer_holds_on_it(views: World):
+def test_membership_does_not_include_the_day_of_its_end(views: World):
     views.take(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2020-02-01"), left("a", "p", "2021-01-01"))
     assert len(views.items("memberships", on="2020-12-31")) == 1
     assert views.items("memberships", on="2021-01-01") == []
 
 
-def test_whenever_there_is_one_item_per_interval_with_its_last_status(views: World):
+def test_on_any_gives_one_item_an_interval_with_its_last_status(views: World):
     views.take(*parties("a"), platform("p", "2020-01-01"))
     views.take(joined("a", "p", "2020-02-01"), left("a", "p", "2021-01-01"), joined("a", "p", "2022-01-01"))
     first, second = views.items("memberships", on=None)
@@ -183,7 +183,7 @@ def test_whenever_there_is_one_item_per_interval_with_its_last_status(views: Wor
     ]
 
 
-def test_whenever_the_last_status_is_certain_though_its_day_is_not(views: World):
+def test_on_any_a_status_is_certain_even_if_its_day_is_not(views: World):
     views.take(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2020-02-01"))
     views.take(left("a", "p", "2022/.."))
     assert status_of(views.tie("parties/a", "platforms/p", on="2023-01-01")) == ("left", ("member", "left"), "possible")
@@ -193,7 +193,7 @@ def test_whenever_the_last_status_is_certain_though_its_day_is_not(views: World)
     assert item["certainty"] == "certain"
 
 
-def test_commitments_are_those_that_held_and_ended_ones_where_the_status_asks(views: World):
+def test_commitments_include_ended_ones_only_if_status_selects_them(views: World):
     views.take(*parties("a"), adopted("t", "2020-01-01"))
     for slug, occurred in (("x", "2021-01-01"), ("y", "2022")):
         views.take(step("commitment-made", "t", "2020-06-01", commitment=slug, kind="research", title=slug))
@@ -256,7 +256,7 @@ def test_filters_of_agreements(views: World, filters, found):
         ("platforms", {"status": "launched"}, ["platforms/p"]),
     ],
 )
-def test_filters_of_other_things(views: World, view, filters, found):
+def test_filters_of_other_subjects(views: World, view, filters, found):
     views.take(
         party("a", identifiers=[{"scheme": "lei", "value": "1:2"}]),
         party("b", kind="state", jurisdiction="DE", part_of="parties/a"),
@@ -345,7 +345,7 @@ def test_filters_of_the_timeline(views: World, filters, found):
     assert sorted(item["position"] for item in views.items("timeline", on=None, **filters)) == found
 
 
-def test_what_happened_perhaps_within_the_asked_days_is_possible(views: World):
+def test_event_that_may_lie_within_the_requested_days_is_possible(views: World):
     views.take(*parties("a"), platform("p", "2020"), joined("a", "p", "2021"))
     certainty = {item["type"]: item["certainty"] for item in views.items("timeline", on="2021-06-01")}
     assert certainty == {
@@ -373,13 +373,13 @@ def test_what_happened_perhaps_within_the_asked_days_is_possible(views: World):
         ("labs", {"after": [1, 2, 3, 4, 5]}),
     ],
 )
-def test_what_cannot_be_asked_is_said(views: World, view, asked):
+def test_invalid_queries_are_refused(views: World, view, asked):
     with pytest.raises(BadQuestion) as told:
         views.items(view, **asked)
     assert len(told.value.flaws) == 1
 
 
-def test_long_lists_are_cut_and_say_where_the_whole_is(views: World):
+def test_long_lists_are_cut_with_the_address_of_the_rest(views: World):
     slugs = [f"m{index:03}" for index in range(120)]
     views.batch(*parties(*slugs), platform("p", "2020"), *(joined(slug, "p", "2021") for slug in slugs))
     state = views.state("platforms/p")
@@ -399,7 +399,7 @@ def test_long_lists_are_cut_and_say_where_the_whole_is(views: World):
     assert listed[:100] == state["members"]
 
 
-def test_lists_by_what_very_many_have_are_the_same_however_they_are_found(views, monkeypatch):
+def test_lists_filtered_by_a_common_value_are_the_same_under_every_plan(views, monkeypatch):
     views.take(*parties("a", "b"))
     for number in range(12):
         scope = ["wind", "solar"] if number % 3 else ["solar"]
@@ -419,7 +419,7 @@ def test_lists_by_what_very_many_have_are_the_same_however_they_are_found(views,
 
 @settings(**GENERATED, max_examples=20)
 @given(histories(most=24))
-def test_filter_by_certainty_leaves_what_is_so_certain(documents):
+def test_filter_by_certainty_selects_items_of_that_certainty(documents):
     with world() as found:
         taken(found, documents)
         for view in VIEWS:

@@ -182,7 +182,7 @@ def take_in_some_order(found: World, documents: Sequence[Any], seed: int) -> Non
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_a_real_course_of_memberships_in_any_order(story):
+def test_memberships_of_a_real_treaty_in_any_order(story):
     people, documents, asked = STORIES[story]
     for seed in range(4):
         with world() as found:
@@ -200,7 +200,7 @@ def of(found: World, slug: str = "a", container: str = "agreements/t") -> list[t
     return [(item["status"], item["from"], item["to"]) for item in sorted(items, key=lambda item: item["from"] or "")]
 
 
-def test_who_leaves_and_joins_on_one_day_has_two_memberships(views: World):
+def test_leaving_and_joining_on_one_day_gives_two_memberships(views: World):
     views.take(*parties("a"), platform("p", "2000-01-01"), joined("a", "p", "2001-01-01"))
     views.take(left("a", "p", "2007-06-01"), joined("a", "p", "2007-06-01"))
     assert of(views, container="platforms/p") == [
@@ -213,7 +213,7 @@ def test_who_leaves_and_joins_on_one_day_has_two_memberships(views: World):
     assert (item["status"], item["from"], item["to"]) == ("member", "2001-01-01", "2007-06-01")
 
 
-def test_who_joins_leaves_and_joins_on_one_day_is_in_once(views: World):
+def test_joining_leaving_and_joining_on_one_day_gives_one_current_membership(views: World):
     views.take(*parties("a"), platform("p", "2000-01-01"), joined("a", "p", "2007-06-01"))
     views.take(left("a", "p", "2007-06-01"), joined("a", "p", "2007-06-01"))
     assert of(views, container="platforms/p") == [
@@ -222,7 +222,7 @@ def test_who_joins_leaves_and_joins_on_one_day_is_in_once(views: World):
     ]
 
 
-def test_steps_of_a_return_on_the_day_stand_with_the_membership_that_they_are_of(views: World):
+def test_steps_of_a_return_belong_to_the_new_membership(views: World):
     people, documents, _ = ON_THE_DAY
     views.take(*people, *documents)
     first, second = sorted(views.items("memberships", on=None, party="parties/a"), key=lambda item: item["from"])
@@ -241,14 +241,14 @@ def test_a_return_during_the_notice_begins_when_the_withdrawal_takes_effect(view
         assert (item["status"], item["certainty"]) == ("bound", "certain"), day
 
 
-def test_a_second_return_during_one_notice_is_one_too_many(views: World):
+def test_second_return_during_one_notice_is_refused(views: World):
     views.take(*parties("a"), adopted("t", "1975-01-01"), step("acceded", "t", "1980-01-01", "a"))
     views.take(step("withdrawn", "t", "1998-01-26", "a", effective="1998-08-26"))
     views.take(step("acceded", "t", "1998-02-01", "a"))
     assert views.refused(step("acceded", "t", "1998-03-01", "a")).positions
 
 
-def test_a_consent_on_the_day_of_entering_into_force_decides_and_one_the_day_after_does_not(views: World):
+def test_consent_on_the_day_of_entering_into_force_counts_and_a_day_later_does_not(views: World):
     views.take(
         *parties("a", "b", "c"), signed("t", "2000-01-01", "a", "b"), step("entered-into-force", "t", "2001-01-01")
     )
@@ -259,7 +259,7 @@ def test_a_consent_on_the_day_of_entering_into_force_decides_and_one_the_day_aft
     assert views.tie("parties/c", "agreements/t", on="2001-01-02")["status"] == "in-force"
 
 
-def test_a_vague_consent_makes_what_rests_on_it_possible(views: World):
+def test_imprecise_consent_makes_dependent_statuses_possible(views: World):
     views.take(
         *parties("a", "b", "c"), signed("t", "2000-01-01", "a", "b"), step("entered-into-force", "t", "2001-06-01")
     )
@@ -268,7 +268,7 @@ def test_a_vague_consent_makes_what_rests_on_it_possible(views: World):
     assert (sorted(item["statuses"]), item["certainty"]) == (["in-force", "signed"], "possible")
 
 
-def test_the_status_of_an_agreement_names_the_event_that_bears_it_on_that_day(views: World):
+def test_status_of_an_agreement_names_the_event_behind_it_on_that_day(views: World):
     views.take(*parties("a"), adopted("t", "1990-01-01"))
     views.take(
         step("ratified", "t", "1999-01-01", "a"),
@@ -291,7 +291,7 @@ def test_the_status_of_an_agreement_names_its_latest_change(views: World):
     assert borne == [[2], [3], [4], [5], [6], [7], [7]]
 
 
-def test_of_several_in_force_the_first_still_so_is_named_whatever_the_order():
+def test_status_names_the_first_party_still_in_force_in_any_order():
     dates = {"a": "2000-01-01", "b": "2001-01-01", "c": "2001-01-01"}
     for order in ("abc", "cba"):
         with world() as found:
@@ -322,7 +322,7 @@ def test_consents_of_a_large_agreement_are_counted_from_its_ends(views: World):
     assert views.tie("parties/a", "agreements/t")["status"] == "in-force"
 
 
-def test_parties_found_to_be_one_consent_as_one(views: World):
+def test_merged_parties_consent_once(views: World):
     views.take(*parties("a", "b", "c"), signed("t", "2000-01-01", "a"), step("entered-into-force", "t", "2001-01-01"))
     views.take(step("ratified", "t", "2000-06-01", "b"))
     assert views.tie("parties/a", "agreements/t")["status"] == "signed"

@@ -42,14 +42,14 @@ def test_the_survivor_answers_for_both(one: World):
     assert one.subjects("parties") == ["parties/a"]
 
 
-def test_as_of_before_the_merger_each_answers_for_itself(one: World):
+def test_as_of_before_the_merger_both_parties_have_their_own_state(one: World):
     assert one.state("parties/b", as_of=7)["name"] == "Beta"
     assert one.state("parties/a", as_of=7)["other_names"] == []
     assert one.subjects("parties", as_of=7) == ["parties/a", "parties/b"]
     assert [tie["from"] for tie in one.ties("parties/b", "platforms/p", as_of=7)] == ["2022-01-01"]
 
 
-def test_doubled_ties_unite_on_every_day(one: World):
+def test_duplicate_memberships_of_merged_parties_become_one_on_every_day(one: World):
     for on in ("2021-06-01", "2023-01-01", None):
         tie = one.tie("parties/a", "platforms/p", on=on)
         assert (tie["status"], tie["from"], tie["to"], tie["events"]) == ("member", "2021-01-01", None, [4, 5][:2])
@@ -60,7 +60,7 @@ def test_doubled_ties_unite_on_every_day(one: World):
     assert len(one.items("memberships", in_="platforms/p", as_of=7)) == 2
 
 
-def test_doubled_joinings_and_leavings_are_one_interval(views: World):
+def test_duplicate_joinings_and_leavings_give_one_interval(views: World):
     views.take(party("a"), party("b"), platform("p", "2020-01-01"))
     views.take(joined("a", "p", "2021-01-01"), joined("b", "p", "2021-01-01"))
     views.take(left("a", "p", "2022-01-01"), left("b", "p", "2022-03-01"), merged("b", "a"))
@@ -68,7 +68,7 @@ def test_doubled_joinings_and_leavings_are_one_interval(views: World):
     assert (tie["status"], tie["from"], tie["to"], tie["certainty"]) == ("left", "2021-01-01", "2022-01-01", "certain")
 
 
-def test_either_name_is_understood_wherever_a_party_is_asked_for(one: World):
+def test_filters_by_party_accept_both_merged_subjects(one: World):
     for name in ("parties/a", "parties/b"):
         assert one.subjects("platforms", member=name) == ["platforms/p"]
         assert one.subjects("platforms", supporter=name) == ["platforms/p"]
@@ -80,7 +80,7 @@ def test_either_name_is_understood_wherever_a_party_is_asked_for(one: World):
     assert one.subjects("parties", identifier="lei:B") == ["parties/a"]
 
 
-def test_what_refers_to_the_merged_party_shows_the_survivor(one: World):
+def test_references_to_a_merged_party_show_the_survivor(one: World):
     state = one.state("platforms/p")
     assert [item["party"] for item in state["supporters"]] == [{"subject": "parties/a", "name": "Alpha"}]
     assert [item["party"] for item in state["members"]] == [{"subject": "parties/a", "name": "Alpha"}]
@@ -103,13 +103,13 @@ def test_later_posts_to_either_count_for_the_survivor(one: World):
     assert [item["position"] for item in one.history("parties/a")] == [1, 2, 8, 9, 12]
 
 
-def test_either_subject_may_speak_of_events_about_the_other(one: World):
+def test_corrections_may_name_either_merged_subject(one: World):
     one.take(corrected("parties/a", 2, data={"name": "Bee", "kind": "company"}))
     assert "Bee" in one.state("parties/a")["other_names"]
     assert "Beta" not in one.state("parties/a")["other_names"]
 
 
-def test_retracting_the_merger_parts_them_again(one: World):
+def test_retraction_of_the_merger_splits_the_parties(one: World):
     before = {
         subject: one.state(subject, as_of=7) for subject in ("parties/a", "parties/b", "platforms/p", "agreements/t")
     }
@@ -132,13 +132,13 @@ def apart(state: dict) -> dict:
     return {name: value for name, value in state.items() if name not in ("version", "position")}
 
 
-def test_posts_made_while_they_were_one_stay_with_the_subject_they_name(one: World):
+def test_events_posted_during_a_merger_stay_with_their_subject(one: World):
     one.take(event("party.renamed", "parties/b", "2023-01-01", name="Gamma"), retracted("parties/b", 8))
     assert one.state("parties/a")["name"] == "Alpha"
     assert one.state("parties/b")["name"] == "Gamma"
 
 
-def test_survivors_may_be_merged_on(views: World):
+def test_survivor_may_be_merged_into_another_party(views: World):
     views.take(*(party(slug, name=slug.upper()) for slug in "abcd"))
     views.take(merged("a", "b"), merged("b", "c"), merged("d", "a"))
     assert views.subjects("parties") == ["parties/c"]

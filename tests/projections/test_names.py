@@ -59,7 +59,7 @@ def slugs(registry: World, name: str, *, as_of: int | None = None) -> list[str]:
         "uscc:91350900587527783P",
     ],
 )
-def test_a_name_of_the_party_in_any_form_is_certain(registry, name):
+def test_any_name_of_a_party_has_the_highest_score(registry, name):
     registry.take(
         party("other", name="Contemporary Amperex Energy Service Technology Ltd."),
         party(
@@ -82,7 +82,7 @@ def test_a_name_of_the_party_in_any_form_is_certain(registry, name):
         ("Zeta Research Association", "Zéta Research Association"),
     ],
 )
-def test_an_exact_spelling_comes_first_whatever_is_equal_once_folded(tmp_path, names):
+def test_exact_spelling_comes_before_names_equal_after_case_folding(tmp_path, names):
     for at, order in enumerate(itertools.permutations(range(len(names)))):
         made = World(tmp_path / f"{at}.sqlite")
         try:
@@ -93,14 +93,14 @@ def test_an_exact_spelling_comes_first_whatever_is_equal_once_folded(tmp_path, n
             made.close()
 
 
-def test_an_exact_spelling_comes_before_hundreds_that_are_equal_once_folded(registry):
+def test_exact_spelling_comes_before_hundreds_of_names_equal_after_case_folding(registry):
     registry.batch(
         party("exact", name="Zeta Institute"), *(party(f"p{at}", name="ZETA institute") for at in range(300))
     )
     assert slugs(registry, "Zeta Institute")[0] == "exact"
 
 
-def test_neither_order_nor_set_of_what_is_found_rests_on_the_order_of_recording(tmp_path):
+def test_results_do_not_depend_on_the_order_of_recording(tmp_path):
     heads = ("Northern", "Southern", "Eastern", "Western", "Nothern")
     kinds = ("Bank", "Institute", "Ministry", "Council")
     documents = [
@@ -138,7 +138,7 @@ def test_neither_order_nor_set_of_what_is_found_rests_on_the_order_of_recording(
     assert all(found[0])
 
 
-def test_what_was_matched_is_said(registry):
+def test_result_names_the_matched_spelling(registry):
     registry.take(
         party("catl", name={"en": CATL, "zh": "宁德时代"}),
         event("party.identified", "parties/catl", scheme="lei", value="X-1"),
@@ -163,7 +163,7 @@ def test_what_was_matched_is_said(registry):
         ("State Grid Corporation of China (SGCC)", {"SGCC"}),
     ],
 )
-def test_an_acronym_means_the_party_though_nobody_gave_it(registry, name, acronyms):
+def test_derived_acronym_finds_the_party(registry, name, acronyms):
     registry.take(party("a", name=name), party("b", name="Another Body"))
     for acronym in acronyms:
         slug, score = best(registry, acronym)
@@ -171,7 +171,7 @@ def test_an_acronym_means_the_party_though_nobody_gave_it(registry, name, acrony
         assert score >= 0.9
 
 
-def test_two_initials_mean_the_party_but_less_surely_than_a_name(registry):
+def test_two_initials_find_the_party_with_a_lower_score_than_a_name(registry):
     registry.take(
         party("un", name={"en": "United Nations", "fr": "Nations Unies"}),
         party("named", name="UN"),
@@ -186,7 +186,7 @@ def test_two_initials_mean_the_party_but_less_surely_than_a_name(registry):
     assert score < 0.8
 
 
-def test_a_name_is_not_lost_among_very_many_with_its_initials(registry):
+def test_name_is_found_among_many_with_the_same_initials(registry):
     registry.take(party("named", name="UN"))
     registry.batch(*(party(f"p{number}", name=f"United{number} Nations") for number in range(250)))
     assert best(registry, "UN") == ("named", 1.0)
@@ -215,21 +215,21 @@ def test_a_name_that_holds_most_of_the_words_is_found_after_those_that_hold_all(
     assert slugs(registry, "Sciences Academy Physics Zz Qwertz") == ["most"]
 
 
-def test_a_given_acronym_comes_before_one_that_only_fits(registry):
+def test_recorded_acronym_comes_before_a_derived_one(registry):
     registry.take(
         party("fits", name="Chengdu Air Transport Lines"), party("given", name="Somebody", other_names=["CATL"])
     )
     assert resolved(registry, "CATL") == [("given", 1.0), ("fits", 0.9)]
 
 
-def test_a_full_name_may_mean_the_party_known_by_its_acronym(registry):
+def test_full_name_finds_a_party_registered_by_its_acronym(registry):
     registry.take(party("a", name="CATL"))
     slug, score = best(registry, CATL)
     assert slug == "a"
     assert score < 0.9
 
 
-def test_a_former_name_still_means_the_party_and_yields_to_who_bears_it_now(registry):
+def test_former_name_finds_the_party_after_the_one_that_has_the_name_now(registry):
     registry.take(
         party("old", "2001", name="Harbour Works"), event("party.renamed", "parties/old", "2010", name="Ocean Works")
     )
@@ -254,7 +254,7 @@ def test_a_former_name_still_means_the_party_and_yields_to_who_bears_it_now(regi
         "宁德时代新能源",
     ],
 )
-def test_a_near_spelling_or_part_of_a_name_is_found_but_not_certain(registry, name):
+def test_similar_spelling_or_part_of_a_name_is_found_with_a_lower_score(registry, name):
     registry.take(
         party("catl", name={"en": CATL, "zh": "宁德时代新能源科技股份有限公司"}), party("b", name="Beijing Institute")
     )
@@ -263,7 +263,7 @@ def test_a_near_spelling_or_part_of_a_name_is_found_but_not_certain(registry, na
     assert 0.55 <= score < 1
 
 
-def test_the_nearest_comes_first(registry):
+def test_most_similar_name_comes_first(registry):
     registry.take(
         party("b", name="Beijing Institute"),
         party("n", name="Nanjing Institute"),
@@ -276,7 +276,7 @@ def test_the_nearest_comes_first(registry):
 @pytest.mark.parametrize(
     "name", ["Omicron Chemistry Institut", "Omikron Chemistry Institute", "Omicron Chemstry Institute"]
 )
-def test_a_near_spelling_finds_every_name_that_is_near_beside_one_with_its_initials(registry, name):
+def test_similar_names_are_found_beside_one_with_matching_initials(registry, name):
     registry.take(
         party("initials", name="Omicron Chemistry Institute (OCI)"), party("plain", name="Omicron Chemistry Institute")
     )
@@ -300,19 +300,19 @@ def test_a_near_spelling_finds_every_name_that_is_near_beside_one_with_its_initi
         "Castle CATL",
     ],
 )
-def test_nonsense_means_nobody(registry, name):
+def test_nonsense_finds_no_party(registry, name):
     registry.take(
         party("catl", name={"en": CATL, "zh": "宁德时代新能源科技股份有限公司"}), party("b", name="Beijing Institute")
     )
     assert resolved(registry, name) == []
 
 
-def test_only_parties_are_meant(registry):
+def test_resolve_finds_only_parties(registry):
     registry.take(event("platform.launched", "platforms/p", "2020", name="Only Platform"))
     assert resolved(registry, "Only Platform") == []
 
 
-def test_a_merged_party_means_its_survivor_as_of_the_question(registry):
+def test_name_of_a_merged_party_finds_its_survivor_as_of_the_query(registry):
     registry.take(party("a", name="Alpha"), party("b", name="Beta"))
     before = registry.head
     registry.take(event("party.merged", "parties/b", None, into="parties/a"))
@@ -320,7 +320,7 @@ def test_a_merged_party_means_its_survivor_as_of_the_question(registry):
     assert best(registry, "beta", as_of=before) == ("b", 1.0)
 
 
-def test_corrected_and_retracted_names_are_known_only_as_of_before(registry):
+def test_corrected_and_retracted_names_are_found_only_as_of_before(registry):
     first = registry.take(party("a", name="Misspelt"))
     second = registry.take(corrected("parties/a", first, data={"name": "Quite Other", "kind": "company"}))
     assert resolved(registry, "Misspelt") == []
@@ -331,7 +331,7 @@ def test_corrected_and_retracted_names_are_known_only_as_of_before(registry):
     assert resolved(registry, "Quite Other", as_of=first) == []
 
 
-def test_names_and_spellings_are_found_alike_before_and_after_they_reach_the_index(registry):
+def test_buffered_names_are_found_like_indexed_ones(registry):
     """The index takes 256 rows at a time."""
     registry.take(party("first", name="Pottinger Aerodrome"))
     for number in range(300):
@@ -355,12 +355,12 @@ def test_names_and_spellings_are_found_alike_before_and_after_they_reach_the_ind
         ("Foo 有限责任公司", ["foo"]),
     ],
 )
-def test_what_only_says_that_it_is_a_company_is_left_out(name, kept):
+def test_legal_forms_are_ignored(name, kept):
     assert list(bare(runs_of(name))) == kept
     assert key_of(name) == "".join(kept)
 
 
-def test_acronyms_of_a_very_long_name_are_few():
+def test_number_of_acronyms_of_a_long_name_is_bounded():
     assert len(acronyms_of("The of and for in on at to a an of the Co. Ltd. Inc. Co.")) <= 16
     assert acronyms_of("word " * 1000) == frozenset()
 

@@ -121,7 +121,7 @@ def seen(made: World, as_of: int | None = None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_any_order_in_which_facts_are_taken_gives_the_same_state(seed):
+def test_state_does_not_depend_on_the_order_of_recording(seed):
     chance = random.Random(seed)
     with world() as first:
         taken = []
@@ -193,7 +193,7 @@ def edits(chance: random.Random, made: World) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_as_of_a_position_everything_is_as_it_was_when_that_was_the_last(seed):
+def test_answers_as_of_a_position_equal_those_given_when_it_was_the_head(seed):
     chance = random.Random(1000 + seed)
     with world() as made, world() as then:
         for source in (facts(chance), edits(chance, made), facts(chance)):

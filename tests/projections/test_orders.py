@@ -79,7 +79,7 @@ def found_beforehand() -> Iterator[None]:
 
 @settings(**GENERATED, max_examples=12)
 @given(histories(most=24))
-def test_pages_and_ways_to_find_them_give_one_answer(documents: list[dict[str, Any]]):
+def test_every_plan_gives_the_same_pages(documents: list[dict[str, Any]]):
     with world() as found:
         taken(found, documents)
         for view, filters in ASKED:
@@ -93,7 +93,7 @@ def test_pages_and_ways_to_find_them_give_one_answer(documents: list[dict[str, A
                             assert paged(found, view, sort, on, filters) == whole, otherwise
 
 
-def test_what_a_party_joined_twice_is_listed_once(views):
+def test_container_joined_twice_is_listed_once(views):
     views.take(*parties("a"), platform("p", "2010-01-01"), platform("q", "2010-01-01"))
     views.take(joined("a", "p", "2011-01-01"), left("a", "p", "2012-01-01"), joined("a", "p", "2013-01-01"))
     views.take(joined("a", "q", "2011-01-01"))
@@ -111,7 +111,7 @@ def test_a_category_is_found_in_each_of_its_languages(views):
     assert views.items("memberships", category="make") == []
 
 
-def test_the_latest_come_first_and_the_undated_last(views):
+def test_latest_items_come_first_and_undated_ones_last(views):
     views.take(*parties("a"), signed("s", "2020-01-01", "a"), signed("t", None, "a"), signed("u", "2021-01-01", "a"))
     for sort, order in (("signed", "sut"), ("-signed", "ust")):
         found = paged(views, "agreements", sort, None, {})
@@ -124,7 +124,7 @@ def test_the_latest_come_first_and_the_undated_last(views):
         assert [item.get("due") for item in paged(views, "commitments", sort, None, {})] == dues
 
 
-def test_an_order_that_does_not_begin_with_what_is_asked_for_is_left_for_an_index(views, monkeypatch):
+def test_planner_abandons_a_slow_order_for_an_index(views, monkeypatch):
     views.take(*parties("a"))
     for number in range(120):
         kind = "contract" if number < 90 else "treaty"
@@ -149,7 +149,7 @@ def test_an_order_that_does_not_begin_with_what_is_asked_for_is_left_for_an_inde
     assert views.subjects("agreements", kind="treaty", sort="-title") == wanted[::-1]
 
 
-def test_what_goes_wrong_on_a_bounded_way_is_told_and_the_connection_goes_on():
+def test_error_in_a_bounded_statement_is_raised_and_the_connection_stays_usable():
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         db.execute("CREATE TABLE t(a, b)")
         db.executemany("INSERT INTO t VALUES (?, CAST(x'ff' AS TEXT))", [(number,) for number in range(100)])

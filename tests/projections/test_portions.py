@@ -66,12 +66,12 @@ def alone(view: str, events: Sequence[Event]) -> Iterator[Reader]:
             yield reader
 
 
-def test_every_view_can_be_folded_alone():
+def test_every_view_can_be_replayed_alone():
     assert set(PORTIONS) == set(VIEWS)
 
 
 @pytest.mark.parametrize(("at_once", "cached"), [(1, 64), (2, 1), (500, 64), (500, 2)])
-def test_folded_alone_a_view_has_the_lines_it_has_among_all(monkeypatch, at_once, cached):
+def test_view_replayed_alone_has_the_canonical_rows_of_a_full_fold(monkeypatch, at_once, cached):
     monkeypatch.setattr(alone_module, "_AT_ONCE", at_once)
     monkeypatch.setattr(alone_module, "_FEW", cached)
     monkeypatch.setattr(alone_module, "_COMMITTED", 2)
@@ -97,7 +97,7 @@ def counts(reader: Reader) -> dict[str, int]:
     return {table: reader._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
 
 
-def test_what_a_view_does_not_rest_on_is_not_folded():
+def test_single_view_replay_skips_unneeded_events():
     with world() as found:
         found.take(*parties("a", "b"), signed("t", "2020", "a", "b"), platform("p"), joined("a", "p"))
         found.take(event("agreement.amended", "agreements/t", summary="more"))
@@ -120,7 +120,7 @@ def test_what_a_view_does_not_rest_on_is_not_folded():
 
 
 @pytest.mark.parametrize(("view", "told"), [("agreements", True), ("memberships", False), ("commitments", False)])
-def test_a_thing_is_told_day_by_day_only_where_lines_show_it(monkeypatch, view, told):
+def test_subject_states_are_computed_only_if_canonical_rows_show_them(monkeypatch, view, told):
     asked: list[str] = []
 
     def counted(collection, *arguments):

@@ -6,7 +6,7 @@ from domain.errors import Contradiction
 from tests.given import adopted, corrected, event, joined, parties, platform, retracted, signed, world
 
 
-def test_a_correction_is_not_retracted_when_the_party_it_took_away_is_no_more():
+def test_retraction_of_a_correction_is_refused_if_its_original_party_is_gone():
     with world() as made:
         made.take(*parties("a", "b"), adopted("t", "2000"))
         reservation = {"kind": "reservation", "text": "but"}
@@ -18,7 +18,7 @@ def test_a_correction_is_not_retracted_when_the_party_it_took_away_is_no_more():
         assert {at, gone} <= set(refused.positions)
 
 
-def test_a_fact_is_not_believed_again_when_its_subject_is_wholly_retracted():
+def test_retraction_of_a_retraction_is_refused_if_the_subject_is_gone():
     with world() as made:
         made.take(*parties("a"), platform("p", "2000"))
         at = made.take(joined("a", "p", "2001"))
@@ -29,7 +29,7 @@ def test_a_fact_is_not_believed_again_when_its_subject_is_wholly_retracted():
         assert at in refused.positions
 
 
-def test_what_alone_makes_a_subject_is_not_believed_again_when_a_party_it_names_is_no_more():
+def test_retraction_of_a_retraction_is_refused_if_a_party_of_the_creation_is_gone():
     with world() as made:
         made.take(*parties("a"))
         at = made.take(signed("t", "2020-01-01", "a"))

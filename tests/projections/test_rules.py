@@ -407,7 +407,7 @@ MISSING = {
 
 
 @pytest.mark.parametrize("case", MISSING)
-def test_invalid_where_what_is_spoken_of_is_not_there(views: World, case):
+def test_event_about_an_unknown_item_is_invalid(views: World, case):
     given, refused, pointers = MISSING[case]
     views.take(*given)
     why = views.refused(refused)
@@ -536,7 +536,7 @@ DEPENDED_ON = {
 
 
 @pytest.mark.parametrize("case", DEPENDED_ON)
-def test_refused_to_undo_what_others_depend_on(views: World, case):
+def test_retraction_of_a_fact_that_others_depend_on_is_refused(views: World, case):
     given, undone, depending = DEPENDED_ON[case]
     views.take(*given)
     why = views.refused(undone)
@@ -544,7 +544,7 @@ def test_refused_to_undo_what_others_depend_on(views: World, case):
     assert why.positions == depending
 
 
-def test_wholly_retracted_is_gone_and_may_be_made_again_and_versions_go_on(views: World):
+def test_retracted_subject_may_be_created_again_and_versions_continue(views: World):
     views.take(party("a", name="first"), renamed("a"), retracted("parties/a", 2), retracted("parties/a", 1))
     with pytest.raises(Gone):
         views.state("parties/a")
@@ -556,14 +556,14 @@ def test_wholly_retracted_is_gone_and_may_be_made_again_and_versions_go_on(views
         views.state("parties/a", as_of=4)
 
 
-def test_a_batch_is_judged_at_its_end(views: World):
+def test_batch_is_checked_as_a_whole(views: World):
     views.take(*ABC, P)
     views.batch(joined("a", "p", "2021"), joined("a", "p", "2023"), left("a", "p", "2022"))
     views.batch(event("platform.dissolved", "platforms/p", "2022"), corrected("platforms/p", 8, occurred="2024"))
     assert views.head == 9
 
 
-def test_the_references_of_a_batch_are_judged_in_order(views: World):
+def test_references_of_a_batch_are_checked_in_order(views: World):
     views.batch(party("a"), platform("p"), joined("a", "p"))
     why = views.refused(platform("q"), joined("b", "q"), party("b"))
     assert isinstance(why, Invalid)
@@ -574,7 +574,7 @@ def test_the_references_of_a_batch_are_judged_in_order(views: World):
     assert [flaw.pointer for flaw in why.flaws] == ["/1/data/commitment"]
 
 
-def test_of_a_refused_batch_nothing_stays(views: World):
+def test_refused_batch_leaves_nothing(views: World):
     views.take(*ABC, P)
     before = views.seen("platforms/p"), views.items("memberships", on=None), views.items("timeline")
     why = views.refused(joined("a", "p", "2021"), party("d"), joined("d", "p"), joined("a", "p", "2022"))
@@ -584,19 +584,19 @@ def test_of_a_refused_batch_nothing_stays(views: World):
     assert isinstance(views.refused(joined("d", "p")), Invalid)
 
 
-def test_parties_found_to_be_one_join_once(views: World):
+def test_merged_parties_join_once(views: World):
     views.take(*ABC, P, joined("a", "p", "2021"), merged("b", "a"))
     assert views.refused(joined("b", "p", "2022")).positions == (5,)
     views.take(left("b", "p", "2022"), joined("b", "p", "2023"))
 
 
-def test_parties_found_to_be_one_have_one_life(views: World):
+def test_merged_parties_have_one_lifespan(views: World):
     views.take(party("a", "2010-01-01"), party("b", "2020-01-01"), dissolved("a", "2021"), merged("b", "a"))
     views.take(renamed("b", "2015"))
     assert views.refused(renamed("b", "2022")).positions == (3,)
 
 
-def test_a_disputed_date_widens_what_may_be(views: World):
+def test_disputed_date_adds_possible_days(views: World):
     views.take(*ABC, P, document("d"), joined("a", "p", "2021"), disputed("platforms/p", 4, occurred="2018"))
     views.take(joined("b", "p", "2019"))
     assert views.refused(retracted("platforms/p", 7)).positions == (4, 8)

@@ -98,7 +98,7 @@ def test_every_text_of_a_fact_is_found_in_all_its_languages(registry):
             assert found(registry, word) == [subject], word
 
 
-def test_names_come_before_other_texts_and_exact_before_begun_before_partly(registry):
+def test_names_come_before_texts_and_exact_before_prefix_before_partial_matches(registry):
     registry.take(
         party("text", name="Zeta", note="battery"),
         party("begun", name="Batteryworks Nord"),
@@ -119,7 +119,7 @@ def test_words_are_found_whatever_their_case_width_accents_and_punctuation(regis
         assert found(registry, q) == ["parties/u"], q
 
 
-def test_the_last_word_may_be_only_begun(registry):
+def test_last_word_may_be_a_prefix(registry):
     registry.take(party("a", name=CATL))
     for q in ("contemporary ampe", "amp", "te", "Contemporary Amperex T"):
         assert found(registry, q) == ["parties/a"], q
@@ -139,7 +139,7 @@ def test_the_last_word_may_be_only_begun(registry):
         ("清化大学", "parties/tsinghua"),
     ],
 )
-def test_a_near_spelling_of_any_text_is_found(registry, q, wanted):
+def test_similar_spelling_of_any_text_is_found(registry, q, wanted):
     registry.take(
         party("tsinghua", name={"en": "Tsinghua University", "zh": "清华大学"}),
         party("vw", name="Volkswagen AG"),
@@ -151,7 +151,7 @@ def test_a_near_spelling_of_any_text_is_found(registry, q, wanted):
     assert found(registry, q, collection="documents") == found(registry, q, as_of=0) == []
 
 
-def test_words_that_were_met_and_forgotten_are_found_nearly_all_the_same(registry, monkeypatch):
+def test_words_evicted_from_the_cache_are_still_found_by_similarity(registry, monkeypatch):
     monkeypatch.setattr(text_index, "_REMEMBERED", 2)
     monkeypatch.setattr(search, "_REMEMBERED", 2)
     names = ("Harmony Foundry", "Quantum Foundry", "Harmony Observatory", "Quantum Harmony", "Foundry Observatory")
@@ -161,7 +161,7 @@ def test_words_that_were_met_and_forgotten_are_found_nearly_all_the_same(registr
         assert len(found(registry, word)) == sum(name.lower().count(word[:2]) for name in names) * 2
 
 
-def test_near_spellings_come_after_words_and_beginnings_and_only_where_few_are_found(registry):
+def test_similar_spellings_come_last_and_only_if_few_results_are_found(registry):
     registry.take(
         party("near", name="Battery"),
         party("text", name="Zeta", note="baterying along"),
@@ -178,12 +178,12 @@ def test_nonsense_finds_nothing(registry, q):
     assert found(registry, q) == []
 
 
-def test_the_snippet_shows_the_word_that_is_spelled_nearly_so(registry):
+def test_snippet_shows_the_similar_word(registry):
     registry.take(party("a", name="Zeta", note=f"{'Filler words. ' * 40}A laboratory. {'More of it. ' * 40}"))
     assert "laboratory" in snippet(registry, "labratory")
 
 
-def test_two_initials_find_a_party_after_who_is_called_so(registry):
+def test_party_with_matching_initials_comes_after_one_with_that_name(registry):
     registry.take(
         party("un", name={"en": "United Nations", "fr": "Nations Unies"}),
         party("word", name="UN"),
@@ -194,13 +194,13 @@ def test_two_initials_find_a_party_after_who_is_called_so(registry):
     assert set(found(registry, "nu")) == {"parties/other", "parties/un"}
 
 
-def test_the_snippet_is_the_wording_whose_initials_were_asked_for(registry):
+def test_snippet_is_the_name_with_the_matching_initials(registry):
     registry.take(party("un", name={"en": "United Nations", "fr": "Nations Unies"}))
     assert snippet(registry, "un") == "United Nations"
     assert snippet(registry, "nu") == "Nations Unies"
 
 
-def test_chinese_is_found_from_one_character_on(registry):
+def test_one_chinese_character_finds_texts(registry):
     registry.take(
         party("n", name="宁德时代新能源科技股份有限公司"),
         party("s", name="宁波时钟"),
@@ -240,7 +240,7 @@ def test_a_correction_holds_from_its_position_on(registry):
     assert found(registry, "misspelt") == found(registry, "wellspelt", as_of=first) == []
 
 
-def test_what_was_wholly_retracted_shows_only_as_of_before(registry):
+def test_retracted_subject_is_found_only_as_of_before(registry):
     first = registry.take(adopted("deal", "2020", title="Vanishing"))
     last = registry.take(retracted("agreements/deal", first))
     assert found(registry, "vanishing") == []
@@ -248,7 +248,7 @@ def test_what_was_wholly_retracted_shows_only_as_of_before(registry):
     assert found(registry, "vanishing", as_of=0) == []
 
 
-def test_a_collection_can_be_asked_alone(registry):
+def test_search_can_be_limited_to_a_collection(registry):
     registry.take(party("a", name="Shared"), document("d", title="Shared"), platform("p", "2020", name="Shared"))
     assert set(found(registry, "shared")) == {"parties/a", "documents/d", "platforms/p"}
     assert found(registry, "shared", collection="documents") == ["documents/d"]
@@ -273,7 +273,7 @@ def test_an_excerpt_is_bounded_and_taken_from_the_text(text, q):
     assert part.strip("…") in " ".join(text.split())
 
 
-def test_pages_follow_each_other_without_repeating_or_skipping_while_more_is_recorded(registry):
+def test_pages_neither_repeat_nor_skip_while_events_arrive(registry):
     registry.take(*(party(f"p{number}", name=f"Common Name {number}") for number in range(30)))
     question = registry.question()
     whole = registry.reader.search("common", question, limit=50, after=None)
@@ -290,7 +290,7 @@ def test_pages_follow_each_other_without_repeating_or_skipping_while_more_is_rec
     assert len(pages) == 30
 
 
-def test_rows_are_found_alike_before_and_after_they_reach_the_index(registry):
+def test_buffered_rows_are_found_like_indexed_ones(registry):
     """The index takes 256 facts at a time."""
     registry.take(party("first", name="Needle Common"))
     for number in range(300):
@@ -308,11 +308,11 @@ PLAIN = st.text(st.sampled_from("aZ09 .-_,()&\x7f、。一七北京鿿龥"), max
 
 @settings(max_examples=500)
 @given(PLAIN)
-def test_plain_english_and_chinese_are_compared_as_any_other_text_is(text):
+def test_fast_path_for_plain_text_equals_the_general_function(text):
     assert normalised(text) == normalised(f"{text} é").removesuffix(" e")
 
 
-def test_every_character_that_is_taken_for_plain_has_no_other_form():
+def test_characters_of_the_fast_path_have_no_other_form():
     chinese = "、。" + "".join(map(chr, range(0x4E00, 0xA000)))
     assert normalised(chinese) == normalised(f"{chinese} é").removesuffix(" e") == simplified(chinese)
 
@@ -324,7 +324,7 @@ ODD = [*SYNTAX, "NOT x", "a AND", *LETTERS, *LONG]
 
 
 @pytest.mark.parametrize("q", ODD, ids=range(len(ODD)))
-def test_any_text_may_be_asked(registry, q):
+def test_any_text_is_a_valid_search(registry, q):
     registry.take(party("a", name="Alpha"), party("b", name="北京"))
     found(registry, q)
     registry.reader.resolve(q, registry.question(), limit=5)
@@ -335,7 +335,7 @@ def test_any_text_may_be_asked(registry, q):
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.text(WRITTEN, min_size=1, max_size=12), min_size=1, max_size=4), st.text(max_size=20))
-def test_any_name_is_found_by_itself_and_any_question_answered(shared, names, q):
+def test_any_name_finds_itself_and_any_search_is_answered(shared, names, q):
     names = [name for name in names if asked(name).words]
     base = shared.head
     for index, name in enumerate(names):
@@ -356,7 +356,7 @@ def shared() -> Iterator[World]:
         yield made
 
 
-def test_what_long_texts_are_found_by_is_not_kept_in_memory():
+def test_words_of_long_texts_are_not_cached():
     characters = [chr(code) for code in range(0x4E00, 0x4E00 + 19_000)]
     tracemalloc.start()
     try:

@@ -94,7 +94,7 @@ def told(found: World, on: str | None, as_of: int) -> dict[str, Any]:
 
 @settings(**GENERATED, max_examples=25)
 @given(histories(most=24), st.sampled_from(((2, 6), (1, 4, 16))))
-def test_statistics_say_what_counting_would_as_of_any_position_and_on_any_day(
+def test_statistics_equal_a_count_as_of_any_position_and_on_any_day(
     documents: list[dict[str, Any]], sizes: tuple[int, ...]
 ):
     with pytest.MonkeyPatch.context() as patch, world() as found:
@@ -107,7 +107,7 @@ def test_statistics_say_what_counting_would_as_of_any_position_and_on_any_day(
                 assert told(found, on, as_of) == counted(found, on, as_of), (on, as_of)
 
 
-def test_what_is_retracted_after_its_block_was_kept_is_no_longer_counted(views, monkeypatch):
+def test_retracted_events_are_not_counted_even_if_their_block_is_stored(views, monkeypatch):
     monkeypatch.setattr(rollups, "SIZES", (2, 6))
     views.take(*parties("a", "b", "c"), signed("t", "2020-01-01", "a", "b"))
     ratified = views.take(step("ratified", "t", "2021-01-01", "a"))
@@ -122,7 +122,7 @@ def test_what_is_retracted_after_its_block_was_kept_is_no_longer_counted(views, 
     assert after["events"]["type"]["event.retracted"] == 1
 
 
-def test_views_that_are_built_whole_tell_the_same_statistics(views, monkeypatch):
+def test_rebuilt_views_give_the_same_statistics(views, monkeypatch):
     monkeypatch.setattr(rollups, "SIZES", (2, 6))
     views.take(*parties("a", "b", "c"), signed("t", "2020-01-01", "a", "b"), step("ratified", "t", "2021-01-01", "a"))
     views.take(*parties(*(f"more-{number}" for number in range(8))), retracted("agreements/t", 5))
@@ -158,7 +158,7 @@ def test_blocks_are_the_same_however_many_positions_are_summed_at_once(
         assert is_the_same_built(found)
 
 
-def test_a_day_on_which_nothing_is_left_within_a_block_makes_no_difference_to_it(views, monkeypatch):
+def test_day_without_a_net_change_in_a_block_changes_no_statistics(views, monkeypatch):
     monkeypatch.setattr(rollups, "SIZES", (4, 8))
     monkeypatch.setattr(rollups, "_PIECE", 1)
     monkeypatch.setattr(rollups, "STEP", 1)
@@ -187,7 +187,7 @@ def test_no_commit_waits_for_a_large_block(views, monkeypatch):
     assert max(read) < 6 * 16 < sum(read) / 4
 
 
-def test_what_a_commit_that_failed_had_summed_counts_for_nothing(views, monkeypatch):
+def test_sums_of_a_failed_commit_are_discarded(views, monkeypatch):
     monkeypatch.setattr(rollups, "SIZES", (4, 8))
     monkeypatch.setattr(rollups, "STEP", 1)
     views.take(*parties("a", "b"))
@@ -222,7 +222,7 @@ def test_statistics_of_a_log_four_times_as_long_take_as_many_steps(monkeypatch):
     assert taken[1] < 1.5 * taken[0]
 
 
-def test_what_is_certain_and_what_is_possible_are_counted_apart(views):
+def test_certain_and_possible_are_counted_separately(views):
     views.take(*parties("a", "b"), signed("t", "2020-01-01", "a"), step("ratified", "t", "2021/2022", "b"))
     views.take(signed("s", "2021?", "a"), signed("u", None, "b"))
     told = views.reader.statistics(views.question("2021-06-01"))["agreements"]

@@ -53,7 +53,7 @@ def lines(found: World, as_of: int) -> dict[str, list[bytes]]:
 @pytest.mark.parametrize("cached", [1, 1_000])
 @settings(**GENERATED, max_examples=15)
 @given(documents=histories(most=40))
-def test_posts_that_share_a_commit_leave_what_those_of_them_that_were_taken_do(cached, documents):
+def test_posts_in_one_commit_equal_the_accepted_ones_alone(cached, documents):
     with world() as found, world() as alone, pytest.MonkeyPatch.context() as patch:
         patch.setattr(subject_cache, "_MOST_AT_HAND", cached)
         patch.setattr(subject_cache, "_MOST", 10 * cached)
@@ -65,7 +65,7 @@ def test_posts_that_share_a_commit_leave_what_those_of_them_that_were_taken_do(c
 
 @settings(**GENERATED, max_examples=15)
 @given(documents=histories(most=40), sizes=st.lists(st.integers(1, 5), min_size=1, max_size=5))
-def test_batches_refused_anywhere_leave_nothing_also_where_a_subject_comes_to_have_many_facts_in_one(documents, sizes):
+def test_refused_batches_leave_nothing_also_in_subjects_with_many_facts(documents, sizes):
     with world() as found, world() as alone, pytest.MonkeyPatch.context() as patch:
         patch.setattr(fact_store, "_FEW_FACTS", 3)
         for each in taken_in_one_transaction(found, documents, sizes):
@@ -76,7 +76,7 @@ def test_batches_refused_anywhere_leave_nothing_also_where_a_subject_comes_to_ha
 
 @settings(**GENERATED, max_examples=25)
 @given(documents=histories(most=60))
-def test_the_lifespan_kept_of_a_large_subject_is_that_of_all_its_facts(documents):
+def test_cached_lifespan_of_a_large_subject_equals_that_of_all_its_facts(documents):
     with world() as found, pytest.MonkeyPatch.context() as patch:
         patch.setattr(fact_store, "_FEW_FACTS", 2)
         taken_in_one_transaction(found, documents)
@@ -85,7 +85,7 @@ def test_the_lifespan_kept_of_a_large_subject_is_that_of_all_its_facts(documents
             assert written.lived(number) == lifespans.recounted(written.facts(number))
 
 
-def test_a_refused_post_among_others_is_as_if_it_had_never_come():
+def test_refused_post_among_others_leaves_nothing():
     with world() as found:
         found.take(*parties("a", "b"))
         documents = [
@@ -105,7 +105,7 @@ def test_a_refused_post_among_others_is_as_if_it_had_never_come():
         assert found.state("platforms/p")["version"] == 4
 
 
-def test_no_more_is_kept_of_subjects_than_is_worth_it(monkeypatch):
+def test_subject_cache_is_bounded(monkeypatch):
     monkeypatch.setattr(subject_cache, "_MOST_AT_HAND", 5)
     monkeypatch.setattr(subject_cache, "_MOST", 20)
     with world() as found:
@@ -117,7 +117,7 @@ def test_no_more_is_kept_of_subjects_than_is_worth_it(monkeypatch):
         assert sum(each.cached is not None for each in kept._by_number.values()) <= 6
 
 
-def test_once_its_transaction_is_lost_a_refused_post_leaves_nothing_in_the_file(monkeypatch):
+def test_refused_post_leaves_nothing_after_its_transaction_is_lost(monkeypatch):
     with world() as found:
         found.take(*parties("a"))
         with monkeypatch.context() as patch:
@@ -134,7 +134,7 @@ def test_once_its_transaction_is_lost_a_refused_post_leaves_nothing_in_the_file(
         assert found.state("parties/b")["version"] == 1
 
 
-def test_what_was_at_hand_is_gone_with_the_views_it_was_of():
+def test_caches_are_dropped_with_their_views():
     with world() as found, TemporaryDirectory() as folder:
         views = Views(Path(folder) / "views.sqlite")
         for each in taken_in_one_transaction(found, [{"id": "a", "source": "test", **party("a")}]):
@@ -150,7 +150,7 @@ def test_what_was_at_hand_is_gone_with_the_views_it_was_of():
             gc.enable()
 
 
-def test_subjects_of_many_rows_are_kept_at_hand_only_as_far_as_memory_is_for_them(monkeypatch):
+def test_large_subjects_are_cached_only_within_the_memory_limit(monkeypatch):
     named = [f"p-{number}" for number in range(50)]
     with world() as found:
         found.take(*parties(*named))
@@ -166,7 +166,7 @@ def test_subjects_of_many_rows_are_kept_at_hand_only_as_far_as_memory_is_for_the
         assert kept._weight.bytes == sum(each.own for each in held)
 
 
-def test_texts_that_come_once_are_not_kept_for_ever(monkeypatch):
+def test_texts_used_once_are_evicted(monkeypatch):
     monkeypatch.setattr(event_index, "_CACHED", 10)
     with world() as found:
         for number in range(50):
@@ -174,7 +174,7 @@ def test_texts_that_come_once_are_not_kept_for_ever(monkeypatch):
         assert len(found.views._known.words.by_text) <= 11
 
 
-def test_words_of_a_refused_post_are_found_nearly_once_another_bears_them():
+def test_words_of_a_refused_post_are_found_by_similarity_once_another_has_them():
     with world() as found:
         named = [party("a", name="Zephyrine"), party("b", name="Zephyrine")]
         first, second = ({"id": each["subject"], "source": "test", **each} for each in named)
@@ -183,7 +183,7 @@ def test_words_of_a_refused_post_are_found_nearly_once_another_bears_them():
         assert [each["subject"] for each in page.items] == ["parties/b"]
 
 
-def test_a_party_with_several_names_and_identifiers_waits_with_the_others(monkeypatch):
+def test_rows_of_a_party_with_many_names_are_buffered(monkeypatch):
     with world() as found:
         found.take(party("a"))
         monkeypatch.setattr(found.views, "commit", lambda: None)

@@ -63,7 +63,7 @@ def test_pages_filters_and_orders_show_the_same_facts(documents: list[dict[str, 
 
 @settings(**GENERATED, max_examples=15)
 @given(histories(most=24))
-def test_words_that_many_facts_hold_are_found_like_those_that_few_do(documents: list[dict[str, Any]]):
+def test_common_words_are_found_like_rare_ones(documents: list[dict[str, Any]]):
     with world() as found:
         taken(found, documents)
         for sort in SORTS:
@@ -93,14 +93,14 @@ def dated(views: World) -> World:
 
 @pytest.mark.parametrize("filters", [{}, {"type": "agreement.signed"}, {"party": "parties/a"}])
 @pytest.mark.parametrize("sort", SORTS)
-def test_what_may_have_happened_between_two_days_is_found_however_imprecise(dated, filters, sort):
+def test_imprecise_events_that_may_lie_between_two_days_are_found(dated, filters, sort):
     items = dated.items("timeline", on=None, sort=sort, from_="2016-05-03", to="2016-05-08", **filters)
     found = {item["subject"]["subject"].partition("/")[2]: item["certainty"] for item in items}
     expected = {"day": "certain", **dict.fromkeys(("month", "year", "years", "since", "unknown"), "possible")}
     assert {slug: certainty for slug, certainty in found.items() if slug not in "abc"} == expected
 
 
-def test_the_latest_come_first_and_the_undated_last(dated):
+def test_latest_items_come_first_and_undated_ones_last(dated):
     order = [
         item["subject"]["subject"].partition("/")[2]
         for item in dated.items("timeline", on=None, sort="-occurred", type="agreement.signed")
@@ -108,7 +108,7 @@ def test_the_latest_come_first_and_the_undated_last(dated):
     assert order == ["after", "day", "month", "year", "before", "since", "years", "unknown"]
 
 
-def test_a_party_and_its_survivor_have_one_timeline_and_nothing_in_it_twice(views):
+def test_merged_parties_have_one_timeline_without_repeats(views):
     views.take(*parties("a", "b", "c"), signed("t", "2020-01-01", "a", "b", "c"), signed("s", "2021-01-01", "a"))
     before = views.head
     merged = views.take({"type": "party.merged", "subject": "parties/b", "data": {"into": "parties/a"}})
@@ -122,7 +122,7 @@ def test_a_party_and_its_survivor_have_one_timeline_and_nothing_in_it_twice(view
 
 
 @pytest.mark.parametrize("asked", [{}, {"q": "a"}])
-def test_a_type_that_nothing_is_of_has_an_empty_timeline(views, monkeypatch, asked):
+def test_type_without_events_has_an_empty_timeline(views, monkeypatch, asked):
     monkeypatch.setattr(text_filter, "FEW", 0)
     views.take(*parties("a"))
     for sort in SORTS:

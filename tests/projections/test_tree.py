@@ -64,12 +64,12 @@ def whole() -> Iterator[Tree]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_others_come_to_the_same_root_from_the_tiles(whole, size):
+def test_another_library_computes_the_same_root_from_the_tiles(whole, size):
     assert whole.read(size).calculate_root_hash() == root(size, whole.stored)
 
 
 @pytest.mark.parametrize("size", SIZES[1:])
-def test_others_make_the_same_inclusion_proofs_and_accept_ours(whole, size):
+def test_another_library_makes_the_same_inclusion_proofs_and_accepts_ours(whole, size):
     reader = whole.read(size)
     for index in sorted({0, 1, 254, 255, 256, 65_535, 65_536, size // 2, size - 1} & set(range(size))):
         path = prove_inclusion(index, size, whole.stored)
@@ -78,13 +78,13 @@ def test_others_make_the_same_inclusion_proofs_and_accept_ours(whole, size):
 
 
 @pytest.mark.parametrize(("old", "size"), list(combinations(SIZES[1:], 2)))
-def test_others_make_the_same_consistency_proofs_and_accept_ours(whole, old, size):
+def test_another_library_makes_the_same_consistency_proofs_and_accepts_ours(whole, old, size):
     path = prove_consistency(old, size, whole.stored)
     assert whole.read(size).get_consistency_proof(old, size).node_hashes == path
     ConsistencyProof(old, size, path).check(root(old, whole.stored), root(size, whole.stored))
 
 
-def test_what_is_not_there_is_not_given(whole):
+def test_missing_tree_hashes_are_not_returned(whole):
     assert len(whole.stored(0, 65_530, 20)) == 7
     assert whole.stored(0, 65_537, 1) == []
     assert len(whole.stored(1, 0, 300)) == 256
@@ -94,7 +94,7 @@ def test_what_is_not_there_is_not_given(whole):
 
 @given(st.lists(st.integers(0, 1200), min_size=1, max_size=6))
 @settings(max_examples=40)
-def test_in_whatever_steps_a_log_grows_the_rows_are_the_same(steps):
+def test_rows_do_not_depend_on_the_steps_in_which_a_log_grows(steps):
     sizes = sorted(steps)
     with closing(grown(*sizes)) as stepped, closing(grown(sizes[-1])) as at_once:
         rows = "SELECT * FROM tree ORDER BY id"

@@ -11,7 +11,7 @@ from tests.histories import DAYS, GENERATED, SUBJECTS, difference, everything, h
 
 @settings(**GENERATED, max_examples=30)
 @given(histories())
-def test_every_answer_as_of_a_position_is_what_was_answered_when_that_was_the_head(documents):
+def test_answer_as_of_a_position_equals_the_answer_when_it_was_the_head(documents):
     with world() as found:
         answered = {}
         for _ in taking(found, documents):
@@ -22,7 +22,7 @@ def test_every_answer_as_of_a_position_is_what_was_answered_when_that_was_the_he
 
 @settings(**GENERATED, max_examples=30)
 @given(histories(most=30))
-def test_folding_the_log_again_answers_the_same(documents):
+def test_replay_gives_the_same_answers(documents):
     with world() as found, world() as again:
         taken(found, documents)
         for event in found.events:
@@ -39,7 +39,7 @@ def test_folding_the_log_again_answers_the_same(documents):
 
 @settings(**GENERATED, max_examples=30)
 @given(histories(most=30))
-def test_a_batch_answers_as_its_events_one_by_one(documents):
+def test_batch_gives_the_answers_of_its_events_one_by_one(documents):
     """Mergers apart: what two parties did before they were found to be one is judged together only within a batch."""
     with world() as found, world() as batched:
         accepted = taken(found, [document for document in documents if document["type"] != "party.merged"])

@@ -40,7 +40,7 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=40))
-def test_asked_at_any_time_it_holds_what_a_plain_connection_would(steps):
+def test_buffer_equals_a_plain_connection_at_any_time(steps):
     with closing(connected()) as db:
         rows: dict[int, int] = {}
         before: dict[int, int] | None = None
@@ -69,7 +69,7 @@ def test_asked_at_any_time_it_holds_what_a_plain_connection_would(steps):
         assert dict(db.execute(ALL)) == rows
 
 
-def test_nothing_is_written_before_something_is_asked():
+def test_rows_are_written_only_before_a_read():
     with closing(connected()) as db:
         db.put(PUT, (1, 10))
         assert written(db) == []
@@ -77,7 +77,7 @@ def test_nothing_is_written_before_something_is_asked():
         assert written(db) == [(1, 10)]
 
 
-def test_a_transaction_that_is_renewed_keeps_nothing_that_was_written_in_it():
+def test_restarted_transaction_discards_its_writes():
     with closing(connected()) as db:
         db.put(PUT, (1, 10))
         db.restart_transaction()
@@ -87,7 +87,7 @@ def test_a_transaction_that_is_renewed_keeps_nothing_that_was_written_in_it():
         assert written(db) == []
 
 
-def test_what_waited_before_a_batch_outlasts_its_undoing_also_where_it_was_written_within():
+def test_rows_buffered_before_a_batch_survive_its_rollback():
     with closing(connected()) as db:
         db.put(PUT, (1, 10))
         db.begin_batch()
@@ -97,7 +97,7 @@ def test_what_waited_before_a_batch_outlasts_its_undoing_also_where_it_was_writt
         assert written(db) == [(1, 10)]
 
 
-def test_an_amendment_of_an_undone_batch_is_undone_with_it():
+def test_rollback_of_a_batch_reverts_its_amendments():
     with closing(connected()) as db:
         db.put(PUT, (1, 10))
         db.amend(AMEND, (11, 1))
@@ -107,7 +107,7 @@ def test_an_amendment_of_an_undone_batch_is_undone_with_it():
         assert db.execute(ALL).fetchall() == [(1, 11)]
 
 
-def test_a_row_that_waits_can_be_amended():
+def test_buffered_row_can_be_amended():
     with closing(connected()) as db:
         db.put(PUT, (1, 10))
         db.flush()
@@ -117,7 +117,7 @@ def test_a_row_that_waits_can_be_amended():
         assert db.execute(ALL).fetchall() == [(1, 11), (2, 21)]
 
 
-def test_after_a_rollback_nothing_waits_and_numbers_begin_again():
+def test_rollback_empties_the_buffer_and_resets_numbers():
     with closing(connected()) as db:
         db.put(PUT, (db.next_id("rows"), 10))
         db.forget()
@@ -126,7 +126,7 @@ def test_after_a_rollback_nothing_waits_and_numbers_begin_again():
         assert db.next_id("rows") == 1
 
 
-def test_nothing_that_waits_is_written_once_the_transaction_is_gone():
+def test_buffered_rows_are_not_written_after_their_transaction_is_lost():
     with closing(connected()) as db:
         db.put(PUT, (1, 10))
         sqlite3.Connection.execute(db, "ROLLBACK")  # as SQLite does by itself where the disk is full

@@ -24,7 +24,7 @@ def subjects(page):
 # the two times
 
 
-async def test_a_state_is_what_held_on_a_day_and_was_known_at_a_position(registry):
+async def test_state_is_of_a_day_and_a_position(registry):
     await registry.take(party("catl"))
     await registry.take(party("ioph"))
     await registry.take(signed("deal", "2024-01-21", "catl", "ioph"))
@@ -78,14 +78,14 @@ async def test_today_follows_the_clock_without_any_event(registry):
     assert subjects(await registry.json("/v1/agreements")) == ["agreements/deal"]
 
 
-async def test_the_timeline_asks_for_any_day_unless_told(registry):
+async def test_timeline_defaults_to_any_day(registry):
     await registry.take(party("catl"))
     await registry.take(event("platform.launched", "platforms/later", {"name": "Later"}, "2030-01-01"))
     assert len((await registry.json("/v1/timeline?type=platform.launched"))["items"]) == 1
     assert len((await registry.json("/v1/timeline?type=platform.launched&on=2029-12-31"))["items"]) == 0
 
 
-async def test_what_is_acknowledged_is_in_the_next_answer(registry):
+async def test_acknowledged_event_is_in_the_next_answer(registry):
     for number in range(20):
         await registry.take(registered(f"p{number}"))
         assert len((await registry.json("/v1/parties?limit=100"))["items"]) == number + 1
@@ -95,7 +95,7 @@ async def test_what_is_acknowledged_is_in_the_next_answer(registry):
 # one answers for another
 
 
-async def test_a_merged_party_is_answered_by_its_survivor_wherever_it_is_asked_for(registry):
+async def test_survivor_answers_for_a_merged_party_at_every_address(registry):
     await registry.take(party("catl"))
     await registry.take(party("ningde-shidai"))
     await registry.take(event("party.merged", "parties/ningde-shidai", {"into": "parties/catl"}))
@@ -111,7 +111,7 @@ async def test_a_merged_party_is_answered_by_its_survivor_wherever_it_is_asked_f
     assert (await registry.json("/v1/graph?center=parties/ningde-shidai"))["nodes"][0]["subject"] == "parties/catl"
 
 
-async def test_a_subject_wholly_retracted_is_gone_and_its_past_is_not(registry):
+async def test_retracted_subject_answers_410_and_its_history_stays(registry):
     await registry.take(party("catl"))
     await registry.take(event("event.retracted", "parties/catl", {"event": 1, "reason": "entered by mistake"}))
     await problem(await registry.get("/v1/parties/catl"), 410, "gone")
@@ -134,7 +134,7 @@ async def test_a_subject_wholly_retracted_is_gone_and_its_past_is_not(registry):
         f"/v1/parties/{'a' * 101}",
     ],
 )
-async def test_what_is_not_there_is_not_found(registry, path):
+async def test_unknown_address_is_404(registry, path):
     await registry.take(party("catl"))
     await problem(await registry.get(path), 404, "not-found")
 
@@ -156,7 +156,7 @@ async def test_a_state_has_a_strong_etag_that_begins_with_its_version(registry):
     assert (await registry.get("/v1/parties/catl?as_of=2")).headers["ETag"] == etag
 
 
-async def test_an_answer_that_the_client_holds_is_not_sent_again(registry):
+async def test_answer_with_a_matching_etag_is_not_sent_again(registry):
     await registry.take(registered("catl"))
     for path in ("/v1/parties/catl", "/v1/parties", "/v1/statistics", "/v1/graph", "/v1/parties/catl/history"):
         etag = (await registry.get(path)).headers["ETag"]
@@ -170,14 +170,14 @@ async def test_an_answer_that_the_client_holds_is_not_sent_again(registry):
             assert (await registry.get(path, If_None_Match=held)).status == 200, (path, held)
 
 
-async def test_the_etag_is_a_condition_that_a_post_takes(registry):
+async def test_etag_of_a_state_works_as_if_match_of_a_post(registry):
     await registry.take(registered("catl"))
     etag = (await registry.get("/v1/parties/catl")).headers["ETag"]
     assert (await registry.post(renamed("catl", "CATL"), If_Match=etag)).status == 201
     await problem(await registry.post(renamed("catl", "C"), If_Match=etag), 412, "version-mismatch")
 
 
-async def test_a_repeated_question_is_answered_from_memory_and_never_stale(registry, monkeypatch):
+async def test_repeated_query_is_answered_from_the_cache_and_never_stale(registry, monkeypatch):
     await registry.take(registered("catl"))
     first = await (await registry.get("/v1/parties/catl")).read()
     from projections.reader import Reader
@@ -238,7 +238,7 @@ async def test_head_answers_what_get_does_without_the_body(registry):
         ("cursor=%F0%9F%A6%86", "cursor"),
     ],
 )
-async def test_a_question_that_cannot_be_is_refused_by_the_name_of_its_parameter(registry, query, parameter):
+async def test_invalid_query_is_refused_with_the_name_of_its_parameter(registry, query, parameter):
     await registry.take(registered("catl"))
     found = await problem(await registry.get(f"/v1/parties?{query}"), 422, "invalid-query")
     assert [(flaw["pointer"], flaw["parameter"]) for flaw in found["errors"]] == [("", parameter)]
@@ -246,21 +246,21 @@ async def test_a_question_that_cannot_be_is_refused_by_the_name_of_its_parameter
 
 
 @pytest.mark.parametrize("address", ["/v1/search", "/v1/parties/resolve"])
-async def test_nothing_is_found_by_no_words(registry, address):
+async def test_search_without_words_finds_nothing(registry, address):
     name = "q" if address == "/v1/search" else "name"
     for query in ("", f"?{name}=", f"?{name}=%20", f"?{name}={'a' * 2001}"):
         found = await problem(await registry.get(f"{address}{query}"), 422, "invalid-query")
         assert [flaw["parameter"] for flaw in found["errors"]] == [name]
 
 
-async def test_all_that_is_wrong_with_a_question_is_said_at_once(registry):
+async def test_all_errors_of_a_query_are_reported_together(registry):
     found = await problem(await registry.get("/v1/parties?limit=0&colour=red&kind=planet"), 422, "invalid-query")
     assert {flaw["parameter"] for flaw in found["errors"]} == {"limit", "colour", "kind"}
     found = await problem(await registry.get("/v1/parties?as_of=9&on=x"), 422, "invalid-query")
     assert {flaw["parameter"] for flaw in found["errors"]} == {"as_of", "on"}
 
 
-async def test_what_the_document_declares_of_a_parameter_is_enforced(registry):
+async def test_declared_limits_of_parameters_are_enforced(registry):
     """Values that break each `enum`, `pattern`, `maxLength`, `minimum` and `maximum` of every operation's query."""
     broken = 0
     for row in registry.app[DESCRIBED]:
@@ -298,7 +298,7 @@ async def test_days_are_checked_in_every_filter_that_is_one(registry):
         assert found["errors"][0]["parameter"] == name
 
 
-async def test_no_query_is_answered_with_a_fault(registry):
+async def test_no_query_causes_an_internal_error(registry):
     await registry.take(party("catl"))
     values = (
         "",
@@ -338,7 +338,7 @@ async def test_other_methods_are_not_allowed(registry):
 # filters
 
 
-async def test_a_repeated_party_asks_for_agreements_of_all_of_them(registry):
+async def test_repeated_party_filter_selects_agreements_of_all_of_them(registry):
     await registry.take([party("a"), party("b"), party("c")])
     await registry.take(signed("ab", "2024", "a", "b"))
     await registry.take(signed("ac", "2024", "a", "c"))
@@ -347,7 +347,7 @@ async def test_a_repeated_party_asks_for_agreements_of_all_of_them(registry):
     assert subjects(await registry.json("/v1/agreements?party=parties/b&party=parties/c")) == []
 
 
-async def test_every_filter_of_every_list_is_described_and_taken(registry):
+async def test_every_filter_of_every_list_is_described_and_accepted(registry):
     from projections.engine.query_types import FILTERS, SORTS
     from service.http.filters import FILTER_PARAMETERS
 
@@ -391,7 +391,7 @@ async def test_every_filter_of_every_list_is_described_and_taken(registry):
 # beside
 
 
-async def test_evidence_is_put_beside_facts_when_it_is_asked_for(registry):
+async def test_evidence_full_adds_the_passages(registry):
     await registry.take(event("document.registered", "documents/news", {"title": "News", "sha256": "0" * 64}))
     cited = {"document": "documents/news", "start": 1, "end": 5}
     await registry.take(party("catl", evidence=[cited]))
@@ -403,7 +403,7 @@ async def test_evidence_is_put_beside_facts_when_it_is_asked_for(registry):
     assert (await registry.json("/v1/parties?evidence=full"))["items"][0]["evidence"] == shown
 
 
-async def test_a_list_cut_short_in_a_state_says_where_the_whole_of_it_is(registry):
+async def test_list_cut_short_in_a_state_has_the_address_of_the_whole(registry):
     slugs = [f"m{number:03}" for number in range(130)]
     await registry.take([event("platform.launched", "platforms/p", {"name": "P"}, "2024"), *map(party, slugs)])
     for slug in slugs:
@@ -419,7 +419,7 @@ async def test_a_list_cut_short_in_a_state_says_where_the_whole_of_it_is(registr
     assert len((await registry.json("/v1/platforms"))["items"][0]["members"]) == 10
 
 
-async def test_reading_needs_a_key_where_it_is_so_configured(tmp_path):
+async def test_reading_needs_a_key_if_configured(tmp_path):
     async with running(tmp_path / "data", read="key") as registry:
         await registry.take(registered("catl"))
         for path in ("/v1/parties", "/v1/parties/catl"):
@@ -428,7 +428,7 @@ async def test_reading_needs_a_key_where_it_is_so_configured(tmp_path):
             assert (await registry.get(path)).status == 200
 
 
-async def test_many_questions_at_once_are_all_answered(registry):
+async def test_concurrent_queries_are_all_answered(registry):
     await registry.take(registered("catl"))
     paths = [f"/v1/{view}?limit={number}" for view in VIEWS for number in range(1, 21)]
     answers = await asyncio.gather(*(registry.get(path) for path in paths))
@@ -438,7 +438,7 @@ async def test_many_questions_at_once_are_all_answered(registry):
 # what takes long
 
 
-async def test_a_state_that_takes_long_is_asked_on_a_thread_and_is_the_same(registry, monkeypatch):
+async def test_slow_state_is_read_in_a_thread_and_equal(registry, monkeypatch):
     for slug in ("catl", "ioph"):
         await registry.take(party(slug))
     await registry.take(signed("deal", "2024-01-21", "catl", "ioph"))

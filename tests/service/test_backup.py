@@ -80,7 +80,7 @@ def test_backup_made_while_serving_is_the_registry_as_of_one_moment(data, copy, 
     done("audit", data=restored)
 
 
-def test_restore_of_older_backup_keeps_the_promise_and_the_revocations_and_says_what_is_missing(data, copy):
+def test_restore_of_older_backup_keeps_the_checkpoint_and_revocations_and_reports_missing_events(data, copy):
     with serving(data) as server:
         poster, leaver = key_of("poster", data), key_of("leaver", data)
         assert post(server, "a", leaver) == 201
@@ -109,7 +109,7 @@ def test_restore_of_older_backup_keeps_the_promise_and_the_revocations_and_says_
         assert post(server, "d", poster) == 201
 
 
-def test_restore_after_everything_was_lost_says_that_revocations_were_too(data, copy, tmp_path):
+def test_restore_after_total_loss_warns_that_revocations_are_lost(data, copy, tmp_path):
     with serving(data) as server:
         assert post(server, "a", key_of("poster", data)) == 201
         server.stop()
@@ -119,7 +119,7 @@ def test_restore_after_everything_was_lost_says_that_revocations_were_too(data, 
     assert "it holds all 1 events of the last signed checkpoint" in told
 
 
-def test_backup_that_is_not_whole_is_refused(data, copy, tmp_path):
+def test_incomplete_backup_is_refused(data, copy, tmp_path):
     with serving(data, "--seeds", SEEDS) as server:
         server.stop()
     said("backup", copy, data=data)
@@ -146,7 +146,7 @@ def test_backup_of_damaged_log_fails_and_leaves_nothing(data, copy):
     assert list(copy.iterdir()) == []
 
 
-def test_backup_that_cannot_be_made_or_restored_says_why(data, copy, tmp_path):
+def test_failed_backup_or_restore_gives_the_reason(data, copy, tmp_path):
     assert "nothing to back up" in refused("backup", copy, data=data, code=1)
     with serving(data) as server:
         said("backup", copy, data=data)

@@ -163,7 +163,7 @@ async def test_an_empty_log_is_signed_at_its_first_start(data):
         assert stat.S_IMODE((data / "checkpoint").stat().st_mode) == 0o600
 
 
-async def test_what_is_recorded_is_signed_kept_and_published(data):
+async def test_recorded_events_are_signed_stored_and_published(data):
     async with running(data) as registry:
         await post(registry, "a", "b")
         assert await audited(registry, 2) == [
@@ -172,7 +172,7 @@ async def test_what_is_recorded_is_signed_kept_and_published(data):
         assert (await newest(registry)).signed == kept(data)
 
 
-async def test_a_log_that_was_there_before_its_checkpoints_is_signed_as_it_is(data):
+async def test_log_without_checkpoints_is_signed_as_it_is(data):
     async with running(data) as registry:
         await post(registry, "a", "b")
     for name in ("checkpoint", "log.key"):
@@ -182,7 +182,7 @@ async def test_a_log_that_was_there_before_its_checkpoints_is_signed_as_it_is(da
         await audited(registry, 2)
 
 
-async def test_restarts_keep_the_key_and_what_was_signed(data):
+async def test_restarts_keep_the_key_and_the_checkpoint(data):
     seen, keys = [], set()
     for number in range(4):
         async with running(data) as registry:
@@ -217,7 +217,7 @@ async def test_no_more_than_one_checkpoint_is_signed_in_a_period(data, monkeypat
         assert 2 <= len(signed) <= 2 + (loop.time() - began) / 0.5
 
 
-async def test_a_proof_of_an_event_waits_for_its_checkpoint_and_not_for_ever(data, monkeypatch):
+async def test_proof_waits_for_its_checkpoint_for_a_bounded_time(data, monkeypatch):
     monkeypatch.setattr(checkpoint, "PERIOD_SECONDS", 0.3)
     async with running(data) as registry:
         for slug in ("a", "b", "c"):
@@ -238,7 +238,7 @@ async def test_a_proof_of_an_event_waits_for_its_checkpoint_and_not_for_ever(dat
         await problem(await registry.get("/log/tile/entries/000.p/5"), 404, "not-found")
 
 
-async def test_what_was_recorded_last_is_signed_when_the_registry_stops(data, monkeypatch):
+async def test_last_events_are_signed_when_the_registry_stops(data, monkeypatch):
     async with running(data) as registry:
         await post(registry, "a")
         await covering(registry, 1)
@@ -253,7 +253,7 @@ async def test_what_was_recorded_last_is_signed_when_the_registry_stops(data, mo
     assert Key(verifier).checkpoint(kept(data)).size == 22
 
 
-async def test_of_posts_that_are_queued_when_it_stops_those_recorded_are_signed(data, monkeypatch):
+async def test_queued_posts_recorded_during_a_stop_are_signed(data, monkeypatch):
     monkeypatch.setattr(checkpoint, "PERIOD_SECONDS", 60.0)
     async with running(data) as registry:
         verifier = (await text(registry, "/log/vkey")).strip()
@@ -263,7 +263,7 @@ async def test_of_posts_that_are_queued_when_it_stops_those_recorded_are_signed(
     assert Key(verifier).checkpoint(kept(data)).size == 100
 
 
-async def test_how_far_the_log_is_signed_is_among_the_metrics(data):
+async def test_metrics_have_the_signed_size(data):
     async with running(data) as registry:
         await post(registry, "a", "b")
         await covering(registry, 2)
@@ -273,7 +273,7 @@ async def test_how_far_the_log_is_signed_is_among_the_metrics(data):
 # The order, each step failed and not kept, and failed but kept
 
 
-async def test_nothing_is_published_before_it_is_kept(data, monkeypatch):
+async def test_checkpoint_is_published_only_after_it_is_stored(data, monkeypatch):
     async with running(data) as registry:
         publisher, replace = registry.app[PUBLISHER], data_directory.replace
         sizes: list[tuple[int, int]] = []
@@ -293,7 +293,7 @@ async def test_nothing_is_published_before_it_is_kept(data, monkeypatch):
 
 
 @pytest.mark.parametrize("is_kept", [False, True])
-async def test_a_checkpoint_that_cannot_be_kept_is_not_published_but_told_and_tried_again(data, monkeypatch, is_kept):
+async def test_checkpoint_that_cannot_be_stored_is_reported_and_retried_and_not_published(data, monkeypatch, is_kept):
     async with running(data) as registry:
         await post(registry, "a")
         before = await covering(registry, 1)
@@ -321,7 +321,7 @@ async def test_a_checkpoint_that_cannot_be_kept_is_not_published_but_told_and_tr
         assert "No space" in told[0]["exception"]
 
 
-async def test_a_first_checkpoint_that_cannot_be_kept_is_told_and_made_later(data, monkeypatch):
+async def test_first_checkpoint_that_cannot_be_stored_is_reported_and_made_later(data, monkeypatch):
     replace = data_directory.replace
 
     def full(path: Path, content: bytes, mode: int) -> None:
@@ -341,7 +341,7 @@ async def test_a_first_checkpoint_that_cannot_be_kept_is_told_and_made_later(dat
         await audited(registry, 1)
 
 
-async def test_views_that_lack_what_was_signed_for_are_told_and_waited_for(data):
+async def test_missing_tree_rows_are_reported_and_awaited_before_signing(data):
     async with running(data) as registry:
         await post(registry, "a", "b")
         await covering(registry, 2)
@@ -382,7 +382,7 @@ asyncio.run(serve(Settings(data=Path(sys.argv[1]), port=0), seeds=Path(sys.argv[
 
 
 @pytest.mark.parametrize(("when", "held"), [("signed", 0), ("kept", 75)])
-async def test_killed_between_signing_and_keeping_or_keeping_and_publishing_it_goes_on(data, when, held):
+async def test_kill_between_signing_storing_and_publishing_is_recovered(data, when, held):
     """The process records the seeds and dies as it signs them."""
     died = await asyncio.to_thread(
         subprocess.run,
@@ -405,7 +405,7 @@ async def test_killed_between_signing_and_keeping_or_keeping_and_publishing_it_g
 # What does not continue what was signed
 
 
-async def test_a_log_brought_back_from_an_older_backup_is_never_signed(data, tmp_path):
+async def test_log_restored_from_an_older_backup_is_never_signed(data, tmp_path):
     async with running(data) as registry:
         await post(registry, "a", "b", "c")
     copied(data, tmp_path / "backup")
@@ -426,7 +426,7 @@ async def test_a_log_brought_back_from_an_older_backup_is_never_signed(data, tmp
         await audited(registry, 6)
 
 
-async def test_a_log_that_was_lost_is_not_begun_again_under_its_name(data):
+async def test_lost_log_is_not_restarted_under_its_name(data):
     async with running(data, origin=ORIGIN) as registry:
         await post(registry, "a")
         await covering(registry, 1)
@@ -470,7 +470,7 @@ async def test_a_forked_log_that_has_grown_further_is_never_signed(data, tmp_pat
         await is_red(registry, "forked: its first 1 events")
 
 
-async def test_a_tree_that_changed_is_found_before_the_next_signature_and_mended_by_a_rebuild(data):
+async def test_changed_tree_is_detected_before_the_next_signature_and_repaired_by_a_rebuild(data):
     async with running(data) as registry:
         await post(registry, "a", "b", "c")
         await covering(registry, 3)
@@ -485,7 +485,7 @@ async def test_a_tree_that_changed_is_found_before_the_next_signature_and_mended
         await audited(registry, 4)
 
 
-async def test_a_checkpoint_of_another_key_is_kept_and_not_continued(data):
+async def test_checkpoint_of_another_key_is_preserved_and_not_continued(data):
     async with running(data, origin=ORIGIN) as registry:
         await post(registry, "a")
         await covering(registry, 1)
@@ -500,7 +500,7 @@ async def test_a_checkpoint_of_another_key_is_kept_and_not_continued(data):
         assert (await newest(registry)).size == 1
 
 
-async def test_a_checkpoint_whose_signature_was_spoilt_is_not_continued(data):
+async def test_checkpoint_with_a_damaged_signature_is_not_continued(data):
     async with running(data) as registry:
         await post(registry, "a")
         signed = (await covering(registry, 1)).signed
@@ -512,7 +512,7 @@ async def test_a_checkpoint_whose_signature_was_spoilt_is_not_continued(data):
         await is_red(registry, "not signed by this log's key")
 
 
-async def test_seeds_are_not_recorded_into_a_log_that_was_lost(data):
+async def test_seeds_are_not_recorded_into_a_lost_log(data):
     async with running(data, origin=ORIGIN) as registry:
         await post(registry, "a")
         await covering(registry, 1)
@@ -533,7 +533,7 @@ async def test_seeds_are_not_recorded_into_a_log_that_was_lost(data):
         assert log.execute("SELECT count(*) FROM events").fetchone() == (0,)
 
 
-async def test_events_are_not_imported_beside_a_server_into_a_log_that_went_back(data, tmp_path):
+async def test_offline_import_into_an_older_log_is_refused(data, tmp_path):
     async with running(data) as registry:
         await post(registry, "a")
     copied(data, tmp_path / "backup")
@@ -549,7 +549,7 @@ async def test_events_are_not_imported_beside_a_server_into_a_log_that_went_back
         assert log.execute("SELECT count(*) FROM events").fetchone() == (1,)
 
 
-async def test_events_are_imported_beside_a_server_into_a_log_that_continues(data, tmp_path):
+async def test_offline_import_into_a_log_that_continues_is_accepted(data, tmp_path):
     async with running(data) as registry:
         await post(registry, "a")
     (tmp_path / "more.ndjson").write_bytes(lines(registered("c"), renamed("c", "New")))
@@ -578,7 +578,7 @@ async def test_a_checkpoint_of_another_log_is_refused_at_start(data):
 
 
 @pytest.mark.parametrize("content", ["", "nonsense\n", "a\n1\nx\n\n\u2014 a AAAAAAAA\n", "\x00"])
-async def test_a_file_that_is_no_checkpoint_is_refused_at_start(data, content):
+async def test_invalid_checkpoint_file_is_refused_at_start(data, content):
     signed = await begun(data)
     (data / "checkpoint").write_text(content)
     said = refused("serve", "--port", "0", data=data, code=1)
@@ -588,14 +588,14 @@ async def test_a_file_that_is_no_checkpoint_is_refused_at_start(data, content):
     assert refused("import", os.devnull, data=data, code=1)
 
 
-async def test_a_key_that_is_gone_is_not_made_anew(data):
+async def test_missing_key_is_not_created_again(data):
     await begun(data)
     (data / "log.key").unlink()
     assert "log.key is gone" in refused("serve", "--port", "0", data=data, code=1)
     assert not (data / "log.key").exists()
 
 
-async def test_a_key_that_does_not_fit_is_refused_at_start(data, tmp_path):
+async def test_key_of_another_log_is_refused_at_start(data, tmp_path):
     await begun(data)
     make_key(tmp_path / "other.key", "other.example/log")
     said = refused("serve", "--port", "0", "--signing-key", tmp_path / "other.key", data=data, code=1)
@@ -613,7 +613,7 @@ def test_a_given_key_must_be_there(data, tmp_path):
     assert not data.exists()
 
 
-async def test_a_given_key_signs_and_none_is_made(data, tmp_path):
+async def test_given_key_signs_and_none_is_created(data, tmp_path):
     given = tmp_path / "given.key"
     verifier = make_key(given, ORIGIN).verifier
     async with running(data, origin=ORIGIN, signing_key=given) as registry:
@@ -628,7 +628,7 @@ async def test_a_given_key_signs_and_none_is_made(data, tmp_path):
 # What people see
 
 
-async def test_a_hold_is_let_go_once_it_is_mended(data, monkeypatch):
+async def test_readiness_recovers_once_checkpoints_can_be_stored(data, monkeypatch):
     async with running(data) as registry:
         ready: Readiness = registry.app[READY]
         replace, reason = data_directory.replace, "one thing"

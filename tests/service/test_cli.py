@@ -62,7 +62,7 @@ def test_version_imports_nothing_that_it_does_not_need():
     assert len(ended.stderr.split()) < 250
 
 
-def test_a_command_that_is_none_is_refused():
+def test_unknown_command_is_refused():
     assert "No such command" in refused("sreve", code=2)
 
 
@@ -89,7 +89,7 @@ def test_a_key_takes_effect_while_serving_and_ends_when_it_is_revoked(data):
         assert "revoked 20" in done("keys", "list", data=data).decode()
 
 
-def test_keys_that_cannot_be_made_or_revoked_are_refused(data):
+def test_invalid_key_commands_are_refused(data):
     assert "scope" in refused("keys", "create", "x", data=data, code=2)
     assert "'post'" in refused("keys", "create", "x", "--scope", "write", data=data, code=2)
     assert "no keys" in refused("keys", "revoke", "x", data=data, code=1)
@@ -152,7 +152,7 @@ def test_an_import_to_a_server_records_every_line(data, tmp_path):
         assert again.stderr.decode() == f"{SEEDED + 2} lines: 1 recorded, {SEEDED + 1} there already, 0 refused\n"
 
 
-def test_an_import_that_cannot_begin_says_why(data, tmp_path):
+def test_import_that_cannot_start_gives_the_reason(data, tmp_path):
     with serving(data) as server:
         assert "--url" in refused("import", "-", data=data, stdin=b"", code=1)
         assert "Unauthorized" in refused("import", "-", "--url", server.url, stdin=b"{}\n", code=1)
@@ -181,7 +181,7 @@ def _chain(length: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize("where", ["directory", "server"])
-def test_refused_lines_are_sent_again_until_none_of_them_is_taken(data, tmp_path, where):
+def test_refused_lines_are_retried_until_none_of_them_is_accepted(data, tmp_path, where):
     lines = _chain(5)
     with serving(data) as server:
         key = done("keys", "create", "poster", "--scope", "post", data=data).decode().strip()
@@ -239,7 +239,7 @@ def test_a_view_is_exported_as_of_any_time(data):
     assert "--on" in refused("export", "agreements", "--on", "x", data=data, code=2)
 
 
-def test_what_cannot_be_exported_is_refused(data, tmp_path):
+def test_invalid_export_is_refused(data, tmp_path):
     assert "no log" in refused("export", "log", data=data, code=1)
     assert "no views" in refused("export", "parties", data=data, code=1)
     assert "timeline" in refused("export", "everything", data=data, code=2)
@@ -275,7 +275,7 @@ def test_command_on_read_only_disk_fails_in_one_line(data, command):
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: "-".join(map(str, command[:2])))
-def test_command_on_full_disk_fails_in_one_line_and_says_nothing_untrue(data, command):
+def test_command_on_full_disk_fails_in_one_true_line(data, command):
     done("keys", "create", "poster", "--scope", "post", data=data)
     done("import", "-", data=data, stdin=seed_lines())
     (data / "views.sqlite").unlink()  # so that serving and importing have to write much
@@ -288,7 +288,7 @@ def test_command_on_full_disk_fails_in_one_line_and_says_nothing_untrue(data, co
     assert not list(data.glob("views.next*"))
 
 
-def test_what_only_reads_needs_no_writable_directory(seeded):
+def test_reading_commands_need_no_writable_directory(seeded):
     done("keys", "create", "poster", "--scope", "post", data=seeded)
     commands = [("export", "log"), ("export", "parties"), ("keys", "list")]
     expected = [run(*command, data=seeded).stdout for command in commands]

@@ -56,7 +56,7 @@ async def test_as_of_works_after_a_start_with_a_clock_that_was_set_back(tmp_path
         assert "2592000 seconds behind" in warning
 
 
-async def test_today_is_never_before_the_day_of_what_was_recorded_last(registry):
+async def test_today_is_never_before_the_day_of_the_last_recording(registry):
     await registry.take(registered("a", occurred="2026-01-31"))
     registry.clock.move(days=-2)
     assert [item["subject"] for item in (await registry.json("/v1/parties"))["items"]] == ["parties/a"]
@@ -78,7 +78,7 @@ async def test_clock_that_jumps_is_logged_and_shown_in_readiness(registry):
     assert "jumped back" in jump
 
 
-def test_time_that_passes_is_no_jump_and_a_small_correction_neither():
+def test_passing_time_and_a_small_correction_are_no_jump():
     source, passing, lines = Hands(), Passing(), BytesIO()
     writer = LogWriter(lines)
     clock = Clock(source, logger=make_logger(writer), elapsed=passing)

@@ -53,7 +53,7 @@ async def test_a_condition_on_a_new_subject_decides(registry, condition, is_met)
         {"If_Match": "*", "If_None_Match": "*"},
     ],
 )
-async def test_a_condition_that_is_none_is_malformed(registry, condition):
+async def test_invalid_condition_is_malformed(registry, condition):
     await problem(await registry.post(registered("a"), **condition), 400, "malformed-request")
 
 
@@ -95,7 +95,7 @@ async def test_a_condition_goes_with_one_event(registry):
     await problem(await registry.post(b"", type_=NDJSON, If_None_Match="*"), 400, "malformed-request")
 
 
-async def test_of_two_who_demand_the_same_version_one_is_taken(registry):
+async def test_of_two_posts_with_one_version_one_is_recorded(registry):
     await registry.take(registered("a"))
     answers = await asyncio.gather(*(registry.post(renamed("a", f"N{n}"), If_Match='"1"') for n in range(20)))
     assert sorted(answer.status for answer in answers) == [201] + [412] * 19

@@ -110,7 +110,7 @@ async def test_headers_within_the_limits_are_taken(registry):
         f"CONNECT {SECRET}:: HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
     ],
 )
-async def test_no_byte_of_what_cannot_be_parsed_is_logged_or_answered(registry, capfd, raw):
+async def test_bytes_of_an_unparsable_request_are_neither_logged_nor_answered(registry, capfd, raw):
     answer = await asked(registry, raw)
     assert answer.startswith(b"HTTP/1.1 4"), answer
     assert SECRET.encode() not in answer
@@ -157,7 +157,7 @@ async def test_no_value_of_a_header_is_an_internal_error_or_logged(registry, nam
     assert SECRET.encode() not in registry.logged()
 
 
-async def test_what_is_unfinished_is_refused_once_all_hold_too_much(registry, monkeypatch):
+async def test_incomplete_requests_are_refused_once_they_take_too_much_memory(registry, monkeypatch):
     monkeypatch.setattr(connections, "MOST_AHEAD_BYTES", 2**18)
     unfinished = GET + b"".join(b"X-%d: " % number + b"x" * 8000 + b"\r\n" for number in range(5))
     async with AsyncExitStack() as stack:
@@ -180,7 +180,7 @@ async def test_what_is_unfinished_is_refused_once_all_hold_too_much(registry, mo
         assert (await client.answer())[0] == 200
 
 
-async def test_a_connection_that_ends_as_it_is_refused_ends_without_an_error(registry):
+async def test_connection_closed_during_its_refusal_ends_without_an_error(registry):
     async with connected(registry) as client:
         await client.send(GET + b"\r\n" + GET)
         await client.answer()
@@ -192,7 +192,7 @@ async def test_a_connection_that_ends_as_it_is_refused_ends_without_an_error(reg
         assert task.cancelled()
 
 
-async def test_what_is_sent_ahead_of_a_slow_answer_is_bounded(registry, monkeypatch):
+async def test_pipelined_bytes_are_bounded(registry, monkeypatch):
     monkeypatch.setattr("service.http.middleware.WAIT_SECONDS", 0.5)
     async with connected(registry) as client:
         await client.send(b"GET /v1/parties HTTP/1.1\r\nHost: x\r\nRegistry-Position: 99\r\n\r\n")
@@ -206,7 +206,7 @@ async def test_what_is_sent_ahead_of_a_slow_answer_is_bounded(registry, monkeypa
     assert answers.count(b"HTTP/1.1 431 ") == 1
 
 
-async def test_many_small_requests_sent_ahead_are_all_answered(registry):
+async def test_many_small_pipelined_requests_are_all_answered(registry):
     async with connected(registry) as client:
         sending = asyncio.create_task(client.send((GET + b"X: " + b"x" * 2000 + b"\r\n\r\n") * 1000))
         for _ in range(1000):
@@ -224,7 +224,7 @@ def most_connections(registry):
     return set_most
 
 
-async def test_beyond_the_most_connections_the_one_idle_longest_is_closed(registry, most_connections):
+async def test_beyond_the_connection_limit_the_longest_idle_one_is_closed(registry, most_connections):
     async with AsyncExitStack() as stack:
         clients = []
         for _ in range(4):
@@ -243,7 +243,7 @@ async def test_beyond_the_most_connections_the_one_idle_longest_is_closed(regist
             assert (await client.answer())[0] == 200
 
 
-async def test_where_all_connections_are_busy_another_is_told_so(registry, most_connections):
+async def test_if_all_connections_are_busy_a_new_one_gets_503(registry, most_connections):
     async with AsyncExitStack() as stack:
         for _ in range(3):
             client = await stack.enter_async_context(connected(registry))
@@ -257,7 +257,7 @@ async def test_where_all_connections_are_busy_another_is_told_so(registry, most_
     assert (await asked(registry, GET + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_a_connection_that_never_asked_is_closed_before_one_that_did(registry, most_connections):
+async def test_connection_without_a_request_is_closed_before_others(registry, most_connections):
     async with AsyncExitStack() as stack:
         asking, silent, newest = [await stack.enter_async_context(connected(registry)) for _ in range(3)]
         await asking.send(GET + b"\r\n")
@@ -270,7 +270,7 @@ async def test_a_connection_that_never_asked_is_closed_before_one_that_did(regis
             assert (await client.answer())[0] == 200
 
 
-async def test_no_answer_names_a_version_of_what_serves(registry):
+async def test_no_answer_names_the_server_version(registry):
     for path in ("/healthz", "/v1/parties", "/v1/events/stream", "/docs", "/nowhere"):
         answer = await registry.get(path)
         assert answer.headers["Server"] == "agreement-registry", path
@@ -278,7 +278,7 @@ async def test_no_answer_names_a_version_of_what_serves(registry):
     assert b"\r\nServer: agreement-registry\r\n" in await asked(registry, b"nonsense\r\n\r\n")
 
 
-async def test_an_address_of_thousands_of_segments_is_not_looked_for(registry, monkeypatch):
+async def test_address_of_thousands_of_segments_is_not_routed(registry, monkeypatch):
     looked_for = []
     monkeypatch.setattr(type(registry.app.router), "resolve", lambda *_: looked_for.append(1))
     answer = await asked(registry, b"GET " + b"/a" * 4000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

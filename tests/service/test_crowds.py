@@ -83,7 +83,7 @@ class Raw:
         self._writer.close()
 
 
-async def test_a_crowd_is_turned_away_where_its_wait_would_be_long(registry, monkeypatch):
+async def test_posts_get_503_if_their_wait_would_be_long(registry, monkeypatch):
     with crowded(monkeypatch, registry, each=2.0) as release:
         post = await first(registry)
         answers = [await registry.post(registered(f"p{number}")) for number in range(3)]
@@ -97,7 +97,7 @@ async def test_a_crowd_is_turned_away_where_its_wait_would_be_long(registry, mon
     assert (await registry.post(registered("p0"))).status == 201
 
 
-async def test_a_crowd_that_will_be_recorded_soon_is_taken(registry, monkeypatch):
+async def test_many_posts_are_accepted_if_their_wait_is_short(registry, monkeypatch):
     with crowded(monkeypatch, registry, each=0.001) as release:
         posts = [asyncio.create_task(registry.post(registered(f"p{number}"))) for number in range(20)]
         await first(registry)
@@ -105,7 +105,7 @@ async def test_a_crowd_that_will_be_recorded_soon_is_taken(registry, monkeypatch
         assert {(await post).status for post in posts} == {201}
 
 
-async def test_few_posts_are_taken_that_wait_longer_but_not_for_ever(registry, monkeypatch):
+async def test_short_queue_accepts_longer_waits_up_to_a_limit(registry, monkeypatch):
     with crowded(monkeypatch, registry, each=0.4) as release:
         monkeypatch.setattr(queue, "CROWD", 100)
         post = await first(registry)
@@ -116,7 +116,7 @@ async def test_few_posts_are_taken_that_wait_longer_but_not_for_ever(registry, m
         assert (await post).status == (await batch).status == 201
 
 
-async def test_a_stall_that_is_over_turns_nobody_away_though_only_few_post_at_a_time(registry, monkeypatch):
+async def test_after_a_stall_no_post_is_refused(registry, monkeypatch):
     registry.app[WRITER]._waiting.each = 10.0  # as after a group that waited for the disk
     for number in range(20):
         await registry.take(registered(f"one-{number}"))
@@ -129,7 +129,7 @@ async def test_a_stall_that_is_over_turns_nobody_away_though_only_few_post_at_a_
         assert {answer.status for answer in await asyncio.gather(post, *others)} == {201}
 
 
-async def test_who_is_turned_away_need_not_send_the_body(registry, monkeypatch):
+async def test_refused_client_need_not_send_its_body(registry, monkeypatch):
     with crowded(monkeypatch, registry, each=2.0) as release:
         post = await first(registry)
         raw = await Raw.to(registry)
@@ -142,7 +142,7 @@ async def test_who_is_turned_away_need_not_send_the_body(registry, monkeypatch):
     assert "Retry-After" in head
 
 
-async def test_who_comes_again_early_waits_for_its_time_and_is_then_taken(registry, monkeypatch):
+async def test_early_retry_waits_until_retry_after_and_is_accepted(registry, monkeypatch):
     monkeypatch.setattr(overload, "RECORDED", 0.1)
     with crowded(monkeypatch, registry, each=2.0) as release:
         post = await first(registry)
@@ -159,7 +159,7 @@ async def test_who_comes_again_early_waits_for_its_time_and_is_then_taken(regist
         raw.close()
 
 
-async def test_questions_and_imports_are_answered_while_posts_are_turned_away(registry, monkeypatch):
+async def test_queries_and_imports_are_answered_while_posts_are_refused(registry, monkeypatch):
     await registry.take(registered("known"))
     with crowded(monkeypatch, registry, each=2.0) as release:
         post = await first(registry)
@@ -171,7 +171,7 @@ async def test_questions_and_imports_are_answered_while_posts_are_turned_away(re
         assert (await post).status == 201
 
 
-def test_fewer_may_come_again_than_are_recorded_meanwhile():
+def test_retry_times_are_spread_below_the_recording_rate():
     returns = RetryTimes()
     times = [returns.after(100.0, 0.01) for _ in range(50)]
     assert times[0] == 100.0
@@ -179,7 +179,7 @@ def test_fewer_may_come_again_than_are_recorded_meanwhile():
     assert returns.after(200.0, 0.01) == 200.0  # what was long ago holds up nobody
 
 
-def test_nobody_is_told_to_come_again_in_hours_or_all_at_once():
+def test_retry_after_is_short_and_spread():
     returns = RetryTimes()
     assert max(returns.after(5.0, 60.0) for _ in range(100)) == 5.0 + LATEST_SECONDS
     unknown = RetryTimes()
@@ -188,7 +188,7 @@ def test_nobody_is_told_to_come_again_in_hours_or_all_at_once():
     )
 
 
-async def test_a_request_that_never_ends_its_beginning_is_cut_off(monkeypatch, tmp_path):
+async def test_request_with_endless_headers_is_cut_off(monkeypatch, tmp_path):
     monkeypatch.setitem(serving._HTTP, "keepalive_timeout", 0.1)
     async with running(tmp_path) as registry:
         reader, writer = await asyncio.open_connection("127.0.0.1", registry.client.server.port)
@@ -199,7 +199,7 @@ async def test_a_request_that_never_ends_its_beginning_is_cut_off(monkeypatch, t
 
 
 @pytest.mark.parametrize(("hard", "files", "most"), [(4096, 2816, 2048), (1024, 1024, 256)])
-def test_a_server_has_connections_within_what_the_system_allows_and_files_left(hard, files, most):
+def test_connection_limit_leaves_file_descriptors_for_the_server(hard, files, most):
     script = (
         "import resource; from service.server import _allow_connections\n"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, (256, {hard}))\n"

@@ -55,12 +55,12 @@ def test_an_entry_is_in_the_form_of_rfc_8785(event):
 
 
 @given(events)
-def test_an_event_comes_back_from_the_log_as_it_was(event):
+def test_event_is_read_from_the_log_unchanged(event):
     assert event_of(logged(event)) == event
 
 
 @given(events)
-def test_what_is_answered_is_what_was_posted_and_what_proves_it(event):
+def test_answered_event_has_the_posted_fields_and_their_proof(event):
     stored = logged(event)
     item = orjson.loads(answered(stored))
     assert item["entry"].encode() == stored.entry
@@ -77,7 +77,7 @@ def test_what_is_answered_is_what_was_posted_and_what_proves_it(event):
 
 
 @given(events)
-def test_a_receipt_follows_from_the_entry_alone(event):
+def test_receipt_is_derived_from_the_entry_alone(event):
     stored = logged(event)
     erased = stored._replace(data=b"", salt=b"")
     assert receipt(erased, is_new=False).body == receipt(stored, is_new=True).body

@@ -43,7 +43,7 @@ async def secret(registry):
     return receipt["position"]
 
 
-async def test_a_redaction_that_cannot_be_ended_is_told_so_and_tried_again(registry, secret, monkeypatch):
+async def test_unfinished_redaction_is_reported_and_retried(registry, secret, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(sys, "executable", "/bin/false")
         broken.setattr(redaction, "AGAIN_SECONDS", 0.05)
@@ -60,7 +60,7 @@ async def test_a_redaction_that_cannot_be_ended_is_told_so_and_tried_again(regis
     assert "name" not in await registry.json("/v1/parties/secret")
 
 
-async def test_replays_under_way_break_off_when_something_is_erased(registry, secret):
+async def test_running_replays_stop_at_an_erasure(registry, secret):
     async with registry.app[REPLAYS].begun("parties", registry.app[HEAD].position) as replay:
         answer = await registry.post(redaction_of(secret))
         assert answer.status == 201
@@ -68,7 +68,7 @@ async def test_replays_under_way_break_off_when_something_is_erased(registry, se
             await read_all(replay)
 
 
-async def test_what_is_posted_together_is_erased_once(registry, secret, monkeypatch):
+async def test_redactions_in_one_group_are_erased_together(registry, secret, monkeypatch):
     started = 0
     real = asyncio.create_subprocess_exec
 
@@ -89,7 +89,7 @@ async def test_what_is_posted_together_is_erased_once(registry, secret, monkeypa
     assert all(SECRET.encode() not in path.read_bytes() for path in registry.data.iterdir())
 
 
-async def test_a_live_stream_does_not_give_what_was_erased_since_it_was_last_read(registry, secret):
+async def test_live_stream_does_not_send_data_erased_meanwhile(registry, secret):
     async def streamed() -> bytes:
         async with (
             asyncio.timeout(20),

@@ -85,7 +85,7 @@ async def test_a_cursor_of_the_log_belongs_to_its_filters(filled):
         ),
     ],
 )
-async def test_filters_leave_out_what_does_not_pass(filled, query, passes):
+async def test_filters_leave_out_other_events(filled, query, passes):
     everything = await all_pages(filled, "/v1/events?limit=1000")
     expected = [event for event in everything if passes(event)]
     assert await all_pages(filled, f"/v1/events?limit=20&{query}") == expected
@@ -124,7 +124,7 @@ async def test_an_event_has_a_strong_etag(filled):
 
 
 @pytest.mark.parametrize("position", ["0", "251", "01", "-1", "x", "9007199254740993", "99999999999999999999", "1.0"])
-async def test_there_is_no_event_where_none_is_recorded(filled, position):
+async def test_unknown_position_is_404(filled, position):
     await problem(await filled.get(f"/v1/events/{position}"), 404, "not-found")
 
 
@@ -146,7 +146,7 @@ async def test_there_is_no_event_where_none_is_recorded(filled, position):
         "after=1&after=2",
     ],
 )
-async def test_a_question_that_cannot_be_is_refused(registry, query):
+async def test_invalid_query_is_refused(registry, query):
     for path in ("/v1/events", "/v1/events/stream"):
         if path.endswith("stream") and query.startswith(("limit", "until")):
             continue
@@ -154,7 +154,7 @@ async def test_a_question_that_cannot_be_is_refused(registry, query):
         assert found["errors"][0]["parameter"] == query.partition("=")[0]
 
 
-async def test_an_unacceptable_form_is_said_to_be(registry):
+async def test_unacceptable_media_type_is_406(registry):
     await problem(await registry.get("/v1/events", Accept="text/html"), 406, "not-acceptable")
 
 
@@ -167,7 +167,7 @@ async def test_erased_data_is_left_out(registry):
     assert event["entry"].encode() == stored.entry
 
 
-async def test_a_streamed_log_says_of_erased_events_what_each_of_them_does(registry):
+async def test_streamed_log_shows_erased_events_like_single_answers(registry):
     await registry.take([registered("a"), renamed("a", "B")])
     erasing = registered("a", id="erasing", type="event.redacted", data={"event": 2, "reason": "personal"})
     await registry.take(erasing, key=registry.app[KEYS].create("admin", ["admin"]))

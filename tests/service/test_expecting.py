@@ -57,7 +57,7 @@ def key(registry):
         ("POST /v1/events", {"Content_Type": STRUCTURED, "Expect": "more"}, 400),
     ],
 )
-async def test_what_is_refused_without_the_body_is_refused_before_it_is_sent(registry, key, line, headers, status):
+async def test_refusal_that_needs_no_body_precedes_100_continue(registry, key, line, headers, status):
     before, _ = await asked(registry, line, **{"body": b"{}" * 10, **key, **headers})
     assert before.startswith(b"HTTP/1.1 %d " % status)
     assert b"\r\nConnection: close\r\n" in before
@@ -65,7 +65,7 @@ async def test_what_is_refused_without_the_body_is_refused_before_it_is_sent(reg
 
 @pytest.mark.parametrize("type_", [STRUCTURED, BATCH, NDJSON])
 @pytest.mark.parametrize("query", ["", "?validate=only"])
-async def test_what_may_be_sent_is_asked_for(registry, key, type_, query):
+async def test_acceptable_body_gets_100_continue(registry, key, type_, query):
     body = orjson.dumps([registered("a")] if type_ == BATCH else registered("a"))
     before, after = await asked(registry, f"POST /v1/events{query}", body=body, Content_Type=type_, **key)
     assert before.startswith(CONTINUE)
@@ -74,7 +74,7 @@ async def test_what_may_be_sent_is_asked_for(registry, key, type_, query):
     assert CONTINUE not in after
 
 
-async def test_a_client_that_does_not_wait_is_answered_too(registry, key):
+async def test_client_that_does_not_wait_for_100_continue_is_answered(registry, key):
     body = orjson.dumps(registered("a"))
     answer = await registry.client.post(
         "/v1/events", data=body, headers={"Content-Type": STRUCTURED, **key}, expect100=True
@@ -84,6 +84,6 @@ async def test_a_client_that_does_not_wait_is_answered_too(registry, key):
     assert before.startswith(b"HTTP/1.1 200 ")
 
 
-async def test_a_client_of_before_http_1_1_is_not_told_to_continue(registry, key):
+async def test_http_1_0_client_gets_no_100_continue(registry, key):
     before, _ = await asked(registry, version="1.0", size=0, Content_Type=STRUCTURED, **key)
     assert before.startswith(b"HTTP/1.1 400 ")

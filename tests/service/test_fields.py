@@ -81,7 +81,7 @@ BLANKS = st.sampled_from(["", " ", "\t", "  "])
 
 
 @given(st.lists(st.tuples(BLANKS, st.none() | TAG, BLANKS)))
-def test_a_list_of_tags_is_read_as_written_without_its_empty_members(members):
+def test_list_of_etags_is_parsed_without_empty_members(members):
     written = [
         before + ("" if tag is None else f'{"W/" if tag.is_weak else ""}"{tag.opaque}"') + after
         for before, tag, after in members
@@ -90,7 +90,7 @@ def test_a_list_of_tags_is_read_as_written_without_its_empty_members(members):
 
 
 @pytest.mark.parametrize("value", ["x", '"x', 'x"', '"a" "b"', '*, "x"', 'w/"x"', 'W /"x"', '"a""b"', '"a b"', "W/"])
-def test_what_is_no_list_of_tags_is_said_to_be_none(value):
+def test_invalid_list_of_etags_is_refused(value):
     with pytest.raises(ValueError, match="not a list"):
         entity_tags(value)
 
@@ -99,7 +99,7 @@ def test_what_is_no_list_of_tags_is_said_to_be_none(value):
     ("value", "is_taken"),
     [("", False), ("gzip", True), ("br, GZIP;q=0.1", True), ("gzip;q=0", False), ("*", True), ("*, gzip;q=0", False)],
 )
-def test_gzip_is_taken_where_it_is_allowed(value, is_taken):
+def test_gzip_is_used_if_accepted(value, is_taken):
     assert accepts_gzip(value) is is_taken
 
 

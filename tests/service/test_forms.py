@@ -48,11 +48,11 @@ VIEWS = tuple(tables.OF_VIEW)
         ("*/*;q=0", None),
     ],
 )
-def test_the_form_is_the_one_the_client_would_rather_have(accept, chosen):
+def test_media_type_is_the_one_the_client_prefers(accept, chosen):
     assert choose(accept, (JSON, CSV, NDJSON)) == chosen
 
 
-async def test_what_no_form_of_is_accepted_is_406_and_says_what_there_is(registry):
+async def test_unacceptable_media_types_get_406_with_the_available_ones(registry):
     await registry.take(party("catl"))
     for path, offered in (
         ("/v1/parties", CSV),
@@ -70,14 +70,14 @@ async def test_several_accept_headers_are_one(registry):
         assert answer.content_type == CSV
 
 
-async def test_an_answer_kept_for_one_client_is_not_given_to_another_that_accepts_less(registry):
+async def test_cached_answer_respects_accept_of_each_client(registry):
     both = [("Accept", "text/html"), ("Accept", "application/json")]
     async with registry.client.get("/v1/parties", headers=both) as answer:
         assert answer.content_type == JSON
     await problem(await registry.get("/v1/parties", Accept="text/html"), 406, "not-acceptable")
 
 
-async def test_an_answer_says_that_it_depends_on_accept(registry):
+async def test_answers_vary_by_accept(registry):
     for accept in (JSON, CSV, NDJSON):
         answer = await registry.get("/v1/parties", Accept=accept)
         assert answer.content_type == accept
@@ -116,7 +116,7 @@ async def test_every_list_is_answered_whole_as_ndjson_and_as_csv(tmp_path):
             assert len(await rows(registry, path)) == len(whole)
 
 
-async def test_a_stream_goes_on_over_pages_pinned_to_where_it_began(registry, monkeypatch):
+async def test_streamed_list_stays_pinned_to_its_first_position(registry, monkeypatch):
     monkeypatch.setattr(lists, "MAX_LIMIT", 3)
     await registry.take([party(f"p{number:02}") for number in range(10)])
     answer = await registry.get("/v1/parties?as_of=9", Accept=NDJSON)
@@ -127,7 +127,7 @@ async def test_a_stream_goes_on_over_pages_pinned_to_where_it_began(registry, mo
     ]
 
 
-async def test_a_limit_makes_a_stream_one_page_with_a_way_on(registry):
+async def test_limit_makes_a_stream_one_page_with_a_next_link(registry):
     await registry.take([party(f"p{number}") for number in range(5)])
     answer = await registry.get("/v1/parties?limit=2", Accept=NDJSON)
     assert len((await answer.read()).splitlines()) == 2
@@ -141,7 +141,7 @@ async def test_a_limit_makes_a_stream_one_page_with_a_way_on(registry):
     assert "Link" not in whole.headers
 
 
-async def test_a_stream_that_the_client_holds_is_not_sent_again(registry):
+async def test_streamed_list_with_a_matching_etag_is_not_sent_again(registry):
     await registry.take(party("a"))
     first = await registry.get("/v1/parties", Accept=CSV)
     again = await registry.get("/v1/parties", Accept=CSV, If_None_Match=first.headers["ETag"])
@@ -153,12 +153,12 @@ async def test_a_stream_that_the_client_holds_is_not_sent_again(registry):
     assert later.status == 200
 
 
-async def test_a_stream_that_cannot_be_begun_is_a_problem(registry):
+async def test_streamed_list_that_cannot_start_is_a_problem(registry):
     await problem(await registry.get("/v1/parties?kind=planet", Accept=CSV), 422, "invalid-query")
     await problem(await registry.get("/v1/parties/nobody/history", Accept=NDJSON), 404, "not-found")
 
 
-async def test_a_row_keeps_what_csv_makes_hard(registry):
+async def test_csv_row_preserves_quotes_commas_and_line_ends(registry):
     awkward = 'Line one\nline "two", three\r\n; =1+1'
     await registry.take(
         party("catl", {"zh": "宁德时代", "en-GB": awkward}, other_names=["A", {"zh": "乙"}], jurisdiction="CN")
@@ -201,7 +201,7 @@ async def test_pages_go_on_in_the_format_of_the_query(registry):
     assert orjson.loads((await again.read()).splitlines()[0])["subject"] == "parties/p2"
 
 
-async def test_a_byte_order_mark_stands_before_csv_where_it_is_asked_for(registry):
+async def test_bom_precedes_csv_if_requested(registry):
     await registry.take(party("a", "宁德时代"))
     plain = await (await registry.get("/v1/parties?format=csv")).read()
     marked = await (await registry.get("/v1/parties?bom=1", Accept=CSV)).read()
@@ -226,7 +226,7 @@ async def test_a_byte_order_mark_stands_before_csv_where_it_is_asked_for(registr
         '=HYPERLINK("x")',
     ],
 )
-async def test_a_cell_that_a_spreadsheet_would_run_is_quoted(registry, name):
+async def test_cell_that_a_spreadsheet_would_execute_is_quoted(registry, name):
     await registry.take([party("a", name), party("b", {"en": name, "zh": "乙"})])
     text = (await (await registry.get("/v1/parties?format=csv")).read()).decode()
     for row in csv.DictReader(io.StringIO(text, newline=""), strict=True):
@@ -234,7 +234,7 @@ async def test_a_cell_that_a_spreadsheet_would_run_is_quoted(registry, name):
     assert text.count("\"'") == 2, "and wrapped in double quotes"
 
 
-async def test_a_separator_of_another_dialect_begins_no_cell(registry):
+async def test_separator_of_another_csv_dialect_starts_no_cell(registry):
     await registry.take([party("a", "A;=1+1"), party("b", "A\t=1+1")])
     text = (await (await registry.get("/v1/parties?format=csv")).read()).decode()
     assert '"A;=1+1"' in text
@@ -245,7 +245,7 @@ async def test_numbers_below_zero_are_numbers_in_csv():
     assert tables.table("a").rows([{"a": "-1.50"}, {"a": -1}, {"a": "-x"}]) == b'-1.50\r\n-1\r\n"\'-x"\r\n'
 
 
-async def test_names_stand_in_csv_in_all_their_languages(registry):
+async def test_csv_has_names_in_all_languages(registry):
     names = {"zh": "宁德时代", "en": "CATL", "de": "Zeitgenössische"}
     await registry.take(party("catl", names))
     await registry.take([party("plain", "Plain"), party("sub", "Sub", part_of="parties/catl")])
@@ -255,7 +255,7 @@ async def test_names_stand_in_csv_in_all_their_languages(registry):
     assert (sub["part_of_name"], orjson.loads(sub["part_of_name_by_language"])) == ("CATL", names)
 
 
-async def test_the_columns_do_not_depend_on_what_the_list_holds(registry):
+async def test_csv_columns_do_not_depend_on_the_items(registry):
     empty = {view: await (await registry.get(f"/v1/{view}", Accept=CSV)).text() for view in VIEWS}
     for view, text in empty.items():
         assert text == ",".join(tables.OF_VIEW[view].names) + "\r\n"
@@ -319,7 +319,7 @@ async def test_the_graph_is_drawn_as_graphml(tmp_path):
     assert len(root.findall(".//g:edge", space)) == len(graph["edges"])
 
 
-async def test_a_name_that_xml_cannot_hold_is_drawn_all_the_same(registry):
+async def test_name_with_characters_invalid_in_xml_is_drawn(registry):
     await registry.take([party("a", "A\x01\ufffe<&>"), party("b")])
     for media_type in ("application/gexf+xml", "application/graphml+xml"):
         ET.fromstring(await (await registry.get("/v1/graph", Accept=media_type)).read())

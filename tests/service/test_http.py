@@ -28,7 +28,7 @@ from tests.service.world import STRUCTURED, problem, registered, running
         ("OPTIONS", "/nowhere", 404, "not-found"),
     ],
 )
-async def test_what_is_not_there_is_a_problem(registry, method, path, status, kind):
+async def test_unknown_address_is_a_problem(registry, method, path, status, kind):
     answer = await registry.client.request(method, path)
     await problem(answer, status, kind)
     if status == 405:
@@ -40,12 +40,12 @@ async def test_allow_lists_every_method(registry):
     assert set(answer.headers["Allow"].split(",")) == {"GET", "HEAD", "OPTIONS", "POST"}
 
 
-async def test_a_question_longer_than_anything_is_still_answered_with_a_problem(registry):
+async def test_very_long_query_is_answered_with_a_problem(registry):
     await problem(await registry.get("/v1/events?source=" + "x" * 8000), 422, "invalid-query")
     await problem(await registry.get("/v1/events?source=" + "x" * 20_000), 431, "headers-too-large")
 
 
-async def test_a_fault_of_the_registry_shows_nothing_of_it(registry, monkeypatch):
+async def test_internal_error_reveals_no_details(registry, monkeypatch):
     def fails(*_):
         raise RuntimeError("secret")
 
@@ -70,7 +70,7 @@ async def test_every_kind_of_problem_has_a_page(registry):
     await problem(await registry.get("/problems", Accept="image/png"), 406, "not-acceptable")
 
 
-async def test_every_answer_bears_the_position_and_is_not_sniffed(registry):
+async def test_every_answer_has_registry_position_and_nosniff(registry):
     await registry.take([registered("a"), registered("b")])
     for path in ("/v1/events", "/v1/events/1", "/nowhere", "/healthz", "/problems", "/v1/events/stream"):
         answer = await registry.get(path)
@@ -99,7 +99,7 @@ async def test_a_position_that_is_not_reached_is_a_problem(registry, monkeypatch
         await problem(await registry.get("/v1/events", Registry_Position=text), 400, "malformed-request")
 
 
-async def test_the_head_lets_go_of_who_gives_up(registry):
+async def test_head_forgets_cancelled_waiters(registry):
     head = registry.app[HEAD]
     waiting = [asyncio.create_task(head.reached(5, 10)) for _ in range(3)]
     await asyncio.sleep(0)
@@ -152,7 +152,7 @@ async def test_readiness_says_what_it_waits_for(registry):
     assert (await registry.get("/readyz")).status == 200
 
 
-async def test_a_body_that_does_not_arrive_is_given_up(registry, monkeypatch):
+async def test_body_that_does_not_arrive_times_out(registry, monkeypatch):
     monkeypatch.setattr("service.http.bodies.SECONDS", 0.05)
 
     async def slow():

@@ -167,7 +167,7 @@ def _unchunked(answer: bytes) -> bytes:
     return bytes(body)
 
 
-async def test_what_was_taken_stays_when_the_client_goes_away(registry):
+async def test_recorded_lines_stay_when_the_client_disconnects(registry):
     to_send: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def body():
@@ -186,7 +186,7 @@ async def test_what_was_taken_stays_when_the_client_goes_away(registry):
     assert _open_files(registry.data) == 0
 
 
-async def test_lines_that_cannot_be_stored_say_so_and_the_import_goes_on(registry, monkeypatch):
+async def test_lines_that_cannot_be_stored_are_reported_and_the_import_continues(registry, monkeypatch):
     log = registry.app[WRITER]._log
     real, failures = log.commit, [LogUnavailable("disk full")]
 
@@ -212,7 +212,7 @@ async def test_lines_that_cannot_be_stored_say_so_and_the_import_goes_on(registr
     assert rest[0]["position"] == 1
 
 
-async def test_an_import_says_where_it_ended_when_the_registry_stops(tmp_path):
+async def test_import_reports_its_last_line_when_the_registry_stops(tmp_path):
     async with running(tmp_path) as registry:
         to_send: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -231,7 +231,7 @@ async def test_an_import_says_where_it_ended_when_the_registry_stops(tmp_path):
         assert (kinds([last]), last["line"]) == (["unavailable"], 2)
 
 
-async def test_an_import_ends_whose_client_is_silent_too_long(registry, monkeypatch):
+async def test_import_of_a_silent_client_ends(registry, monkeypatch):
     monkeypatch.setattr("service.http.bodies.SECONDS", 0.2)
 
     async def body():
@@ -248,7 +248,7 @@ async def test_an_import_ends_whose_client_is_silent_too_long(registry, monkeypa
     await problem(await registry.post(body(), type_=NDJSON, query="?validate=only"), 408, "request-timeout")
 
 
-async def test_only_so_many_imports_are_under_way_at_once(registry, monkeypatch):
+async def test_number_of_concurrent_imports_is_bounded(registry, monkeypatch):
     monkeypatch.setattr("service.http.bodies.MOST_IMPORTS", 1)
     ended = asyncio.Event()
 
@@ -324,7 +324,7 @@ async def test_an_import_whose_client_reads_slowly_goes_on(registry, monkeypatch
     assert received > 10_000 * 100
 
 
-async def test_results_that_nobody_reads_take_no_more_of_the_disk_than_they_may(registry):
+async def test_unread_results_take_bounded_disk_space(registry):
     registry.app[events_import.SPACE].free = 3 * MIB
     count = 60_000
     async with importing(registry, b"x\n" * count, buffer=2**16) as reader, asyncio.timeout(60):
@@ -340,7 +340,7 @@ async def test_results_that_nobody_reads_take_no_more_of_the_disk_than_they_may(
     assert registry.app[events_import.SPACE].free == 3 * MIB
 
 
-async def test_a_trial_whose_results_are_too_many_is_refused(registry, monkeypatch):
+async def test_validate_only_with_too_many_results_is_refused(registry, monkeypatch):
     monkeypatch.setattr(events_import, "MAX_TRIAL_RESULTS", 1000)
     await problem(await registry.post(b"x\n" * 50, type_=NDJSON, query="?validate=only"), 413, "too-large")
 
@@ -363,7 +363,7 @@ async def test_a_byte_order_mark_before_any_body_is_ignored(registry, query):
     assert answer.status in (200, 201), await answer.text()
 
 
-async def test_a_trial_import_sees_the_lines_before_and_records_nothing(registry):
+async def test_validate_only_import_sees_the_lines_before_and_records_nothing(registry):
     await registry.take(registered("a"))
     body = lines(
         registered("b"),
@@ -391,7 +391,7 @@ async def test_a_trial_import_sees_the_lines_before_and_records_nothing(registry
     assert (await registry.get("/v1/parties/b")).status == 404
 
 
-async def test_a_trial_import_has_at_most_ten_thousand_lines(registry):
+async def test_validate_only_import_has_at_most_ten_thousand_lines(registry):
     results = await registry.import_(b"x\n" * 10_000, query="?validate=only")
     assert len(results) == 10_000
     answer = await registry.post(b"x\n" * 10_000 + b"x", type_=NDJSON, query="?validate=only")
@@ -405,7 +405,7 @@ async def test_an_import_needs_a_key_that_may_post(registry, type_):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-def test_lines_are_cut_alike_however_the_bytes_arrive(size):
+def test_lines_do_not_depend_on_the_chunks_received(size):
     text = b"one\n\n  two \r\n" + b"y" * 11 + b"\nthree\n" + b"z" * 40 + b"\nlast"
     cutter = Lines(longest=10)
     found = [line for at in range(0, len(text), size) for line in cutter.feed(text[at : at + size])]

@@ -37,7 +37,7 @@ def keys(registry):
         ("Bearer " + "x" * 8000, 'Bearer error="invalid_token"'),
     ],
 )
-async def test_posting_without_a_good_key_is_unauthorized(registry, authorization, challenge):
+async def test_posting_without_a_valid_key_is_unauthorized(registry, authorization, challenge):
     headers = {} if authorization is None else {"Authorization": authorization}
     answer = await registry.client.post("/v1/events", json=registered("a"), headers=headers)
     await problem(answer, 401, "unauthorized")
@@ -69,7 +69,7 @@ async def test_the_name_of_the_key_is_the_actor(registry, keys):
     assert (await registry.json("/v1/events/1"))["actor"] == "Ms Né"
 
 
-async def test_a_key_made_or_revoked_by_another_process_counts_at_once(registry):
+async def test_key_created_or_revoked_by_another_process_counts_immediately(registry):
     code = (
         "import sys; from pathlib import Path; from service.api_keys import Keys; keys = Keys(Path(sys.argv[1]));"
         "print(keys.create('other', ['post']) if sys.argv[2] == 'create' else keys.revoke('other'))"
@@ -88,7 +88,7 @@ async def test_a_key_made_or_revoked_by_another_process_counts_at_once(registry)
     await problem(await registry.post(registered("a"), key=key), 401, "unauthorized")
 
 
-async def test_reading_is_open_unless_a_key_is_asked_for(tmp_path):
+async def test_reading_is_open_by_default(tmp_path):
     async with running(tmp_path, read="key") as registry:
         for path in ("/v1/events", "/v1/events/1", "/v1/events/stream", "/v1/parties", "/v1/parties/a", "/metrics"):
             await problem(await registry.get(path), 401, "unauthorized")
@@ -103,7 +103,7 @@ async def test_reading_is_open_unless_a_key_is_asked_for(tmp_path):
             assert (await registry.get("/v1/events/1", Authorization=f"Bearer {key}")).status == 200
 
 
-async def test_without_a_key_nothing_tells_how_much_is_recorded_where_reading_needs_one(tmp_path):
+async def test_if_reading_needs_a_key_answers_without_one_hide_the_position(tmp_path):
     async with running(tmp_path, read="key") as registry:
         await registry.take(registered("a"))
         with closing(Keys(tmp_path / "keys.sqlite")) as keys:
@@ -122,7 +122,7 @@ async def test_without_a_key_nothing_tells_how_much_is_recorded_where_reading_ne
         assert "registry_position 1.0" in await (await registry.get("/metrics", **reader)).text()
 
 
-async def test_every_operation_with_a_scope_refuses_who_has_no_key(tmp_path):
+async def test_every_operation_with_a_scope_needs_a_key(tmp_path):
     """The scope stands in the operation's row, which the API document is made from."""
     async with running(tmp_path, read="key") as registry:
         rows = registry.app[DESCRIBED]
@@ -132,7 +132,7 @@ async def test_every_operation_with_a_scope_refuses_who_has_no_key(tmp_path):
             assert (answer.status == 401) is (row.scope is not None), row.path
 
 
-async def test_only_hashes_of_keys_are_kept_where_only_the_owner_reads(registry, keys):
+async def test_only_hashes_of_keys_are_stored_in_a_private_file(registry, keys):
     key = keys.create("new", ["post", "read"])
     stored = b"".join(path.read_bytes() for path in registry.data.glob("keys.sqlite*"))
     assert key.startswith("rk_")
@@ -164,7 +164,7 @@ async def test_key_is_not_named_as_the_registry_itself_records_events(keys, name
     ("name", "scopes"),
     [("", ["post"]), (" ", ["post"]), ("a\n", ["post"]), ("x" * 101, ["post"]), ("a", []), ("a", ["x"])],
 )
-async def test_a_key_that_cannot_be_is_not_made(keys, name, scopes):
+async def test_invalid_key_is_not_created(keys, name, scopes):
     before = keys.listed()
     with pytest.raises(ValueError, match=r"1 to 100|at least one|not a valid"):
         keys.create(name, scopes)
@@ -178,7 +178,7 @@ async def test_no_key_is_ever_logged(registry):
     assert b"rk_" not in registry.logged()
 
 
-async def test_keys_are_looked_up_again_for_whatever_comes_after_they_were(keys):
+async def test_key_cache_expires_with_each_turn_of_the_loop(keys):
     verified, text = Verified(keys), keys.create("passer-by", ["post"])
     assert verified.find(text) is not None
     assert verified.find("rk_guessed") is None

@@ -74,7 +74,7 @@ def test_lines_are_written_in_order_and_together():
     assert file.writes == 1
 
 
-def test_closing_writes_what_waits_and_drops_what_comes_later():
+def test_closing_writes_queued_lines_and_drops_later_ones():
     file = BytesIO()
     dropped: list[int] = []
     writer = LogWriter(file, dropped.append)
@@ -98,7 +98,7 @@ def test_lines_of_several_threads_are_each_whole():
     assert logged(file) == ["logged"] * 400
 
 
-def test_a_stuck_log_drops_lines_counts_them_and_says_so_once_it_takes_more(monkeypatch):
+def test_blocked_log_drops_and_counts_lines_and_reports_them_later(monkeypatch):
     monkeypatch.setattr(logging, "MOST_WAITING_BYTES", 2000)
     file = Stuck()
     dropped: list[int] = []
@@ -131,7 +131,7 @@ def test_a_full_pipe_that_does_not_block_is_waited_for_and_gets_every_line():
         writer.close()
 
 
-def test_what_the_standard_library_logs_goes_through_the_same_writer():
+def test_standard_library_logging_uses_the_same_writer():
     file = BytesIO()
     writer = LogWriter(file)
     handler = StandardHandler(make_logger(writer))
@@ -155,7 +155,7 @@ async def test_a_log_that_cannot_be_written_fails_no_request(tmp_path):
         assert (await registry.get("/v1/parties/a")).status == 200
 
 
-async def test_a_full_pipe_as_log_holds_up_no_request(tmp_path):
+async def test_full_log_pipe_delays_no_request(tmp_path):
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as pipe, os.fdopen(writing, "wb", buffering=0) as log:
         async with running(tmp_path, log=log) as registry:
@@ -203,7 +203,7 @@ async def test_a_client_that_goes_away_is_no_internal_error(tmp_path):
         assert "internal-error" not in metrics
 
 
-async def test_a_live_stream_that_was_closed_is_noticed_within_moments(tmp_path):
+async def test_closed_live_stream_is_detected_soon(tmp_path):
     async with running(tmp_path) as registry:
         async with ClientSession() as session:
             answer = await session.get(registry.client.make_url("/v1/events/stream"))
@@ -215,7 +215,7 @@ async def test_a_live_stream_that_was_closed_is_noticed_within_moments(tmp_path)
             await asyncio.sleep(0.1)
 
 
-async def test_times_of_requests_leave_streams_out_and_the_process_is_measured(tmp_path):
+async def test_request_times_exclude_streams_and_process_metrics_exist(tmp_path):
     async with running(tmp_path) as registry:
         await registry.take(registered("a"))
         await registry.get("/v1/parties")

@@ -92,12 +92,12 @@ def _close(schema):
 # the document by itself
 
 
-def test_it_is_an_openapi_document(described):
+def test_document_is_valid_openapi(described):
     validate(described)
     assert described["openapi"].startswith("3.1")
 
 
-def test_it_says_every_route_and_nothing_else(described):
+def test_document_has_exactly_the_routes(described):
     routed = {
         (shown_path(route.resource.canonical), route.method.lower())
         for route in make_app(Settings()).router.routes()
@@ -106,7 +106,7 @@ def test_it_says_every_route_and_nothing_else(described):
     assert routed == {(path, method) for path, methods in described["paths"].items() for method in methods}
 
 
-def test_operations_have_names_of_their_own_and_say_their_problems(described):
+def test_operations_have_unique_names_and_list_their_problems(described):
     rows = [row for methods in described["paths"].values() for row in methods.values()]
     names = [row["operationId"] for row in rows]
     assert len(set(names)) == len(names)
@@ -118,7 +118,7 @@ def test_operations_have_names_of_their_own_and_say_their_problems(described):
             assert parameter["description"].endswith("."), parameter
 
 
-def test_it_says_every_type_of_event_and_every_problem(described):
+def test_document_has_every_event_type_and_every_problem(described):
     schemas = described["components"]["schemas"]
     assert [each["$ref"].rpartition("/")[2] for each in schemas["Event"]["oneOf"]] == [
         name for name, kind in CATALOGUE.items() if kind.is_posted
@@ -138,26 +138,26 @@ def test_every_path_parameter_is_described(described):
             assert {each["name"] for each in row["parameters"] if each["in"] == "path"} == named, path
 
 
-def test_the_command_prints_it(described):
+def test_command_prints_the_document(described):
     printed = subprocess.run([Path(sys.executable).with_name("registry"), "openapi"], capture_output=True, check=True)
     assert orjson.loads(printed.stdout) == described
 
 
-async def test_it_is_served_as_it_is(registry, described):
+async def test_served_document_is_the_same(registry, described):
     assert await registry.json("/openapi.json") == described
 
 
 # events
 
 
-def test_the_schema_of_an_event_takes_the_seeds(described):
+def test_event_schemas_accept_the_seeds(described):
     judge = Judge(described)
     for line in seed_lines().splitlines():
         judge.component("Event", orjson.loads(line))
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_a_schema_takes_null_only_where_the_registry_does(name):
+def test_schema_accepts_null_only_where_the_registry_does(name):
     kind = CATALOGUE[name]
     properties = event_schemas()[kind.data.__name__]["properties"]
     assert set(properties) == {field.alias or key for key, field in kind.data.model_fields.items()}
@@ -171,7 +171,7 @@ def test_a_schema_takes_null_only_where_the_registry_does(name):
 # answers
 
 
-async def test_every_answer_of_a_run_is_what_the_document_says(tmp_path, described):
+async def test_every_answer_of_a_run_matches_the_document(tmp_path, described):
     judge = Judge(described)
     async with seeded(tmp_path / "data") as registry:
         await _more_events(registry)
@@ -224,7 +224,7 @@ def _addresses(operation):
             yield f"{path}?{needed}limit=1"
 
 
-async def test_the_log_and_its_proofs_are_answered_as_the_document_says(tmp_path, described):
+async def test_log_and_proof_answers_match_the_document(tmp_path, described):
     judge = Judge(described)
     tile, entries, proof = "/log/tile/{level}/{number}", "/log/tile/entries/{number}", "/v1/events/{position}/proof"
     async with seeded(tmp_path / "data") as registry:

@@ -23,7 +23,7 @@ def test_the_name_of_a_log_is_fixed_at_its_first_start(log):
         name(log, "example.org/two")
 
 
-def test_a_log_that_is_not_given_a_name_gets_one_of_its_own_and_keeps_it(log):
+def test_log_without_a_given_name_gets_a_permanent_one(log):
     name(log, None)
     own = log.meta("origin")
     assert own

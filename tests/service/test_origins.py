@@ -77,11 +77,11 @@ async def test_options_says_which_methods_an_address_takes(registry, path, allow
     assert refused["detail"] == f"this address takes {allowed}"
 
 
-async def test_options_of_nothing_is_404(registry):
+async def test_options_of_an_unknown_address_is_404(registry):
     await problem(await options(registry, "/nowhere"), 404, "not-found")
 
 
-async def test_only_the_origins_that_are_set_may_read(tmp_path):
+async def test_only_configured_origins_may_read(tmp_path):
     async with running(tmp_path, cors=(PAGE,)) as registry:
         await registry.take(registered("a"))
         for path in (*PATHS, *PATHS):
@@ -93,7 +93,7 @@ async def test_only_the_origins_that_are_set_may_read(tmp_path):
             assert "Origin" in ", ".join(answer.headers.getall("Vary"))
 
 
-async def test_where_reading_takes_a_key_no_other_origin_reads_unless_it_is_set(tmp_path):
+async def test_if_reading_needs_a_key_only_configured_origins_read(tmp_path):
     async with running(tmp_path / "none", read="key") as registry:
         for path in PATHS:
             assert "Access-Control-Allow-Origin" not in (await registry.get(path, Origin=PAGE)).headers

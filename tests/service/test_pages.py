@@ -105,7 +105,7 @@ async def test_the_page_shows_every_operation_and_every_type_of_event(registry):
         assert word in text
 
 
-async def test_a_page_is_not_sent_again_to_who_holds_it(registry):
+async def test_page_with_a_matching_etag_is_not_sent_again(registry):
     for path in ("/", "/docs", "/static/registry.css", "/openapi.json"):
         etag = (await registry.get(path)).headers["ETag"]
         assert (await registry.get(path, If_None_Match=etag)).status == 304
@@ -126,7 +126,7 @@ def test_prose_is_escaped():
         ({}, "any value"),
     ],
 )
-def test_a_schema_is_told_in_a_few_words(schema, shown):
+def test_schema_is_described_in_a_few_words(schema, shown):
     assert kind_of(schema) == shown
 
 

@@ -81,7 +81,7 @@ async def test_pages_stay_on_the_day_they_began_on(registry):
         "/v1/search?q=battery",
     ],
 )
-async def test_small_pages_hold_what_one_page_does(tmp_path, address):
+async def test_small_pages_join_to_one_large_page(tmp_path, address):
     async with seeded(tmp_path / "data") as registry:
         whole = (await registry.json(f"{address}&limit=1000"))["items"]
         for limit in (1, 2, 7):
@@ -89,7 +89,7 @@ async def test_small_pages_hold_what_one_page_does(tmp_path, address):
         assert whole
 
 
-async def test_the_next_address_keeps_what_was_asked(registry):
+async def test_next_address_repeats_the_query(registry):
     await registry.take([party("a", kind="state"), party("b"), party("c", {"en": "C+ & D", "zh": "丙"})])
     first = await registry.json("/v1/parties?kind=company&limit=1&as_of=2026-01-31T13:00:00%2B01:00")
     assert [item["subject"] for item in first["items"]] == ["parties/b"]
@@ -98,7 +98,7 @@ async def test_the_next_address_keeps_what_was_asked(registry):
     assert ([item["subject"] for item in second["items"]], second["next"]) == (["parties/c"], None)
 
 
-async def test_a_cursor_pins_the_two_times_which_may_then_be_left_out(registry):
+async def test_cursor_pins_both_times_and_they_may_be_omitted(registry):
     await registry.take([party("a"), party("b"), party("c")])
     given = (await registry.json("/v1/parties?limit=1&as_of=2&on=2026-01-01"))["next"].partition("cursor=")[2]
     page = await registry.json(f"/v1/parties?cursor={given}")
@@ -109,7 +109,7 @@ async def test_a_cursor_pins_the_two_times_which_may_then_be_left_out(registry):
         assert found["errors"][0]["parameter"] == other.partition("=")[0]
 
 
-async def test_a_cursor_belongs_to_the_question_it_was_given_for(registry):
+async def test_cursor_belongs_to_its_query(registry):
     await registry.take([party("a"), party("b"), party("c")])
     given = (await registry.json("/v1/parties?limit=1&kind=company"))["next"].partition("cursor=")[2]
     for address in (
@@ -149,7 +149,7 @@ async def test_a_cursor_that_was_tampered_with_is_refused(registry):
         "/v1/events?",
     ],
 )
-async def test_a_forged_cursor_is_refused_or_answered_but_is_no_fault(registry, address):
+async def test_forged_cursor_causes_no_internal_error(registry, address):
     await registry.take([party("a", "Alpha Beta"), party("b", "Alpha Gamma")])
     await registry.take(event("document.registered", "documents/d", {"title": "D", "sha256": "0" * 64}))
     for number in range(2):
@@ -174,7 +174,7 @@ async def test_a_forged_cursor_is_refused_or_answered_but_is_no_fault(registry, 
         assert answer.status in (200, 404, 422), (each, await answer.text())  # 404: not known at that position
 
 
-async def test_a_fault_behind_a_cursor_is_told_as_one(registry, monkeypatch):
+async def test_fault_behind_a_cursor_is_an_internal_error(registry, monkeypatch):
     await registry.take([party("a"), party("b")])
     address = (await registry.json("/v1/parties?limit=1"))["next"]
 

@@ -13,7 +13,7 @@ from tests.service.world import BATCH, SOURCE, STRUCTURED, problem, registered, 
 MIB = 2**20
 
 
-async def test_a_recorded_event_is_answered_with_its_receipt_and_where_it_is(registry):
+async def test_recorded_event_is_answered_with_receipt_and_location(registry):
     answer = await registry.post(registered("catl"))
     assert answer.status == 201
     assert answer.headers["Location"] == "/v1/events/1"
@@ -32,7 +32,7 @@ async def test_a_recorded_event_is_answered_with_its_receipt_and_where_it_is(reg
     assert b64decode(receipt["leaf"]) == sha256(b"\0" + event["entry"].encode()).digest()
 
 
-async def test_an_event_can_be_checked_from_what_is_answered_about_it(registry):
+async def test_event_can_be_verified_from_its_answer(registry):
     posted = registered("catl", time="2026-01-01T00:00:00Z", occurred="2011~")
     await registry.take(posted)
     event = await registry.json("/v1/events/1")
@@ -89,7 +89,7 @@ async def test_the_same_source_and_id_with_other_content_is_a_conflict_before_an
     assert await registry.head() == 1
 
 
-async def test_a_repeat_whose_numbers_are_written_otherwise_is_the_same(registry):
+async def test_repeat_with_other_spellings_of_numbers_is_the_same(registry):
     await registry.take(registered("lab-founder"))
     founded = {
         "specversion": "1.0",
@@ -109,14 +109,14 @@ async def test_a_repeat_whose_numbers_are_written_otherwise_is_the_same(registry
     assert again.status == 200
 
 
-async def test_a_contradiction_names_the_events_in_the_way(registry):
+async def test_conflict_names_the_contradicting_positions(registry):
     await registry.take(registered("catl"))
     found = await problem(await registry.post(registered("catl", id="again")), 409, "contradiction")
     assert found["positions"] == [1]
     assert await registry.head() == 1
 
 
-async def test_all_that_is_wrong_with_an_event_is_said_at_once(registry):
+async def test_all_errors_of_an_event_are_reported_together(registry):
     event = registered("catl", subject="labs/catl", occurred="2023-02-30", data={"kind": "firm", "size": 1})
     found = await problem(await registry.post(event), 422, "invalid-event")
     assert {"/subject", "/occurred", "/data/kind", "/data/name", "/data/size"} <= {
@@ -152,7 +152,7 @@ async def test_binary_mode_takes_attributes_from_headers_and_decodes_them(regist
         ({}, 415, "unsupported-media-type"),
     ],
 )
-async def test_binary_mode_refuses_what_its_headers_cannot_mean(registry, headers, status, kind):
+async def test_binary_mode_refuses_invalid_headers(registry, headers, status, kind):
     answer = await registry.post(b'{"name":"x"}', type_="application/json", **headers)
     await problem(answer, status, kind)
 
@@ -186,7 +186,7 @@ async def test_absent_data_is_an_empty_object(registry):
         b'{"a":"\\u003a:","b":{"c":1,"d":2,"c":3}}',
     ],
 )
-async def test_what_is_no_strict_json_is_malformed(registry, body):
+async def test_json_that_is_not_strict_is_malformed(registry, body):
     found = await problem(await registry.post(body, type_=STRUCTURED), 400, "malformed-request")
     assert found["detail"]
     for type_ in (BATCH, "application/json"):
@@ -249,7 +249,7 @@ async def test_a_batch_has_at_most_a_thousand_events_and_eight_mebibytes(registr
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "x-unknown"])
-async def test_a_compressed_body_is_not_taken(registry, encoding):
+async def test_compressed_body_is_refused(registry, encoding):
     answer = await registry.post(b"\x1f\x8b", type_=STRUCTURED, Content_Encoding=encoding)
     await problem(answer, 415, "unsupported-media-type")
 
@@ -257,7 +257,7 @@ async def test_a_compressed_body_is_not_taken(registry, encoding):
 @pytest.mark.parametrize(
     "type_", ["text/plain", "application/xml", "application/octet-stream", f"{STRUCTURED}; charset=latin-1", "nonsense"]
 )
-async def test_other_types_of_content_are_not_taken(registry, type_):
+async def test_other_content_types_are_refused(registry, type_):
     await problem(await registry.post(registered("x"), type_=type_), 415, "unsupported-media-type")
 
 
@@ -265,7 +265,7 @@ async def test_parameters_of_the_content_type_do_not_matter(registry):
     assert (await registry.post(registered("x"), type_=f"{STRUCTURED}; charset=UTF-8")).status == 201
 
 
-async def test_a_batch_is_taken_whole_in_order_at_one_instant(registry):
+async def test_batch_is_recorded_whole_in_order_at_one_instant(registry):
     answer = await registry.post([registered("a"), renamed("a", "A1"), renamed("a", "A2")])
     assert answer.status == 201
     receipts = await answer.json()
@@ -281,7 +281,7 @@ async def test_a_batch_with_one_bad_event_leaves_nothing(registry):
     assert await registry.head() == 0
 
 
-async def test_a_batch_may_hold_what_is_recorded_already(registry):
+async def test_batch_may_contain_recorded_events(registry):
     first = await registry.take(registered("a"))
     answer = await registry.post([renamed("a", "A1"), registered("a"), registered("b")])
     assert answer.status == 201
@@ -314,7 +314,7 @@ async def test_the_same_event_twice_in_a_batch_is_one(registry):
     assert await registry.head() == 2
 
 
-async def test_an_empty_batch_is_taken(registry):
+async def test_empty_batch_is_accepted(registry):
     answer = await registry.post([])
     assert (answer.status, await answer.json()) == (200, [])
 
@@ -323,7 +323,7 @@ async def test_a_batch_is_an_array(registry):
     await problem(await registry.post(registered("x"), type_=BATCH), 400, "malformed-request")
 
 
-async def test_a_trial_answers_as_if_and_records_nothing(registry):
+async def test_validate_only_gives_the_answer_of_a_post_and_records_nothing(registry):
     await registry.take(registered("a"))
     answer = await registry.post(renamed("a", "B"), query="?validate=only")
     assert answer.status == 201

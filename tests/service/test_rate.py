@@ -26,7 +26,7 @@ async def test_a_reader_beyond_its_rate_is_answered_429_until_retry_after(tmp_pa
         await registry.take(registered("a"))
 
 
-async def test_a_key_has_a_bucket_of_its_own_and_an_unknown_one_none(tmp_path):
+async def test_valid_key_has_its_own_bucket_and_an_unknown_one_none(tmp_path):
     async with running(tmp_path, rate=0.1) as registry:
         with closing(Keys(tmp_path / "keys.sqlite")) as keys:
             reader = keys.create("reader", ["read"])
@@ -35,7 +35,7 @@ async def test_a_key_has_a_bucket_of_its_own_and_an_unknown_one_none(tmp_path):
             assert (await registry.get("/v1/parties", Authorization=f"Bearer {key}")).status == status
 
 
-async def test_no_rate_limits_nobody(tmp_path):
+async def test_without_a_rate_no_client_is_limited(tmp_path):
     async with running(tmp_path) as registry:
         for _ in range(50):
             assert (await registry.get("/v1/parties")).status == 200
@@ -60,7 +60,7 @@ def test_a_client_never_reads_more_than_its_rate_and_one_burst(per_second, pause
 
 
 @given(st.floats(0.01, 1000), st.integers(1, 100))
-def test_whoever_waits_as_long_as_retry_after_says_is_answered(per_second, requests):
+def test_client_that_waits_for_retry_after_is_answered(per_second, requests):
     limiter, now = RateLimiter(per_second), 0.0
     for _ in range(requests):
         try:

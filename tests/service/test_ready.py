@@ -11,7 +11,7 @@ def ready(size):
     return CachedResponse(b"x" * size, "application/json", '"tag"')
 
 
-def test_long_addresses_take_room_too():
+def test_cache_weight_includes_the_address():
     kept = ResponseCache(most=10_000)
     for name in "ab":
         kept.keep(name * 8000, ready(10))
@@ -19,7 +19,7 @@ def test_long_addresses_take_room_too():
     assert kept.get("b" * 8000) is not None
 
 
-def test_what_was_not_asked_for_longest_goes_first():
+def test_least_recently_used_answer_is_evicted_first():
     kept = ResponseCache(most=10_000)
     for name in "abcd":
         kept.keep(name, ready(1500))  # each counts for more than its body
@@ -29,7 +29,7 @@ def test_what_was_not_asked_for_longest_goes_first():
     assert [name for name in "abcde" if kept.get(name)] == ["b", "d", "e"]
 
 
-def test_what_is_kept_stays_within_its_bytes():
+def test_cache_stays_within_its_bytes():
     kept = ResponseCache(most=100_000)
     for number in range(1000):
         kept.keep(number, ready(number % 7 * 1000))
@@ -40,13 +40,13 @@ def test_what_is_kept_stays_within_its_bytes():
     assert sum(kept.get(number) is not None for number in range(1000)) <= 100
 
 
-def test_a_large_answer_is_not_kept():
+def test_large_answer_is_not_cached():
     kept = ResponseCache()
     kept.keep("large", ready(2**20 + 1))
     assert kept.get("large") is None
 
 
-def test_the_same_answer_is_counted_once():
+def test_equal_answer_is_counted_once_in_the_cache():
     kept = ResponseCache(most=10_000)
     for _ in range(100):
         kept.keep("a", ready(3000))
@@ -56,7 +56,7 @@ def test_the_same_answer_is_counted_once():
 
 
 @pytest.mark.parametrize("version", [None, 3])
-def test_a_validator_tells_bodies_and_the_code_that_made_them_apart(monkeypatch, version):
+def test_strong_etag_depends_on_body_and_code(monkeypatch, version):
     first = body_tag(b"{}", version)
     assert first == body_tag(b"{}", version)
     assert first != body_tag(b"[]", version)
@@ -65,7 +65,7 @@ def test_a_validator_tells_bodies_and_the_code_that_made_them_apart(monkeypatch,
     assert first != body_tag(b"{}", version)
 
 
-def test_a_weak_validator_tells_questions_and_the_code_apart(monkeypatch):
+def test_weak_etag_depends_on_query_and_code(monkeypatch):
     first = question_tag("/v1/parties", "text/csv", 1)
     assert first.startswith('W/"')
     assert first != question_tag("/v1/parties", "text/csv", 2)

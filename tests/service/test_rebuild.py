@@ -45,7 +45,7 @@ def leftovers(data):
     return sorted(path.name for path in data.iterdir() if "next" in path.name or "ready" in path.name)
 
 
-def test_views_are_rebuilt_where_nobody_serves(tmp_path):
+def test_views_are_rebuilt_without_a_server(tmp_path):
     data = tmp_path / "data"
     done("import", "-", data=data, stdin=seed_lines())
     before = done("export", "memberships", data=data)
@@ -56,7 +56,7 @@ def test_views_are_rebuilt_where_nobody_serves(tmp_path):
     assert leftovers(data) == []
 
 
-def test_a_fold_leaves_the_collector_of_cycles_as_it_was_whatever_happens(tmp_path):
+def test_fold_restores_the_garbage_collector_settings_even_after_an_error(tmp_path):
     data = tmp_path / "data"
     done("import", "-", data=data, stdin=seed_lines())
     before, within = gc.get_threshold(), []
@@ -125,7 +125,7 @@ def test_nothing_is_lost_or_refused_while_views_are_rebuilt(tmp_path):
         assert server.json("/v1/statistics")["parties"]["total"] == parties
 
 
-async def test_a_question_under_way_ends_on_the_views_it_began_on(tmp_path):
+async def test_running_query_ends_on_the_views_it_began_on(tmp_path):
     async with running(tmp_path / "data") as registry:
         await registry.take(registered("a"))
         assert (await registry.json("/v1/parties/a"))["name"] == "A"
@@ -147,7 +147,7 @@ async def test_a_question_under_way_ends_on_the_views_it_began_on(tmp_path):
         assert (await registry.json("/v1/parties"))["items"][0]["name"] == "New"
 
 
-async def test_views_that_other_code_folded_are_not_taken_over(tmp_path):
+async def test_views_folded_by_other_code_are_not_swapped_in(tmp_path):
     async with running(tmp_path / "data") as registry:
         await registry.take(registered("a"))
         built = rebuild.build(registry.data, lambda _: None)
@@ -159,7 +159,7 @@ async def test_views_that_other_code_folded_are_not_taken_over(tmp_path):
         assert leftovers(registry.data) == []
 
 
-async def test_a_file_that_is_no_views_is_removed_and_the_old_are_served_on(tmp_path):
+async def test_invalid_views_file_is_removed_and_the_old_views_stay(tmp_path):
     async with running(tmp_path / "data") as registry:
         await registry.take(registered("a"))
         ready = registry.data / VIEWS_READY
@@ -180,7 +180,7 @@ def waited_for(data, offered):
     return found
 
 
-def test_what_an_interrupted_rebuild_left_is_made_anew(tmp_path):
+def test_interrupted_rebuild_starts_again(tmp_path):
     data = tmp_path / "data"
     done("import", "-", data=data, stdin=seed_lines())
     (data / "views.next.sqlite").write_bytes(b"half")
@@ -189,7 +189,7 @@ def test_what_an_interrupted_rebuild_left_is_made_anew(tmp_path):
     assert leftovers(data) == []
 
 
-def test_views_that_wait_for_a_server_are_taken_by_the_next_one(tmp_path):
+def test_finished_views_are_swapped_in_by_the_next_server(tmp_path):
     data = tmp_path / "data"
     done("import", "-", data=data, stdin=seed_lines())
     offered = rebuild.offer(rebuild.build(data, lambda _: None))
@@ -197,7 +197,7 @@ def test_views_that_wait_for_a_server_are_taken_by_the_next_one(tmp_path):
         assert waited_for(data, offered)
 
 
-def test_second_rebuild_is_told_of_the_first(tmp_path):
+def test_second_rebuild_is_refused_while_one_runs(tmp_path):
     data = tmp_path / "data"
     done("import", "-", data=data, stdin=seed_lines())
     with rebuilding(data):
@@ -207,12 +207,12 @@ def test_second_rebuild_is_told_of_the_first(tmp_path):
     assert run("rebuild", data=data).stderr == b"the views were rebuilt\n"
 
 
-def test_there_must_be_something_to_rebuild(tmp_path):
+def test_rebuild_of_an_empty_directory_is_refused(tmp_path):
     assert "nothing to rebuild" in refused("rebuild", data=tmp_path / "none", code=1)
 
 
 @pytest.mark.parametrize("command", ["rebuild", "export"])
-def test_no_bar_is_drawn_where_nobody_looks(tmp_path, command):
+def test_progress_bar_is_hidden_without_a_terminal(tmp_path, command):
     data = tmp_path / "data"
     done("import", "-", data=data, stdin=seed_lines())
     arguments = ["rebuild"] if command == "rebuild" else ["export", "log"]
@@ -221,7 +221,7 @@ def test_no_bar_is_drawn_where_nobody_looks(tmp_path, command):
     assert b"#" not in ended.stderr
 
 
-def test_a_bar_is_drawn_on_a_terminal(tmp_path):
+def test_progress_bar_is_shown_on_a_terminal(tmp_path):
     data = tmp_path / "data"
     done("import", "-", data=data, stdin=seed_lines())
     ours, theirs = pty.openpty()
@@ -237,7 +237,7 @@ def test_a_bar_is_drawn_on_a_terminal(tmp_path):
     assert b"100%" in drawn
 
 
-def test_views_are_folded_for_a_server_only_as_long_as_it_runs(tmp_path):
+def test_rebuild_for_a_server_that_has_gone_writes_nothing(tmp_path):
     data = tmp_path / "data"
     done("import", "-", data=data, stdin=seed_lines())
     built = data / "views.erased.sqlite"
@@ -251,7 +251,7 @@ def test_views_are_folded_for_a_server_only_as_long_as_it_runs(tmp_path):
         assert (ended.returncode, ended.stderr, built.exists()) == (status, b"", is_built)
 
 
-def test_a_rebuild_that_an_erasure_overtakes_says_so(tmp_path):
+def test_rebuild_overtaken_by_an_erasure_reports_it(tmp_path):
     data = tmp_path / "data"
     done("import", "-", data=data, stdin=seed_lines())
     with held(data):  # as a server does

@@ -76,7 +76,7 @@ async def read_all(begun):
         pass
 
 
-def test_what_is_told_of_stretches_one_after_the_other_is_what_is_told_of_all():
+def test_replay_in_chunks_equals_one_replay():
     @settings(**GENERATED, max_examples=10)
     @given(histories(most=40))
     def holds(documents):
@@ -100,7 +100,7 @@ def test_what_is_told_of_stretches_one_after_the_other_is_what_is_told_of_all():
     holds()
 
 
-def test_a_replay_looks_for_cycles_seldom_and_leaves_the_collector_as_it_was(large):
+def test_replay_restores_the_garbage_collector_settings(large):
     before, within = gc.get_threshold(), []
     told = parts(large / LOG, "parties", MANY, large, lambda _: within.append(gc.get_threshold()), ALL)
     assert sum(len(piece) for part in told for piece in part) > MANY
@@ -109,20 +109,20 @@ def test_a_replay_looks_for_cycles_seldom_and_leaves_the_collector_as_it_was(lar
 
 
 @pytest.mark.parametrize("processes", [2, 5])
-def test_several_processes_write_what_one_writes(large, processes):
+def test_several_processes_write_the_output_of_one(large, processes):
     with replay(large, "parties", MANY, 1) as alone, replay(large, "parties", MANY, processes) as together:
         assert together.stdout.read() == alone.stdout.read()
         assert (alone.wait(), together.wait()) == (0, 0)
 
 
-def test_there_are_as_many_processes_as_share_the_work(large):
+def test_number_of_processes_is_that_of_the_shares(large):
     for count, expected in ((1, 0), (3, 3)):
         with replay(large, "parties", MANY, count) as begun:
             assert begun.stdout.read(1)
             assert len(others(begun.pid)) == expected
 
 
-def test_a_replay_fails_with_any_process_that_shares_it(large):
+def test_replay_fails_if_one_of_its_processes_fails(large):
     with replay(large, "parties", MANY, 3) as begun:
         assert soon(lambda: len(others(begun.pid)) == 3)
         os.kill(max(others(begun.pid)), signal.SIGKILL)
@@ -134,7 +134,7 @@ def test_a_replay_fails_with_any_process_that_shares_it(large):
 
 
 @pytest.mark.parametrize("stopped", [False, True])
-def test_processes_that_share_a_replay_end_with_it_however_it_ends(large, stopped):
+def test_processes_of_a_replay_end_with_it(large, stopped):
     with replay(large, "parties", MANY, 3) as begun:
         assert soon(lambda: len(others(begun.pid)) == 3)
         if stopped:
@@ -145,7 +145,7 @@ def test_processes_that_share_a_replay_end_with_it_however_it_ends(large, stoppe
 
 
 @pytest.mark.parametrize(("least", "sharers"), [(MANY, 3), (MANY + 1, 0)])
-async def test_a_replay_of_much_is_shared_and_cut_off_with_all_who_share_it(large, monkeypatch, least, sharers):
+async def test_large_replay_is_shared_and_all_its_processes_can_be_stopped(large, monkeypatch, least, sharers):
     monkeypatch.setattr(replays, "LARGE", least)
     monkeypatch.setattr(replays, "cores", lambda: 3)
     async with Replays(large).begun("parties", MANY) as begun:

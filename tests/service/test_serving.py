@@ -168,13 +168,13 @@ def test_flags_come_before_the_environment(tmp_path):
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_when_it_is_told_to_and_exits_cleanly(tmp_path, how):
+def test_server_stops_on_sigterm_and_exits_cleanly(tmp_path, how):
     with serving(tmp_path / "data") as server:
         assert server.stop(how) < 5
         assert server.process.returncode == 0
 
 
-def test_it_stops_within_ten_seconds_whatever_clients_do(tmp_path):
+def test_server_stops_within_ten_seconds_whatever_clients_do(tmp_path):
     """One client sends half a request, one reads half an answer, one follows the live stream."""
     with serving(tmp_path / "data", "--seeds", SEEDS) as server:
         port = int(server.url.rpartition(":")[2])
@@ -191,7 +191,7 @@ def test_it_stops_within_ten_seconds_whatever_clients_do(tmp_path):
         assert server.process.returncode == 0
 
 
-def test_what_was_acknowledged_before_it_stopped_is_there_afterwards(tmp_path):
+def test_acknowledged_events_are_there_after_a_restart(tmp_path):
     data = tmp_path / "data"
     key = done("keys", "create", "poster", "--scope", "post", data=data).decode().strip()
     acknowledged = []

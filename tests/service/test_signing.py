@@ -35,7 +35,7 @@ def test_a_new_key_is_in_a_file_that_only_its_owner_can_read(path):
     assert [each.name for each in path.parent.iterdir()] == ["log.key"]
 
 
-def test_the_file_stays_the_owners_whatever_the_umask(tmp_path):
+def test_key_file_is_private_whatever_the_umask(tmp_path):
     before = os.umask(0)
     try:
         make_key(tmp_path / "log.key", NAME)
@@ -55,11 +55,11 @@ def test_a_key_has_the_form_of_gos_note_signers(path):
     assert signer.verifier.key_id.hex() == found[1]
 
 
-def test_each_log_makes_a_key_of_its_own(tmp_path):
+def test_each_log_creates_its_own_key(tmp_path):
     assert make_key(tmp_path / "a", NAME).verifier != make_key(tmp_path / "b", NAME).verifier
 
 
-def test_what_a_key_signs_verifies_by_its_public_half_alone(path):
+def test_signature_verifies_by_the_public_key_alone(path):
     signer = read_key(path, NAME)
     note = signer.sign(TEXT)
     assert is_signed(note, signer.verifier)
@@ -67,7 +67,7 @@ def test_what_a_key_signs_verifies_by_its_public_half_alone(path):
     assert not is_signed(Note(TEXT, ()), signer.verifier)
 
 
-def test_a_signature_that_claims_to_be_by_the_key_and_fails_spoils_the_note(path):
+def test_invalid_signature_under_the_key_id_makes_the_note_invalid(path):
     signer = read_key(path, NAME)
     good = signer.sign(TEXT)
     (own,) = good.signatures
@@ -81,7 +81,7 @@ def test_a_signature_that_claims_to_be_by_the_key_and_fails_spoils_the_note(path
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o602, 0o601, 0o620, 0o666, 0o777])
-def test_a_key_that_is_open_to_others_is_refused(path, mode):
+def test_key_file_readable_by_others_is_refused(path, mode):
     path.chmod(mode)
     with pytest.raises(CannotSign, match=f"chmod 600 {path}"):
         read_key(path, NAME)
@@ -93,7 +93,7 @@ def test_a_key_may_be_mounted_for_a_group(path, mode):
     assert read_key(path, NAME).verifier.name == NAME
 
 
-def test_what_is_no_key_is_refused_in_one_line_that_says_what_one_is(path):
+def test_invalid_key_file_is_refused_in_one_line_with_the_right_form(path):
     good = path.read_text()
     head = "+".join(good.split("+")[:4])
     for text in (
@@ -118,7 +118,7 @@ def test_a_key_of_another_name_is_refused_with_the_right_one(path):
         read_key(path, "other.example/log")
 
 
-def test_a_key_whose_id_is_not_its_own_is_refused(path):
+def test_key_with_a_wrong_id_is_refused(path):
     text = path.read_text()
     key_id = text.split("+")[3]
     with pytest.raises(CannotSign, match="damaged"):
@@ -137,7 +137,7 @@ def test_a_refusal_never_shows_the_key(path):
 # cosignatures
 
 
-def test_a_cosignature_counts_by_its_own_witness_over_its_own_text_and_time():
+def test_cosignature_counts_only_for_its_witness_text_and_time():
     key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
     witness = Verifier("witness.example/w", key.public_key().public_bytes_raw(), COSIGNATURE)
 
@@ -159,7 +159,7 @@ def test_a_cosignature_counts_by_its_own_witness_over_its_own_text_and_time():
 # files that are written whole
 
 
-def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path):
+def test_file_is_replaced_atomically_and_no_temporary_file_stays(tmp_path):
     path = tmp_path / "checkpoint"
     for content in (b"one", b"a longer second one", b""):
         data_directory.replace(path, content, 0o644)
@@ -182,7 +182,7 @@ def test_a_failure_before_the_file_is_in_place_leaves_the_old_one(tmp_path, monk
     assert [each.name for each in tmp_path.iterdir()] == ["checkpoint"]
 
 
-def test_what_a_crash_left_half_way_is_not_in_the_way(tmp_path):
+def test_temporary_file_of_a_crash_is_replaced(tmp_path):
     path = tmp_path / "checkpoint"
     (tmp_path / "checkpoint.new").write_bytes(b"half of someth")
     data_directory.replace(path, b"new", 0o644)
@@ -190,7 +190,7 @@ def test_what_a_crash_left_half_way_is_not_in_the_way(tmp_path):
     assert not (tmp_path / "checkpoint.new").exists()
 
 
-def test_content_is_on_disk_before_its_name_and_its_name_before_it_counts(tmp_path, monkeypatch):
+def test_content_is_synced_before_the_rename_and_the_directory_after_it(tmp_path, monkeypatch):
     steps: list[str] = []
     fsync, rename = os.fsync, Path.rename
 

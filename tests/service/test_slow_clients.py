@@ -33,7 +33,7 @@ async def filled(registry):
         ("/v1/replay?view=timeline", NDJSON),
     ],
 )
-async def test_a_client_that_takes_nothing_of_an_answer_is_cut_off(filled, monkeypatch, path, accept):
+async def test_client_that_reads_nothing_is_cut_off(filled, monkeypatch, path, accept):
     monkeypatch.setattr(unsent, "SLOW_SECONDS", 0.4)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
@@ -45,7 +45,7 @@ async def test_a_client_that_takes_nothing_of_an_answer_is_cut_off(filled, monke
     assert (await filled.get("/v1/parties")).status == 200
 
 
-async def test_only_so_many_digests_are_made_at_once(registry, monkeypatch):
+async def test_number_of_concurrent_digests_is_bounded(registry, monkeypatch):
     monkeypatch.setattr(digests, "MOST_DIGESTS", 1)
     begun, let_go = asyncio.Event(), asyncio.Event()
     real = digests._digest

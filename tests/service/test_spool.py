@@ -44,7 +44,7 @@ def test_bytes_come_out_in_order_within_the_limits(pieces, most, shared):
     assert asyncio.run(passed_on()) == b"".join(piece for piece, _ in pieces)
 
 
-async def test_a_spool_waits_while_others_hold_all_of_the_space(tmp_path):
+async def test_spool_waits_while_others_use_all_space(tmp_path):
     space = SpoolSpace(10)
     first, second = Spool(tmp_path, space), Spool(tmp_path, space)
     await first.put(b"x" * 10)
@@ -57,7 +57,7 @@ async def test_a_spool_waits_while_others_hold_all_of_the_space(tmp_path):
     assert space.free == 10
 
 
-async def test_a_file_does_not_grow_while_its_reader_stays_behind(tmp_path):
+async def test_spool_file_stays_bounded_while_its_reader_follows(tmp_path):
     space = SpoolSpace(1000)
     spool = Spool(tmp_path, space, most=100)
     taken = spool.chunks()

@@ -17,7 +17,7 @@ async def state(registry, slug: str):
     return await registry.json(f"/v1/parties/{slug}?as_of={await registry.head()}&on=any")
 
 
-async def test_what_was_recorded_is_there_after_a_restart(tmp_path):
+async def test_recorded_events_are_there_after_a_restart(tmp_path):
     async with running(tmp_path) as registry:
         receipt = await registry.take(registered("a"))
         before = await state(registry, "a")
@@ -48,7 +48,7 @@ def _make_ahead(path) -> None:
 
 
 @pytest.mark.parametrize("harm", [_drop, _spoil, _make_stale, _make_ahead])
-async def test_views_that_do_not_fit_are_made_anew_from_the_log(tmp_path, harm):
+async def test_views_that_do_not_match_are_rebuilt_from_the_log(tmp_path, harm):
     async with running(tmp_path) as registry:
         await registry.take([registered("a"), renamed("a", "B"), registered("b")])
         before = await state(registry, "a")
@@ -58,7 +58,7 @@ async def test_views_that_do_not_fit_are_made_anew_from_the_log(tmp_path, harm):
         assert (await registry.take(renamed("a", "C")))["position"] == 4
 
 
-async def test_views_of_another_log_are_made_anew(tmp_path):
+async def test_views_of_another_log_are_rebuilt(tmp_path):
     async with running(tmp_path / "one") as registry:
         await registry.take([registered("a"), registered("b")])
     async with running(tmp_path / "two") as registry:

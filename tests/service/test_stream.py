@@ -58,7 +58,7 @@ async def reading(registry, query: str = "", **headers: str) -> Reader:
     return Reader(answer)
 
 
-async def test_the_stream_begins_now_unless_told_otherwise(registry):
+async def test_stream_starts_at_the_head_by_default(registry):
     await registry.take([registered("a"), registered("b")])
     reader = await reading(registry)
     await registry.take(registered("c"))
@@ -78,7 +78,7 @@ async def test_the_stream_resumes_after_the_last_event(registry):
 
 
 @pytest.mark.parametrize("kept", [feed.MOST_FRAMES, 40, 3])
-async def test_nothing_is_lost_or_doubled_while_many_post_and_readers_come_and_go(registry, monkeypatch, kept):
+async def test_stream_loses_and_repeats_nothing_while_many_post(registry, monkeypatch, kept):
     monkeypatch.setattr(feed, "MOST_FRAMES", kept)
     monkeypatch.setattr(feed, "AT_ONCE", 16)
     monkeypatch.setattr(stream, "AT_ONCE", 16)
@@ -107,7 +107,7 @@ async def test_nothing_is_lost_or_doubled_while_many_post_and_readers_come_and_g
         assert seen == list(range(1, total + 1))
 
 
-async def test_filters_leave_out_what_does_not_pass_live_and_from_the_log(registry):
+async def test_stream_filters_apply_to_live_and_past_events(registry):
     query = "?subject=parties/a&type=party.renamed&type=party.name-added"
     live_reader = await reading(registry, query)
     await registry.take([registered("a"), registered("b")])
@@ -122,7 +122,7 @@ async def test_filters_leave_out_what_does_not_pass_live_and_from_the_log(regist
     assert await by_source.positions(1) == await live_reader.positions(1) == await log_reader.positions(1) == [43]
 
 
-async def test_silence_is_filled_with_comments(registry, monkeypatch):
+async def test_quiet_stream_sends_comments(registry, monkeypatch):
     monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.05)
     reader = await reading(registry, "?subject=parties/b")
     deadline = asyncio.get_running_loop().time() + 0.5
@@ -134,7 +134,7 @@ async def test_silence_is_filled_with_comments(registry, monkeypatch):
     assert reader.comments >= 3
 
 
-async def test_a_reader_that_takes_nothing_is_cut_off(registry, monkeypatch):
+async def test_reader_that_reads_nothing_is_cut_off(registry, monkeypatch):
     monkeypatch.setattr(unsent, "SLOW_SECONDS", 0.2)
     note = {"name": "Big", "kind": "company", "note": "N" * 20_000}
     reader = await reading(registry)
@@ -159,18 +159,18 @@ async def test_streams_end_when_the_registry_stops(tmp_path):
 
 
 @pytest.mark.parametrize("header", ["x", "-1", "1.5", "99999999999999999999"])
-async def test_a_last_event_id_that_is_no_position_is_malformed(registry, header):
+async def test_invalid_last_event_id_is_malformed(registry, header):
     await problem(await registry.get("/v1/events/stream", Last_Event_ID=header), 400, "malformed-request")
 
 
-async def test_a_position_that_is_not_reached_in_time_is_said_to_be(registry, monkeypatch):
+async def test_position_that_is_not_reached_in_time_is_reported(registry, monkeypatch):
     monkeypatch.setattr(stream, "WAIT_SECONDS", 0.05)
     answer = await registry.get("/v1/events/stream", Last_Event_ID="5")
     await problem(answer, 503, "position-ahead")
     assert answer.headers["Retry-After"] == "1"
 
 
-async def test_many_readers_share_what_is_encoded(registry):
+async def test_many_readers_share_one_encoding(registry):
     readers = [await reading(registry) for _ in range(50)]
     await registry.take([registered(f"p{number}") for number in range(20)])
     for seen in await asyncio.gather(*(reader.positions(20) for reader in readers)):
@@ -178,7 +178,7 @@ async def test_many_readers_share_what_is_encoded(registry):
     assert len(registry.app[LIVE]._joined) == 1
 
 
-async def test_readers_hear_a_comment_though_nothing_is_recorded(registry, monkeypatch):
+async def test_readers_get_comments_while_nothing_is_recorded(registry, monkeypatch):
     monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.02)
     reader = await reading(registry)
     waiting = asyncio.create_task(reader.event())
@@ -189,7 +189,7 @@ async def test_readers_hear_a_comment_though_nothing_is_recorded(registry, monke
     assert (await waiting)["subject"] == "parties/a"
 
 
-async def test_views_are_not_hurried_by_who_reads_the_stream_and_what_it_told_is_read_at_once(registry, monkeypatch):
+async def test_stream_readers_cause_no_commit_and_streamed_events_are_visible(registry, monkeypatch):
     monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
     monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
     reader = await reading(registry)
@@ -203,7 +203,7 @@ async def test_views_are_not_hurried_by_who_reads_the_stream_and_what_it_told_is
     assert await resumed.positions(2) == [2, 3]
 
 
-async def test_a_reader_that_takes_nothing_holds_up_no_other(registry):
+async def test_blocked_reader_delays_no_other(registry):
     note = {"name": "Big", "kind": "company", "note": "N" * 20_000}
     held, reader = await reading(registry), await reading(registry)
     for number in range(20):  # more than both ends keep of what nobody takes
@@ -212,7 +212,7 @@ async def test_a_reader_that_takes_nothing_holds_up_no_other(registry):
     assert await held.positions(2000) == list(range(1, 2001))
 
 
-async def test_a_reader_who_goes_is_noticed_when_the_next_event_is_sent(registry):
+async def test_closed_reader_is_detected_at_the_next_event(registry):
     reader = await reading(registry)
     reader.answer.close()
     async with asyncio.timeout(SECONDS):
@@ -220,7 +220,7 @@ async def test_a_reader_who_goes_is_noticed_when_the_next_event_is_sent(registry
             await registry.take(registered(f"p{asyncio.get_running_loop().time()}".replace(".", "-")))
 
 
-async def test_whoever_comes_back_after_the_log_could_not_be_read_is_told_at_once_again(registry, monkeypatch):
+async def test_reader_that_returns_after_a_read_error_gets_events_immediately(registry, monkeypatch):
     log = registry.app[LOGS].here
     read, failures = log.read, [LogUnavailable("disk I/O error")]
 
@@ -240,7 +240,7 @@ async def test_whoever_comes_back_after_the_log_could_not_be_read_is_told_at_onc
     assert await again.positions(1) == [2]
 
 
-async def test_no_more_is_kept_at_any_time_than_is_kept_at_last(registry, monkeypatch):
+async def test_feed_memory_is_bounded_at_any_time(registry, monkeypatch):
     monkeypatch.setattr(feed, "MOST_BYTES", 10_000)
     monkeypatch.setattr(feed, "AT_ONCE", 10)
     await registry.take(

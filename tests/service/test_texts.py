@@ -21,7 +21,7 @@ TEXT = "What was said."
 PUT = {"Content-Type": "text/plain"}
 
 
-async def test_every_answer_is_what_the_document_says(tmp_path):
+async def test_every_answer_matches_the_document(tmp_path):
     rows = make_app(Settings())[DESCRIBED]
     judge = Judge(orjson.loads(orjson.dumps(document(rows))))
     async with running(tmp_path / "data") as registry:

@@ -42,14 +42,14 @@ async def asked(registry):
     return registry
 
 
-async def test_the_head_alone_tells_how_long_the_body_would_be(asked):
+async def test_head_request_has_the_content_length_of_get(asked):
     whole = await sent(asked, f"GET {PATH} HTTP/1.1\r\nHost: a\r\n\r\n")
     head = await sent(asked, f"HEAD {PATH} HTTP/1.1\r\nHost: a\r\n\r\n")
     assert head.endswith(b"\r\n\r\n")
     assert whole.startswith(head.partition(b"Date: ")[0])
 
 
-async def test_who_holds_an_answer_gets_neither_body_nor_length(asked):
+async def test_not_modified_answer_has_neither_body_nor_length(asked):
     etag = (await asked.get(PATH)).headers["ETag"]
     answer = await sent(asked, f"GET {PATH} HTTP/1.1\r\nHost: a\r\nIf-None-Match: {etag}\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 304 Not Modified\r\n")
@@ -68,20 +68,20 @@ async def test_who_holds_an_answer_gets_neither_body_nor_length(asked):
     ],
 )
 @pytest.mark.parametrize("path", [PATH, "/v1/parties/nobody"])
-async def test_a_connection_lasts_as_its_client_wishes(asked, path, version, wish, told, closes):
+async def test_connection_header_of_the_client_is_respected(asked, path, version, wish, told, closes):
     more = f"Connection: {wish}\r\n" if wish else ""
     answer = await sent(asked, f"GET {path} HTTP/{version}\r\nHost: a\r\n{more}\r\n")
     assert answer.endswith(b"<closed>") is closes
     assert (told in answer) if told else (b"Connection" not in answer)
 
 
-async def test_requests_sent_ahead_are_answered_in_order(asked):
+async def test_pipelined_requests_are_answered_in_order(asked):
     answer = await sent(asked, "".join(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n" for path in (PATH, "/nowhere", PATH)))
     assert [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"200", b"404", b"200"]
 
 
 @pytest.mark.parametrize("form", [CSV, NDJSON])
-async def test_a_list_that_fails_half_way_does_not_end_as_if_that_were_all(registry, monkeypatch, form):
+async def test_list_that_fails_half_way_is_not_terminated_properly(registry, monkeypatch, form):
     await registry.import_(events(*(registered(f"p{number}") for number in range(1001))))
     page, asked = Reader.page, count()
 
@@ -97,7 +97,7 @@ async def test_a_list_that_fails_half_way_does_not_end_as_if_that_were_all(regis
     assert not answer.endswith(b"0\r\n\r\n<closed>")
 
 
-async def test_what_is_at_hand_is_not_given_to_who_may_not_read_it(tmp_path):
+async def test_cached_answer_is_not_sent_without_the_right_to_read(tmp_path):
     async with running(tmp_path, read="key") as registry:
         await registry.take(registered("a"))
         key = {"Authorization": f"Bearer {registry.app[KEYS].create('reader', [Scope.READ])}"}
@@ -106,7 +106,7 @@ async def test_what_is_at_hand_is_not_given_to_who_may_not_read_it(tmp_path):
         assert (await registry.client.get(PATH)).status == 401
 
 
-async def test_an_answer_at_hand_is_logged_and_counted_by_its_route(asked):
+async def test_cached_answer_is_logged_and_counted_by_its_route(asked):
     await asked.get(PATH)
     text = await (await asked.get("/metrics")).text()
     assert 'registry_requests_total{method="GET",route="/v1/parties/{slug}",status="200"} 2.0' in text
@@ -120,5 +120,5 @@ def test_a_header_is_one_line(value):
         lines({value: "a"})
 
 
-def test_headers_may_hold_any_letters():
+def test_headers_may_contain_any_letters():
     assert lines({"A": "宁\tb"}) == "A: 宁\tb\r\n".encode()

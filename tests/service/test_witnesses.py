@@ -140,7 +140,7 @@ async def cosigned(registry: Registry, size: int, *witnesses_: Witness) -> str:
     return (await signed_by(registry))[2]
 
 
-async def test_cosignatures_stand_with_the_checkpoint_in_proofs_and_in_the_file(key, two):
+async def test_cosignatures_follow_the_checkpoint_in_proofs_and_in_its_file(key, two):
     async with witnessed(key, *two) as registry:
         signed = await cosigned(registry, 0, *two)
         for number in range(1, 4):
@@ -160,7 +160,7 @@ async def test_cosignatures_stand_with_the_checkpoint_in_proofs_and_in_the_file(
         assert [old for old, _ in witness.asked] == [0, *(new for _, new in witness.asked[:-1])]
 
 
-async def test_a_witness_that_has_seen_the_log_before_says_from_where_to_prove(key, two):
+async def test_witness_answers_409_with_the_size_to_prove_from(key, two):
     async with witnessed(key, two[0]) as registry:
         for number in range(3):
             await registry.take(registered(f"party-{number}"))
@@ -181,7 +181,7 @@ async def answered(witness: Witness, times: int) -> bool:
     return len(witness.answers) >= times
 
 
-async def test_a_witness_that_never_answers_holds_up_nothing(key, two):
+async def test_witness_that_never_answers_delays_nothing(key, two):
     gone = asyncio.Event()
 
     async def silent() -> web.Response | None:
@@ -220,7 +220,7 @@ async def test_a_witness_that_never_answers_holds_up_nothing(key, two):
         lambda witness: web.Response(text=Witness(witness.log, 9).line(f"{ORIGIN}\n1\nx\n\n")),
     ],
 )
-async def test_a_wrong_answer_adds_nothing_is_logged_and_asked_again(key, two, answer):
+async def test_wrong_answer_of_a_witness_is_logged_and_retried(key, two, answer):
     async def wrong() -> web.Response | None:
         return answer(two[0])
 
@@ -239,7 +239,7 @@ async def test_a_wrong_answer_adds_nothing_is_logged_and_asked_again(key, two, a
         await cosigned(registry, 1, *two)
 
 
-async def test_a_witness_that_cannot_be_reached_is_asked_again(key, two):
+async def test_unreachable_witness_is_retried(key, two):
     gone = Witness(two[0].log, 3)
     gone.url = "http://127.0.0.1:1/witness"
     async with witnessed(key, gone, two[1]) as registry:
@@ -252,7 +252,7 @@ async def test_a_witness_that_cannot_be_reached_is_asked_again(key, two):
         await until(told)
 
 
-async def test_what_strangers_add_to_an_answer_is_ignored(key, two):
+async def test_cosignatures_of_unknown_witnesses_are_ignored(key, two):
     async def more() -> web.Response | None:
         signed = f"{ORIGIN}\n0\n{base64.b64encode(EMPTY).decode()}\n\n"
         stranger = Witness(two[0].log, 9).line(signed)
@@ -264,7 +264,7 @@ async def test_what_strangers_add_to_an_answer_is_ignored(key, two):
         assert [line.split(" ")[1] for line in signed.partition("\n\n")[2].splitlines()] == [ORIGIN, two[0].name]
 
 
-async def test_nobody_is_asked_to_cosign_what_the_log_does_not_continue(key, two):
+async def test_log_that_does_not_continue_is_not_sent_to_witnesses(key, two):
     async with witnessed(key, two[0]) as registry:
         await registry.take(registered("a"))
         await cosigned(registry, 1, two[0])

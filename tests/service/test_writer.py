@@ -69,7 +69,7 @@ async def until(condition) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_many_clients_share_commits_and_read_at_once_what_they_were_told(registry):
+async def test_many_clients_share_commits_and_read_their_acknowledged_events(registry):
     async def client(number: int) -> list[int]:
         positions = []
         for turn in range(5):
@@ -102,7 +102,7 @@ def counted(monkeypatch, part, method):
         yield calls
 
 
-async def test_views_commit_no_more_often_than_somebody_reads(registry, monkeypatch):
+async def test_views_commit_only_for_readers(registry, monkeypatch):
     monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
     monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
     writer = registry.app[WRITER]
@@ -117,7 +117,7 @@ async def test_views_commit_no_more_often_than_somebody_reads(registry, monkeypa
         assert len(shown) == 1
 
 
-async def test_views_commit_once_they_hold_much_and_for_whoever_follows(registry, monkeypatch):
+async def test_views_commit_after_many_events_and_for_followers(registry, monkeypatch):
     monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
     monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
     monkeypatch.setattr(writing, "PUBLISH_EVENTS", 5)
@@ -151,7 +151,7 @@ async def test_rows_are_written_a_few_at_a_time_and_shown_together(registry, mon
         assert (len(shown), writer.views.waiting) == (1, 0)
 
 
-async def test_views_that_cannot_be_written_ahead_of_their_commit_never_fail_a_recorded_event(registry, monkeypatch):
+async def test_failed_flush_of_views_never_fails_a_recorded_event(registry, monkeypatch):
     monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
     monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
     monkeypatch.setattr(writing, "SETTLE_SECONDS", 0.0)
@@ -163,7 +163,7 @@ async def test_views_that_cannot_be_written_ahead_of_their_commit_never_fail_a_r
     assert any(line["level"] == "error" for line in registry.lines())
 
 
-async def test_no_answer_to_a_post_bears_a_position_before_one_that_was_answered(registry, monkeypatch):
+async def test_registry_position_of_post_answers_never_goes_back(registry, monkeypatch):
     monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
     monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
     await registry.take([registered("a"), registered("b")])
@@ -172,12 +172,12 @@ async def test_no_answer_to_a_post_bears_a_position_before_one_that_was_answered
         assert (answer.status, answer.headers["Registry-Position"]) == (status, "2")
 
 
-async def test_views_commit_soon_when_nothing_more_comes(registry, monkeypatch):
+async def test_views_commit_soon_when_idle(registry, monkeypatch):
     await registry.take(registered("a"))
     await until(lambda: registry.app[HEAD].position == 1)
 
 
-async def test_what_was_answered_is_read_also_while_more_is_being_recorded(registry, monkeypatch):
+async def test_acknowledged_events_are_visible_while_more_are_recorded(registry, monkeypatch):
     monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
     await registry.take(registered("a"))
     with held(monkeypatch, registry) as release:
@@ -190,7 +190,7 @@ async def test_what_was_answered_is_read_also_while_more_is_being_recorded(regis
         assert (await more).status == 201
 
 
-async def test_that_the_process_lives_is_told_while_the_disk_holds_up_all_who_read(registry, monkeypatch):
+async def test_healthz_answers_while_the_disk_blocks_readers(registry, monkeypatch):
     monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
     monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
     await registry.take([registered("a"), registered("b")])
@@ -222,7 +222,7 @@ async def test_a_commit_that_fails_is_answered_503_and_leaves_nothing(registry, 
     assert (await registry.get("/v1/parties/b")).status == 200
 
 
-async def test_a_commit_that_fails_but_was_kept_is_found_again(registry, monkeypatch):
+async def test_failed_commit_that_reached_the_disk_is_recovered(registry, monkeypatch):
     with broken(monkeypatch, registry.app[WRITER]._log, "commit", kept=True):
         await problem(await registry.post(registered("a")), 503, "unavailable")
     assert await registry.head() == 1
@@ -242,7 +242,7 @@ async def test_an_append_that_fails_leaves_nothing_of_its_group(registry, monkey
     assert (await registry.take(registered("a")))["position"] == 1
 
 
-async def test_nobody_is_refused_for_an_event_that_was_not_recorded(registry, monkeypatch):
+async def test_no_post_is_refused_because_of_an_event_that_was_not_recorded(registry, monkeypatch):
     with held(monkeypatch, registry) as release:
         first = asyncio.create_task(registry.post(registered("first")))
         await until(lambda: registry.app[WRITER].queued[0] == 1)
@@ -264,7 +264,7 @@ async def test_views_that_fail_to_commit_never_fail_a_recorded_event(registry, m
     assert (await registry.take(renamed("a", "B")))["version"] == 2
 
 
-async def test_views_whose_commit_fails_but_was_kept_go_on_from_it(registry, monkeypatch):
+async def test_views_continue_after_a_failed_commit_that_reached_the_disk(registry, monkeypatch):
     db = registry.app[WRITER].views._db
     real, failures = db.execute, [sqlite3.OperationalError("disk I/O error")]
 
@@ -284,7 +284,7 @@ async def test_views_whose_commit_fails_but_was_kept_go_on_from_it(registry, mon
     assert (await registry.json("/v1/parties/a"))["version"] == 2
 
 
-async def test_while_views_lag_readiness_is_red_and_nothing_is_decided_until_they_have_caught_up(registry, monkeypatch):
+async def test_while_views_lag_readiness_is_red_and_nothing_is_decided(registry, monkeypatch):
     monkeypatch.setattr(writing, "MEND_SECONDS", 0.05)
     views = registry.app[WRITER].views
     with broken(monkeypatch, views, "commit", error=sqlite3.OperationalError("disk full"), times=10**9):
@@ -306,7 +306,7 @@ async def test_while_views_lag_readiness_is_red_and_nothing_is_decided_until_the
     assert (await registry.take(registered("b")))["position"] == 2
 
 
-async def test_a_batch_that_breaks_a_rule_s_code_fails_alone(registry, monkeypatch):
+async def test_batch_that_raises_in_a_rule_fails_alone(registry, monkeypatch):
     views = registry.app[WRITER].views
     real = views.admit
 
@@ -325,7 +325,7 @@ async def test_a_batch_that_breaks_a_rule_s_code_fails_alone(registry, monkeypat
     assert await registry.head() == 2
 
 
-async def test_when_too_much_waits_posts_are_turned_away(registry, monkeypatch):
+async def test_full_write_queue_refuses_posts(registry, monkeypatch):
     monkeypatch.setattr(queue, "MOST_QUEUED", 3)
     with held(monkeypatch, registry) as release:
         posts = [asyncio.create_task(registry.post(registered(f"p{number}"))) for number in range(8)]
@@ -339,7 +339,7 @@ async def test_when_too_much_waits_posts_are_turned_away(registry, monkeypatch):
     assert await registry.head() == 3
 
 
-async def test_when_too_many_bytes_wait_posts_are_turned_away(registry, monkeypatch):
+async def test_too_many_queued_bytes_refuse_posts(registry, monkeypatch):
     monkeypatch.setattr(queue, "MOST_QUEUED_BYTES", 1000)
     await problem(await registry.post(registered("a", data={"name": "N" * 1000, "kind": "company"})), 503, "overloaded")
     await registry.take(registered("a"))
@@ -371,7 +371,7 @@ async def test_stopping_records_and_answers_what_is_queued(tmp_path, monkeypatch
         assert await registry.head() == 10
 
 
-async def test_stopping_does_not_wait_for_what_is_being_erased(registry):
+async def test_stopping_does_not_wait_for_an_erasure(registry):
     writer = registry.app[WRITER]
     position = (await registry.take(registered("a")))["position"]
     writer.erased = asyncio.Event().wait
@@ -411,7 +411,7 @@ async def test_views_may_be_replaced_between_two_groups(registry, tmp_path):
     assert (await registry.take(renamed("a", "C")))["version"] == 2
 
 
-async def test_views_that_cannot_be_mended_can_be_replaced(registry, monkeypatch, tmp_path):
+async def test_views_that_cannot_be_recovered_can_be_replaced(registry, monkeypatch, tmp_path):
     views = registry.app[WRITER].views
     with broken(monkeypatch, views, "commit", error=sqlite3.OperationalError("disk full"), times=10**9):
         assert (await registry.post(registered("a"))).status == 201
@@ -423,7 +423,7 @@ async def test_views_that_cannot_be_mended_can_be_replaced(registry, monkeypatch
         assert (await registry.take(renamed("a", "B")))["version"] == 2
 
 
-async def test_trials_that_wait_are_bounded_like_posts(registry, monkeypatch):
+async def test_queued_validations_are_bounded_like_posts(registry, monkeypatch):
     monkeypatch.setattr(queue, "MOST_QUEUED", 1)
     with held(monkeypatch, registry) as release:
         first = asyncio.create_task(registry.post(registered("a")))
@@ -435,7 +435,7 @@ async def test_trials_that_wait_are_bounded_like_posts(registry, monkeypatch):
     assert registry.app[WRITER].queued == (0, 0)
 
 
-async def test_a_large_batch_does_not_hold_up_the_loop(registry, monkeypatch):
+async def test_large_batch_does_not_block_the_event_loop(registry, monkeypatch):
     views = registry.app[WRITER].views
     real, decided_on = views.admit, []
 
@@ -453,7 +453,7 @@ async def test_a_large_batch_does_not_hold_up_the_loop(registry, monkeypatch):
     assert elsewhere != here
 
 
-async def test_batch_that_takes_too_long_on_the_loop_is_decided_in_the_thread_with_all_after_it(registry, monkeypatch):
+async def test_slow_batch_moves_to_the_thread_with_all_after_it(registry, monkeypatch):
     views = registry.app[WRITER].views
     real = views.admit
     threads: dict[str, list[int]] = {}
@@ -472,7 +472,7 @@ async def test_batch_that_takes_too_long_on_the_loop_is_decided_in_the_thread_wi
     assert here not in {each for idents in threads.values() for each in idents[1:]}
 
 
-async def test_the_loop_turns_to_others_while_a_group_is_decided(registry, monkeypatch):
+async def test_event_loop_serves_others_while_a_group_is_decided(registry, monkeypatch):
     real, turns = writing._taken, 0
 
     def taken(*arguments):
@@ -494,7 +494,7 @@ async def test_the_loop_turns_to_others_while_a_group_is_decided(registry, monke
     assert turns >= 30
 
 
-def test_what_a_group_took_is_known_and_can_be_erased_before_it_stands_in_the_log(tmp_path):
+def test_events_of_a_group_can_be_redacted_before_they_are_in_the_log(tmp_path):
     def batch(document: dict) -> Batch:
         return Batch((parse(document),), "me", 1, may_erase=True)
 
