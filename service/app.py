@@ -56,7 +56,7 @@ from service.logging import LogWriter, make_logger
 from service.metrics import Metrics, Readiness, RequestLog
 from service.settings import Settings
 from service.transparency import checkpoint, witnesses
-from service.views import readers, rebuild, replays
+from service.views import readers, rebuild, replay_jobs
 
 _HTTP = {
     "access_log": None,  # `Frame` writes the one line of a request
@@ -101,7 +101,7 @@ def make_app(
             checkpoint.publishing,
             witnesses.witnessing,
             rebuild.rebuild_watch,
-            replays.replaying,
+            replay_jobs.replaying,
             erasing,
         )
     )

@@ -20,7 +20,7 @@ from service.audit.checkpoints import CannotAudit
 from service.audit.run import Asked, audit
 from service.audit.summary import Wanted
 from service.audit.targets import open_source
-from service.views.cores import MOST
+from service.worker_pool import MOST
 from tests.contract.audited import Story, entry_with, rows, tampered
 
 WANTED = Wanted(evidence=True, rules=True)

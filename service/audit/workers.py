@@ -19,7 +19,7 @@ from subprocess import DEVNULL, PIPE, Popen
 from service.audit.checkpoints import CannotAudit
 from service.audit.summary import Looking, Plain, Wanted
 from service.event_log.scan import Damaged, Scan
-from service.views.cores import cores
+from service.worker_pool import cores
 
 OBJECTS = 100_000
 """Objects made between two searches for garbage: events come by thousands, and searching takes a tenth of the time."""

@@ -236,7 +236,7 @@ def rebuild(data: str | None) -> None:
             else:
                 rebuilding.install(built)
                 click.echo("the views were rebuilt", err=True)
-    except (InUse, LogError, rebuilding.Dropped) as error:
+    except (InUse, LogError, rebuilding.RebuildDiscarded) as error:
         raise Failed(str(error)) from None
 
 

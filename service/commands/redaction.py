@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -20,8 +19,9 @@ from service.app_keys import LIVE, LOGGER, LOGS, READY, SETTINGS, WRITER
 from service.commands.writer import Unavailable
 from service.data_directory import VIEWS_ERASED, drop_unused
 from service.http.response_cache import KEPT_ANSWERS
+from service.jobs import job
 from service.views import rebuild
-from service.views.replays import REPLAYS
+from service.views.replay_jobs import REPLAYS
 
 AGAIN_SECONDS = 5.0
 _REASON = "what was erased from the log is not yet erased from the views; it is tried again every few seconds"
@@ -77,20 +77,12 @@ class Erasing:
     async def _erase(self) -> None:
         app = self._app
         app[LIVE].forget()
-        app[REPLAYS].cut_off()
+        app[REPLAYS].kill()
         await app[WRITER].scrub()
         path = app[SETTINGS].data / VIEWS_ERASED
         drop_unused(path.parent)
-        arguments = ("-P", "-m", "service.views.rebuild", str(path), str(os.getpid()))
-        process = await asyncio.create_subprocess_exec(sys.executable, *arguments)
-        try:
-            status = await process.wait()
-        except BaseException:
-            process.kill()
-            await process.wait()
-            raise
-        if status:
-            raise OSError(f"the views could not be folded anew: the process ended with {status}")
+        async with job("service.views.rebuild", str(path), str(os.getpid())) as rebuilding:
+            await rebuilding.finish()
         await rebuild.take_over(app, path)
         app[KEPT_ANSWERS].clear()
 

@@ -25,8 +25,9 @@ from service.http.answers import JSON, NDJSON, json_answer, negotiate
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.problems import Kind, Problem
 from service.http.query_parameters import AS_OF, Now, read_times
+from service.jobs import Job, JobFailed
 from service.views.readers import READERS
-from service.views.replays import REPLAYS, Replay, ReplayFailed, TooMany
+from service.views.replay_jobs import REPLAYS, TooManyReplays
 
 POLL_SECONDS = 0.25
 """How soon it is noticed that nobody waits for a replay any longer."""
@@ -124,12 +125,12 @@ async def replay(request: web.Request) -> web.StreamResponse:
         await response.prepare(request)
         return response
     try:
-        async with request.app[REPLAYS].begun(view, until) as begun:
+        async with request.app[REPLAYS].start(view, until) as job:
             await response.prepare(request)  # the client knows by it that the folding goes on
-            await _pass_on(request, response, begun)
-    except TooMany as error:
+            await _pass_on(request, response, job)
+    except TooManyReplays as error:
         raise Problem(Kind.BUSY, str(error), headers={hdrs.RETRY_AFTER: _RETRY_SECONDS}) from None
-    except (ReplayFailed, OSError) as error:
+    except (JobFailed, OSError) as error:
         if isinstance(error, ConnectionError):
             raise
         request.app[LOGGER].error("a replay failed", view=view, until=until, error=str(error))
@@ -140,9 +141,9 @@ async def replay(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def _pass_on(request: web.Request, response: web.StreamResponse, begun: Replay) -> None:
-    """Sends on what the replay writes, until it is complete. Raises ReplayFailed, and ConnectionResetError."""
-    while chunk := await _watched(request, begun.read()):
+async def _pass_on(request: web.Request, response: web.StreamResponse, job: Job) -> None:
+    """Sends on what the replay writes, until it is complete. Raises JobFailed, and ConnectionResetError."""
+    while chunk := await _watched(request, job.read()):
         await _watched(request, response.write(chunk))
 
 

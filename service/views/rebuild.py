@@ -1,5 +1,8 @@
-"""Views folded anew from the log, put in the place of the old ones: by a command of its own process, while a server
-goes on serving the old. The log is only read. What is half made is never asked, and never outlives the next rebuild."""
+"""Rebuild: folds all views again from the log, in a process of its own, and puts them in the place of the old views.
+
+A server serves the old views until then. The log is only read. Half-built views are never read, and the next rebuild
+removes them.
+"""
 
 from __future__ import annotations
 
@@ -17,33 +20,34 @@ from projections.views import StaleViews, Views
 from service.app_keys import LOGGER, SETTINGS, WRITER
 from service.data_directory import LOG, VIEWS, VIEWS_NEXT, VIEWS_READY, remove
 from service.event_log import LogReader
+from service.jobs import end_with
 from service.views.follower import catch_up
 from service.views.readers import READERS
 
 POLL_SECONDS = 0.5
-_DROPPED = "something was erased while the views were rebuilt, and the server has folded them anew itself"
+_DISCARDED = "something was erased while the views were rebuilt, and the server has rebuilt them itself"
 
 
-class Dropped(Exception):
-    """What was being built is gone: something was erased meanwhile, and the server folded the views anew without it."""
+class RebuildDiscarded(Exception):
+    """The new views are gone: data was erased meanwhile, and the server has rebuilt the views without it."""
 
 
 def head(data: Path) -> int:
-    """How many events there are to fold. Raises as `build` does."""
+    """Return the number of events to fold. Raises what `build` raises."""
     with closing(LogReader(data / LOG)) as log:
         return log.head()
 
 
 def build(data: Path, report: Callable[[int], None] | None = None, *, name: str = VIEWS_NEXT) -> Path:
-    """Folds the whole log of the directory into a new file, and returns its path. `report` hears each position reached.
+    """Fold the whole log of the directory into a new file, and return its path. `report` takes each position reached.
 
-    Raises Dropped, and LogUnavailable or LogFormatError where the log cannot be read.
+    Raises RebuildDiscarded, and LogUnavailable or LogFormatError if the log cannot be read.
     """
     path = data / name
     try:
         with closing(LogReader(data / LOG)) as log:
             remove(path)
-            erasures = log.erasures()  # counted first: what is erased meanwhile may be in it
+            erasures = log.erasures()  # counted first: data that is erased later may be in the new views
             with closing(Views(path, erasures, building=True)) as views:
                 catch_up(log, views, report)
                 views.finish()
@@ -51,23 +55,23 @@ def build(data: Path, report: Callable[[int], None] | None = None, *, name: str 
             os.fsync(file.fileno())
     except (sqlite3.OperationalError, FileNotFoundError) as error:
         if not path.exists():
-            raise Dropped(_DROPPED) from error
-        remove(path)  # a full disk wants it gone
+            raise RebuildDiscarded(_DISCARDED) from error
+        remove(path)  # the disk may be full
         raise
     return path
 
 
 def install(built: Path) -> None:
-    """Puts the built views in the place of the old. For whoever holds the directory; nobody has either of them open."""
+    """Put the built views in the place of the old. The caller holds the directory, and nobody has either file open."""
     views = built.with_name(VIEWS)
     remove(views)
     built.rename(views)
 
 
 def offer(built: Path) -> int:
-    """Leaves the built views to the server that holds the directory; `was_taken` tells what became of them.
+    """Leave the built views to the server that holds the directory, and return the argument for `was_taken`.
 
-    Raises Dropped.
+    Raises RebuildDiscarded.
     """
     ready = built.with_name(VIEWS_READY)
     remove(ready)
@@ -75,19 +79,19 @@ def offer(built: Path) -> int:
         offered = built.stat().st_ino
         built.rename(ready)
     except FileNotFoundError as error:
-        raise Dropped(_DROPPED) from error
+        raise RebuildDiscarded(_DISCARDED) from error
     return offered
 
 
 def was_taken(data: Path, offered: int) -> bool | None:
-    """Whether the server has put what was offered in place; None while it has yet to look."""
+    """Return whether the server serves the offered views; None while it has not yet looked at them."""
     if (data / VIEWS_READY).exists():
         return None
     return (data / VIEWS).stat().st_ino == offered
 
 
 async def rebuild_watch(app: web.Application) -> AsyncIterator[None]:
-    """While the application runs, takes over views that were rebuilt for it."""
+    """Take over views that other processes have rebuilt, while the application runs."""
     task = asyncio.create_task(_watch(app), name="rebuild watch")
     yield
     task.cancel()
@@ -102,13 +106,13 @@ async def _watch(app: web.Application) -> None:
         if not ready.exists():
             continue
         try:
-            await _offered(app, ready)
-        except Exception:  # whatever it is, the old views are served on
+            await _take_over_offered(app, ready)
+        except Exception:  # the old views remain in service
             logger.exception("the rebuilt views could not be taken over")
             remove(ready)
 
 
-async def _offered(app: web.Application, ready: Path) -> None:
+async def _take_over_offered(app: web.Application, ready: Path) -> None:
     try:
         await take_over(app, ready)
     except StaleViews as stale:
@@ -117,12 +121,12 @@ async def _offered(app: web.Application, ready: Path) -> None:
 
 
 async def take_over(app: web.Application, ready: Path) -> None:
-    """Puts the views built at a path in the place of those that are served. Raises StaleViews where they do not fit."""
-    await asyncio.to_thread(_caught_up, ready)
+    """Serve the views built at a path instead of the present ones. Raises StaleViews if data was erased meanwhile."""
+    await asyncio.to_thread(_catch_up, ready)
     readers = app[READERS]
 
     def replace(old: Views) -> Views:
-        _caught_up(ready)  # with what was recorded meanwhile: nothing is, from here on
+        _catch_up(ready)  # with the events recorded meanwhile; the writer records none until this returns
         with readers.replacing():
             old.close()
             install(ready)
@@ -133,7 +137,7 @@ async def take_over(app: web.Application, ready: Path) -> None:
     app[LOGGER].info("the rebuilt views were taken over")
 
 
-def _caught_up(path: Path) -> None:
+def _catch_up(path: Path) -> None:
     with closing(LogReader(path.with_name(LOG))) as log, closing(Views(path)) as views:
         if views.erasures != log.erasures():
             raise StaleViews("something was erased while they were built")
@@ -141,16 +145,11 @@ def _caught_up(path: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Builds views for the server that started this process, and ends with it: what it would leave, nobody takes.
+    """Build views for the server that started this process, and end with it.
 
-    The arguments: the path of the new file, the server's process.
+    The arguments: the path of the new file, the process id of the server.
     """
-    path, parent = Path(arguments[0]), int(arguments[1])
-
-    def report(_: int) -> None:
-        if os.getppid() != parent:
-            raise SystemExit(1)
-
+    path, report = Path(arguments[0]), end_with(int(arguments[1]))
     report(0)
     build(path.parent, report, name=path.name)
 

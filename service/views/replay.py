@@ -1,10 +1,10 @@
-"""Folds one view from the first event of the log anew, apart from the stored views: for whoever would rather compare
-than believe. It is folded by the code that folds all of them, without what only others rest on; a list whose lines each
-rest on one subject's events, one subject after the other, by several processes where that is worth it.
+"""Replay: one view folded again from the first event of the log, apart from the stored views.
 
-`python -m service.views.replay` is a process of its own that writes one view to standard output: it takes
-what the server leaves of the processor, can be ended at any moment, and leaves nothing behind. It only reads the log,
-and never looks at the stored views.
+A view whose rows each depend on one subject's events is folded subject by subject, by several processes if that is
+worth their start. The code that folds is the code that folds all views.
+
+`python -m service.views.replay` is a process that writes one view to standard output. It can be ended at any moment. It
+only reads the log, and never reads the stored views.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import closing, contextmanager
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 import orjson
 
@@ -30,14 +30,17 @@ from projections.views import Views
 from service.commands.log_entry import event_of
 from service.data_directory import LOG, VIEWS, remove
 from service.event_log import ALL, LogReader, Stretch
+from service.jobs import end_with
 from service.views.follower import catch_up, with_rare_collections
-from service.views.shared_work import shared
+from service.worker_pool import worker_pool
 
 _NICE = 10
-_AT_ONCE = 64 * 1024
+"""The replay takes the processor time that the server leaves."""
+_CHUNK = 64 * 1024
+_POLL_SECONDS = 0.5
 
 Report = Callable[[int], None]
-"""Hears, now and again, how many events were taken."""
+"""Takes the number of events read so far, from time to time."""
 
 
 class ShortLog(Exception):
@@ -48,33 +51,33 @@ class ShortLog(Exception):
 def replayed(
     log: LogReader, view: str, until: int, folder: Path, report: Report | None = None, stretch: Stretch = ALL
 ) -> Iterator[Digests]:
-    """What one view rests on, folded from the first event to the one at `until`; it is to be asked for the view's lines
-    as of then. Of a view that is folded by subject these are the lines of a stretch alone.
+    """Fold one view up to position `until`, and yield the rows to read as of that position.
 
-    What is folded is in a file in `folder` that has no name from the start, so that it goes with this process, however
-    that ends. Raises ShortLog, and whatever LogReader does.
+    If the view is folded by subject, only the subjects of `stretch` are folded. The database is a file in `folder` that
+    loses its name at the start, so it goes with this process however that ends. Raises ShortLog, and what LogReader
+    raises.
     """
     head = log.head()
     if head < until:
         raise ShortLog(f"the log ends at position {head}, before {until}")
-    portion = PORTIONS[view]
-    with TemporaryDirectory(prefix="folding-", dir=folder) as made:
-        path = Path(made) / VIEWS
-        folding = SingleViewReplay(path, portion) if portion.by_subject else Views(path, building=True, portion=portion)
+    scope = PORTIONS[view]
+    with TemporaryDirectory(prefix="folding-", dir=folder) as directory:
+        path = Path(directory) / VIEWS
+        views = SingleViewReplay(path, scope) if scope.by_subject else Views(path, building=True, portion=scope)
         db = connect(path, read_only=True)
         db.execute("SELECT 1 FROM meta").fetchone()  # from here on both have the file open
         remove(path)
-    with closing(folding), closing(db):
-        if isinstance(folding, SingleViewReplay):
-            folding.fold(_Told(log, until, report, stretch), until)
+    with closing(views), closing(db):
+        if isinstance(views, SingleViewReplay):
+            views.fold(_LogUntil(log, until, report, stretch), until)
         else:
-            catch_up(log, folding, report, until=until)
-            folding.finish()
+            catch_up(log, views, report, until=until)
+            views.finish()
         yield Digests(db)
 
 
-class _Told:
-    """A log up to a position, event by event; of collections, the events of a stretch of their subjects."""
+class _LogUntil:
+    """The events of a log up to a position; `of_collections` yields those of the subjects of one stretch."""
 
     def __init__(self, log: LogReader, until: int, report: Report | None, stretch: Stretch) -> None:
         self._log = log
@@ -111,76 +114,98 @@ class _Told:
             position = found[-1].position
 
 
-def lines(chunks: Iterable[bytes], until: int) -> Iterator[bytes]:
-    """The lines of a view, some thousands of bytes at a time, and last the line that closes them: the position, and
-    the digest of all bytes before it."""
-    digest = sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-        yield chunk
-    closing_line = {"position": until, "digest": written(digest.digest())}
-    yield orjson.dumps(closing_line, option=orjson.OPT_APPEND_NEWLINE)
-
-
 def parts(
-    path: Path, view: str, until: int, folder: Path, report: Report, stretch: Stretch = ALL
+    path: Path, view: str, until: int, folder: Path, report: Report | None = None, stretch: Stretch = ALL
 ) -> Iterator[Iterator[bytes]]:
-    """The lines of each part of a view, of a stretch alone where it is folded by subject, some thousands of bytes at a
-    time. What every stretch would tell alike, the first one tells."""
+    """Yield the lines of each part of a view of the log at `path`, in chunks.
+
+    If the view is folded by subject, they are the lines of one stretch. Lines that every stretch has are in the first
+    one only.
+    """
     with (
         with_rare_collections(),
         closing(LogReader(path)) as log,
         replayed(log, view, until, folder, report, stretch) as digests,
     ):
         for index, part in enumerate(PARTS[view]):
-            is_told = stretch.after is None or not part.is_everywhere
-            yield _packed(digests.part(view, index, until)) if is_told else iter(())
+            is_first = stretch.after is None
+            yield _chunks(digests.part(view, index, until)) if is_first or not part.is_everywhere else iter(())
 
 
-def _packed(lines: Iterable[bytes]) -> Iterator[bytes]:
+def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
     chunk = bytearray()
     for line in lines:
         chunk += line
-        if len(chunk) >= _AT_ONCE:
+        if len(chunk) >= _CHUNK:
             yield bytes(chunk)
             chunk.clear()
     if chunk:
         yield bytes(chunk)
 
 
-def _while_heard(parent: int) -> Report:
-    """Ends this process once the one that started it, by its id, is gone."""
+def view_lines(path: Path, view: str, until: int, folder: Path, processes: int, report: Report) -> Iterator[bytes]:
+    """Yield the lines of a view of the log at `path`, in order and in chunks, folded by at most `processes` processes.
 
-    def report(_: int) -> None:
-        if os.getppid() != parent:
-            raise SystemExit(1)
-
-    return report
-
-
-def told(path: Path, view: str, until: int, folder: Path, processes: int, report: Report) -> Iterator[bytes]:
-    """The lines of a view of the log at a path, in order, some thousands of bytes at a time, folded by so many
-    processes at most. Raises as `replayed` does, and SharerFailed."""
-    portion = PORTIONS[view]
+    Raises what `replayed` raises, and BrokenProcessPool.
+    """
+    scope = PORTIONS[view]
     stretches = [ALL]
-    if portion.by_subject and processes > 1:
+    if scope.by_subject and processes > 1:
         with closing(LogReader(path)) as log:
-            stretches = log.stretches(portion.folded, processes)
+            stretches = log.stretches(scope.folded, processes)
     if len(stretches) == 1:
         for part in parts(path, view, until, folder, report):
             yield from part
         return
-    mine = _while_heard(os.getpid())
-    work = [partial(parts, path, view, until, folder, mine, stretch) for stretch in stretches]
-    yield from shared(work, len(PARTS[view]), partial(report, 0))
+    with worker_pool(len(stretches)) as pool:
+        shares = [pool.submit(_write_parts, path, view, until, folder, stretch) for stretch in stretches]
+        for index in range(len(PARTS[view])):
+            for share in shares:
+                yield from _read(_result(share, report)[index])
+
+
+def _write_parts(path: Path, view: str, until: int, folder: Path, stretch: Stretch) -> list[Path]:
+    """Write the parts of one stretch into files in `folder`, and return their paths."""
+    directory = Path(mkdtemp(dir=folder))
+    paths = []
+    for index, part in enumerate(parts(path, view, until, folder, stretch=stretch)):
+        paths.append(directory / str(index))
+        with paths[-1].open("wb") as file:
+            file.writelines(part)
+    return paths
+
+
+def _result(share: Future[list[Path]], report: Report) -> list[Path]:
+    while not wait([share], _POLL_SECONDS).done:
+        report(0)
+    return share.result()
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    """Yield a file in chunks, and remove it."""
+    with path.open("rb") as file:
+        path.unlink()
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def with_digest(chunks: Iterable[bytes], until: int) -> Iterator[bytes]:
+    """Yield the chunks of a view, then its last line: the position, and the digest of all bytes before the line."""
+    digest = sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
+    last = {"position": until, "digest": written(digest.digest())}
+    yield orjson.dumps(last, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Writes a view as of a position. The arguments: data directory, folder for files, view, position, processes."""
+    """Write a view as of a position. The arguments: data directory, folder for files, view, position, processes."""
     data, folder, view, until, processes = arguments
     os.nice(_NICE)
-    chunks = told(Path(data) / LOG, view, int(until), Path(folder), int(processes), _while_heard(os.getppid()))
-    for chunk in lines(chunks, int(until)):
+    report = end_with(os.getppid())
+    chunks = view_lines(Path(data) / LOG, view, int(until), Path(folder), int(processes), report)
+    for chunk in with_digest(chunks, int(until)):
         sys.stdout.buffer.write(chunk)
     sys.stdout.buffer.flush()
 

@@ -10,7 +10,8 @@ import pytest
 from service.api_keys import Scope
 from service.app_keys import HEAD, KEYS
 from service.commands import redaction
-from service.views.replays import REPLAYS, Replay, ReplayFailed
+from service.jobs import Job, JobFailed
+from service.views.replay_jobs import REPLAYS
 from tests.service.world import problem, registered
 
 SECRET = "Zwyzzerdd"
@@ -27,7 +28,7 @@ def redaction_of(position: int) -> dict:
     }
 
 
-async def read_all(replay: Replay) -> bytes:
+async def read_all(replay: Job) -> bytes:
     """All that a replay writes."""
     found = b""
     while chunk := await replay.read():
@@ -61,10 +62,10 @@ async def test_unfinished_redaction_is_reported_and_retried(registry, secret, mo
 
 
 async def test_running_replays_stop_at_an_erasure(registry, secret):
-    async with registry.app[REPLAYS].begun("parties", registry.app[HEAD].position) as replay:
+    async with registry.app[REPLAYS].start("parties", registry.app[HEAD].position) as replay:
         answer = await registry.post(redaction_of(secret))
         assert answer.status == 201
-        with pytest.raises(ReplayFailed):
+        with pytest.raises(JobFailed):
             await read_all(replay)
 
 
