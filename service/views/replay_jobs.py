@@ -20,8 +20,8 @@ from service.worker_pool import cores
 
 MOST = 2
 """Replays at a time. More would share the same processor time, which the server leaves to them."""
-LARGE = 20_000
-"""Events from which on a replay is shared among processes. Their start takes as long as to fold a few thousand."""
+LARGE = 50_000
+"""Events from which on a replay is shared among processes. Their start takes as long as to fold some ten thousand."""
 _PREFIX = "replay-"
 
 
