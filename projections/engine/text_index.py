@@ -3,8 +3,9 @@
 Words can be indexed by their parts, too, so that those spelled nearly like another are found (`Spellings`).
 
 Rows are kept with their tokens; older ones are also in an FTS5 index, which they reach 256 at a time, so that a post
-costs one insert and no segment of the index. Rows are found from the newest down, never counted or ranked here, and
-none is ever forgotten: whether a row is still believed is for the caller to ask of `facts`.
+costs one insert and no segment of the index. Rows are found from the newest down, never counted or ranked here (bm25
+reads every match of a common word), and none is ever forgotten: whether a row is current is for the caller to check in
+`facts`.
 
 A token is letters and digits of any script, or `·`; anything else would be taken for a space.
 """
