@@ -1,4 +1,4 @@
-"""For all tests: how properties are tried, and the story that audits and exports are tried on."""
+"""Settings of hypothesis for all tests, and the story that audits and exports use."""
 
 from __future__ import annotations
 

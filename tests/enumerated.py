@@ -1,7 +1,8 @@
-"""What the contract says of imprecise dates, by going through every reading: the model the engine is held against.
+"""A model of the contract's rules for imprecise dates that enumerates every possible world.
 
 Days are small numbers, `FIRST` to `LAST`. A date is a pair of days; one that ends on `BEYOND` may also lie later than
-every day that is asked about (as there are two such days, no more than two dates may). Slow on purpose: each reading is one assignment of days, judged and folded on its own.
+every day that is queried (as there are two such days, at most two dates may). It is slow on purpose: each world is one
+assignment of days, checked and folded alone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Given these events, asked as of and on, then ...: the views driven directly, in the words of the contract.
+"""Given these events, queried as of and on, then ...: helpers that drive the views directly, in the words of the
+contract.
 
-A `World` holds one file of views with both its halves. Facts are written as functions named after what they say.
+A `World` has one file of views with both its halves. Facts are written as functions named after their event.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Random histories: facts of every type about a few subjects, with corrections, retractions, disputes and mergers.
 
-Events name each other by id; `posted` puts positions in their place once those are known.
+Events name each other by id; `posted` replaces ids by positions once those are known.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a party is to an agreement on each day of one possible world, by the sentences of the contract alone.
+"""The membership of a party in an agreement on each day of one possible world, by the sentences of the contract alone.
 
-Nothing is folded step by step: the membership of a day is looked up, then what speaks of it.
+Nothing is folded step by step: the membership of a day is looked up, then the facts about it.
 """
 
 from __future__ import annotations

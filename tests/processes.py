@@ -1,4 +1,4 @@
-"""Processes that are there, as Linux tells of them, and waiting for what they come to."""
+"""Processes as Linux lists them, and waiting for conditions on them."""
 
 from __future__ import annotations
 

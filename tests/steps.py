@@ -1,4 +1,4 @@
-"""What a question costs, counted instead of timed: steps of SQLite's machine, the same on every computer."""
+"""The cost of a query in steps of SQLite's virtual machine, which is the same on every computer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every kind of tampering is caught by an audit of the directory, and named by position, subject and field."""
+"""An audit of a directory detects every kind of tampering, and names position, subject and field."""
 
 from __future__ import annotations
 

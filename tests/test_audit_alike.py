@@ -1,4 +1,4 @@
-"""Files of views pass for the same only where every row that anything is told from is the same."""
+"""Two files of views are equal only if every row behind an answer is equal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What processes of their own say of a log is what one process finds by itself, and none of them outlives the audit."""
+"""An audit by several processes finds what one process finds, and none of them outlives it."""
 
 from __future__ import annotations
 

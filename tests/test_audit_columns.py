@@ -1,4 +1,4 @@
-"""What an audit checks of many events at once is what it checks of each by itself, whatever they hold."""
+"""Checks of many events together equal the checks of each event alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An audit by address believes nothing of what a server answers, whatever that is."""
+"""An audit by address trusts no answer of the server."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The benchmarks as a whole: every measure runs, small as it is made here, and says what it is to say. How fast anything
-is, is not asked."""
+"""The benchmarks as a whole: every measure runs at a small size and prints its results. Speed is not tested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of the benchmarks: what is posted, who waits, what is compared, what is drawn."""
+"""The parts of the benchmarks: events, load, comparison, charts."""
 
 from __future__ import annotations
 

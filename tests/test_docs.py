@@ -1,4 +1,4 @@
-"""The examples of the README and of `docs/`, run in order against a live server; their answers are those that stand there."""
+"""The examples of the README and of `docs/`, run in order against a live server, give the answers shown there."""
 
 from __future__ import annotations
 

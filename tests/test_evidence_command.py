@@ -1,5 +1,5 @@
-"""`registry evidence`: whose text a file is, what it bears out, and where a quotation first differs. Every citation in
-the seeds is verified by the five documents, where those are at hand."""
+"""`registry evidence`: which document a file belongs to, which citations it verifies, and the first difference of a
+false quotation. Where the five documents are given, every citation in the seeds is verified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the log promises to those who append, read and follow. The library's own cases are in test_log_library_cases."""
+"""The event log: append, read and subscribe. The library's own cases are in test_log_library_cases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seeds say what the five documents say: well-formed, in an order that can be taken in, each fact on its passage.
+"""The seeds match the five documents: well-formed, in a valid order, each fact with its passage.
 
 The documents are not part of the project. Where REGISTRY_SEED_DOCUMENTS names their directory, every passage is looked
 up in them.

@@ -1,4 +1,4 @@
-"""An exported log is whole as of one checkpoint, or seen not to be, wherever its writing was broken off."""
+"""An exported log is complete as of one checkpoint, or is detected as incomplete, wherever its writing stopped."""
 
 from __future__ import annotations
 

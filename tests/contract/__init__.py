@@ -1,1 +1,1 @@
-"""What CONTRACT.md promises, held against a real server by a suite that knows nothing of the code behind it."""
+"""Tests of CONTRACT.md against a real server; they know nothing of the code behind it."""

@@ -1,4 +1,4 @@
-"""A registry with a history of every kind, to be audited whole and with something changed in it."""
+"""A registry with a history of every kind, to audit as it is or with one thing changed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A client that trusts nobody: it knows the log's verifier key and the specifications (RFC 9162, C2SP signed-note,
-tlog-checkpoint, tlog-tiles, tlog-proof), and works out everything else by itself from what is served.
+"""A client that trusts no server: it has the log's verifier key and the specifications (RFC 9162, C2SP signed-note,
+tlog-checkpoint, tlog-tiles, tlog-proof), and computes everything else from the served bytes.
 
-Nothing of the project is imported here, and nothing of its code is shared: what both get wrong nobody else would.
+It imports nothing of the project and shares no code with it, so that both cannot make the same mistake.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A registry in a process of its own, and the few words a test needs to speak with it over HTTP.
+"""A registry in a process of its own, and helpers to speak with it over HTTP.
 
 Nothing of the project is imported here: a test sees what a client sees.
 """

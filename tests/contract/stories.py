@@ -1,4 +1,5 @@
-"""Random but repeatable facts over a small cast: what may be posted in any order, corrected, retracted, disputed and merged."""
+"""Random but repeatable facts about a few subjects, which may be recorded in any order, corrected, retracted, disputed
+and merged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`registry audit` as whoever runs it sees it: what it takes, says and exits with, of directories and of servers."""
+"""`registry audit` from the command line: options, output and exit status, for directories and servers."""
 
 from __future__ import annotations
 

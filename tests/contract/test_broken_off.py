@@ -1,4 +1,4 @@
-"""Bodies that clients never end: what they take in memory is bounded while they last, and gone when they are cut off."""
+"""Incomplete request bodies: their memory is bounded, and freed when the connection closes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 3: corrections, retractions, disputes, later evidence and mergers, as asked before and after them."""
+"""Section 3: corrections, retractions, disputes, later evidence and mergers, queried before and after each."""
 
 from __future__ import annotations
 

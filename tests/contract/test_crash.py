@@ -1,4 +1,4 @@
-"""`kill -9` in the middle of imports and posts, and full disks: what was acknowledged is there, and no half of anything else."""
+"""`kill -9` during imports and posts, and full disks: acknowledged events are there, and no event is there in part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A history asked with `from` and `to`: what changed between two states, known then and then, or on two days."""
+"""A history with `from` and `to`: the changes between two states, at two positions or on two days."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A log begun again from its export: every line is taken, and everything is answered as before (section 4)."""
+"""A log imported from its export: every line is accepted, and every answer is the same (section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is no event at all: a clear 4xx, never a 500, nothing recorded, and the server serves on (sections 4 and 7)."""
+"""Bodies that are no events: a clear 4xx, never a 500, nothing recorded, and the server goes on (sections 4 and 7)."""
 
 from __future__ import annotations
 

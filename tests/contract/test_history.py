@@ -1,4 +1,4 @@
-"""Section 5: a subject's history, with patches that really turn each state into the next; the timeline."""
+"""Section 5: the history of a subject, with patches that turn each state into the next; the timeline."""
 
 from __future__ import annotations
 

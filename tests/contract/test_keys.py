@@ -1,4 +1,4 @@
-"""Section 7: keys, their scopes, and readers who need one."""
+"""Section 7: keys, their scopes, and reading with a key only."""
 
 from __future__ import annotations
 

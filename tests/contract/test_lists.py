@@ -1,4 +1,4 @@
-"""Section 5: the lists with their filters, sorting, cursors, limits and forms."""
+"""Section 5: the lists with their filters, sorting, cursors, limits and media types."""
 
 from __future__ import annotations
 

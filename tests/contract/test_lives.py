@@ -1,4 +1,4 @@
-"""Sections 2, 3 and 5: parties that ended, what has no date, and how certain what is told of them is; over HTTP."""
+"""Sections 2, 3 and 5 over HTTP: dissolved parties, undated facts, and certainty."""
 
 from __future__ import annotations
 

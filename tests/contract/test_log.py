@@ -1,4 +1,4 @@
-"""Section 6 as far as events are read: the list, one by one, the live stream."""
+"""Section 6: reading events as a list, one by one, and as a live stream."""
 
 from __future__ import annotations
 

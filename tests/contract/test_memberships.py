@@ -1,4 +1,5 @@
-"""Who is a party on which day, over HTTP: later accessions, own days, returns, provisional application (sections 2, 5)."""
+"""Sections 2 and 5 over HTTP: memberships by day, with later accessions, entries into force of one party, returns and
+provisional application."""
 
 from __future__ import annotations
 

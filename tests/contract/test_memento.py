@@ -1,4 +1,4 @@
-"""Memento (RFC 7089) on recorded time: asking with `Accept-Datetime`, mementos that say when they are of, TimeMaps."""
+"""Memento (RFC 7089) on recorded time: `Accept-Datetime`, `Memento-Datetime`, TimeMaps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 7: /openapi.json describes every path, event and problem, and real answers fit it; health and metrics."""
+"""Section 7: /openapi.json describes every path, event and problem, and real answers match it; health and metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 4: the four content types, ids, preconditions, trials, receipts, durability as far as one request shows it."""
+"""Section 4: the four content types, ids, preconditions, `validate=only`, receipts."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Section 6 and `?proof=true`: what was so, as known when, on what evidence, and proof that it is in the log, checked by
-an auditor that shares no code with the project."""
+"""Section 6 and `?proof=true`: a state with its times, its evidence and its proofs, checked by an auditor that shares
+no code with the project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is redacted is gone from every file and every answer, for ever, and everything else stands as it was (section 6)."""
+"""Redacted data is absent from every file and answer, and everything else stays as it was (section 6)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Section 6: a view folded anew from the log is what the stored view is, as of every position, by their digests; and
-whoever changes a stored view is found out."""
+"""Section 6: a replay of a view equals the stored view as of every position, and a changed view has another digest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 2: what contradicts for certain is refused with the positions in the way (409); all else is taken."""
+"""Section 2: certain contradictions are refused with the positions in the way (409); everything else is accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 5: states of all five collections with every type of event, on any day; their ETag, sections and evidence."""
+"""Section 5: states of all five collections with every type of event, on any day; their ETags, lists and evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Over random stories: what was seen then is what is answered as of then; views rebuilt are the views; no order matters; no 500."""
+"""Random stories: answers as of a position never change, rebuilt views equal the views, the order of recording does not
+matter, no 500."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts of documents are kept and given, and every quotation is checked against them (section 3, Evidence)."""
+"""Texts of documents are stored and sent, and every quotation is checked against them (section 3, Evidence)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A text that is kept survives the worst, and one that is erased is in no file any longer (section 3, Evidence)."""
+"""A stored text survives a crash, and an erased one is in no file (section 3, Evidence)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Section 6: the log as tlog-tiles. What is served is judged by an auditor of the tests' own, which shares no code with
-the project, and by tlog-scales, which nobody here wrote."""
+"""Section 6: the log as tlog-tiles, checked by an auditor of the tests that shares no code with the project, and by
+tlog-scales."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Thousands of facts in the shape of real sources, asked on many days and as of earlier positions, held against an oracle."""
+"""Thousands of facts in the shape of real sources, queried on many days and as of earlier positions, and compared with
+an oracle."""
 
 from __future__ import annotations
 

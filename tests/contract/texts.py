@@ -1,4 +1,4 @@
-"""Texts of documents, put, asked for and cited by a client: the words that their tests share."""
+"""Helpers for texts of documents: register, store and cite them as a client."""
 
 from __future__ import annotations
 

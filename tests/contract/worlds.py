@@ -1,7 +1,7 @@
 """Records in the shape of real sources, made from a seed, and a plain oracle that knows what held on a day.
 
-The oracle tries every reading of the imprecise dates that can matter, throws away those that contradict the rules of
-section 2, and looks what holds in the rest. It folds nothing cleverly and shares nothing with the registry.
+The oracle enumerates the possible worlds of the imprecise dates, drops those that contradict the rules of section 2,
+and reads the rest. It shares nothing with the registry.
 """
 
 from __future__ import annotations

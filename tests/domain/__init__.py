@@ -1,1 +1,1 @@
-"""What may happen: the rules and folds of the domain, held against the contract."""
+"""Tests of the domain: its rules and folds, compared with the contract."""

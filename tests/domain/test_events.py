@@ -1,4 +1,4 @@
-"""Every type of event: what its data may be, and what is refused, all at once and each flaw where it stands."""
+"""Every event type: which data it accepts, and that all errors are reported together with their pointers."""
 
 from __future__ import annotations
 

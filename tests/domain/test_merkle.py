@@ -1,7 +1,7 @@
-"""The Merkle tree against RFC 9162 as it is written: a recursion over whole lists of entries that shares nothing with
-the functions it judges, and cases published by others.
+"""The Merkle tree compared with RFC 9162 as it is written, a recursion over whole lists of entries that shares nothing
+with the functions under test, and with published test vectors.
 
-Those cases are not part of the project. They are read where REGISTRY_PROOF_VECTORS names their file.
+The vectors are not part of the project. REGISTRY_PROOF_VECTORS names their file.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The texts of a transparency log, in the forms of the C2SP specifications and no others: signed notes, checkpoints,
-verifier keys, tile addresses, entry bundles, offline proofs, cosignatures."""
+"""The texts of a transparency log in exactly the forms of the C2SP specifications: signed notes, checkpoints, verifier
+keys, tile addresses, entry bundles, offline proofs, cosignatures."""
 
 from __future__ import annotations
 

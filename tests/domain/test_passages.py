@@ -1,4 +1,4 @@
-"""A passage stands where its text says exactly that, and a false one is told from a true one by its first character."""
+"""Quotations: verified if the text has exactly these characters, else failed with the first difference."""
 
 from __future__ import annotations
 

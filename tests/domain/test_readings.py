@@ -1,4 +1,4 @@
-"""The sweep over readings stays bounded, whatever is recorded, and reads at the earliest what it cannot go through."""
+"""The evaluation of possible worlds takes bounded time, and uses the earliest days where there are too many worlds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the rules are spared is what they would find nothing in."""
+"""The fast check for repeated steps equals the general check."""
 
 from __future__ import annotations
 

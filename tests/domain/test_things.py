@@ -1,4 +1,4 @@
-"""Of a thing of which one fact alone is known nothing has to be found out day by day, and it is as if it were."""
+"""The state of a subject with a single fact equals the general evaluation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a tie is told from the order of its steps alone where that is enough, and it is the same."""
+"""The evaluation of a membership from the order of its steps equals the general one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The days that a date in EDTF may mean."""
+"""The days that an EDTF date may mean."""
 
 from __future__ import annotations
 

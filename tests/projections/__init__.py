@@ -1,1 +1,1 @@
-"""What can be asked: the views driven directly, held against the contract."""
+"""Tests of the projections: the views, driven directly and compared with the contract."""

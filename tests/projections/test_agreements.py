@@ -1,4 +1,4 @@
-"""An agreement over time: who is in which status on which day, and what the agreement itself is (sections 2 and 5)."""
+"""An agreement over time: its status and that of each party on each day (sections 2 and 5)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Views that are built whole, before anybody asks them, are those that grow event by event: they lack only what folding
-never reads, and only until they are finished."""
+"""Views built in one run equal views that grew event by event; until they are finished they lack only indexes that the
+fold never reads."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What is cached for recording stays cached: neither what is refused, nor what is only validated, nor what is broken off
-makes the next post read anything again, or changes what is decided after it."""
+"""Refused, validated or interrupted posts evict nothing from the caches of the writer, and change no later decision."""
 
 from __future__ import annotations
 

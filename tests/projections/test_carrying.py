@@ -1,4 +1,4 @@
-"""The write-ahead log of a file of views: carried over beside the commits, and begun anew before it grows long."""
+"""WAL checkpointing of the views: outside the commits, and the log restarts before it grows long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Status, statuses and certainty on every day are those that going through every reading gives."""
+"""Status, statuses and certainty on every day equal those of a model that enumerates every possible world."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Which passages of a document stand, for what, and how much of it they use: as of every position what a reading of all
-events from the first gives, whatever was added, corrected, retracted or disputed, and whichever text was held."""
+"""Citations of a document as of every position equal those from reading all events, after additions, corrections,
+retractions, disputes and changes of the text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Corrections, retractions and disputes: what stands of an event, and what is shown beside it."""
+"""Corrections, retractions and disputes: the effective fact of an event, and the annotations beside it."""
 
 from __future__ import annotations
 

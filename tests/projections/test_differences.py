@@ -1,4 +1,4 @@
-"""The difference of two states turns the one into the other, between any two positions and any two days."""
+"""The difference of two states turns one into the other, between any two positions and any two days."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Digests: the stored views as of any position hold what a fold of the log up to there gives, byte for byte, and nothing
-of what they hold can be changed without a digest that says so."""
+"""Digests: the stored views as of any position equal a fold of the log up to there, byte for byte, and any change of
+them changes a digest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disputes: which stand as of every position, how many are shown, and what they cost where there are many."""
+"""Disputes: the current ones as of every position, how many are shown, and their cost where there are many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parties that were dissolved: what they were in ends with them, and they take no step before or after their time."""
+"""Dissolved parties: their memberships end with them, and they take no step before their creation or after their end."""
 
 from __future__ import annotations
 

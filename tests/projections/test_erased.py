@@ -1,4 +1,4 @@
-"""Views fold what is left of a log once some of its data is erased (section 6, redaction)."""
+"""Views fold a log whose data is erased in part (section 6, redaction)."""
 
 from __future__ import annotations
 

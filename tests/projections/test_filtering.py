@@ -1,4 +1,4 @@
-"""A list filtered by `q` holds every item that matches and no other, however common the words, as of any position."""
+"""A list filtered by `q` has every matching item and no other, however common the words, as of any position."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The same facts give the same answers, in whatever order and by whatever corrections and retractions they came to be.
+"""The same facts give the same answers in any order of recording, corrections and retractions.
 
-Positions, versions and what is counted by events stand apart; where an answer names events it is compared by their ids.
+Positions, versions and counts of events are left out; events in answers are compared by their ids.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A history's patches turn each state into the next, from nothing to what the subject is."""
+"""The patches of a history turn each state into the next, from nothing to the current state."""
 
 from __future__ import annotations
 

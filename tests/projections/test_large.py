@@ -1,5 +1,5 @@
-"""Asking about great subjects: whatever a platform with many members, a party with many ties or an agreement with many
-events is asked costs about what it costs where they are a quarter as great."""
+"""Queries about large subjects: a platform with many members, a party with many memberships, an agreement with many
+events. They cost about as much as with a quarter of that."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Recording about large subjects: whatever is said of a platform with many members, an agreement with many signatures or
-commitments, or a party that many facts name costs what it costs where they have a tenth of that."""
+"""Posts about large subjects: a platform with many members, an agreement with many signatures or commitments, a party
+that many facts name. They cost as much as with a tenth of that."""
 
 from __future__ import annotations
 

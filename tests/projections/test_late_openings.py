@@ -1,4 +1,4 @@
-"""What is spoken of before it can have been opened is taken, and stays as it was opened."""
+"""A change of a list item dated before its opening is accepted, and the item keeps its first status."""
 
 from __future__ import annotations
 

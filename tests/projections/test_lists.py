@@ -1,4 +1,4 @@
-"""Lists: what is on them on a day and whenever, in any order, page by page, with events arriving in between."""
+"""Lists on a day and on any day, in any order, page by page, while events arrive."""
 
 from __future__ import annotations
 

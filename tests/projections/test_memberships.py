@@ -1,4 +1,5 @@
-"""Real courses of memberships, taken in in any order: later accessions, own days, returns, dates before the signature."""
+"""Memberships of real treaties, recorded in any order: later accessions, entries into force of one party, returns,
+dates before the signature."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A merged party and its survivor are one, on every day, from the merger's position on and until it is retracted."""
+"""A merged party and its survivor are one on every day, from the merger's position until it is retracted."""
 
 from __future__ import annotations
 

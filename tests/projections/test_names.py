@@ -1,4 +1,4 @@
-"""Resolving says which party is meant, whatever it is called, and nothing where nothing is near."""
+"""Resolving a name finds its party by any spelling, and nothing where no name is similar."""
 
 from __future__ import annotations
 

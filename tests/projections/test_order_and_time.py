@@ -1,4 +1,4 @@
-"""Any order of the same facts gives the same state, and every past picture is the one that was had then."""
+"""Any order of the same facts gives the same state, and answers as of earlier positions never change."""
 
 from __future__ import annotations
 

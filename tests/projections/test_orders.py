@@ -1,4 +1,4 @@
-"""Lists in every order and by filters, page by page: whatever way an answer is found, it is the same answer."""
+"""Lists in every order and by every filter, page by page: every plan gives the same answer."""
 
 from __future__ import annotations
 

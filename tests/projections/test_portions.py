@@ -1,4 +1,4 @@
-"""One view folded alone, many events at once, has the lines of that view among all others, and holds nothing more."""
+"""A replay of one view, many events at a time, has the canonical rows of a full fold and stores nothing more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fact is not believed again while what it speaks of is retracted."""
+"""A fact cannot become current while a subject it names is retracted."""
 
 from __future__ import annotations
 

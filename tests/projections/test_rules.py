@@ -1,4 +1,4 @@
-"""What contradicts for certain is refused and names what is in the way; what is merely missing or imprecise is taken."""
+"""Certain contradictions are refused with the positions in the way; missing or imprecise facts are accepted."""
 
 from __future__ import annotations
 

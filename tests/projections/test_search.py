@@ -1,4 +1,4 @@
-"""Search finds what was written, best first, as it was known, and takes any text for a question."""
+"""Search finds texts, best first, as of a position, and accepts any query."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statistics say what counting would, as of any position and on any day, and cost no more where there is more."""
+"""Statistics equal a count, as of any position and on any day, and cost the same in a longer log."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What is at hand of subjects, and what waits of their rows: a refused post leaves no trace in either, and no more is
-kept than is worth it."""
+"""The subject cache and the row buffer: a refused post leaves no trace in either, and both are bounded."""
 
 from __future__ import annotations
 

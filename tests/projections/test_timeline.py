@@ -1,4 +1,4 @@
-"""The timeline in every order, by every filter and page by page; and what it costs in a longer log."""
+"""The timeline in every order, by every filter and page by page; its cost in a longer log."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The Merkle tree as a view: the stored hashes of tlog-tiles, judged by tlog-scales, which nobody here wrote, at the sizes
-where tiles and levels begin; and the same tree in whatever steps the log came to it."""
+"""The Merkle tree as a view: the stored hashes of tlog-tiles, checked by tlog-scales at sizes where tiles and levels
+begin; the same for any steps of growth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was known then is answered as it was then, whatever came later; and folding again gives the same."""
+"""Answers as of an earlier position never change, and a replay gives the same answers."""
 
 from __future__ import annotations
 

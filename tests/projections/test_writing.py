@@ -1,4 +1,4 @@
-"""What is put waits and is written together: whatever is asked sees it, and a batch that is undone leaves nothing."""
+"""The buffer of rows: rows are written together, every read sees them, and a rolled back batch leaves nothing."""
 
 from __future__ import annotations
 

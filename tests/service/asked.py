@@ -1,4 +1,4 @@
-"""What the tests of the asking side are written in: events about a small world, and a registry that knows the seeds."""
+"""Helpers of the tests that query: events about a few subjects, and a registry with the seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `registry` as a user runs it: in a process of its own, with a directory and a port of its own."""
+"""The command `registry` as a user runs it: in its own process, with its own directory and port."""
 
 from __future__ import annotations
 

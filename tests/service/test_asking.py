@@ -1,4 +1,4 @@
-"""States and lists: the two times of a question, who answers for whom, validators, and questions that are refused."""
+"""States and lists: the two times of a query, mergers, ETags, and refused queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`registry backup` and `restore`: one consistent copy while serving, brought back, and what is then missing."""
+"""`registry backup` and `restore`: a consistent copy while serving, its restore, and the report of what is missing."""
 
 from __future__ import annotations
 

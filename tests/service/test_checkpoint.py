@@ -1,5 +1,5 @@
-"""Checkpoints: recorded, signed, kept, published, in this order whatever fails in between; and a log that does not
-continue the last one that was signed is never signed, nor added to."""
+"""Checkpoints: recorded, signed, stored, published, in this order whatever fails between; a log that does not continue
+its last checkpoint is never signed and takes no event."""
 
 from __future__ import annotations
 

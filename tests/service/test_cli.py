@@ -1,4 +1,4 @@
-"""The commands besides `serve`: what they print, where they print it, and what they exit with."""
+"""The commands besides `serve`: what they print, on which stream, and their exit status."""
 
 from __future__ import annotations
 

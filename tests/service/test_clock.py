@@ -1,4 +1,4 @@
-"""The clock: set back, once far ahead, and what is said of either; `as_of` the `recorded` of a receipt always works."""
+"""The clock: set back, or far ahead once, with warnings; `as_of` the `recorded` of a receipt always works."""
 
 from __future__ import annotations
 

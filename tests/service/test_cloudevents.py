@@ -1,4 +1,4 @@
-"""CloudEvents as the CNCF's own SDK writes and reads them, by a client that is not aiohttp."""
+"""CloudEvents written and read by the SDK of the CNCF, with a client that is not aiohttp."""
 
 from __future__ import annotations
 

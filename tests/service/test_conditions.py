@@ -1,4 +1,4 @@
-"""`If-Match` and `If-None-Match` on a post: who was faster."""
+"""`If-Match` and `If-None-Match` on a post."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What unfinished requests hold, how many connections there may be, and what is said of requests that are not HTTP."""
+"""The memory of incomplete requests, the number of connections, and answers to bytes that are no HTTP."""
 
 from __future__ import annotations
 

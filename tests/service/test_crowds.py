@@ -1,4 +1,4 @@
-"""More than can be recorded: who is taken, who is turned away, and when those may come again."""
+"""Overload: which posts are accepted, which get 503, and when those may be repeated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log entries and receipts: bytes that are fixed for ever."""
+"""Log entries and receipts: their bytes never change."""
 
 from __future__ import annotations
 

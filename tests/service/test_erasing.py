@@ -1,4 +1,4 @@
-"""What was erased from the log is erased everywhere, however often it takes; until then nobody is told that it is."""
+"""An erasure reaches every file and cache, however often it must be retried; only then is it acknowledged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GET /v1/events: the log as it is, a page at a time, whole, or one event."""
+"""GET /v1/events: the log page by page, as a stream, or one event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`100 Continue`: a client that waits for it is told what is wrong before it sends its body, or to send it."""
+"""`100 Continue`: a client that waits for it gets its refusal before it sends a body, or is told to send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forms of an answer: which of them a client gets, lists as CSV and NDJSON from end to end, drawings of the graph."""
+"""Media types: which one a client gets, lists as CSV and NDJSON, the graph as XML."""
 
 from __future__ import annotations
 

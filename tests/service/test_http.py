@@ -1,4 +1,4 @@
-"""What holds for every request: problems instead of anything else, positions, headers, one line in the log, health."""
+"""Every request: problems for every error, positions, headers, one line in the log, health."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports: a result for each line, in order, however the lines come and however slowly the results are taken."""
+"""Imports: a result for each line, in order, however the lines arrive and however slowly the results are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys: who may post and read, from the moment a key is made until the moment it is revoked."""
+"""Keys: posting and reading, from the creation of a key until it is revoked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logging and metrics: a log that takes nothing holds up nobody; each request has one line and its numbers."""
+"""Logging and metrics: a blocked log delays no request; each request has one line and its metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API document: that it is one, that it says all that is served, and that every answer is what it says."""
+"""The API document: valid OpenAPI, complete, and matched by every answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A log is named once, at its first start."""
+"""The name of a log is fixed at its first start."""
 
 from __future__ import annotations
 

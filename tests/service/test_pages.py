@@ -1,4 +1,4 @@
-"""The pages for people: that they say what the document says, load nothing from elsewhere, and work without a script."""
+"""The pages for people: they match the document, load nothing from elsewhere, and work without a script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of lists: each item once, none skipped, whatever is recorded meanwhile; cursors that belong to one question."""
+"""Pages of lists: each item once, none skipped, while events arrive; a cursor belongs to one query."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""POST /v1/events: what is taken, what is answered, what is refused and how."""
+"""POST /v1/events: accepted and refused events, and their answers."""
 
 from __future__ import annotations
 

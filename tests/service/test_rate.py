@@ -1,4 +1,4 @@
-"""Rate limiting: one client that reads too fast hears 429 with Retry-After; others, and those who run it, do not."""
+"""Rate limiting: a client that reads too fast gets 429 with Retry-After; other clients and operators do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that are kept: within their bytes, the one not asked for longest going first, and validators of what is sent."""
+"""The cache of answers: its bound in bytes, eviction of the least recently used, and ETags."""
 
 from __future__ import annotations
 

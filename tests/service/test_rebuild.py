@@ -1,4 +1,4 @@
-"""`registry rebuild`: the same views from the log again, with a server that goes on serving, and without one."""
+"""`registry rebuild`: the same views from the log, with a server that goes on serving, and without one."""
 
 from __future__ import annotations
 

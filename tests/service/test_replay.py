@@ -1,4 +1,4 @@
-"""A list folded by several processes is what one process folds, whole or not at all, and none of them is left over."""
+"""A replay by several processes equals that of one process, whole or not at all, and none of them stays."""
 
 from __future__ import annotations
 

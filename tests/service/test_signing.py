@@ -1,4 +1,5 @@
-"""The signing key's file, and what counts as signed: a key others may hold is refused, and a bad signature spoils all."""
+"""The file of the signing key, and signatures: a key that others may read is refused, and a bad signature makes a note
+invalid."""
 
 from __future__ import annotations
 

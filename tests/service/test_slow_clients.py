@@ -1,4 +1,4 @@
-"""Clients that take nothing: whatever they asked for, they are cut off after a bounded time."""
+"""Clients that read nothing are cut off after a bounded time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spool: every byte comes out in order, and neither one spool nor all of them hold more than they may."""
+"""The spool: every byte comes out in order, and one spool and all together are bounded."""
 
 from __future__ import annotations
 

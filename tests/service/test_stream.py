@@ -1,4 +1,4 @@
-"""GET /v1/events/stream: every event once and in order, whatever happens to the connection meanwhile."""
+"""GET /v1/events/stream: every event once and in order, over any number of reconnections."""
 
 from __future__ import annotations
 

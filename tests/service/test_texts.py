@@ -1,4 +1,4 @@
-"""What is answered about texts and passages is what the API document says, in every status it names."""
+"""Answers about texts and citations match the API document, in every status it names."""
 
 from __future__ import annotations
 

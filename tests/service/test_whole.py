@@ -1,4 +1,4 @@
-"""Answers that are known whole: what of them is sent, and what becomes of the connection."""
+"""Answers with a known length: HEAD, conditional requests, pipelining, and the connection afterwards."""
 
 from __future__ import annotations
 

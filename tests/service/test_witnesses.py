@@ -1,5 +1,5 @@
-"""Witnesses: what they cosign stands with the checkpoint, and whatever they do nothing waits for them. The witness here
-follows the C2SP specifications with code of its own; tlog-scales judges its cosignatures."""
+"""Witnesses: their cosignatures stand with the checkpoint, and nothing waits for them. The witness here follows the
+C2SP specifications with its own code; tlog-scales checks its cosignatures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The writer: groups that share a commit, and every step of it broken, kept and not kept."""
+"""The writer: groups that share a commit, and every step failing before and after its effect."""
 
 from __future__ import annotations
 

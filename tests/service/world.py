@@ -1,4 +1,4 @@
-"""What the service's tests are written in: a registry that listens, a client with a key, events to post."""
+"""Helpers of the service's tests: a registry that listens, a client with a key, events to post."""
 
 from __future__ import annotations
 
