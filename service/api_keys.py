@@ -1,5 +1,8 @@
-"""API keys: who may post, read and administer. Only hashes of keys are ever kept, in a file of their own, so that
-another process can make and revoke keys while this one serves. It must never hand out a key's text a second time."""
+"""API keys: who may post, read and administer.
+
+Only hashes of keys are stored, in a file of their own, so that another process can create and revoke keys while this
+one serves. The text of a key is never shown a second time.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ MAX_NAME = 100
 
 
 class Scope(StrEnum):
-    """What a key allows. `admin` allows the others as well; `post` does not allow reading."""
+    """The right that a key gives. `admin` includes the others; `post` does not include reading."""
 
     POST = "post"
     READ = "read"
@@ -27,16 +30,16 @@ class Scope(StrEnum):
 
 
 RESERVED = frozenset(("seeds", "import"))
-"""Names under which the registry itself records events."""
+"""Actors under which the registry itself records events."""
 
 
 class KeyNameTaken(Exception):
-    """A key of this name exists or existed, so that `actor` names one key for ever."""
+    """A key of this name exists or existed. A name is never used again, so that `actor` means one key for ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as it is kept. `name` is the actor of what it posts; `created` and `revoked` are RFC 3339 instants."""
+    """A stored key. `name` is the actor of its events; `created` and `revoked` are RFC 3339 instants."""
 
     name: str
     scopes: frozenset[Scope]
@@ -44,17 +47,17 @@ class Key:
     revoked: str | None = None
 
     def allows(self, scope: Scope) -> bool:
-        """Whether it may be used for this."""
+        """Return whether the key has this right."""
         return self.revoked is None and (scope in self.scopes or Scope.ADMIN in self.scopes)
 
 
 class Keys:
-    """The keys in one file, made where it is missing. One thread at a time; any number of processes."""
+    """The keys in one file, which is created if missing. One thread at a time; any number of processes."""
 
     def __init__(self, path: Path) -> None:
         """Raises OSError, sqlite3.Error."""
         with suppress(FileExistsError):
-            path.touch(mode=FILE_MODE, exist_ok=False)  # SQLite gives its companions the same mode
+            path.touch(mode=FILE_MODE, exist_ok=False)  # SQLite gives its other files the same mode
         self._db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
@@ -62,14 +65,14 @@ class Keys:
             "CREATE TABLE IF NOT EXISTS keys (hash BLOB PRIMARY KEY, name TEXT NOT NULL, scopes TEXT NOT NULL,"
             " created TEXT NOT NULL, revoked TEXT)"
         )
-        self._known: dict[str, Key] = {}
-        self._seen = -1
+        self._cache: dict[str, Key] = {}
+        self._data_version = -1
 
     def create(self, name: str, scopes: Iterable[str]) -> str:
-        """A new key; its text is told here and never again.
+        """Create a key and return its text, which is not stored.
 
-        Raises KeyNameTaken for a name that any key has or had, and ValueError for a name that is empty, too long or not
-        printable, or an unknown scope.
+        Raises KeyNameTaken if a key has or had the name, and ValueError if the name is empty, too long or not
+        printable, or a scope is unknown.
         """
         if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
             raise ValueError(f"a name has 1 to {MAX_NAME} printable characters")
@@ -79,29 +82,29 @@ class Keys:
         if name in RESERVED:
             raise KeyNameTaken(f"the registry itself records events as {name!r}: give the key another name")
         text = f"rk_{token_urlsafe(32)}"
-        made = self._db.execute(
+        inserted = self._db.execute(
             "INSERT INTO keys (hash, name, scopes, created) SELECT ?1, ?2, ?3, ?4"
             " WHERE NOT EXISTS (SELECT 1 FROM keys WHERE name = ?2)",
             (_hash(text), name, " ".join(granted), _now()),
         )
-        if made.rowcount == 0:
+        if inserted.rowcount == 0:
             raise KeyNameTaken(
-                f"a key named {name!r} is in use, or was and is revoked: what it posted bears its name, so give this"
-                " key another"
+                f"a key named {name!r} exists, or existed and is revoked. Its events have its name as their actor, so"
+                " give this key another name"
             )
-        self._known.clear()
+        self._cache.clear()
         return text
 
     def revoke(self, name: str) -> bool:
-        """Ends the key of this name for good; False where none is in use."""
+        """Revoke the key of this name for ever; return False if there is no such key in use."""
         done = self._db.execute("UPDATE keys SET revoked = ? WHERE name = ? AND revoked IS NULL", (_now(), name))
-        self._known.clear()
+        self._cache.clear()
         return done.rowcount > 0
 
     def merge(self, other: Path) -> None:
-        """Take over the keys that another file has beside these, and revoke those that are revoked there.
+        """Add the keys of another file, and revoke those that are revoked there.
 
-        Raises sqlite3.Error; then nothing was taken over.
+        Raises sqlite3.Error; then nothing has changed.
         """
         self._db.execute("ATTACH ? AS other", (str(other),))
         try:
@@ -116,32 +119,32 @@ class Keys:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             self._db.execute("DETACH other")
-            self._known.clear()
+            self._cache.clear()
 
-    def forget(self, text: str) -> None:
-        """Remove the key with this text, which nobody was ever shown, so that its name is free again."""
+    def delete(self, text: str) -> None:
+        """Delete the key with this text, which nobody has seen, so that its name is free again."""
         self._db.execute("DELETE FROM keys WHERE hash = ?", (_hash(text),))
-        self._known.clear()
+        self._cache.clear()
 
-    def listed(self) -> list[Key]:
-        """All keys ever made, oldest first."""
-        return _listed(self._db)
+    def all(self) -> list[Key]:
+        """Return all keys ever created, oldest first."""
+        return _all(self._db)
 
     def verify(self, text: str) -> Key | None:
-        """The key with this text, unless there is none or it was revoked, be it an instant ago by another process."""
-        (seen,) = self._db.execute("PRAGMA data_version").fetchone()
-        if seen != self._seen:
-            self._known.clear()
-            self._seen = seen
-        key = self._known.get(text)
-        if key is None and (key := self._found(text)) is not None:
-            self._known[text] = key  # only those that exist: guesses would fill the memory
+        """Return the key with this text; None if there is none, or any process has revoked it."""
+        (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        if version != self._data_version:
+            self._cache.clear()
+            self._data_version = version
+        key = self._cache.get(text)
+        if key is None and (key := self._find(text)) is not None:
+            self._cache[text] = key  # only keys that exist: guesses would fill the memory
         return key
 
     def close(self) -> None:
         self._db.close()
 
-    def _found(self, text: str) -> Key | None:
+    def _find(self, text: str) -> Key | None:
         with closing(
             self._db.execute(
                 "SELECT name, scopes, created, revoked FROM keys WHERE hash = ? AND revoked IS NULL", (_hash(text),)
@@ -151,16 +154,13 @@ class Keys:
         return None if row is None else _key(*row)
 
 
-def listed(path: Path) -> list[Key]:
-    """All keys ever made that a file holds, oldest first. Writes nothing, in its directory neither.
-
-    Raises sqlite3.Error.
-    """
+def read_keys(path: Path) -> list[Key]:
+    """Return all keys of a file, oldest first. Nothing is written, also not in its directory. Raises sqlite3.Error."""
     with closing(sqlite3.connect(read_only_uri(path), uri=True)) as db:
-        return _listed(db)
+        return _all(db)
 
 
-def _listed(db: sqlite3.Connection) -> list[Key]:
+def _all(db: sqlite3.Connection) -> list[Key]:
     rows = db.execute("SELECT name, scopes, created, revoked FROM keys ORDER BY created, name")
     return [_key(*row) for row in rows]
 

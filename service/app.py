@@ -1,4 +1,4 @@
-"""The application: its parts made in cleanup contexts, in the order they need each other, and its routes."""
+"""Application: creates the parts in cleanup contexts, in the order of their dependencies, and adds the routes."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ from service.transparency import checkpoint, witnesses
 from service.views import readers, rebuild, replay_jobs
 
 _HTTP = {
-    "access_log": None,  # `Frame` writes the one line of a request
-    "auto_decompress": False,  # a body that is compressed is refused, not inflated
-    "keepalive_timeout": 75.0,  # also of a request whose beginning never comes to its end
-    "read_bufsize": 2**16,  # what is kept of a body that nobody reads yet, of each of a crowd
+    "access_log": None,  # `service.http.middleware` logs each request
+    "auto_decompress": False,  # a compressed body is refused
+    "keepalive_timeout": 75.0,  # also for a request whose head is never complete
+    "read_bufsize": 2**16,  # memory of each connection for a body that is not read yet
     "max_line_size": MOST_BYTES,
     "max_field_size": MOST_BYTES,
     "max_headers": MOST_LINES,
@@ -72,10 +72,10 @@ _HTTP = {
 def make_app(
     settings: Settings, *, clock: Callable[[], datetime] = system_time, log: BinaryIO | None = None
 ) -> web.Application:
-    """The registry of a data directory. Once it has started up, its store is open and caught up. What it has to say
-    goes to the file `log`, by default to standard error.
+    """Return the application of a data directory. After its start the store is open and the views are caught up.
 
-    Starting raises what `service.store.opened` raises, and CannotSign.
+    Log lines go to the file `log`, by default to standard error. The start raises what `service.store.open_store`
+    raises, and CannotSign.
     """
     app = web.Application(handler_args=_HTTP)
     app[SETTINGS] = settings
@@ -96,7 +96,7 @@ def make_app(
         (
             _logging,
             _storing,
-            _knowing,
+            _verifying_keys,
             readers.reading,
             checkpoint.publishing,
             witnesses.witnessing,
@@ -131,10 +131,10 @@ async def _logging(app: web.Application) -> AsyncIterator[None]:
 
 async def _storing(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
-    async with store.opened(
+    async with store.open_store(
         settings.data, clock=app[CLOCK], started=app[STARTED], logger=app[LOGGER], metrics=app[METRICS]
     ) as opened:
-        store.name(opened.log, settings.origin)
+        store.fix_origin(opened.log, settings.origin)
         app[WRITER], app[HEAD] = opened.writer, opened.head
         with closing(LogReaders(opened.log)) as logs:
             app[LOGS] = logs
@@ -145,14 +145,14 @@ async def _storing(app: web.Application) -> AsyncIterator[None]:
             await asyncio.gather(waking, return_exceptions=True)
 
 
-async def _knowing(app: web.Application) -> AsyncIterator[None]:
+async def _verifying_keys(app: web.Application) -> AsyncIterator[None]:
     with closing(Keys(app[SETTINGS].data / data_directory.KEYS)) as keys:
         app[KEYS], app[VERIFIED] = keys, Verified(keys)
         yield
 
 
 async def _stop(app: web.Application) -> None:
-    """Before requests are waited for: those that would last are told to come to an end."""
+    """End requests that last, before the server waits for the others."""
     app[STOPPING].set()
     app[HEAD].wake()
     app[LIVE].wake()

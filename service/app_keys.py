@@ -1,5 +1,4 @@
-"""The parts of a running application, by the keys they are kept under. Each is made in a cleanup context in
-`service.app`, and lives as long as the application; nothing of it is global."""
+"""Application keys: the parts of a running application. Each is created in a cleanup context of `service.app`."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from service.settings import Settings
 from service.views.follower import LogPosition
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request id", str)
-"""What names a request in the log and in the problem it is answered with."""
+"""Identifies a request in the log and in a problem."""
 
 SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock", Clock)
@@ -28,7 +27,7 @@ LOG_WRITER: web.AppKey[LogWriter] = web.AppKey("log writer", LogWriter)
 REQUEST_LOG: web.AppKey[RequestLog] = web.AppKey("request log", RequestLog)
 READY: web.AppKey[Readiness] = web.AppKey("ready", Readiness)
 STARTED: web.AppKey[asyncio.Event] = web.AppKey("started", asyncio.Event)
-"""Set unless a server is still being started; see `service.store.opened`."""
+"""Set once the start has succeeded; see `service.store.open_store`."""
 STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
 WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)
 HEAD: web.AppKey[LogPosition] = web.AppKey("head", LogPosition)

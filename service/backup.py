@@ -20,11 +20,11 @@ import orjson
 
 from domain.merkle import leaf_hash
 from service import data_directory
-from service.api_keys import Keys, listed
+from service.api_keys import Keys, read_keys
 from service.audit.tree import Growth
 from service.clock import system_time
 from service.event_log.scan import Inspection, Scan
-from service.lock import held
+from service.lock import directory_lock
 from service.settings import Settings
 from service.transparency.checkpoint import Published, read_kept, refuse_unfit
 from service.transparency.signing import is_signed, read_key
@@ -110,8 +110,8 @@ def restore(settings: Settings, directory: Path, *, replace: bool) -> Restored:
     data = settings.data
     backup = _read(directory)
     data_directory.make_directory(data)
-    with held(data):
-        data_directory.tighten(data)
+    with directory_lock(data):
+        data_directory.restrict_modes(data)
         if (data / data_directory.LOG).exists() and not replace:
             raise BackupError(f"{data} has a log already: --replace moves it aside, and puts the backup in its place")
         kept = read_kept(data, backup.origin)
@@ -188,7 +188,7 @@ def _verified(directory: Path, made: str) -> Backup:
     kept = read_kept(directory, origin)
     if kept is not None:
         _refuse_unfit(directory, kept)
-    keys = len(listed(directory / data_directory.KEYS)) if (directory / data_directory.KEYS).exists() else 0
+    keys = len(read_keys(directory / data_directory.KEYS)) if (directory / data_directory.KEYS).exists() else 0
     hashes = {name: _digest(directory / name) for name in _CONTENT if (directory / name).exists()}
     return Backup(made, origin, events, 0 if kept is None else kept.size, keys, hashes)
 
@@ -245,12 +245,12 @@ def _swap(data: Path, staged: Path) -> Path | None:
     """Move what is replaced aside, and what is staged in its place: the log last, without which nothing is served."""
     aside = data / f"replaced-{system_time():%Y%m%dT%H%M%S.%fZ}"
     for name in (data_directory.LOG, data_directory.KEYS, data_directory.SIGNING_KEY):
-        for path in data_directory.with_companions(data / name):
+        for path in data_directory.database_files(data / name):
             if path.exists():
                 aside.mkdir(mode=data_directory.DIRECTORY_MODE, exist_ok=True)
                 path.rename(aside / path.name)
     data_directory.remove(data / data_directory.VIEWS)
-    data_directory.drop_unused(data)
+    data_directory.remove_unused_views(data)
     for name in reversed(_CONTENT):
         with suppress(FileNotFoundError):
             (staged / name).rename(data / name)

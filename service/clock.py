@@ -1,6 +1,6 @@
-"""The clock of the registry: never before the last `recorded`, whatever happens to the clock of the system.
+"""Clock of the registry: never before the last `recorded`, whatever happens to the system's clock.
 
-It reports when the system's clock jumps, or stands behind what was recorded. It never corrects either.
+It reports if the system's clock jumps, or is behind the last recorded event. It never corrects the clock.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from datetime import UTC, datetime, timedelta
 from service.logging import Logger
 
 JUMP = timedelta(seconds=10)
-"""The system's clock may differ by so much from the time that passed before that is a jump."""
+"""Difference between the system's clock and the time that passed, beyond which the clock has jumped."""
 
 
 def system_time() -> datetime:
-    """The time of the system, aware and in UTC."""
+    """Return the system's time, aware and in UTC."""
     return datetime.now(UTC)
 
 
 class Clock:
-    """Tells the time, aware and in UTC. From any thread."""
+    """A clock whose instants are aware and in UTC. Usable from any thread."""
 
     def __init__(
         self,
@@ -30,37 +30,37 @@ class Clock:
         logger: Logger,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`elapsed` counts seconds that pass, and is never set."""
+        """`elapsed` is a monotonic count of seconds."""
         self._source = source
         self._logger = logger
         self._elapsed = elapsed
         self._recorded = datetime.min.replace(tzinfo=UTC)
-        self._began: datetime | None = None
+        self._zero: datetime | None = None
         self._is_behind = False
         self._jump: str | None = None
 
     def __call__(self) -> datetime:
-        """The present instant."""
-        return max(self._looked(), self._recorded)
+        """Return the present instant."""
+        return max(self._read(), self._recorded)
 
     def observe(self, recorded: str) -> None:
-        """Have no instant from now on lie before that of an event, written as in `recorded`."""
+        """Return no instant before this `recorded` of an event from now on."""
         self._recorded = max(self._recorded, datetime.fromisoformat(recorded))
 
     def warnings(self) -> list[str]:
-        """What somebody who runs the registry should know of the clock, in a sentence each."""
-        now = self._looked()
+        """Return warnings about the clock for the operator, each a sentence."""
+        now = self._read()
         behind = [self._behind(now)] if self._is_behind else []
         return [*behind, self._jump] if self._jump is not None else behind
 
-    def _looked(self) -> datetime:
-        """The time of the system; what is wrong with it is logged once."""
+    def _read(self) -> datetime:
+        """Return the system's time; a fault of it is logged once."""
         now = self._source()
-        began, self._began = self._began, now - timedelta(seconds=self._elapsed())
-        if began is not None and abs(jump := self._began - began) > JUMP:
+        zero, self._zero = self._zero, now - timedelta(seconds=self._elapsed())
+        if zero is not None and abs(jump := self._zero - zero) > JUMP:
             where = "ahead" if jump > timedelta() else "back"
-            self._jump = f"the clock jumped {where} by {abs(jump).total_seconds():.0f} seconds, to {_written(now)}"
-            self._logger.warning("the clock jumped", seconds=round(jump.total_seconds()), to=_written(now))
+            self._jump = f"the clock jumped {where} by {abs(jump).total_seconds():.0f} seconds, to {_format(now)}"
+            self._logger.warning("the clock jumped", seconds=round(jump.total_seconds()), to=_format(now))
         is_behind = self._recorded - now > JUMP
         if is_behind and not self._is_behind:
             self._logger.warning("the clock is behind the last recorded event", reason=self._behind(now))
@@ -71,9 +71,9 @@ class Clock:
         seconds = (self._recorded - now).total_seconds()
         return (
             f"the clock is {seconds:.0f} seconds behind the last recorded event: until it has passed"
-            f" {_written(self._recorded)}, every event bears that instant; set the system's clock right"
+            f" {_format(self._recorded)}, every event is recorded with that instant; correct the system's clock"
         )
 
 
-def _written(instant: datetime) -> str:
+def _format(instant: datetime) -> str:
     return instant.isoformat(timespec="seconds").replace("+00:00", "Z")

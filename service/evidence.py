@@ -29,7 +29,7 @@ from service.lock import InUse
 from service.logging import LogWriter, make_logger
 from service.metrics import Metrics
 from service.settings import Settings
-from service.store import OtherOrigin, Store, name, opened
+from service.store import OtherOrigin, Store, fix_origin, open_store
 from service.transfers import reason
 from service.transparency.checkpoint import Unfit, refuse_unfit_offline
 from service.transparency.signing import CannotSign
@@ -138,8 +138,8 @@ async def here(settings: Settings) -> AsyncIterator[Registry]:
         raise CannotCheck(f"there is no log in {settings.data}; --data names the directory")
     try:
         with closing(LogWriter()) as writer:
-            async with opened(settings.data, logger=make_logger(writer), metrics=Metrics()) as store:
-                name(store.log, settings.origin)
+            async with open_store(settings.data, logger=make_logger(writer), metrics=Metrics()) as store:
+                fix_origin(store.log, settings.origin)
                 refuse_unfit_offline(settings.data, store.log.meta("origin"))
                 reader = Reader(settings.data / VIEWS)
                 try:

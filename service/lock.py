@@ -1,5 +1,7 @@
-"""Locks between processes: one server a data directory, one rebuild at a time. The system releases a lock when its
-process ends, however it ends, so nothing is ever left behind to be cleaned up."""
+"""Locks between processes: one server per data directory, and one rebuild at a time.
+
+The system releases a lock when its process ends, however it ends, so nothing needs to be cleaned up.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,17 @@ class InUse(Exception):
 
 
 @contextmanager
-def held(data: Path) -> Iterator[None]:
-    """Holds the directory, which exists, until the end of the block. Raises InUse at once if another process does."""
+def directory_lock(data: Path) -> Iterator[None]:
+    """Hold the directory, which exists, until the end of the block.
+
+    Raises InUse immediately if another process holds it.
+    """
     with _locked(data / LOCK, f"{data} is held by a server or by another command"):
         yield
 
 
 @contextmanager
-def rebuilding(data: Path) -> Iterator[None]:
+def rebuild_lock(data: Path) -> Iterator[None]:
     """Hold the right to rebuild the views of a directory until the end of the block.
 
     Raises InUse immediately if another process rebuilds them.
@@ -34,10 +39,10 @@ def rebuilding(data: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(path: Path, otherwise: str) -> Iterator[None]:
+def _locked(path: Path, refusal: str) -> Iterator[None]:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, FILE_MODE), "wb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InUse(otherwise) from None
+            raise InUse(refusal) from None
         yield

@@ -1,5 +1,8 @@
-"""Logging: lines of JSON, written to one file by a thread of their own. A log that takes nothing, such as a full pipe,
-never holds up the code that logs; lines beyond a bound are dropped and counted."""
+"""Logging: lines of JSON, written to one file by a thread of their own.
+
+A file that accepts nothing, such as a full pipe, never blocks the code that logs. Lines beyond a bound are dropped and
+counted.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,17 @@ import structlog
 
 Logger = structlog.typing.FilteringBoundLogger
 
-MOST_WAITING_BYTES = 2**20
-"""Lines that wait to be written take at most so much memory."""
-_TOGETHER_SECONDS = 0.02
-"""Lines of so long are written together."""
+MAX_QUEUED_BYTES = 2**20
+"""Memory that queued lines may take."""
+_BATCH_SECONDS = 0.02
+"""Lines of this time are written together."""
 _STDERR = 2
 
 
 class LogWriter:
-    """Writes lines to a file, standard error by default. Its methods may be called in any thread and never wait for the
-    file, but for `flush` and `close`. `dropped` is called with the count of lines that were not written.
+    """Writes lines to a file, standard error by default. Its methods may be called from any thread.
+
+    Only `flush` and `close` wait for the file. `dropped` is called with the number of lines that were not written.
     """
 
     def __init__(self, file: BinaryIO | None = None, dropped: Callable[[int], object] | None = None) -> None:
@@ -32,7 +36,7 @@ class LogWriter:
         self._file = open(_STDERR, "wb", buffering=0, closefd=False) if file is None else file  # noqa: SIM115
         self._dropped = dropped
         self._changed = Condition()
-        self._waiting: list[bytes] = []
+        self._queue: list[bytes] = []
         self._bytes = 0
         self._lost = 0
         self._is_writing = False
@@ -40,12 +44,12 @@ class LogWriter:
         self._thread: Thread | None = None
 
     def write(self, line: bytes) -> None:
-        """Queue the line to be written, or drop it where too much waits."""
+        """Queue the line, or drop it if the queue is full."""
         with self._changed:
-            if self._is_closed or self._bytes + len(line) > MOST_WAITING_BYTES:
-                self._lose(1)
+            if self._is_closed or self._bytes + len(line) > MAX_QUEUED_BYTES:
+                self._drop(1)
                 return
-            self._waiting.append(line)
+            self._queue.append(line)
             self._bytes += len(line)
             if self._thread is None:
                 self._thread = Thread(target=self._run, name="log", daemon=True)
@@ -56,12 +60,12 @@ class LogWriter:
     debug = info = warning = error = critical = write
 
     def flush(self, seconds: float = 1.0) -> None:
-        """Return once everything queued before is written, or after so many seconds."""
+        """Return once all queued lines are written, or after this time."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._waiting and not self._is_writing, seconds)
+            self._changed.wait_for(lambda: not self._queue and not self._is_writing, seconds)
 
     def close(self) -> None:
-        """Write what waits, within a second; lines logged later are dropped."""
+        """Write the queued lines, within a second. Lines logged later are dropped."""
         self.flush()
         with self._changed:
             self._is_closed = True
@@ -72,41 +76,43 @@ class LogWriter:
             with self._changed:
                 self._is_writing = False
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._waiting or self._is_closed)
-                if not self._waiting:
+                self._changed.wait_for(lambda: self._queue or self._is_closed)
+                if not self._queue:
                     return
                 self._is_writing = True
-            time.sleep(_TOGETHER_SECONDS)
+            time.sleep(_BATCH_SECONDS)
             with self._changed:
-                lines, self._waiting, self._bytes = self._waiting, [], 0
+                lines, self._queue, self._bytes = self._queue, [], 0
                 lost, self._lost = self._lost, 0
             if lost:
                 lines.append(_json({"event": "log lines dropped", "count": lost, "level": "warning"}))
             try:
-                self._put(b"\n".join((*lines, b"")))
-            except OSError:  # a full disk: what the lines tell of goes on
+                self._write_all(b"\n".join((*lines, b"")))
+            except OSError:  # as on a full disk: the service goes on without these lines
                 with self._changed:
-                    self._lose(len(lines))
+                    self._drop(len(lines))
 
-    def _put(self, text: bytes) -> None:
+    def _write_all(self, text: bytes) -> None:
         rest = memoryview(text)
         while rest:
             written = self._file.write(rest)
-            if not written:  # None: a pipe that its owner made non-blocking is full
+            if not written:  # None: a full pipe that is non-blocking
                 _wait_until_writable(self._file)
             else:
                 rest = rest[written:]
         self._file.flush()
 
-    def _lose(self, count: int) -> None:
+    def _drop(self, count: int) -> None:
         self._lost += count
         if self._dropped is not None:
             self._dropped(count)
 
 
 class StandardHandler(logging.Handler):
-    """Passes what the standard library's loggers are given to a logger of ours. By default those write to standard
-    error in the thread that logs, which waits where nobody reads it: asyncio and aiohttp log on the loop.
+    """Passes records of the standard library's loggers to a logger of ours.
+
+    By default they write to standard error in the thread that logs, and wait if nobody reads it. asyncio and aiohttp
+    log on the event loop.
     """
 
     def __init__(self, logger: Logger) -> None:
@@ -137,7 +143,7 @@ def make_logger(writer: LogWriter) -> Logger:
         wrapper_class=structlog.make_filtering_bound_logger("info"),
         cache_logger_on_first_use=True,
     )
-    return logger.bind()  # bound once, here, instead of at each line
+    return logger.bind()  # bound once here, not for each line
 
 
 def _json(entry: dict[str, Any], **_: object) -> bytes:

@@ -1,5 +1,7 @@
-"""What can be seen of a running registry: one line of the log a request, metrics with few labels, and whether it
-is ready. It never logs a key, a body or a query, and never lets a client choose a label."""
+"""Observability: one log line per request, metrics with few labels, and readiness.
+
+Keys, bodies and queries are never logged, and a client never chooses a label.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +34,10 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
-class _Answered(Collector):
-    """What was answered, and how soon. Counted here, as the library's own counters take a lock for each of the three
-    numbers that a request moves, which only the loop's thread does.
+class _RequestCollector(Collector):
+    """Counts and durations of requests. Belongs to the event loop's thread.
+
+    It replaces the library's counters, which take a lock for each of the three numbers that a request changes.
     """
 
     def __init__(self) -> None:
@@ -43,7 +46,7 @@ class _Answered(Collector):
         self._seconds: dict[str, float] = {}
 
     def count(self, method: str, route: str, status: int, seconds: float | None) -> None:
-        """One request was answered; `seconds` is None of a streamed answer."""
+        """Count a request; `seconds` is None if the answer was streamed."""
         kind = method, route, status
         self._counts[kind] = self._counts.get(kind, 0) + 1
         if seconds is None:
@@ -55,33 +58,33 @@ class _Answered(Collector):
         self._seconds[route] += seconds
 
     def collect(self) -> Iterator[Metric]:
-        """As the library wants them."""
+        """Yield the metrics in the library's form."""
         labels = ("method", "route", "status")
         requests = CounterMetricFamily("registry_requests", "Requests answered.", labels=labels)
         for (method, route, status), count in self._counts.items():
             requests.add_metric((method, route, str(status)), count)
         yield requests
-        lasted = HistogramMetricFamily(
+        durations = HistogramMetricFamily(
             "registry_request_seconds", "Time to answer a request, unless streamed.", labels=("route",)
         )
         for route, times in self._times.items():
             buckets = list(zip(map(floatToGoString, (*_SECONDS, inf)), map(float, accumulate(times)), strict=True))
-            lasted.add_metric((route,), buckets, self._seconds[route])
-        yield lasted
+            durations.add_metric((route,), buckets, self._seconds[route])
+        yield durations
 
 
 class Metrics:
-    """The numbers of one application, in a registry of their own."""
+    """The metrics of one application, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        self._answered = _Answered()
-        registry.register(self._answered)
+        self._requests = _RequestCollector()
+        registry.register(self._requests)
         self._refused = Counter("registry_refused", "Requests and lines refused.", ("kind",), registry=registry)
-        self._kinds: dict[str, Counter] = {}  # as to find them by their labels takes longer than to count
+        self._kinds: dict[str, Counter] = {}  # a cache: to look up a label takes longer than to count
         self._groups = Histogram(
             "registry_group_events", "Events recorded in one commit.", buckets=_SIZES, registry=registry
         )
@@ -89,51 +92,54 @@ class Metrics:
             "registry_group_seconds", "Time to decide and commit one group.", buckets=_SECONDS, registry=registry
         )
         self._failures = Counter("registry_group_failures", "Groups that could not be recorded.", registry=registry)
-        self._queued = Gauge("registry_queued", "Batches that wait for the writer.", registry=registry)
-        self._queued_bytes = Gauge("registry_queued_bytes", "Bytes that wait for the writer.", registry=registry)
-        self._position = Gauge("registry_position", "Position that readers have reached.", registry=registry)
+        self._queued = Gauge("registry_queued", "Batches in the write queue.", registry=registry)
+        self._queued_bytes = Gauge("registry_queued_bytes", "Bytes in the write queue.", registry=registry)
+        self._position = Gauge("registry_position", "Position that readers can see.", registry=registry)
         self._signed = Gauge(
-            "registry_checkpoint_position", "Position that the newest checkpoint goes up to.", registry=registry
+            "registry_checkpoint_position", "Last position that the newest checkpoint covers.", registry=registry
         )
         self._log_lines_dropped = Counter(
-            "registry_log_lines_dropped", "Log lines that were not written.", registry=registry
+            "registry_log_lines_dropped", "Log lines dropped instead of written.", registry=registry
         )
-        self._streams = Gauge("registry_streams", "Live streams being read.", registry=registry)
+        self._streams = Gauge("registry_streams", "Open live streams.", registry=registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float | None) -> None:
-        """One request was answered, in so many seconds unless the answer was streamed. `route` is a pattern of the
-        application's, never a path that a client chose.
+        """Count a request and its duration; `seconds` is None if the answer was streamed.
+
+        `route` is a pattern of the application, never a path that a client chose.
         """
-        self._answered.count(method, route, status, seconds)
+        self._requests.count(method, route, status, seconds)
 
     def refused(self, kind: str, count: int = 1) -> None:
-        """Requests, or lines of an import, were refused."""
-        if (kept := self._kinds.get(kind)) is None:
-            kept = self._kinds[kind] = self._refused.labels(kind)
-        kept.inc(count)
+        """Count refused requests, or refused lines of an import."""
+        if (counter := self._kinds.get(kind)) is None:
+            counter = self._kinds[kind] = self._refused.labels(kind)
+        counter.inc(count)
 
     def log_lines_dropped(self, count: int) -> None:
-        """Lines of the log were not written."""
+        """Count log lines that were dropped."""
         self._log_lines_dropped.inc(count)
 
     def committed(self, events: int, seconds: float) -> None:
-        """One group was recorded."""
+        """Count a group that was recorded."""
         self._groups.observe(events)
         self._commits.observe(seconds)
 
     def failed(self) -> None:
-        """One group could not be recorded."""
+        """Count a group that could not be recorded."""
         self._failures.inc()
 
     @contextmanager
     def streaming(self) -> Iterator[None]:
-        """One live stream is read within the block."""
+        """Count a live stream for as long as the block lasts."""
         with self._streams.track_inprogress():
             yield
 
     def text(self, position: int, signed: int, queued: tuple[int, int]) -> bytes:
-        """Everything, in the Prometheus text format, with the head, what of it is signed, and what waits for the writer
-        as they are now."""
+        """Return all metrics in the Prometheus text format.
+
+        The arguments are present values: the readable position, the signed position, and the batches and bytes queued.
+        """
         self._position.set(position)
         self._signed.set(signed)
         self._queued.set(queued[0])
@@ -165,7 +171,7 @@ class RequestLog:
         actor: str | None,
         is_streamed: bool,
     ) -> None:
-        """Record that a request was answered with `size` bytes. `route` is a pattern of the application's."""
+        """Log a request that was answered with `size` bytes. `route` is a pattern of the application."""
         self._metrics.answered(method, route, status, None if is_streamed else seconds)
         entry = {
             "request_id": request_id,
@@ -185,20 +191,20 @@ class RequestLog:
 
 
 class Readiness:
-    """Whether the registry may be asked. It is not while anything holds it."""
+    """Readiness: the registry is ready unless there is a reason against it."""
 
-    def __init__(self, holds: Iterable[str] = ()) -> None:
-        self._holds = dict.fromkeys(holds)
+    def __init__(self, reasons: Iterable[str] = ()) -> None:
+        self._reasons = dict.fromkeys(reasons)
 
-    def hold(self, reason: str) -> None:
-        """Not ready, for this reason, until it is released."""
-        self._holds[reason] = None
+    def block(self, reason: str) -> None:
+        """Add a reason; the registry is not ready until it is removed."""
+        self._reasons[reason] = None
 
-    def release(self, reason: str) -> None:
-        """This reason is gone."""
-        self._holds.pop(reason, None)
+    def unblock(self, reason: str) -> None:
+        """Remove a reason."""
+        self._reasons.pop(reason, None)
 
     @property
     def reasons(self) -> list[str]:
-        """Why it is not ready; empty when it is."""
-        return list(self._holds)
+        """The reasons why the registry is not ready; empty if it is."""
+        return list(self._reasons)

@@ -103,7 +103,7 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
             started(Started(_url(settings.host, runner.addresses[0][1]), key, scopes, app[PUBLISHER].verifier))
         except BaseException:
             if key is not None:
-                app[KEYS].forget(key)
+                app[KEYS].delete(key)
             raise
         app[STARTED].set()
         await stop.wait()
@@ -220,7 +220,7 @@ def _place(flaw: Flaw, events: Sequence[tuple[str, PostedEvent]]) -> list[str]:
 
 def _first_key(app: web.Application, scopes: Sequence[Scope]) -> str | None:
     keys = app[KEYS]
-    if any(key.name == FIRST_KEY for key in keys.listed()):
+    if any(key.name == FIRST_KEY for key in keys.all()):
         return None
     return keys.create(FIRST_KEY, scopes)
 

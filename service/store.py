@@ -1,5 +1,7 @@
-"""One data directory, open: held against other processes, its log opened, its views caught up, its writer running.
-Serving and working without a server open it alike, and a crash needs nothing but to open it again."""
+"""Store: an open data directory, with its lock, its log, its views caught up, and its writer running.
+
+A server and a command open it the same way. After a crash it is opened again, without repair.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,13 @@ from service.data_directory import (
     SIGNING_KEY,
     VIEWS,
     VIEWS_ERASED,
-    drop_unused,
     make_directory,
     remove,
-    tighten,
+    remove_unused_views,
+    restrict_modes,
 )
 from service.event_log import Log
-from service.lock import held
+from service.lock import directory_lock
 from service.logging import Logger
 from service.metrics import Metrics
 from service.views.follower import LogPosition, catch_up
@@ -37,7 +39,7 @@ _REPORT_EVENTS = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What is open. `log` is the writer's: others only make readers of it."""
+    """The open parts. `log` belongs to the writer; others create readers of it."""
 
     log: Log
     writer: Writer
@@ -45,19 +47,19 @@ class Store:
 
 
 @asynccontextmanager
-async def opened(
+async def open_store(
     data: Path, *, clock: Clock | None = None, started: asyncio.Event | None = None, logger: Logger, metrics: Metrics
 ) -> AsyncIterator[Store]:
-    """The store in a directory, made where it is missing; at the end everything queued is recorded, and all closed.
+    """Open the store in a directory, which is created if missing. At the end all queued events are recorded.
 
-    `started` is set once a start has succeeded. Where it never is, and the log had no name before, what the start fixed
-    for ever is taken back: the log's name, its key, its first checkpoint, and the events of a log that was empty.
+    `started` is set once a start has succeeded. If it never is, and the log had no name before, the permanent effects
+    of the start are undone: the log's name, its key, its first checkpoint, and the events of a log that was empty.
 
-    Raises InUse where another process holds it, LogFormatError, LogUnavailable, OSError.
+    Raises InUse if another process holds the directory, LogFormatError, LogUnavailable, OSError.
     """
     await asyncio.to_thread(make_directory, data)
-    with held(data):
-        _tighten(data, logger)
+    with directory_lock(data):
+        _restrict_modes(data, logger)
         missing = [data / name for name in (CHECKPOINT, SIGNING_KEY) if not (data / name).exists()]
         with ExitStack() as closed:
             async with _opened(data, clock or Clock(logger=logger), logger, metrics) as store:
@@ -67,7 +69,7 @@ async def opened(
 
 
 def _undo_failed(started: asyncio.Event, data: Path, made: Iterable[Path], *, was_empty: bool) -> None:
-    """Take back what a first start fixed, if it failed. The directory is held, and nothing in it is open."""
+    """Undo the permanent effects of a first start that failed. The directory is held, and none of its files is open."""
     if started.is_set():
         return
     if was_empty:
@@ -80,19 +82,19 @@ def _undo_failed(started: asyncio.Event, data: Path, made: Iterable[Path], *, wa
         path.unlink(missing_ok=True)
 
 
-def _tighten(data: Path, logger: Logger) -> None:
+def _restrict_modes(data: Path, logger: Logger) -> None:
     try:
-        tighten(data)
-    except OSError as error:  # of another owner, who decides
-        logger.warning("files of the data directory stay open to others", path=error.filename, reason=error.strerror)
+        restrict_modes(data)
+    except OSError as error:  # another user owns a file
+        logger.warning("other users can read files of the data directory", path=error.filename, reason=error.strerror)
 
 
 @asynccontextmanager
 async def _opened(data: Path, clock: Clock, logger: Logger, metrics: Metrics) -> AsyncIterator[Store]:
     with closing(Log(data / LOG)) as log:
-        log.scrub()  # a crash may have come between the commit of a redaction and this
-        remove(data / VIEWS_ERASED)  # or left these, with what was to be erased next
-        views = await asyncio.to_thread(_caught_up, log, data / VIEWS, logger)
+        log.scrub()  # in case of a crash between a redaction's commit and its scrub
+        remove(data / VIEWS_ERASED)  # in case of a crash during their build
+        views = await asyncio.to_thread(_open_views, log, data / VIEWS, logger)
         head = LogPosition()
         writer = Writer(log, views, head, clock=clock, logger=logger, metrics=metrics)
         writer.start()
@@ -104,39 +106,39 @@ async def _opened(data: Path, clock: Clock, logger: Logger, metrics: Metrics) ->
             if writer.views.erasures != log.erasures():
                 log.scrub()
                 remove(data / VIEWS)
-                drop_unused(data)
+                remove_unused_views(data)
 
 
 class OtherOrigin(Exception):
-    """The log was given another name at its first start, for ever."""
+    """The log got another name at its first start, and keeps it for ever."""
 
 
-def name(log: Log, origin: str | None) -> None:
-    """Fix the name of a log that has none yet: `origin`, else one of its own. Raises OtherOrigin."""
-    kept = log.meta("origin")
-    if kept is None:
+def fix_origin(log: Log, origin: str | None) -> None:
+    """Give a log without a name the name `origin`, or a generated one. Raises OtherOrigin."""
+    stored = log.meta("origin")
+    if stored is None:
         log.set_meta("origin", origin or f"agreement-registry.local/{token_hex(4)}")
-    elif origin not in (None, kept):
-        raise OtherOrigin(f"this log was named {kept} at its first start, for ever: leave --origin out")
+    elif origin not in (None, stored):
+        raise OtherOrigin(f"this log got the name {stored} at its first start, and keeps it: leave --origin out")
 
 
-def _caught_up(log: Log, path: Path, logger: Logger) -> Views:
-    """The views in step with the log: as they are if they can be, else made anew from the first event on."""
+def _open_views(log: Log, path: Path, logger: Logger) -> Views:
+    """Return views that are caught up with the log. Stored views that do not belong to the log are rebuilt."""
     try:
-        return _stepped(log, path, logger)
+        return _caught_up_views(log, path, logger)
     except (StaleViews, _Mismatch, sqlite3.DatabaseError) as error:
         reason = str(error)
-    logger.warning("the views are made anew", reason=reason, events=log.head())
+    logger.warning("the views are rebuilt", reason=reason, events=log.head())
     remove(path)
-    drop_unused(path.parent)
-    return _stepped(log, path, logger)
+    remove_unused_views(path.parent)
+    return _caught_up_views(log, path, logger)
 
 
 class _Mismatch(Exception):
-    """The views are not of this log as it is: something was erased, or it was restored, or lost and begun again."""
+    """The views do not belong to this log: data was erased, or the log was restored or replaced."""
 
 
-def _stepped(log: Log, path: Path, logger: Logger) -> Views:
+def _caught_up_views(log: Log, path: Path, logger: Logger) -> Views:
     views = Views(path, log.erasures())
     try:
         _refuse_mismatch(log, views)
@@ -149,19 +151,19 @@ def _stepped(log: Log, path: Path, logger: Logger) -> Views:
 
 def _refuse_mismatch(log: Log, views: Views) -> None:
     if views.erasures != log.erasures():
-        raise _Mismatch("they hold what was erased from the log")
+        raise _Mismatch("they hold data that was erased from the log")
     if views.position == 0:
         return
     if views.position > log.head():
-        raise _Mismatch(f"they stand at {views.position}, and the log ends at {log.head()}")
+        raise _Mismatch(f"their position is {views.position}, and the log ends at {log.head()}")
     last, stored = views.last(), log.at(views.position)
     if last is None or stored is None or (last.id, last.recorded) != (stored.id, event_of(stored).recorded):
-        raise _Mismatch(f"their event {views.position} is not the log's")
+        raise _Mismatch(f"their event {views.position} is not the event of the log")
 
 
 def _catch_up(log: Log, views: Views, logger: Logger) -> None:
-    began = views.position
-    reported = began
+    first = views.position
+    reported = first
 
     def report(position: int) -> None:
         nonlocal reported
@@ -170,5 +172,5 @@ def _catch_up(log: Log, views: Views, logger: Logger) -> None:
             logger.info("the views catch up", position=position, head=log.head())
 
     catch_up(log, views, report)
-    if views.position > began:
-        logger.info("the views have caught up", events=views.position - began, position=views.position)
+    if views.position > first:
+        logger.info("the views have caught up", events=views.position - first, position=views.position)

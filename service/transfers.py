@@ -19,7 +19,7 @@ from service.lock import InUse
 from service.logging import LogWriter, make_logger
 from service.metrics import Metrics
 from service.settings import Settings
-from service.store import opened
+from service.store import open_store
 from service.transparency.checkpoint import Unfit, refuse_unfit_offline
 from service.transparency.signing import CannotSign
 
@@ -44,7 +44,7 @@ async def recorded_in(settings: Settings, file: BinaryIO, actor: str) -> AsyncGe
     """Records the lines of a file in the data directory; yields the result of each. Raises ImportFailed."""
     try:
         with closing(LogWriter()) as writer:
-            async with opened(settings.data, logger=make_logger(writer), metrics=Metrics()) as store:
+            async with open_store(settings.data, logger=make_logger(writer), metrics=Metrics()) as store:
                 refuse_unfit_offline(settings.data, store.log.meta("origin"))
                 with closing(LogReaders(store.log, threads=1)) as logs:
                     async for results in recorded(store.writer, logs.ask, _chunks(file), actor, may_erase=True):

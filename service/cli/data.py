@@ -20,8 +20,7 @@ from service.cli.options import Failed, output, progress, settings_of, settings_
 from service.data_directory import LOG
 from service.event_log import LogError
 from service.exports import NAMES, LogExport, NothingHere, ViewsExport
-from service.lock import InUse, held
-from service.lock import rebuilding as rebuild_lock
+from service.lock import InUse, directory_lock, rebuild_lock
 from service.retries import retried
 from service.settings import Settings
 from service.transfers import ImportFailed, LineResult, recorded_at, recorded_in
@@ -225,7 +224,7 @@ def rebuild(data: str | None) -> None:
         with ExitStack() as holding:
             holding.enter_context(rebuild_lock(root))
             try:
-                holding.enter_context(held(root))
+                holding.enter_context(directory_lock(root))
                 is_served = False
             except InUse:
                 is_served = True

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from service.api_keys import KeyNameTaken, Keys, Scope, listed
+from service.api_keys import KeyNameTaken, Keys, Scope, read_keys
 from service.cli.options import Failed, settings_of, settings_options
 from service.data_directory import KEYS, make_directory
 
@@ -43,7 +43,7 @@ def create(name: str, scopes: tuple[str, ...], data: str | None) -> None:
 @settings_options("data")
 def list_(data: str | None) -> None:
     """List all keys ever made: name, scopes, when made, when revoked."""
-    for key in listed(_existing(data)):
+    for key in read_keys(_existing(data)):
         ended = f"revoked {key.revoked}" if key.revoked else "in use"
         click.echo("\t".join((key.name, ",".join(sorted(key.scopes)), key.created, ended)))
 

@@ -17,7 +17,7 @@ from aiohttp import web
 from projections.views import StaleViews
 from service.app_keys import LIVE, LOGGER, LOGS, READY, SETTINGS, WRITER
 from service.commands.writer import Unavailable
-from service.data_directory import VIEWS_ERASED, drop_unused
+from service.data_directory import VIEWS_ERASED, remove_unused_views
 from service.http.response_cache import KEPT_ANSWERS
 from service.jobs import job
 from service.views import rebuild
@@ -54,11 +54,11 @@ class Erasing:
                         self._done = count
             except Exception as error:
                 self._app[LOGGER].exception("what was erased could not be erased everywhere")
-                self._app[READY].hold(_REASON)
+                self._app[READY].block(_REASON)
                 if self._again is None:
                     self._again = asyncio.create_task(self._retry(), name="erasing")
                 raise Unavailable(f"it is recorded, and erased from the log; {_REASON}") from error
-        self._app[READY].release(_REASON)
+        self._app[READY].unblock(_REASON)
 
     async def stop(self) -> None:
         """Gives up what is under way; the next start ends it."""
@@ -80,7 +80,7 @@ class Erasing:
         app[REPLAYS].kill()
         await app[WRITER].scrub()
         path = app[SETTINGS].data / VIEWS_ERASED
-        drop_unused(path.parent)
+        remove_unused_views(path.parent)
         async with job("service.views.rebuild", str(path), str(os.getpid())) as rebuilding:
             await rebuilding.finish()
         await rebuild.take_over(app, path)

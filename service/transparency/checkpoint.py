@@ -186,21 +186,21 @@ class Publisher:
         except Unfit as unfit:
             self._let_go()
             self._writer.refusal = str(unfit)
-            self._ready.hold(str(unfit))
+            self._ready.block(str(unfit))
             self._logger.error("nothing is signed or recorded any more", reason=str(unfit))
         except Exception as error:
             fault = f"no checkpoint can be published: {error}"
             if fault != self._fault:
                 self._let_go()
                 self._fault = fault
-                self._ready.hold(fault)
+                self._ready.block(fault)
                 self._logger.exception("no checkpoint can be published", events=self._head.position)
         else:
             self._let_go()
 
     def _let_go(self) -> None:
         if self._fault is not None:
-            self._ready.release(self._fault)
+            self._ready.unblock(self._fault)
             self._fault = None
 
     async def _publish(self, size: int) -> None:

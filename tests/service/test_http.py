@@ -144,11 +144,11 @@ async def test_metrics_count_by_route_and_never_by_path(registry):
 
 async def test_readiness_says_what_it_waits_for(registry):
     assert await registry.json("/readyz") == {"status": "ready", "position": 0}
-    registry.app[READY].hold("the seeds are being recorded")
+    registry.app[READY].block("the seeds are being recorded")
     found = await problem(await registry.get("/readyz"), 503, "not-ready")
     assert found["detail"] == "the seeds are being recorded"
     assert (await registry.get("/healthz")).status == 200
-    registry.app[READY].release("the seeds are being recorded")
+    registry.app[READY].unblock("the seeds are being recorded")
     assert (await registry.get("/readyz")).status == 200
 
 

@@ -112,10 +112,10 @@ async def test_if_reading_needs_a_key_answers_without_one_hide_the_position(tmp_
             answer = await registry.get(path)
             assert "Registry-Position" not in answer.headers, path
             assert b"position" not in await answer.read() or path in ("/docs", "/problems"), path
-        registry.app[READY].hold("a reason")
+        registry.app[READY].block("a reason")
         assert "detail" not in await problem(await registry.get("/readyz"), 503, "not-ready")
         assert (await problem(await registry.get("/readyz", **reader), 503, "not-ready"))["detail"] == "a reason"
-        registry.app[READY].release("a reason")
+        registry.app[READY].unblock("a reason")
         assert (await (await registry.get("/readyz", **reader)).json())["position"] == 1
         answer = await registry.get("/v1/parties", **reader)
         assert answer.headers["Registry-Position"] == "1"
@@ -143,14 +143,14 @@ async def test_only_hashes_of_keys_are_stored_in_a_private_file(registry, keys):
 
 async def test_name_is_used_by_one_key_for_ever(keys):
     keys.create("a", ["post"])
-    with pytest.raises(KeyNameTaken, match="'a' is in use"):
+    with pytest.raises(KeyNameTaken, match="'a' exists"):
         keys.create("a", ["read"])
     assert keys.revoke("a")
     assert not keys.revoke("a")
     assert not keys.revoke("nobody")
     with pytest.raises(KeyNameTaken, match="revoked"):
         keys.create("a", ["read"])
-    listed = [key for key in keys.listed() if key.name == "a"]
+    listed = [key for key in keys.all() if key.name == "a"]
     assert [(key.scopes, key.revoked is None) for key in listed] == [(frozenset({Scope.POST}), False)]
 
 
@@ -165,10 +165,10 @@ async def test_key_is_not_named_as_the_registry_itself_records_events(keys, name
     [("", ["post"]), (" ", ["post"]), ("a\n", ["post"]), ("x" * 101, ["post"]), ("a", []), ("a", ["x"])],
 )
 async def test_invalid_key_is_not_created(keys, name, scopes):
-    before = keys.listed()
+    before = keys.all()
     with pytest.raises(ValueError, match=r"1 to 100|at least one|not a valid"):
         keys.create(name, scopes)
-    assert keys.listed() == before
+    assert keys.all() == before
 
 
 async def test_no_key_is_ever_logged(registry):

@@ -99,7 +99,7 @@ def test_lines_of_several_threads_are_each_whole():
 
 
 def test_blocked_log_drops_and_counts_lines_and_reports_them_later(monkeypatch):
-    monkeypatch.setattr(logging, "MOST_WAITING_BYTES", 2000)
+    monkeypatch.setattr(logging, "MAX_QUEUED_BYTES", 2000)
     file = Stuck()
     dropped: list[int] = []
     writer = LogWriter(file, dropped.append)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.event_log import Log
-from service.store import OtherOrigin, name
+from service.store import OtherOrigin, fix_origin
 
 
 @pytest.fixture
@@ -16,16 +16,16 @@ def log(tmp_path):
 
 
 def test_the_name_of_a_log_is_fixed_at_its_first_start(log):
-    name(log, "example.org/one")
-    name(log, None)
+    fix_origin(log, "example.org/one")
+    fix_origin(log, None)
     assert log.meta("origin") == "example.org/one"
     with pytest.raises(OtherOrigin, match=r"example\.org/one"):
-        name(log, "example.org/two")
+        fix_origin(log, "example.org/two")
 
 
 def test_log_without_a_given_name_gets_a_permanent_one(log):
-    name(log, None)
+    fix_origin(log, None)
     own = log.meta("origin")
     assert own
-    name(log, None)
+    fix_origin(log, None)
     assert log.meta("origin") == own

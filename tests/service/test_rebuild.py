@@ -18,8 +18,8 @@ import orjson
 import pytest
 
 from projections.engine.query_types import TimeSlice
-from service.data_directory import VIEWS, VIEWS_READY, drop_unused
-from service.lock import held, rebuilding
+from service.data_directory import VIEWS, VIEWS_READY, remove_unused_views
+from service.lock import directory_lock, rebuild_lock
 from service.views import rebuild
 from service.views.readers import READERS
 from tests.service.asked import SEEDS, party, seed_lines
@@ -200,7 +200,7 @@ def test_finished_views_are_swapped_in_by_the_next_server(tmp_path):
 def test_second_rebuild_is_refused_while_one_runs(tmp_path):
     data = tmp_path / "data"
     done("import", "-", data=data, stdin=seed_lines())
-    with rebuilding(data):
+    with rebuild_lock(data):
         assert "rebuilt by another process" in refused("rebuild", data=data, code=1)
         with serving(data):
             assert "rebuilt by another process" in refused("rebuild", data=data, code=1)
@@ -254,10 +254,10 @@ def test_rebuild_for_a_server_that_has_gone_writes_nothing(tmp_path):
 def test_rebuild_overtaken_by_an_erasure_reports_it(tmp_path):
     data = tmp_path / "data"
     done("import", "-", data=data, stdin=seed_lines())
-    with held(data):  # as a server does
+    with directory_lock(data):  # as a server does
         rebuilding = subprocess.Popen([REGISTRY, "rebuild", "--data", data], stderr=subprocess.PIPE, env=environment())
         while rebuilding.poll() is None:
-            drop_unused(data)  # as it does where something is erased
+            remove_unused_views(data)  # as it does where something is erased
             time.sleep(0.001)
         assert rebuilding.stderr is not None
         with rebuilding.stderr:

@@ -161,7 +161,7 @@ class _Server(TestServer):
 
 
 def _key(app) -> str:
-    names = {key.name for key in app[KEYS].listed()}
+    names = {key.name for key in app[KEYS].all()}
     return app[KEYS].create(next(name for name in _NAMES if name not in names), [Scope.POST])
 
 
