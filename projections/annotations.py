@@ -11,6 +11,7 @@ import orjson
 from domain.edtf import day_text
 from domain.quotation import status_of
 from projections.documents import Held, Texts
+from projections.engine.database import AS_OF
 from projections.engine.event_index import EventIndex
 from projections.engine.query_types import LISTS, Page, TimeSlice, check_after
 from projections.engine.reference_values import Reference
@@ -22,7 +23,7 @@ DISPUTED = "disputed"
 _IN_ITEM = 10
 """So many disputes are shown beside an item."""
 _FIRST: Place = (0, -1)
-_STOOD = "event <= ? AND p0 <= ? AND p1 > ?"
+_STOOD = f"event <= ? AND {AS_OF}"
 """In SQL, that a claim stood as of a position."""
 _BORNE = frozenset(("steps", *(name for names in LISTS.values() for name in names))) - {"other_names"}
 """The lists whose items name the events that bear them."""

@@ -39,7 +39,7 @@ _TERM = "json_array(CAST(x.kind AS TEXT), CAST({} AS TEXT))"
 _TRUTH = {0: False, 1: True}
 _UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
 """What comes of reading a body that was tampered with."""
-_KNOWN = "{0}.p0 <= :as_of AND {0}.p1 > :as_of"
+_KNOWN = "{0}.system_from <= :as_of AND {0}.system_to > :as_of"
 
 Row = Sequence[Any]
 
@@ -140,7 +140,7 @@ def _days(row: Row, order: Sequence[str]) -> dict[str, Any]:
     }
 
 
-_OF_DAYS = "t.d0, t.d1, t.last, t.status, t.mask, t.certain, t.ever"
+_OF_DAYS = "t.valid_from, t.valid_to, t.last, t.status, t.mask, t.certain, t.ever"
 
 
 def _things(collection: str) -> Part:
@@ -169,10 +169,10 @@ def _things(collection: str) -> Part:
         }
 
     return Part(
-        ("s.id", "t.d0", "t.id"),
+        ("s.id", "t.valid_from", "t.id"),
         f"s.name, {terms}, t.kind, t.jurisdiction, t.sort, t.at, t.upto, ifnull(r.name, t.ref), t.name, t.body,"
         f" {_OF_DAYS}",
-        "subjects s CROSS JOIN things t INDEXED BY things_of_subject ON t.subject = s.id"
+        "subjects s CROSS JOIN subject_states t INDEXED BY subject_states_of_subject ON t.subject = s.id"
         f" LEFT JOIN subjects r ON r.id = t.ref WHERE +s.name > '{collection}/' AND +s.name < '{collection}0'"
         f" AND t.collection = {COLLECTIONS.index(collection)} AND {_KNOWN.format('t')}",
         "s.id >= :k0",
@@ -201,10 +201,10 @@ def _entries(sections: Sequence[str]) -> Part:
     identifier = TERM_KINDS["identifier"]
     named = f"CASE WHEN x.kind = {identifier} THEN x.value ELSE (SELECT name FROM subjects WHERE id = x.value) END"
     return Part(
-        ("t.subject", "t.section", "t.at", "t.label", "w.text", "t.d0", "t.id"),
+        ("t.subject", "t.section", "t.at", "t.label", "w.text", "t.valid_from", "t.id"),
         f"s.name, t.section, w.text, (SELECT json_group_array({_TERM.format(named)}) FROM terms x"
         f" WHERE x.owner = t.id AND x.kind >= 2), t.kind, t.due, t.at, t.label, t.body, {_OF_DAYS}",
-        "entries t INDEXED BY entries_in_order CROSS JOIN words w ON w.id = t.key CROSS JOIN subjects s"
+        "list_items t INDEXED BY list_items_in_order CROSS JOIN strings w ON w.id = t.key CROSS JOIN subjects s"
         f" ON s.id = t.subject WHERE t.section IN ({numbers}) AND {_KNOWN.format('t')}",
         "(t.subject, t.section, t.at, t.label) >= (:k0, :k1, :k2, :k3)",
         (-1, -1, -1, "", "", -1, -1),
@@ -229,11 +229,11 @@ def _tie(row: Row) -> dict[str, Any]:
 
 
 _TIES = Part(
-    ("t.container", "t.party", "t.interval", "t.d0", "t.id"),
+    ("t.container", "t.party", "t.interval", "t.valid_from", "t.id"),
     f"s.name, m.name, t.interval, t.force, t.bearer, t.at, t.category, t.container_name || ' ' || t.party_name"
     f" || printf(' %04d', t.interval), t.role, t.body, {_OF_DAYS}",
-    "ties t INDEXED BY ties_of_container CROSS JOIN subjects s ON s.id = t.container CROSS JOIN subjects m"
-    f" ON m.id = t.party WHERE {_KNOWN.format('t')}",
+    "memberships t INDEXED BY memberships_of_container CROSS JOIN subjects s ON s.id = t.container"
+    f" CROSS JOIN subjects m ON m.id = t.party WHERE {_KNOWN.format('t')}",
     "(t.container, t.party) >= (:k0, :k1)",
     (-1, -1, -1, -1, -1),
     _tie,
@@ -270,7 +270,7 @@ def _held(row: Row) -> dict[str, Any]:
 _HELD = Part(
     ("t.document", "t.id"),
     "s.name, t.sha256, t.characters, t.text",
-    f"held t CROSS JOIN subjects s ON s.id = t.document WHERE {_KNOWN.format('t')}",
+    f"document_texts t CROSS JOIN subjects s ON s.id = t.document WHERE {_KNOWN.format('t')}",
     "t.document >= :k0",
     (-1, -1),
     _held,
@@ -285,7 +285,7 @@ def _citation(row: Row) -> dict[str, Any]:
 _CITED = Part(
     ("t.document", "t.start", "t.stop", "t.fact", "t.event", "t.place"),
     "s.name, t.start, t.stop, t.fact, t.event, t.place",
-    f"cited t CROSS JOIN subjects s ON s.id = t.document WHERE {_KNOWN.format('t')}",
+    f"citations t CROSS JOIN subjects s ON s.id = t.document WHERE {_KNOWN.format('t')}",
     "(t.document, t.start) >= (:k0, :k1)",
     (-1, -1, -1, -1, -1, -1),
     _citation,
@@ -324,7 +324,7 @@ _FACTS = Part(
     "t.position, s.name, t.rank, t.lo, t.hi, t.at, t.stated, t.core, t.label, t.meaning, w.text, e.id, e.occurred,"
     " e.recorded, e.data, trim(x.tokens), trim(n.tokens)",
     "facts t INDEXED BY facts_of_event CROSS JOIN events e ON e.position = t.position CROSS JOIN subjects s"
-    " ON s.id = t.subject CROSS JOIN words w ON w.id = e.source LEFT JOIN texts x ON x.id = t.id"
+    " ON s.id = t.subject CROSS JOIN strings w ON w.id = e.source LEFT JOIN text_index x ON x.id = t.id"
     f" LEFT JOIN names n ON n.id = t.id WHERE {_KNOWN.format('t')}",
     "t.position >= :k0",
     (-1, -1),
@@ -352,7 +352,7 @@ _LINKED = "CROSS JOIN facts t ON t.id = l.fact CROSS JOIN subjects s ON s.id = l
 _NAMED = Part(
     ("l.key", "l.subject", "t.position", "t.id"),
     "t.position, s.name, l.rank, m.name, l.at, l.hi",
-    f"links l {_LINKED} CROSS JOIN subjects m ON m.id = l.key WHERE l.key > 0 AND {_KNOWN.format('t')}",
+    f"tags l {_LINKED} CROSS JOIN subjects m ON m.id = l.key WHERE l.key > 0 AND {_KNOWN.format('t')}",
     "(l.key, l.subject) >= (:k0, :k1)",
     (0, -1, -1, -1),
     _link,
@@ -360,7 +360,7 @@ _NAMED = Part(
 _SPOKEN_OF = Part(
     ("w.text", "l.subject", "t.position", "t.id"),
     "t.position, s.name, l.rank, w.text, l.at, l.hi",
-    f"words w CROSS JOIN links l ON l.key = -w.id {_LINKED} WHERE {_KNOWN.format('t')}",
+    f"strings w CROSS JOIN tags l ON l.key = -w.id {_LINKED} WHERE {_KNOWN.format('t')}",
     "w.text >= :k0",
     ("", -1, -1, -1),
     _link,
@@ -388,7 +388,7 @@ def _event(row: Row) -> dict[str, Any]:
 _EVENTS = Part(
     ("t.position",),
     "t.position, s.name, t.version, t.rank, t.recorded, t.about, w.text, t.id, t.time, t.occurred, a.text, t.data",
-    "events t CROSS JOIN subjects s ON s.id = t.subject CROSS JOIN words w ON w.id = t.source CROSS JOIN words a"
+    "events t CROSS JOIN subjects s ON s.id = t.subject CROSS JOIN strings w ON w.id = t.source CROSS JOIN strings a"
     " ON a.id = t.actor WHERE t.position <= :as_of",
     "t.position > :k0",
     (0,),

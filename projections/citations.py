@@ -11,6 +11,7 @@ from typing import Any
 
 from domain.corrections import Corrections, Event
 from projections.documents import NOWHERE, Held, passages, placed
+from projections.engine.database import AS_OF
 from projections.engine.event_index import EventIndex
 from projections.engine.query_types import Page, TimeSlice, check_after
 from projections.engine.reference_values import Reference
@@ -66,7 +67,7 @@ class Citations:
 
     def _rows(self, document: int, as_of: int, after: Sequence[Any]) -> list[tuple[int, int, int, int, int]]:
         return self._db.execute(
-            "SELECT start, stop, fact, event, place FROM cited WHERE document = ? AND p0 <= ? AND p1 > ?"
+            f"SELECT start, stop, fact, event, place FROM citations WHERE document = ? AND {AS_OF}"
             f" AND (start, stop, fact, event, place) > ({', '.join('?' * len(after))})"
             " ORDER BY start, stop, fact, event, place LIMIT ?",
             (document, as_of, as_of, *after, _AT_ONCE),
@@ -75,7 +76,7 @@ class Citations:
     def _ranges(self, document: int, as_of: int) -> Iterable[tuple[int, int]]:
         """Where its passages start and stop, ascending."""
         return self._db.execute(
-            f"SELECT start, stop FROM cited WHERE document = ? AND p0 <= ? AND p1 > ? AND start < {NOWHERE}"
+            f"SELECT start, stop FROM citations WHERE document = ? AND {AS_OF} AND start < {NOWHERE}"
             " ORDER BY start, stop",
             (document, as_of, as_of),
         )
@@ -83,7 +84,7 @@ class Citations:
     def _quoted(self, document: int, as_of: int, text: str) -> Iterator[tuple[int, int]]:
         """Where the passages that name no place, only what they quote, first stand in a text."""
         rows = self._db.execute(
-            f"SELECT fact, event, place FROM cited WHERE document = ? AND p0 <= ? AND p1 > ? AND start = {NOWHERE}"
+            f"SELECT fact, event, place FROM citations WHERE document = ? AND {AS_OF} AND start = {NOWHERE}"
             " ORDER BY fact",
             (document, as_of, as_of),
         ).fetchall()

@@ -252,7 +252,7 @@ class Decider:
         party, into = self._known.must_find(event.subject), self._known.must_find(model.into)
         if self._known.survivor(party) == self._known.survivor(into):
             group = self._known.cluster_of(party)
-            rows = self._db.execute(f"SELECT event, loser FROM mergers WHERE p1 = {CURRENT}").fetchall()
+            rows = self._db.execute(f"SELECT event, loser FROM mergers WHERE system_to = {CURRENT}").fetchall()
             positions = [position for position, loser in rows if loser in group]
             raise Contradiction(f"{event.subject} and {model.into} are one already", positions=positions)
 
@@ -433,8 +433,8 @@ class Decider:
         if lifespan is None:
             return
         rows = self._db.execute(
-            "SELECT DISTINCT f.position FROM json_each(?) j CROSS JOIN links l ON l.key = j.value CROSS JOIN facts f"
-            f" ON f.id = l.fact WHERE f.p1 = {CURRENT} AND l.rank IN ({_STEP_RANKS}) AND (f.hi < ? OR f.lo > ?)"
+            "SELECT DISTINCT f.position FROM json_each(?) j CROSS JOIN tags l ON l.key = j.value CROSS JOIN facts f"
+            f" ON f.id = l.fact WHERE f.system_to = {CURRENT} AND l.rank IN ({_STEP_RANKS}) AND (f.hi < ? OR f.lo > ?)"
             " LIMIT ?",
             (orjson.dumps(group).decode(), lifespan.lo, lifespan.hi, _MOST_NAMED),
         ).fetchall()

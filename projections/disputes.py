@@ -17,8 +17,11 @@ from projections.engine.event_index import DISPUTED, EventIndex
 from projections.fact_store import FactStore
 
 _DATE = "/occurred"
-_PUT = "INSERT INTO disputes(id, subject, about, event, place, p0, p1, dated, claim) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_END = "UPDATE disputes SET p1 = ? WHERE id = ?"
+_PUT = (
+    "INSERT INTO disputes(id, subject, about, event, place, system_from, system_to, dated, claim)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_END = "UPDATE disputes SET system_to = ? WHERE id = ?"
 _BELOW = (
     "WITH RECURSIVE below(position) AS (VALUES (?) UNION ALL SELECT e.position FROM below b CROSS JOIN events e"
     " ON e.about = b.position) SELECT e.position FROM below b CROSS JOIN events e ON e.position = b.position"
@@ -40,7 +43,7 @@ def dispute(known: FactStore, event: Event) -> None:
 def claimed_dates(known: FactStore, position: int) -> list[str | None]:
     """The days that standing claims give for the event at a position."""
     rows = known.db.execute(
-        f"SELECT DISTINCT claim FROM disputes WHERE about = ? AND p1 = {CURRENT} AND dated", (position,)
+        f"SELECT DISTINCT claim FROM disputes WHERE about = ? AND system_to = {CURRENT} AND dated", (position,)
     ).fetchall()
     return [orjson.loads(row[0])["value"] for row in rows]
 
@@ -79,7 +82,7 @@ def _renew(known: FactStore, event: Event, position: int, stands: dict[int, bool
         claims = standing.meaning(event).data.get("claims", [])
     wanted = {(place, orjson.dumps(claim)) for place, claim in enumerate(claims)}
     rows = known.db.execute(
-        f"SELECT place, claim, id FROM disputes WHERE event = ? AND p1 = {CURRENT}", (event.position,)
+        f"SELECT place, claim, id FROM disputes WHERE event = ? AND system_to = {CURRENT}", (event.position,)
     )
     current = {(place, claim): row for place, claim, row in rows.fetchall()}
     for key in current.keys() - wanted:

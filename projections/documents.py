@@ -18,7 +18,7 @@ from typing import Any
 from domain.corrections import Corrections, Event
 from domain.payload import Data
 from domain.values import MAX_INTEGER
-from projections.engine.database import CURRENT
+from projections.engine.database import AS_OF, CURRENT
 from projections.engine.event_index import TEXT, EventIndex
 from projections.engine.row_codecs import read_unnamed
 from projections.fact_store import FactStore
@@ -34,7 +34,10 @@ it, and its place among the passages which that one gives for it."""
 
 ALTERING = frozenset(("event.corrected", "event.retracted"))
 """Events that may alter the passages of what they speak of."""
-_PUT = "INSERT INTO cited(document, start, stop, fact, event, place, p0, p1) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT = (
+    "INSERT INTO citations(document, start, stop, fact, event, place, system_from, system_to)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Texts:
     def held(self, document: int, as_of: int = CURRENT - 1) -> Held | None:
         """The text that is held of a document as of a position."""
         row = self._db.execute(
-            "SELECT id, p0, sha256, characters FROM held WHERE document = ? AND p0 <= ? AND p1 > ?",
+            f"SELECT id, system_from, sha256, characters FROM document_texts WHERE document = ? AND {AS_OF}",
             (document, as_of, as_of),
         ).fetchone()
         return Held(*row) if row else None
@@ -66,7 +69,7 @@ class Texts:
     def registered(self, document: int, as_of: int = CURRENT - 1) -> str | None:
         """The SHA-256 that is registered of a document's text; None where it was retracted or erased."""
         row = self._db.execute(
-            "SELECT body FROM things WHERE subject = ? AND p0 <= ? AND p1 > ? LIMIT 1", (document, as_of, as_of)
+            f"SELECT body FROM subject_states WHERE subject = ? AND {AS_OF} LIMIT 1", (document, as_of, as_of)
         ).fetchone()
         found: str | None = read_unnamed(row[0])[0].get("sha256") if row else None
         return found
@@ -80,7 +83,7 @@ class Texts:
         """A text that is held."""
         found = self._kept.get(held.sha256)
         if found is None:
-            (found,) = self._db.execute("SELECT text FROM held WHERE id = ?", (held.row,)).fetchone()
+            (found,) = self._db.execute("SELECT text FROM document_texts WHERE id = ?", (held.row,)).fetchone()
             self._kept[held.sha256] = found
             self._bytes += sys.getsizeof(found)
             while self._bytes > KEPT and len(self._kept) > 1:
@@ -95,7 +98,8 @@ def hold(known: FactStore, event: Event, text: str) -> None:
     number = known.must_find(event.subject)
     known.now_holds(number, TEXT)
     known.db.execute(
-        "INSERT INTO held(document, p0, p1, sha256, characters, text) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO document_texts(document, system_from, system_to, sha256, characters, text)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
         (number, event.position, CURRENT, sha256(text.encode()).hexdigest(), len(text), text),
     )
 
@@ -103,7 +107,10 @@ def hold(known: FactStore, event: Event, text: str) -> None:
 def let_go(known: FactStore, event: Event) -> None:
     """From the event on, no text of its document is held."""
     number = known.must_find(event.subject)
-    known.db.execute(f"UPDATE held SET p1 = ? WHERE document = ? AND p1 = {CURRENT}", (event.position, number))
+    known.db.execute(
+        f"UPDATE document_texts SET system_to = ? WHERE document = ? AND system_to = {CURRENT}",
+        (event.position, number),
+    )
 
 
 def cite(known: FactStore, event: Event, model: Data) -> None:
@@ -150,7 +157,7 @@ def altered(known: EventIndex, event: Event) -> Iterator[Event]:
 def citing(db: sqlite3.Connection, document: int, limit: int) -> list[int]:
     """Events that give standing passages of a document, at most so many, ascending."""
     rows = db.execute(
-        f"SELECT DISTINCT event FROM cited WHERE document = ? AND p1 = {CURRENT} LIMIT ?", (document, limit)
+        f"SELECT DISTINCT event FROM citations WHERE document = ? AND system_to = {CURRENT} LIMIT ?", (document, limit)
     )
     return sorted(row[0] for row in rows)
 
@@ -197,8 +204,9 @@ def _replace(known: FactStore, supported: Event, position: int) -> None:
         for as_of in (position - 1, position)
     )
     known.db.executemany(
-        "UPDATE cited SET p1 = ? WHERE document = ? AND start = ? AND stop = ? AND fact = ? AND event = ? AND place = ?"
-        f" AND p1 = {CURRENT}",
+        "UPDATE citations SET system_to = ?"
+        " WHERE document = ? AND start = ? AND stop = ? AND fact = ? AND event = ? AND place = ?"
+        f" AND system_to = {CURRENT}",
         [(position, *citation) for citation in before - now],
     )
     _put(known, now - before, position)

@@ -31,12 +31,12 @@ _OF_FACT = (
 )
 _PUT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PUT_FACT = (
-    "INSERT INTO facts(id, position, subject, rank, p0, p1, lo, hi, at, stated, core, label, meaning)"
+    "INSERT INTO facts(id, position, subject, rank, system_from, system_to, lo, hi, at, stated, core, label, meaning)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_PUT_LINK = "INSERT INTO links VALUES (?, ?, ?, ?, ?, ?)"
-_PUT_WORD = "INSERT INTO words(id, text) VALUES (?, ?)"
-_END_FACT = "UPDATE facts SET p1 = ? WHERE id = ?"
+_PUT_LINK = "INSERT INTO tags VALUES (?, ?, ?, ?, ?, ?)"
+_PUT_WORD = "INSERT INTO strings(id, text) VALUES (?, ?)"
+_END_FACT = "UPDATE facts SET system_to = ? WHERE id = ?"
 _CACHED_FACTS = 1_000
 _FEW_FACTS = 64
 _READ = 16
@@ -116,7 +116,7 @@ class Words(Interned):
         """The number of a text, given one now if it has none."""
         found = self.by_text.get(text) or self.find(text)
         if found is None:
-            found = self.connection.next_id("words")
+            found = self.connection.next_id("strings")
             self.connection.put(_PUT_WORD, (found, text))
             self._remember(text, found)
             self.by_id[found] = text
@@ -333,7 +333,8 @@ class FactStore(EventIndex):
     def end_fact(self, fact: Fact, number: int, since: int) -> None:
         """Stop believing a fact."""
         position = fact.position
-        found = self.db.execute(f"SELECT id FROM facts WHERE position = ? AND p1 = {CURRENT}", (position,)).fetchone()
+        sql = f"SELECT id FROM facts WHERE position = ? AND system_to = {CURRENT}"
+        found = self.db.execute(sql, (position,)).fetchone()
         self.db.amend(_END_FACT, (since, found[0]))
         subject = self.subjects.get(number)
         self.subjects.touch(subject)
@@ -354,19 +355,20 @@ class FactStore(EventIndex):
         if number is not None and (cached := self.subjects.get(number).cached) is not None:
             believed = cached.facts.get(position)
             return None if believed is None else believed.fact
-        return next(iter(self._facts(f"f.position = ? AND f.p1 = {CURRENT}", (position,), "facts_of_event")), None)
+        facts = self._facts(f"f.position = ? AND f.system_to = {CURRENT}", (position,), "facts_of_event")
+        return next(iter(facts), None)
 
     def facts(self, number: int) -> list[Fact]:
         """Every fact about a subject, in the order of folding."""
         if (cached := self.subjects.get(number).cached) is not None:
             return [each.fact for each in cached.facts.values()]
-        return self._facts(f"f.subject = ? AND f.p1 = {CURRENT}", (number,), "facts_of_subject")
+        return self._facts(f"f.subject = ? AND f.system_to = {CURRENT}", (number,), "facts_of_subject")
 
     def describing(self, number: int) -> list[Fact]:
         """The facts that describe the subject itself, in the order of folding."""
         if (cached := self.subjects.get(number).cached) is not None:
             return [each.fact for each in cached.facts.values() if each.core]
-        return self._facts(f"f.subject = ? AND f.p1 = {CURRENT} AND f.core", (number,), "facts_core")
+        return self._facts(f"f.subject = ? AND f.system_to = {CURRENT} AND f.core", (number,), "facts_core")
 
     def of_types(self, types: Collection[str], number: int, most: int = -1) -> list[Fact]:
         """The facts about a subject that are of some types, in the order of folding; at most so many of each type."""
@@ -389,7 +391,8 @@ class FactStore(EventIndex):
         if (cached := self.subjects.get(number).cached) is not None:
             return [each.fact for each in cached.facts.values()][:most]
         where = (
-            f"f.id IN (SELECT id FROM facts INDEXED BY facts_of_subject WHERE subject = ? AND p1 = {CURRENT} LIMIT ?)"
+            "f.id IN (SELECT id FROM facts INDEXED BY facts_of_subject"
+            f" WHERE subject = ? AND system_to = {CURRENT} LIMIT ?)"
         )
         return self._facts(where, (number, most))
 
@@ -416,7 +419,7 @@ class FactStore(EventIndex):
         """The facts about a subject that may lie before a day, in the order of folding."""
         if (cached := self.subjects.get(number).cached) is not None:
             return [each.fact for each in cached.facts.values() if each.fact.span.lo < day]
-        return self._facts(f"f.subject = ? AND f.p1 = {CURRENT} AND f.lo < ?", (number, day), "facts_of_subject")
+        return self._facts(f"f.subject = ? AND f.system_to = {CURRENT} AND f.lo < ?", (number, day), "facts_of_subject")
 
     def tying(self, group: Iterable[int], number: int) -> list[Fact]:
         """The facts that tie any of these parties to a subject, in the order of folding."""
@@ -436,22 +439,22 @@ class FactStore(EventIndex):
         return self._linked((-word,), number)
 
     def _linked(self, keys: Iterable[int], number: int, where: str = "") -> list[Fact]:
-        where = f"f.p1 = {CURRENT} AND f.id IN (SELECT fact FROM links WHERE key = ? AND subject = ?{where})"
+        where = f"f.system_to = {CURRENT} AND f.id IN (SELECT fact FROM tags WHERE key = ? AND subject = ?{where})"
         found = {fact.position: fact for key in keys for fact in self._facts(where, (key, number))}
         return _in_order(found.values())
 
     def naming(self, number: int, limit: int) -> list[int]:
         """Positions of standing facts about other subjects that name this one, at most so many, ascending."""
         rows = self.db.execute(
-            "SELECT f.position FROM links l CROSS JOIN facts f ON f.id = l.fact"
-            f" WHERE l.key = ? AND l.subject <> ? AND f.p1 = {CURRENT} LIMIT ?",
+            "SELECT f.position FROM tags l CROSS JOIN facts f ON f.id = l.fact"
+            f" WHERE l.key = ? AND l.subject <> ? AND f.system_to = {CURRENT} LIMIT ?",
             (number, number, limit),
         )
         return sorted(row[0] for row in rows)
 
     def containers(self, number: int) -> list[int]:
         """The subjects whose facts, ever believed, name this one."""
-        rows = self.db.execute("SELECT DISTINCT subject FROM links WHERE key = ?", (number,))
+        rows = self.db.execute("SELECT DISTINCT subject FROM tags WHERE key = ?", (number,))
         return [row[0] for row in rows]
 
     def _facts(self, where: str, values: Sequence[Any], index: str = "") -> list[Fact]:

@@ -129,8 +129,10 @@ class History:
         """The positions, after one and up to another, by which it changed when parties in these subjects came about or
         ended: memberships end with them."""
         moved = self._db.execute(
-            f"SELECT subject, p0 FROM facts INDEXED BY facts_dissolved WHERE {DISSOLVED} AND p0 > ? AND p0 <= ? UNION"
-            f" SELECT subject, p1 FROM facts INDEXED BY facts_life_ended WHERE {LIFE_ENDED} AND p1 > ? AND p1 <= ?",
+            "SELECT subject, system_from FROM facts INDEXED BY facts_dissolved"
+            f" WHERE {DISSOLVED} AND system_from > ? AND system_from <= ?"
+            " UNION SELECT subject, system_to FROM facts INDEXED BY facts_life_ended"
+            f" WHERE {LIFE_ENDED} AND system_to > ? AND system_to <= ?",
             (since, until, since, until),
         ).fetchall()
         found = {position for party, position in moved if self._is_in(party, group, position)}
@@ -141,8 +143,8 @@ class History:
         of a party in these subjects: it ended no earlier than they fall.
         """
         imprecise = self._db.execute(
-            f"SELECT subject, min(lo), min(p0) FROM facts INDEXED BY facts_dissolved WHERE {DISSOLVED} AND lo < hi"
-            " AND p0 <= ? GROUP BY subject",
+            "SELECT subject, min(lo), min(system_from) FROM facts INDEXED BY facts_dissolved"
+            f" WHERE {DISSOLVED} AND lo < hi AND system_from <= ? GROUP BY subject",
             (until,),
         ).fetchall()
         found: set[int] = set()
@@ -151,7 +153,8 @@ class History:
                 members = sorted({*self._ledger.cluster_of(party, since), *self._ledger.cluster_of(party, until)})
                 later = f"FROM facts WHERE subject IN ({_places(members)}) AND lo > ?"
                 rows = self._db.execute(
-                    f"SELECT p0 {later} AND p0 > ? AND p0 <= ? UNION SELECT p1 {later} AND p1 > ? AND p1 <= ?",
+                    f"SELECT system_from {later} AND system_from > ? AND system_from <= ?"
+                    f" UNION SELECT system_to {later} AND system_to > ? AND system_to <= ?",
                     (*members, day, max(since, known), until) * 2,
                 )
                 found.update(position for (position,) in rows)
@@ -160,19 +163,21 @@ class History:
     def _is_in(self, party: int, group: Collection[int], as_of: int) -> bool:
         """Whether a party, or one that it is one with, is or was in one of these subjects."""
         parties = self._ledger.cluster_of(party, as_of)
-        sql = f"SELECT 1 FROM ties WHERE container IN ({_places(group)}) AND party IN ({_places(parties)}) LIMIT 1"
+        tied = f"container IN ({_places(group)}) AND party IN ({_places(parties)})"
+        sql = f"SELECT 1 FROM memberships WHERE {tied} LIMIT 1"
         return self._db.execute(sql, (*group, *parties)).fetchone() is not None
 
     def _mergers_of(self, group: Collection[int]) -> set[int]:
         """Return the positions of mergers and splits of these subjects, and of parties that their facts name."""
         found: set[int] = set()
-        for loser, kept, since, until in self._db.execute("SELECT loser, survivor, p0, p1 FROM mergers").fetchall():
+        mergers = self._db.execute("SELECT loser, survivor, system_from, system_to FROM mergers").fetchall()
+        for loser, kept, since, until in mergers:
             parties = {kept, *self._ledger.cluster_of(loser, since - 1)}
             if not parties.isdisjoint(group):
                 found.update((since, until))
                 continue
             named = self._db.execute(
-                f"SELECT 1 FROM links WHERE key IN ({_places(parties)}) AND subject IN ({_places(group)}) LIMIT 1",
+                f"SELECT 1 FROM tags WHERE key IN ({_places(parties)}) AND subject IN ({_places(group)}) LIMIT 1",
                 (*parties, *group),
             ).fetchone()
             if named is not None:

@@ -82,7 +82,8 @@ class ListItemProjector:
         if subject.cached is not None:
             return {(row[1], words.text(row[2])) for row in subject.cached.of(LIST_ITEMS.name)}
         rows = self._db.execute(
-            f"SELECT DISTINCT section, key FROM entries WHERE subject = ? AND p1 = {CURRENT}", (subject.number,)
+            f"SELECT DISTINCT section, key FROM list_items WHERE subject = ? AND system_to = {CURRENT}",
+            (subject.number,),
         )
         return {(section, words.text(key)) for section, key in rows.fetchall()}
 

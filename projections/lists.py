@@ -136,17 +136,18 @@ class Lists:
         query: Query,
         narrowing: Planner,
     ) -> tuple[str, Order, Callable[[Rows], Items]]:
+        own = f"collection = {COLLECTIONS.index(view)}"
         for name, given in filters.items():
             match name:
                 case "kind":
-                    narrowing.by_kind("things", f"collection = {COLLECTIONS.index(view)}", given)
+                    narrowing.by_kind("subject_states", own, given)
                 case "status":
-                    narrowing.by_status("things", f"collection = {COLLECTIONS.index(view)}", STATUSES[view], given)
+                    narrowing.by_status("subject_states", own, STATUSES[view], given)
                 case _:
                     for value in given:
                         self._filter_things(view, question, name, value, sort, query, narrowing)
         certainties = filters.get("certainty", ())
-        narrowing.by_certainty("things", "collection = ?", certainties, COLLECTIONS.index(view))
+        narrowing.by_certainty("subject_states", "collection = ?", certainties, COLLECTIONS.index(view))
         name, descending = sort.removeprefix("-"), sort.startswith("-")
         walked = self._tie_things(question, query, narrowing, by_subject=name == "subject")
         plain = "+" if query.narrow else ""
@@ -165,9 +166,9 @@ class Lists:
             source = f"{thing_columns(question)} FROM {walked} CROSS JOIN subjects s ON s.id = t.subject"
         elif name == "subject" and not query.narrow:
             query.add("s.name > ? AND s.name < ?", f"{view}/", f"{view}0")
-            source = f"{thing_columns(question)} FROM subjects s CROSS JOIN things t ON t.subject = s.id"
+            source = f"{thing_columns(question)} FROM subjects s CROSS JOIN subject_states t ON t.subject = s.id"
         else:
-            source = f"{thing_columns(question)} FROM things t CROSS JOIN subjects s ON s.id = t.subject"
+            source = f"{thing_columns(question)} FROM subject_states t CROSS JOIN subjects s ON s.id = t.subject"
 
         def shape(rows: Rows) -> Items:
             return _certified(query, question, self._states.states(rows, question, IN_ITEM), rows, 2)
@@ -193,8 +194,8 @@ class Lists:
                     query.add("t.id IN (SELECT owner FROM terms WHERE kind = ? AND value = ?)", *term, narrow=True)
             case "identifier":
                 query.add(
-                    "t.subject IN (SELECT e.subject FROM entries e JOIN terms x ON x.owner = e.id"
-                    " WHERE x.kind = ? AND x.value = ? AND e.p0 <= ? AND e.p1 > ?)",
+                    "t.subject IN (SELECT e.subject FROM list_items e JOIN terms x ON x.owner = e.id"
+                    " WHERE x.kind = ? AND x.value = ? AND e.system_from <= ? AND e.system_to > ?)",
                     TERM_KINDS["identifier"],
                     value,
                     question.as_of,
@@ -206,7 +207,7 @@ class Lists:
             case "supporter":
                 group = self._group(value, question)
                 query.add(
-                    "t.subject IN (SELECT r.subject FROM entries r JOIN terms x ON x.owner = r.id"
+                    "t.subject IN (SELECT r.subject FROM list_items r JOIN terms x ON x.owner = r.id"
                     f" WHERE x.kind = ? AND x.value IN ({places(group)}) AND {as_of_and_on('r', question)})",
                     TERM_KINDS["supporter"],
                     *map(str, group),
@@ -229,13 +230,14 @@ class Lists:
         tied = sorted(query.tied, key=lambda each: self._count(each, 1_000) if len(query.tied) > 1 else 0)
         walked = None
         for at, each in enumerate(tied):
-            ties = f"ties r WHERE r.party IN ({places(each.group)}) AND {holds('r', question)}"
+            ties = f"memberships r WHERE r.party IN ({places(each.group)}) AND {holds('r', question)}"
             values = (*each.group, *times(question))
             if at == 0 and by_subject and not query.narrow and len(each.group) == 1:
-                walked = "ties r CROSS JOIN things t ON t.subject = r.container"
+                walked = "memberships r CROSS JOIN subject_states t ON t.subject = r.container"
                 query.add(f"r.party = ? AND {holds('r', question)}", *values)
                 same = "e.container = r.container AND e.party = r.party AND e.interval < r.interval"
-                earlier = f"SELECT 1 FROM ties e INDEXED BY ties_of_container WHERE {same} AND {holds('e', question)}"
+                indexed = "memberships e INDEXED BY memberships_of_container"
+                earlier = f"SELECT 1 FROM {indexed} WHERE {same} AND {holds('e', question)}"
                 query.add(f"(r.interval = 0 OR NOT EXISTS ({earlier}))", *times(question))
             elif query.narrow or walked is not None or narrowing.is_common(ties, *values):
                 query.add(f"EXISTS (SELECT 1 FROM {ties} AND r.container = t.subject)", *values)
@@ -245,7 +247,7 @@ class Lists:
 
     def _count(self, tied: Tied, most: int) -> int:
         """How many ties these parties ever had, at most so many."""
-        sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM ties WHERE party IN ({places(tied.group)}) LIMIT ?)"
+        sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM memberships WHERE party IN ({places(tied.group)}) LIMIT ?)"
         return int(self._db.execute(sql, (*tied.group, most)).fetchone()[0])
 
     # ties
@@ -272,12 +274,12 @@ class Lists:
                     case "q":
                         narrowing.by_words("memberships", value)
         if "status" in filters:
-            narrowing.by_status("ties", "1", ORDER_OF_STATUSES, filters["status"])
-        narrowing.by_certainty("ties", "1", filters.get("certainty", ()))
+            narrowing.by_status("memberships", "1", ORDER_OF_STATUSES, filters["status"])
+        narrowing.by_certainty("memberships", "1", filters.get("certainty", ()))
         plain = "+" if query.narrow else ""
-        source = "ties t"
+        source = "memberships t"
         if is_by_name and len(names) == 3 and not query.narrow:  # all of them, as their containers come by name
-            source, names[0] = "subjects s CROSS JOIN ties t ON t.container = s.id", "s.name"
+            source, names[0] = "subjects s CROSS JOIN memberships t ON t.container = s.id", "s.name"
             query.add("s.name NOT BETWEEN 'parties/' AND 'parties0'")
         types = {name: int if name == "t.interval" else str for name in names}
         if is_by_name:
@@ -320,12 +322,12 @@ class Lists:
                     case "q":
                         narrowing.by_words("commitments", value)
         if "kind" in filters:
-            narrowing.by_kind("entries", "section = 0", filters["kind"])
+            narrowing.by_kind("list_items", "section = 0", filters["kind"])
         if "status" in filters:
-            narrowing.by_status("entries", "section = 0", STATUS_ORDER, filters["status"])
+            narrowing.by_status("list_items", "section = 0", STATUS_ORDER, filters["status"])
         if "status" not in filters and question.on is not None:
             query.add("t.mask & ?", _ALL ^ _ENDED_COMMITMENTS)
-        narrowing.by_certainty("entries", "section = 0", filters.get("certainty", ()))
+        narrowing.by_certainty("list_items", "section = 0", filters.get("certainty", ()))
         plain = "+" if query.narrow else ""
         match sort.removeprefix("-"):
             case "agreement":
@@ -339,7 +341,7 @@ class Lists:
             items = [{"agreement": Reference(self._ledger.name(row[0])), **entry(row[1:], question)} for row in rows]
             return _certified(query, question, items, rows, 1)
 
-        return f"t.subject, {claims('t', question)}, t.body FROM entries t", order, shape
+        return f"t.subject, {claims('t', question)}, t.body FROM list_items t", order, shape
 
     def _group(self, subject: str, question: TimeSlice) -> list[int]:
         number = self._ledger.find(subject)

@@ -22,6 +22,7 @@ from domain.corrections import Fact
 from domain.values import texts_of
 from projections.engine.buffer import Buffer
 from projections.engine.chinese import spellings_of, syllables_of
+from projections.engine.database import AS_OF
 from projections.engine.text_analysis import (
     LONGEST,
     abbreviated_by,
@@ -355,6 +356,6 @@ def _mostly(asked: _Asked, kept: Sequence[str], near: Mapping[str, float]) -> fl
 def _goes_by(db: sqlite3.Connection, subject: int, matched: str, as_of: int) -> bool:
     """Whether what was matched is the name that the party bears in the end."""
     row = db.execute(
-        "SELECT name FROM things WHERE subject = ? AND p0 <= ? AND p1 > ? AND last", (subject, as_of, as_of)
+        f"SELECT name FROM subject_states WHERE subject = ? AND {AS_OF} AND last", (subject, as_of, as_of)
     ).fetchone()
     return row is not None and row[0] is not None and matched in texts_of(orjson.loads(row[0]))

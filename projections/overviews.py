@@ -42,7 +42,7 @@ class Overviews:
         """
         if center is None:
             rows = self._db.execute(
-                f"SELECT DISTINCT subject FROM things t WHERE {as_of_and_on('t', question)} AND collection <> ?"
+                f"SELECT DISTINCT subject FROM subject_states t WHERE {as_of_and_on('t', question)} AND collection <> ?"
                 " LIMIT ?",
                 (*times(question), COLLECTIONS.index("documents"), limit + 1),
             ).fetchall()
@@ -86,7 +86,7 @@ class Overviews:
         for node in nodes.values():
             node["collection"] = node["subject"].partition("/")[0]
         rows = self._db.execute(
-            f"SELECT t.subject, t.kind, {claims('t', question)} FROM json_each(?) j CROSS JOIN things t"
+            f"SELECT t.subject, t.kind, {claims('t', question)} FROM json_each(?) j CROSS JOIN subject_states t"
             f" ON t.subject = j.value WHERE {as_of_and_on('t', question)}",
             (_json(nodes), *times(question)),
         )
@@ -107,19 +107,23 @@ class Overviews:
         containers = [*collections.get("agreements", ()), *collections.get("labs", ()), *platforms]
         supporters = f"x.kind = {TERM_KINDS['supporter']} AND r.section = {SECTIONS.index('supporters')}"
         supported = (
-            f"terms x ON x.value = CAST(j.value AS TEXT) CROSS JOIN entries r ON r.id = x.owner AND {supporters}"
+            f"terms x ON x.value = CAST(j.value AS TEXT) CROSS JOIN list_items r ON r.id = x.owner AND {supporters}"
         )
-        supporting = f"entries r ON r.subject = j.value CROSS JOIN terms x ON x.owner = r.id AND {supporters}"
+        supporting = f"list_items r ON r.subject = j.value CROSS JOIN terms x ON x.owner = r.id AND {supporters}"
         held, known = holds("r", question), as_of_and_on("r", question)
         sources: tuple[tuple[str, str, Sequence[int]], ...] = (
-            ("r.container FROM json_each(?) j CROSS JOIN ties r ON r.party = j.value", held, parties),
-            ("r.party FROM json_each(?) j CROSS JOIN ties r ON r.container = j.value", held, containers),
+            ("r.container FROM json_each(?) j CROSS JOIN memberships r ON r.party = j.value", held, parties),
+            ("r.party FROM json_each(?) j CROSS JOIN memberships r ON r.container = j.value", held, containers),
             (
-                "r.ref FROM json_each(?) j CROSS JOIN things r ON r.subject = j.value AND r.ref IS NOT NULL",
+                "r.ref FROM json_each(?) j CROSS JOIN subject_states r ON r.subject = j.value AND r.ref IS NOT NULL",
                 known,
                 numbers,
             ),
-            ("r.subject FROM json_each(?) j CROSS JOIN things r ON r.ref = j.value", known, [*parties, *containers]),
+            (
+                "r.subject FROM json_each(?) j CROSS JOIN subject_states r ON r.ref = j.value",
+                known,
+                [*parties, *containers],
+            ),
             (f"x.value + 0 FROM json_each(?) j CROSS JOIN {supporting}", known, platforms),
             (f"r.subject FROM json_each(?) j CROSS JOIN {supported}", known, parties),
         )
@@ -139,7 +143,7 @@ class Overviews:
                 name = kind[self._ledger.name(container).partition("/")[0]]
                 yield party, container, name, claim(ORDER_OF_STATUSES, *claimed) | read_span(stored)
         rows = self._db.execute(
-            "SELECT t.subject, t.ref, t.collection, t.body FROM json_each(?) j CROSS JOIN things t"
+            "SELECT t.subject, t.ref, t.collection, t.body FROM json_each(?) j CROSS JOIN subject_states t"
             f" ON t.subject = j.value WHERE t.ref IS NOT NULL AND {as_of_and_on('t', question)}",
             (_json(numbers), *times(question)),
         )
@@ -150,7 +154,7 @@ class Overviews:
         parties = {each for number in numbers for each in self._ledger.cluster_of(number, question.as_of)}
         supporters = self._db.execute(
             "SELECT r.at, r.label, r.subject, r.body FROM json_each(?) j CROSS JOIN terms x ON x.kind ="
-            f" {TERM_KINDS['supporter']} AND x.value = CAST(j.value AS TEXT) CROSS JOIN entries r ON r.id = x.owner"
+            f" {TERM_KINDS['supporter']} AND x.value = CAST(j.value AS TEXT) CROSS JOIN list_items r ON r.id = x.owner"
             f" WHERE {as_of_and_on('r', question)}",
             (_json(parties), *times(question)),
         ).fetchall()
@@ -169,8 +173,8 @@ class Overviews:
         apart = tied.difference(inner) if len(parties) <= _FEW_PARTIES else set()
         columns = f"r.interval, r.party, r.container, {claims('r', question)}, r.body"
         rows = self._db.execute(
-            f"SELECT {columns} FROM json_each(?) j CROSS JOIN ties r ON r.id IN"
-            f" (SELECT x.id FROM ties x WHERE x.container = j.value AND {holds('x', question)} LIMIT ?)",
+            f"SELECT {columns} FROM json_each(?) j CROSS JOIN memberships r ON r.id IN"
+            f" (SELECT x.id FROM memberships x WHERE x.container = j.value AND {holds('x', question)} LIMIT ?)",
             (_json(tied - apart), *times(question), limit + 1),
         ).fetchall()
         counted = Counter(row[2] for row in rows)
@@ -178,7 +182,7 @@ class Overviews:
         rows = [row for row in rows if row[2] not in great]
         for containers, others in ((great, reached), (apart, parties)):
             rows += self._db.execute(
-                f"SELECT {columns} FROM json_each(?) j CROSS JOIN json_each(?) p CROSS JOIN ties r"
+                f"SELECT {columns} FROM json_each(?) j CROSS JOIN json_each(?) p CROSS JOIN memberships r"
                 f" ON r.container = j.value AND r.party = p.value WHERE {holds('r', question)}",
                 (_json(containers), _json(others), *times(question)),
             ).fetchall()

@@ -41,7 +41,7 @@ class Planner:
         self._db = db
         self._question = question
         self._query = query
-        most = greatest(db, "things")
+        most = greatest(db, "subject_states")
         # Of M things and N that match, a page comes after some 50 M / N looks at things, or after sorting N of them,
         # each of which costs ten times such a look.
         self._most = most if gathers else isqrt(5 * _MOST * most)
@@ -93,10 +93,10 @@ class Planner:
             self._query.add("0", narrow=True)
             return
         masks, evers = ({pair[at] for pair in pairs} for at in (0, 1))
-        day, days = ("", ()) if question.on is None else (" AND d1 > ? AND d0 <= ?", (question.on, question.on))
+        day, days = _on(question)
         said = f"mask IN ({places([*masks])}) AND ever IN ({places([*evers])})"
         values = (*masks, *evers, *days, question.as_of)
-        self._among(f"SELECT id FROM {table} WHERE {condition} AND {said}{day} AND p1 > ?", *values)
+        self._among(f"SELECT id FROM {table} WHERE {condition} AND {said}{day} AND system_to > ?", *values)
 
     def by_certainty(self, table: str, condition: str, certainties: Sequence[str], *values: Any) -> None:
         """Ask for rows whose claim is certain, or is not; once it is known which statuses are asked for."""
@@ -108,8 +108,8 @@ class Planner:
             self._query.add(certain)
             return
         self._query.add(f"NOT {certain}")
-        day, days = ("", ()) if question.on is None else (" AND d1 > ? AND d0 <= ?", (question.on, question.on))
-        rows = f"{table} INDEXED BY {table}_unsure WHERE {condition} AND {UNSURE}{day} AND p1 > ?"
+        day, days = _on(question)
+        rows = f"{table} INDEXED BY {table}_unsure WHERE {condition} AND {UNSURE}{day} AND system_to > ?"
         self._among(f"SELECT id FROM {rows}", *values, *days, question.as_of)
 
     def _masks(self, table: str, condition: str) -> Iterator[tuple[int, int]]:
@@ -125,10 +125,11 @@ class Planner:
 
     def signed_from(self, day: int, *, leads: bool) -> None:
         """Ask for agreements that may have been signed on a day or later. `leads`: in the order of signing."""
-        imprecise = f"things INDEXED BY things_imprecise WHERE collection = ? AND upto >= ? AND {IMPRECISE}"
+        indexed = "subject_states INDEXED BY subject_states_imprecise"
+        imprecise = f"{indexed} WHERE collection = ? AND upto >= ? AND {IMPRECISE}"
         self._query.add("t.upto >= ?", day)
         found = self._among(
-            f"SELECT id FROM things WHERE collection = ? AND at >= ? AND at < {AFTER} UNION ALL"
+            f"SELECT id FROM subject_states WHERE collection = ? AND at >= ? AND at < {AFTER} UNION ALL"
             f" SELECT id FROM {imprecise}",
             _AGREEMENTS,
             day,
@@ -143,8 +144,9 @@ class Planner:
         """Ask for agreements that may have been signed on a day or earlier."""
         self._query.add(f"t.upto >= 0 AND (CASE WHEN t.at = {AFTER} THEN {BEFORE} ELSE t.at END) <= ?", day)
         self._among(
-            "SELECT id FROM things WHERE collection = ? AND at <= ? UNION ALL"
-            f" SELECT id FROM things INDEXED BY things_imprecise WHERE collection = ? AND at = {AFTER} AND {IMPRECISE}",
+            "SELECT id FROM subject_states WHERE collection = ? AND at <= ? UNION ALL"
+            " SELECT id FROM subject_states INDEXED BY subject_states_imprecise"
+            f" WHERE collection = ? AND at = {AFTER} AND {IMPRECISE}",
             _AGREEMENTS,
             day,
             _AGREEMENTS,
@@ -152,7 +154,7 @@ class Planner:
 
     def due_before(self, day: int, *, leads: bool) -> None:
         """Ask for what is due before a day. `leads`: in the order of what is due."""
-        due = "SELECT id FROM entries WHERE section = 0 AND due > ? AND due < ?"
+        due = "SELECT id FROM list_items WHERE section = 0 AND due > ? AND due < ?"
         if leads or not self._among(due, BEFORE, day):
             column = "t.due" if leads else "+t.due"
             self._query.add(f"{column} > ? AND {column} < ?", BEFORE, day)
@@ -161,11 +163,11 @@ class Planner:
         """Ask for ties of a category, which is kept in every language in which it was given."""
         known, last = [], ""
         while row := self._db.execute(
-            "SELECT category FROM ties WHERE category > ? ORDER BY category LIMIT 1", (last,)
+            "SELECT category FROM memberships WHERE category > ? ORDER BY category LIMIT 1", (last,)
         ).fetchone():
             last = row[0]
             known += [last] if category in last.split("\n") else []
-        if not self._among(f"SELECT id FROM ties WHERE category IN ({places(known)})", *known):
+        if not self._among(f"SELECT id FROM memberships WHERE category IN ({places(known)})", *known):
             self._query.add(f"+t.category IN ({places(known)})", *known)
 
     def by_words(self, view: str, words: str) -> None:
@@ -176,6 +178,13 @@ class Planner:
             self._query.add(condition.sql, *condition.values)
         self._query.narrow = self._query.narrow or condition.narrow
         self._is_walked = self._is_walked or not condition.narrow
+
+
+def _on(question: TimeSlice) -> tuple[str, tuple[int, ...]]:
+    """Return the condition that a row holds on the day of the question, and its values; on any day none."""
+    if question.on is None:
+        return "", ()
+    return " AND valid_to > ? AND valid_from <= ?", (question.on, question.on)
 
 
 def greatest(db: sqlite3.Connection, table: str) -> int:

@@ -58,14 +58,15 @@ from projections.period_rows import MembershipDraft, membership_drafts, subject_
 from projections.scopes import ALL_SCOPES, Scope
 
 _COUNTED = (
-    "SELECT d0, d1, status, force, bearer, party_name FROM ties INDEXED BY ties_of_container"
-    f" WHERE container = ? AND p1 = {CURRENT} AND force & 3"
+    "SELECT valid_from, valid_to, status, force, bearer, party_name"
+    f" FROM memberships INDEXED BY memberships_of_container WHERE container = ? AND system_to = {CURRENT} AND force & 3"
 )
 _UNBEGUN = (
-    f"SELECT DISTINCT party FROM ties INDEXED BY ties_unbegun WHERE container = ? AND p1 = {CURRENT} AND at = {AFTER}"
+    "SELECT DISTINCT party FROM memberships INDEXED BY memberships_unbegun"
+    f" WHERE container = ? AND system_to = {CURRENT} AND at = {AFTER}"
 )
 _D0, _D1, _STATUS, _FORCE, _BEARER, _AT, _PARTY_NAME = (
-    TIE_COLUMNS.index(name) for name in ("d0", "d1", "status", "force", "bearer", "at", "party_name")
+    TIE_COLUMNS.index(name) for name in ("valid_from", "valid_to", "status", "force", "bearer", "at", "party_name")
 )
 
 
@@ -162,7 +163,8 @@ class Projector:
             if self._known.survivor(number) != number:
                 for table in (SUBJECT_STATES.name, LIST_ITEMS.name):
                     self._db.execute(
-                        f"UPDATE {table} SET p1 = ? WHERE subject = ? AND p1 = {CURRENT}", (position, number)
+                        f"UPDATE {table} SET system_to = ? WHERE subject = ? AND system_to = {CURRENT}",
+                        (position, number),
                     )
                 self._known.subjects.evict(subject)
                 self._known.subjects.change(subject)
@@ -302,7 +304,7 @@ class Projector:
         if subject.cached is not None:
             return [row[1] for row in subject.cached.of(MEMBERSHIPS.name)]
         rows = self._db.execute(
-            f"SELECT DISTINCT party FROM ties WHERE container = ? AND p1 = {CURRENT}", (subject.number,)
+            f"SELECT DISTINCT party FROM memberships WHERE container = ? AND system_to = {CURRENT}", (subject.number,)
         )
         return [row[0] for row in rows]
 
@@ -402,10 +404,11 @@ class Projector:
         else:
             rows = self._db.execute(_COUNTED, (subject.number,))
         ties = []
-        for d0, d1, status, force, bearer, _ in sorted(rows, key=itemgetter(5, 0)):
+        for valid_from, valid_to, status, force, bearer, _ in sorted(rows, key=itemgetter(5, 0)):
             may = Force(bool(force & 1), bool(force & 2), bool(force & 4))
             name = ORDER_OF_STATUSES[status]
-            ties.append((MembershipPeriod(d0, d1, 0, name, (), False, False, (), None, None, may), bearer or None))
+            period = MembershipPeriod(valid_from, valid_to, 0, name, (), False, False, (), None, None, may)
+            ties.append((period, bearer or None))
         return tuple(in_force_periods(ties))
 
     # things

@@ -12,7 +12,7 @@ CHANGING = frozenset(("event.corrected", "event.retracted", "event.disputed"))
 MERGER = "party.merged"
 PARTY_LIFE = ("party.registered", "party.dissolved")
 """When a party came about and ended, which its memberships depend on."""
-_THINGS, _TIES = "things", "ties"
+_THINGS, _TIES = "subject_states", "memberships"
 
 
 @dataclass(frozen=True, slots=True)

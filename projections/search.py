@@ -35,7 +35,7 @@ from projections.engine.text_analysis import (
 from projections.engine.text_index import Clause, InvertedIndex, Met, Spelled, Spellings
 from projections.engine.text_lookup import Finding
 
-TEXTS = InvertedIndex("texts")
+TEXTS = InvertedIndex("text_index")
 WRITTEN = Spellings("written")
 SCHEMA = TEXTS.schema + WRITTEN.schema
 

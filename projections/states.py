@@ -20,7 +20,7 @@ from domain.subject_state import STATUSES
 from projections.annotations import DISPUTED, Annotations, address, shown
 from projections.documents import Texts
 from projections.engine.bitemporal import COLLECTIONS, SECTIONS
-from projections.engine.database import first_after
+from projections.engine.database import AS_OF, first_after
 from projections.engine.event_index import REMARKS, EventIndex
 from projections.engine.query_types import LISTS, Gone, Merged, NotFound, Page, State, TimeSlice, check_after
 from projections.engine.reference_values import Reference, refer, references_in
@@ -85,7 +85,7 @@ class States:
     def state(self, subject: str, question: TimeSlice, *, evidence: bool = False, bare: bool = False) -> State:
         """The state of a subject. Raises NotFound, Gone, Merged. `bare` leaves out the names of others."""
         row = self._db.execute(
-            f"SELECT {thing_columns(question)} FROM subjects s CROSS JOIN things t ON t.subject = s.id"
+            f"SELECT {thing_columns(question)} FROM subjects s CROSS JOIN subject_states t ON t.subject = s.id"
             f" WHERE s.name = ? AND {as_of_and_on('t', question)}",
             (subject, *times(question)),
         ).fetchone()
@@ -105,7 +105,7 @@ class States:
         if kept != number:
             raise Merged(self._ledger.name(kept))
         known = self._db.execute(
-            "SELECT 1 FROM things WHERE subject = ? AND p0 <= ? AND p1 > ? LIMIT 1",
+            f"SELECT 1 FROM subject_states WHERE subject = ? AND {AS_OF} LIMIT 1",
             (number, question.as_of, question.as_of),
         ).fetchone()
         if known is None:
@@ -122,7 +122,7 @@ class States:
 
     def _absence(self, number: int, subject: str, question: TimeSlice) -> str:
         (first,) = self._db.execute(
-            "SELECT MIN(d0) FROM things WHERE subject = ? AND p0 <= ? AND p1 > ?",
+            f"SELECT MIN(valid_from) FROM subject_states WHERE subject = ? AND {AS_OF}",
             (number, question.as_of, question.as_of),
         ).fetchone()
         assert question.on is not None
@@ -252,12 +252,13 @@ class States:
             name = _TIES[collection]
             rows = self._db.execute(
                 f"SELECT r.at, r.party_name, r.interval, r.container, {_tie_columns(question)}, r.party"
-                f" FROM json_each(?) j CROSS JOIN ties r ON r.id IN (SELECT x.id FROM ties x INDEXED BY ties_{by}"
+                " FROM json_each(?) j CROSS JOIN memberships r"
+                f" ON r.id IN (SELECT x.id FROM memberships x INDEXED BY memberships_{by}"
                 f" WHERE x.container = j.value{until} AND {_shown('x', collection, question)}"
                 " ORDER BY x.at, x.party_name, x.interval LIMIT ?)",
                 (
                     _json(each.number for each in subjects if each.collection == collection),
-                    *self._until("ties", question, by),
+                    *self._until("memberships", question, by),
                     *times(question),
                     most + 1,
                 ),
@@ -274,10 +275,10 @@ class States:
         for most_rows, some in places.items():
             rows = self._db.execute(
                 f"SELECT r.at, r.label, r.id, r.subject, r.section, {claims('r', question)}, r.body FROM json_each(?) j"
-                f" CROSS JOIN entries r ON r.id IN (SELECT x.id FROM entries x INDEXED BY entries_{by}"
+                f" CROSS JOIN list_items r ON r.id IN (SELECT x.id FROM list_items x INDEXED BY list_items_{by}"
                 f" WHERE x.subject = j.value / {len(SECTIONS)} AND x.section = j.value % {len(SECTIONS)}"
                 f"{until} AND {as_of_and_on('x', question)} ORDER BY x.at, x.label, x.id LIMIT ?)",
-                (_json(some), *self._until("entries", question, by), *times(question), most_rows + 1),
+                (_json(some), *self._until("list_items", question, by), *times(question), most_rows + 1),
             )
             for row in self.limit.each(rows):
                 found.setdefault((row[3], SECTIONS[row[4]]), []).append(row)
@@ -308,11 +309,11 @@ class States:
         if name == "other_names":
             return self._names_page(number, question, limit, after)
         if name == _TIES.get(collection):
-            source = f"ties r WHERE r.container = ? AND {_shown('r', collection, question)}"
+            source = f"memberships r WHERE r.container = ? AND {_shown('r', collection, question)}"
             order, columns = "r.at, r.party_name, r.interval", _tie_columns(question)
         else:
             source = (
-                f"entries r WHERE r.subject = ? AND r.section = {SECTIONS.index(name)}"
+                f"list_items r WHERE r.subject = ? AND r.section = {SECTIONS.index(name)}"
                 f" AND {as_of_and_on('r', question)}"
             )
             order, columns = "r.at, r.label, r.id", f"{claims('r', question)}, r.body"
@@ -335,13 +336,13 @@ class States:
     def _names_page(self, number: int, question: TimeSlice, limit: int, after: Sequence[Any] | None) -> Page:
         """The names of a party beside the one it goes by, each text once, which all of them must be read for."""
         rows = self._db.execute(
-            f"SELECT r.at, r.label, r.id, {claims('r', question)}, r.body FROM entries r WHERE r.subject = ?"
+            f"SELECT r.at, r.label, r.id, {claims('r', question)}, r.body FROM list_items r WHERE r.subject = ?"
             f" AND r.section = {_ENTERED['other_names']} AND {as_of_and_on('r', question)}"
             " ORDER BY r.at, r.label, r.id",
             (number, *times(question)),
         ).fetchall()
         named = self._db.execute(
-            f"SELECT t.name FROM things t WHERE t.subject = ? AND {as_of_and_on('t', question)}",
+            f"SELECT t.name FROM subject_states t WHERE t.subject = ? AND {as_of_and_on('t', question)}",
             (number, *times(question)),
         ).fetchone()
         items = [{**entry(row[3:], question), "key": row[:3]} for row in rows]

@@ -14,19 +14,19 @@ Row = dict[str, Any]
 RESTED_ON = {
     **dict.fromkeys(
         (
-            "words",
+            "strings",
             "events",
             "facts",
-            "links",
-            "things",
-            "ties",
-            "entries",
+            "tags",
+            "subject_states",
+            "memberships",
+            "list_items",
             "terms",
             "mergers",
-            "held",
-            "cited",
+            "document_texts",
+            "citations",
             "disputes",
-            "texts",
+            "text_index",
             "names",
             "written",
             "written_parts",
@@ -39,7 +39,7 @@ RESTED_ON = {
 }
 """The tables that every answer is made from, and which columns of them: the others only spare work in folding."""
 SEARCHED = {
-    "texts": "tokens",
+    "text_index": "tokens",
     "names": "tokens",
     "written": "word",
     "written_parts": "tokens",
@@ -48,7 +48,7 @@ SEARCHED = {
     "subjects": "name, version, last, holds",
 }
 """Of these, the ones without positions of their own, and the columns of them that no number of one file stands in."""
-COUNTED = "tallies"
+COUNTED = "rollups"
 """The table that statistics are told from, which counts rows of the others."""
 _AT_ONCE = 1000
 
@@ -60,18 +60,18 @@ _TERMS = (
     f" {_NAMED.format('value')} END AS said FROM terms WHERE owner = t.id AND kind IN ({{kinds}}) ORDER BY 1, 2))"
 )
 _PLAIN = frozenset(("scope", "fields", "identifier"))
-_TERMS_OF = {"things": ("scope", "fields"), "entries": ("identifier", "party", "supporter")}
+_TERMS_OF = {"subject_states": ("scope", "fields"), "list_items": ("identifier", "party", "supporter")}
 
 
 def tables(db: sqlite3.Connection) -> list[str]:
     """The tables whose rows are known from one position to another."""
     names = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-    return [name for name in names if {"p0", "p1"} <= set(_columns(db, name))]
+    return [name for name in names if {"system_from", "system_to"} <= set(_columns(db, name))]
 
 
 def rows(db: sqlite3.Connection, table: str, as_of: int) -> Iterator[Row]:
-    """The rows of one of these tables that were known at any position up to this one, by the first; `p1` is None where
-    it lies after that. Nothing of them is judged or mended."""
+    """The rows of one of these tables that were known at any position up to this one, by the first; `system_to` is None
+    where it lies after that. Nothing of them is judged or mended."""
     columns = [name for name in _columns(db, table) if name != "id"]
     selected = [f"{_selected(table, name)} AS {name}" for name in columns]
     if table in _TERMS_OF:
@@ -81,7 +81,8 @@ def rows(db: sqlite3.Connection, table: str, as_of: int) -> Iterator[Row]:
         selected.append(f"{_TERMS.format(kinds=kinds, plain=plain)} AS terms")
     order = ", ".join(str(index) for index in range(1, len(selected) + 1))
     cursor = db.execute(
-        f"SELECT {', '.join(selected)} FROM {table} t WHERE p0 <= :as_of AND p0 < p1 ORDER BY t.p0, {order}",
+        f"SELECT {', '.join(selected)} FROM {table} t WHERE system_from <= :as_of AND system_from < system_to"
+        f" ORDER BY t.system_from, {order}",
         {"as_of": as_of},
     )
     names = [column[0] for column in cursor.description]
@@ -108,9 +109,9 @@ def values(db: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
 def _selected(table: str, column: str) -> str:
     if column in _OF_SUBJECTS:
         return _NAMED.format(f"t.{column}")
-    if (table, column) == ("entries", "key"):
-        return "(SELECT text FROM words WHERE id = t.key)"
-    return "CASE WHEN t.p1 <= :as_of THEN t.p1 END" if column == "p1" else f"t.{column}"
+    if (table, column) == ("list_items", "key"):
+        return "(SELECT text FROM strings WHERE id = t.key)"
+    return "CASE WHEN t.system_to <= :as_of THEN t.system_to END" if column == "system_to" else f"t.{column}"
 
 
 def _columns(db: sqlite3.Connection, table: str) -> list[str]:

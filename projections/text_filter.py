@@ -24,7 +24,7 @@ FEW = 5_000
 _BEGINNINGS = 100
 _MOST_WORDS = 16
 _MADE = CATALOGUE["agreement.commitment-made"].rank
-_BELIEVED = "h.p0 <= ? AND h.p1 > ?"
+_BELIEVED = "h.system_from <= ? AND h.system_to > ?"
 _AMONG = "IN (SELECT value FROM json_each(?))"
 
 
@@ -108,18 +108,18 @@ class _Finding:
             case "memberships":
                 named = self._facts(units, "n")
                 if named is not None:
-                    return self._either(set(), self._subjects(named), "ties", ("party", "container"))
+                    return self._either(set(), self._subjects(named), "memberships", ("party", "container"))
                 party, its = self._about("t.party", units, "n")
                 container, others = self._about("t.container", units, "n")
                 return None, f"({party} OR {container})", its + others
             case "commitments":
                 own = (
-                    "SELECT 1 FROM links l CROSS JOIN facts h ON h.id = l.fact CROSS JOIN texts x ON x.id = h.id"
+                    "SELECT 1 FROM tags l CROSS JOIN facts h ON h.id = l.fact CROSS JOIN text_index x ON x.id = h.id"
                     f" WHERE l.key = -t.key AND l.subject = t.subject AND l.rank = {_MADE} AND {_BELIEVED}"
                 )
-                return self._own_or_named(units, "entries", own, self._then)
+                return self._own_or_named(units, "list_items", own, self._then)
             case "timeline":
-                return self._own_or_named(units, "facts", "SELECT 1 FROM texts x WHERE x.id = f.id", [])
+                return self._own_or_named(units, "facts", "SELECT 1 FROM text_index x WHERE x.id = f.id", [])
         facts = self._facts(units, "a", [f"c{self._view}"])
         if facts is not None:
             return self._subjects(facts), "", []
@@ -129,7 +129,7 @@ class _Finding:
         self, units: Sequence[_Unit], table: str, own: str, bound: Sequence[Any]
     ) -> tuple[set[int] | None, str, list[Any]]:
         """Rows whose own texts hold the words (`own` selects those texts), or the names of their subject."""
-        within = ["cagreements"] if table == "entries" else []
+        within = ["cagreements"] if table == "list_items" else []
         facts, named = self._facts(units, "a", within), self._facts(units, "n", within)
         if facts is not None and named is not None:
             ids = set(facts) if table == "facts" else self._commitments(facts)
@@ -163,7 +163,7 @@ class _Finding:
         """The facts that held the words then, each with whom it is about; None where too many ever did."""
         table = TEXTS.name
         ids = self._db.execute(
-            f"SELECT rowid FROM {table}_index WHERE {table}_index MATCH ? LIMIT ?",
+            f"SELECT rowid FROM {table}_fts WHERE {table}_fts MATCH ? LIMIT ?",
             (self._match(units, sort, within), self._most + 1),
         ).fetchall()
         if len(ids) > self._most:
@@ -208,9 +208,10 @@ class _Finding:
         rows = self._db.execute(
             "SELECT i.id FROM json_each(?) j CROSS JOIN facts h ON h.id = j.value"
             " CROSS JOIN events g ON g.position = h.position"
-            " CROSS JOIN words w ON w.text = 'commitment:' || json_extract(CASE WHEN h.meaning IS NULL"
+            " CROSS JOIN strings w ON w.text = 'commitment:' || json_extract(CASE WHEN h.meaning IS NULL"
             " THEN CAST(g.data AS TEXT) ELSE json_extract(CAST(h.meaning AS TEXT), '$[2]') END, '$.commitment')"
-            f" CROSS JOIN entries i ON i.subject = h.subject AND i.section = 0 AND i.key = w.id WHERE h.rank = {_MADE}",
+            " CROSS JOIN list_items i ON i.subject = h.subject AND i.section = 0 AND i.key = w.id"
+            f" WHERE h.rank = {_MADE}",
             (_json(facts),),
         )
         return {row[0] for row in rows}

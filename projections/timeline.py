@@ -305,11 +305,11 @@ def _naming(parties: tuple[int, ...]) -> Iterator[_Stream]:
     for at, party in enumerate(parties):
         yield _Stream("facts f", "f.subject = ?", (party,))
         once = "".join(
-            " AND NOT EXISTS (SELECT 1 FROM links x"
+            " AND NOT EXISTS (SELECT 1 FROM tags x"
             " WHERE x.key = ? AND x.subject = l.subject AND x.rank = l.rank AND x.fact = l.fact)"
             for _ in parties[:at]
         )
-        source = "links l CROSS JOIN facts f ON f.id = l.fact"
+        source = "tags l CROSS JOIN facts f ON f.id = l.fact"
         yield _Stream(
             source, f"l.key = ? AND l.key > 0 AND {others}{once}", (party, *parties, *parties[:at]), dated="l"
         )
@@ -318,7 +318,7 @@ def _naming(parties: tuple[int, ...]) -> Iterator[_Stream]:
 def _conditions(stream: _Stream, asked: _Asked) -> tuple[list[str], list[Any]]:
     """All that is asked of a fact; a `+` keeps what does not lead to it from being taken for what does."""
     id_ = "l.fact" if stream.dated == "l" else "+f.id"
-    conditions, values = [stream.condition, f"{id_} < ?", "f.p1 > ?"], [*stream.values, asked.below, asked.as_of]
+    conditions, values = [stream.condition, f"{id_} < ?", "f.system_to > ?"], [*stream.values, asked.below, asked.as_of]
     if asked.first != BEFORE:
         since, bound = _since(stream, asked.first)
         conditions += since
@@ -345,7 +345,7 @@ def _conditions(stream: _Stream, asked: _Asked) -> tuple[list[str], list[Any]]:
     if asked.parties and stream.dated == "f":
         places = _places(asked.parties)
         same = "x.subject = f.subject AND x.rank = f.rank AND x.fact = f.id"
-        linked = f"SELECT 1 FROM links x WHERE x.key IN ({places}) AND {same}"
+        linked = f"SELECT 1 FROM tags x WHERE x.key IN ({places}) AND {same}"
         conditions.append(f"(+f.subject IN ({places}) OR EXISTS ({linked}))")
         values += [*asked.parties, *asked.parties]
     if asked.words is not None:

@@ -47,7 +47,7 @@ from tests.given import world
 
 CHANGED = "UPDATE events SET data = CAST(replace(CAST(data AS TEXT), ?, ?) AS BLOB) WHERE position = ?"
 STATE = "UPDATE events SET state = ? WHERE position = ?"
-KNOWN = f"p1 = {CURRENT}"
+KNOWN = f"system_to = {CURRENT}"
 
 
 @pytest.fixture
@@ -131,9 +131,9 @@ def test_digests_are_computed_only_for_the_report(story, data):
 
 def numbered_otherwise(data: Path) -> None:
     """Views that say the same by rows of other numbers."""
-    tampered(data, "UPDATE facts SET id = -id", "UPDATE links SET fact = -fact", file="views.sqlite")
+    tampered(data, "UPDATE facts SET id = -id", "UPDATE tags SET fact = -fact", file="views.sqlite")
     for index in (TEXTS.name, NAMES.name):
-        rebuilt_index = f"INSERT INTO {index}_index({index}_index) VALUES ('rebuild')"
+        rebuilt_index = f"INSERT INTO {index}_fts({index}_fts) VALUES ('rebuild')"
         tampered(data, f"UPDATE {index} SET id = -id", rebuilt_index, file="views.sqlite")
 
 
@@ -147,16 +147,16 @@ def test_wrong_statistics_are_named(data, monkeypatch):
     rebuilt(data)
     fits(data)
     tampered(
-        data, "UPDATE tallies SET counts = (SELECT counts FROM tallies WHERE id = 2) WHERE id = 3", file="views.sqlite"
+        data, "UPDATE rollups SET counts = (SELECT counts FROM rollups WHERE id = 2) WHERE id = 3", file="views.sqlite"
     )
-    ((until,),) = rows(data, "SELECT until FROM tallies WHERE id = 3", file="views.sqlite")
-    caught((until, None, "table tallies"), "views", target=data)
+    ((until,),) = rows(data, "SELECT until FROM rollups WHERE id = 3", file="views.sqlite")
+    caught((until, None, "table rollups"), "views", target=data)
     rebuilt(data)
     fits(data)
 
 
 def test_every_source_of_canonical_rows_is_compared():
-    named = {name for parts in PARTS.values() for part in parts for name in re.findall(r"[a-z]+", part.sql)}
+    named = {name for parts in PARTS.values() for part in parts for name in re.findall(r"[a-z_]+", part.sql)}
     with world() as found:
         held = {name for (name,) in found.reader._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         compared = set(table_comparison.tables(found.reader._db)) | (named & held)
@@ -169,7 +169,7 @@ def test_every_table_of_the_views_is_compared_or_derived_from_a_compared_one():
     of it is."""
     with world() as found:
         held = {name for (name,) in found.reader._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    indexes = {name for name in held for index in INDEXES if re.fullmatch(f"{index.name}_(index.*|words)", name)}
+    indexes = {name for name in held for index in INDEXES if re.fullmatch(f"{index.name}_(fts.*|vocabulary)", name)}
     assert held - indexes - set(RESTED_ON) == {"meta", "tree", COUNTED}
     assert {index.name for index in INDEXES} <= set(RESTED_ON)
 
@@ -177,10 +177,10 @@ def test_every_table_of_the_views_is_compared_or_derived_from_a_compared_one():
 @pytest.mark.parametrize(
     ("statement", "field"),
     [
-        ("INSERT INTO texts_index(texts_index) VALUES ('delete-all')", "index texts_index"),
-        ("INSERT INTO names_index(names_index) VALUES ('delete-all')", "index names_index"),
-        ("INSERT INTO spelled_parts_index(rowid, tokens) VALUES (1, 'other')", "index spelled_parts_index"),
-        ("INSERT INTO names_index(rowid, tokens) VALUES (1, 'other')", "index names_index"),
+        ("INSERT INTO text_index_fts(text_index_fts) VALUES ('delete-all')", "index text_index_fts"),
+        ("INSERT INTO names_fts(names_fts) VALUES ('delete-all')", "index names_fts"),
+        ("INSERT INTO spelled_parts_fts(rowid, tokens) VALUES (1, 'other')", "index spelled_parts_fts"),
+        ("INSERT INTO names_fts(rowid, tokens) VALUES (1, 'other')", "index names_fts"),
         ("UPDATE subjects SET version = 99 WHERE id = 3", "table subjects"),
         ("UPDATE subjects SET last = last + 1 WHERE id = 3", "table subjects"),
         ("UPDATE subjects SET holds = 0", "table subjects"),
@@ -220,7 +220,7 @@ def test_views_with_other_tables_are_not_read(story, data):
         data,
         "DROP TABLE mergers",
         "CREATE VIEW mergers AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n)"
-        " SELECT id, 1 AS loser, 1 AS survivor, 1 AS event, 1 AS p0, 2 AS p1 FROM n",
+        " SELECT id, 1 AS loser, 1 AS survivor, 1 AS event, 1 AS system_from, 2 AS system_to FROM n",
         file="views.sqlite",
     )
     caught((None, None, "views.sqlite"), "files", target=data)
@@ -530,7 +530,7 @@ def test_a_changed_text_is_named(story, data):
 
 
 def test_text_in_the_views_that_the_log_lacks_is_named(story, data):
-    tampered(data, "UPDATE held SET text = replace(text, 'signed', 'sighed')", file="views.sqlite")
+    tampered(data, "UPDATE document_texts SET text = replace(text, 'signed', 'sighed')", file="views.sqlite")
     found = caught((story.text, "documents/report", "view documents, /text"), "views", target=data)
     assert found.status == 1
 
@@ -556,20 +556,20 @@ def test_a_false_quotation_is_named(story, data):
 @pytest.mark.parametrize(
     ("statement", "subject", "field"),
     [
-        (f"UPDATE things SET status = 2 WHERE collection = 3 AND {KNOWN}", "platforms/p", "view platforms, /status"),
-        (f"UPDATE things SET name = CAST(replace(CAST(name AS TEXT), 'A lab', 'A tab') AS BLOB) WHERE collection = 2 AND {KNOWN}", "labs/l", "view labs, /name"),
-        (f"UPDATE things SET body = CAST(replace(CAST(body AS TEXT), 'founded', 'foundet') AS BLOB) WHERE collection = 2 AND {KNOWN}", "labs/l", "view labs, /body/fields/founded"),
-        (f"UPDATE ties SET d0 = d0 + 1 WHERE container_name = 'labs/l' AND NOT last AND {KNOWN}", "labs/l", "view memberships, /from"),
-        (f"DELETE FROM ties WHERE container_name = 'labs/l' AND last AND {KNOWN}", "labs/l", "view memberships"),
-        ("UPDATE entries SET kind = 'talent' WHERE section = 0", "agreements/a", "view commitments, /kind"),
-        ("UPDATE facts SET lo = lo + 1 WHERE position = {signed} AND p1 > 9999", "agreements/a", "view timeline, /earliest"),
+        (f"UPDATE subject_states SET status = 2 WHERE collection = 3 AND {KNOWN}", "platforms/p", "view platforms, /status"),
+        (f"UPDATE subject_states SET name = CAST(replace(CAST(name AS TEXT), 'A lab', 'A tab') AS BLOB) WHERE collection = 2 AND {KNOWN}", "labs/l", "view labs, /name"),
+        (f"UPDATE subject_states SET body = CAST(replace(CAST(body AS TEXT), 'founded', 'foundet') AS BLOB) WHERE collection = 2 AND {KNOWN}", "labs/l", "view labs, /body/fields/founded"),
+        (f"UPDATE memberships SET valid_from = valid_from + 1 WHERE container_name = 'labs/l' AND NOT last AND {KNOWN}", "labs/l", "view memberships, /from"),
+        (f"DELETE FROM memberships WHERE container_name = 'labs/l' AND last AND {KNOWN}", "labs/l", "view memberships"),
+        ("UPDATE list_items SET kind = 'talent' WHERE section = 0", "agreements/a", "view commitments, /kind"),
+        ("UPDATE facts SET lo = lo + 1 WHERE position = {signed} AND system_to > 9999", "agreements/a", "view timeline, /earliest"),
         ("UPDATE events SET recorded = '2020-01-01T00:00:00.000000Z' WHERE position = {signed}", "agreements/a", "view timeline, /recorded"),
         ("UPDATE events SET id = 'x' WHERE position = {redaction}", "parties/secret", "view history, /id"),
         ("UPDATE mergers SET survivor = 3", "parties/p-005", "view parties, /is_one_with"),
         # rows that are known no longer, which only questions about the past see
-        ("UPDATE ties SET status = 0 WHERE container_name = 'platforms/p'", "platforms/p", "table ties, /status"),
-        ("UPDATE facts SET p0 = p0 - 1 WHERE position = {signed} AND p1 < 9999", "agreements/a", "table facts, /p0"),
-        ("DELETE FROM facts WHERE position = {corrected} AND p1 < 9999", "parties/p-004", "table facts"),
+        ("UPDATE memberships SET status = 0 WHERE container_name = 'platforms/p'", "platforms/p", "table memberships, /status"),
+        ("UPDATE facts SET system_from = system_from - 1 WHERE position = {signed} AND system_to < 9999", "agreements/a", "table facts, /system_from"),
+        ("DELETE FROM facts WHERE position = {corrected} AND system_to < 9999", "parties/p-004", "table facts"),
     ],
 )  # fmt: skip
 def test_a_changed_row_of_the_views_is_named(story, data, statement, subject, field):
@@ -593,7 +593,9 @@ def test_views_beyond_the_end_of_the_log_are_detected(story, data):
 
 def test_unreadable_views_are_detected(story, data):
     tampered(
-        data, (f"UPDATE things SET status = 'x', body = 'y' WHERE {KNOWN} AND collection = 1"), file="views.sqlite"
+        data,
+        (f"UPDATE subject_states SET status = 'x', body = 'y' WHERE {KNOWN} AND collection = 1"),
+        file="views.sqlite",
     )
     found = audited(data)
     assert (found.status, found.unfit) == (1, {"views"})
@@ -608,7 +610,7 @@ def test_views_of_other_code_or_missing_views_are_inconclusive(story, data):
 
 def test_index_that_disagrees_with_its_table_is_detected(story, data):
     """By which questions are answered, though every row is as it was."""
-    for file, index in (("views.sqlite", "ties_of_party"), ("log.sqlite", "events_by_stream")):
+    for file, index in (("views.sqlite", "memberships_of_party"), ("log.sqlite", "events_by_stream")):
         ((sql,),) = rows(data, "SELECT sql FROM sqlite_master WHERE name = ?", index, file=file)
         with closing(sqlite3.connect(data / file, isolation_level=None)) as db:
             db.execute("PRAGMA writable_schema = ON")
@@ -663,7 +665,7 @@ def test_erasure_during_an_audit_never_fails_it(story, data, monkeypatch):
 
 
 def test_views_that_a_server_folded_by_other_code_cannot_be_compared(story, data, monkeypatch):
-    tampered(data, "UPDATE ties SET status = 0 WHERE container_name = 'labs/l' AND last", file="views.sqlite")
+    tampered(data, "UPDATE memberships SET status = 0 WHERE container_name = 'labs/l' AND last", file="views.sqlite")
     with Server(data) as server:
         assert audited(server.address).unfit == {"views"}
         monkeypatch.setattr("service.audit.server.fold", lambda: "another")

@@ -30,8 +30,8 @@ PUT_TERM = "INSERT INTO terms VALUES (?, ?, ?)"
 THING_COLUMNS = (
     "subject",
     "collection",
-    "d0",
-    "d1",
+    "valid_from",
+    "valid_to",
     "last",
     "status",
     "mask",
@@ -50,8 +50,8 @@ TIE_COLUMNS = (
     "container",
     "party",
     "interval",
-    "d0",
-    "d1",
+    "valid_from",
+    "valid_to",
     "last",
     "status",
     "mask",
@@ -70,8 +70,8 @@ ENTRY_COLUMNS = (
     "subject",
     "section",
     "key",
-    "d0",
-    "d1",
+    "valid_from",
+    "valid_to",
     "last",
     "status",
     "mask",
@@ -102,23 +102,24 @@ class Table:
     def select(self) -> str:
         """What selects the present rows of a key."""
         where = " AND ".join(f"{column} = ?" for column in self.columns[: self.keys])
-        return f"SELECT id, {', '.join(self.columns)} FROM {self.name} WHERE {where} AND p1 = {CURRENT}"
+        return f"SELECT id, {', '.join(self.columns)} FROM {self.name} WHERE {where} AND system_to = {CURRENT}"
 
     @cached_property
     def insert(self) -> str:
         """What adds a row, believed from a position on."""
         places = ", ".join("?" * len(self.columns))
-        return f"INSERT INTO {self.name}(id, {', '.join(self.columns)}, p0, p1) VALUES (?, {places}, ?, {CURRENT})"
+        columns = ", ".join(self.columns)
+        return f"INSERT INTO {self.name}(id, {columns}, system_from, system_to) VALUES (?, {places}, ?, {CURRENT})"
 
     @cached_property
     def close(self) -> str:
         """What ends a row's being believed."""
-        return f"UPDATE {self.name} SET p1 = ? WHERE id = ?"
+        return f"UPDATE {self.name} SET system_to = ? WHERE id = ?"
 
 
-SUBJECT_STATES = Table("things", THING_COLUMNS, 1)
-MEMBERSHIPS = Table("ties", TIE_COLUMNS, 2)
-LIST_ITEMS = Table("entries", ENTRY_COLUMNS, 3)
+SUBJECT_STATES = Table("subject_states", THING_COLUMNS, 1)
+MEMBERSHIPS = Table("memberships", TIE_COLUMNS, 2)
+LIST_ITEMS = Table("list_items", ENTRY_COLUMNS, 3)
 
 
 def write(

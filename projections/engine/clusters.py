@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 
-from projections.engine.database import CURRENT
+from projections.engine.database import AS_OF, CURRENT
 
 
 def survivor(db: sqlite3.Connection, number: int, as_of: int = CURRENT - 1) -> int:
     """The party that answers for this one, as known at a position; itself where it was not merged."""
     seen = {number}
     while True:
-        row = db.execute(
-            "SELECT survivor FROM mergers WHERE loser = ? AND p0 <= ? AND p1 > ?", (number, as_of, as_of)
-        ).fetchone()
+        row = db.execute(f"SELECT survivor FROM mergers WHERE loser = ? AND {AS_OF}", (number, as_of, as_of)).fetchone()
         if row is None or row[0] in seen:
             return number
         number = row[0]
@@ -29,7 +27,7 @@ def cluster_of(db: sqlite3.Connection, number: int, as_of: int = CURRENT - 1) ->
     group = [survivor(db, number, as_of)]
     for member in group:
         rows = db.execute(
-            "SELECT loser FROM mergers WHERE survivor = ? AND p0 <= ? AND p1 > ? ORDER BY id", (member, as_of, as_of)
+            f"SELECT loser FROM mergers WHERE survivor = ? AND {AS_OF} ORDER BY id", (member, as_of, as_of)
         ).fetchall()
         group += [row[0] for row in rows if row[0] not in group]
     return group
@@ -40,12 +38,12 @@ def replace_edges(db: sqlite3.Connection, edges: list[tuple[int, int, int]], pos
     current = {
         (loser, into, event): id_
         for id_, loser, into, event in db.execute(
-            f"SELECT id, loser, survivor, event FROM mergers WHERE p1 = {CURRENT}"
+            f"SELECT id, loser, survivor, event FROM mergers WHERE system_to = {CURRENT}"
         )
     }
     for edge, id_ in current.items():
         if edge not in edges:
-            db.execute("UPDATE mergers SET p1 = ? WHERE id = ?", (position, id_))
+            db.execute("UPDATE mergers SET system_to = ? WHERE id = ?", (position, id_))
     for edge in edges:
         if edge not in current:
             add_edge(db, edge, position)
@@ -53,7 +51,10 @@ def replace_edges(db: sqlite3.Connection, edges: list[tuple[int, int, int]], pos
 
 def add_edge(db: sqlite3.Connection, edge: tuple[int, int, int], position: int) -> None:
     """Believe one more edge from a position on."""
-    db.execute("INSERT INTO mergers(loser, survivor, event, p0, p1) VALUES (?, ?, ?, ?, ?)", (*edge, position, CURRENT))
+    db.execute(
+        "INSERT INTO mergers(loser, survivor, event, system_from, system_to) VALUES (?, ?, ?, ?, ?)",
+        (*edge, position, CURRENT),
+    )
 
 
 def edges_of(mergers: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:

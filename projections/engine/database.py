@@ -1,7 +1,8 @@
 """The SQLite file that a node's views live in: its tables, its connections, its fingerprint.
 
-Everything in it is folded from the log and may be deleted. A row is a rectangle: known from position `p0` to before
-`p1`, true in the world from day `d0` to before `d1`. Nothing here knows what the rows mean.
+Everything in it is folded from the log and may be deleted. A row is known from position `system_from` to before
+`system_to` (transaction time), and holds in the world from day `valid_from` to before `valid_to` (valid time). Nothing
+here knows what the rows mean.
 """
 
 from __future__ import annotations
@@ -24,17 +25,20 @@ from domain.edtf import AFTER
 from projections.engine.buffer import Buffer
 
 CURRENT = 2**47 - 1
-"""The `p1` of what is still known: the most that SQLite keeps in six bytes, and no position ever comes near it.
+"""The `system_to` of what is still known: the most that SQLite keeps in six bytes, and no position ever comes near it.
 
 In SQL it stands as a literal: compared with a parameter, SQLite must plan a query anew at every call to see whether a
 partial index serves it (measured: 5 times the price of a lookup).
 """
 
+AS_OF = "system_from <= ? AND system_to > ?"
+"""In SQL, that a row was known at a position, which is bound twice."""
+
 SPAN = "CASE WHEN hi - at <= 31 THEN 0 WHEN hi - at <= 400 THEN 1 ELSE 2 END"
 """In SQL, how imprecise a fact's date is: some days, some months, or longer; without an earliest day, the first."""
 
 IMPRECISE = f"upto >= 0 AND (upto <> at OR at = {AFTER})"
-"""In SQL, that a thing has a date, and not just one day: `at` is then no bound of it (see `domain.edtf`)."""
+"""In SQL, that a subject has a date, and not just one day: `at` is then no bound of it (see `domain.edtf`)."""
 
 SIGNING = ", ".join(
     str(CATALOGUE[name].rank)
@@ -48,12 +52,12 @@ UNSURE = "(certain = 0 OR ever <> 1 << status)"
 _DISSOLVED = CATALOGUE["party.dissolved"].rank
 DISSOLVED = f"rank = {_DISSOLVED}"
 """In SQL, that a fact is about the end of a party."""
-LIFE_ENDED = f"p1 <> {CURRENT} AND rank IN ({CATALOGUE['party.registered'].rank}, {_DISSOLVED})"
+LIFE_ENDED = f"system_to <> {CURRENT} AND rank IN ({CATALOGUE['party.registered'].rank}, {_DISSOLVED})"
 """In SQL, that a fact about the beginning or the end of a party is no longer believed."""
 
 _SCHEMA = f"""
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE words(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE strings(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE subjects(
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, last INTEGER NOT NULL,
     holds INTEGER NOT NULL, life BLOB, basis BLOB, force BLOB);
@@ -64,104 +68,106 @@ CREATE TABLE events(
 CREATE INDEX events_about ON events(about, rank) WHERE about IS NOT NULL;
 CREATE TABLE disputes(
     id INTEGER PRIMARY KEY, subject INTEGER NOT NULL, about INTEGER NOT NULL, event INTEGER NOT NULL,
-    place INTEGER NOT NULL, p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, dated INTEGER NOT NULL, claim BLOB NOT NULL);
-CREATE INDEX disputes_by_event ON disputes(event) WHERE p1 = {CURRENT};
-CREATE INDEX disputes_of_dates ON disputes(about, claim) WHERE p1 = {CURRENT} AND dated;
+    place INTEGER NOT NULL, system_from INTEGER NOT NULL, system_to INTEGER NOT NULL, dated INTEGER NOT NULL,
+    claim BLOB NOT NULL);
+CREATE INDEX disputes_by_event ON disputes(event) WHERE system_to = {CURRENT};
+CREATE INDEX disputes_of_dates ON disputes(about, claim) WHERE system_to = {CURRENT} AND dated;
 
-CREATE TABLE held(
-    id INTEGER PRIMARY KEY, document INTEGER NOT NULL, p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, sha256 TEXT NOT NULL,
-    characters INTEGER NOT NULL, text TEXT NOT NULL);
-CREATE INDEX held_of_document ON held(document);
-CREATE TABLE cited(
+CREATE TABLE document_texts(
+    id INTEGER PRIMARY KEY, document INTEGER NOT NULL, system_from INTEGER NOT NULL, system_to INTEGER NOT NULL,
+    sha256 TEXT NOT NULL, characters INTEGER NOT NULL, text TEXT NOT NULL);
+CREATE INDEX document_texts_of_document ON document_texts(document);
+CREATE TABLE citations(
     document INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL, fact INTEGER NOT NULL,
-    event INTEGER NOT NULL, place INTEGER NOT NULL, p0 INTEGER NOT NULL, p1 INTEGER NOT NULL,
-    PRIMARY KEY (document, start, stop, fact, event, place, p0)) WITHOUT ROWID;
+    event INTEGER NOT NULL, place INTEGER NOT NULL, system_from INTEGER NOT NULL, system_to INTEGER NOT NULL,
+    PRIMARY KEY (document, start, stop, fact, event, place, system_from)) WITHOUT ROWID;
 
 CREATE TABLE facts(
     id INTEGER PRIMARY KEY, position INTEGER NOT NULL, subject INTEGER NOT NULL, rank INTEGER NOT NULL,
-    p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, lo INTEGER NOT NULL, hi INTEGER NOT NULL, at INTEGER NOT NULL,
-    stated INTEGER NOT NULL, core INTEGER NOT NULL, label TEXT NOT NULL, meaning BLOB);
+    system_from INTEGER NOT NULL, system_to INTEGER NOT NULL, lo INTEGER NOT NULL, hi INTEGER NOT NULL,
+    at INTEGER NOT NULL, stated INTEGER NOT NULL, core INTEGER NOT NULL, label TEXT NOT NULL, meaning BLOB);
 CREATE INDEX facts_of_event ON facts(position);
-CREATE INDEX facts_of_subject ON facts(subject, lo) WHERE p1 = {CURRENT};
-CREATE INDEX facts_of_rank ON facts(subject, rank, hi) WHERE p1 = {CURRENT};
-CREATE INDEX facts_signing ON facts(subject, rank, at, stated, label) WHERE p1 = {CURRENT} AND rank IN ({SIGNING});
-CREATE INDEX facts_core ON facts(subject) WHERE p1 = {CURRENT} AND core;
-CREATE TABLE links(
+CREATE INDEX facts_of_subject ON facts(subject, lo) WHERE system_to = {CURRENT};
+CREATE INDEX facts_of_rank ON facts(subject, rank, hi) WHERE system_to = {CURRENT};
+CREATE INDEX facts_signing ON facts(subject, rank, at, stated, label)
+    WHERE system_to = {CURRENT} AND rank IN ({SIGNING});
+CREATE INDEX facts_core ON facts(subject) WHERE system_to = {CURRENT} AND core;
+CREATE TABLE tags(
     key INTEGER NOT NULL, subject INTEGER NOT NULL, rank INTEGER NOT NULL, fact INTEGER NOT NULL, at INTEGER NOT NULL,
     hi INTEGER NOT NULL, PRIMARY KEY (key, subject, rank, fact)) WITHOUT ROWID;
 CREATE TABLE mergers(
     id INTEGER PRIMARY KEY, loser INTEGER NOT NULL, survivor INTEGER NOT NULL, event INTEGER NOT NULL,
-    p0 INTEGER NOT NULL, p1 INTEGER NOT NULL);
+    system_from INTEGER NOT NULL, system_to INTEGER NOT NULL);
 CREATE INDEX mergers_of_loser ON mergers(loser);
 CREATE INDEX mergers_of_survivor ON mergers(survivor);
 
-CREATE TABLE things(
+CREATE TABLE subject_states(
     id INTEGER PRIMARY KEY, subject INTEGER NOT NULL, collection INTEGER NOT NULL,
-    p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, d0 INTEGER NOT NULL, d1 INTEGER NOT NULL, last INTEGER NOT NULL,
-    status INTEGER NOT NULL, mask INTEGER NOT NULL, certain INTEGER NOT NULL, ever INTEGER NOT NULL,
-    kind TEXT, jurisdiction TEXT, sort TEXT NOT NULL, at INTEGER NOT NULL, upto INTEGER NOT NULL, ref INTEGER,
-    name BLOB, body BLOB NOT NULL);
-CREATE INDEX things_of_subject ON things(subject, p1);
-CREATE TABLE ties(
+    system_from INTEGER NOT NULL, system_to INTEGER NOT NULL, valid_from INTEGER NOT NULL, valid_to INTEGER NOT NULL,
+    last INTEGER NOT NULL, status INTEGER NOT NULL, mask INTEGER NOT NULL, certain INTEGER NOT NULL,
+    ever INTEGER NOT NULL, kind TEXT, jurisdiction TEXT, sort TEXT NOT NULL, at INTEGER NOT NULL,
+    upto INTEGER NOT NULL, ref INTEGER, name BLOB, body BLOB NOT NULL);
+CREATE INDEX subject_states_of_subject ON subject_states(subject, system_to);
+CREATE TABLE memberships(
     id INTEGER PRIMARY KEY, container INTEGER NOT NULL, party INTEGER NOT NULL, interval INTEGER NOT NULL,
-    p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, d0 INTEGER NOT NULL, d1 INTEGER NOT NULL, last INTEGER NOT NULL,
-    status INTEGER NOT NULL, mask INTEGER NOT NULL, certain INTEGER NOT NULL, ever INTEGER NOT NULL,
-    force INTEGER NOT NULL, bearer INTEGER NOT NULL, at INTEGER NOT NULL, category TEXT,
+    system_from INTEGER NOT NULL, system_to INTEGER NOT NULL, valid_from INTEGER NOT NULL, valid_to INTEGER NOT NULL,
+    last INTEGER NOT NULL, status INTEGER NOT NULL, mask INTEGER NOT NULL, certain INTEGER NOT NULL,
+    ever INTEGER NOT NULL, force INTEGER NOT NULL, bearer INTEGER NOT NULL, at INTEGER NOT NULL, category TEXT,
     role BLOB, container_name TEXT NOT NULL, party_name TEXT NOT NULL, body BLOB NOT NULL);
-CREATE INDEX ties_of_container ON ties(container, party, p1);
-CREATE INDEX ties_unbegun ON ties(container, party) WHERE p1 = {CURRENT} AND at = {AFTER};
-CREATE TABLE entries(
+CREATE INDEX memberships_of_container ON memberships(container, party, system_to);
+CREATE INDEX memberships_unbegun ON memberships(container, party) WHERE system_to = {CURRENT} AND at = {AFTER};
+CREATE TABLE list_items(
     id INTEGER PRIMARY KEY, subject INTEGER NOT NULL, section INTEGER NOT NULL, key INTEGER NOT NULL,
-    p0 INTEGER NOT NULL, p1 INTEGER NOT NULL, d0 INTEGER NOT NULL, d1 INTEGER NOT NULL, last INTEGER NOT NULL,
-    status INTEGER, mask INTEGER NOT NULL, certain INTEGER NOT NULL, ever INTEGER NOT NULL,
+    system_from INTEGER NOT NULL, system_to INTEGER NOT NULL, valid_from INTEGER NOT NULL, valid_to INTEGER NOT NULL,
+    last INTEGER NOT NULL, status INTEGER, mask INTEGER NOT NULL, certain INTEGER NOT NULL, ever INTEGER NOT NULL,
     kind TEXT, due INTEGER NOT NULL, at INTEGER NOT NULL, label TEXT NOT NULL, body BLOB NOT NULL);
-CREATE INDEX entries_of_subject ON entries(subject, section, key, p1);
+CREATE INDEX list_items_of_subject ON list_items(subject, section, key, system_to);
 CREATE TABLE terms(
     kind INTEGER NOT NULL, value TEXT NOT NULL, owner INTEGER NOT NULL, PRIMARY KEY (kind, value, owner)) WITHOUT ROWID;
 """
 _ASKED = f"""
 CREATE INDEX events_of_subject ON events(subject);
 CREATE INDEX events_speaking ON events(subject, rank) WHERE about IS NOT NULL;
-CREATE INDEX disputes_of_subject ON disputes(subject, event, place, p0, p1);
-CREATE INDEX disputes_about ON disputes(about, event, place, p0, p1);
+CREATE INDEX disputes_of_subject ON disputes(subject, event, place, system_from, system_to);
+CREATE INDEX disputes_about ON disputes(about, event, place, system_from, system_to);
 CREATE INDEX facts_in_time ON facts(rank, {SPAN}, at, hi, label);
 CREATE INDEX facts_by_subject ON facts(subject, at, hi);
-CREATE INDEX things_by_name ON things(collection, sort);
-CREATE INDEX things_by_kind ON things(collection, kind);
-CREATE INDEX things_by_status ON things(collection, mask, ever, d1, d0, p1);
-CREATE INDEX things_by_date ON things(collection, at);
-CREATE INDEX things_imprecise ON things(collection, upto, at) WHERE {IMPRECISE};
-CREATE INDEX things_unsure ON things(collection, d1, d0, p1) WHERE {UNSURE};
-CREATE INDEX things_by_ref ON things(ref) WHERE ref IS NOT NULL;
-CREATE INDEX ties_of_party ON ties(
-    party, container_name, interval, p1, p0, d0, d1, last, mask, status, container);
-CREATE INDEX ties_in_order ON ties(container, at, party_name, interval);
-CREATE INDEX ties_as_known ON ties(container);
-CREATE INDEX ties_by_status ON ties(mask, ever, d1, d0, p1);
-CREATE INDEX ties_unsure ON ties(d1, d0, p1) WHERE {UNSURE};
-CREATE INDEX ties_by_date ON ties(at);
-CREATE INDEX ties_by_category ON ties(category) WHERE category IS NOT NULL;
-CREATE INDEX ties_by_name ON ties(container, party_name, interval);
-CREATE INDEX entries_in_order ON entries(subject, section, at, label);
-CREATE INDEX entries_as_known ON entries(subject, section);
-CREATE INDEX entries_by_label ON entries(label) WHERE section = 0;
-CREATE INDEX entries_by_status ON entries(mask, ever, d1, d0, p1) WHERE section = 0;
-CREATE INDEX entries_unsure ON entries(d1, d0, p1) WHERE section = 0 AND {UNSURE};
-CREATE INDEX entries_by_kind ON entries(kind) WHERE section = 0;
-CREATE INDEX entries_by_date ON entries(at, label) WHERE section = 0;
-CREATE INDEX entries_by_due ON entries(due, label) WHERE section = 0;
-CREATE INDEX links_in_time ON links(key, at, hi, fact) WHERE key > 0;
+CREATE INDEX subject_states_by_name ON subject_states(collection, sort);
+CREATE INDEX subject_states_by_kind ON subject_states(collection, kind);
+CREATE INDEX subject_states_by_status ON subject_states(collection, mask, ever, valid_to, valid_from, system_to);
+CREATE INDEX subject_states_by_date ON subject_states(collection, at);
+CREATE INDEX subject_states_imprecise ON subject_states(collection, upto, at) WHERE {IMPRECISE};
+CREATE INDEX subject_states_unsure ON subject_states(collection, valid_to, valid_from, system_to) WHERE {UNSURE};
+CREATE INDEX subject_states_by_ref ON subject_states(ref) WHERE ref IS NOT NULL;
+CREATE INDEX memberships_of_party ON memberships(
+    party, container_name, interval, system_to, system_from, valid_from, valid_to, last, mask, status, container);
+CREATE INDEX memberships_in_order ON memberships(container, at, party_name, interval);
+CREATE INDEX memberships_as_known ON memberships(container);
+CREATE INDEX memberships_by_status ON memberships(mask, ever, valid_to, valid_from, system_to);
+CREATE INDEX memberships_unsure ON memberships(valid_to, valid_from, system_to) WHERE {UNSURE};
+CREATE INDEX memberships_by_date ON memberships(at);
+CREATE INDEX memberships_by_category ON memberships(category) WHERE category IS NOT NULL;
+CREATE INDEX memberships_by_name ON memberships(container, party_name, interval);
+CREATE INDEX list_items_in_order ON list_items(subject, section, at, label);
+CREATE INDEX list_items_as_known ON list_items(subject, section);
+CREATE INDEX list_items_by_label ON list_items(label) WHERE section = 0;
+CREATE INDEX list_items_by_status ON list_items(mask, ever, valid_to, valid_from, system_to) WHERE section = 0;
+CREATE INDEX list_items_unsure ON list_items(valid_to, valid_from, system_to) WHERE section = 0 AND {UNSURE};
+CREATE INDEX list_items_by_kind ON list_items(kind) WHERE section = 0;
+CREATE INDEX list_items_by_date ON list_items(at, label) WHERE section = 0;
+CREATE INDEX list_items_by_due ON list_items(due, label) WHERE section = 0;
+CREATE INDEX tags_in_time ON tags(key, at, hi, fact) WHERE key > 0;
 CREATE INDEX terms_of_owner ON terms(owner, kind);
-CREATE INDEX facts_dissolved ON facts(p0) WHERE {DISSOLVED};
-CREATE INDEX facts_life_ended ON facts(p1) WHERE {LIFE_ENDED};
-CREATE INDEX facts_ended ON facts(p1) WHERE p1 <> {CURRENT};
-CREATE INDEX things_ended ON things(p1) WHERE p1 <> {CURRENT};
-CREATE INDEX ties_ended ON ties(p1) WHERE p1 <> {CURRENT};
-CREATE INDEX entries_ended ON entries(p1) WHERE p1 <> {CURRENT};
+CREATE INDEX facts_dissolved ON facts(system_from) WHERE {DISSOLVED};
+CREATE INDEX facts_life_ended ON facts(system_to) WHERE {LIFE_ENDED};
+CREATE INDEX facts_ended ON facts(system_to) WHERE system_to <> {CURRENT};
+CREATE INDEX subject_states_ended ON subject_states(system_to) WHERE system_to <> {CURRENT};
+CREATE INDEX memberships_ended ON memberships(system_to) WHERE system_to <> {CURRENT};
+CREATE INDEX list_items_ended ON list_items(system_to) WHERE system_to <> {CURRENT};
 """
 """The indexes that folding never reads: questions do, and judging what is posted."""
 
-_OF_LINES = (["entries_in_order"], ["terms_of_owner"])
+_OF_LINES = (["list_items_in_order"], ["terms_of_owner"])
 """Those of them that lines are read by."""
 
 _SERVED = ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 16000", "cache_size = -32768")
@@ -290,5 +296,5 @@ def first_after(db: sqlite3.Connection, table: str, position: int, least: int | 
 
 
 def _since(db: sqlite3.Connection, table: str, id_: int) -> int:
-    (since,) = db.execute(f"SELECT p0 FROM {table} WHERE id >= ? LIMIT 1", (id_,)).fetchone()
+    (since,) = db.execute(f"SELECT system_from FROM {table} WHERE id >= ? LIMIT 1", (id_,)).fetchone()
     return int(since)

@@ -38,7 +38,7 @@ class Interned:
         """The number of a text, given one now if it has none."""
         found = self.find(text)
         if found is None:
-            found = self.connection.execute("INSERT INTO words(text) VALUES (?)", (text,)).lastrowid
+            found = self.connection.execute("INSERT INTO strings(text) VALUES (?)", (text,)).lastrowid
             assert found is not None
             self._remember(text, found)
         return found
@@ -47,7 +47,7 @@ class Interned:
         """The number of a text, None if it has none."""
         found = self.by_text.get(text)
         if found is None:
-            row = self._written("SELECT id FROM words WHERE text = ?", text)
+            row = self._written("SELECT id FROM strings WHERE text = ?", text)
             if row is None:
                 return None
             found = row[0]
@@ -68,7 +68,7 @@ class Interned:
         if found is None:
             if len(self.by_id) >= _CACHED:
                 self.forget()
-            (found,) = self.connection.execute("SELECT text FROM words WHERE id = ?", (number,)).fetchone()
+            (found,) = self.connection.execute("SELECT text FROM strings WHERE id = ?", (number,)).fetchone()
             self.by_id[number] = found
         return found
 

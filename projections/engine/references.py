@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from projections.engine.database import AS_OF
 from projections.engine.event_index import EventIndex
 from projections.engine.query_types import TimeSlice
 from projections.engine.reference_values import Reference, references_in
@@ -62,14 +63,14 @@ class References:
         if not known:
             return known
         rows = self._db.execute(
-            "SELECT t.subject, t.name FROM json_each(?) j CROSS JOIN things t ON t.subject = j.value"
+            "SELECT t.subject, t.name FROM json_each(?) j CROSS JOIN subject_states t ON t.subject = j.value"
             f" WHERE {as_of_and_on('t', question)}",
             (orjson.dumps(list(known)).decode(), *times(question)),
         ).fetchall()
         missing = known.keys() - {number for number, _ in rows}
         for number in missing:
             rows += self._db.execute(
-                "SELECT subject, name FROM things WHERE subject = ? AND p0 <= ? AND p1 > ? ORDER BY d0 LIMIT 1",
+                f"SELECT subject, name FROM subject_states WHERE subject = ? AND {AS_OF} ORDER BY valid_from LIMIT 1",
                 (number, question.as_of, question.as_of),
             ).fetchall()
         for number, name in rows:

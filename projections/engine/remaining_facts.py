@@ -16,12 +16,12 @@ from projections.engine import lifespans
 from projections.engine.database import CURRENT, SIGNING
 from projections.engine.subject_cache import Subject
 
-OF_RANK = f"INDEXED BY facts_of_rank WHERE subject = ? AND p1 = {CURRENT} AND rank = ?"
+OF_RANK = f"INDEXED BY facts_of_rank WHERE subject = ? AND system_to = {CURRENT} AND rank = ?"
 """In SQL, the facts about a subject that are of one type; by their latest days."""
 _NOT_STARTING = ", ".join(str(kind.rank) for kind in CATALOGUE.values() if kind.name not in lifespans.NOT_ENDING)
-STARTED = f"INDEXED BY facts_of_subject WHERE subject = ? AND p1 = {CURRENT} AND rank NOT IN ({_NOT_STARTING})"
+STARTED = f"INDEXED BY facts_of_subject WHERE subject = ? AND system_to = {CURRENT} AND rank NOT IN ({_NOT_STARTING})"
 """In SQL, the facts about a subject of `lives.NOT_ENDING`; by their earliest days."""
-_SIGNED = f"INDEXED BY facts_signing WHERE subject = ? AND p1 = {CURRENT} AND rank IN ({SIGNING}) AND rank = ?"
+_SIGNED = f"INDEXED BY facts_signing WHERE subject = ? AND system_to = {CURRENT} AND rank IN ({SIGNING}) AND rank = ?"
 _SIGNING = frozenset(map(int, SIGNING.split(", ")))
 
 

@@ -23,9 +23,9 @@ from projections.engine.database import CURRENT, first_after
 from projections.engine.time_slices import HOLDING
 
 SCHEMA = """
-CREATE TABLE tallies(
+CREATE TABLE rollups(
     id INTEGER PRIMARY KEY, level INTEGER NOT NULL, until INTEGER NOT NULL, day INTEGER NOT NULL, counts BLOB NOT NULL);
-CREATE UNIQUE INDEX tallies_in_order ON tallies(level, until, day);
+CREATE UNIQUE INDEX rollups_in_order ON rollups(level, until, day);
 """
 
 SIZES = (2**10, 2**14, 2**18, 2**22)
@@ -36,7 +36,7 @@ _PIECE = 512
 _WHENEVER = -1
 _AGREEMENTS = COLLECTIONS.index("agreements")
 
-_OF = "FROM tallies WHERE level = ?1 AND until = ?2"
+_OF = "FROM rollups WHERE level = ?1 AND until = ?2"
 _DAYS = f"SELECT day {_OF} AND day > {_WHENEVER}"
 _AT = f"SELECT counts {_OF} AND day <= ?3 AND EXISTS (SELECT 1 {_OF} AND day = {_WHENEVER}) ORDER BY day DESC LIMIT 1"
 _BETWEEN = f"SELECT counts {_OF} AND day >= (SELECT MAX(day) {_OF} AND day <= ?3) AND day < ?4 ORDER BY day"
@@ -132,7 +132,7 @@ def _write(db: sqlite3.Connection, level: int, until: int, pieces: Iterable[Piec
     """Write pieces of a block, each with the sum of all before it, so that one of them answers for a day."""
     for day, before, cells in pieces:
         packed = compress(orjson.dumps((before, cells), option=orjson.OPT_SORT_KEYS), 1)
-        db.execute("INSERT INTO tallies(level, until, day, counts) VALUES (?, ?, ?, ?)", (level, until, day, packed))
+        db.execute("INSERT INTO rollups(level, until, day, counts) VALUES (?, ?, ?, ?)", (level, until, day, packed))
 
 
 def _unpacked(packed: bytes) -> tuple[Counts, list[tuple[int, Counts]]]:
@@ -224,27 +224,27 @@ def _changes(db: sqlite3.Connection, start: int, end: int, ids: dict[str, int]) 
     cells[BEFORE].update(whenever)
     signed = f"CASE WHEN collection = {_AGREEMENTS} AND upto >= 0 AND at < {AFTER} THEN at END"
     columns = f"{_CLAIM}, collection, status, kind, {signed}, upto"
-    for count, rows in _moved(db, "things", columns, start, end, ids):
+    for count, rows in _moved(db, "subject_states", columns, start, end, ids):
         for since, until, last, certain, ever, collection, status, kind, at, upto in rows:
             _put(cells, f"thing {collection} {status} {kind or ''}", count, since, until, last, certain, ever)
             if at is not None:
                 is_within = _is_within(at, upto)
                 _put(cells, f"signed {_year(at)}", count, since, until, last, is_within, is_within)
-    for count, rows in _moved(db, "ties", f"{_CLAIM}, status, party, mask & {HOLDING}", start, end, ids):
+    for count, rows in _moved(db, "memberships", f"{_CLAIM}, status, party, mask & {HOLDING}", start, end, ids):
         for since, until, last, on_days, ever, status, party, may_hold in rows:
             for what in (f"tie {status}", f"party {party}"):
                 if may_hold:
                     _put(cells, what, count, since, until, 0, on_days, ever)
                 if last:
                     whenever[f"{what} {ever}"] += count
-    for count, rows in _moved(db, "entries", f"{_CLAIM}, section, status, kind", start, end, ids):
+    for count, rows in _moved(db, "list_items", f"{_CLAIM}, section, status, kind", start, end, ids):
         for *days, section, status, kind in rows:
             if section == 0:
                 _put(cells, f"commitment {status} {kind}", count, *days)
     return cells
 
 
-_CLAIM = "d0, d1, last, certain, ever = 1 << status"
+_CLAIM = "valid_from, valid_to, last, certain, ever = 1 << status"
 """The days of a row, whether they are its last, and whether what it claims is certain: on its days, and whenever."""
 
 
@@ -268,8 +268,9 @@ def _moved(
     """Some columns of the rows that came to be known between two positions (1), and of those that went (-1)."""
     first = ids[table] if table in ids else first_after(db, table, start)
     ids[table] = last = first_after(db, table, end, first)
-    yield 1, db.execute(f"SELECT {columns} FROM {table} WHERE id >= ? AND id < ? AND p1 > ?", (first, last, end))
-    gone = f"p1 <> {CURRENT} AND p1 > ? AND p1 <= ? AND p0 <= ?"  # as the condition of the index on p1 has it
+    yield 1, db.execute(f"SELECT {columns} FROM {table} WHERE id >= ? AND id < ? AND system_to > ?", (first, last, end))
+    # The first condition is that of the partial index on `system_to`.
+    gone = f"system_to <> {CURRENT} AND system_to > ? AND system_to <= ? AND system_from <= ?"
     yield -1, db.execute(f"SELECT {columns} FROM {table} WHERE {gone}", (start, end, start))
 
 

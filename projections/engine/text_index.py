@@ -45,9 +45,9 @@ class InvertedIndex:
         """The statements that make it. Neither positions nor lengths are kept: callers read the texts themselves."""
         return f"""
 CREATE TABLE {self.name}(id INTEGER PRIMARY KEY, tokens TEXT NOT NULL);
-CREATE VIRTUAL TABLE {self.name}_index USING fts5(
+CREATE VIRTUAL TABLE {self.name}_fts USING fts5(
     tokens, content = '{self.name}', content_rowid = 'id', detail = none, columnsize = 0, tokenize = 'ascii');
-CREATE VIRTUAL TABLE {self.name}_words USING fts5vocab('{self.name}_index', 'instance');
+CREATE VIRTUAL TABLE {self.name}_vocabulary USING fts5vocab('{self.name}_fts', 'instance');
 """
 
     @cached_property
@@ -57,7 +57,7 @@ CREATE VIRTUAL TABLE {self.name}_words USING fts5vocab('{self.name}_index', 'ins
     @cached_property
     def _index(self) -> str:
         return (
-            f"INSERT INTO {self.name}_index(rowid, tokens)"
+            f"INSERT INTO {self.name}_fts(rowid, tokens)"
             f" SELECT id, tokens FROM {self.name} WHERE id >= ? AND id < ? ORDER BY id"
         )
 
@@ -86,7 +86,7 @@ CREATE VIRTUAL TABLE {self.name}_words USING fts5vocab('{self.name}_index', 'ins
             if id_ < settled:
                 settled_rows += row
         # A last block whose newest rows have no tokens is in the index already.
-        indexed = sum(map(hash, db.execute(f"SELECT term, doc FROM {self.name}_words")))
+        indexed = sum(map(hash, db.execute(f"SELECT term, doc FROM {self.name}_vocabulary")))
         return indexed in (settled_rows, all_rows)
 
     def look(self, db: sqlite3.Connection) -> Lookup:
@@ -113,7 +113,7 @@ class Lookup:
         if len(found) < limit:
             oldest = min(below, self.recent[-1][0]) if self.recent else below
             rows = self.db.execute(
-                f"SELECT rowid FROM {self.name}_index WHERE {self.name}_index MATCH ? AND rowid < ?"
+                f"SELECT rowid FROM {self.name}_fts WHERE {self.name}_fts MATCH ? AND rowid < ?"
                 " ORDER BY rowid DESC LIMIT ?",
                 (match_of(clauses), oldest, limit - len(found)),
             )
@@ -133,7 +133,8 @@ class Lookup:
         least, indexed = prefix, 0
         while indexed < limit:
             # One step for each word, however many rows hold it.
-            row = self.db.execute(f"SELECT term FROM {self.name}_words WHERE term >= ? LIMIT 1", (least,)).fetchone()
+            sql = f"SELECT term FROM {self.name}_vocabulary WHERE term >= ? LIMIT 1"
+            row = self.db.execute(sql, (least,)).fetchone()
             if row is None or not row[0].startswith(prefix):
                 break
             found.add(row[0])

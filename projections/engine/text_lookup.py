@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from projections.engine.clusters import survivor
-from projections.engine.database import first_after
+from projections.engine.database import AS_OF, first_after
 from projections.engine.event_index import KINDS
 from projections.engine.text_index import Clause, Lookup
 
@@ -42,7 +42,7 @@ class Finding:
         rows = self._db.execute(
             "SELECT f.id, f.position, f.subject FROM json_each(?) j CROSS JOIN facts f ON f.id = j.value"
             f" CROSS JOIN {self._look.name} x ON x.id = f.id CROSS JOIN subjects s ON s.id = f.subject"
-            " WHERE f.p0 <= ? AND f.p1 > ? ORDER BY length(x.tokens), s.name, f.rank, f.label",
+            " WHERE f.system_from <= ? AND f.system_to > ? ORDER BY length(x.tokens), s.name, f.rank, f.label",
             (orjson.dumps(new).decode(), self._as_of, self._as_of),
         )
         count = 0
@@ -72,7 +72,7 @@ class Finding:
         if number not in self._stands:
             subject = survivor(self._db, number, self._as_of)
             row = self._db.execute(
-                "SELECT 1 FROM things WHERE subject = ? AND p0 <= ? AND p1 > ? LIMIT 1",
+                f"SELECT 1 FROM subject_states WHERE subject = ? AND {AS_OF} LIMIT 1",
                 (subject, self._as_of, self._as_of),
             ).fetchone()
             self._stands[number] = subject if row else None

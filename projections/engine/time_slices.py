@@ -23,8 +23,8 @@ HOLDING = sum(1 << index for index, status in enumerate(ORDER_OF_STATUSES) if st
 def as_of_and_on(table: str, question: TimeSlice) -> str:
     """The condition that a row was known then and held on the day; its values are `times`."""
     if question.on is None:
-        return f"{table}.p0 <= ? AND {table}.p1 > ? AND {table}.last"
-    return f"{table}.p0 <= ? AND {table}.p1 > ? AND {table}.d0 <= ? AND {table}.d1 > ?"
+        return f"{table}.system_from <= ? AND {table}.system_to > ? AND {table}.last"
+    return f"{table}.system_from <= ? AND {table}.system_to > ? AND {table}.valid_from <= ? AND {table}.valid_to > ?"
 
 
 def times(question: TimeSlice) -> tuple[int, ...]:

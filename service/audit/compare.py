@@ -112,7 +112,7 @@ class Comparing:
         """Yield a finding for each index of words that does not hold what its table holds."""
         try:
             for name in self._stored.broken_indexes():
-                yield Finding("does not hold what its table holds", None, None, f"index {name}_index")
+                yield Finding("does not hold what its table holds", None, None, f"index {name}_fts")
         except Unreadable as error:
             yield Finding(str(error), field="indexes of words")
 
@@ -202,7 +202,7 @@ class Comparing:
 
     def _placed(self, where: str, line: Line, says: str, at: str, expected: Any, found: Any) -> Finding:
         """`line` is what the log says, or the one that is too many."""
-        known = [line[name] for name in ("p0", *_RESTS_ON) if type(line.get(name)) is int and line[name] > 0]
+        known = [line[name] for name in ("system_from", *_RESTS_ON) if type(line.get(name)) is int and line[name] > 0]
         position = known[0] if known else self._first_position(where.removeprefix("view "), self._as_of)
         subject = next((line[name] for name in ("subject", "in", "container", "document") if line.get(name)), None)
         field = f"{where}, {at}" if at else where

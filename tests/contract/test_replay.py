@@ -191,12 +191,12 @@ def test_head_of_a_replay_has_its_headers_and_folds_nothing(told):
     ("change", "views"),
     [
         (
-            "UPDATE things SET name = replace(CAST(name AS TEXT), '\"T\"', '\"U\"') WHERE kind = 'treaty'",
+            "UPDATE subject_states SET name = replace(CAST(name AS TEXT), '\"T\"', '\"U\"') WHERE kind = 'treaty'",
             {"agreements"},
         ),
-        ("UPDATE ties SET status = status + 1 WHERE container_name LIKE 'platforms%'", {"memberships"}),
-        ("UPDATE things SET d0 = d0 + 1 WHERE collection = 3", {"platforms"}),
-        ("UPDATE entries SET p1 = 1 << 62 WHERE section = 0", {"commitments"}),
+        ("UPDATE memberships SET status = status + 1 WHERE container_name LIKE 'platforms%'", {"memberships"}),
+        ("UPDATE subject_states SET valid_from = valid_from + 1 WHERE collection = 3", {"platforms"}),
+        ("UPDATE list_items SET system_to = 1 << 62 WHERE section = 0", {"commitments"}),
         ("UPDATE facts SET at = at - 1 WHERE rank = (SELECT max(rank) FROM facts)", {"timeline"}),
         ("UPDATE events SET actor = source WHERE position = 4", {"history"}),
         ("UPDATE events SET recorded = '2020-01-01T00:00:00.000000Z' WHERE position = 4", {"history", "timeline"}),

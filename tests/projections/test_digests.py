@@ -228,16 +228,16 @@ def test_canonical_rows_do_not_depend_on_the_chunk_size(documents, few):
 TABLES = (
     "events",
     "facts",
-    "links",
+    "tags",
     "mergers",
-    "things",
-    "ties",
-    "entries",
+    "subject_states",
+    "memberships",
+    "list_items",
     "terms",
-    "texts",
+    "text_index",
     "names",
-    "held",
-    "cited",
+    "document_texts",
+    "citations",
 )
 
 
@@ -250,7 +250,7 @@ def test_change_of_any_column_of_a_current_row_changes_the_digest(views):
     for table in TABLES:
         columns = columns_of(views, table)
         for at, column in enumerate(columns):
-            if column == "id" and table not in ("events", "texts", "names"):
+            if column == "id" and table not in ("events", "text_index", "names"):
                 continue  # the row's own number, which nobody is told
             row = believed(views, table, column)
             changed = [*row[:at], other(column, row[at]), *row[at + 1 :]]
@@ -268,7 +268,11 @@ def test_any_value_put_into_a_row_changes_the_digest(views, strange):
     for table in TABLES:
         columns = columns_of(views, table)
         for at, column in enumerate(columns):
-            if table == "held" or column in ("p0", "p1") or (column == "id" and table != "events"):
+            if (
+                table == "document_texts"
+                or column in ("system_from", "system_to")
+                or (column == "id" and table != "events")
+            ):
                 continue
             row = believed(views, table, column)
             others = [name for name in columns if name != column]
@@ -292,9 +296,9 @@ def columns_of(found: World, table: str) -> list[str]:
 
 def believed(found: World, table: str, column: str) -> list[Any]:
     """A row that is known at the head, with something in a column if there is one."""
-    where = f"p1 = {CURRENT}" if "p1" in columns_of(found, table) else "1"
-    if table in ("links", "texts", "names"):
-        where = f"{'fact' if table == 'links' else 'id'} IN (SELECT id FROM facts WHERE p1 = {CURRENT})"
+    where = f"system_to = {CURRENT}" if "system_to" in columns_of(found, table) else "1"
+    if table in ("tags", "text_index", "names"):
+        where = f"{'fact' if table == 'tags' else 'id'} IN (SELECT id FROM facts WHERE system_to = {CURRENT})"
     row = found.views._db.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY {column} IS NULL").fetchone()
     return list(row)
 
@@ -314,7 +318,9 @@ def other(column: str, value: Any) -> Any:
     """Another value than a row has in a column, such as somebody might put there."""
     match value:
         case int():
-            return {"p0": CURRENT - 1, "p1": 1}.get(column, value + 1000 if column in ("position", "id") else value + 1)
+            return {"system_from": CURRENT - 1, "system_to": 1}.get(
+                column, value + 1000 if column in ("position", "id") else value + 1
+            )
         case str():
             return value + "x"
         case bytes():
@@ -328,7 +334,7 @@ def test_removed_or_added_row_changes_the_digest(views):
     before = held(views, views.head)
     db = views.views._db
     for table in TABLES:
-        if table == "held":
+        if table == "document_texts":
             continue
         columns = columns_of(views, table)
         row = believed(views, table, columns[0])
@@ -336,7 +342,7 @@ def test_removed_or_added_row_changes_the_digest(views):
         assert held(views, views.head) != before, table
         db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
         assert held(views, views.head) == before, table
-        if columns[0] == "id" and table not in ("texts", "names"):
+        if columns[0] == "id" and table not in ("text_index", "names"):
             db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", (10**6, *row[1:]))
             assert held(views, views.head) != before, table
             db.execute(f"DELETE FROM {table} WHERE id = ?", (10**6,))

@@ -93,7 +93,7 @@ def test_view_replayed_alone_has_the_canonical_rows_of_a_full_fold(monkeypatch, 
 def counts(reader: Reader) -> dict[str, int]:
     """How many rows there are of what is costly to keep."""
     there = {name for (name,) in reader._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    tables = there & {"events", "facts", "links", "things", "ties", "entries", "texts", "tree"}
+    tables = there & {"events", "facts", "tags", "subject_states", "memberships", "list_items", "text_index", "tree"}
     return {table: reader._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
 
 
@@ -107,14 +107,14 @@ def test_single_view_replay_skips_unneeded_events():
                 held[view] = counts(reader)
     kept = {view: {table for table, count in tables.items() if count} for view, tables in held.items()}
     assert kept == {
-        "parties": {"things"},
-        "agreements": {"things", "entries"},
+        "parties": {"subject_states"},
+        "agreements": {"subject_states", "list_items"},
         "labs": set(),
-        "platforms": {"things"},
-        "memberships": {"ties"},
+        "platforms": {"subject_states"},
+        "memberships": {"memberships"},
         "commitments": set(),
-        "documents": {"events", "facts", "links"},
-        "timeline": {"events", "facts", "links", "texts"},
+        "documents": {"events", "facts", "tags"},
+        "timeline": {"events", "facts", "tags", "text_index"},
         "history": {"events"},
     }
 

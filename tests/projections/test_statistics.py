@@ -27,36 +27,39 @@ from tests.steps import steps
 
 def counted(found: World, on: str | None, as_of: int) -> dict[str, Any]:
     """Some of the statistics, by counting rows."""
-    held = ("last", ()) if on is None else ("d0 <= ? AND d1 > ?", (parse_day(on),) * 2)
+    held = ("last", ()) if on is None else ("valid_from <= ? AND valid_to > ?", (parse_day(on),) * 2)
 
     def count(columns: str, table: str) -> Counter[Any]:
-        holds = f" AND mask & {HOLDING}" if table == "ties" and on is not None else ""
+        holds = f" AND mask & {HOLDING}" if table == "memberships" and on is not None else ""
         rows = found.reader._db.execute(
-            f"SELECT {columns} FROM {table} WHERE p0 <= ? AND p1 > ? AND {held[0]}{holds}", (as_of, as_of, *held[1])
+            f"SELECT {columns} FROM {table} WHERE system_from <= ? AND system_to > ? AND {held[0]}{holds}",
+            (as_of, as_of, *held[1]),
         )
         return Counter(row[0] if len(row) == 1 else row for row in rows.fetchall())
 
     sure = "ever = 1 << status" if on is None else "certain"
-    claimed = count(f"collection, {sure}", "things")
-    things = count("collection, status, kind", "things")
-    facts = found.reader._db.execute(f"SELECT at FROM facts WHERE p0 <= {as_of} AND p1 > {as_of} AND at < {AFTER}")
+    claimed = count(f"collection, {sure}", "subject_states")
+    states = count("collection, status, kind", "subject_states")
+    facts = found.reader._db.execute(
+        f"SELECT at FROM facts WHERE system_from <= {as_of} AND system_to > {as_of} AND at < {AFTER}"
+    )
     return {
-        "things": {
+        "subjects": {
             collection: {
-                "total": sum(number for (other, _, _), number in things.items() if other == at),
+                "total": sum(number for (other, _, _), number in states.items() if other == at),
                 "status": _summed(
-                    (STATUSES[collection][status], n) for (other, status, _), n in things.items() if other == at
+                    (STATUSES[collection][status], n) for (other, status, _), n in states.items() if other == at
                 ),
-                "kind": _summed((kind, n) for (other, _, kind), n in things.items() if other == at and kind),
+                "kind": _summed((kind, n) for (other, _, kind), n in states.items() if other == at and kind),
                 "apart": [claimed[at, 1], claimed[at, 0]],
             }
             for at, collection in enumerate(STATUSES)
         },
-        "ties": {ORDER_OF_STATUSES[status]: number for status, number in count("status", "ties").items()},
-        "ties apart": [count(sure, "ties")[certain] for certain in (1, 0)],
-        "parties": sorted(count("party", "ties").values()),
-        "of parties": sorted(count(f"party, {sure}", "ties").values()),
-        "commitments": sum(number for section, number in count("section", "entries").items() if section == 0),
+        "memberships": {ORDER_OF_STATUSES[status]: number for status, number in count("status", "memberships").items()},
+        "memberships apart": [count(sure, "memberships")[certain] for certain in (1, 0)],
+        "parties": sorted(count("party", "memberships").values()),
+        "of parties": sorted(count(f"party, {sure}", "memberships").values()),
+        "commitments": sum(number for section, number in count("section", "list_items").items() if section == 0),
         "types": Counter(event.type for event in found.events[:as_of]),
         "facts": len(facts.fetchall()),
     }
@@ -73,7 +76,7 @@ def told(found: World, on: str | None, as_of: int) -> dict[str, Any]:
     """The same of the statistics."""
     told = found.reader.statistics(found.question(on, as_of))
     return {
-        "things": {
+        "subjects": {
             collection: {
                 "total": told[collection]["total"],
                 "status": told[collection]["status"],
@@ -82,8 +85,8 @@ def told(found: World, on: str | None, as_of: int) -> dict[str, Any]:
             }
             for collection in STATUSES
         },
-        "ties": told["memberships"]["status"],
-        "ties apart": [told["memberships"][certainty]["total"] for certainty in CERTAINTIES],
+        "memberships": told["memberships"]["status"],
+        "memberships apart": [told["memberships"][certainty]["total"] for certainty in CERTAINTIES],
         "parties": sorted(each["ties"] for each in told["party"]),
         "of parties": sorted(each[name] for each in told["party"] for name in CERTAINTIES if each[name]),
         "commitments": told["commitments"]["total"],
@@ -141,7 +144,7 @@ def is_the_same_built(found: World) -> bool:
         folded(built, found.events)
         built.finish()
         with closing(Reader(path)) as reader:
-            kept, whole = (each._db.execute("SELECT * FROM tallies").fetchall() for each in (found.reader, reader))
+            kept, whole = (each._db.execute("SELECT * FROM rollups").fetchall() for each in (found.reader, reader))
             return kept == whole
 
 
