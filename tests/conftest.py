@@ -13,5 +13,5 @@ settings.load_profile("registry")
 
 @pytest.fixture(scope="session")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """A registry with something of everything, which nobody changes: a test takes a copy."""
+    """Return a registry with events of every kind that no test changes; a test takes a copy."""
     return told(tmp_path_factory.mktemp("story") / "data")

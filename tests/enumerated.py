@@ -25,9 +25,9 @@ Timeline = tuple[Status, ...]
 
 @dataclass(frozen=True)
 class Happening:
-    """A fact as the model sees it: what happened, to whom (None: to the whole), and on which of the days lo to hi.
+    """A fact of the model: its type, its party (None: the whole), and its possible days lo to hi.
 
-    `rank` and `id` order what happens on one day. `effect` are the days from which it takes effect, where stated.
+    `rank` and `id` order facts of one day. `effect` are the days on which it takes effect, where stated.
     """
 
     what: str
@@ -48,19 +48,19 @@ Reading = Mapping[Happening, tuple[int, int]]
 
 
 def day(number: int) -> str:
-    """A day of the model as it is posted and asked."""
+    """Return a day of the model as a date."""
     return (_ORIGIN + timedelta(days=number)).isoformat()
 
 
 def edtf(lo: int, hi: int) -> str | None:
-    """A date of the model as it is posted; None is not known."""
+    """Return a date of the model in EDTF; None is not known."""
     if hi == BEYOND:
         return None if lo == FIRST else f"{day(lo)}/.."
     return day(lo) if lo == hi else f"{day(lo)}/{day(hi)}"
 
 
 def readings(facts: Sequence[Happening]) -> Iterator[Reading]:
-    """Every assignment of days."""
+    """Yield every possible world: an assignment of days."""
     spans = [
         (range(fact.lo, fact.hi + 1), range((fact.effect or (0, 0))[0], (fact.effect or (0, 0))[1] + 1))
         for fact in facts
@@ -70,14 +70,14 @@ def readings(facts: Sequence[Happening]) -> Iterator[Reading]:
 
 
 def in_order(reading: Reading, facts: Iterable[Happening]) -> list[tuple[int, Happening]]:
-    """The facts of a reading by the day they take effect, then rank and id."""
+    """Return the facts of a world by the day they take effect, then rank and id."""
     return sorted(((reading[fact][1], fact) for fact in facts), key=lambda each: (each[0], each[1].rank, each[1].id))
 
 
 def by_day(
     reading: Reading, facts: Iterable[Happening], take: Callable[[Any, Happening, int], Any], state: Any
 ) -> list[tuple[int, Any]] | None:
-    """Fold a reading: on each day in order, but first what can be taken. None if something never can."""
+    """Fold a world: on each day in order, but first the facts that are possible. None if one never is."""
     todo = in_order(reading, facts)
     states: list[tuple[int, Any]] = []
     while todo:
@@ -98,7 +98,7 @@ def by_day(
 
 @dataclass(frozen=True)
 class Verdict:
-    """What may be on each day, and what is with each date at its earliest (None: no such reading)."""
+    """The possible statuses on each day, and that with each date at its earliest (None: no such world)."""
 
     possible: tuple[frozenset[Status], ...]
     earliest: Timeline | None
@@ -108,7 +108,9 @@ def verdict(
     facts: Sequence[Happening],
     timelines: Callable[[Reading], Sequence[Timeline]],
 ) -> Verdict | None:
-    """Over all readings; `timelines` gives none for a reading that contradicts. None if every reading does."""
+    """Return the verdict over all worlds; `timelines` gives none for a contradictory world. None if every world
+    contradicts.
+    """
     valid = [(reading, lines) for reading in readings(facts) if (lines := timelines(reading))]
     if not valid:
         return None

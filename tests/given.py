@@ -28,7 +28,7 @@ Document = Mapping[str, Any]
 
 
 class World:
-    """Views that take events and answer questions. Each document is a batch of its own unless `batch` is used."""
+    """Views that take events and answer queries. Each document is a batch of its own unless `batch` is used."""
 
     def __init__(self, path: Path) -> None:
         self.views = Views(path)
@@ -48,13 +48,13 @@ class World:
         return self.views.position
 
     def take(self, *documents: Document) -> int:
-        """Take documents in one by one; the position of the last."""
+        """Record documents one by one; return the last position."""
         for document in documents:
             self.batch(document)
         return self.head
 
     def batch(self, *documents: Document) -> list[int]:
-        """Take documents in as one batch; their positions. Raises Refused."""
+        """Record documents as one batch; return their positions. Raise Refused."""
         events, versions = [], dict[str, int]()
         for index, document in enumerate(documents):
             posted = parse({"specversion": "1.0", "source": "test", "id": f"made-{self._made + index}", **document})
@@ -87,7 +87,7 @@ class World:
         return [event.position for event in events]
 
     def refused(self, *documents: Document) -> Refused:
-        """Why documents are not taken as one batch; fails the test if they are."""
+        """Return the refusal of documents posted as one batch; fail the test if they are accepted."""
         before = self.head
         try:
             self.batch(*documents)
@@ -97,24 +97,24 @@ class World:
         raise AssertionError(f"{[document['type'] for document in documents]} was taken")
 
     def apply(self, event: Event) -> None:
-        """Fold in an event of another world's log."""
+        """Fold an event of another world's log."""
         self.views.begin()
         self.views.apply(event, leaf_hash(event.data))
         self.views.commit()
         self.events.append(event)
 
     def question(self, on: str | None = TODAY, as_of: int | None = None) -> TimeSlice:
-        """A question; `on=None` is whenever."""
+        """Return a time slice; `on=None` is any day."""
         return TimeSlice(self.head if as_of is None else as_of, None if on is None else parse_day(on))
 
     def state(
         self, subject: str, *, on: str | None = TODAY, as_of: int | None = None, evidence: bool = False
     ) -> dict[str, Any]:
-        """The state of a subject. Raises NotFound, Gone, Merged."""
+        """Return the state of a subject. Raise NotFound, Gone, Merged."""
         return self.reader.state(subject, self.question(on, as_of), evidence=evidence).body
 
     def seen(self, subject: str, *, on: str | None = TODAY, as_of: int | None = None) -> Any:
-        """The state of a subject, or what is said in its place."""
+        """Return the state of a subject, or the name of the exception."""
         try:
             return self.state(subject, on=on, as_of=as_of)
         except (NotFound, Gone, Merged) as told:
@@ -131,7 +131,7 @@ class World:
         after: Sequence[Any] | None = None,
         **filters: str | Sequence[str],
     ) -> tuple[list[dict[str, Any]], Any]:
-        """One page of a list and where the next goes on. `in_` and `from_` stand for words Python keeps to itself."""
+        """Return one page of a list and the key of the next. `in_` and `from_` stand for names that Python reserves."""
         given = {
             name.removesuffix("_"): [value] if isinstance(value, str) else list(value)
             for name, value in filters.items()
@@ -141,15 +141,15 @@ class World:
         return page.items, None if page.after is None else json.loads(json.dumps(page.after))
 
     def items(self, view: str, **asked: Any) -> list[dict[str, Any]]:
-        """Every item of a list."""
+        """Return every item of a list."""
         return self.page(view, **asked)[0]
 
     def subjects(self, view: str, **asked: Any) -> list[str]:
-        """The subjects of a list of things, in order."""
+        """Return the subjects of a list, in order."""
         return [item["subject"] for item in self.items(view, **asked)]
 
     def tie(self, party: str, container: str, *, on: str | None = TODAY, as_of: int | None = None) -> dict[str, Any]:
-        """The one membership of a party in a thing that holds, or may, or has ended, on a day."""
+        """Return the one membership of a party in a subject that holds, may hold, or has ended, on a day."""
         number = self.ties(party, container, on=on, as_of=as_of)
         assert len(number) == 1, number
         return number[0]
@@ -157,7 +157,7 @@ class World:
     def ties(
         self, party: str, container: str, *, on: str | None = TODAY, as_of: int | None = None
     ) -> list[dict[str, Any]]:
-        """Every membership of a party in a thing, ended or not."""
+        """Return every membership of a party in a subject, ended or not."""
         found = self.items("memberships", on=on, as_of=as_of, party=party, in_=container)
         for status in ("left", "withdrawn", "ended") if on is not None else ():
             for item in self.items("memberships", on=on, as_of=as_of, party=party, in_=container, status=status):
@@ -166,14 +166,14 @@ class World:
         return found
 
     def history(self, subject: str, *, on: str | None = TODAY, as_of: int | None = None) -> list[dict[str, Any]]:
-        """Every event about a subject and what it changed, as a client reads it, who may change it in place."""
+        """Return every event about a subject with its patch, as a mutable copy."""
         items = self.reader.history(subject, self.question(on, as_of), limit=1000, after=None).items
         return [json.loads(json.dumps(item)) for item in items]
 
 
 @contextmanager
 def world() -> Iterator[World]:
-    """A world of its own, gone at the end; for tests that need many."""
+    """Return a world that is removed at the end; for tests that need many."""
     with tempfile.TemporaryDirectory() as folder:
         made = World(Path(folder) / "views.sqlite")
         try:
@@ -183,12 +183,12 @@ def world() -> Iterator[World]:
 
 
 def without_certainty(item: Mapping[str, Any]) -> dict[str, Any]:
-    """An item without what a filter changes in it."""
+    """Return an item without the members that a filter changes."""
     return {name: value for name, value in item.items() if name != "certainty"}
 
 
 def event(kind: str, subject: str, occurred: str | None = None, /, **data: Any) -> dict[str, Any]:
-    """A posted event. `id_` and `source_` set attributes; `with_` stands for `with`; the rest is data."""
+    """Return a posted event. `id_` and `source_` set attributes; `with_` stands for `with`; the rest is data."""
     document: dict[str, Any] = {"type": kind, "subject": subject}
     if occurred is not None:
         document["occurred"] = occurred
@@ -201,46 +201,46 @@ def event(kind: str, subject: str, occurred: str | None = None, /, **data: Any) 
 
 
 def party(slug: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
-    """A party that is registered; a company named after its slug unless said otherwise."""
+    """Return the registration of a party; by default a company named after its slug."""
     return event("party.registered", f"parties/{slug}", occurred, **{"name": slug, "kind": "company", **data})
 
 
 def parties(*slugs: str) -> list[dict[str, Any]]:
-    """Undated parties."""
+    """Return the registrations of undated parties."""
     return [party(slug) for slug in slugs]
 
 
 def platform(slug: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
-    """A platform that is launched."""
+    """Return the launch of a platform."""
     return event("platform.launched", f"platforms/{slug}", occurred, **{"name": slug, **data})
 
 
 def joined(slug: str, platform_slug: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
-    """A party that joins a platform."""
+    """Return the joining of a party to a platform."""
     data = {"party": f"parties/{slug}", **data}
     return event("platform.member-joined", f"platforms/{platform_slug}", occurred, **data)
 
 
 def left(slug: str, platform_slug: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
-    """A party that leaves a platform."""
+    """Return the leaving of a party from a platform."""
     return event("platform.member-left", f"platforms/{platform_slug}", occurred, party=f"parties/{slug}", **data)
 
 
 def signed(agreement: str, occurred: str | None, *slugs: str, **data: Any) -> dict[str, Any]:
-    """A signature with title and kind, as the first event of an agreement."""
+    """Return a signature with title and kind, as the first event of an agreement."""
     signatories = [{"party": f"parties/{slug}"} for slug in slugs]
     data = {"title": agreement, "kind": "treaty", "parties": signatories, **data}
     return event("agreement.signed", f"agreements/{agreement}", occurred, **data)
 
 
 def also_signed(agreement: str, occurred: str | None, *slugs: str, **data: Any) -> dict[str, Any]:
-    """A later signature, which describes nothing unless told to."""
+    """Return a later signature, without attributes by default."""
     signatories = [{"party": f"parties/{slug}"} for slug in slugs]
     return event("agreement.signed", f"agreements/{agreement}", occurred, parties=signatories, **data)
 
 
 def adopted(agreement: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
-    """A treaty opened for signature."""
+    """Return the adoption of a treaty."""
     data = {"title": agreement, "kind": "treaty", **data}
     return event("agreement.adopted", f"agreements/{agreement}", occurred, **data)
 
@@ -248,45 +248,47 @@ def adopted(agreement: str, occurred: str | None = None, **data: Any) -> dict[st
 def step(
     kind: str, agreement: str, occurred: str | None = None, slug: str | None = None, /, **data: Any
 ) -> dict[str, Any]:
-    """`agreement.<kind>`, of one party where `slug` is given, else of the agreement itself."""
+    """Return `agreement.<kind>`, of one party if `slug` is given, else of the agreement itself."""
     if slug is not None:
         data = {"party": f"parties/{slug}", **data}
     return event(f"agreement.{kind}", f"agreements/{agreement}", occurred, **data)
 
 
 def lab(slug: str, occurred: str | None, *founders: str, **data: Any) -> dict[str, Any]:
-    """A lab that is founded."""
+    """Return the founding of a lab."""
     data = {"name": slug, "founders": [f"parties/{founder}" for founder in founders], **data}
     return event("lab.founded", f"labs/{slug}", occurred, **data)
 
 
 def of_lab(kind: str, slug: str, occurred: str | None = None, /, **data: Any) -> dict[str, Any]:
-    """`lab.<kind>`."""
+    """Return `lab.<kind>`."""
     return event(f"lab.{kind}", f"labs/{slug}", occurred, **data)
 
 
 def document(slug: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
-    """A document that is registered."""
+    """Return the registration of a document."""
     return event("document.registered", f"documents/{slug}", occurred, **{"title": slug, "sha256": SHA, **data})
 
 
 def corrected(subject: str, position: int, **data: Any) -> dict[str, Any]:
-    """A correction of `data`, `occurred` or both."""
+    """Return a correction of `data`, `occurred` or both."""
     return event("event.corrected", subject, None, event=position, reason="misread", **data)
 
 
 def retracted(subject: str, position: int) -> dict[str, Any]:
-    """A retraction."""
+    """Return a retraction."""
     return event("event.retracted", subject, None, event=position, reason="a mistake")
 
 
 def disputed(subject: str, position: int, **claims: Any) -> dict[str, Any]:
-    """A dispute; claims by pointer, `occurred=` for the date. Its evidence cites `documents/d`, which must exist."""
+    """Return a dispute; claims by pointer, `occurred=` for the date. Its evidence cites `documents/d`, which must
+    exist.
+    """
     listed = [{"pointer": "/occurred" if at == "occurred" else at, "value": value} for at, value in claims.items()]
     evidence = [{"document": "documents/d", "start": 0, "end": 1}]
     return event("event.disputed", subject, None, event=position, claims=listed, evidence=evidence)
 
 
 def status_of(item: Mapping[str, Any]) -> tuple[str, tuple[str, ...], str]:
-    """What an item claims: its status, all that may be, its certainty."""
+    """Return an item's status, possible statuses and certainty."""
     return item["status"], tuple(item.get("statuses", (item["status"],))), item["certainty"]

@@ -54,7 +54,7 @@ several = st.lists(parties, min_size=1, max_size=2, unique=True)
 
 
 def fields(needed: Mapping[str, st.SearchStrategy], **optional: st.SearchStrategy) -> st.SearchStrategy:
-    """Data with these fields."""
+    """Draw data with these fields."""
     with_notes = {**optional, "note": texts} if "note" not in optional else optional
     return st.fixed_dictionaries(dict(needed), optional=with_notes)
 
@@ -146,7 +146,7 @@ _EVIDENCE = [{"document": "documents/d", "start": 0, "end": 3}]
 
 @st.composite
 def facts(draw: Any, kind: str, index: int, *, subject: str | None = None, early: bool = False) -> dict[str, Any]:
-    """One fact of a type."""
+    """Draw a fact of one type."""
     document = {
         "type": kind,
         "subject": subject or draw(st.sampled_from(SUBJECTS[CATALOGUE[kind].collection or ""])),
@@ -162,7 +162,7 @@ def facts(draw: Any, kind: str, index: int, *, subject: str | None = None, early
 
 @st.composite
 def remarks(draw: Any, about: dict[str, Any], index: int, kinds: tuple[str, ...]) -> dict[str, Any]:
-    """An event about another one."""
+    """Draw an event about another one."""
     kind = draw(st.sampled_from(kinds))
     data: dict[str, Any] = {"event": about["id"]}
     if kind not in {"evidence.added", "event.disputed"}:
@@ -182,7 +182,7 @@ def remarks(draw: Any, about: dict[str, Any], index: int, kinds: tuple[str, ...]
 
 @st.composite
 def histories(draw: Any, *, most: int = 20, undone: bool = True) -> list[dict[str, Any]]:
-    """Events to be taken in order; some may be refused. Without `undone`, nothing is retracted or merged."""
+    """Draw events to be recorded in order; some may be refused. Without `undone`, nothing is retracted or merged."""
     documents: list[dict[str, Any]] = []
 
     def add(kind: str, subject: str | None = None, *, early: bool = False) -> dict[str, Any]:
@@ -230,7 +230,7 @@ def histories(draw: Any, *, most: int = 20, undone: bool = True) -> list[dict[st
 
 
 def posted(document: dict[str, Any], positions: Mapping[str, int], world: World) -> dict[str, Any]:
-    """A document with the position of the event it speaks of."""
+    """Return a document with the position of the event it is about."""
     spoken = document["data"].get("event")
     if isinstance(spoken, str):
         return {**document, "data": {**document["data"], "event": positions.get(spoken, 10**6)}}
@@ -241,7 +241,7 @@ def posted(document: dict[str, Any], positions: Mapping[str, int], world: World)
 
 
 def taking(world: World, documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Take documents in one by one, those that are refused apart; each as it was posted, while it is the last."""
+    """Record documents one by one, skipping refused ones; yield each as posted, while it is the last."""
     positions: dict[str, int] = {}
     for document in documents:
         ready = posted(document, positions, world)
@@ -253,12 +253,12 @@ def taking(world: World, documents: Iterable[dict[str, Any]]) -> Iterator[dict[s
 
 
 def taken(world: World, documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same at once: the documents that were not refused, as posted."""
+    """Record documents; return those that were accepted, as posted."""
     return list(taking(world, documents))
 
 
 def everything(world: World, as_of: int | None = None) -> dict[str, Any]:
-    """What the registry answers to everything about the subjects here, on several days."""
+    """Return the answers to every query about these subjects, on several days."""
     answers: dict[str, Any] = {}
     for on in DAYS:
         for subject in sorted(set(sum(SUBJECTS.values(), ()))):
@@ -282,5 +282,5 @@ def everything(world: World, as_of: int | None = None) -> dict[str, Any]:
 
 
 def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The answers that differ."""
+    """Return the answers that differ."""
     return {asked: (one[asked], other[asked]) for asked in one if one[asked] != other[asked]}

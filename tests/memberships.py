@@ -18,7 +18,9 @@ ONCE = ("signed", *CONSENTS)
 
 @dataclass
 class Membership:
-    """The days `begun` to before `ended`, and the party's own facts of it. What nobody recorded began by `begun_by`."""
+    """The days `begun` to before `ended`, and the party's own facts of it. A membership without a recorded beginning
+    began by `begun_by`.
+    """
 
     begun: int
     begun_by: int
@@ -27,12 +29,12 @@ class Membership:
     is_recorded: bool = True
 
     def days(self, *what: str) -> list[int]:
-        """The days of its facts of some types, in order."""
+        """Return the days of its facts of some types, in order."""
         return [on for on, fact in self.facts if fact.what in what]
 
 
 def memberships(reading: Reading, who: str) -> list[Timeline]:
-    """The status on each day; in several ways where the beginning of a membership is missing, none in a contradiction."""
+    """Return the status on each day: several where the beginning of a membership is missing, none for a contradiction."""
     found = _of_party(reading, who)
     if found is None:
         return []
@@ -82,8 +84,8 @@ def _of_party(reading: Reading, who: str) -> list[Membership] | None:
 
 
 def _in_turn(reading: Reading, own: Sequence[Happening], born: int) -> list[tuple[int, Happening]]:
-    """A party's facts by the day they take effect: on one day an end before a new beginning, but none before what alone
-    makes the agreement.
+    """Return a party's facts by the day they take effect: on one day an end before a new beginning, but none before the
+    only creation of the agreement.
     """
     makers = [fact for fact in reading if fact.what in MAKES]
     is_maker = len(makers) == 1 and makers[0] in own
@@ -108,7 +110,7 @@ def _in_turn(reading: Reading, own: Sequence[Happening], born: int) -> list[tupl
 
 
 def _returns(reading: Reading, leaving: Happening, own: Iterable[Happening]) -> list[Happening]:
-    """What is recorded anew during the notice of a withdrawal. What alone makes the agreement is no return."""
+    """Return the returns recorded during the notice of a withdrawal. The only creation of the agreement is no return."""
     if leaving.what != "withdrawn":
         return []
     notice, effect = reading[leaving]
@@ -136,7 +138,7 @@ def _status(reading: Reading, found: Sequence[Membership], today: int) -> str | 
 
 
 def _standing(reading: Reading, present: Membership, today: int) -> str | None:
-    """In force goes before bound, bound before provisional application, that before signed."""
+    """Return the status: in force precedes bound, bound provisional application, that signed."""
     born = min(reading[fact][0] for fact in reading if fact.what in MAKES)
     consented = [on for on in present.days(*CONSENTS) if on <= today]
     signed = [on for on in present.days("signed") if on <= today]
@@ -163,13 +165,13 @@ def _standing(reading: Reading, present: Membership, today: int) -> str | None:
 
 
 def _is_resumed_from_nothing(present: Membership, today: int) -> bool:
-    """Whether a suspension ended of what nobody recorded: it was in force before."""
+    """Return whether a suspension without a recorded beginning ended: then the membership was in force before."""
     first = next((fact.what for on, fact in present.facts if on <= today and fact.what != "suspended"), None)
     return first == "resumed"
 
 
 def _of_whole(reading: Reading, *what: str) -> list[tuple[int, str]]:
-    """What happened to the agreement as a whole, in order: the days and the types."""
+    """Return the days and types of the facts about the agreement as a whole, in order."""
     facts = [fact for fact in reading if fact.who is None and fact.what in what]
     return [
         (reading[fact][1], fact.what) for fact in sorted(facts, key=lambda fact: (reading[fact][1], fact.rank, fact.id))

@@ -11,7 +11,7 @@ SECONDS = 20.0
 
 
 class Process(NamedTuple):
-    """A process whose parent has not yet taken leave of it, though it may have ended."""
+    """A process that its parent has not waited for; it may have ended."""
 
     pid: int
     parent: int
@@ -20,7 +20,7 @@ class Process(NamedTuple):
 
 
 def processes() -> Iterator[Process]:
-    """Every one that can be seen."""
+    """Yield every visible process."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, parent, group = stat.read_text().rpartition(")")[2].split()[:3]
@@ -30,7 +30,7 @@ def processes() -> Iterator[Process]:
 
 
 def soon(holds: Callable[[], bool]) -> bool:
-    """Whether something comes to hold within some seconds."""
+    """Return whether a condition becomes true within some seconds."""
     deadline = time.monotonic() + SECONDS
     while not holds():
         if time.monotonic() > deadline:

@@ -15,8 +15,9 @@ _EACH = 10
 
 
 def steps(found: World, ask: Callable[[], Any]) -> int:
-    """The steps that a question takes, to ten, once everything it keeps in memory is there. No way is left for being too
-    far: what counts is the one thing that a connection can be asked to call."""
+    """Return the steps of a query, to the nearest ten, with warm caches. The planner's limit is lifted, because a
+    connection has only one progress handler.
+    """
     ask()
     taken = 0
 

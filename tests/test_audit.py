@@ -56,7 +56,7 @@ def data(story: Story, tmp_path: Path) -> Path:
 
 
 def audited(target: Path | str, **asked: Any) -> Audited:
-    """What an audit says."""
+    """Return the report of an audit."""
     with closing(open_source(str(target))) as source:
         document = audit(source, Asked(**asked), lambda _: None).document
     return Audited(document["status"], json.loads(json.dumps(document)))
@@ -69,7 +69,7 @@ def fits(target: Path | str, **asked: Any) -> Audited:
 
 
 def caught(place: tuple[object, object, object], *unfit: str, target: Path, **asked: Any) -> Audited:
-    """What it says where something does not fit first of all at a place, and of these checks alone."""
+    """Check that an audit fails first at this place, in these checks alone."""
     found = audited(target, **asked)
     assert found.status == 1, found.report
     assert found.first == place, found.report["findings"][:4]
@@ -78,7 +78,7 @@ def caught(place: tuple[object, object, object], *unfit: str, target: Path, **as
 
 
 def rebuilt(data: Path) -> None:
-    """The views folded anew, as `registry rebuild` does."""
+    """Rebuild the views, as `registry rebuild` does."""
     install(build(data))
 
 
@@ -88,7 +88,7 @@ def signer_of(data: Path) -> Signer:
 
 
 def signed_again(data: Path, signer: Signer | None = None) -> None:
-    """A checkpoint of the log as it stands by now, by its own key."""
+    """Sign a checkpoint of the current log with its own key."""
     signer = signer or signer_of(data)
     entries = [state for (state,) in rows(data, "SELECT state FROM events ORDER BY position")]
     checkpoint = Checkpoint(signer.verifier.name, len(entries), root_of(entries))
@@ -130,7 +130,7 @@ def test_digests_are_computed_only_for_the_report(story, data):
 
 
 def numbered_otherwise(data: Path) -> None:
-    """Views that say the same by rows of other numbers."""
+    """Make equal views whose rows have other numbers."""
     tampered(data, "UPDATE facts SET id = -id", "UPDATE tags SET fact = -fact", file="views.sqlite")
     for index in (TEXTS.name, NAMES.name):
         rebuilt_index = f"INSERT INTO {index}_fts({index}_fts) VALUES ('rebuild')"
@@ -164,9 +164,9 @@ def test_every_source_of_canonical_rows_is_compared():
 
 
 def test_every_table_of_the_views_is_compared_or_derived_from_a_compared_one():
-    """What is not: the tree, which the tiles' check compares; blocks of statistics, which are compared by themselves;
-    the index of each table of words, which must hold what the table holds; and what says of which code and position all
-    of it is."""
+    """Not compared: the tree (the check of tiles covers it), blocks of statistics (compared alone), the index of each
+    table of words (it must contain the table), and the code and position of the views.
+    """
     with world() as found:
         held = {name for (name,) in found.reader._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     indexes = {name for name in held for index in INDEXES if re.fullmatch(f"{index.name}_(fts.*|vocabulary)", name)}
@@ -301,7 +301,7 @@ def test_invalid_entry_is_named(story, data, entry):
 
 
 def test_entry_in_another_form_or_with_additions_is_detected(story, data):
-    """As the key's owner may write, so that signature and tree fit."""
+    """As the key's owner may write, so that signature and tree agree."""
     spaced = json.dumps(story.entry(story.signed), sort_keys=True).encode()
     for entry, field in ((spaced, "entry"), (entry_with(data, story.signed, zzz=1), "zzz")):
         tampered(data, (STATE, entry, story.signed))
@@ -379,7 +379,7 @@ def test_two_events_swapped_are_named(story, data):
 
 
 def test_two_events_swapped_with_all_their_columns_are_named(story, data):
-    """So that each entry says its new place."""
+    """Each entry has its new position."""
     places = (10, 11)
     kept = {
         at: rows(data, "SELECT stream, event_id, salt, data FROM events WHERE position = ?", at)[0] for at in places
@@ -423,7 +423,7 @@ def test_all_events_deleted_are_named(story, data):
 
 
 def added(story: Story, data: Path, at: int, **more: Any) -> None:
-    """An event put into the log behind the registry's back, in every form it must have."""
+    """Insert an event into the log behind the registry's back, in every form it must have."""
     salt, content = b"s" * 16, b'{"name":"Forged"}'
     entry = story.entry(story.corrected) | {
         "position": at,
@@ -487,7 +487,7 @@ def test_salt_without_data_or_data_without_salt_is_detected(story, data):
 
 
 def test_erasure_without_a_redaction_of_its_own_is_detected(story, data):
-    """It names an earlier event of the same subject, and that alone."""
+    """The recorded redaction names an earlier event of the same subject, and no other."""
     tampered(data, ("UPDATE events SET data = NULL, salt = NULL WHERE position = ?", story.corrected))
     tampered(data, ("INSERT INTO erased VALUES (?, ?, NULL)", story.corrected, story.redaction))
     caught((story.corrected, "parties/p-004", "data"), "redactions", target=data)
@@ -536,7 +536,7 @@ def test_text_in_the_views_that_the_log_lacks_is_named(story, data):
 
 
 def test_a_false_quotation_is_named(story, data):
-    """Recorded before the text was there, so that nothing could refuse it."""
+    """Recorded before the text was stored, so that it could not be refused."""
     tampered(data, (CHANGED, "成都", "北京", story.agreement))
     ((content, salt),) = rows(data, "SELECT data, salt FROM events WHERE position = ?", story.agreement)
     entry = entry_with(data, story.agreement, data_sha256=sha256(salt + content).hexdigest())
@@ -609,7 +609,7 @@ def test_views_of_other_code_or_missing_views_are_inconclusive(story, data):
 
 
 def test_index_that_disagrees_with_its_table_is_detected(story, data):
-    """By which questions are answered, though every row is as it was."""
+    """Queries read the index, while every row is unchanged."""
     for file, index in (("views.sqlite", "memberships_of_party"), ("log.sqlite", "events_by_stream")):
         ((sql,),) = rows(data, "SELECT sql FROM sqlite_master WHERE name = ?", index, file=file)
         with closing(sqlite3.connect(data / file, isolation_level=None)) as db:
@@ -745,7 +745,7 @@ def test_only_a_stored_checkpoint_reveals_a_log_that_was_rewritten_and_signed_ag
 
 
 def test_older_backup_is_detected_by_the_checkpoint_beside_it(story, data, tmp_path):
-    """Only the databases were brought back; the checkpoint is kept apart from them."""
+    """Only the databases were restored; the checkpoint is a file of its own."""
     tampered(data, ("DELETE FROM events WHERE position > ?", CROWD))
     rebuilt(data)
     caught((CROWD + 1, None, "position"), "root", target=data)
@@ -874,7 +874,7 @@ def test_wrong_or_missing_text_of_an_export_is_named(story, exported):
 
 
 def row(position: int, version: int, slug: str, id_: str) -> Row:
-    """An event that fits by itself."""
+    """Return an event that is valid alone."""
     attributes = (f"parties/{slug}", "party.registered", "s", id_, None, None)
     return answered(
         answer(logged(Event(position, version, *attributes, b'{"name":"A"}', "2026-01-31T09:30:00.123456Z", "a")))
@@ -915,7 +915,7 @@ def test_order_is_checked_with_little_memory(tmp_path, most):
 
 @pytest.mark.parametrize("name", ["../../outside", "/tmp/outside", "", "a" * 63, "A" * 64, None, 7])
 def test_export_never_writes_to_a_path_from_the_log(data, tmp_path, name):
-    """A log from elsewhere may say anything in the place of a text's SHA-256."""
+    """A log from elsewhere may have any string as a text's SHA-256."""
     ((position,),) = rows(data, "SELECT min(position) FROM texts")
     tampered(data, ("UPDATE events SET data = ? WHERE position = ?", json.dumps({"sha256": name}).encode(), position))
     out = tmp_path / "inner" / "out"

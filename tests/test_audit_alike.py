@@ -32,7 +32,7 @@ def data(story: Story, tmp_path: Path) -> Path:
 
 
 def is_alike(story: Story, data: Path) -> bool:
-    """Whether changed views are those of the story, whichever of them is asked."""
+    """Return whether changed views equal those of the story, in both directions."""
     with closing(read_only(story.data / VIEWS)) as ours, closing(read_only(data / VIEWS)) as theirs:
         found = are_alike(ours, data / VIEWS)
         assert are_alike(theirs, story.data / VIEWS) == found

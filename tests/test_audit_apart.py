@@ -47,7 +47,7 @@ def data(story: Story, tmp_path: Path) -> Path:
 
 
 def audited(data: Path, monkeypatch, count: int, **asked: Any) -> dict[str, Any]:
-    """What an audit by so many processes says, but for how long it took."""
+    """Return the report of an audit by this number of processes, without its duration."""
     monkeypatch.setattr("service.audit.database.processes", lambda _: count)
     monkeypatch.setattr("service.audit.database.AT_ONCE", AT_ONCE)
     with closing(open_source(str(data))) as source:
@@ -58,7 +58,7 @@ def audited(data: Path, monkeypatch, count: int, **asked: Any) -> dict[str, Any]
 
 
 def with_data(story: Story, data: Path, content: bytes) -> tuple[str, bytes, bytes, int]:
-    """Puts data into an event, and into its entry what commits to it."""
+    """Set the data of an event, and its hash in the entry."""
     at = story.agreement
     ((salt,),) = rows(data, "SELECT salt FROM events WHERE position = ?", at)
     entry = entry_with(data, at, data_sha256=sha256(salt + content).hexdigest())
@@ -185,7 +185,7 @@ def test_processes_end_when_the_audit_is_killed(story):
 
 
 def is_running(pid: str) -> bool:
-    """Whether a process is there, and not only its end that nobody has heard of."""
+    """Return whether a process runs, and is no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

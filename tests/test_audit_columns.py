@@ -30,7 +30,7 @@ FIELDS = ("actor", "id", "occurred", "position", "recorded", "source", "subject"
 
 
 def event(position: int = 1, **more: Any) -> LoggedEvent:
-    """A well-formed event at a position, the first about its subject, but for what is given."""
+    """Return a well-formed event at a position, the first about its subject, with these changes."""
     made = Event(
         position,
         1,
@@ -48,7 +48,7 @@ def event(position: int = 1, **more: Any) -> LoggedEvent:
 
 
 def row_of(found: LoggedEvent) -> Row:
-    """As the log's table keeps it."""
+    """Return the event as a row of the log's table."""
     return stored([tuple(getattr(found, name) for name in Row._fields[:11])])[0]
 
 

@@ -43,7 +43,7 @@ def exported(story, tmp_path_factory) -> Path:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as a registry would from what was exported, and lies where it is told to."""
+    """Answers as a registry would, from an export, and lies where a test wants it."""
 
     protocol_version = "HTTP/1.1"
     exported: Path
@@ -86,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
         return None
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -115,17 +115,17 @@ def serving(exported: Path, lie: Lie) -> Iterator[str]:
 
 
 def at(start: str, change: Callable[[bytes], bytes | Answer]) -> Lie:
-    """A lie told of paths that start like this; all else is the truth."""
+    """Return a lie for paths with this prefix; all other answers are true."""
     return lambda path, body: change(body) if path.startswith(start) else body
 
 
 def of_lines(change: Callable[[list[bytes]], list[bytes]]) -> Lie:
-    """A lie about the events."""
+    """Return a lie about the events."""
     return at("/v1/events?until", lambda body: b"".join(change(body.splitlines(keepends=True))))
 
 
 def first(report: Report) -> tuple[str, int | None, str | None, str | None]:
-    """The first thing that does not fit."""
+    """Return the first finding."""
     check, finding = report.findings[0]
     return check.name, finding.position, finding.subject, finding.field
 

@@ -43,7 +43,7 @@ TINY = Sizes(
 
 
 def taken(folder, *names: str) -> Results:
-    """What the measures of these names find out; each of them must succeed."""
+    """Return the results of these measures; each of them must succeed."""
     with closing(Bench(Cores(None, None), folder, TINY, lambda said: None)) as bench:
         take(bench, names)
     assert not bench.failed, bench.results.notes
@@ -53,7 +53,7 @@ def taken(folder, *names: str) -> Results:
 
 
 def held(results: Results) -> set[tuple[str, str]]:
-    """What was held against something, and came out with a ratio in every round."""
+    """Return the rows that have a ratio in every round."""
     for row in results.rows:
         assert all(sample.per_second > 0 for sample in row.samples), row
         assert len(ratios(row)) == len(row.limits)

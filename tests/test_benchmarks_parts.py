@@ -90,7 +90,7 @@ def test_each_query_after_an_event_follows_a_post():
 
 @asynccontextmanager
 async def answering(stalls_at: int, seconds: float):
-    """A server that answers at once, until it stops for a while, for everybody; its port, and what it was asked."""
+    """Return the port of a server that answers at once, until it pauses for everybody, and its requests."""
     asked: list[bytes] = []
     goes_on = asyncio.Event()
     goes_on.set()
@@ -185,7 +185,7 @@ def fails():
 
 
 def starts_another(path: str):
-    """Writes down which process it has started, and waits for it."""
+    """Start a process, write its id to a file, and wait for it."""
     script = f"import os, pathlib, time; pathlib.Path({path!r}).write_text(str(os.getpid())); time.sleep(60)"
     subprocess.run((sys.executable, "-c", script), check=True)
 
@@ -249,7 +249,7 @@ def sample(per_second: float, cpu: float = 1e-4, seconds: float = 0.01) -> Sampl
 
 
 def found() -> Results:
-    """Appends at a third of the echo, and lists at two sizes, the larger of which are twice as dear."""
+    """Return results: appends at a third of the echo, and lists at two sizes, the larger at twice the cost."""
     results = Results()
     results.rows.append(Row(APPEND, REGISTRY, 64, [sample(3_000), sample(3_600)], [sample(9_000), sample(9_000)]))
     for size, cpu in ((10_000, 1e-3), (1_000_000, 2e-3)):

@@ -25,7 +25,7 @@ def read(page: str) -> str:
 
 
 def examples(page: str) -> list[tuple[str, str | None]]:
-    """Each shell block of a page, with the answer that stands below it, if one does."""
+    """Return each shell block of a page, with the answer shown below it, if there is one."""
     found: list[tuple[str, str | None]] = []
     for language, text in BLOCK.findall(read(page)):
         if language == "sh":
@@ -40,7 +40,7 @@ WITH_EXAMPLES = [page for page in PAGES if examples(page)]
 
 
 def within(shown, answered):
-    """Whether an answer is as shown; lists have as many items, objects may have more members than are shown."""
+    """Return whether an answer is as shown; lists have equal lengths, objects may have more members than shown."""
     if isinstance(shown, dict):
         return isinstance(answered, dict) and all(within(part, answered.get(name)) for name, part in shown.items())
     if isinstance(shown, list):
@@ -50,7 +50,7 @@ def within(shown, answered):
 
 @pytest.fixture(scope="module", params=WITH_EXAMPLES)
 def page_and_outputs(request, tmp_path_factory):
-    """A page, and the output of each of its blocks, all run in one shell."""
+    """Return a page, and the output of each of its blocks, all run in one shell."""
     page = request.param
     folder = tmp_path_factory.mktemp("docs")
     with serving(folder / "data", "--seeds", SEEDS) as server:

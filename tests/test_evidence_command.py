@@ -155,7 +155,7 @@ def test_unusable_input_exits_with_2_and_one_line(data, tmp_path):
 
 
 def test_refused_text_exits_with_2_and_the_others_are_checked(data, tmp_path):
-    """A document of another text that is still held takes none until that is deleted."""
+    """A document with another stored text refuses this one until that is deleted."""
     other = "An older text.\n"
     recorded(data, text=other)
     done("evidence", written(tmp_path / "old.txt", other), data=data)

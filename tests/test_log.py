@@ -35,7 +35,7 @@ REPOSITORY = Path(service.__file__).parents[1]
 
 
 def event(position: int, subject: str = "", version: int = 1, **given: Any) -> LoggedEvent:
-    """An event that differs from all others in every field that may differ."""
+    """Return an event that differs from all others in every field that may differ."""
     return LoggedEvent(
         position=position,
         version=version,
@@ -166,7 +166,7 @@ def test_an_erased_event_keeps_its_entry_and_has_neither_data_nor_salt(log: Log,
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LogReader, list[LoggedEvent]]]:
-    """Over several of the index's blocks: common and rare types, subjects and sources."""
+    """Return events over several blocks of the index: common and rare types, subjects and sources."""
     chance = random.Random(7)
     versions: dict[str, int] = {}
     made = []
@@ -208,7 +208,7 @@ def test_reading_gives_the_first_events_in_order_that_pass_every_filter(
 
 
 def effort(reader: LogReader, asked: Callable[[], object]) -> int:
-    """Steps of SQLite's machine, in tens."""
+    """Return the steps of SQLite's machine, in tens."""
     steps = 0
 
     def count() -> None:
@@ -691,7 +691,7 @@ def test_commit_that_fails_on_the_disk_is_discarded_and_the_log_continues(path: 
 
 
 class Unreliable:
-    """The cursor of a log, but what it is told to do fails: before it was done, or after."""
+    """The cursor of a log whose chosen calls fail, before or after their effect."""
 
     def __init__(self, db: sqlite3.Cursor, statement: str, *, done: bool) -> None:
         self.db, self.statement, self.done = db, statement, done

@@ -78,7 +78,7 @@ class TestNonInterleavingNotificationIDs(LogFile, library.NonInterleavingNotific
 
 
 class TestErrors(LogFile):
-    """As the library's own tests of its SQLite recorders have them."""
+    """The library's own tests of its SQLite recorders."""
 
     def test_raises_operational_error_when_creating_table_fails(self) -> None:
         recorder = LogRecorder(self.new_datastore())

@@ -74,7 +74,7 @@ def named(seeded: list[tuple[str, dict]]) -> dict[str, Any]:
 
 
 def strings(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
-    """Every string within, with the field it stands in."""
+    """Yield every string within a value, with its field."""
     match value:
         case str():
             yield field, value
@@ -110,7 +110,7 @@ def names_by_party() -> dict[str, set[str]]:
 
 
 def spellings(occurred: str) -> list[list[str]]:
-    """What a text may say for this date: one of each list must occur."""
+    """Return the spellings of this date in a text: one of each list must occur."""
     first = occurred.partition("/")[0]
     year, month, day = first.split("-")
     spelled = [[f"{calendar.month_name[int(month)]} {int(day)}", f"{int(month)}月{int(day)}日"]]
@@ -250,7 +250,7 @@ def test_passages_contain_the_words_behind_the_fact(cited, file, name):
 
 @pytest.mark.parametrize(("file", "event"), **named(SEEDED))
 def test_seeds_copy_only_names_from_documents(documents, file, event):
-    """No run of more than 60 code points is a document's own; names carry over as they are."""
+    """No run of more than 60 code points is copied from a document; names stay as they are."""
     sources = [" ".join(text.split()).casefold() for text in documents.values()]
     for field, text in strings(event):
         if field in {"name", "other_names"}:

@@ -24,7 +24,7 @@ ERASED_TEXT = "A text that was erased. Nobody can read it."
 
 @dataclass
 class Story:
-    """A data directory that nobody serves, whose log is signed to its end, and where in it what stands."""
+    """A data directory that no server uses, with a log signed to its end, and the positions of its events."""
 
     data: Path
     vkey: str
@@ -49,12 +49,12 @@ class Story:
         return found
 
     def copied(self, to: Path) -> Path:
-        """The directory, copied to be changed."""
+        """Return a copy of the directory, to be changed."""
         return Path(shutil.copytree(self.data, to))
 
 
 def told(data: Path) -> Story:
-    """The story, recorded by a server that is then stopped."""
+    """Return the story, recorded by a server that is then stopped."""
     with Server(data, "--first-key") as server:
         reader, admin = server.make_key("reader", "read"), server.make_key("root", "admin")
         crowd = [
@@ -122,14 +122,14 @@ def told(data: Path) -> Story:
 
 
 def stored(server: Server, document: str, text: str) -> int:
-    """Put a text; the position of the event that says so."""
+    """Put a text; return the position of its event."""
     answer = put(server, document, text)
     assert answer.status_code == 201, answer.text
     return int(answer.json()["position"])
 
 
 def wait_for_checkpoint(server: Server) -> None:
-    """Returns once everything recorded is signed."""
+    """Return once every event is signed."""
     deadline = time.monotonic() + 20
     while int(server.client.get("/log/checkpoint").text.split("\n")[1]) < server.head():
         assert time.monotonic() < deadline, "no checkpoint came"
@@ -144,7 +144,7 @@ def _as_admin(server: Server, key: str, type_: str, subject: str, **data: Any) -
 
 
 def rows(data: Path, sql: str, *values: object, file: str = "log.sqlite") -> list[tuple[Any, ...]]:
-    """Asks a database of a data directory."""
+    """Query a database of a data directory."""
     db = sqlite3.connect(data / file)
     try:
         return db.execute(sql, values).fetchall()
@@ -153,7 +153,7 @@ def rows(data: Path, sql: str, *values: object, file: str = "log.sqlite") -> lis
 
 
 def tampered(data: Path, *statements: str | tuple[Any, ...], file: str = "log.sqlite") -> None:
-    """Changes a database of a data directory behind the registry's back."""
+    """Change a database of a data directory behind the registry's back."""
     db = sqlite3.connect(data / file)
     try:
         for statement in statements:
@@ -165,37 +165,37 @@ def tampered(data: Path, *statements: str | tuple[Any, ...], file: str = "log.sq
 
 
 def entry_with(data: Path, position: int, **changes: object) -> bytes:
-    """A log entry with other values, in the form it must have."""
+    """Return a log entry with other values, in canonical form."""
     ((state,),) = rows(data, "SELECT state FROM events WHERE position = ?", position)
     return json.dumps(json.loads(state) | changes, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
 
 
 @dataclass
 class Audited:
-    """What `registry audit --json` said."""
+    """The report of `registry audit --json`."""
 
     status: int
     report: dict[str, Any]
 
     @property
     def first(self) -> tuple[int | None, str | None, str | None]:
-        """Where the first thing that does not fit is: position, subject, field."""
+        """The first finding: position, subject, field."""
         assert self.report.get("findings"), self.report
         finding = self.report["findings"][0]
         return finding["position"], finding["subject"], finding["field"]
 
     def says(self, check: str) -> str:
-        """What it says of a check: its verdict."""
+        """Return the verdict of a check."""
         return str(next(each["verdict"] for each in self.report["checks"] if each["name"] == check))
 
     @property
     def unfit(self) -> set[str]:
-        """The checks that do not fit."""
+        """The checks that fail."""
         return {each["name"] for each in self.report["checks"] if each["verdict"] == "fail"}
 
 
 def audited(*arguments: str | Path) -> Audited:
-    """Runs the command."""
+    """Run the command."""
     done: subprocess.CompletedProcess[bytes] = command("audit", *arguments, "--json")
     assert b"Traceback" not in done.stderr, done.stderr.decode()
     report = json.loads(done.stdout)
@@ -204,14 +204,14 @@ def audited(*arguments: str | Path) -> Audited:
 
 
 def fits(*arguments: str | Path) -> Audited:
-    """Runs it where nothing is wrong."""
+    """Run the command; it must pass."""
     found = audited(*arguments)
     assert found.status == 0, found.report
     return found
 
 
 def caught(place: Sequence[object], *arguments: str | Path) -> Audited:
-    """Runs it where something is wrong first of all at a place: position, subject, field."""
+    """Run the command; it must fail first at this position, subject and field."""
     found = audited(*arguments)
     assert (found.status, found.report["verdict"]) == (1, "fail"), found.report
     assert found.first == tuple(place), found.report["findings"][:3]

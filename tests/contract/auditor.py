@@ -25,7 +25,7 @@ def joined(left: bytes, right: bytes) -> bytes:
 
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
-    """By layers: an odd one at the end goes up as it is, which is the tree of RFC 9162."""
+    """Return the root, layer by layer: an odd node at the end moves up unchanged, which gives the tree of RFC 9162."""
     if not leaves:
         return EMPTY
     layer = list(leaves)
@@ -36,7 +36,7 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
 
 
 def path_root(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
-    """The root that an inclusion proof leads to, going down from the whole tree to the leaf and back up."""
+    """Return the root that an inclusion proof leads to, from the whole tree down to the leaf and back up."""
     assert 0 <= index < size
     turns = []  # from the root down: whether the leaf is on the left
     while size > 1:
@@ -52,11 +52,13 @@ def path_root(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> byte
 
 
 def consistency_roots(old: int, size: int, old_root: bytes, path: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """The roots at both sizes that a consistency proof leads to (0 < old < size), by the recursion it is defined by."""
+    """Return the roots of both sizes that a consistency proof leads to (0 < old < size), by the recursion of its
+    definition.
+    """
     hashes = list(path)
 
     def work(part: int, whole: int, is_beginning: bool) -> tuple[bytes, bytes]:
-        """The root of the first `part` of a subtree of `whole`, and its own."""
+        """Return the root of the first `part` of a subtree of `whole`, and that of the subtree."""
         if part == whole:
             known = old_root if is_beginning else hashes.pop(0)
             return known, known
@@ -75,7 +77,7 @@ def consistency_roots(old: int, size: int, old_root: bytes, path: Sequence[bytes
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One that was verified."""
+    """A verified checkpoint."""
 
     size: int
     root: bytes
@@ -84,12 +86,12 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Key:
-    """A verifier key, by its text."""
+    """A verifier key."""
 
     text: str
 
     def verify(self, signed: str) -> str:
-        """The text of a note that bears a good signature by the key."""
+        """Return the text of a note that the key has signed."""
         name, key_id, encoded = self.text.split("+", 2)
         material = base64.b64decode(encoded, validate=True)
         assert material[0] == 1
@@ -109,7 +111,7 @@ class Key:
         return text
 
     def checkpoint(self, signed: str) -> Checkpoint:
-        """A checkpoint of the log that has the key's name."""
+        """Return the verified checkpoint of a note, whose origin must be the name of the key."""
         origin, size, root, end = self.verify(signed).split("\n")
         assert (origin, end) == (self.text.partition("+")[0], "")
         assert size == str(int(size))
@@ -119,7 +121,7 @@ class Key:
         return Checkpoint(int(size), hash_, signed)
 
     def proof(self, text: str, entry: str, position: int) -> Checkpoint:
-        """The checkpoint that a proof shows an entry to be in, at the place of its position."""
+        """Return the checkpoint of a proof that an entry is in the log at its position."""
         head, _, signed = text.partition("\n\n")
         first, index, *path = head.split("\n")
         assert first == "c2sp.org/tlog-proof@v1"
@@ -131,7 +133,7 @@ class Key:
 
 
 def tile_path(level: int | str, number: int, width: int) -> str:
-    """Under `/log/`."""
+    """Return the path of a tile under `/log/`."""
     digits = f"{number:03d}".rjust(-(-len(f"{number:03d}") // 3) * 3, "0")
     groups = [digits[at : at + 3] for at in range(0, len(digits), 3)]
     shown = "/".join([f"x{group}" for group in groups[:-1]] + groups[-1:])
@@ -139,24 +141,24 @@ def tile_path(level: int | str, number: int, width: int) -> str:
 
 
 def widths(size: int) -> Iterator[tuple[int, int]]:
-    """The tiles that so many hashes fill: number and width."""
+    """Yield number and width of the tiles that this number of hashes fills."""
     for number in range(-(-size // 256)):
         yield number, min(256, size - number * 256)
 
 
 class Auditor:
-    """Reads a log by its tiles; `get` gives what is served at a path under `/log/`."""
+    """Reads a log by its tiles; `get` returns the bytes at a path under `/log/`."""
 
     def __init__(self, get: Callable[[str], bytes], key: str) -> None:
         self.get = get
         self.key = Key(key)
 
     def checkpoint(self) -> Checkpoint:
-        """The newest."""
+        """Return the newest checkpoint, verified."""
         return self.key.checkpoint(self.get("checkpoint").decode())
 
     def leaves(self, size: int) -> list[bytes]:
-        """The leaf hashes, by the tiles of that size."""
+        """Return the leaf hashes, from the tiles of that size."""
         found: list[bytes] = []
         for number, width in widths(size):
             tile = self.get(tile_path(0, number, width))
@@ -165,7 +167,7 @@ class Auditor:
         return found
 
     def entries(self, size: int) -> list[bytes]:
-        """The entries, by the bundles of that size."""
+        """Return the entries, from the bundles of that size."""
         found: list[bytes] = []
         for number, width in widths(size):
             bundle, at, count = self.get(tile_path("entries", number, width)), 0, 0
@@ -178,7 +180,7 @@ class Auditor:
         return found
 
     def audit(self, checkpoint: Checkpoint) -> list[bytes]:
-        """Every tile of every level and every entry of a checkpoint's size; the entries."""
+        """Check every tile of every level and every entry of a checkpoint's size; return the entries."""
         leaves, entries = self.leaves(checkpoint.size), self.entries(checkpoint.size)
         assert list(map(leaf_of, entries)) == leaves
         assert root_of(leaves) == checkpoint.root

@@ -9,20 +9,20 @@ from tests.contract.server import SEEDS, Server, served
 
 @pytest.fixture(scope="session")
 def shared() -> Iterator[Server]:
-    """A registry that tests share: they name their own subjects and leave those of others alone."""
+    """Return a registry that tests share: each test uses subjects of its own."""
     with served() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def seeded() -> Iterator[Server]:
-    """A registry that holds the seeds and nothing else: tests only ask."""
+    """Return a registry with the seeds and nothing else: tests only query."""
     with served("--seeds", str(SEEDS)) as server:
         yield server
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A registry of the test's own, empty."""
+    """Return an empty registry of the test's own."""
     with served() as found:
         yield found

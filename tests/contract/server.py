@@ -35,14 +35,14 @@ Event = dict[str, Any]
 
 
 def environment() -> dict[str, str]:
-    """This process's, without what would change how the registry runs."""
+    """Return the environment of this process without variables that change the registry."""
     return {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
 
 
 def command(
     *arguments: str | Path, stdin: bytes | None = None, seconds: float = 60, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run `registry` to its end."""
+    """Run `registry` until it exits."""
     return subprocess.run(
         [COMMAND, *map(str, arguments)],
         input=stdin,
@@ -54,7 +54,7 @@ def command(
 
 
 def event(type_: str, subject: str, occurred: str | None = None, /, **data: Any) -> Event:
-    """A CloudEvent without `id` and `source`, which posting adds. Words Python keeps end in `_`."""
+    """Return a CloudEvent without `id` and `source`, which posting adds. Names that Python reserves end in `_`."""
     made: Event = {"specversion": "1.0", "type": type_, "subject": subject}
     if occurred is not None:
         made["occurred"] = occurred
@@ -63,7 +63,7 @@ def event(type_: str, subject: str, occurred: str | None = None, /, **data: Any)
 
 
 class Server:
-    """A server, running from the start; `client` speaks to it without a key, `post` and its like with the first."""
+    """A running server; `client` speaks to it without a key, `post` and similar methods with the first key."""
 
     def __init__(self, data: Path, *options: str, env: Mapping[str, str] | None = None, port: int = 0) -> None:
         self.data = data
@@ -77,7 +77,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        """Start, and return once it says its address and is ready."""
+        """Start, and return once the server has printed its address and is ready."""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
         self.process = subprocess.Popen(
             [COMMAND, "serve", "--data", str(self.data), "--port", str(self.port), *self.options],
@@ -109,17 +109,17 @@ class Server:
             self.key = found[0]
 
     def errors(self) -> str:
-        """What it wrote to standard error."""
+        """Return its standard error."""
         self._errors.seek(0)
         return self._errors.read().decode()
 
     def kill(self) -> None:
-        """End it as a power cut would, as far as a process can be."""
+        """Kill it, which is as near to a power cut as a process gets."""
         self.process.send_signal(signal.SIGKILL)
         self._ended()
 
     def stop(self) -> int:
-        """Ask it to end; its exit status."""
+        """Send SIGTERM; return the exit status."""
         if self.process.poll() is None:
             self.process.terminate()
         return self._ended()
@@ -136,12 +136,12 @@ class Server:
         return status
 
     def close(self) -> None:
-        """Stop it if it runs; nothing stays behind."""
+        """Stop it if it runs, and remove its files."""
         self.stop()
         self._errors.close()
 
     def restart(self) -> None:
-        """Start it again on the same data and port."""
+        """Start it again with the same data and port."""
         self._errors.close()
         self.start()
 
@@ -154,17 +154,17 @@ class Server:
     # Posting
 
     def new(self, prefix: str = "n") -> str:
-        """A slug, or an id, that nothing has been called yet."""
+        """Return an unused slug or id."""
         self._made += 1
         return f"{prefix}-{self._prefix}-{self._made}"
 
     def whole(self, events: Iterable[Event]) -> list[Event]:
-        """The events with `id` and `source` where they lack them."""
+        """Return the events with `id` and `source` added where they are missing."""
         return [{"source": SOURCE, "id": self.new("e"), **given} for given in events]
 
     @property
     def authorization(self) -> dict[str, str]:
-        """The headers that say who posts."""
+        """Return the headers with the posting key."""
         return {"Authorization": f"Bearer {self.key}"}
 
     def send(
@@ -176,7 +176,7 @@ class Server:
         key: str | None = None,
         **headers: str,
     ) -> httpx.Response:
-        """Post anything at all. Names of headers have `_` for `-`."""
+        """Post any bytes. Names of headers have `_` for `-`."""
         body = content if isinstance(content, bytes) else json.dumps(content, ensure_ascii=False).encode()
         sent = {
             "Content-Type": content_type,
@@ -194,13 +194,13 @@ class Server:
         return self.send(ready, BATCH, validate=validate, **headers)
 
     def take(self, *events: Event) -> list[int]:
-        """Post events as one batch, which must be taken; their positions."""
+        """Post events as one batch, which must be accepted; return their positions."""
         answer = self.send(self.whole(events), BATCH)
         assert answer.status_code == 201, answer.text
         return [receipt["position"] for receipt in answer.json()]
 
     def took(self, *events: Event) -> int:
-        """Post events as one batch, which must be taken; the position of the last."""
+        """Post events as one batch, which must be accepted; return the last position."""
         return self.take(*events)[-1]
 
     def refused(self, *events: Event, status: int) -> dict[str, Any]:
@@ -213,7 +213,7 @@ class Server:
         return problem
 
     def import_(self, events: Iterable[Event], *, validate: bool = False) -> list[dict[str, Any]]:
-        """Import events; the result of each line."""
+        """Import events; return the result of each line."""
         lines = b"".join(json.dumps(given, ensure_ascii=False).encode() + b"\n" for given in self.whole(events))
         answer = self.send(lines, NDJSON, validate=validate)
         assert answer.status_code == 200, answer.text
@@ -221,7 +221,7 @@ class Server:
         return [json.loads(line) for line in answer.text.splitlines()]
 
     def imported(self, events: Sequence[Event]) -> list[dict[str, Any]]:
-        """Import events, every one of which must be taken; the receipts."""
+        """Import events, which must all be accepted; return the receipts."""
         results = self.import_(events)
         assert len(results) == len(events)
         bad = [result for result in results if "leaf" not in result]
@@ -229,13 +229,13 @@ class Server:
         return results
 
     def party(self, name: str | Mapping[str, str] = "A party", /, **data: Any) -> str:
-        """Register a party; its subject."""
+        """Register a party; return its subject."""
         subject = f"parties/{self.new('p')}"
         self.take(event("party.registered", subject, name=name, kind=data.pop("kind", "company"), **data))
         return subject
 
     def parties(self, count: int) -> list[str]:
-        """Register some parties; their subjects, in ascending order."""
+        """Register parties; return their subjects, in ascending order."""
         subjects = sorted(f"parties/{self.new('p')}" for _ in range(count))
         self.take(*(event("party.registered", subject, name="A party", kind="company") for subject in subjects))
         return subjects
@@ -243,13 +243,13 @@ class Server:
     # Asking
 
     def get(self, path: str, /, *, headers: Mapping[str, str] | None = None, **query: Any) -> httpx.Response:
-        """Ask. Words Python keeps end in `_`."""
+        """Send a GET. Parameters that Python reserves end in `_`."""
         named = {name.removesuffix("_"): value for name, value in query.items() if value is not None}
         address = httpx.URL(path)
         return self.client.get(address.copy_merge_params(named) if named else address, headers=headers)
 
     def json(self, path: str, /, **query: Any) -> Any:
-        """Ask what must be answered."""
+        """Send a GET that must be answered 200; return the JSON."""
         answer = self.get(path, **query)
         assert answer.status_code == 200, (answer.status_code, path, query, answer.text)
         return answer.json()
@@ -260,11 +260,11 @@ class Server:
         return found
 
     def items(self, path: str, /, **query: Any) -> list[dict[str, Any]]:
-        """All items of a list, over all its pages."""
+        """Return all items of a list, over all its pages."""
         return [item for page in self.pages(path, **query) for item in page["items"]]
 
     def pages(self, path: str, /, **query: Any) -> Iterator[dict[str, Any]]:
-        """The pages of a list."""
+        """Yield the pages of a list."""
         page = self.json(path, **{"limit": 1000, **query})
         yield page
         while page["next"]:
@@ -276,7 +276,7 @@ class Server:
         return int(self.client.get("/healthz").headers["Registry-Position"])
 
     def make_key(self, name: str, *scopes: str) -> str:
-        """A key made with the command line, as an operator does."""
+        """Create a key with the command line, as an operator does."""
         wanted = [part for scope in scopes for part in ("--scope", scope)]
         done = command("keys", "create", name, *wanted, "--data", self.data)
         assert done.returncode == 0, done
@@ -285,7 +285,7 @@ class Server:
 
 @contextlib.contextmanager
 def served(*options: str, env: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """A server of one's own, empty but for what the options say."""
+    """Return an empty server with these options."""
     with tempfile.TemporaryDirectory(prefix="registry-contract-") as directory:
         server = Server(Path(directory) / "data", "--first-key", *options, env=env)
         try:
@@ -295,7 +295,7 @@ def served(*options: str, env: Mapping[str, str] | None = None) -> Iterator[Serv
 
 
 def is_problem(answer: httpx.Response, *statuses: int) -> dict[str, Any]:
-    """The problem (RFC 9457) that an answer must be; `type` and `errors` have their forms."""
+    """Check that an answer is a problem (RFC 9457) with valid `type` and `errors`; return it."""
     assert answer.status_code in statuses, (answer.status_code, answer.text[:500], statuses)
     assert answer.headers["Content-Type"].split(";")[0] == PROBLEM, answer.headers
     problem: dict[str, Any] = answer.json()
@@ -304,7 +304,7 @@ def is_problem(answer: httpx.Response, *statuses: int) -> dict[str, Any]:
 
 
 def assert_problem(problem: Mapping[str, Any], status: int) -> None:
-    """What every problem has."""
+    """Check the members that every problem has."""
     assert problem["status"] == status, problem
     for member in ("type", "title", "detail"):
         assert isinstance(problem[member], str), problem
@@ -315,5 +315,5 @@ def assert_problem(problem: Mapping[str, Any], status: int) -> None:
 
 
 def pointers(problem: Mapping[str, Any]) -> set[str]:
-    """Where a problem says something is wrong."""
+    """Return the pointers of a problem's errors."""
     return {error["pointer"] for error in problem.get("errors", [])}

@@ -44,7 +44,7 @@ class Cast:
         return [*self.parties, *self.agreements, self.lab, *self.platforms, self.document]
 
     def making(self, choice: random.Random) -> list[Event]:
-        """The events that make them all."""
+        """Return the events that create them all."""
         one, two, *_ = self.parties
         when = lambda: some_date(choice)  # noqa: E731
         return [
@@ -82,7 +82,7 @@ class Cast:
         ]
 
     def fact(self, choice: random.Random, number: int) -> Event:
-        """One more fact of any kind."""
+        """Return one more fact of any kind."""
         party, other, agreement, platform = (
             choice.choice(self.parties),
             choice.choice(self.parties),
@@ -118,7 +118,7 @@ class Cast:
         return event(type_, subject, when, **data)
 
     def about(self, choice: random.Random, target: Event, position: int, number: int) -> Event:
-        """A correction, retraction, dispute of or evidence for an event; or a merger."""
+        """Return a correction, retraction or dispute of an event, evidence for it, or a merger."""
         subject = target["subject"]
         passage = [{"document": self.document, "exact": f"{number}"}]
         roll = choice.random()

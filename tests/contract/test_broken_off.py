@@ -25,13 +25,13 @@ def server() -> Iterator[Server]:
 
 
 def resident(server: Server) -> int:
-    """Bytes of memory that the server has."""
+    """Return the bytes of memory that the server uses."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) * KIB
 
 
 def begun(server: Server, type_: str, length: str) -> socket.socket:
-    """A connection on which a post was begun."""
+    """Return a connection with an incomplete post."""
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
     connection.sendall(
         f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.key}\r\n"
@@ -41,7 +41,7 @@ def begun(server: Server, type_: str, length: str) -> socket.socket:
 
 
 def send(connection: socket.socket, body: bytes) -> None:
-    """Sends it; the server may have ended the connection meanwhile."""
+    """Send bytes; the server may have closed the connection meanwhile."""
     with contextlib.suppress(ConnectionError):
         connection.sendall(body)
 

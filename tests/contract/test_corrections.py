@@ -239,7 +239,7 @@ def test_subject_without_current_events_answers_410_and_may_be_created_again(sha
 
 
 def test_if_none_match_accepts_a_subject_that_answers_410(shared):
-    """Wholly retracted it is not there: the version it stands at goes on, so both readings are told apart from an error."""
+    """Its version goes on, so `If-None-Match` and `If-Match` are both valid; neither causes an internal error."""
     party = f"parties/{shared.new('p')}"
     made = shared.took(event("party.registered", party, name="X", kind="company"))
     shared.take(retracted(party, made))
@@ -549,7 +549,7 @@ def test_survivor_has_the_names_of_the_merged_party(shared):
 
 
 def test_merger_of_a_party_with_its_own_part_is_refused(shared):
-    """One on every day, it would be part of itself on some."""
+    """Merged, it would be part of itself on some days."""
     whole = shared.party()
     part = shared.party(part_of=whole)
     other = shared.party(part_of=part)

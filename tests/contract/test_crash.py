@@ -19,7 +19,7 @@ ROUNDS = 15
 
 
 class Load:
-    """Clients that post until the server goes, and remember every receipt they got."""
+    """Clients that post until the server goes, and store every receipt."""
 
     def __init__(self, server: Server, tag: int) -> None:
         self.server, self.tag = server, tag
@@ -124,7 +124,9 @@ class Load:
 
 
 def assert_all_is_there(server: Server, loads: list[Load]) -> None:
-    """Every receipt names what stands at its position; positions have no gaps; batches are whole; views hold what the log does."""
+    """Check that every receipt matches its position, positions have no gaps, batches are whole, and views equal the
+    log.
+    """
     log = server.items("/v1/events")
     assert [item["position"] for item in log] == list(range(1, len(log) + 1))
     by_id = {item["id"]: item for item in log}
@@ -149,7 +151,7 @@ def assert_all_is_there(server: Server, loads: list[Load]) -> None:
 
 
 def crash(server: Server, choice: random.Random, tag: int) -> Load:
-    """Load, killed at some moment after some has been acknowledged."""
+    """Post events, and kill the server at some moment after acknowledgements."""
     load = Load(server, tag)
     enough, deadline = choice.randrange(1, 400), time.monotonic() + 20
     while load.heard + len(load.receipts) < enough and time.monotonic() < deadline:
@@ -181,14 +183,14 @@ def test_kill_9_in_the_middle_loses_nothing_that_was_acknowledged():
 
 
 def limit_files(server: Server, size: int) -> None:
-    """No file of the server grows beyond this size from now on, as on a full disk; -1 lifts the limit."""
+    """Limit the size of every file of the server, as on a full disk; -1 removes the limit."""
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits another process as Linux can")
 @pytest.mark.parametrize("full", ["log", "views", "both"])
 def test_on_full_disk_acknowledged_events_are_read_or_the_answer_is_503(full):
-    """Never an older state: not 404, and no position before what was acknowledged."""
+    """Never an older state: no 404, and no position before the acknowledged one."""
     with served() as server:
         server.take(*(event("party.registered", f"parties/before-{n}", name="N", kind="company") for n in range(50)))
         size = {name: (server.data / f"{name}.sqlite-wal").stat().st_size for name in ("log", "views")}
@@ -226,7 +228,7 @@ def test_on_full_disk_acknowledged_events_are_read_or_the_answer_is_503(full):
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits another process as Linux can")
 def test_on_full_disk_events_missing_from_the_views_are_never_answered_404():
-    """Posts alone, as views are then committed late; read only once the disk is full."""
+    """Single posts, as their views are committed late; reads only once the disk is full."""
     with served() as server:
         server.take(*(event("party.registered", f"parties/before-{n}", name="N", kind="company") for n in range(50)))
         acknowledged, status = [], 201

@@ -20,7 +20,7 @@ TO_NULL = [{"op": "replace", "path": "", "value": None}]
 
 
 def state_of(server: Server, subject: str, **query: Any) -> Any:
-    """A state without the names of others; None where there is none."""
+    """Return a state without the names of other subjects; None where there is none."""
     answer = server.get(f"/v1/{subject}", **query)
     assert answer.status_code in (200, 308, 404, 410), answer.text
     return loosely(answer.json()) if answer.status_code == 200 else None

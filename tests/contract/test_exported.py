@@ -23,7 +23,7 @@ PLACES = frozenset(
 
 
 def leafless(value: Any) -> Any:
-    """An answer without what depends on where and when events were recorded."""
+    """Return an answer without the parts that depend on place and time of recording."""
     if isinstance(value, dict):
         return {name: leafless(part) for name, part in value.items() if name not in PLACES}
     return [leafless(part) for part in value] if isinstance(value, list | tuple) else value
@@ -42,7 +42,7 @@ def old(tmp_path: Path) -> Iterator[Server]:
 
 
 def told(server: Server, seed: int) -> Cast:
-    """A story of facts, corrections, retractions, disputes, evidence and mergers, as far as the rules take them."""
+    """Record a story of facts, corrections, retractions, disputes, evidence and mergers, where the rules accept them."""
     choice = random.Random(seed)
     cast = Cast.named(f"s{seed}")
     events = cast.making(choice)
@@ -60,7 +60,7 @@ def told(server: Server, seed: int) -> Cast:
 
 
 def begun_again(old: Server, data: Path, moved: int = 0) -> list[dict[str, Any]]:
-    """The log of a registry, imported into another directory, behind some other events; the exported lines."""
+    """Import the log of a registry into another directory, after some other events; return the exported lines."""
     for number in range(moved):
         other = event("party.registered", f"parties/other{number}", name="O", kind="other")
         import_(data, json.dumps(old.whole([other])[0]).encode())
@@ -245,7 +245,9 @@ def test_the_advice_after_a_loss_can_be_followed(tmp_path):
 
 
 def test_events_that_depend_on_erased_data_are_imported_again(old, tmp_path):
-    """Later lines of an exported log rest on events that have no data any longer: its log decided them before."""
+    """Later lines of an exported log depend on events whose data is erased: the first log accepted them before the
+    erasure.
+    """
     admin = old.make_key("root", "admin", "post")
     first, second = old.party("First"), old.party("Second")
     deal, lab, platform = (f"{collection}/{old.new('x')}" for collection in ("agreements", "labs", "platforms"))

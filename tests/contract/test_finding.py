@@ -11,7 +11,7 @@ from tests.contract.server import SHA, event, is_problem, served
 
 @pytest.fixture(scope="module")
 def world():
-    """Firms and institutes with names in several languages, in a registry that only these tests ask."""
+    """Return a registry with companies and institutes, with names in several languages, that only these tests use."""
     with served() as server:
         parties = {
             "catl": (

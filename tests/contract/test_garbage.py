@@ -22,7 +22,7 @@ def party(server: Server, **data) -> dict:
 
 
 def around(server: Server, literal: bytes, at: bytes = b'"name":') -> bytes:
-    """An otherwise good event whose name is this literal."""
+    """Return a valid event whose name is this literal."""
     return json.dumps(party(server, name="@"), separators=(",", ":")).encode().replace(at + b'"@"', at + literal)
 
 
@@ -153,7 +153,7 @@ def test_numbers_are_integers_within_53_bits(shared, nothing_recorded, literal):
 
 
 def test_duplicate_keys_are_refused_or_the_last_counts(shared):
-    """JSON leaves it open; what is stored and hashed must be one and the same."""
+    """JSON leaves it open; stored and hashed data must be the same."""
     body = around(shared, b'"First","name":"Second"')
     answer = shared.send(body)
     if answer.status_code == 201:

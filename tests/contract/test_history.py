@@ -14,7 +14,7 @@ from tests.contract.server import SHA, Server, event, is_problem
 
 
 def nameless(value):
-    """A state as patches know it: without the names of others."""
+    """Return a state as patches see it: without the names of other subjects."""
     if isinstance(value, list):
         return [nameless(each) for each in value]
     if not isinstance(value, dict):
@@ -25,7 +25,7 @@ def nameless(value):
 
 
 def loosely(value):
-    """A state or reference reduced to what does not hang on how references inside other entries are written."""
+    """Return a state or reference without the parts that depend on the form of references inside list items."""
     if isinstance(value, list):
         return [loosely(each) for each in value]
     if isinstance(value, dict):
@@ -35,7 +35,7 @@ def loosely(value):
 
 
 def replayed(server: Server, subject: str, **query) -> list[tuple[int, dict]]:
-    """The states that the patches of a history lead through, by position."""
+    """Apply the patches of a history in order; return the states by position."""
     state: Any = {}
     found = []
     for item in server.items(f"/v1/{subject}/history", **query):
@@ -59,7 +59,7 @@ def assert_history_leads_through_the_states(server: Server, subject: str, **quer
 
 @pytest.fixture(scope="module")
 def told(shared):
-    """A long story of an agreement and a party, with corrections, retractions, disputes and evidence in it."""
+    """Record a long story of an agreement and a party, with corrections, retractions, disputes and evidence."""
     one, two, three = shared.parties(3)
     document, agreement, party = (
         f"documents/{shared.new('d')}",
@@ -237,7 +237,9 @@ def test_retracted_facts_leave_the_timeline(shared):
 
 
 def test_any_order_of_the_same_facts_gives_the_same_state(shared):
-    """Makers first where references need it; everything else shuffled; positions, versions and instants apart."""
+    """Creating events first where references need them; everything else shuffled; positions, versions and instants left
+    out.
+    """
     parties = shared.parties(4)
     dates = ["2001", "2002-05", "2003-03-03", None, "2004/2006", "2005~"]
     choice = random.Random(5)

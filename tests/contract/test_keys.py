@@ -53,7 +53,7 @@ def test_scheme_of_authorization_ignores_case(shared):
 
 
 def test_refusal_without_a_key_reveals_nothing_about_the_post(shared):
-    """Refused before it is looked at: neither malformed nor repeated events tell a stranger anything."""
+    """Refused before the body is read: the answer is the same for malformed and repeated events."""
     given = shared.whole([event("party.registered", f"parties/{shared.new('p')}", name="X", kind="company")])[0]
     assert shared.send(given).status_code == 201
     for body in (given, b"{"):
@@ -78,7 +78,7 @@ def test_a_key_without_the_scope_is_403(shared):
 
 
 def test_redaction_is_for_admins(shared):
-    """What it does comes later; who may ask for it is known."""
+    """Only the scope is tested here."""
     party = shared.party()
     answer = shared.post(event("event.redacted", party, event=shared.head(), reason="R"), validate=True)
     assert answer.status_code in (403, 422)

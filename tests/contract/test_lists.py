@@ -22,7 +22,7 @@ DAY = "2020-06-01"
 
 @pytest.fixture(scope="module")
 def world():
-    """Some of everything, in a registry that only these tests ask."""
+    """Return a registry with subjects of every kind that only these tests use."""
     with served() as server:
         parties = [f"parties/p{index:02}" for index in range(12)]
         kinds = ["company", "state", "university"]
@@ -281,7 +281,7 @@ COMMITMENTS = [
     ("query", "wanted"), COMMITMENTS, ids=lambda value: json.dumps(value) if isinstance(value, dict) else None
 )
 def test_filters_of_commitments(world, query, wanted):
-    """A fulfilled one is a thing that ended: it is asked for by its status, or shown besides; both are read from the contract."""
+    """A fulfilled commitment has ended: it is listed under its status, or also without; the contract allows both."""
     items = world.items("/v1/commitments", **{"on": DAY, **query})
     names = {f"{item['agreement']['subject'].rpartition('/')[2]}/{item['commitment']}" for item in items}
     ended = {"a0/c2"} if query.get("status") != "fulfilled" else set()
@@ -434,7 +434,7 @@ def test_sorting_ascends_and_descends(world):
 
 
 def test_a_cursor_neither_repeats_nor_skips_while_events_arrive(server):
-    """Pages read while parties are made, renamed, retracted and others post around: what the first page's position knew."""
+    """Parties are created, renamed and retracted between two pages: the pages show the position of the first one."""
     for start in range(0, 600, 300):
         server.imported(
             [
@@ -608,7 +608,7 @@ def test_unavailable_media_type_is_406(world, path):
 
 @pytest.mark.parametrize("path", LISTS)
 def test_lists_as_of_a_position_show_what_was_recorded_by_then(world, path):
-    """Asked as of each of some positions, answers do not change with what was recorded later: they are those of a registry that stops there."""
+    """Answers as of a position equal those of a registry whose log ends there."""
     head = world.head()
     lengths = [len(world.items(f"/v1/{path}", as_of=position, on="any")) for position in range(1, head + 1, 4)]
     assert lengths == sorted(lengths)
@@ -634,7 +634,7 @@ def test_list_as_of_a_position_equals_that_of_a_log_that_ends_there(world):
 
 
 def strip_recorded(items, like):
-    """The items with `recorded`, the one thing that differs between two registries, as the others have it."""
+    """Return the items with `recorded` of the other registry, the one member that differs."""
     nothing: dict[str, Any] = {}
     return [
         {**item, "recorded": other["recorded"]} if "recorded" in item else item

@@ -22,7 +22,7 @@ ENDED = {
 
 
 def story(server: Server) -> tuple[dict[str, str], str, str]:
-    """The states by their slugs, a treaty that they and one that goes on ratified, and a body that they joined."""
+    """Record states, a treaty that they and one other state ratified, and a platform that they joined."""
     slugs = {slug: f"parties/{server.new(slug)}" for slug in (*ENDED, "france")}
     treaty, body = f"agreements/{server.new('t')}", f"platforms/{server.new('b')}"
     server.take(
@@ -150,7 +150,7 @@ VIEWS = ("parties", "agreements", "labs", "platforms", "documents", "memberships
 
 @pytest.fixture(scope="module")
 def dated():
-    """A registry with some of everything, on dates of every kind."""
+    """Return a registry with subjects of every kind, on dates of every form."""
     with served() as server:
         parties = server.parties(3)
         for number, when in enumerate(("2020-01-01", "2020", "2020-06/..", None, "../2020-03", "XXXX-08-18")):

@@ -16,7 +16,7 @@ from tests.contract.server import Server, event, is_problem
 
 @pytest.fixture(scope="module")
 def written(shared):
-    """Some events of one source; their positions."""
+    """Record events of one source; return their positions."""
     source = f"https://x.example/{shared.new()}"
     party = f"parties/{shared.new('p')}"
     positions = shared.take(
@@ -78,7 +78,7 @@ def test_the_log_streamed_whole_as_ndjson(shared, written):
 
 
 def test_page_of_the_log_ends_at_its_head(shared, written):
-    """Until given, or the head: a next page follows while there is more."""
+    """At `until`, or at the head: a next page follows while there are more events."""
     head = shared.head()
     page = shared.json("/v1/events", after=head - 3, limit=3)
     assert [item["position"] for item in page["items"]] == [head - 2, head - 1, head]
@@ -90,7 +90,7 @@ def test_page_of_the_log_ends_at_its_head(shared, written):
 
 
 async def frames(answer: aiohttp.ClientResponse):
-    """Server-Sent Events as their fields; comments as {'': text}."""
+    """Yield Server-Sent Events as their fields; comments as {'': text}."""
     fields: dict[str, str] = {}
     async for raw in answer.content:
         line = raw.decode().rstrip("\r\n")
@@ -105,7 +105,7 @@ async def frames(answer: aiohttp.ClientResponse):
 
 
 async def take(stream, count: int, seconds: float = 20):
-    """The next so many events of a stream, comments left out."""
+    """Return the next events of a stream, without comments."""
     found = []
 
     async def read():
@@ -161,7 +161,7 @@ async def test_a_stream_is_live_and_filtered(shared, written):
 
 
 async def test_stream_loses_and_repeats_nothing_over_reconnections(server):
-    """Posting goes on; the reader breaks off at any moment and comes back with the last id it saw."""
+    """Posting goes on; the reader disconnects at any moment and returns with the last id it got."""
     total = 1500
     party = server.party()
 

@@ -31,7 +31,7 @@ def status(shared: Any, subject: str, party: str, day: str) -> list[str]:
 
 
 def whenever(shared: Any, subject: str, party: str) -> list[tuple[str, str | None, str | None]]:
-    """Each membership: its last status, from, to."""
+    """Return last status, from and to of each membership."""
     items = shared.items("/v1/memberships", in_=subject, party=party, on="any")
     return sorted((item["status"], item["from"], item["to"]) for item in items)
 

@@ -25,7 +25,7 @@ def http_date(recorded: str) -> str:
 
 
 def next_second() -> None:
-    """Wait for the clock's next second, so that what is recorded from here on is apart from what was."""
+    """Wait for the next second of the clock, so that later recordings have another second."""
     second = int(time.time())
     while int(time.time()) == second:
         time.sleep(0.02)
@@ -37,12 +37,12 @@ def asked(server: Server, path: str, then: str, **headers: str) -> httpx.Respons
 
 
 def links(answer: httpx.Response) -> dict[str, dict[str, str]]:
-    """The links of a header by each of their relations."""
+    """Return the links of a header by relation."""
     return {relation: link for link in answer.links.values() for relation in link["rel"].split()}
 
 
 def mapped(text: str) -> list[tuple[str, dict[str, str]]]:
-    """The links of a TimeMap, read by the form of RFC 6690: address and attributes."""
+    """Return the links of a TimeMap (RFC 6690): address and attributes."""
     assert re.fullmatch(r'<[^>]*>(; ?\w+="[^"]*")+(,\n<[^>]*>(; ?\w+="[^"]*")+)*\n', text), text
     return [
         (address, dict(re.findall(r'(\w+)="([^"]*)"', attributes)))
@@ -51,7 +51,7 @@ def mapped(text: str) -> list[tuple[str, dict[str, str]]]:
 
 
 class SubjectEvents:
-    """A server with three parts of a story, each recorded in seconds of its own; `ends` are the last positions."""
+    """A server with three parts of a story, each recorded in other seconds; `ends` are the last positions."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -78,7 +78,7 @@ class SubjectEvents:
         self.ends = [first[-1], second[-1], third[-1]]
 
     def then(self, position: int) -> str:
-        """The HTTP-date of when a position was recorded."""
+        """Return the HTTP-date at which a position was recorded."""
         return http_date(self.server.json(f"/v1/events/{position}")["recorded"])
 
 

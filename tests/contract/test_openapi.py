@@ -65,7 +65,7 @@ def document(shared):
 
 @pytest.fixture(scope="module")
 def story(shared):
-    """Something of everything, so that answers have all their parts."""
+    """Record events of every kind, so that answers have all their parts."""
     one, two = shared.parties(2)
     document, agreement, lab, platform = (
         f"{name}/{shared.new('x')}" for name in ("documents", "agreements", "labs", "platforms")
@@ -145,7 +145,7 @@ def story(shared):
 
 
 def schema_of(document, path: str, method: str, status: int, content_type: str):
-    """The schema of an answer, by address template; None where none is described."""
+    """Return the schema of an answer, by path template; None where none is described."""
     answers = document["paths"][path][method]["responses"]
     assert str(status) in answers or "default" in answers, f"{method} {path} does not describe {status}"
     described = answers.get(str(status)) or answers["default"]
@@ -156,7 +156,7 @@ def schema_of(document, path: str, method: str, status: int, content_type: str):
 
 
 def check(document, path: str, method: str, answer) -> None:
-    """That an answer is one that is described."""
+    """Check that an answer matches its schema."""
     content_type = answer.headers["Content-Type"].split(";")[0]
     schema = schema_of(document, path, method, answer.status_code, content_type)
     assert schema, path
@@ -297,7 +297,7 @@ def test_health_readiness_and_metrics(shared):
 
 
 def test_number_of_metrics_is_bounded(shared):
-    """Addresses that anyone can make up make no new series."""
+    """Invented addresses create no new series."""
     before = len(shared.get("/metrics").text.splitlines())
     for index in range(200):
         shared.get(f"/v1/parties/made-up-{index}")

@@ -39,7 +39,9 @@ def registered(server: Server, **more):
 
 
 def post_as(server: Server, mode: str, given: dict) -> tuple[int, dict]:
-    """One event by one of the content types: its status, and its receipt or problem. A pointer is that of the event."""
+    """Post one event in one of the content modes; return its status, and its receipt or problem. Pointers point into
+    the event.
+    """
     match mode:
         case "single":
             answer = server.send(given)
@@ -465,7 +467,7 @@ def test_the_same_id_with_other_content_in_one_batch_is_refused(shared):
 
 
 def test_batch_is_checked_as_a_whole(shared):
-    """The later notice of a correction in the same batch makes an earlier contradiction right."""
+    """A correction later in the batch removes an earlier contradiction."""
     party = shared.party()
     platform = f"platforms/{shared.new('f')}"
     made = shared.took(event("platform.launched", platform, "2020-05-01", name="P"))
@@ -538,7 +540,7 @@ def test_a_long_line_of_an_import_is_refused_and_the_next_is_taken(shared):
 
 
 async def test_an_import_streams_both_ways(shared):
-    """The result of a line comes while the client still holds back the next one."""
+    """The result of a line arrives before the client sends the next line."""
     events = shared.whole([registered(shared) for _ in range(3)])
     go_on: list[threading.Event] = []
 
@@ -565,13 +567,13 @@ async def test_an_import_streams_both_ways(shared):
 
 
 def named_line(party, number):
-    """A line of an import that gives a party one more name."""
+    """Return a line of an import that adds a name to a party."""
     named = event("party.name-added", party, name=f"Name {number}")
     return json.dumps({"specversion": "1.0", "id": f"{party}-{number}", "source": SOURCE, **named}).encode() + b"\n"
 
 
 def test_a_client_may_send_everything_before_it_reads(shared):
-    """Small socket buffers on the client's side: the answer must wait on the server without holding up the request."""
+    """With small socket buffers at the client, the results wait on the server and do not block the request."""
     count = 20_000
     target = shared.party()
     head = shared.head()
@@ -671,7 +673,7 @@ def test_ids_are_of_a_source(shared):
 
 
 def test_repeats_are_found_before_any_other_check(shared):
-    """A repeat is answered although its subject has ended, its reference is gone, or its precondition would fail."""
+    """A repeat is answered even if its subject has ended, its reference is gone, or its precondition would fail."""
     party = shared.party()
     given = shared.whole([event("party.name-added", party, "2010", name="Old")])[0]
     first = shared.send(given)

@@ -31,7 +31,7 @@ def proof_of(server: Server, position: int) -> str:
 
 
 def checked(server: Server, state: dict[str, Any], *, redacted: frozenset[int] = frozenset()) -> Checkpoint:
-    """That every event among a state's proofs is in the log, and is what its entry commits to; the one checkpoint."""
+    """Check that every event among a state's proofs is in the log and matches its entry; return the one checkpoint."""
     found = set()
     for position, proven in state["proofs"].items():
         found.add(key_of(server).proof(proven["proof"], proven["entry"], int(position)))
@@ -50,12 +50,12 @@ def checked(server: Server, state: dict[str, Any], *, redacted: frozenset[int] =
 
 
 def provenance(state: dict[str, Any]) -> set[int]:
-    """The positions that a state gives for its own fields."""
+    """Return the positions of a state's own fields."""
     return {position for positions in state["events"].values() for position in positions}
 
 
 def within(lists: list[dict[str, Any]]) -> set[int]:
-    """The positions that entries of a list give."""
+    """Return the positions of the items of a list."""
     return {position for entry in lists for position in entry["events"]}
 
 
@@ -125,7 +125,7 @@ def test_proof_of_an_unknown_position_is_404(server):
 
 @pytest.fixture(scope="module")
 def story():
-    """An agreement with something of everything that events can say about events."""
+    """Record an agreement with every kind of event about events."""
     with served() as server:
         one, two, three = server.parties(3)
         subject, document = f"agreements/{server.new('a')}", f"documents/{server.new('d')}"

@@ -42,7 +42,7 @@ def redact(server: Server, admin: str, subject: str, position: int) -> int:
 
 
 def files_with(server: Server, *needles: str) -> list[str]:
-    """The files of the data directory that hold any of these."""
+    """Return the files of the data directory that contain any of these."""
     contents = [(path.name, path.read_bytes()) for path in sorted(server.data.rglob("*")) if path.is_file()]
     return [
         f"{name}: {needle}"

@@ -35,7 +35,7 @@ LONG = "word " * 4000
 
 
 def replayed(server: Server, view: str, **until: Any) -> tuple[list[bytes], dict[str, Any]]:
-    """The lines of a view, and the last one, which must tell the digest of the bytes before it."""
+    """Return the lines of a replay, and the last one, whose digest must match the bytes before it."""
     answer = server.get("/v1/replay", view=view, **until)
     assert answer.status_code == 200, answer.text
     assert answer.headers["Content-Type"].split(";")[0] == NDJSON
@@ -54,18 +54,18 @@ def digests(server: Server, **query: Any) -> dict[str, str]:
 
 
 def children(server: Server) -> list[int]:
-    """The processes that the server has started and not yet taken leave of."""
+    """Return the child processes that the server has started and not yet waited for."""
     return [each.pid for each in processes() if each.parent == server.process.pid]
 
 
 def left_behind(server: Server) -> list[str]:
-    """What lies in the data directory beside what always does."""
+    """Return unexpected files in the data directory."""
     kept = re.compile(r"lock|log\.key|checkpoint|(log|views|keys)\.sqlite(-wal|-shm)?")
     return [path.name for path in server.data.iterdir() if not kept.fullmatch(path.name)]
 
 
 def story(server: Server) -> list[int]:
-    """Something of everything, corrected, disputed, retracted, merged; the positions."""
+    """Record events of every kind, corrected, disputed, retracted, merged; return the positions."""
     a, b, c = server.parties(3)
     agreement, lab, platform, document = (
         f"{name}/{server.new('x')}" for name in ("agreements", "labs", "platforms", "documents")
@@ -106,7 +106,7 @@ def story(server: Server) -> list[int]:
 
 @pytest.fixture(scope="module")
 def told() -> Iterator[tuple[Server, list[int]]]:
-    """A registry that holds a story, and the positions of its events; tests only ask."""
+    """Return a registry with a story, and the positions of its events; tests only query."""
     with served() as server:
         yield server, story(server)
 
@@ -265,7 +265,7 @@ def test_replays_go_on_while_events_are_posted(tmp_path):
 
 @pytest.fixture(scope="module")
 def wordy() -> Iterator[Server]:
-    """A registry whose history is longer than what a connection holds that nobody reads."""
+    """Return a registry whose history is longer than the buffers of a connection."""
     with served() as server:
         server.imported(
             [event("party.registered", f"parties/w-{at}", name="W", kind="company", note=LONG) for at in range(1500)]

@@ -12,7 +12,7 @@ AGREEMENT = {"title": "T", "kind": "treaty"}
 
 
 def way(problem) -> set[int]:
-    """The positions a 409 names."""
+    """Return the positions that a 409 names."""
     found = problem.get("positions")
     assert isinstance(found, list), problem
     assert found, problem
@@ -93,7 +93,7 @@ def facts_of(subject, party, occurred):
 
 @pytest.fixture(scope="module")
 def dated(shared):
-    """A subject of each collection that came about on 2020-05-01 and ended on 2030-05-01, and the two positions."""
+    """Record a subject of each collection, created on 2020-05-01 and ended on 2030-05-01; return the two positions."""
     party = shared.party()
     agreement, a = adopted(shared, "2020-05-01")
     lab, b = founded(shared, [party], "2020-05-01", phases=[{"phase": "one"}])
@@ -180,7 +180,7 @@ def test_events_before_an_imprecise_creation_are_refused(shared, made, before):
     ),
 )
 def test_end_before_its_opening_is_no_internal_error(shared, opened, closed):
-    """Whether it is refused is left open; what is said of it must be whole."""
+    """The contract leaves open whether it is refused; the answer must be well-formed."""
     party = shared.party()
     lab, _ = founded(shared, [party], "2000-01-01", phases=[{"phase": "one"}])
     agreement, _ = adopted(shared, "2000-01-01")
@@ -215,7 +215,7 @@ def test_agreement_exists_from_the_earliest_of_adoption_and_signatures(shared):
 
 
 def test_creation_after_other_facts_of_the_subject_is_refused(shared):
-    """The order of arrival is nothing: the fact is taken first, the maker's date comes by correction."""
+    """The order of recording does not matter: the fact is recorded first, the date of creation comes by correction."""
     party = shared.party()
     platform, made = launched(shared)
     joined = shared.took(event("platform.member-joined", platform, "2015-01-01", party=party))
@@ -253,7 +253,7 @@ def test_effective_day_of_a_termination_is_the_end(shared):
 
 
 def test_joining_before_the_party_was_registered_is_no_internal_error(shared):
-    """The rule speaks of a fact's own subject; a party dated by `registered` may not be joined with before it."""
+    """The rule is about a fact's own subject; the lifespan of a party dated by `registered` may also count."""
     party = f"parties/{shared.new('p')}"
     shared.take(event("party.registered", party, "2010-01-01", name="P", kind="company"))
     platform, _ = launched(shared, "2000-01-01")
@@ -356,7 +356,9 @@ def test_a_party_twice_in_one_event_is_refused(shared):
 
 
 def test_ratifying_after_acceding_is_a_second_consent(shared):
-    """ "joining, ratifying or acceding a second time": whether across the two is left open; never an error of the server."""
+    """ "joining, ratifying or acceding a second time": the contract leaves open whether one after the other counts;
+    never an internal error.
+    """
     party = shared.party()
     agreement, _ = adopted(shared, "2000-01-01")
     shared.take(event("agreement.acceded", agreement, "2001-01-01", party=party))

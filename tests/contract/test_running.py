@@ -180,7 +180,7 @@ def test_sigterm_drains_within_ten_seconds_and_keeps_acknowledged_events(tmp_pat
 
 
 def test_sigterm_ends_within_ten_seconds_whatever_clients_do(tmp_path):
-    """Some send half of what they say, some take nothing of what they asked for."""
+    """Some clients send half a request, some read nothing of their answer."""
     with Server(tmp_path / "data", "--first-key") as server:
         server.imported(
             [event("party.registered", f"parties/p{n}", name="N" * 500, kind="company") for n in range(3000)]
@@ -216,7 +216,7 @@ def test_sigterm_ends_within_ten_seconds_whatever_clients_do(tmp_path):
 
 @pytest.mark.parametrize("kept", [True, False], ids=["kept connections", "new connections"])
 def test_sigterm_answers_every_request_that_was_sent(tmp_path, kept):
-    """A client is refused a connection, or has its answer; no connection is closed on a request."""
+    """A client is refused a connection or gets its answer; no connection closes on a request."""
     unanswered: list[object] = []
     with Server(tmp_path / "data", "--first-key") as server:
 
@@ -281,7 +281,7 @@ def test_a_restart_changes_no_answer(tmp_path):
 
 
 def test_views_can_be_thrown_away(tmp_path):
-    """They are folds of the log: removed or broken, they come back by themselves."""
+    """They are folds of the log: removed or damaged, they are rebuilt."""
     with Server(tmp_path / "data", "--first-key", "--seeds", str(SEEDS)) as server:
         before = {path: server.items(f"/v1/{path}", on="any") for path in LISTS}
         etag = server.get("/v1/platforms/casip").headers["ETag"]
@@ -356,7 +356,7 @@ def test_import_into_the_data_of_a_server_that_runs_is_refused(server):
 
 
 def test_a_log_exported_is_imported_as_it_was(tmp_path, seeded):
-    """What one registry exports another takes: the posted attributes and data of each line."""
+    """Another registry imports an export: the posted attributes and data of each line."""
     log = command("export", "log", "--data", seeded.data)
     names = ("specversion", "id", "source", "type", "subject", "time", "occurred", "data")
     posted = b"".join(

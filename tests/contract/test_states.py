@@ -12,7 +12,7 @@ from tests.contract.server import SHA, event, is_problem, pointers
 
 
 def ref(found):
-    """The subjects in a list of {subject, name}; every one has both."""
+    """Return the subjects in a list of {subject, name}; every one has both."""
     for each in found:
         assert set(each) >= {"subject", "name"}
     return [each["subject"] for each in found]
@@ -838,7 +838,7 @@ def test_etags_are_strong_and_name_the_version(shared):
 
 
 def test_etag_changes_with_the_answer_even_if_the_version_stays(shared):
-    """Another's new name, and another day, are other answers."""
+    """A new name of another subject, or another day, gives another answer."""
     whole = shared.party("Whole")
     part = shared.party("Part", part_of=whole)
     one = shared.get(f"/v1/{part}", on="2020-01-01")
@@ -908,7 +908,7 @@ def test_wrong_passages(shared, passage):
 
 
 def test_a_passage_may_be_the_whole_document(shared):
-    """Neither `start` nor `exact`: whether that is a passage is left open; never a fault of the server."""
+    """Neither `start` nor `exact`: the contract leaves open whether that is a passage; never an internal error."""
     document = f"documents/{shared.new('d')}"
     shared.take(event("document.registered", document, title="Paper", sha256=SHA))
     answer = shared.post(

@@ -18,7 +18,7 @@ DAYS = ["2003-06-01", "2006-01-01", "2020-01-01", "any"]
 
 
 def everything(server: Server, cast: Cast, as_of: int | None = None) -> dict[str, Any]:
-    """All that can be asked about a story."""
+    """Return the answers to every query about a story."""
     seen: dict[str, Any] = {
         f"{path} on {on}": server.items(f"/v1/{path}", on=on, as_of=as_of) for path in LISTS for on in DAYS
     }
@@ -36,7 +36,7 @@ def everything(server: Server, cast: Cast, as_of: int | None = None) -> dict[str
 
 
 def without_request(body: dict[str, Any]) -> dict[str, Any]:
-    """The body of an answer without the id of its request, which a problem names."""
+    """Return the body of an answer without the request id of a problem."""
     return {name: value for name, value in body.items() if name != "request_id"}
 
 
@@ -81,7 +81,7 @@ def test_answer_as_of_a_position_equals_the_answer_given_then(seed):
 
 
 def without_places(value: Any) -> Any:
-    """What is left when positions, versions and ids are apart."""
+    """Return an answer without positions, versions and ids."""
     if isinstance(value, dict):
         return {
             key: without_places(each)
@@ -92,7 +92,7 @@ def without_places(value: Any) -> Any:
 
 
 def test_state_does_not_depend_on_the_order_of_recording(shared):
-    """As one batch, judged at its end: the same verdict, and the same answers on every day."""
+    """As one batch: the same verdict, and the same answers on every day."""
     taken = 0
     for seed in range(40):
         choice = random.Random(seed)

@@ -22,7 +22,7 @@ _RECORDED_OR_CHECKED: tuple[dict[str, Any], ...] = ({}, {"params": {"validate": 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A registry that the tests here share, each with documents of its own."""
+    """Return a registry that these tests share, each with its own documents."""
     with served() as server:
         yield server
 
@@ -320,7 +320,7 @@ def test_passages_recorded_before_the_text_are_checked_when_it_arrives(server, k
     before = ["unverified"] * 6
 
     def shown(**as_of: Any) -> dict[str, list[list[str]]]:
-        """The statuses wherever evidence is shown."""
+        """Return the statuses wherever evidence is shown."""
         places: dict[str, Any] = {}
         for thing in (agreement, platform):
             places[thing] = [server.state(thing, evidence="full", **as_of)]

@@ -39,7 +39,7 @@ def auditor_of(server: Server) -> Auditor:
 
 
 def covered(server: Server, size: int) -> Checkpoint:
-    """The first checkpoint that covers so many events; one comes every second."""
+    """Return the first checkpoint that covers this number of events; one comes every second."""
     auditor, deadline = auditor_of(server), time.monotonic() + 20
     while (found := auditor.checkpoint()).size < size:
         assert time.monotonic() < deadline, f"no checkpoint covers {size} events: {found}"
@@ -48,7 +48,7 @@ def covered(server: Server, size: int) -> Checkpoint:
 
 
 def grow(server: Server, size: int) -> Checkpoint:
-    """Import parties until there are so many events, all of them published."""
+    """Import parties until this number of events is published."""
     missing = size - server.head()
     if missing:
         slugs = [server.new("g") for _ in range(missing)]
@@ -57,14 +57,14 @@ def grow(server: Server, size: int) -> Checkpoint:
 
 
 class Scales:
-    """tlog-scales, looking at the same log over HTTP."""
+    """tlog-scales, reading the same log over HTTP."""
 
     def __init__(self, server: Server) -> None:
         self.vkey = Vkey.from_string(server.get("/log/vkey").text.strip())
         self.location = f"{server.address}/log"
 
     def reader(self, size: int | None = None) -> TilesReader:
-        """One that has verified the newest checkpoint; with a size, one that knows only that of a tree."""
+        """Return a reader that has verified the newest checkpoint; with a size, one that knows only that of a tree."""
         reader = TilesReader(make_backend(self.location))
         if size is not None:
             reader.set_size(size)
@@ -75,7 +75,7 @@ class Scales:
         return reader
 
     def judge(self, indexes: list[int], earlier: list[Checkpoint]) -> int:
-        """Verifies the newest checkpoint, these entries in it, and that it continues the earlier ones; its size."""
+        """Verify the newest checkpoint, these entries in it, and that it continues the earlier ones; return its size."""
         reader = TilesReader(make_backend(self.location))
         checkpoint = reader.get_checkpoint()
         checkpoint.verify(self.vkey)
@@ -92,7 +92,7 @@ class Scales:
 
 @pytest.fixture(scope="module")
 def grown():
-    """A log that was looked at whole at some sizes, the tiles' edges among them, and what was seen of it."""
+    """Return a log that was read whole at some sizes, also at the edges of tiles, and the answers."""
     with served() as server:
         seen: list[Checkpoint] = []
         for size in (0, 1, 2, 255, 256, 257, 600):
@@ -243,7 +243,7 @@ def test_a_malformed_path_is_not_found(grown, path):
 
 
 def test_path_is_used_without_normalisation(grown):
-    """Through no client that would put it right first."""
+    """Sent without a client that would normalise it."""
     server, _ = grown
     for path, status in (("/log/tile/0/000", 200), ("/log/tile/0/../0/000", 404), ("/log/tile/0/000?", 200)):
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)

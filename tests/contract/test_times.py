@@ -76,7 +76,7 @@ def test_dates_inside_data_have_the_same_forms(shared, field, value, status):
 
 
 def seen_on(server, subject, day):
-    """Whether a platform's launch is certain, possible or certainly not yet, on a day; and the state behind it."""
+    """Return whether a platform's launch is certain, possible or excluded on a day, and its state."""
     listed = [
         item
         for item in server.items("/v1/platforms", on=day, q=subject.split("-")[-2] + "zz")
@@ -108,7 +108,7 @@ BOUNDS = [
 
 @pytest.mark.parametrize(("occurred", "earliest", "latest"), BOUNDS)
 def test_bounds(shared, occurred, earliest, latest):
-    """What had come about is certain from the latest day on, possible from the earliest, and left out before."""
+    """A launch is certain from its latest day on, possible from its earliest, and not listed before."""
     word = shared.new("w").replace("-", "")
     platform = f"platforms/{shared.new('f')}"
     at = shared.took(event("platform.launched", platform, occurred, name=word))
@@ -137,7 +137,7 @@ def test_bounds(shared, occurred, earliest, latest):
 
 
 def test_both_uncertain_and_approximate_widens_at_least_as_much(shared):
-    """`%` is both `?` and `~`; whether that is one unit or two is left open, less than one it cannot be."""
+    """`%` is both `?` and `~`; the contract leaves open whether it widens by one unit or two."""
     word = shared.new("w").replace("-", "")
     shared.take(event("platform.launched", f"platforms/{shared.new('f')}", "2021-08-18%", name=word))
     for on, wanted in (
@@ -187,7 +187,7 @@ def test_as_of_in_the_future_is_refused(shared):
 
 
 def test_as_of_takes_instants_of_any_offset(shared):
-    """An instant means the last event recorded at or before it, however its offset is written."""
+    """An instant selects the last event recorded at or before it, whatever its offset."""
     word = shared.new("w").replace("-", "")
     subject = f"parties/{shared.new('p')}"
     receipt = shared.post(event("party.registered", subject, name=word, kind="company")).json()

@@ -18,7 +18,7 @@ FIRMS = [f"parties/firm-{number:03}" for number in range(300)]
 
 
 class World:
-    """A registry filled from records, which know the positions of their facts."""
+    """A registry filled from records, which have the positions of their facts."""
 
     def __init__(self, server: Server, records: Sequence[Record], names: Sequence[str], choice: random.Random) -> None:
         self.server = server
@@ -35,7 +35,7 @@ class World:
 
 
 def days(records: Sequence[Record], choice: random.Random, count: int) -> list[int]:
-    """Days about which something happens, and some others."""
+    """Return days near facts, and some others."""
     facts: list[Fact] = [fact for record in records for fact in record.facts if fact.when.low > 1]
     near = [
         choice.choice([fact.when.low, min(fact.when.high, fact.when.low + 4000)]) + choice.choice([-1, 0, 1])
@@ -45,7 +45,7 @@ def days(records: Sequence[Record], choice: random.Random, count: int) -> list[i
 
 
 def differences(items: Sequence[dict], told: dict, held: set[str] | None, status: str | None = None) -> Iterator[str]:
-    """Where the items of a list differ from what the oracle tells of each key."""
+    """Yield the differences between the items of a list and the oracle."""
     shown = {key_of(item): item for item in items}
     if len(shown) != len(items):
         yield "something is listed twice"
@@ -66,7 +66,7 @@ def differences(items: Sequence[dict], told: dict, held: set[str] | None, status
 
 
 def judged(key, item: dict, tells: SubjectEvents, status: str | None) -> Iterator[str]:
-    """What is wrong with the claim of an item."""
+    """Yield the errors in an item's claim."""
     wanted = tells.statuses - {None}
     claimed = status or item["status"]
     if (item["certainty"] == "certain") != (tells.statuses == {claimed}):
@@ -83,7 +83,7 @@ def key_of(item: dict):
 
 
 def compare_ties(world: World, on: int, as_of: int | None, statuses: Sequence[str]) -> list[str]:
-    """Every tie on a day."""
+    """Compare every membership on a day."""
     told: dict[Any, Any] = {}
     for record in world.known(as_of):
         ask = record.membership if record.subject.startswith("platforms") else record.tie
@@ -99,7 +99,7 @@ def compare_ties(world: World, on: int, as_of: int | None, statuses: Sequence[st
 
 
 def compare_agreements(world: World, on: int, as_of: int | None, statuses: Sequence[str]) -> list[str]:
-    """Every agreement on a day."""
+    """Compare every agreement on a day."""
     told = {record.subject: record.status(on) for record in world.known(as_of) if record.facts}
     query = {"on": iso(on), "as_of": as_of}
     wrong = list(differences(world.server.items("/v1/agreements", **query), told, None))
@@ -179,7 +179,7 @@ def test_the_members_of_a_consortium(joined):
 
 
 def test_on_any_gives_one_item_an_interval(deposited):
-    """Of parties whose facts are all exact: where each tie begins and ends."""
+    """For parties with exact dates only: start and end of each membership."""
     wrong = []
     items: dict = {}
     for item in deposited.server.items("/v1/memberships", on="any"):
@@ -206,7 +206,7 @@ def test_on_any_gives_one_item_an_interval(deposited):
 
 
 def test_states_agree_with_lists(deposited):
-    """One by one, a treaty's state and the whole of its parties say what the lists say."""
+    """The state of a treaty and the whole of its parties equal the lists."""
     choice = random.Random(7)
     for record in choice.sample(deposited.records, 12):
         on = iso(days([record], choice, 1)[0])

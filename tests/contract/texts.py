@@ -29,12 +29,12 @@ class Keys:
 
 
 def keys_of(server: Server) -> Keys:
-    """Makes them."""
+    """Create them."""
     return Keys(server.key, server.make_key("reader", "read"), server.make_key("root", "admin"))
 
 
 def registered(server: Server, text: str | bytes = TEXT) -> str:
-    """Register the document of a text; its subject."""
+    """Register the document of a text; return its subject."""
     subject = f"documents/{server.new('d')}"
     server.take(event("document.registered", subject, title="A report", sha256=digest(text)))
     return subject
@@ -54,14 +54,14 @@ def put(
 
 
 def stored(server: Server, subject: str, text: str | bytes = TEXT) -> int:
-    """Put a text, which must be taken; the position."""
+    """Put a text, which must be accepted; return the position."""
     answer = put(server, subject, text)
     assert answer.status_code == 201, answer.text
     return int(answer.json()["position"])
 
 
 def cite(subject: str, exact: str | None = None, start: int | None = None, end: int | None = None) -> dict[str, Any]:
-    """A passage; where only what it quotes is given, it is placed where that stands in the text."""
+    """Return a passage; with only a quotation given, its position is that in the text."""
     given: dict[str, Any] = {"document": subject}
     if exact is not None:
         given["exact"] = exact
@@ -73,7 +73,7 @@ def cite(subject: str, exact: str | None = None, start: int | None = None, end: 
 
 
 def files_with(server: Server, *words: str) -> list[str]:
-    """The files of the data directory that hold any of these."""
+    """Return the files of the data directory that contain any of these."""
     held = {path: path.read_bytes() for path in server.data.rglob("*") if path.is_file()}
     return [f"{path.name}: {word}" for path, content in held.items() for word in words if word.encode() in content]
 

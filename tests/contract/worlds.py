@@ -18,13 +18,13 @@ FIRST, LAST = date(1, 1, 1).toordinal(), date(9999, 12, 31).toordinal()
 
 
 def iso(number: int) -> str:
-    """A day as it is written."""
+    """Return a day in ISO 8601."""
     return date.fromordinal(number).isoformat()
 
 
 @dataclass(frozen=True)
 class When:
-    """A date as far as it is known: how it is written, its earliest and its latest day."""
+    """A date as far as it is known: its EDTF, its earliest and its latest day."""
 
     text: str | None
     low: int
@@ -35,7 +35,7 @@ class When:
         return self.low == self.high
 
     def recorded(self, day: int) -> When:
-        """The same as recorded on a day, which an open end does not reach past."""
+        """Return the date as recorded on a day, which bounds an open end."""
         return replace(self, high=day) if self.high == LAST else self
 
 
@@ -47,20 +47,20 @@ def exactly(number: int) -> When:
 
 
 def month(number: int) -> When:
-    """The month a day is in."""
+    """Return a day's month, as a date."""
     at = date.fromordinal(number)
     after = date(at.year + at.month // 12, at.month % 12 + 1, 1)
     return When(f"{at.year:04}-{at.month:02}", at.replace(day=1).toordinal(), after.toordinal() - 1)
 
 
 def year(number: int) -> When:
-    """The year a day is in."""
+    """Return a day's year, as a date."""
     at = date.fromordinal(number)
     return When(f"{at.year:04}", date(at.year, 1, 1).toordinal(), date(at.year, 12, 31).toordinal())
 
 
 def vaguely(choice: random.Random, number: int, share: float) -> When:
-    """The day; in some share of cases only its month, its year, or bounds that it lies between."""
+    """Return the day, or sometimes only its month, its year, or an interval."""
     if choice.random() >= share:
         return exactly(number)
     low, high = number - choice.randrange(40), number + choice.randrange(1, 40)
@@ -105,7 +105,9 @@ Dated = list[tuple[Fact, int]]
 
 @dataclass
 class SubjectEvents:
-    """What holds on a day: the statuses that readings give (None: nothing is there), and that with all dates at their earliest."""
+    """The oracle's answer for a day: the possible statuses (None: no membership), and that with all dates at their
+    earliest.
+    """
 
     statuses: set[str | None]
     earliest: str | None
@@ -114,7 +116,7 @@ class SubjectEvents:
 def tell(
     facts: Sequence[Fact], others: Collection[Fact], on: int, status: Callable[[Dated], set[str | None]]
 ) -> SubjectEvents:
-    """The statuses that every reading of these facts gives; `others` of the same subject only bear on which readings count."""
+    """Return the statuses in every possible world of these facts; `others` of the same subject only exclude worlds."""
     near = {on, on + 1}
     for fact in facts:
         near |= {fact.when.low, fact.when.low - 1, fact.when.low + 1, fact.when.high}
@@ -138,7 +140,7 @@ def tell(
 
 
 def stands(dated: Dated, others: Collection[Fact]) -> bool:
-    """Whether a reading contradicts none of the rules."""
+    """Return whether a possible world contradicts none of the rules."""
     makers = [at for fact, at in dated if fact.type in MAKES] + [fact.when.low for fact in others if fact.type in MAKES]
     begin = min(makers, default=FIRST)
     end = min((at for fact, at in dated if fact.type in ENDS), default=LAST)
@@ -161,13 +163,13 @@ def stands(dated: Dated, others: Collection[Fact]) -> bool:
 
 @dataclass
 class Record:
-    """An agreement or a platform with all facts known of it, the one that makes it first."""
+    """An agreement or a platform with all its facts, the creating one first."""
 
     subject: str
     facts: list[Fact] = field(default_factory=list)
 
     def add(self, type_: str, when: When, *parties: str, **more) -> Fact:
-        """One more fact, of these parties or of the whole."""
+        """Add a fact, of these parties or of the whole."""
         options = {name: more.pop(name) for name in ("notice", "late") if name in more}
         data = {name.removesuffix("_"): value for name, value in more.items()}
         fact = Fact(self.subject, type_, when, data, parties, **options)
@@ -175,7 +177,7 @@ class Record:
         return fact
 
     def at(self, position: int) -> Record:
-        """As known at a position."""
+        """Return the record as of a position."""
         return Record(self.subject, [fact for fact in self.facts if fact.position <= position])
 
     def parties(self) -> list[str]:
@@ -184,7 +186,7 @@ class Record:
     # Agreements
 
     def _consented(self, party: str, by: int) -> set[bool]:
-        """Whether any other party may have consented to be bound by a day."""
+        """Return whether any other party may have consented to be bound by a day."""
         spans = [
             fact.when
             for fact in self.facts
@@ -195,13 +197,15 @@ class Record:
         return {False, True} if any(when.low <= by for when in spans) else {False}
 
     def tie(self, party: str, on: int) -> SubjectEvents:
-        """What a party is in an agreement on a day."""
+        """Return the status of a party in an agreement on a day."""
         facts = [fact for fact in self.facts if fact.type not in SPOKEN and (not fact.parties or party in fact.parties)]
         others = [fact for fact in self.facts if fact not in facts]
         return tell(facts, others, on, lambda dated: self._tie(dated, party, on))
 
     def status(self, on: int) -> SubjectEvents:
-        """What an agreement is on a day. Instruments put it in force for nobody who is not in force by its whole; they only bear on what counts."""
+        """Return the status of an agreement on a day. Entries into force of single parties give worlds but no other
+        status.
+        """
         idle = ("agreement.ratified", "agreement.acceded", *SPOKEN)
         facts = [fact for fact in self.facts if fact.type not in idle]
         others = [fact for fact in self.facts if fact.type in idle]
@@ -221,7 +225,7 @@ class Record:
         return tell(kept, [*others, *signed[1:][-1:]], on, lambda dated: self._whole(dated, on))
 
     def _until(self, on: int) -> set[bool]:
-        """Whether it may be past its `until`, unrenewed."""
+        """Return whether a day may be past the agreement's `until`, unrenewed."""
         told = [
             (fact.when.low, When(until, *bounds(until)) if (until := fact.data.get("until")) else None)
             for fact in self.facts
@@ -308,7 +312,7 @@ class Record:
     # Platforms
 
     def membership(self, party: str, on: int) -> SubjectEvents:
-        """What a party is in a platform on a day."""
+        """Return the status of a party in a platform on a day."""
         facts = [fact for fact in self.facts if not fact.parties or party in fact.parties]
         own = [fact for fact in facts if fact.parties]
         for fact, other in itertools.permutations(own, 2):
@@ -335,7 +339,7 @@ class Record:
 
 
 def bounds(text: str) -> tuple[int, int]:
-    """Of a whole date or a year."""
+    """Return the bounds of a whole date or a year."""
     if len(text) == 4:
         return date(int(text), 1, 1).toordinal(), date(int(text), 12, 31).toordinal()
     at = date.fromisoformat(text).toordinal()
@@ -343,7 +347,7 @@ def bounds(text: str) -> tuple[int, int]:
 
 
 def shuffled(choice: random.Random, records: Sequence[Record]) -> list[Fact]:
-    """All facts in the order of an import: makers first, what rests on others last, the rest in no order."""
+    """Return all facts in the order of an import: creating ones first, dependent ones last, the rest in any order."""
     first = [record.facts[0] for record in records]
     rest = [fact for record in records for fact in record.facts[1:]]
     choice.shuffle(rest)
@@ -354,7 +358,9 @@ def shuffled(choice: random.Random, records: Sequence[Record]) -> list[Fact]:
 
 
 def treaties(choice: random.Random, names: Sequence[str], count: int) -> list[Record]:
-    """Adopted, signed by some, ratified or acceded to by more, in force as a whole and for each who comes later."""
+    """Return treaties: adopted, signed by some, ratified or acceded to by more, in force as a whole and for each later
+    party.
+    """
     return [_treaty(choice, f"agreements/treaty-{number:02}", names) for number in range(count)]
 
 
@@ -431,7 +437,9 @@ def _treaty(choice: random.Random, subject: str, names: Sequence[str]) -> Record
 
 
 def trades(choice: random.Random, names: Sequence[str], count: int) -> list[Record]:
-    """Signed by two to five; in force as a whole; until a day, renewed, or ended; some dates known by their year only."""
+    """Return trade agreements: signed by two to five; in force as a whole; until a day, renewed, or ended; some dates
+    with only a year.
+    """
     return [_trade(choice, f"agreements/trade-{number:03}", names) for number in range(count)]
 
 
@@ -476,7 +484,7 @@ def _trade(choice: random.Random, subject: str, names: Sequence[str]) -> Record:
 
 
 def consortium(choice: random.Random, names: Sequence[str]) -> Record:
-    """Hundreds join, with and without dates; some leave, and some of these come back."""
+    """Return a platform that hundreds join, with and without dates; some leave, and some of these return."""
     made = Record("platforms/consortium")
     start = date(2010, 1, 1).toordinal()
     made.add("platform.launched", exactly(start), name="Consortium")

@@ -182,7 +182,7 @@ del REQUIRED["event.corrected"]  # needs data or a date, whichever
 
 
 def posted(kind: str, data: Any = None, **attributes: Any) -> dict[str, Any]:
-    """A document of a type."""
+    """Return a document of a type."""
     collection = CATALOGUE[kind].collection if kind in CATALOGUE else None
     document = {
         "specversion": "1.0",
@@ -197,7 +197,7 @@ def posted(kind: str, data: Any = None, **attributes: Any) -> dict[str, Any]:
 
 
 def pointers(document: Any) -> list[str]:
-    """Where the flaws of a document stand."""
+    """Return the pointers of a document's flaws."""
     with pytest.raises(Invalid) as refused:
         parse(document)
     assert all(flaw.detail for flaw in refused.value.flaws)

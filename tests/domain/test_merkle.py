@@ -69,7 +69,7 @@ def subproof(old: int, entries: list[bytes], whole: bool) -> list[bytes]:
 
 
 class Tree:
-    """Stored hashes in memory, which grow in the steps given."""
+    """Stored hashes in memory, which grow in the given steps."""
 
     def __init__(self, entries: list[bytes], steps: list[int] | None = None) -> None:
         self.levels: dict[int, list[bytes]] = {}

@@ -15,7 +15,7 @@ texts = st.text(letters, min_size=1, max_size=40)
 
 
 def passage(**members: object) -> dict[str, object]:
-    """A passage that may be recorded."""
+    """Return a valid passage."""
     given_ = {"document": "documents/d", **members}
     Evidence.model_validate(given_)
     return given_

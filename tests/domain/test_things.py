@@ -20,7 +20,7 @@ NOTHING_IN_FORCE = [InForcePeriod(BEFORE, FOREVER, None, Force(False, False, Tru
 
 @st.composite
 def makers(draw: Any) -> Fact:
-    """A fact that makes its subject and describes it."""
+    """Draw a fact that creates its subject and has its attributes."""
     kind = draw(st.sampled_from((*histories.CREATING, "lab.founded", "platform.launched")))
     said = draw(histories.facts(kind, 1, early=draw(st.booleans())))
     record = CATALOGUE[kind].data.model_validate_json(json.dumps(said["data"]))

@@ -31,7 +31,7 @@ lives = st.builds(
 
 @st.composite
 def facts(draw: Any, kinds: Sequence[str], first: int = 1) -> list[Fact]:
-    """Facts of some types, on few days, so that some share one."""
+    """Draw facts of some types, on few days, so that some share one."""
     found: list[Fact] = []
     days, most = draw(st.sampled_from(((precise, 6), (dates, 3))))
     for kind in draw(st.lists(st.sampled_from(kinds), min_size=1 if first == 1 else 0, max_size=most)):
@@ -60,7 +60,7 @@ consents = st.sampled_from((NEVER, *map(parse_edtf, ("2020-03-10", "2021-05-05",
 
 @st.composite
 def party_lives(draw: Any) -> PartyLife | None:
-    """When a party came about and ended, if anything is known of it."""
+    """Draw the lifespan of a party, if any of it is known."""
     born = draw(st.sampled_from((None, "2019", "2020-03-11")))
     occurred = draw(st.sampled_from((None, "2021-05-05", "2021", "2022-01-01")))
     if born is None and occurred is None:

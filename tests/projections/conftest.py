@@ -9,6 +9,6 @@ from tests.given import World, world
 
 @pytest.fixture
 def views() -> Iterator[World]:
-    """Views that hold nothing yet."""
+    """Return empty views."""
     with world() as made:
         yield made

@@ -11,7 +11,7 @@ T = signed("t", "2020-01-01", "a", "b")
 
 
 def statuses(views: World, *, on: str | None = "2030-01-01") -> dict[str, str]:
-    """The status of each party on a day."""
+    """Return the status of each party on a day."""
     found = {}
     for item in views.state("agreements/t", on=on)["parties"]:
         found[item["party"]["subject"].removeprefix("parties/")] = item["status"]

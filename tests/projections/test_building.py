@@ -26,7 +26,7 @@ _LITERAL = re.compile(r"x?'[^']*'|\b\d+\b")
 
 @contextmanager
 def building() -> Iterator[tuple[Path, Views]]:
-    """A file of views that is still building."""
+    """Return views that are still being built."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "built.sqlite"
         with closing(Views(path, building=True)) as views:
@@ -34,7 +34,7 @@ def building() -> Iterator[tuple[Path, Views]]:
 
 
 def folded(views: Views, events: Sequence[Event]) -> None:
-    """Fold events in one go."""
+    """Fold events in one run."""
     views.begin()
     for event in events:
         views.apply(event, leaf_hash(event.data))
@@ -42,12 +42,12 @@ def folded(views: Views, events: Sequence[Event]) -> None:
 
 
 def tables(db: sqlite3.Connection) -> set[tuple[str, ...]]:
-    """Every table and index there is."""
+    """Return every table and index."""
     return set(db.execute("SELECT type, name, sql FROM sqlite_master"))
 
 
 def plan(db: sqlite3.Connection, sql: str) -> list[str]:
-    """How SQLite goes about a statement."""
+    """Return SQLite's plan of a statement."""
     return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}")]
 
 

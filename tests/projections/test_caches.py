@@ -49,7 +49,7 @@ REFUSED: Sequence[Documents] = (
 
 @contextmanager
 def one_transaction(found: World) -> Iterator[None]:
-    """Within it nothing is committed, and no more is undone than what is refused, as while a group is decided."""
+    """Commit nothing, and undo only refused batches, as while a group is decided."""
     commit, rollback = found.views.commit, found.views.rollback
     found.views.commit = found.views.rollback = lambda: None  # type: ignore[method-assign]
     try:
@@ -59,7 +59,7 @@ def one_transaction(found: World) -> Iterator[None]:
 
 
 def tried(found: World, *documents: dict[str, Any]) -> str:
-    """What is said of a batch that is only validated."""
+    """Return the result of validating a batch."""
     made, count = found._made, len(found.events)
     with one_transaction(found), found.views.trial():
         said = outcome(found, *documents)
@@ -69,7 +69,7 @@ def tried(found: World, *documents: dict[str, Any]) -> str:
 
 
 def outcome(found: World, *documents: dict[str, Any]) -> str:
-    """Why a batch is refused, or that it is taken."""
+    """Return the refusal of a batch, or that it is accepted."""
     try:
         found.batch(*documents)
     except Refused as refused:
@@ -78,7 +78,7 @@ def outcome(found: World, *documents: dict[str, Any]) -> str:
 
 
 def broken_off(found: World, *documents: dict[str, Any]) -> None:
-    """Has a batch begun and found to take too long at once."""
+    """Start a batch and find at once that it takes too long."""
     admit = found.views.admit
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(found.views, "admit", lambda events, leaves: admit(events, leaves, 0.0))
@@ -87,7 +87,7 @@ def broken_off(found: World, *documents: dict[str, Any]) -> None:
 
 
 def statements(found: World) -> list[str]:
-    """What the next posts read and write, also the rows that are written at the end; not where transactions begin."""
+    """Return the statements of the next posts, with the final flush, without starts of transactions."""
     run: list[str] = []
     found.views._db.set_trace_callback(run.append)
     with one_transaction(found):
@@ -99,7 +99,7 @@ def statements(found: World) -> list[str]:
 
 
 def started(found: World) -> None:
-    """What is known, committed, all of it cached."""
+    """Return views with committed facts, all of them cached."""
     with one_transaction(found):
         for document in BEFORE:
             found.batch(document)
@@ -150,7 +150,7 @@ def lines(found: World) -> dict[str, list[bytes]]:
     ways=st.lists(st.sampled_from("tbc-"), min_size=1, max_size=7),
 )
 def test_validated_refused_or_interrupted_post_changes_no_later_decision(few, documents, sizes, ways):
-    """`t`: validated first; `b`: broken off first; `c`: committed first."""
+    """`t`: validated first; `b`: interrupted first; `c`: committed first."""
     with world() as found, world() as alone, pytest.MonkeyPatch.context() as patch:
         patch.setattr(fact_store, "_FEW_FACTS", few)
         positions: dict[str, int] = {}
@@ -178,7 +178,7 @@ def test_validated_refused_or_interrupted_post_changes_no_later_decision(few, do
 
 
 def broken_off_or(found: World, batch: Documents) -> str:
-    """What is said of a batch that is broken off on its way, if it comes so far, and posted again."""
+    """Return the result of a batch that is interrupted, if it gets that far, and posted again."""
     checks = 0
 
     def check(_: int = 0) -> None:

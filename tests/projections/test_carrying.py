@@ -42,7 +42,7 @@ def fill(db: sqlite3.Connection, carried: WalCheckpointing, first: int = 0) -> N
 
 
 def pages(path: Path) -> int:
-    """Of the log."""
+    """Return the pages of the WAL."""
     return path.with_name(f"{path.name}-wal").stat().st_size // PAGE
 
 

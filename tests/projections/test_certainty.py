@@ -65,7 +65,9 @@ ENDS = ("terminated", "closed", "dissolved")
 
 
 def fits_a_life(reading: Reading) -> bool:
-    """Nothing before the subject came about, nothing after its end; adopted no later than signed, if it can be."""
+    """Return whether nothing lies before the creation or after the end; an adoption is no later than a signature, if
+    possible.
+    """
     born = min(on for fact, (on, _) in reading.items() if fact.what in MAKES)
     ended = min((effect for fact, (_, effect) in reading.items() if fact.what in ENDS), default=BEYOND)
     for fact, (on, effect) in reading.items():
@@ -80,7 +82,7 @@ def fits_a_life(reading: Reading) -> bool:
 
 
 def hidden(line: list[str | None], gaps: Sequence[tuple[int, int, str]]) -> Iterator[Timeline]:
-    """The timelines in which each tie of unknown beginning began on any of its days, the earliest first."""
+    """Yield the timelines in which each membership of unknown beginning began on any of its days, the earliest first."""
     for begun in product(*(range(since, until + 1) for since, until, _ in gaps)):
         filled = list(line)
         for start, (_, until, bond) in zip(begun, gaps, strict=True):
@@ -93,7 +95,7 @@ def hidden(line: list[str | None], gaps: Sequence[tuple[int, int, str]]) -> Iter
 
 
 def platform_tie(reading: Reading) -> list[Timeline]:
-    """What one party is to a platform, in one reading."""
+    """Return the membership of one party in a platform, in one world."""
     if not fits_a_life(reading):
         return []
     born = next(on for fact, (on, _) in reading.items() if fact.what == "launched")
@@ -131,7 +133,7 @@ def spanned(span: tuple[int, int], what: str, who: str | None, rank: int, id_: s
 
 @st.composite
 def spans(draw, *, undated: bool = True) -> Any:
-    """Days lo to hi, often one, sometimes unbounded."""
+    """Draw days lo to hi, often one, sometimes unbounded."""
     lo = draw(st.integers(FIRST, LAST))
     if undated and draw(st.integers(0, 7)) == 0:
         return FIRST, BEYOND
@@ -175,7 +177,7 @@ def claims(rows) -> dict:
 
 
 def agree(expected: Verdict, rows: dict[int, dict]) -> None:
-    """The engine's rows, by day, against the model's verdict."""
+    """Compare the engine's rows, by day, with the model's verdict."""
     for index, on in enumerate(DAYS):
         possible = expected.possible[index]
         row = rows.get(on)
@@ -208,7 +210,7 @@ def states_by_day(found: World, subject: str) -> dict[int, dict]:
 
 
 def may_alternate(facts: Sequence[Happening]) -> bool:
-    """Whether a leaving may lie between two beginnings, if all are on one day: then one of these may come first."""
+    """Return whether a leaving may lie between two beginnings, if all are on one day: then one of these may come first."""
     return any(
         other.what == fact.what and other is not fact and fact.lo <= leaving.hi and leaving.lo <= other.hi
         for fact in facts
@@ -242,7 +244,7 @@ def agreement_tie(reading: Reading) -> list[Timeline]:
 
 
 def agreement(reading: Reading) -> list[Timeline]:
-    """The status of an agreement on each day, in one reading."""
+    """Return the status of an agreement on each day, in one world."""
     if not fits_a_life(reading):
         return []
     whole = []
@@ -383,7 +385,7 @@ def test_membership_of_an_agreement_and_its_status(facts):
 @settings(max_examples=400)
 @given(agreement_facts())
 def test_a_membership_of_an_agreement_day_by_day(facts):
-    """The same without anything around it, for many more histories."""
+    """The same without any other fact, for many more histories."""
     expected = verdict(facts, agreement_tie)
     stated = sorted((fact_of(fact, position) for position, fact in enumerate(facts, 1)), key=lambda fact: fact.order)
     own = [fact for fact in stated if fact.type in MEMBERSHIP_TYPES and "parties/a" in parties_of(fact)]
@@ -420,14 +422,14 @@ LAB = {
 
 
 def waits(reading: Reading) -> bool:
-    """Whether no phase starts before the completion of the one it is contingent on."""
+    """Return whether no phase starts before the completion of the one it is contingent on."""
     starts = [on for fact, (on, _) in reading.items() if (fact.what, fact.who) == ("started", "y")]
     completions = [on for fact, (on, _) in reading.items() if (fact.what, fact.who) == ("completed", "x")]
     return not starts or not completions or max(completions) <= min(starts)
 
 
 def whole(statuses: dict[str, str]) -> Callable[[Reading], list[Timeline]]:
-    """The status of a lab or a platform: what came about last, of what has one."""
+    """Return the status of a lab or a platform: that of its latest fact with one."""
 
     def timelines(reading: Reading) -> list[Timeline]:
         if not fits_a_life(reading) or not waits(reading):
@@ -439,7 +441,7 @@ def whole(statuses: dict[str, str]) -> Callable[[Reading], list[Timeline]]:
 
 
 def phase(name: str) -> Callable[[Reading], list[Timeline]]:
-    """The status of a phase: planned with the lab, then as far as it got."""
+    """Return the status of a phase: planned with the lab, then by its latest fact."""
 
     def timelines(reading: Reading) -> list[Timeline]:
         if not fits_a_life(reading) or not waits(reading):
@@ -522,7 +524,7 @@ def test_a_platform(facts):
 
 
 def commitment(reading: Reading) -> list[Timeline]:
-    """Planned when made; then the last of the updates, none of which comes before."""
+    """Return the status: planned when made, then that of the last update; no update precedes it."""
     made = next(on for fact, (on, _) in reading.items() if fact.what == "made")
     updates = in_order(reading, (fact for fact in reading if fact.what != "made"))
     if updates and updates[0][0] < made:

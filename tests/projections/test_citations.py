@@ -20,7 +20,7 @@ DIGEST = sha256(TEXT.encode()).hexdigest()
 
 
 def recorded(views: World, kind: str, slug: str, text: str) -> int:
-    """The registry records by itself that a text is stored or erased; the position."""
+    """Record that a text is stored or erased, as the registry does; return the position."""
     number = views.head + 1
     subject = f"documents/{slug}"
     data = b'{"characters":%d,"sha256":"%s"}' % (len(text), sha256(text.encode()).hexdigest().encode())
@@ -64,7 +64,7 @@ def cite(start: int, end: int, exact: str | None = None, slug: str = "d") -> dic
 
 
 def listed(views: World, slug: str = "d", as_of: int | None = None, **asked: Any) -> tuple[list[dict], dict]:
-    """All passages of a document, page by page, and what is said of the whole."""
+    """Return all citations of a document, page by page, and the summary of the list."""
     items: list[dict] = []
     question, after = views.question(None, as_of), None
     while True:
@@ -93,7 +93,7 @@ def told(items: list[dict]) -> list[tuple]:
 
 
 def naive(events: list[Event], slug: str, text: str | None) -> tuple[list[tuple], set[int]]:
-    """The same by a reading of all events; and the characters that are used."""
+    """Return the same from reading all events, and the used characters."""
     about: dict[int, list[Event]] = {}
     for each in events:
         if each.about is not None:
@@ -124,7 +124,7 @@ def naive(events: list[Event], slug: str, text: str | None) -> tuple[list[tuple]
 
 
 def evidence(chance: random.Random) -> list[dict[str, Any]]:
-    """Some passages: right, wrong, beyond the end, without a place, of the whole document."""
+    """Draw passages: right, wrong, beyond the end, without a position, of the whole document."""
 
     def one() -> dict[str, Any]:
         slug = chance.choice("dde")
@@ -144,7 +144,7 @@ def evidence(chance: random.Random) -> list[dict[str, Any]]:
 
 
 def something(chance: random.Random, views: World) -> None:
-    """One more event, which may be refused."""
+    """Draw one more event, which may be refused."""
     spoken = chance.choice(views.events)
     own = {} if chance.random() < 0.5 else {"evidence": evidence(chance)}
     match chance.randint(0, 11):

@@ -24,12 +24,12 @@ def difference(found: World, subject: str, first: TimeSlice, second: TimeSlice, 
 
 
 def between(found: World, subject: str, first: int, second: int, on: str | None = None) -> Difference:
-    """The difference of two positions."""
+    """Return the difference of two positions."""
     return difference(found, subject, found.question(on, first), found.question(on, second))
 
 
 def turned(state: Any, patch: list[dict[str, Any]]) -> Any:
-    """The state that a patch makes of another, by the library's own reading of RFC 6902."""
+    """Apply a patch to a state with the library's own implementation of RFC 6902."""
     return apply_patch(json.loads(json.dumps(state)), json.loads(json.dumps(patch)))
 
 

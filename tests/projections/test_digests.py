@@ -41,14 +41,14 @@ LIMITED: Any = {"max_examples": 15}
 
 
 def held(found: World, as_of: int) -> dict[str, list[str]]:
-    """Every line of every view as of a position."""
+    """Return every canonical row of every view as of a position."""
     return {
         view: [line.decode(errors="backslashreplace") for line in found.reader.lines(view, as_of)] for view in VIEWS
     }
 
 
 def difference(one: dict[str, list[str]], other: dict[str, list[str]]) -> dict[str, Any]:
-    """Where the lines differ: those that only one has; none where only their order differs."""
+    """Return the canonical rows that only one side has; empty where only the order differs."""
     return {
         view: (sorted(set(one[view]) - set(other[view])), sorted(set(other[view]) - set(one[view])))
         for view in VIEWS
@@ -57,7 +57,7 @@ def difference(one: dict[str, list[str]], other: dict[str, list[str]]) -> dict[s
 
 
 def opened_anew(found: World) -> None:
-    """Close the views for writing and open them again: nothing of them is in memory any longer."""
+    """Close the views for writing and open them again, with empty caches."""
     path = Path(found.views._db.execute("PRAGMA database_list").fetchone()[2])
     found.views.close()
     found.views = Views(path)
@@ -65,7 +65,7 @@ def opened_anew(found: World) -> None:
 
 
 def assert_same_from_any_fold(events: Sequence[Event], *others: World) -> None:
-    """Folding these events in one go, or with views that are opened anew before each, gives what others hold of them."""
+    """Check that folding in one run, or with views opened again before each event, gives the same canonical rows."""
     with world() as folded, world() as anew:
         for each in events:
             folded.apply(each)
@@ -106,7 +106,7 @@ def test_views_as_of_every_position_equal_a_replay_after_an_erasure(documents, e
 @settings(**GENERATED, **LIMITED)
 @given(histories(most=30))
 def test_batch_gives_the_views_of_its_events_one_by_one(documents):
-    """Mergers apart: what two parties did before they were found to be one is judged together only within a batch."""
+    """Without mergers: only within a batch are earlier facts of two merged parties checked together."""
     with world() as found, world() as batched:
         batched.batch(*taken(found, (each for each in documents if each["type"] != "party.merged")))
         for position in range(1, found.head + 1):
@@ -144,7 +144,7 @@ def test_open_views_equal_views_opened_again(views, story):
 
 
 def everything() -> list[dict[str, Any]]:
-    """A story that leaves a row in every table."""
+    """Record a story that leaves a row in every table."""
     passage = {"document": "documents/d", "start": 0, "end": 1}
     return [
         document("d", "2020-01-01"),
@@ -295,7 +295,7 @@ def columns_of(found: World, table: str) -> list[str]:
 
 
 def believed(found: World, table: str, column: str) -> list[Any]:
-    """A row that is known at the head, with something in a column if there is one."""
+    """Return a current row, with a value in a column if there is one."""
     where = f"system_to = {CURRENT}" if "system_to" in columns_of(found, table) else "1"
     if table in ("tags", "text_index", "names"):
         where = f"{'fact' if table == 'tags' else 'id'} IN (SELECT id FROM facts WHERE system_to = {CURRENT})"
@@ -304,7 +304,7 @@ def believed(found: World, table: str, column: str) -> list[Any]:
 
 
 def update(found: World, table: str, row: Sequence[Any], changed: Sequence[Any]) -> None:
-    """Put a row in the place of another."""
+    """Replace a row by another."""
     columns = columns_of(found, table)
     cursor = found.views._db.execute(
         f"UPDATE {table} SET {', '.join(f'{name} = ?' for name in columns)}"
@@ -315,7 +315,7 @@ def update(found: World, table: str, row: Sequence[Any], changed: Sequence[Any])
 
 
 def other(column: str, value: Any) -> Any:
-    """Another value than a row has in a column, such as somebody might put there."""
+    """Return another value for a column, as somebody might write there."""
     match value:
         case int():
             return {"system_from": CURRENT - 1, "system_to": 1}.get(

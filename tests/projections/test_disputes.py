@@ -33,7 +33,7 @@ D = document("d")
 
 
 def naive(events: list[Event], subject: str) -> list[dict[str, Any]]:
-    """The disputes of a subject that stand, by a reading of all events."""
+    """Return the current disputes of a subject from reading all events."""
     by_position = {each.position: each for each in events}
     about: dict[int, list[Event]] = {}
     for each in events:
@@ -55,7 +55,7 @@ def naive(events: list[Event], subject: str) -> list[dict[str, Any]]:
 
 
 def something(chance: random.Random, views: World) -> None:
-    """One more event about an event, which may be refused."""
+    """Draw one more event about an event, which may be refused."""
     spoken = chance.choice(views.events[1:])
     match chance.randint(0, 5):
         case 0 | 1 if spoken.type == "event.disputed":

@@ -38,7 +38,7 @@ def made() -> Iterator[World]:
 
 
 def dissolved(slug: str, occurred: str | None, **data: Any) -> dict[str, Any]:
-    """A party that ends."""
+    """Return the dissolution of a party."""
     return event("party.dissolved", f"parties/{slug}", occurred, **data)
 
 
@@ -54,7 +54,7 @@ STATES = {
 
 
 def treaty(*names: str) -> list[dict[str, Any]]:
-    """A treaty that these, and one that goes on, ratified."""
+    """Return a treaty that these parties and one lasting party ratified."""
     everybody = ("france", *names)
     return [
         *parties(*everybody),
@@ -234,7 +234,7 @@ def test_any_order_of_facts_about_an_ended_party_gives_the_same_memberships(fact
 
 
 def _shown(made: World, on: str | None) -> list[Any]:
-    """Memberships and the agreement's status on a day, without positions."""
+    """Return memberships and the agreement's status on a day, without positions."""
     items = [*made.items("memberships", on=on), *made.items("memberships", on=on, status="ended")]
     shown = [[item["party"], item["in"], status_of(item), item["from"], item["to"]] for item in items]
     return [shown, [status_of(each) for each in made.items("agreements", on=on)]]

@@ -36,7 +36,7 @@ from tests.histories import GENERATED, difference, everything, histories, posted
 
 
 def without(events: Sequence[Event], positions: Collection[int]) -> list[Event]:
-    """The events of a log from which the data of some was erased."""
+    """Return the events of a log with the data of some erased."""
     return [
         each._replace(data=erased_data(each.about), erased=True) if each.position in positions else each
         for each in events
@@ -44,14 +44,14 @@ def without(events: Sequence[Event], positions: Collection[int]) -> list[Event]:
 
 
 def folded(into: World, events: Sequence[Event]) -> World:
-    """A world that holds these events of a log."""
+    """Return a world with these events of a log."""
     for each in events:
         into.apply(each)
     return into
 
 
 def redacted(made: World, *positions: int) -> list[Event]:
-    """The log of a world once redactions of these events were recorded in it."""
+    """Return the log of a world after redactions of these events."""
     for position in positions:
         subject = made.events[position - 1].subject
         made.take(event("event.redacted", subject, None, event=position, reason="a person asked for it"))

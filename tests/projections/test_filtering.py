@@ -25,7 +25,7 @@ def registry(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture(params=[COMMON, RARE], ids=["common", "rare"])
 def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many rows are few: with very few, and hardly any row outside the index, almost every word is common."""
+    """Set how many rows are few: with a low number almost every word is common."""
     monkeypatch.setattr(text_filter, "FEW", request.param)
     if request.param == COMMON:
         monkeypatch.setattr(text_index, "_AT_ONCE", 2)
@@ -140,7 +140,7 @@ def test_merged_parties_are_found_by_names_of_both(registry, few):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_any_filtered_list_equals_a_scan_of_all_facts(registry, few, seed):
-    """Against plain containment of words, with corrections and retractions, as of every position."""
+    """Compared with plain containment of words, with corrections and retractions, as of every position."""
     rng = random.Random(seed)
     believed: list[dict[int, tuple[str, str]]] = [{}]
     for number in range(40):

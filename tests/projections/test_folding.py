@@ -22,7 +22,7 @@ Documents = list[dict[str, Any]]
 
 
 def taken(found: World, documents: Documents) -> tuple[Documents, dict[int, str]]:
-    """The documents that were not refused, speaking of events by id; and the id of each position."""
+    """Return the accepted documents, naming events by id, and the id of each position."""
     positions: dict[str, int] = {}
     accepted = []
     for document in documents:
@@ -39,7 +39,7 @@ def taken(found: World, documents: Documents) -> tuple[Documents, dict[int, str]
 
 
 def waited(found: World, documents: Documents) -> dict[int, str] | None:
-    """Take documents in their order, each as soon as it can be; None if some never can."""
+    """Record documents in their order, each as soon as it is accepted; None if some never are."""
     positions: dict[str, int] = {}
     pending = list(documents)
     while pending:
@@ -60,7 +60,7 @@ def waited(found: World, documents: Documents) -> dict[int, str] | None:
 
 
 def of_one(document: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether it matters which came first: of two corrections of an event the later wins, of two mergers the survivor."""
+    """Return whether their order matters: of two corrections the later wins, of two mergers the survivor."""
     kinds = {document["type"], other["type"]}
     if kinds == {"event.corrected"}:
         return bool(document["data"]["event"] == other["data"]["event"])
@@ -68,7 +68,7 @@ def of_one(document: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def plain(value: Any, ids: Mapping[int, str] | None) -> Any:
-    """An answer apart from the log: events by id, or left out where there are no ids to compare."""
+    """Return an answer without the log: events by id, or left out where there are no ids to compare."""
     if isinstance(value, dict):
         kept: dict[str, Any] = {}
         for name, part in value.items():
@@ -91,7 +91,7 @@ def plain(value: Any, ids: Mapping[int, str] | None) -> Any:
 
 
 def told(found: World, ids: Mapping[int, str] | None) -> dict[str, Any]:
-    """Everything, apart from the log."""
+    """Return every answer, without the log."""
     return {asked: plain(answer, ids) for asked, answer in everything(found).items() if "statistics" not in asked}
 
 
@@ -108,7 +108,7 @@ def test_answers_do_not_depend_on_the_order_of_recording(documents: Documents, c
 
 
 def by_number(documents: Documents) -> Documents:
-    """The documents under ids that sort as they were posted."""
+    """Return the documents with ids that sort as they were posted."""
     names = {document["id"]: f"e{index:03}" for index, document in enumerate(documents)}
     renamed = []
     for document in documents:
@@ -147,7 +147,7 @@ def spoken_of(document: Mapping[str, Any]) -> str | None:
 
 
 def about(documents: Sequence[Mapping[str, Any]], id_: str) -> set[str]:
-    """An event and all that speak of it."""
+    """Return an event and all events about it."""
     found = {id_}
     for document in documents:
         if document["type"] in REMARKS and spoken_of(document) in found:

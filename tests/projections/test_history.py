@@ -14,7 +14,7 @@ from tests.histories import DAYS, GENERATED, SUBJECTS, histories, taken
 
 
 def bare(found: World, subject: str, on: str | None, as_of: int | None = None) -> Any:
-    """A state without the names of others; None where there is none."""
+    """Return a state without the names of other subjects; None where there is none."""
     try:
         return found.reader._states.state(subject, found.question(on, as_of), bare=True).body
     except (NotFound, Gone, Merged):
@@ -22,7 +22,7 @@ def bare(found: World, subject: str, on: str | None, as_of: int | None = None) -
 
 
 def assert_patched(found: World, subject: str, on: str | None) -> None:
-    """Each item's patch gives the state as of it, the last one the state now."""
+    """Check that each patch gives the state as of its item, and the last one the current state."""
     state = None
     for item in found.history(subject, on=on):
         state = apply_patch(state, item["patch"])

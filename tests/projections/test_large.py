@@ -18,7 +18,7 @@ DAY = "2025-06-01"
 
 
 def grown(found: World, size: int) -> None:
-    """A platform, a party and an agreement with so many members, ties and events."""
+    """Return a platform, a party and an agreement with this number of members, memberships and events."""
     found.batch(platform("p", "2009-01-01"), party("hub"), party("one"), signed("t", "2009-01-01", "hub", "one"))
     for number in range(size):
         day = (date(2010, 1, 1) + timedelta(days=number * 4000 // size)).isoformat()

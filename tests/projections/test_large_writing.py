@@ -20,7 +20,7 @@ _INDEXED = 5_000
 
 
 def grown(found: World, size: int) -> None:
-    """A platform, an agreement with signatures, one with commitments, and a party that all of them name."""
+    """Return a platform, an agreement with signatures, one with commitments, and a party that all of them name."""
     found.batch(
         platform("p", "2009-01-01"),
         party("hub"),
@@ -47,14 +47,15 @@ def small_and_large() -> Iterator[tuple[World, World]]:
 
 
 def position_of(found: World, kind: str, subject: str, number: int = 0) -> int:
-    """The position of one of the events of a type about a subject; -1 is the last."""
+    """Return the position of an event of a type about a subject; -1 is the last."""
     of_kind = [each for each in found.events if (each.type, each.subject) == (kind, subject)]
     return of_kind[number].position
 
 
 def effort(found: World, documents: list[dict[str, Any]]) -> int:
-    """The steps of SQLite's machine and the calls of Python functions that a batch takes, until it is committed or
-    refused."""
+    """Return the steps of SQLite's machine and the calls of Python functions of a batch, until it is committed or
+    refused.
+    """
     taken = 0
 
     def count() -> int:

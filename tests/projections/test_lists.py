@@ -35,7 +35,7 @@ ORDER = {date: index for index, date in enumerate(DATES)} | {"2022-01-01": DATES
 
 
 def much(seed: int) -> list[dict]:
-    """A few of everything, on the same and on other days, many of them not known."""
+    """Record subjects of every kind, on equal and other days, many of them unknown."""
     chance = random.Random(seed)
     slugs = [f"{letter}{index}" for letter in "ab" for index in range(4)]
 

@@ -166,7 +166,7 @@ STORIES: dict[str, tuple[list[Any], list[Any], list[Asked]]] = {
 
 
 def take_in_some_order(found: World, documents: Sequence[Any], seed: int) -> None:
-    """The makers first, as others rest on them, the rest in no order; a return waits until its leaving is there."""
+    """Record creating events first, the rest in any order; a return waits for its leaving."""
     makers = [each for each in documents if each["type"] in ("agreement.signed", "agreement.adopted")]
     pending = [each for each in documents if each not in makers]
     Random(seed).shuffle(pending)
@@ -196,7 +196,7 @@ def test_memberships_of_a_real_treaty_in_any_order(story):
 
 
 def of(found: World, slug: str = "a", container: str = "agreements/t") -> list[tuple[str, str | None, str | None]]:
-    """Every membership of a party, whenever: its last status, from, to."""
+    """Return last status, from and to of every membership of a party."""
     items = found.items("memberships", on=None, party=f"parties/{slug}", in_=container)
     return [(item["status"], item["from"], item["to"]) for item in sorted(items, key=lambda item: item["from"] or "")]
 
@@ -311,7 +311,7 @@ def test_entering_into_force_before_the_signature_is_shown_with_its_date(views: 
 
 
 def test_consents_of_a_large_agreement_are_counted_from_its_ends(views: World):
-    """A founder's status follows the first consent, whichever of many that is, and what is left once it is gone."""
+    """The status of a founder depends on the first consent among many, also after that one is retracted."""
     slugs = [f"p{number:02}" for number in range(30)]
     views.take(*(party(slug) for slug in ("a", *slugs)), signed("t", "2000-01-01", "a"))
     views.take(step("entered-into-force", "t", "2001-01-01"))

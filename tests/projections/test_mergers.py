@@ -128,7 +128,7 @@ def test_retraction_of_the_merger_splits_the_parties(one: World):
 
 
 def apart(state: dict) -> dict:
-    """A state without its place in the log."""
+    """Return a state without version and positions."""
     return {name: value for name, value in state.items() if name not in ("version", "position")}
 
 
@@ -180,7 +180,7 @@ def test_parts_of_the_merged_party_are_parts_of_the_survivor(views: World):
 
 
 def test_list_items_of_a_registration_move_with_the_creation_of_the_party_it_was_merged_with(views: World):
-    """The rows are those that a replay folds."""
+    """The rows equal those of a replay."""
     identified = party("a", "2020-03", identifiers=[{"scheme": "lei", "value": "1"}])
     views.take(identified, party("c"), merged("c", "a"))
     views.take(corrected("parties/c", 2, occurred="2020"))

@@ -39,7 +39,7 @@ RESERVATION = {"kind": "reservation", "text": "but"}
 
 
 def date(chance: random.Random) -> str | None:
-    """Now precise, now vague, now unknown."""
+    """Draw an exact, imprecise or unknown date."""
     year, month, day = chance.randint(1995, 2008), chance.randint(1, 12), chance.randint(1, 28)
     exact = f"{year}-{month:02}-{day:02}"
     forms = (exact, exact, exact, f"{year}-{month:02}", str(year), f"{year}~", f"{exact}?", f"{year}/..", None)
@@ -47,7 +47,7 @@ def date(chance: random.Random) -> str | None:
 
 
 def facts(chance: random.Random) -> Iterator[dict[str, Any]]:
-    """Facts about one platform, one treaty, one lab and their parties; some will contradict others and be refused."""
+    """Draw facts about one platform, one treaty, one lab and their parties; some contradict others and are refused."""
     for slug in SLUGS:
         part_of = {"part_of": f"parties/{chance.choice(SLUGS)}"} if chance.random() < 0.2 else {}
         yield party(slug, chance.choice((None, "1980", "1985-05-05")), **part_of)
@@ -99,7 +99,7 @@ def facts(chance: random.Random) -> Iterator[dict[str, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """An answer without positions and versions."""
+    """Return an answer without positions and versions."""
     if isinstance(value, Mapping):
         return {name: plain(part) for name, part in value.items() if name not in OF_THE_LOG}
     if isinstance(value, list):
@@ -108,7 +108,7 @@ def plain(value: Any) -> Any:
 
 
 def told(answers: dict[str, Any]) -> dict[str, Any]:
-    """Answers without positions and versions; what happened on the same days stands in the order of the log."""
+    """Return answers without positions and versions; facts of equal days stay in the order of the log."""
     return {
         name: sorted(plain(items), key=repr) if name.startswith("timeline") else plain(items)
         for name, items in answers.items()
@@ -116,7 +116,7 @@ def told(answers: dict[str, Any]) -> dict[str, Any]:
 
 
 def seen(made: World, as_of: int | None = None) -> dict[str, Any]:
-    """Everything the lists say, on several days."""
+    """Return the answers of all lists, on several days."""
     return {f"{view} on {day}": made.items(view, on=day, as_of=as_of) for view in VIEWS for day in DAYS}
 
 
@@ -150,7 +150,7 @@ MAKERS = ("party.registered", "document.registered", "platform.launched", "lab.f
 
 
 def _referable(waiting: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The facts in an order in which whatever they speak of stands before them."""
+    """Return the facts in an order in which each follows the facts it refers to."""
     early = ("agreement.adopted", "agreement.commitment-made", "lab.recruitment-opened")
     titled = [fact for fact in waiting if "title" in fact.get("data", {}) and fact["type"] == "agreement.signed"]
     rank = {id(fact): 0 for fact in waiting if fact["type"] in MAKERS}
@@ -165,7 +165,7 @@ def _referable(waiting: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _one_by_one(ordered: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The same facts each in a batch of its own; None where an order has a contradiction half way that ends well."""
+    """Record the same facts each in its own batch; None where a contradiction half way would end well."""
     with world() as made:
         for fact in ordered:
             try:
@@ -176,7 +176,7 @@ def _one_by_one(ordered: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def edits(chance: random.Random, made: World) -> Iterator[dict[str, Any]]:
-    """Corrections, retractions, disputes, evidence and mergers about what was recorded so far."""
+    """Draw corrections, retractions, disputes, evidence and mergers about recorded events."""
     for _ in range(chance.randint(2, 8)):
         about = chance.choice(made.events)
         number = about.position
@@ -245,7 +245,7 @@ def _started(patch: list[dict[str, Any]]) -> Any:
 
 
 def _unnamed(value: Any) -> Any:
-    """A state without what depends on other subjects: names, and where it stood in the log."""
+    """Return a state without the parts that depend on other subjects or on its place in the log."""
     if isinstance(value, dict):
         if isinstance(value.get("subject"), str) and set(value) <= {"subject", "name"}:
             return value["subject"]

@@ -45,7 +45,7 @@ ASKED: tuple[tuple[str, dict[str, str]], ...] = (
 
 
 def paged(found: World, view: str, sort: str, on: str | None, filters: dict[str, str]) -> list[dict[str, Any]]:
-    """The whole of a list, two items at a time."""
+    """Return the whole of a list, two items at a time."""
     items: list[dict[str, Any]] = []
     after: list[Any] | None = None
     while True:
@@ -58,7 +58,7 @@ def paged(found: World, view: str, sort: str, on: str | None, filters: dict[str,
 
 @contextmanager
 def looked_for_on_the_way() -> Iterator[None]:
-    """Whatever is asked for is taken for common, and no way is too far."""
+    """Plan every filter along the order of the list, without a limit."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planner, "isqrt", lambda _: -1)
         patch.setattr(text_filter, "FEW", -1)
@@ -68,7 +68,7 @@ def looked_for_on_the_way() -> Iterator[None]:
 
 @contextmanager
 def found_beforehand() -> Iterator[None]:
-    """Any way is too far, so that all that can be is found by an index, however much that is."""
+    """Plan every filter by an index where possible, however many rows match."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planner, "isqrt", lambda _: -1)
         patch.setattr(text_filter, "FEW", -1)

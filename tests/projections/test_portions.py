@@ -27,7 +27,7 @@ from tests.histories import GENERATED, histories, taken
 
 
 class Events:
-    """Events, as a log that one list is folded from."""
+    """Events, as a log for the replay of one list."""
 
     def __init__(self, events: Sequence[Event]) -> None:
         self.events = events
@@ -48,7 +48,7 @@ class Events:
 
 @contextmanager
 def alone(view: str, events: Sequence[Event]) -> Iterator[Reader]:
-    """A view folded alone."""
+    """Replay one view alone."""
     portion = PORTIONS[view]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "portion.sqlite"
@@ -91,7 +91,7 @@ def test_view_replayed_alone_has_the_canonical_rows_of_a_full_fold(monkeypatch, 
 
 
 def counts(reader: Reader) -> dict[str, int]:
-    """How many rows there are of what is costly to keep."""
+    """Return the number of rows in the costly tables."""
     there = {name for (name,) in reader._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     tables = there & {"events", "facts", "tags", "subject_states", "memberships", "list_items", "text_index", "tree"}
     return {table: reader._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}

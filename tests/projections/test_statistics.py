@@ -26,7 +26,7 @@ from tests.steps import steps
 
 
 def counted(found: World, on: str | None, as_of: int) -> dict[str, Any]:
-    """Some of the statistics, by counting rows."""
+    """Return some of the statistics by counting rows."""
     held = ("last", ()) if on is None else ("valid_from <= ? AND valid_to > ?", (parse_day(on),) * 2)
 
     def count(columns: str, table: str) -> Counter[Any]:
@@ -73,7 +73,7 @@ def _summed(counts: Any) -> dict[str, int]:
 
 
 def told(found: World, on: str | None, as_of: int) -> dict[str, Any]:
-    """The same of the statistics."""
+    """Return the same from the statistics."""
     told = found.reader.statistics(found.question(on, as_of))
     return {
         "subjects": {
@@ -139,7 +139,7 @@ def test_rebuilt_views_give_the_same_statistics(views, monkeypatch):
 
 
 def is_the_same_built(found: World) -> bool:
-    """Whether the blocks are those that views have which are built whole."""
+    """Return whether the blocks equal those of rebuilt views."""
     with building() as (path, built):
         folded(built, found.events)
         built.finish()

@@ -26,8 +26,8 @@ from tests.histories import GENERATED, histories, posted
 
 
 def taken_in_one_transaction(found: World, documents: Sequence[dict], sizes: Sequence[int] = (1,)) -> Sequence[Event]:
-    """The events of those documents that are taken, in batches of these sizes in turn, with one commit at the end, and
-    no batch taken back with others.
+    """Return the events of the accepted documents, recorded in batches of these sizes with one commit at the end, with
+    no batch undone together with another.
     """
     views = found.views
     commit, views.commit, views.rollback = views.commit, lambda: None, lambda: None  # type: ignore[method-assign]
@@ -45,7 +45,7 @@ def taken_in_one_transaction(found: World, documents: Sequence[dict], sizes: Seq
 
 
 def lines(found: World, as_of: int) -> dict[str, list[bytes]]:
-    """Every line of every view, as of a position."""
+    """Return every canonical row of every view, as of a position."""
     return {view: sorted(found.reader.lines(view, as_of)) for view in VIEWS}
 
 

@@ -20,7 +20,7 @@ Items = list[dict[str, Any]]
 
 
 def paged(found: World, sort: str, as_of: int, **filters: str) -> Items:
-    """The whole of it, three at a time."""
+    """Return the whole timeline, three items at a time."""
     items: Items = []
     after = None
     while True:
@@ -35,7 +35,7 @@ def positions(items: Items) -> list[int]:
 
 
 def names(item: dict[str, Any], slug: str) -> bool:
-    """Whether an item is about a party or names it."""
+    """Return whether an item is about a party or names it."""
     return f'"subject": "parties/{slug}"' in json.dumps([item["subject"], item["data"]])
 
 
@@ -76,7 +76,7 @@ def test_common_words_are_found_like_rare_ones(documents: list[dict[str, Any]]):
 
 @pytest.fixture
 def dated(views: World) -> World:
-    """Facts of every imprecision; the position of each is the day's name in the test."""
+    """Record facts of every precision; the tests use their days as names."""
     views.take(*parties("a", "b", "c"))
     views.take(
         signed("day", "2016-05-05", "a", "b"),
@@ -130,7 +130,7 @@ def test_type_without_events_has_an_empty_timeline(views, monkeypatch, asked):
 
 
 def log(found: World, size: int) -> None:
-    """A party in much, another in little; one rare type."""
+    """Record a party in many events, another in few, and one rare type."""
     found.take(*parties("a", "b", "c"), platform("p", "2009-01-01"), lab("rare", "2019-01-01", "c"))
     for number in range(size):
         day = (date(2010, 1, 1) + timedelta(days=number * 3650 // size)).isoformat()

@@ -23,7 +23,7 @@ LEAVES = [leaf_hash(number.to_bytes(4, "big")) for number in range(SIZES[-1])]
 
 
 def grown(*sizes: int) -> sqlite3.Connection:
-    """A tree that came to these sizes one after the other."""
+    """Return a tree that grew to these sizes in turn."""
     db = sqlite3.connect(":memory:")
     db.executescript(merkle_tree.SCHEMA)
     for before, after in pairwise((0, *sizes)):
@@ -32,7 +32,7 @@ def grown(*sizes: int) -> sqlite3.Connection:
 
 
 class Tree:
-    """Stored hashes, and what a server of tiles makes of them for a published size."""
+    """Stored hashes, and the tiles of a published size made from them."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
@@ -50,7 +50,7 @@ class Tree:
         return b"".join(self.stored(tile.level, tile.number * 256, tile.width))
 
     def read(self, size: int) -> TilesReader:
-        """By tlog-scales, which is told the size and asks for tiles."""
+        """Read by tlog-scales, which gets the size and reads tiles."""
         self.size = size
         reader = TilesReader(self)
         reader.set_size(size)

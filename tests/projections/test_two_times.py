@@ -40,7 +40,7 @@ def test_replay_gives_the_same_answers(documents):
 @settings(**GENERATED, max_examples=30)
 @given(histories(most=30))
 def test_batch_gives_the_answers_of_its_events_one_by_one(documents):
-    """Mergers apart: what two parties did before they were found to be one is judged together only within a batch."""
+    """Without mergers: only within a batch are earlier facts of two merged parties checked together."""
     with world() as found, world() as batched:
         accepted = taken(found, [document for document in documents if document["type"] != "party.merged"])
         batched.batch(*accepted)

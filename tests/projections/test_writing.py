@@ -25,7 +25,7 @@ def connected() -> Buffer:
 
 
 def written(db: Buffer) -> list[tuple[int, int]]:
-    """What is in the file, whatever waits."""
+    """Return the rows in the file, without the buffer."""
     found: list[tuple[int, int]] = sqlite3.Connection.execute(db, ALL).fetchall()
     return found
 

@@ -13,7 +13,7 @@ SEEDS = Path(__file__).parents[2] / "seeds"
 
 
 def event(type_: str, subject: str, data: dict[str, Any], occurred: str | None = None, **more: Any) -> dict[str, Any]:
-    """An event with an id of its own."""
+    """Return an event with an id of its own."""
     made = {
         "specversion": "1.0",
         "id": f"{type_} {subject} {json.dumps(data, sort_keys=True)} {occurred}",
@@ -40,14 +40,14 @@ def signed(slug: str, occurred: str | None, *parties: str, **data: Any) -> dict[
 
 
 def seed_lines() -> bytes:
-    """All seeds, in the order of their manifest."""
+    """Return all seeds, in the order of their manifest."""
     manifest = json.loads((SEEDS / "manifest.json").read_text())
     return b"".join((SEEDS / entry["file"]).read_bytes() for entry in manifest["files"])
 
 
 @asynccontextmanager
 async def seeded(data: Path, **settings: Any):
-    """A registry that has recorded the seeds."""
+    """Return a registry that has recorded the seeds."""
     async with running(data, **settings) as registry:
         for result in await registry.import_(seed_lines()):
             assert "leaf" in result, result

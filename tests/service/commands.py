@@ -25,7 +25,7 @@ START_SECONDS = 30
 
 
 def environment(data: Path | None = None, **more: str) -> dict[str, str]:
-    """The environment without any setting but these."""
+    """Return the environment with these settings only."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "PYTHON"))}
     return plain | ({"REGISTRY_DATA": str(data)} if data else {}) | more
 
@@ -39,7 +39,7 @@ def run(
     file_bytes: int | None = None,
     **env: str,
 ):
-    """Runs a command to its end: `within` another one, and with no file larger than `file_bytes`, as on a full disk."""
+    """Run a command until it exits: `within` another one, and with no file larger than `file_bytes`, as on a full disk."""
 
     def limit() -> None:
         assert file_bytes is not None
@@ -59,14 +59,14 @@ def run(
 
 
 def done(*arguments: object, **more) -> bytes:
-    """Runs a command that must succeed; what it printed."""
+    """Run a command that must succeed; return its output."""
     ended = run(*arguments, **more)
     assert ended.returncode == 0, ended.stderr.decode()
     return ended.stdout
 
 
 def refused(*arguments: object, code: int, **more) -> str:
-    """Runs a command that must fail with this code and one line; that line."""
+    """Run a command that must fail with this code and one line; return that line."""
     ended = run(*arguments, **more)
     said = ended.stderr.decode()
     assert (ended.returncode, ended.stdout) == (code, b""), said
@@ -77,7 +77,7 @@ def refused(*arguments: object, code: int, **more) -> str:
 
 @contextmanager
 def read_only(data: Path):
-    """What runs within the command that this gives cannot write to the directory."""
+    """Return a command in which the directory is not writable."""
     if os.geteuid():
         data.chmod(0o500)
         try:
@@ -110,7 +110,7 @@ class Server:
         return orjson.loads(body)
 
     def stop(self, how: int = signal.SIGTERM) -> float:
-        """Tells it to stop; how many seconds it took."""
+        """Send SIGTERM; return the seconds until it exits."""
         began = time.monotonic()
         self.process.send_signal(how)
         self.process.wait(timeout=15)
@@ -118,7 +118,7 @@ class Server:
 
 
 def call(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
-    """Asks by a client that is neither aiohttp nor curl."""
+    """Send a request with a client that is neither aiohttp nor curl."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     asked = urllib.request.Request(url, data=body, headers=headers or {})
     try:
@@ -130,7 +130,7 @@ def call(url: str, body: bytes | None = None, headers: dict[str, str] | None = N
 
 @contextmanager
 def serving(data: Path, *arguments: object, cwd: Path | None = None, **env: str):
-    """A server on a free port, ready; killed at the end if it still runs."""
+    """Yield a ready server on a free port; kill it at the end if it still runs."""
     process = subprocess.Popen(
         [REGISTRY, "serve", "--port", "0", *map(str, arguments)],
         env=environment(data, **env),

@@ -7,6 +7,6 @@ from tests.service.world import running
 
 @pytest.fixture
 async def registry(tmp_path):
-    """A registry that is empty."""
+    """Return an empty registry."""
     async with running(tmp_path / "data") as found:
         yield found

@@ -261,7 +261,7 @@ async def test_all_errors_of_a_query_are_reported_together(registry):
 
 
 async def test_declared_limits_of_parameters_are_enforced(registry):
-    """Values that break each `enum`, `pattern`, `maxLength`, `minimum` and `maximum` of every operation's query."""
+    """Values that violate each `enum`, `pattern`, `maxLength`, `minimum` and `maximum` of every operation's query."""
     broken = 0
     for row in registry.app[DESCRIBED]:
         for parameter in row.parameters:

@@ -46,7 +46,7 @@ def data(tmp_path):
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
-    """A checkpoint every tenth of a second, so that no test waits for one."""
+    """Make a checkpoint every tenth of a second, so that no test waits for one."""
     monkeypatch.setattr(checkpoint, "PERIOD_SECONDS", 0.1)
 
 
@@ -57,12 +57,12 @@ async def text(registry: Registry, path: str) -> str:
 
 
 async def newest(registry: Registry) -> Checkpoint:
-    """The checkpoint that is served, verified by the key that is served."""
+    """Return the served checkpoint, verified by the served key."""
     return Key((await text(registry, "/log/vkey")).strip()).checkpoint(await text(registry, "/log/checkpoint"))
 
 
 async def until(found: Callable[[], Awaitable[T]], holds: Callable[[T], object]) -> T:
-    """What is found once it is so."""
+    """Return the answer once the condition holds."""
     async with asyncio.timeout(10):
         while not holds(it := await found()):  # noqa: ASYNC110 - seen as a client sees it
             await asyncio.sleep(0.01)
@@ -74,13 +74,13 @@ async def covering(registry: Registry, size: int) -> Checkpoint:
 
 
 async def readiness(registry: Registry, status: int) -> str:
-    """What is said once it is ready, or is not."""
+    """Return the body of `/readyz` once it has this status."""
     answer = await until(lambda: registry.get("/readyz"), lambda answer: answer.status == status)
     return await answer.text()
 
 
 async def audited(registry: Registry, size: int) -> list[bytes]:
-    """Every tile and entry of a published size, checked; the entries."""
+    """Check every tile and entry of a published size; return the entries."""
     held: dict[str, bytes] = {}
     found = await covering(registry, size)
 
@@ -110,7 +110,7 @@ async def post(registry: Registry, *slugs: str) -> None:
 
 
 def copied(data: Path, to: Path) -> None:
-    """The databases of a registry that is not running, as a backup has them: the key and the checkpoint are not in it."""
+    """Copy the databases of a stopped registry, as an old backup: without key and checkpoint."""
     to.mkdir()
     for path in data.glob("*.sqlite*"):
         shutil.copy(path, to)
@@ -124,7 +124,7 @@ def restored(backup: Path, data: Path) -> None:
 
 
 async def is_red(registry: Registry, said: str) -> None:
-    """Nothing is signed, recorded or proven; what was promised and the key are still shown, and the reason is told."""
+    """Check that nothing is signed, recorded or proven; the last checkpoint, the key and the reason are shown."""
     before = kept(registry.data)
     found = await problem(await registry.get("/readyz"), 503, "not-ready")
     assert re.search(said, found["detail"]), found["detail"]
@@ -383,7 +383,7 @@ asyncio.run(serve(Settings(data=Path(sys.argv[1]), port=0), seeds=Path(sys.argv[
 
 @pytest.mark.parametrize(("when", "held"), [("signed", 0), ("kept", 75)])
 async def test_kill_between_signing_storing_and_publishing_is_recovered(data, when, held):
-    """The process records the seeds and dies as it signs them."""
+    """The process records the seeds and dies while it signs them."""
     died = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-c", _DIES, data, when, "75", SEEDS],

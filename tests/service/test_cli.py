@@ -174,7 +174,7 @@ def test_an_import_of_many_lines_uses_little_memory_and_answers_each(data, tmp_p
 
 
 def _chain(length: int) -> list[bytes]:
-    """Parties, each a part of the one that a later line registers; with lines that no other line makes right."""
+    """Return parties, each a part of one that a later line registers; and lines that stay invalid."""
     parts = [party(f"p{number}", part_of=f"parties/p{number + 1}") for number in range(length)]
     hopeless = [orjson.dumps(renamed("nobody", "N")), b"{", b"", orjson.dumps(party("q", part_of="parties/none"))]
     return [*hopeless, *map(orjson.dumps, [*parts, party(f"p{length}")])]
@@ -302,7 +302,7 @@ def test_reading_commands_need_no_writable_directory(seeded):
 
 
 def test_all_files_are_readable_by_their_owner_only(data, tmp_path):
-    """Those that are made, those that SQLite makes beside them, and those that an earlier version left open."""
+    """Files of the registry, files that SQLite adds, and files with an earlier version's mode."""
 
     def open_to_others():
         return {path.name: oct(path.stat().st_mode) for path in (data, *data.rglob("*")) if path.stat().st_mode & 0o077}

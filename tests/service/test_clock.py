@@ -15,7 +15,7 @@ from tests.service.world import NOON, Hands, registered, renamed, running
 
 
 class Passing:
-    """Seconds that pass, as the test says."""
+    """Seconds that pass under control of the test."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

@@ -17,7 +17,7 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 
 
 class Client:
-    """One connection, spoken byte by byte."""
+    """One connection, used byte by byte."""
 
     def __init__(self, reader, writer):
         self.reader = reader
@@ -28,11 +28,11 @@ class Client:
         await self.writer.drain()
 
     async def received(self, seconds=10):
-        """Everything up to the end of the connection."""
+        """Return all bytes until the connection ends."""
         return await asyncio.wait_for(self.reader.read(), seconds)
 
     async def answer(self):
-        """One answer whose length is stated: its status and its body."""
+        """Return status and body of one answer with a length."""
         head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 10)
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]) if b"ontent-" in head else 0
         return int(head[9:12]), await self.reader.readexactly(length)
@@ -48,7 +48,7 @@ async def connected(registry):
 
 
 async def asked(registry, raw):
-    """Everything that is answered to these bytes until the connection ends."""
+    """Return all bytes of the answer until the connection ends."""
     async with connected(registry) as client:
         await client.send(raw)
         return await client.received()
@@ -216,7 +216,7 @@ async def test_many_small_pipelined_requests_are_all_answered(registry):
 
 @pytest.fixture
 def most_connections(registry):
-    """Sets how many connections there may be."""
+    """Set the connection limit."""
 
     def set_most(most):
         registry.client.server.runner.server.open._most = most

@@ -22,7 +22,7 @@ from tests.service.world import NDJSON, STRUCTURED, lines, problem, registered, 
 
 @contextmanager
 def crowded(monkeypatch, registry, each: float):
-    """Within it there is no room for a second post, which would take `each` seconds, until what it gives is set."""
+    """Leave no room for a second post, which would take `each` seconds, until the yielded event is set."""
     log, release = registry.app[WRITER]._log, threading.Event()
     real = log.commit
 
@@ -41,21 +41,21 @@ def crowded(monkeypatch, registry, each: float):
 
 
 async def first(registry) -> asyncio.Task:
-    """A post that is being recorded."""
+    """Return a post that is being recorded."""
     post = asyncio.create_task(registry.post(registered("first")))
     await waiting(registry, 1)
     return post
 
 
 async def waiting(registry, batches: int) -> None:
-    """Returns once so many batches wait for the writer."""
+    """Return once this number of batches is queued."""
     async with asyncio.timeout(10):
         while registry.app[WRITER].queued[0] < batches:  # noqa: ASYNC110 - the queue tells nobody
             await asyncio.sleep(0.005)
 
 
 class Raw:
-    """One connection, on which a client sends what it likes."""
+    """One connection with arbitrary bytes."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -72,7 +72,7 @@ class Raw:
         self._writer.write(head.encode() + (b"" if withheld else body))
 
     async def answer(self) -> tuple[int, str]:
-        """Status and headers of the next answer."""
+        """Return status and headers of the next answer."""
         async with asyncio.timeout(10):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
             size = next(int(line.split()[1]) for line in head.splitlines() if line.startswith("Content-Length"))

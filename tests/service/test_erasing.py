@@ -29,7 +29,7 @@ def redaction_of(position: int) -> dict:
 
 
 async def read_all(replay: Job) -> bytes:
-    """All that a replay writes."""
+    """Return all output of a replay."""
     found = b""
     while chunk := await replay.read():
         found += chunk
@@ -38,7 +38,7 @@ async def read_all(replay: Job) -> bytes:
 
 @pytest.fixture
 async def secret(registry):
-    """The position of an event that is to be erased; from here on the registry's key may do so."""
+    """Return the position of an event to be erased; the registry's key may erase from here on."""
     (receipt,) = await registry.take([{**registered("secret"), "data": {"name": SECRET, "kind": "person"}}])
     registry.key = registry.app[KEYS].create("root", [Scope.ADMIN])
     return receipt["position"]

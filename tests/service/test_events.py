@@ -14,7 +14,7 @@ OTHER = "https://example.org/other"
 
 @pytest.fixture
 async def filled(registry):
-    """A registry with 250 events: two parties, two types, two sources."""
+    """Return a registry with 250 events: two parties, two types, two sources."""
     events = [registered("a"), registered("b", source=OTHER)]
     events += [
         renamed("a" if number % 2 else "b", f"N{number}", source=OTHER if number % 5 == 0 else SOURCE)

@@ -13,7 +13,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 async def asked(registry, line="POST /v1/events", *, body=b"", size=None, version="1.1", **headers):
-    """What is answered before the body is sent, and after that."""
+    """Return the answers before and after the body is sent."""
     reader, writer = await asyncio.open_connection("127.0.0.1", registry.client.port)
     sent = {
         "Host": "x",

@@ -39,7 +39,7 @@ READERS = {
 
 
 def seconds(read, value, times=1):
-    """The shortest processor time of several, which a busy machine disturbs least."""
+    """Return the shortest processor time of several runs, which other work disturbs least."""
 
     def once():
         began = thread_time()

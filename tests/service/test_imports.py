@@ -136,7 +136,7 @@ async def test_a_client_may_send_everything_before_it_reads(registry):
 
 
 async def _spooled(data: Path) -> int:
-    """Bytes of the largest unnamed file in the directory, once it has stopped growing."""
+    """Return the bytes of the largest unnamed file in the directory, once it has stopped growing."""
     sizes = [0]
     while not sizes[-1] or sizes[-1] != sizes[-2]:
         await asyncio.sleep(0.3)
@@ -267,7 +267,7 @@ async def test_number_of_concurrent_imports_is_bounded(registry, monkeypatch):
 
 @asynccontextmanager
 async def importing(registry, body, query="", *, buffer=1):
-    """A client that has begun an import, and whose system takes so much of the answer unless it reads."""
+    """Return a client with a started import, and a small receive buffer."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     client.connect(("127.0.0.1", registry.client.port))

@@ -20,7 +20,7 @@ from tests.service.world import problem, registered, running
 
 @pytest.fixture
 def keys(registry):
-    """The keys as another process has them."""
+    """Return the keys as another process sees them."""
     with closing(Keys(registry.data / "keys.sqlite")) as found:
         yield found
 
@@ -123,7 +123,7 @@ async def test_if_reading_needs_a_key_answers_without_one_hide_the_position(tmp_
 
 
 async def test_every_operation_with_a_scope_needs_a_key(tmp_path):
-    """The scope stands in the operation's row, which the API document is made from."""
+    """The scope is in the operation's row, from which the API document is made."""
     async with running(tmp_path, read="key") as registry:
         rows = registry.app[DESCRIBED]
         assert {row.scope for row in rows} == {None, "read", "post", "admin"}

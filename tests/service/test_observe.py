@@ -21,7 +21,7 @@ from tests.service.world import problem, registered, running
 
 
 class Counting(BytesIO):
-    """A file that counts how often it was written to."""
+    """A file that counts its writes."""
 
     writes = 0
 
@@ -31,7 +31,7 @@ class Counting(BytesIO):
 
 
 class Tries(FileIO):
-    """A file that counts how often it was asked to write."""
+    """A file that counts attempts to write."""
 
     tries = 0
 
@@ -41,14 +41,14 @@ class Tries(FileIO):
 
 
 class Full(BytesIO):
-    """A file on a disk that is full."""
+    """A file on a full disk."""
 
     def write(self, data) -> int:
         raise OSError(28, "No space left on device")
 
 
 class Stuck(BytesIO):
-    """A file that takes nothing until it is let go, as a pipe that nobody reads."""
+    """A file that blocks until it is released, as a pipe without a reader."""
 
     def __init__(self) -> None:
         super().__init__()

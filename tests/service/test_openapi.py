@@ -34,8 +34,9 @@ def described():
 
 
 class Judge:
-    """Holds answers against the document. What an object of a component has beyond it is an error here, though not for
-    clients, who are to expect more members with time."""
+    """Checks answers against the document. A member that the schema lacks is an error here, but not for clients, who
+    must expect new members.
+    """
 
     def __init__(self, described):
         strict = copy.deepcopy(described)
@@ -204,7 +205,7 @@ async def test_every_answer_of_a_run_matches_the_document(tmp_path, described):
 
 
 def _addresses(operation):
-    """Questions that have answers, of every kind that the operation takes."""
+    """Yield queries with answers of every kind, for each operation."""
     needed = {"/v1/search": "q=battery&", "/v1/parties/resolve": "name=CATL&"}.get(operation.path, "")
     slugs = {
         "parties": ["catl", "was-catl", "retracted", "gone-on"],
@@ -254,7 +255,7 @@ async def test_log_and_proof_answers_match_the_document(tmp_path, described):
 
 
 async def _more_events(registry):
-    """One of everything that the seeds have none of."""
+    """Return an event of each type that the seeds lack."""
     digest = "0" * 64
     await registry.take(
         [

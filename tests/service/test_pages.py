@@ -17,7 +17,7 @@ VOID = {"meta", "link", "input", "br"}
 
 
 class Page(HTMLParser):
-    """What a page refers to, and whether its elements are closed in order."""
+    """The links of a page, and whether its elements are closed in order."""
 
     def __init__(self, text):
         super().__init__()

@@ -14,7 +14,7 @@ from tests.service.world import problem, renamed
 
 
 async def pages(registry, address, between=None):
-    """Every page of a list, going from one to the next by the address alone."""
+    """Return every page of a list, following `next` alone."""
     found = []
     while address:
         answer = await registry.get(address)

@@ -35,7 +35,7 @@ def answers(server):
 
 
 def spoil(data):
-    """Makes the stored views say something else, as a fault would."""
+    """Change the stored views, as a fault would."""
     with closing(sqlite3.connect(data / VIEWS)) as views:
         views.execute("DELETE FROM memberships")
         views.commit()

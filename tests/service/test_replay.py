@@ -33,7 +33,7 @@ MANY = 3000
 
 
 def recorded(folder, events):
-    """A data directory with a log of these events."""
+    """Return a data directory with a log of these events."""
     with closing(Log(folder / LOG)) as log:
         log.append([logged(each) for each in events])
         log.commit()
@@ -42,7 +42,7 @@ def recorded(folder, events):
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """A log of many parties."""
+    """Return a log of many parties."""
     with world() as found:
         found.take(*(party(f"p-{number}", name="Long name " * 20) for number in range(MANY)))
         return recorded(tmp_path_factory.mktemp("large"), found.events)
@@ -50,7 +50,7 @@ def large(tmp_path_factory):
 
 @contextmanager
 def replay(data, view, until, processes):
-    """A replay, in a group of processes of its own."""
+    """Start a replay in a process group of its own."""
     with TemporaryDirectory(dir=data) as folder:
         begun = subprocess.Popen(
             (sys.executable, "-P", "-m", "service.views.replay", str(data), folder, view, str(until), str(processes)),
@@ -67,7 +67,7 @@ def replay(data, view, until, processes):
 
 
 def others(first):
-    """The worker processes in the group of one process."""
+    """Return the other processes in the group of one."""
     return [
         each.pid
         for each in processes()
@@ -84,7 +84,7 @@ def is_tracker(process):
 
 
 async def read_all(begun):
-    """All that a replay writes."""
+    """Return all output of a replay."""
     while await begun.read():
         pass
 

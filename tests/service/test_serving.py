@@ -110,7 +110,7 @@ def other_key(path, name="example.org/other"):
     ("cause", "log"), [("signing key", "none"), ("signing key", "imported"), ("seeds", "none"), ("output", "none")]
 )
 def test_first_start_that_fails_fixes_nothing(tmp_path, cause, log):
-    """The next one may give the log another name, records the seeds and prints a key."""
+    """The next start may give the log another name, records the seeds and prints a key."""
     data = tmp_path / "data"
     if log == "imported":
         done("import", "-", data=data, stdin=orjson.dumps(party("a")))

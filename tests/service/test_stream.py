@@ -19,7 +19,7 @@ SECONDS = 10
 
 
 class Reader:
-    """A client of the stream, as browsers are."""
+    """A client of the stream that behaves as browsers do."""
 
     def __init__(self, answer) -> None:
         self.answer = answer
@@ -27,7 +27,7 @@ class Reader:
         self.retry: str | None = None
 
     async def event(self) -> dict:
-        """The next event; its id is checked against its position."""
+        """Return the next event; its id must be its position."""
         fields: dict[str, str] = {}
         async with asyncio.timeout(SECONDS):
             while True:

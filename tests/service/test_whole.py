@@ -20,7 +20,7 @@ PATH = "/v1/parties/a"
 
 
 async def sent(registry, request: str) -> bytes:
-    """Everything that is answered until the connection ends, or nothing more comes."""
+    """Return all bytes until the connection ends or is silent."""
     reader, writer = await asyncio.open_connection("127.0.0.1", registry.client.port)
     writer.write(request.encode())
     answer = b""
@@ -36,7 +36,7 @@ async def sent(registry, request: str) -> bytes:
 
 @pytest.fixture
 async def asked(registry):
-    """A registry whose answer at `PATH` is at hand."""
+    """Return a registry whose answer at `PATH` is cached."""
     await registry.take(registered("a"))
     await registry.json(PATH)
     return registry

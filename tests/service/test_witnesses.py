@@ -29,7 +29,7 @@ WHEN = 1_790_000_000
 
 
 class Witness:
-    """One that was told the log's key; `mood` may answer in its place."""
+    """A witness that knows the log's key; `mood` may answer in its place."""
 
     def __init__(self, log: Key, number: int) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)
@@ -93,7 +93,7 @@ def key(tmp_path):
 
 @pytest.fixture
 async def two(key) -> AsyncIterator[list[Witness]]:
-    """Two witnesses that listen, and know the log by the key in the file."""
+    """Return two listening witnesses, which know the log by the key in the file."""
     log = Key(make_key(key, ORIGIN).verifier.text)
     found, servers = [Witness(log, 1), Witness(log, 2)], []
     for witness in found:
@@ -110,7 +110,7 @@ async def two(key) -> AsyncIterator[list[Witness]]:
 
 @asynccontextmanager
 async def witnessed(key: Path, *asked: Witness):
-    """A registry that asks these, with settings as an operator gives them."""
+    """Return a registry with these witnesses in its settings."""
     text = ", ".join(f"{each.vkey} {each.url}/" for each in asked)
     given = Settings.load({"witnesses": text}).witnesses
     assert [(each.verifier.text, each.url) for each in given] == [(each.vkey, each.url) for each in asked]
@@ -125,7 +125,7 @@ async def until(holds: Callable[[], Awaitable[object]]) -> None:
 
 
 async def signed_by(registry: Registry) -> tuple[int, set[str], str]:
-    """The newest checkpoint: its size, who signed it, and the whole."""
+    """Return size, signers and text of the newest checkpoint."""
     signed = await (await registry.get("/log/checkpoint")).text()
     block = signed.partition("\n\n")[2]
     return int(signed.split("\n")[1]), {line.split(" ")[1] for line in block.splitlines()}, signed

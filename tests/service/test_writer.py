@@ -29,7 +29,7 @@ def sample(registry, name: str) -> float:
 
 @contextmanager
 def broken(monkeypatch, part, method, *, kept=False, error=None, times=1):
-    """Within it, the first calls of a method raise; `kept` has it do its work before."""
+    """Make the first calls of a method raise; with `kept`, after their effect."""
     real, left = getattr(part, method), [times]
 
     def call(*args):
@@ -47,7 +47,7 @@ def broken(monkeypatch, part, method, *, kept=False, error=None, times=1):
 
 @contextmanager
 def held(monkeypatch, registry):
-    """Within it, commits wait until the event that it gives is set."""
+    """Block commits until the yielded event is set."""
     log, release = registry.app[WRITER]._log, threading.Event()
     real = log.commit
 
@@ -90,7 +90,7 @@ async def test_many_clients_share_commits_and_read_their_acknowledged_events(reg
 
 @contextmanager
 def counted(monkeypatch, part, method):
-    """Within it, calls of a method are counted in the list that it gives."""
+    """Append the calls of a method to the yielded list."""
     real, calls = getattr(part, method), []
 
     def call(*args):

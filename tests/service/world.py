@@ -27,7 +27,7 @@ NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 def registered(slug: str, **changes: Any) -> dict[str, Any]:
-    """A party is registered: an event that is always taken if the party is new."""
+    """Return the registration of a party, which is accepted if the party is new."""
     return {
         "specversion": "1.0",
         "id": f"registered-{slug}",
@@ -39,7 +39,7 @@ def registered(slug: str, **changes: Any) -> dict[str, Any]:
 
 
 def renamed(slug: str, name: str, **changes: Any) -> dict[str, Any]:
-    """A party is renamed: an event that is taken if the party exists."""
+    """Return the renaming of a party, which is accepted if the party exists."""
     return {
         "specversion": "1.0",
         "id": f"renamed-{slug}-{name}",
@@ -51,7 +51,7 @@ def renamed(slug: str, name: str, **changes: Any) -> dict[str, Any]:
 
 
 def lines(*events: object) -> bytes:
-    """Events as NDJSON; bytes stand as they are."""
+    """Return events as NDJSON; bytes stay as they are."""
     return b"".join((event if isinstance(event, bytes) else orjson.dumps(event)) + b"\n" for event in events)
 
 
@@ -70,7 +70,7 @@ class Hands:
 
 @dataclass
 class Registry:
-    """A registry that listens, and a client of it whose key may post."""
+    """A registry that listens, and a client with a posting key."""
 
     client: TestClient
     key: str
@@ -84,19 +84,19 @@ class Registry:
         return self.client.app
 
     def logged(self) -> bytes:
-        """What it has logged to a file in memory."""
+        """Return its log, which is a file in memory."""
         self.app[LOG_WRITER].flush()
         assert isinstance(self.log, BytesIO)
         return self.log.getvalue()
 
     def lines(self) -> list[dict[str, Any]]:
-        """The lines that it has logged."""
+        """Return its log lines."""
         return [orjson.loads(line) for line in self.logged().splitlines()]
 
     async def post(
         self, body: object, *, type_: str | None = None, key: str | None = "", query: str = "", **headers: str
     ) -> ClientResponse:
-        """Posts an event, or a list of events as a batch; bytes as they are."""
+        """Post an event, or a list of events as a batch; bytes as they are."""
         if type_ is None:
             type_ = BATCH if isinstance(body, list) else STRUCTURED
         sent = {"Content-Type": type_} | {name.replace("_", "-"): value for name, value in headers.items()}
@@ -108,13 +108,13 @@ class Registry:
         return await self.client.post(f"/v1/events{query}", data=data, headers=sent)
 
     async def take(self, body: object, **more: str) -> Any:
-        """Posts what must be taken; its receipt or receipts."""
+        """Post events that must be accepted; return the receipt or receipts."""
         answer = await self.post(body, **more)
         assert answer.status in (200, 201), await answer.text()
         return await answer.json()
 
     async def import_(self, body: object, **more: Any) -> list[dict[str, Any]]:
-        """Imports lines; the result of each."""
+        """Import lines; return the result of each."""
         answer = await self.post(body, type_=NDJSON, **more)
         assert answer.status == 200, await answer.text()
         return [orjson.loads(line) for line in (await answer.read()).splitlines()]
@@ -128,12 +128,12 @@ class Registry:
         return await answer.json()
 
     async def head(self) -> int:
-        """The log's head, as a client sees it."""
+        """Return the log's head, as a client sees it."""
         return (await self.json("/v1/events?limit=1"))["position"]
 
 
 async def problem(answer: ClientResponse, status: int, kind: str) -> dict[str, Any]:
-    """The problem that an answer is, after checking that it is that one."""
+    """Check that an answer is this problem; return it."""
     text = await answer.text()
     assert (answer.status, answer.content_type) == (status, "application/problem+json"), text
     found = orjson.loads(text)
@@ -144,7 +144,7 @@ async def problem(answer: ClientResponse, status: int, kind: str) -> dict[str, A
 
 @asynccontextmanager
 async def running(data: Path, clock: Hands | None = None, log: BinaryIO | None = None, **settings: Any):
-    """A registry on that directory; stopped, and the directory free for another, at the end."""
+    """Yield a registry on that directory; stop it and release the directory at the end."""
     logged = log or BytesIO()
     hands = clock or Hands()
     app = make_app(Settings(data=data, **settings), clock=hands, log=logged)
