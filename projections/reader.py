@@ -20,10 +20,11 @@ from projections.engine.database import connect
 from projections.engine.event_index import EventIndex
 from projections.engine.query_types import LISTS, Difference, NotFound, Page, State, TimeSlice, check_after
 from projections.engine.reference_values import Reference
+from projections.graph import Graph
 from projections.history import History
 from projections.lists import Lists
-from projections.overviews import Overviews
 from projections.states import States
+from projections.statistics import Statistics
 from projections.timeline import Timeline
 
 
@@ -40,7 +41,8 @@ class Reader:
         self._pasts = History(self._db, ledger, self._states)
         self._timeline = Timeline(self._db, ledger)
         self._citations = Citations(self._db, ledger, self._states)
-        self._overviews = Overviews(self._db, ledger, self._states)
+        self._graph = Graph(self._db, ledger, self._states)
+        self._statistics = Statistics(self._db, ledger, self._references)
         self._digests = Digests(self._db)
         self._seen = -1
 
@@ -207,12 +209,12 @@ class Reader:
     def graph(self, center: str | None, depth: int, question: TimeSlice, limit: int) -> dict[str, Any]:
         """Who is tied to whom and by what. Raises NotFound, Gone, Merged."""
         self._refresh()
-        return self._overviews.graph(center, depth, question, limit)
+        return self._graph.graph(center, depth, question, limit)
 
     def statistics(self, question: TimeSlice) -> dict[str, Any]:
         """Counts by type, kind, status, year and party."""
         self._refresh()
-        return self._overviews.statistics(question)
+        return self._statistics.statistics(question)
 
     def lines(self, view: str, as_of: int) -> Iterator[bytes]:
         """What a view (one of `digests.VIEWS`) holds as of a position, line by line, in constant memory."""

@@ -102,7 +102,7 @@ def test_statistics_equal_a_count_as_of_any_position_and_on_any_day(
 ):
     with pytest.MonkeyPatch.context() as patch, world() as found:
         patch.setattr(rollups, "SIZES", sizes)
-        patch.setattr(rollups, "_PIECE", 3)
+        patch.setattr(rollups, "_CHUNK", 3)
         patch.setattr(rollups, "STEP", 1)
         taken(found, documents)
         for as_of in range(found.head + 1):
@@ -155,7 +155,7 @@ def test_blocks_are_the_same_however_many_positions_are_summed_at_once(
 ):
     with pytest.MonkeyPatch.context() as patch, world() as found:
         patch.setattr(rollups, "SIZES", sizes)
-        patch.setattr(rollups, "_PIECE", 3)
+        patch.setattr(rollups, "_CHUNK", 3)
         patch.setattr(rollups, "STEP", step)
         taken(found, documents)
         assert is_the_same_built(found)
@@ -163,7 +163,7 @@ def test_blocks_are_the_same_however_many_positions_are_summed_at_once(
 
 def test_day_without_a_net_change_in_a_block_changes_no_statistics(views, monkeypatch):
     monkeypatch.setattr(rollups, "SIZES", (4, 8))
-    monkeypatch.setattr(rollups, "_PIECE", 1)
+    monkeypatch.setattr(rollups, "_CHUNK", 1)
     monkeypatch.setattr(rollups, "STEP", 1)
     for slug, day in {"a": "2019-01-01", "b": "2020-01-01", "c": "2021-01-01"}.items():
         views.take(party(slug, day))
@@ -173,7 +173,7 @@ def test_day_without_a_net_change_in_a_block_changes_no_statistics(views, monkey
 
 def test_no_commit_waits_for_a_large_block(views, monkeypatch):
     monkeypatch.setattr(rollups, "SIZES", (2, 16, 256))
-    monkeypatch.setattr(rollups, "_PIECE", 3)
+    monkeypatch.setattr(rollups, "_CHUNK", 3)
     monkeypatch.setattr(rollups, "STEP", 1)
     read: list[int] = []
     unpacked = rollups._unpacked
