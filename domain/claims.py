@@ -30,7 +30,9 @@ class Place(NamedTuple):
     may_be_absent: bool
 
     def flaw_of(self, value: object) -> str | None:
-        """Why a JSON value could not stand here; None if it could. Null claims that nothing stands here."""
+        """Return the reason why a JSON value cannot stand in a place; None if it can. Null claims that the place is
+        empty.
+        """
         if value is None:
             return None if self.may_be_absent else "null could not stand there"
         adapter = _adapters.get((self.shape, self.path))
@@ -46,7 +48,7 @@ class Place(NamedTuple):
         return None
 
     def references_in(self, value: object) -> Iterator[str]:
-        """The subjects that a value names, which could stand here."""
+        """Yield the subjects that a value for this place names."""
         inner = record_in(self.annotation)
         for each in _each(value):
             if isinstance(each, str) and names_subjects(self.annotation):
@@ -56,9 +58,9 @@ class Place(NamedTuple):
 
 
 def place_in(shape: type[Record], data: Mapping[str, Any], tokens: Sequence[str]) -> Place | None:
-    """The place that a pointer's tokens lead to; None if a record of this shape could say nothing there.
+    """Return the place that a pointer's tokens lead to; None if the declared types have no such place.
 
-    All but the last token lead through what the data says.
+    All but the last token lead through values of the data.
     """
     annotation: Any = shape
     value: Any = data
@@ -88,7 +90,7 @@ def place_in(shape: type[Record], data: Mapping[str, Any], tokens: Sequence[str]
 
 
 def _declared(annotation: Any) -> Any:
-    """What an annotation declares beside null and bounds: a record, a tuple, `Text`, or something without places."""
+    """Return the declared type without null and bounds: a record, a tuple, `Text`, or a type without places."""
     while annotation != Text:
         arguments = get_args(annotation)
         if get_origin(annotation) is Annotated:
@@ -101,7 +103,7 @@ def _declared(annotation: Any) -> Any:
 
 
 def _is_index(token: str, length: int) -> bool:
-    """Whether a token of a pointer names an element of an array (RFC 6901, 4)."""
+    """Return whether a token of a pointer names an element of an array (RFC 6901, 4)."""
     return _INDEX.fullmatch(token) is not None and int(token) < length
 
 

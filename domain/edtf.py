@@ -34,21 +34,21 @@ class Span(NamedTuple):
 
     @property
     def earliest(self) -> str | None:
-        """The first day it may be, `YYYY-MM-DD`; None where unbounded."""
+        """The first possible day, `YYYY-MM-DD`; None if unbounded."""
         return day_text(self.lo) if self.lo != BEFORE else None
 
     @property
     def latest(self) -> str | None:
-        """The last day it may be, `YYYY-MM-DD`; None where unbounded."""
+        """The last possible day, `YYYY-MM-DD`; None if unbounded."""
         return day_text(self.hi) if self.hi != AFTER else None
 
     @property
     def sort_key(self) -> tuple[int, int]:
-        """Earliest first, unbounded last; then latest."""
+        """The order of dates: by earliest day, unbounded last; then by latest day."""
         return (AFTER if self.lo == BEFORE else self.lo, self.hi)
 
     def hull(self, other: Span) -> Span:
-        """The smallest span that holds both."""
+        """Return the smallest span that contains both."""
         return Span(min(self.lo, other.lo), max(self.hi, other.hi))
 
 
@@ -56,23 +56,23 @@ UNKNOWN = Span(BEFORE, AFTER)
 
 
 def parse_day(text: str) -> int:
-    """The day written as `YYYY-MM-DD`. Raises ValueError."""
+    """Return the day written as `YYYY-MM-DD`. Raise ValueError."""
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
         raise ValueError("a day is written YYYY-MM-DD")
     return date.fromisoformat(text).toordinal()
 
 
 def day_text(day: int) -> str:
-    """`YYYY-MM-DD` of a bounded day."""
+    """Return a bounded day as `YYYY-MM-DD`."""
     return date.fromordinal(day).isoformat()
 
 
 @lru_cache(maxsize=65536)
 def parse_edtf(text: str) -> Span:
-    """The span of an EDTF date in the forms the registry takes.
+    """Return the span of an EDTF date in the accepted forms.
 
     `2024-01-21`, `2024-01`, `2024`, `XXXX-08-18` (unbounded), each component optionally followed by `?`, `~` or `%`
-    (widening both bounds by one unit of that component), intervals `a/b`, `a/..` and `../b` (some day within). Raises
+    (widening both bounds by one unit of that component), intervals `a/b`, `a/..` and `../b` (some day within). Raise
     ValueError for other forms and for dates that do not exist.
     """
     start, slash, end = text.partition("/")
@@ -90,21 +90,21 @@ def parse_edtf(text: str) -> Span:
 
 
 def span_of(occurred: str | None) -> Span:
-    """The span of an `occurred` that may be absent (then unbounded)."""
+    """Return the span of an `occurred` that may be absent (then unbounded)."""
     return UNKNOWN if occurred is None else parse_edtf(occurred)
 
 
 @lru_cache(maxsize=4096)
 def day_of(instant: str) -> int:
-    """The day of an instant in UTC, as `recorded` has it. Raises ValueError."""
+    """Return the UTC day of an instant in the form of `recorded`. Raise ValueError."""
     return parse_day(instant[:10])
 
 
 def span_recorded(occurred: str | None, recorded: int) -> Span:
-    """The span of the `occurred` of an event that was recorded on a day.
+    """Return the span of the `occurred` of an event that was recorded on a day.
 
-    An event says that something has happened: a date that leaves its end open reaches no further than the last day
-    that it allows up to the day of recording, unless its earliest day lies after that.
+    An event says that something has happened: a date with an open end reaches no further than the last day that it
+    allows up to the day of recording, unless its earliest day lies after that.
     """
     span = span_of(occurred)
     if span.hi != AFTER or span.lo > recorded:
@@ -116,7 +116,7 @@ def span_recorded(occurred: str | None, recorded: int) -> Span:
 
 @lru_cache(maxsize=4096)
 def _latest_in_any_year(text: str, upto: int) -> int:
-    """The last day, no later than another, that a date without a year may mean."""
+    """Return the last day, no later than another, that a date without a year may mean."""
     last = date.fromordinal(upto).year + 1  # a date qualified at the end of a year reaches into the year before
     for year in range(last, last - 10, -1):  # there are no more than eight years between two leap days
         try:

@@ -1,4 +1,4 @@
-"""What the registry can refuse, as a small tree of kinds. Knows nothing of HTTP: the service maps kinds to statuses."""
+"""Refusals, as a small tree of exceptions. It knows nothing of HTTP: the service maps them to statuses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """One thing that is wrong with a posted document.
+    """One error in a posted document.
 
     `pointer` is an RFC 6901 JSON Pointer into that document; `""` is the document itself.
     """
@@ -18,7 +18,7 @@ class Flaw:
 
 
 class Refused(Exception):
-    """A fact the registry does not take. `positions` are the events in the way, ascending."""
+    """A fact is refused. `positions` are the conflicting events, ascending."""
 
     code = "refused"
 
@@ -30,13 +30,13 @@ class Refused(Exception):
 
 
 class Invalid(Refused):
-    """The event is not of its type's shape, or speaks of something that does not exist."""
+    """The data does not match the type of the event, or refers to a subject or event that does not exist."""
 
     code = "invalid-event"
 
 
 class Contradiction(Refused):
-    """The fact cannot be true beside those already recorded."""
+    """The fact cannot be true together with the recorded ones."""
 
     code = "contradiction"
 
@@ -48,12 +48,12 @@ class DifferentContent(Refused):
 
 
 class VersionMismatch(Refused):
-    """The subject does not stand at the version the client demanded."""
+    """The subject is not at the version that the client demanded."""
 
     code = "version-mismatch"
 
 
 class NotAllowed(Refused):
-    """Whoever posted it may not post events of this type."""
+    """The client may not post events of this type."""
 
     code = "not-allowed"

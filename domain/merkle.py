@@ -1,7 +1,7 @@
 """The Merkle tree of RFC 9162 (section 2.1) with SHA-256: hashes, roots, inclusion and consistency proofs.
 
-Functions on bytes; nothing is kept here. Stored hashes are those of tlog-tiles: hash `i` of level `L` is the root over
-the 256^L entries from `i * 256^L` on, so level 0 holds the leaves.
+Functions on bytes, without storage. Stored hashes are those of tlog-tiles: hash `i` of level `L` is the root over the
+256^L entries from `i * 256^L` on, so level 0 has the leaves.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ Stored = Callable[[int, int, int], Sequence[bytes]]
 
 
 class ProofError(ValueError):
-    """A proof that does not prove what it is given for; the argument says why."""
+    """A proof does not prove its claim; the argument is the reason."""
 
 
 class MissingHash(LookupError):
-    """A stored hash that the tree of that size needs, and that was not given; the argument says which."""
+    """A stored hash that the tree of that size needs is missing; the argument says which."""
 
 
 def leaf_hash(entry: bytes) -> bytes:
-    """The 32-byte Merkle leaf hash of a log entry."""
+    """Return the 32-byte Merkle leaf hash of a log entry."""
     return sha256(b"\x00" + entry).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """The hash of an inner node."""
+    """Return the hash of an inner node."""
     return sha256(b"\x01" + left + right).digest()
 
 
 def complete(first: int, leaves: Sequence[bytes], stored: Stored) -> list[tuple[int, int, bytes]]:
-    """What is to be stored, as (level, index, hash), when leaves join a tree of `first` entries.
+    """Return the hashes to store, as (level, index, hash), when leaves join a tree of `first` entries.
 
-    `stored` must already give the hashes of the entries before.
+    `stored` must already return the hashes of the entries before.
     """
     found = [(0, first + offset, leaf) for offset, leaf in enumerate(leaves)]
     level, fresh, start = 0, list(leaves), first
@@ -58,12 +58,14 @@ def complete(first: int, leaves: Sequence[bytes], stored: Stored) -> list[tuple[
 
 
 def root(size: int, stored: Stored) -> bytes:
-    """The root of the tree of the first `size` entries. Raises MissingHash."""
+    """Return the root of the tree of the first `size` entries. Raise MissingHash."""
     return EMPTY_ROOT if size == 0 else _over(0, size, stored)
 
 
 def prove_inclusion(index: int, size: int, stored: Stored) -> list[bytes]:
-    """The path from entry `index` to the root of the first `size`, the leaf's sibling first. Raises MissingHash."""
+    """Return the path from entry `index` to the root of the first `size` entries, the leaf's sibling first. Raise
+    MissingHash.
+    """
     if not 0 <= index < size:
         raise ValueError(f"entry {index} is not in a tree of {size}")
     path: list[bytes] = []
@@ -80,9 +82,9 @@ def prove_inclusion(index: int, size: int, stored: Stored) -> list[bytes]:
 
 
 def prove_consistency(old: int, size: int, stored: Stored) -> list[bytes]:
-    """The proof that the tree of the first `old` entries is a beginning of that of the first `size`.
+    """Return the proof that the tree of the first `old` entries is a prefix of that of the first `size`.
 
-    Raises MissingHash.
+    Raise MissingHash.
     """
     if not 0 <= old <= size:
         raise ValueError(f"a tree of {old} is no beginning of a tree of {size}")
@@ -104,7 +106,7 @@ def prove_consistency(old: int, size: int, stored: Stored) -> list[bytes]:
 
 
 def check_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes], expected: bytes) -> None:
-    """Raises ProofError unless the path leads from the leaf at `index` to the root of `size` entries."""
+    """Raise ProofError unless the path leads from the leaf at `index` to the root of `size` entries."""
     _check_hashes(leaf, *path, expected)
     if not 0 <= index < size:
         raise ProofError(f"entry {index} is not in a tree of {size}")
@@ -126,7 +128,7 @@ def check_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes], e
 
 
 def check_consistency(old: int, size: int, path: Sequence[bytes], old_root: bytes, new_root: bytes) -> None:
-    """Raises ProofError unless the path shows that the old root's tree is a beginning of the new one's."""
+    """Raise ProofError unless the path shows that the old root's tree is a prefix of the new one's."""
     if old != size:  # two equal roots of one size are all that is to be shown
         _check_hashes(old_root, new_root, *path)
     if not 0 <= old <= size:
@@ -167,12 +169,12 @@ def check_consistency(old: int, size: int, path: Sequence[bytes], old_root: byte
 
 
 def _split(count: int) -> int:
-    """The largest power of two below a count of at least two."""
+    """Return the largest power of two below a count of at least two."""
     return 1 << (count - 1).bit_length() - 1
 
 
 def _over(low: int, high: int, stored: Stored) -> bytes:
-    """The root over the entries `low` to before `high`, a range that the splitting of a tree leads to."""
+    """Return the root over the entries `low` to before `high`, a range that the splitting of a tree leads to."""
     count = high - low
     if count & (count - 1):
         middle = low + _split(count)
@@ -186,7 +188,7 @@ def _over(low: int, high: int, stored: Stored) -> bytes:
 
 
 def _fold(hashes: Sequence[bytes]) -> bytes:
-    """The root over a power of two of hashes."""
+    """Return the root over a power of two of hashes."""
     while len(hashes) > 1:
         hashes = [node_hash(left, right) for left, right in zip(hashes[::2], hashes[1::2], strict=True)]
     return hashes[0]

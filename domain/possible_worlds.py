@@ -1,8 +1,9 @@
-"""Which states a thing may be in on each day, when some of its dates are known only in part.
+"""Which states a subject may be in on each day, when some of its dates are known only in part.
 
-Every date is a span of days; a reading picks one day for each, and takes what falls on one day in the order of facts,
-but first what can be taken. What a machine refuses is no reading. Instead of going through all readings, the sweep
-goes through what may have been done so far: how early it can have been done, and how late all that is left can start.
+Every date is a span of days. A possible world picks one day for each step, and takes the steps of one day in the order
+of facts, except that a step which the state machine refuses waits for another of that day. A world with a refused step
+does not count. Instead of enumerating all worlds, the sweep enumerates the sets of steps that may be done: the earliest
+day by which each can be done, and the latest day on which the remaining steps can start.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ Key = tuple[int, Order]
 """A day and a place in the order of facts on it."""
 
 MOST_IMPRECISE = 8
-"""Past this many imprecise dates that may fall on one day the rest are read at their earliest: the sweep is exponential
-in them."""
+"""Beyond this number of imprecise dates that may fall on one day, the others get their earliest day: the sweep is
+exponential in them."""
 
 MOST_WAYS = 10_000
-"""Past this many ways through the readings of one sweep all its dates are read at their earliest, none refused."""
+"""Beyond this number of ways in one sweep, all its dates get their earliest day, and no step is refused."""
 
 _FIRST: Order = (-2, "", "")
 _LAST: Order = (1 << 30, "", "")
@@ -34,10 +35,10 @@ _NEVER = AFTER + 1
 
 
 class Step(NamedTuple):
-    """Something that happens on one of the days `lo` to `hi`.
+    """A step of a state machine that happens on one of the days `lo` to `hi`.
 
-    `who` is the name under which it was recorded. Of what has the same `daily`, two under one name on one day are the
-    same, recorded twice. A step that `starts` another (its number) is one nobody recorded: it is taken only in readings
+    `who` is the subject name under which it was recorded. Two steps with the same `daily`, under one name on one day,
+    are one step recorded twice. A step that `starts` another (its number) was not recorded: it is taken only in worlds
     that need it, before that other step.
     """
 
@@ -52,11 +53,11 @@ class Step(NamedTuple):
 
 
 in_turn = itemgetter(Step._fields.index("lo"), Step._fields.index("order"))
-"""Sorts steps by their first day, and on one day in the order of facts."""
+"""The sort key of steps: their first day, and on one day the order of facts."""
 
 
 class Segment(NamedTuple, Generic[S]):
-    """The days from `since` to the next cell: the state with each date at its earliest, and all there may be."""
+    """The days from `since` to the next segment: the state with each date at its earliest, and all possible states."""
 
     since: int
     earliest: S
@@ -64,9 +65,9 @@ class Segment(NamedTuple, Generic[S]):
 
 
 class Evaluation(NamedTuple, Generic[S]):
-    """The cells in order, the first since `BEFORE`, and the states there may be once every step was taken.
+    """The segments in order, the first since `BEFORE`, and the possible states after every step.
 
-    `consistent` is False when no reading passes the machine; then what it refuses is left out.
+    `consistent` is False if no world passes the state machine; then refused steps are left out.
     """
 
     cells: tuple[Segment[S], ...]
@@ -75,20 +76,20 @@ class Evaluation(NamedTuple, Generic[S]):
 
 
 Machine = Callable[[S, Step], "S | None"]
-"""(state, step) -> the next state, or None where the step cannot be taken in that state."""
+"""(state, step) -> the next state, or None if the state refuses the step."""
 
 
 class _Done(NamedTuple, Generic[S]):
-    """What a reading may have done so far: the steps, as bits, and the state they led to."""
+    """The steps that a world may have done so far, as bits, and the state they lead to."""
 
     steps: int
     state: S
 
 
 class _Way(NamedTuple, Generic[S]):
-    """A step that may be taken next, on its own or on one day with what makes room for it or is the same.
+    """A step that may be taken next, alone or on one day together with a step that makes it possible or repeats it.
 
-    `own` is the step's place in the order of facts, `order` that of the first that is taken.
+    `own` is the step's place in the order of facts, `order` that of the first step taken.
     """
 
     to: _Done[S]
@@ -100,7 +101,7 @@ class _Way(NamedTuple, Generic[S]):
 
 
 def sweep(steps: Sequence[Step], machine: Machine[S], *starts: S) -> Evaluation[S]:
-    """All states over all days; a reading begins in any one of the starts."""
+    """Return all possible states over all days; a world begins in any one of `starts`."""
     if len(steps) == 1 and (following := machine(starts[0], steps[0])) is not None and steps[0].starts < 0:
         return _alone(steps[0], starts[0], following)
     recorded = [step for step in steps if step.starts < 0]
@@ -125,11 +126,11 @@ def sweep(steps: Sequence[Step], machine: Machine[S], *starts: S) -> Evaluation[
 
 
 class _TooManyWays(Exception):
-    """There are more than `MOST_WAYS`."""
+    """There are more than `MOST_WAYS` ways."""
 
 
 def _alone(step: Step, before: S, after: S) -> Evaluation[S]:
-    """A step that nothing else stands in the way of is taken on one of its days."""
+    """Evaluate a single step, which may fall on any of its days."""
     cells = [] if step.lo == BEFORE else [Segment(BEFORE, before, frozenset((before,)))]
     if step.lo < step.hi:
         cells.append(Segment(step.lo, after, frozenset((before, after))))
@@ -172,7 +173,7 @@ def _day_by_day(steps: Sequence[Step], machine: Machine[S], start: S) -> Evaluat
 
 
 def _on_one_day(todo: list[Step], machine: Machine[S], state: S) -> tuple[S, bool]:
-    """The state once all is taken that can be, and whether what cannot be is only told again."""
+    """Return the state after all possible steps of one day, and whether the refused ones only repeat others."""
     consistent, taken = True, set[tuple[str, str]]()
     while todo:
         for step in todo:
@@ -190,7 +191,9 @@ def _on_one_day(todo: list[Step], machine: Machine[S], state: S) -> tuple[S, boo
 
 
 def _bounded(steps: Sequence[Step]) -> list[Step]:
-    """The steps, no more than `MOST_IMPRECISE` imprecise ones with a day in common."""
+    """Return the steps with at most `MOST_IMPRECISE` imprecise ones that share a day; the others get their earliest
+    day.
+    """
     bounded = list(steps)
     pending: list[int] = []
     for index in sorted(range(len(steps)), key=lambda index: steps[index].lo):
@@ -206,12 +209,12 @@ def _bounded(steps: Sequence[Step]) -> list[Step]:
 
 
 class _Readings(Generic[S]):
-    """All readings of some steps, by what each may have done so far."""
+    """All possible worlds of some steps, by the sets of steps that may be done."""
 
     def __init__(
         self, steps: Sequence[Step], machine: Machine[S], starts: Sequence[S], *, in_order: bool = True
     ) -> None:
-        """`in_order`: nothing is taken against the order of facts where something that nobody recorded does as well."""
+        """`in_order`: take no step against the order of facts where an unrecorded step makes the same possible."""
         by_end = sorted(range(len(steps)), key=lambda index: (steps[index].starts >= 0, steps[index].hi))
         places = {index: place for place, index in enumerate(by_end)}
         self._steps = [steps[index]._replace(starts=places.get(steps[index].starts, -1)) for index in by_end]
@@ -225,7 +228,7 @@ class _Readings(Generic[S]):
         self._count = 0
 
     def sweep(self) -> Evaluation[S] | None:
-        """All states over all days; None if there is no reading."""
+        """Return all possible states over all days; None if there is no world."""
         soonest = self._soonest()
         latest = self._latest(soonest)
         final = frozenset(done.state for done in soonest if self._is_all(done))
@@ -256,14 +259,14 @@ class _Readings(Generic[S]):
         return done.steps & self._all == self._all
 
     def _is_waiting(self, done: _Done[S]) -> bool:
-        """Whether something that nobody recorded was begun and has not led to what it starts."""
+        """Return whether an unrecorded step was taken and the step that it starts was not."""
         return any(
             done.steps >> index & 1 and not done.steps >> self._steps[index].starts & 1
             for index in range(self._recorded, len(self._steps))
         )
 
     def _soonest(self) -> dict[_Done[S], Key]:
-        """By what may have been done: the first day on which it can have been, and the place on that day."""
+        """Return, by set of done steps, the first day on which they can be done, and the place on that day."""
         found: dict[_Done[S], Key] = {}
         pending: list[tuple[Key, int, _Done[S]]] = [
             ((BEFORE, _FIRST), number, start) for number, start in enumerate(self._starts)
@@ -282,7 +285,9 @@ class _Readings(Generic[S]):
         return found
 
     def _latest(self, soonest: dict[_Done[S], Key]) -> dict[_Done[S], Key]:
-        """By what was done: the last day on which the rest can start and still be done, and the place on that day."""
+        """Return, by set of done steps, the last day on which the rest can start and still be done, and the place on
+        that day.
+        """
         found: dict[_Done[S], Key] = {}
         for done in sorted(soonest, key=lambda each: -each.steps.bit_count()):
             best: Key = (_NEVER, _LAST) if self._is_all(done) else (BEFORE - 1, _FIRST)
@@ -293,9 +298,10 @@ class _Readings(Generic[S]):
         return found
 
     def _earliest(self, latest: dict[_Done[S], Key]) -> dict[int, S]:
-        """The reading with each date at its earliest, or as early as leaves a reading: its states by their first day.
+        """Return the world with each date at its earliest, or as early as a world allows: its states by their first
+        day.
 
-        What nobody recorded is begun where that reading needs it, but no later than it must.
+        An unrecorded step is taken if that world needs it, and no later than it must be.
         """
         paths = [(start, self._walk(start, latest, None)) for start in self._starts if latest[start][0] >= BEFORE]
         start, path = min(((start, path) for start, path in paths if path is not None), key=self._lateness)
@@ -311,7 +317,7 @@ class _Readings(Generic[S]):
         return {day: done.state for (day, _), done in path}
 
     def _lateness(self, way: tuple[_Done[S], list[tuple[Key, _Done[S]]]]) -> int:
-        """All days together on which what was recorded is taken."""
+        """Return the sum of the days on which recorded steps are taken."""
         _, path = way
         recorded = [(day, (done.steps & self._all).bit_count()) for (day, _), done in path]
         return sum(day * (count - before) for (_, before), (day, count) in pairwise(recorded))
@@ -319,10 +325,10 @@ class _Readings(Generic[S]):
     def _walk(
         self, start: _Done[S], latest: dict[_Done[S], Key], needed: dict[int, int] | None
     ) -> list[tuple[Key, _Done[S]]] | None:
-        """As early as can be, step by step; None where that leads nowhere.
+        """Take steps as early as possible, one by one; None if that reaches a dead end.
 
-        Of the steps that nobody recorded those in `needed` are taken, by their bit, as soon as the steps there are
-        done; without it any is, when what it starts is due.
+        Of the unrecorded steps, those in `needed` (bits) are taken as soon as the steps before them are done; without
+        `needed` any is taken when the step it starts is due.
         """
         path = [((BEFORE, _FIRST), start)]
         while not self._is_all(path[-1][1]):
@@ -330,7 +336,7 @@ class _Readings(Generic[S]):
             options: list[tuple[Key, int, int, Order, int, Key, _Way[S]]] = []
             for way in self._from(done):
                 following = _after(key, way)
-                if way.starts >= 0 and needed is None:  # it may have been begun before what was taken on that day
+                if way.starts >= 0 and needed is None:  # it may precede other steps taken on that day
                     following = max(key, _after((key[0], _FIRST), way) or key)
                 if following is None or way.to not in latest or following > latest[way.to]:
                     continue
@@ -348,7 +354,7 @@ class _Readings(Generic[S]):
         return path
 
     def _from(self, done: _Done[S]) -> list[_Way[S]]:
-        """What may be taken next, with nothing undone that can then no longer be."""
+        """Return the ways that may be taken next without making a remaining step impossible."""
         ways = self._ways.get(done)
         if ways is None:
             ways = self._ways[done] = list(self._find(done))
@@ -373,7 +379,7 @@ class _Readings(Generic[S]):
                 for other in due
                 if other in states
             ):
-                continue  # the other has its last chance on this one's first day, and comes before it
+                continue  # the other must be taken by this one's first day, and precedes it
             if state is None:
                 groups = self._making_room(done, step, left) if step.starts < 0 else ()
             else:
@@ -388,14 +394,14 @@ class _Readings(Generic[S]):
                     yield _Way(_Done(steps, both), lo, hi, order, step.order, step.starts)
 
     def _may_be_started(self, done: _Done[S], step: Step) -> bool:
-        """Whether something that nobody recorded may be taken, as things are, that starts a step."""
+        """Return whether an unrecorded step that starts this one may be taken now."""
         return any(
             self._steps[each.starts] is step and self._machine(done.state, each) is not None
             for each in self._steps[self._recorded :]
         )
 
     def _left(self, done: _Done[S]) -> tuple[list[int], list[int]]:
-        """Of the steps not done those that are due first, by their last day, and those that may be among the next."""
+        """Return the remaining steps that are due first, by their last day, and those that may be among the next."""
         first = (~done.steps & (done.steps + 1)).bit_length() - 1
         due: list[int] = []
         for index in range(first, self._recorded):
@@ -411,7 +417,7 @@ class _Readings(Generic[S]):
         return due, sorted(left)
 
     def _doubles(self, step: Step, left: Sequence[int]) -> Iterator[tuple[int, ...]]:
-        """What may be the same as a step, recorded again: nothing, or any of its kind where it is daily."""
+        """Yield the steps that may be this one recorded twice: none, or any of its kind if it is daily."""
         yield ()
         if step.daily:
             kind = (step.daily, step.who)
@@ -426,8 +432,9 @@ class _Readings(Generic[S]):
     def _making_room(
         self, done: _Done[S], step: Step, left: Sequence[int]
     ) -> Iterator[tuple[S, Order, tuple[int, ...]]]:
-        """What, taken first on the same day against the order of facts, lets a step be taken that else cannot be: not
-        even after something that nobody recorded, which comes before what is against the order."""
+        """Yield steps that, taken first on the same day against the order of facts, make an otherwise refused step
+        possible; it must be refused also after an unrecorded step, which is preferred to the wrong order.
+        """
         if self._is_waiting(done) or (self._in_order and self._may_be_started(done, step)):
             return
         for index in left:
@@ -439,7 +446,7 @@ class _Readings(Generic[S]):
 
 
 def _after(key: Key, way: _Way[S]) -> Key | None:
-    """The soonest a way can be taken after a key; None if never."""
+    """Return the soonest key at which a way can be taken after another key; None if never."""
     day, order = key
     if way.lo > day:
         return way.lo, way.order
@@ -449,7 +456,7 @@ def _after(key: Key, way: _Way[S]) -> Key | None:
 
 
 def _before(key: Key, way: _Way[S]) -> Key | None:
-    """The latest a way can be taken before a key; None if never."""
+    """Return the latest key at which a way can be taken before another key; None if never."""
     day, order = key
     if way.hi < day:
         return way.hi, way.order

@@ -1,7 +1,7 @@
-"""Whether a text says what a passage quotes, code point by code point.
+"""Whether a passage quotes a text correctly, code point by code point.
 
-Pure, and never lenient: no spaces are folded and no forms of a letter are taken for another, for a citation that holds
-only after mending is to be mended in the log.
+Pure, and never lenient: it folds no spaces and equates no forms of a letter. A citation that would need a repair is to
+be corrected in the log.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from domain.errors import Flaw
 
 
 class Status(StrEnum):
-    """What is known of a passage. Unverified: no text to check it against, or nothing quoted that could be checked."""
+    """The status of a passage. Unverified: there is no text to check, or no quotation that could be checked."""
 
     VERIFIED = "verified"
     UNVERIFIED = "unverified"
@@ -23,10 +23,11 @@ class Status(StrEnum):
 
 
 def flaw_of(passage: Mapping[str, Any], text: str) -> Flaw | None:
-    """What is wrong with a passage (JSON of `records.Evidence`) of this text; the pointer starts at the passage.
+    """Return the error of a passage (JSON of `payload.Evidence`) of this text, if any; the pointer starts at the
+    passage.
 
-    `exact` must stand at `start` to `end`, or anywhere where no place is given; without `exact`, the place must lie
-    within the text. A passage that gives neither claims nothing.
+    `exact` must stand at `start` to `end`, or anywhere without a position; without `exact`, the position must lie
+    within the text. A passage with neither claims nothing.
     """
     start, end, exact = (passage.get(name) for name in ("start", "end", "exact"))
     if start is None or end is None:
@@ -40,16 +41,17 @@ def flaw_of(passage: Mapping[str, Any], text: str) -> Flaw | None:
 
 
 def status_of(passage: Mapping[str, Any], text: str | None) -> Status:
-    """What is known of a passage, given the text of its document if it is at hand."""
+    """Return the status of a passage, given the text of its document if it is stored."""
     if text is None or (passage.get("exact") is None and passage.get("start") is None):
         return Status.UNVERIFIED
     return Status.VERIFIED if flaw_of(passage, text) is None else Status.FAILED
 
 
 def agreeing(exact: str, text: str, start: int | None = None, end: int | None = None) -> tuple[int, int]:
-    """How far a quotation is right: where its beginning stands in the text, and how many of its characters agree.
+    """Return how far a quotation is right: the position of its beginning in the text, and the number of characters that
+    agree.
 
-    Where no place is given it is the first place at which most of its beginning stands.
+    Without a given position it is the first one at which most of its beginning stands.
     """
     sizes = range(1, len(exact) + 1)
     if start is not None:

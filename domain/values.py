@@ -1,8 +1,7 @@
-"""The small values that facts are made of: slugs, references, texts for people, amounts, durations, digests.
+"""The small values of facts: slugs, references, texts for people, amounts, durations, digests.
 
-Each is an annotated type that pydantic checks strictly; JSON goes in and the same JSON stays, nothing is converted.
-Some checks are newer than some logs. They run only where the validation context is `POSTED`, so that an event recorded
-before them can still be read.
+Each is an annotated type that pydantic checks strictly; the JSON stays as it is, nothing is converted. Some checks are
+newer than some logs. They run only if the validation context is `POSTED`, so that older events stay readable.
 """
 
 from __future__ import annotations
@@ -37,39 +36,39 @@ _SUBJECT = re.compile(rf"(?:{'|'.join(COLLECTIONS)})/{SLUG}", re.ASCII)
 
 
 def is_subject(text: str) -> bool:
-    """Whether the text is `<collection>/<slug>`."""
+    """Return whether the text is `<collection>/<slug>`."""
     return _SUBJECT.fullmatch(text) is not None
 
 
 def is_printable(text: str) -> bool:
-    """Whether the text has neither control characters nor noncharacters."""
+    """Return whether the text has neither control characters nor noncharacters."""
     return _PRINTABLE_FORM.fullmatch(text) is not None
 
 
 def texts_of(text: str | dict[str, str] | None) -> list[str]:
-    """Every wording of a text, in the order given."""
+    """Return every language version of a text, in the given order."""
     if text is None:
         return []
     return [text] if isinstance(text, str) else list(text.values())
 
 
 def text_key(text: str | Mapping[str, str]) -> object:
-    """What equal texts have in common: the case of a language tag makes no difference (BCP 47, 2.1.1)."""
+    """Return a key that equal texts share: the case of a language tag makes no difference (BCP 47, 2.1.1)."""
     return text if isinstance(text, str) else frozenset((tag.lower(), wording) for tag, wording in text.items())
 
 
 def is_language_tag(tag: object) -> bool:
-    """Whether this is a well-formed BCP 47 language tag."""
+    """Return whether this is a well-formed BCP 47 language tag."""
     return isinstance(tag, str) and len(tag) <= 64 and _LANGUAGE_TAG.fullmatch(tag) is not None
 
 
 def pointer(*tokens: str | int) -> str:
-    """The RFC 6901 pointer of these tokens."""
+    """Return the RFC 6901 pointer of these tokens."""
     return "".join("/" + str(token).replace("~", "~0").replace("/", "~1") for token in tokens)
 
 
 def pointer_tokens(pointer: str) -> list[str]:
-    """The unescaped reference tokens of an RFC 6901 pointer. Raises ValueError."""
+    """Return the unescaped reference tokens of an RFC 6901 pointer. Raise ValueError."""
     if not _POINTER.fullmatch(pointer):
         raise ValueError("not a JSON Pointer (RFC 6901)")
     return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
@@ -119,7 +118,7 @@ def _edtf(value: Any) -> str:
 
 
 def _posted_as(pattern: str, detail: str) -> AfterValidator:
-    """Refuse what a client posts unless it has a form narrower than what older logs may hold."""
+    """Return a check that only posted values must pass, because older logs may contain other forms."""
     form = re.compile(pattern)
 
     def check(value: str, info: ValidationInfo) -> str:

@@ -1,6 +1,9 @@
-"""The log: every event ever recorded, in order, in one SQLite file. This package alone knows the eventsourcing library
-and the log's database. It must never change, renumber or skip an event, never look into the bytes it keeps, and never
-let `commit` return before they are on disk."""
+"""The log: every recorded event, in order, in one SQLite file. Only this package knows the eventsourcing library and
+the database of the log.
+
+It must never change, renumber or skip an event, never interpret stored bytes, and never let `commit` return before the
+events are on disk.
+"""
 
 from __future__ import annotations
 
@@ -43,10 +46,10 @@ _REMEMBERED = 50_000  # subjects, and sources, whose keys are kept at hand: some
 
 
 class LoggedEvent(NamedTuple):
-    """One event as it is kept. `entry` is what was hashed; `data` and `salt` are empty once erased, here or in the log
-    that the event comes from.
+    """One stored event. `entry` is the hashed log entry; `data` and `salt` are empty once erased, here or in the log
+    that the event was imported from.
 
-    `redacted` is the position of the event that had them erased, `about` that of the event it spoke of, if any.
+    `redacted` is the position of the event that erased them, `about` the position of the event it is about, if any.
     """
 
     position: int
@@ -63,7 +66,7 @@ class LoggedEvent(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """Subjects in the order of their first events: those after one of them, up to another. None is no bound."""
+    """A range of subjects in the order of their first events: after one subject, up to another. None is unbounded."""
 
     after: str | None = None
     last: str | None = None
@@ -73,9 +76,9 @@ ALL = Stretch()
 
 
 class LogReader:
-    """Reads what was committed, through a connection of its own that cannot write. One thread at a time.
+    """Reads committed events through a connection of its own that cannot write. One thread at a time.
 
-    Every method raises LogUnavailable where the store fails.
+    Every method raises LogUnavailable if the store fails.
     """
 
     def __init__(self, path: Path) -> None:
@@ -90,7 +93,7 @@ class LogReader:
             raise LogUnavailable(f"{datastore.path} cannot be opened: {error}") from error
 
     def head(self) -> int:
-        """The position of the last event; 0 where there is none."""
+        """Return the position of the last event; 0 for an empty log."""
         with _failures:
             return tables.head(self._db)
 
@@ -99,7 +102,7 @@ class LogReader:
         return found[0] if found else None
 
     def find(self, source: str, id: str) -> LoggedEvent | None:  # noqa: A002 - the attribute's own name
-        """The event that (`source`, `id`) names."""
+        """Return the event named by (`source`, `id`)."""
         with _failures:
             rows = self._db.execute(tables.FIND, (source, id)).fetchall()
         return LoggedEvent._make(rows[0]) if rows else None
@@ -114,9 +117,9 @@ class LogReader:
         subject: str | None = None,
         source: str | None = None,
     ) -> list[LoggedEvent]:
-        """The first `limit` events with after < position <= until that pass every filter given, ascending.
+        """Return the first `limit` events with after < position <= until that pass every given filter, ascending.
 
-        Of several types any will do; an empty sequence of them is no filter.
+        An event passes `types` with any of them; an empty sequence is no filter.
         """
         rows = self._select(tables.LOGGED, after, until, limit, (type, subject, source))
         return list(map(LoggedEvent._make, rows))
@@ -131,14 +134,14 @@ class LogReader:
         subject: str | None = None,
         source: str | None = None,
     ) -> list[tuple[int, bytes, bytes | None, bytes | None]]:
-        """Of the same events only what they are answered from, as it is stored: position, entry, data and salt.
+        """Return position, entry, data and salt of the same events, as stored.
 
-        Data and salt are None once erased. For reading much: it takes a third of the time.
+        Data and salt are None once erased. For long reads: it takes a third of the time of `read`.
         """
         return self._select("position, state, data, salt", after, until, limit, (type, subject, source))
 
     def subjects(self, after: str | None = None, limit: int = 1000) -> list[str]:
-        """Some subjects that events are about, after one of them, in the order of their first events."""
+        """Return some subjects of events, after one of them, in the order of their first events."""
         with _failures:
             key = 0 if after is None else tables.key(self._db, "streams", after)
             rows = self._db.execute("SELECT name FROM streams WHERE id > ? ORDER BY id LIMIT ?", (key, limit))
@@ -153,8 +156,8 @@ class LogReader:
         *,
         stretch: Stretch = ALL,
     ) -> list[LoggedEvent]:
-        """Some events with position <= until, after one of them, of subjects in these collections and in a stretch:
-        subject by subject in the order of `subjects`, and of each in the order of the log.
+        """Return some events with position <= until, after one of them, of subjects in these collections and in a
+        range: subject by subject in the order of `subjects`, and the events of each in the order of the log.
         """
         begun, version = (stretch.after, tables.LARGEST) if after is None else (after.subject, after.version)
         with _failures:
@@ -166,8 +169,9 @@ class LogReader:
         return [LoggedEvent(*row) for row in rows]
 
     def stretches(self, collections: Iterable[str], count: int) -> list[Stretch]:
-        """So many stretches at most, one after the other, which together hold every subject, and each about as many
-        events of these collections."""
+        """Return at most this number of consecutive ranges that together contain every subject, each with about as many
+        events of these collections.
+        """
         names, told = (json.dumps([*collections]),), 0
         bounds: list[str] = []
         with _failures:
@@ -197,7 +201,7 @@ class LogReader:
             return tables.select(self._db, columns, after, until, limit, topics=topics, stream=stream, source=origin)
 
     def entries(self, after: int, until: int) -> list[bytes]:
-        """The log entries of the events with after < position <= until, in order; nothing of their data is read."""
+        """Return the log entries of the events with after < position <= until, in order, without reading their data."""
         with _failures:
             rows = self._db.execute(
                 "SELECT state FROM events WHERE position > ? AND position <= ? ORDER BY position", (after, until)
@@ -205,17 +209,17 @@ class LogReader:
         return [row[0] for row in rows]
 
     def text(self, position: int) -> str | None:
-        """The text of a document that the event at a position says is stored; None where it was erased."""
+        """Return the document text stored by the event at a position; None once erased."""
         with _failures:
             rows = self._db.execute("SELECT text FROM texts WHERE position = ?", (position,)).fetchall()
         return rows[0][0].decode() if rows else None
 
     def erasures(self) -> int:
-        """How many times something was erased from the log."""
+        """Return the number of erasures in the log."""
         return int(self.meta("erasures") or 0)
 
     def meta(self, name: str) -> str | None:
-        """What `Log.set_meta` keeps under `name`."""
+        """Return the value that `Log.set_meta` stored under `name`."""
         with _failures:
             rows = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall()
         return str(rows[0][0]) if rows else None
@@ -225,10 +229,10 @@ class LogReader:
 
 
 class Log(LogReader):
-    """One log in one file, made where it is missing. One thread at a time, not always the same one.
+    """One log in one file, created if it is missing. One thread at a time, not always the same one.
 
-    What it reads includes its own appends before they are committed. Other processes may append to the same file;
-    who comes second hears HeadMoved. Opening after a crash needs no repair: SQLite keeps exactly what was committed.
+    It reads its own appends before they are committed. Other processes may append to the same file; the second of two
+    writers gets HeadMoved. Opening after a crash needs no repair: SQLite keeps exactly the committed transactions.
     """
 
     def __init__(self, path: Path) -> None:
@@ -251,9 +255,9 @@ class Log(LogReader):
         return self._head
 
     def begin(self) -> None:
-        """Opens the transaction, unless one is open: whoever else would append waits, and what is read costs less.
+        """Open the transaction, unless one is open. Other writers then wait, and reads cost less.
 
-        Raises HeadMoved, LogUnavailable; then only `rollback` may follow.
+        Raise HeadMoved or LogUnavailable; then only `rollback` may follow.
         """
         self._refuse_if_failed()
         if self._begun:
@@ -268,10 +272,10 @@ class Log(LogReader):
         self._spoiled = False
 
     def append(self, events: Sequence[LoggedEvent]) -> None:
-        """Puts `events` after the head, within the open transaction or a new one.
+        """Put `events` after the head, in the open transaction or a new one.
 
-        Raises HeadMoved, VersionConflict, DuplicateEvent, LogUnavailable, and ValueError if their positions have a
-        gap. Then nothing of the whole transaction can be kept: only `rollback` may follow.
+        Raise HeadMoved, VersionConflict, DuplicateEvent, LogUnavailable, or ValueError if their positions have a gap.
+        Then nothing of the transaction can be committed: only `rollback` may follow.
         """
         if not events:
             return
@@ -293,10 +297,10 @@ class Log(LogReader):
         self._spoiled = False
 
     def commit(self) -> None:
-        """Every append is on disk once this returns, and survives a power cut. With no append it does nothing.
+        """Commit every append; on return they are on disk and survive a power cut. Without an append it does nothing.
 
-        Raises LogUnavailable if that failed; then `rollback` must follow, and finds out whether they were kept
-        after all.
+        Raise LogUnavailable on failure; then `rollback` must follow, and finds out whether they were committed after
+        all.
         """
         self._refuse_if_failed()
         if not self._begun:
@@ -308,9 +312,9 @@ class Log(LogReader):
         self.recorder.wake()
 
     def erase(self, position: int, by: int, about: int | None) -> None:
-        """Erases data and salt of an event, because of the one at `by`; within the open transaction, as `append`.
+        """Erase data and salt of an event, for the redaction at position `by`; in the open transaction, as `append`.
 
-        `about` is the position of the event that it spoke of, if any. `scrub` must follow the commit.
+        `about` is the position of the event it is about, if any. `scrub` must follow the commit.
         """
         self._refuse_if_failed()
         with _failures:
@@ -319,31 +323,31 @@ class Log(LogReader):
         self._count_erasure()
 
     def put_text(self, position: int, text: str) -> None:
-        """Keeps the text of a document with the event at a position; within the open transaction, as `append`."""
+        """Store the text of a document with the event at a position; in the open transaction, as `append`."""
         self._refuse_if_failed()
         with _failures:
             self._db.execute("INSERT INTO texts VALUES (?, ?)", (position, text.encode()))
 
     def drop_texts(self, subject: str) -> None:
-        """Erases every text kept of a document; within the open transaction. `scrub` must follow the commit."""
+        """Erase every stored text of a document; in the open transaction. `scrub` must follow the commit."""
         self._refuse_if_failed()
         with _failures:
             self._db.execute(tables.DROP_TEXTS, (tables.key(self._db, "streams", subject),))
         self._count_erasure()
 
     def scrub(self) -> bool:
-        """Removes from the files what was erased in committed transactions; False if a reader is in the way.
+        """Remove data erased in committed transactions from the files; return False if a reader prevents it.
 
-        The database itself is overwritten at once; what is left is in the write-ahead log, which this empties.
+        The database is overwritten at the erasure; a copy stays in the write-ahead log, which this empties.
         """
         with _failures:
             ((busy, _, _),) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return not busy
 
     def rollback(self) -> None:
-        """Takes back what was not committed and learns from the file where the log ends.
+        """Discard uncommitted appends and read from the file where the log ends.
 
-        Raises LogUnavailable where not even that works; it may be tried again.
+        Raise LogUnavailable if that fails too; it may be repeated.
         """
         self._spoiled = True
         with _failures:
@@ -357,23 +361,23 @@ class Log(LogReader):
         self._begun = self._spoiled = False
 
     def reader(self) -> LogReader:
-        """A reader of the same log for another thread. Whoever asked for it closes it."""
+        """Return a reader of the same log for another thread. The caller closes it."""
         return LogReader(self._datastore.path)
 
     def set_meta(self, name: str, value: str) -> None:
-        """Keeps `value` under `name`, in place of another: durable at once, or with the open transaction."""
+        """Store `value` under `name`, replacing any other: durable immediately, or with the open transaction."""
         self._refuse_if_failed()
         with _failures:
             self._db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
 
     def drop_meta(self, name: str) -> None:
-        """Forget what is kept under `name`: durable at once, or with the open transaction."""
+        """Delete the value under `name`: durable immediately, or with the open transaction."""
         self._refuse_if_failed()
         with _failures:
             self._db.execute("DELETE FROM meta WHERE name = ?", (name,))
 
     def close(self) -> None:
-        """What was not committed is gone."""
+        """Close the log, discarding uncommitted appends."""
         super().close()
 
     def _refuse_if_failed(self) -> None:
@@ -416,7 +420,7 @@ class Log(LogReader):
 
 
 class _Failures:
-    """Within it SQLite's errors become LogUnavailable. A class, as a generator costs as much as a query."""
+    """Turns SQLite's errors into LogUnavailable. It is a class because a generator costs as much as a query."""
 
     def __enter__(self) -> None:
         pass

@@ -1,18 +1,18 @@
-"""What the log refuses, and how it fails. Never holds an error of SQLite or of the library but as its cause."""
+"""Errors of the log. An error of SQLite or of the library is only ever their cause."""
 
 from __future__ import annotations
 
 
 class LogError(Exception):
-    """The log did not do what was asked."""
+    """The log refused or failed."""
 
 
 class LogUnavailable(LogError):
-    """The store failed: disk full, I/O error, locked by another for too long. The same again may work later."""
+    """The store failed: disk full, I/O error, locked by another process for too long. A retry may succeed."""
 
 
 class LogFormatError(LogError):
-    """The file is not a log, or not one that this version reads. It was left as it was."""
+    """The file is no log, or none that this version reads. It was not changed."""
 
 
 class HeadMoved(LogError):
@@ -33,7 +33,7 @@ class DuplicateEvent(LogError):
 
 
 class VersionConflict(LogError):
-    """`version` is not the one that comes next for `subject`."""
+    """`version` is not the next version of `subject`."""
 
     def __init__(self, subject: str, version: int) -> None:
         super().__init__(f"version {version} is not the next of {subject}")

@@ -1,4 +1,4 @@
-"""Readers of the log for requests: one on the loop for what is found at once, some on threads for long reads."""
+"""Readers of the log for requests: one on the event loop for short reads, some on threads for long ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class LogReaders:
-    """Reads what is committed. Made, used and closed on the loop's thread."""
+    """Reads committed events. Created, used and closed on the loop's thread."""
 
     def __init__(self, log: Log, threads: int = THREADS) -> None:
         self._here = log.reader()
@@ -26,19 +26,19 @@ class LogReaders:
 
     @property
     def here(self) -> LogReader:
-        """For the loop's thread, for single events and short reads."""
+        """The reader of the loop's thread, for single events and short reads."""
         return self._here
 
     def find(self, source: str, id_: str) -> LoggedEvent | None:
-        """The event recorded under a source and id."""
+        """Return the event recorded under a source and id."""
         return self._here.find(source, id_)
 
     async def ask(self, question: Callable[[LogReader], T]) -> T:
-        """What `question` finds, asked on a thread."""
+        """Return the result of `question`, run on a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._asked, question)
 
     def close(self) -> None:
-        """Waits for what is being read."""
+        """Wait for running reads and close."""
         self._pool.shutdown()
         for reader in self._opened:
             reader.close()

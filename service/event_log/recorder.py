@@ -1,6 +1,8 @@
-"""The log behind the eventsourcing library's interfaces, on the same tables, held to the library's own test cases: its
-connections, which `Log` uses too, and recorders and subscriptions for its machinery. A recorder here must never leave
-a gap between positions, nor commit before the events are on disk."""
+"""The log behind the interfaces of the eventsourcing library, on the same tables, tested with the library's own cases:
+connections, which `Log` uses too, recorders and subscriptions.
+
+A recorder here must never leave a gap between positions, nor commit before the events are on disk.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ _POLL_SECONDS = 0.25
 
 
 class LogConnectionPool(SQLiteConnectionPool):
-    """Connections to one log; what any of them commits is on disk when it returns."""
+    """Connections to one log; a commit of any of them is on disk when it returns."""
 
     def __init__(self, path: Path, *, read_only: bool, pool_size: int) -> None:
         super().__init__(db_name=_reader_uri(path) if read_only else path.absolute().as_uri(), pool_size=pool_size)
@@ -78,10 +80,10 @@ class LogConnectionPool(SQLiteConnectionPool):
 
 
 def _reader_uri(path: Path) -> str:
-    """How SQLite is told of a log that is only read.
+    """Return the URI by which SQLite opens a log for reading.
 
-    mode=rw makes no file. It is not mode=ro, as a reader may be the one to take up what a crash left in the WAL; in a
-    directory that nobody can write to it cannot, and needs none of the files that SQLite would make there.
+    mode=rw creates no file. It is not mode=ro, because a reader may have to recover the WAL after a crash; in a
+    read-only directory it cannot, and needs none of the files that SQLite would create there.
     """
     return f"{path.absolute().as_uri()}?mode=rw" if os.access(path.parent, os.W_OK) else read_only_uri(path)
 
@@ -100,7 +102,7 @@ def _turn_to_wal(db: sqlite3.Connection) -> None:
 
 
 class LogDatastore(SQLiteDatastore):
-    """The library's way to one log. Using it raises LogFormatError where `path` is another file."""
+    """The library's connections to one log. Using it raises LogFormatError if `path` is another kind of file."""
 
     def __init__(
         self,
@@ -116,7 +118,7 @@ class LogDatastore(SQLiteDatastore):
 
 
 class LogAggregateRecorder(SQLiteAggregateRecorder):
-    """The log as streams, as the library's interface for aggregates has it: positions are given, but not told."""
+    """The log as streams, behind the library's interface for aggregates: positions are assigned but not returned."""
 
     def __init__(self, datastore: LogDatastore) -> None:
         super().__init__(datastore, "events")
@@ -125,7 +127,9 @@ class LogAggregateRecorder(SQLiteAggregateRecorder):
         return list(tables.SCHEMA)
 
     def create_table(self) -> None:
-        """Makes an empty file a log, and one of an earlier format one of today's. Another is not written to."""
+        """Turn an empty file into a log, and a log of an earlier format into one of today's. No other file is written
+        to.
+        """
         with self.datastore.transaction(commit=False) as c:
             c.execute("SELECT * FROM pragma_application_id, pragma_user_version")
             application, version = c.fetchone()
@@ -185,7 +189,7 @@ class LogRecorder(LogAggregateRecorder, SQLiteApplicationRecorder):
         self.listeners: set[Event] = set()
 
     def wake(self) -> None:
-        """Lets subscriptions know that something was committed."""
+        """Tell subscriptions about a commit."""
         for listener in tuple(self.listeners):
             listener.set()
 
@@ -216,7 +220,9 @@ class LogRecorder(LogAggregateRecorder, SQLiteApplicationRecorder):
 
 
 class LogSubscription(Subscription[LogRecorder]):
-    """Notifications after `gt`, in order, for ever: at once where this process appended, soon where another did."""
+    """Yields notifications after `gt`, in order, for ever: immediately for appends of this process, soon for those of
+    others.
+    """
 
     def __init__(self, recorder: LogRecorder, gt: int | None = None, topics: Sequence[str] = ()) -> None:
         super().__init__(recorder, gt, topics)

@@ -1,5 +1,8 @@
-"""The log's file for whoever audits it: its rows as they stand, whatever they hold, through a connection that cannot
-write and leaves no file behind. It trusts no index to be complete, and never judges what it reads."""
+"""The log's file for an auditor: its rows as stored, whatever they contain, through a connection that cannot write and
+leaves no file behind.
+
+It trusts no index to be complete, and never judges its rows.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,11 @@ MOST_VALUE_BYTES = 2**25
 
 
 class Damaged(Exception):
-    """The file cannot be read any further. The argument says what SQLite found."""
+    """The file cannot be read any further. The argument is SQLite's error."""
 
 
 def read_only(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing (see `read_only_uri`). Raises sqlite3.Error."""
+    """Return a connection that changes nothing (see `read_only_uri`). Raise sqlite3.Error."""
     db = sqlite3.connect(read_only_uri(path), uri=True, isolation_level=None, check_same_thread=False)
     try:
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_VALUE_BYTES)
@@ -45,8 +48,8 @@ def read_only(path: Path) -> sqlite3.Connection:
 
 
 def schema(db: sqlite3.Connection) -> dict[str, str]:
-    """Return the statement that made each table, view and trigger of a database, by its kind and name. Indexes are left
-    out: nothing that is read by them is believed.
+    """Return the statement that created each table, view and trigger of a database, by its kind and name. Indexes are
+    left out: an audit trusts no index.
     """
     rows = db.execute(
         "SELECT type || ' ' || name, ifnull(sql, '') FROM sqlite_master"
@@ -56,15 +59,16 @@ def schema(db: sqlite3.Connection) -> dict[str, str]:
 
 
 class Inspection:
-    """Looks for what is wrong with the structure of files, which takes long and is for a thread of its own: SQLite lets
-    the others go on meanwhile."""
+    """Checks the structure of files. It takes long and needs a thread of its own, beside which SQLite lets other
+    threads work.
+    """
 
     def __init__(self) -> None:
         self._db: sqlite3.Connection | None = None
         self._is_over = False
 
     def damages(self, path: Path) -> list[str]:
-        """What SQLite finds wrong with a file: pages, rows, indexes that do not agree with their table."""
+        """Return SQLite's findings about a file: pages, rows, indexes that disagree with their table."""
         try:
             with closing(read_only(path)) as self._db:
                 if self._is_over:
@@ -77,7 +81,7 @@ class Inspection:
         return [] if found == ["ok"] else found
 
     def end(self) -> None:
-        """Breaks it off; what it then says is nothing. For any thread."""
+        """Stop the check; its result is then empty. For any thread."""
         self._is_over = True
         if (db := self._db) is not None:
             with suppress(sqlite3.ProgrammingError):  # it has just ended by itself
@@ -85,7 +89,7 @@ class Inspection:
 
 
 def difference(one: dict[str, str], other: dict[str, str]) -> str | None:
-    """Return the first thing that two schemas do not both make in the same way, if any."""
+    """Return the first difference between two schemas, if any."""
     return next((name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)), None)
 
 
@@ -112,26 +116,26 @@ class Scan:
             raise
 
     def head(self) -> int:
-        """The last position; 0 where there is none. Raises Damaged, as every method does."""
+        """Return the last position; 0 for an empty log. Raise Damaged, as every method does."""
         ((position,),) = self._ask("SELECT ifnull(max(position), 0) FROM events NOT INDEXED")
         return int(position)
 
     def rows(self, after: int, until: int) -> list[tuple[Any, ...]]:
-        """The rows with after < position <= until, in the order of `tables.LOGGED`, of whatever types they hold."""
+        """Return the rows with after < position <= until, in the order of `tables.LOGGED`, with values of any type."""
         return self._ask(_ROWS, after, until)
 
     def text(self, position: int) -> Any:
-        """The text of a document that is kept with the event at a position; None where there is none."""
+        """Return the document text stored with the event at a position, if any."""
         rows = self._ask("SELECT text FROM texts WHERE position = ?", position)
         return rows[0][0] if rows else None
 
     def meta(self, name: str) -> str | None:
-        """What the log keeps under a name."""
+        """Return the value that the log stores under a name."""
         rows = self._ask("SELECT value FROM meta WHERE name = ?", name)
         return str(rows[0][0]) if rows else None
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         self._db.close()
 
     def _ask(self, sql: str, *values: object) -> list[tuple[Any, ...]]:

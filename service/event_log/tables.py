@@ -1,6 +1,8 @@
-"""The tables in the log's file and the statements on them. It must never write to a file before it is known to be a
-log, nor hold a statement that changes or removes more of an event than what the contract lets be erased: its data with
-the salt, and the text of a document."""
+"""The tables of the log's file and their statements.
+
+It must never write to a file before that is known to be a log. No statement here changes or removes more of an event
+than the contract allows to erase: its data with the salt, and the text of a document.
+"""
 
 from __future__ import annotations
 
@@ -91,9 +93,9 @@ Names = Literal["streams", "sources"]
 
 
 def check_format(db: sqlite3.Connection, path: object, *, may_be_new: bool) -> None:
-    """Raises LogFormatError unless the file is a log, or, where it `may_be_new`, empty or of an earlier format.
+    """Raise LogFormatError unless the file is a log, or, if it `may_be_new`, empty or of an earlier format.
 
-    Changes nothing.
+    It changes nothing.
     """
     ((application, version, objects),) = db.execute(
         "SELECT * FROM pragma_application_id, pragma_user_version, (SELECT count(*) FROM sqlite_master)"
@@ -108,7 +110,7 @@ def check_format(db: sqlite3.Connection, path: object, *, may_be_new: bool) -> N
 
 
 def head(db: sqlite3.Cursor) -> int:
-    """The last position; 0 where there is none."""
+    """Return the last position; 0 for an empty log."""
     ((position,),) = db.execute("SELECT ifnull(max(position), 0) FROM events").fetchall()
     return int(position)
 
@@ -136,9 +138,9 @@ def select(
     stream: int | None = None,
     source: int | None = None,
 ) -> list[Any]:
-    """Rows of events with after < position <= until, ascending, of any of `topics` where there are some.
+    """Return rows of events with after < position <= until, ascending, with any of `topics` if there are some.
 
-    Reads no event that a filter keeps out, only their places in an index.
+    It reads no event that a filter excludes, only its place in an index.
     """
     after, until = max(after, 0), LARGEST if until is None else min(until, LARGEST)
     limit = min(limit, LARGEST)
