@@ -31,7 +31,7 @@ from service.app_keys import (
 from service.clock import Clock, system_time
 from service.commands.redaction import erasing
 from service.event_log.readers import LogReaders
-from service.feed import Live
+from service.feed import LiveFeed
 from service.http import (
     digests,
     events_get,
@@ -138,7 +138,7 @@ async def _storing(app: web.Application) -> AsyncIterator[None]:
         app[WRITER], app[HEAD] = opened.writer, opened.head
         with closing(LogReaders(opened.log)) as logs:
             app[LOGS] = logs
-            app[LIVE] = live = Live(opened.writer.recorded, logs.here)
+            app[LIVE] = live = LiveFeed(opened.writer.recorded, logs.here)
             waking = asyncio.create_task(live.run(), name="live")
             yield
             waking.cancel()

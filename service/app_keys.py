@@ -10,7 +10,7 @@ from service.api_keys import Keys
 from service.clock import Clock
 from service.commands.writer import Writer
 from service.event_log.readers import LogReaders
-from service.feed import Live
+from service.feed import LiveFeed
 from service.logging import Logger, LogWriter
 from service.metrics import Metrics, Readiness, RequestLog
 from service.settings import Settings
@@ -32,5 +32,5 @@ STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
 WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)
 HEAD: web.AppKey[LogPosition] = web.AppKey("head", LogPosition)
 LOGS: web.AppKey[LogReaders] = web.AppKey("logs", LogReaders)
-LIVE: web.AppKey[Live] = web.AppKey("live", Live)
+LIVE: web.AppKey[LiveFeed] = web.AppKey("live", LiveFeed)
 KEYS: web.AppKey[Keys] = web.AppKey("keys", Keys)

@@ -1,7 +1,7 @@
-"""Lines of an exported log, on their way into a log: what the registry had added to an event is checked for its shape
-and taken off, and positions that events name are given the meaning that they have in the exported log.
+"""Import of exported lines: removes the fields that a registry added to an event, and maps positions in its data.
 
-It decides nothing: the events are posted ones, for which every rule holds.
+The added fields are checked for their form. A position in the data of an exported event is one of the exported log, and
+is mapped to the position of the same event here. The events are posted events, so every rule applies to them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from service.commands.decisions import Aims, Batch
 from service.commands.log_entry import SALT_BYTES
 
 ADDED = ("position", "version", "recorded", "actor", "entry")
-"""What the registry adds to every event that it answers."""
+"""Fields that the registry adds to every event it returns."""
 _WHOLE = ("salt",)
 _ERASED = ("redacted", "about")
 _RECORDED = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z", re.ASCII)
@@ -34,14 +34,14 @@ _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def is_exported(document: object) -> bool:
-    """Whether a document is a line of an exported log, or is meant to be one."""
+    """Return whether a document is a line of an exported log, or is meant to be one."""
     return isinstance(document, dict) and not document.keys().isdisjoint((*ADDED, *_WHOLE, *_ERASED))
 
 
 class PositionMap:
-    """Where events of one exported log stand in this one: runs of positions that moved by the same distance.
+    """Positions of the events of one exported log in this log, as runs that moved by the same distance.
 
-    One thread may ask while another adds.
+    One thread may read while another adds.
     """
 
     def __init__(self) -> None:
@@ -49,17 +49,17 @@ class PositionMap:
         self._first, self._end, self._shift = array("q"), array("q"), array("q")
 
     def expect(self, exported: int, source: str, id_: str) -> None:
-        """The event of this source and id is being decided."""
+        """Note that the event of this source and id is being decided."""
         self._pending[exported] = (source, id_)
 
     def decided(self, exported: int, position: int | None) -> None:
-        """The event stands at `position`, or (None) was refused; those before it in the exported log were decided."""
+        """Note that an event was recorded at `position`, or refused (None). The events before it are decided."""
         if position is not None:
             self._add(exported, position - exported)
-        self._pending.pop(exported, None)  # last: who asks finds it in one of the two
+        self._pending.pop(exported, None)  # last: a reader finds the event in one of the two
 
     def get(self, exported: int) -> int | tuple[str, str] | None:
-        """Where the event stands, or its source and id while it is being decided; None if it was not taken."""
+        """Return an event's position, or its source and id while it is being decided; None if it was not recorded."""
         if (name := self._pending.get(exported)) is not None:
             return name
         run = bisect_right(self._first, exported) - 1
@@ -71,11 +71,11 @@ class PositionMap:
             return
         self._shift.append(shift)
         self._end.append(exported + 1)
-        self._first.append(exported)  # last: who asks looks here first
+        self._first.append(exported)  # last: a reader looks here first
 
 
 class Exported(NamedTuple):
-    """An exported event that is to be recorded: what of, and where its new position is noted."""
+    """An exported event to be recorded, its old position, and the map for its new one."""
 
     batch: Batch
     position: int
@@ -83,7 +83,7 @@ class Exported(NamedTuple):
 
 
 class ExportedLines:
-    """The lines of exported logs in one import, in order."""
+    """Reads the lines of exported logs in one import, in order."""
 
     def __init__(self) -> None:
         self._positions = PositionMap()
@@ -92,9 +92,9 @@ class ExportedLines:
         """Subjects of events whose data was erased."""
 
     def read(self, document: dict[str, Any], find: Find, actor: str, size: int, *, may_erase: bool) -> Exported:
-        """The event of the next line. Raises Invalid, DifferentContent."""
+        """Return the event of the next line. Raises Invalid, DifferentContent."""
         if flaws := _flaws(document):
-            raise Invalid("the line is not one of an exported log", flaws)
+            raise Invalid("this is not a line of an exported log", flaws)
         position = document["position"]
         if position <= self._last:  # another exported log begins
             self._positions = PositionMap()
@@ -109,7 +109,7 @@ class ExportedLines:
         return Exported(batch, position, self._positions)
 
     def _aims(self, posted: PostedEvent) -> Aims:
-        """What the positions that an event names mean."""
+        """Return the position here of each position in the data of an event."""
         named: list[int] = []
         if posted.erasure is not None:
             named = [] if posted.erasure.about is None else [posted.erasure.about]
@@ -132,7 +132,7 @@ def _posted(document: dict[str, Any], find: Find, *, is_trusted: bool) -> Posted
 
 
 def _flaws(document: Mapping[str, Any]) -> list[Flaw]:
-    """What is wrong with what the registry had added."""
+    """Return the faults of the fields that the registry had added."""
     is_erased = "redacted" in document
     required = (*ADDED, *(() if is_erased else _WHOLE))
     flaws = [Flaw(f"/{name}", "is required in a line of an exported log") for name in required if name not in document]
@@ -156,7 +156,7 @@ def _flaws(document: Mapping[str, Any]) -> list[Flaw]:
 
 
 def _digest(entry: str) -> str | None:
-    """The digest of the data that a log entry commits to; None where it is no entry."""
+    """Return the digest of the data in a log entry; None if the text is not a log entry."""
     try:
         digest = orjson.loads(entry)["data_sha256"]
     except (ValueError, KeyError, TypeError):

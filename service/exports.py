@@ -1,5 +1,7 @@
-"""The log and the views as files: every event as `/v1/events` answers it, every view as the CSV that its list answers.
-Reads a data directory, also while it is served; one position and one day hold for all of an export."""
+"""Export: the log as NDJSON, as `/v1/events` answers it, and the views as CSV, as their lists answer them.
+
+A data directory is only read, also while it is served. One position and one day apply to a whole export.
+"""
 
 from __future__ import annotations
 
@@ -18,27 +20,27 @@ from service.http.tables import OF_VIEW
 
 NAMES = tuple(OF_VIEW)
 """The views that can be exported."""
-AT_ONCE = 1000
+BATCH = 1000
 
 
-class NothingHere(Exception):
-    """The directory does not hold what is to be exported. One line that says what would help."""
+class NothingToExport(Exception):
+    """The directory lacks data for the export. The text is one line that says what to do."""
 
 
 class LogExport:
-    """Every event recorded by now."""
+    """The export of every event recorded by now."""
 
     def __init__(self, data: Path) -> None:
-        """Raises NothingHere, LogFormatError, LogUnavailable."""
+        """Raises NothingToExport, LogFormatError, LogUnavailable."""
         if not (data / LOG).exists():
-            raise NothingHere(f"there is no log in {data}; --data names the directory")
+            raise NothingToExport(f"there is no log in {data}; --data names the directory")
         self._log = LogReader(data / LOG)
         self.head = self._log.head()
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """Some events at a time, in order: how many, and their lines."""
+        """Yield groups of events in order: their number and their lines."""
         position = 0
-        while rows := self._log.pieces(position, self.head, AT_ONCE):
+        while rows := self._log.pieces(position, self.head, BATCH):
             yield len(rows), answered_lines(self._log, rows)
             position = rows[-1][0]
 
@@ -47,34 +49,36 @@ class LogExport:
 
 
 class ViewsExport:
-    """The views as of one position and one day; what each command option means is what the query parameter means."""
+    """The export of views as of one position and one day. The options mean what the query parameters mean."""
 
     def __init__(self, data: Path, as_of: str | None, on: str | None) -> None:
-        """Raises NothingHere, also where the views lack what the log has; and BadQuestion."""
+        """Raises NothingToExport, also if the views lack events of the log, and BadQuestion."""
         if not (data / VIEWS).exists():
-            raise NothingHere(f"there are no views in {data}; registry rebuild makes them from the log")
+            raise NothingToExport(f"there are no views in {data}; registry rebuild creates them from the log")
         self._reader = Reader(data / VIEWS)
         head = self._reader.head()
         log = LogExport(data)
         log.close()
-        if log.head - head > AT_ONCE:  # while events are being recorded, the views are behind by a group
+        if log.head - head > BATCH:  # while events are recorded, the views lag by a group
             self.close()
-            raise NothingHere(f"the views in {data} lack the last {log.head - head} events; registry rebuild adds them")
+            raise NothingToExport(
+                f"the views in {data} lack the last {log.head - head} events; registry rebuild adds them"
+            )
         given = {name: (value,) for name, value in (("as_of", as_of), ("on", on)) if value is not None}
         last = self._reader.recorded(head)
         then = system_time() if last is None else max(system_time(), datetime.fromisoformat(last))
         now = Now(head, then)
         self._question = read_times(given, now, self._reader.position_at)
-        self._whenever = read_times(given, now, self._reader.position_at, any_day=True)
+        self._any_day = read_times(given, now, self._reader.position_at, any_day=True)
 
     def rows(self, view: str) -> Iterator[bytes]:
-        """A view as CSV, some lines at a time."""
+        """Yield a view as CSV, in chunks of lines."""
         table = OF_VIEW[view]
-        question = self._whenever if view == "timeline" else self._question
+        question = self._any_day if view == "timeline" else self._question
         yield table.header
         after: list[Any] | None = None
         while True:
-            page = self._reader.page(view, question, {}, sort=None, limit=AT_ONCE, after=after)
+            page = self._reader.page(view, question, {}, sort=None, limit=BATCH, after=after)
             yield table.rows(page.items)
             if (after := page.after) is None:
                 return

@@ -1,5 +1,7 @@
-"""Imports whose refused lines are sent again, as what they need may stand in later lines: round after round, until a
-round takes none of them. Neither lines nor results are kept in memory."""
+"""Import with retries: sends refused lines again, as later lines may hold the facts they need.
+
+The rounds end when one accepts none of them. Neither lines nor results are collected in memory.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,16 @@ from service.commands.bulk_import import Line, Lines
 from service.transfers import ImportFailed, LineResult
 
 Send = Callable[[BinaryIO], AsyncGenerator[LineResult]]
-"""Imports the lines of a file; yields the result of each that is not blank."""
+"""Imports the lines of a file, and yields the result of each line that is not blank."""
 
 _CHUNK = 2**18
 _MAY_CHANGE = (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 _EXPORTED = b'"entry"'
-"""Is in every line of an exported log. These are all sent again: they say where the events stand that others name."""
+"""A part of every line of an exported log. All of these are sent again, as later lines refer to their positions."""
 
 
-async def retried(send: Send, file: BinaryIO, advance: Callable[[int], None]) -> AsyncIterator[LineResult]:
-    """Imports the lines of a file in rounds; yields the last result of each. Raises ImportFailed after those results.
+async def import_with_retries(send: Send, file: BinaryIO, advance: Callable[[int], None]) -> AsyncIterator[LineResult]:
+    """Import the lines of a file in rounds; yield the last result of each. Raises ImportFailed after the results.
 
     `advance` is called for each result of the first round.
     """
@@ -53,12 +55,12 @@ async def retried(send: Send, file: BinaryIO, advance: Callable[[int], None]) ->
 
 
 def _repeat(file: BinaryIO, results: BinaryIO, again: BinaryIO) -> bool:
-    """Write the lines that are sent again, each at its number; whether there are any, and every line has a result."""
+    """Write the lines to send again, each at its number; return whether there are any and every line has a result."""
     found, written = False, 1
     found_results = _read(results)
     for line in _lines(file):
         result = next(found_results, None)
-        if result is None:  # the import broke off
+        if result is None:  # the import ended early
             return False
         found = found or _may_change(result)
         if line.raw is not None and _is_sent(line, result):
@@ -69,12 +71,12 @@ def _repeat(file: BinaryIO, results: BinaryIO, again: BinaryIO) -> bool:
 
 
 async def _merge(file: BinaryIO, results: BinaryIO, repeated: AsyncIterator[LineResult], merged: BinaryIO) -> bool:
-    """Write the last result of each line; whether a line that was refused is taken now."""
+    """Write the last result of each line; return whether a refused line is accepted now."""
     is_changed = False
     for line, before in zip(_lines(file), _read(results), strict=True):
         now = await anext(repeated, before) if _is_sent(line, before) else before
-        last = before if before.is_taken else now
-        is_changed = is_changed or last.is_taken != before.is_taken
+        last = before if before.is_accepted else now
+        is_changed = is_changed or last.is_accepted != before.is_accepted
         _write(merged, last)
     return is_changed
 
@@ -84,20 +86,20 @@ def _is_sent(line: Line, result: LineResult) -> bool:
 
 
 def _may_change(result: LineResult) -> bool:
-    """Whether a line was refused for what may be otherwise after lines that come later."""
-    return not result.is_taken and orjson.loads(result.body).get("status") in _MAY_CHANGE
+    """Return whether a line was refused for a reason that later lines may remove."""
+    return not result.is_accepted and orjson.loads(result.body).get("status") in _MAY_CHANGE
 
 
 def _lines(file: BinaryIO) -> Iterator[Line]:
-    cutter = Lines()
+    splitter = Lines()
     file.seek(0)
     while chunk := file.read(_CHUNK):
-        yield from cutter.feed(chunk)
-    yield from cutter.end()
+        yield from splitter.feed(chunk)
+    yield from splitter.end()
 
 
 def _write(file: BinaryIO, result: LineResult) -> None:
-    file.write(b"%d%d%b\n" % (result.is_taken, result.is_new, result.body))
+    file.write(b"%d%d%b\n" % (result.is_accepted, result.is_new, result.body))
 
 
 def _read(file: BinaryIO) -> Iterator[LineResult]:

@@ -102,7 +102,7 @@ def test_false_quotations_are_named_with_the_first_difference(data, tmp_path):
     assert "'off'" in failed[0]
     assert failed[1] == f"failed: 50 to 500 ({fact}, cited by event 3): the text ends at {len(TEXT)}"
     place = TEXT.index("it is said") + 3
-    assert failed[2].startswith(f"failed: without a place ({fact}): at {place} the text has 'is said.")
+    assert failed[2].startswith(f"failed: without a position ({fact}): at {place} the text has 'is said.")
     assert "'was said'" in failed[2]
     report = run("evidence", file, "--json", data=data)
     assert report.returncode == 1
@@ -118,7 +118,7 @@ def test_file_of_no_document_is_reported_and_the_others_are_checked(data, tmp_pa
     ended = run("evidence", unknown, known, data=data)
     assert ended.returncode == 1
     first, second, third = ended.stdout.decode().splitlines()
-    assert first == f"{unknown}: belongs to no document that is registered"
+    assert first == f"{unknown}: belongs to no registered document"
     assert "documents/d" in second
     assert "3 verified" in third
 

@@ -14,7 +14,7 @@ from service.audit.report import Report
 from service.audit.run import Asked, audit
 from service.audit.targets import open_source
 from service.data_directory import CHECKPOINT, SIGNING_KEY
-from service.exports import NothingHere
+from service.exports import NothingToExport
 from service.settings import Settings
 from service.transparency.signing import CannotSign
 from service.transparency.static_export import CannotExport, TileLog
@@ -102,11 +102,11 @@ def test_export_of_an_unsigned_log_or_of_stale_views_is_refused(story, data, tmp
     with pytest.raises(CannotExport, match="not signed by the log's key"):
         export(data, out)
     (data / CHECKPOINT).unlink()
-    with pytest.raises(NothingHere, match="never signed"):
+    with pytest.raises(NothingToExport, match="never signed"):
         export(data, out)
     (data / CHECKPOINT).write_text(note)
     tampered(data, "UPDATE meta SET value = 'x' WHERE name = 'fold'", file="views.sqlite")
-    with pytest.raises(NothingHere, match="registry rebuild"):
+    with pytest.raises(NothingToExport, match="registry rebuild"):
         export(data, out)
     (data / SIGNING_KEY).chmod(0o644)
     with pytest.raises(CannotSign):

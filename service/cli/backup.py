@@ -14,7 +14,7 @@ from service.cli.options import Failed, settings_of, settings_options
 from service.event_log import LogError
 from service.event_log.scan import Damaged
 from service.lock import InUse
-from service.transparency.checkpoint import Unfit
+from service.transparency.checkpoint import NotContinued
 from service.transparency.signing import CannotSign
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
@@ -67,5 +67,5 @@ def restore(directory: Path, replace: bool, data: str | None) -> None:
 def _failures() -> Iterator[None]:
     try:
         yield
-    except (BackupError, CannotSign, Damaged, InUse, LogError, Unfit) as error:
+    except (BackupError, CannotSign, Damaged, InUse, LogError, NotContinued) as error:
         raise Failed(str(error)) from None

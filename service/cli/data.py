@@ -19,11 +19,11 @@ from projections.engine.query_types import BadQuestion
 from service.cli.options import Failed, output, progress, settings_of, settings_options
 from service.data_directory import LOG
 from service.event_log import LogError
-from service.exports import NAMES, LogExport, NothingHere, ViewsExport
+from service.exports import NAMES, LogExport, NothingToExport, ViewsExport
 from service.lock import InUse, directory_lock, rebuild_lock
-from service.retries import retried
+from service.retries import import_with_retries
 from service.settings import Settings
-from service.transfers import ImportFailed, LineResult, recorded_at, recorded_in
+from service.transfers import ImportFailed, LineResult, import_into, import_over_http
 from service.transparency.signing import CannotSign
 from service.transparency.static_export import CannotExport, TileLog
 from service.views import rebuild as rebuilding
@@ -61,7 +61,7 @@ def import_(
     settings = settings_of(data=data)
 
     def send(lines: BinaryIO) -> AsyncGenerator[LineResult]:
-        return recorded_in(settings, lines, actor) if url is None else recorded_at(url, key, lines)
+        return import_into(settings, lines, actor) if url is None else import_over_http(url, key, lines)
 
     tally = Tally(results)
     try:
@@ -69,7 +69,7 @@ def import_(
             lines = _seekable(file, held) if retry else file
             with progress("Recording", _lines_in(lines)) as advance:
                 if retry:
-                    asyncio.run(tally.count(retried(send, lines, advance), lambda _: None))
+                    asyncio.run(tally.count(import_with_retries(send, lines, advance), lambda _: None))
                 else:
                     asyncio.run(tally.count(send(lines), advance))
     except ImportFailed as error:
@@ -97,7 +97,7 @@ class Tally:
                 self._results.write(result.body + b"\n")
             if result.is_new:
                 self.recorded += 1
-            elif result.is_taken:
+            elif result.is_accepted:
                 self.known += 1
             else:
                 self.refused += 1
@@ -192,7 +192,7 @@ def export(
                     advance(1)
     except BadQuestion as error:
         raise click.UsageError(f"--{str(error).replace('_', '-')}") from None
-    except (NothingHere, LogError) as error:
+    except (NothingToExport, LogError) as error:
         raise Failed(str(error)) from None
 
 
@@ -202,7 +202,7 @@ def _export_tiles(settings: Settings, directory: Path, texts: bool) -> None:
             log.write(advance, texts=texts)
     except OSError as error:
         raise Failed(f"{error.filename or directory}: {error.strerror}") from None
-    except (NothingHere, CannotExport, CannotSign, LogError) as error:
+    except (NothingToExport, CannotExport, CannotSign, LogError) as error:
         raise Failed(str(error)) from None
     click.echo(f"{directory} holds the {log.size} events that are signed", err=True)
 

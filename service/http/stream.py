@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 
 from service.app_keys import LIVE, LOGS, METRICS, STOPPING, WRITER
 from service.event_log import LoggedEvent, LogReader
-from service.feed import AT_ONCE, frame
+from service.feed import BATCH, frame
 from service.http.events_get import FILTERS, Filter, filter_of
 from service.http.operations import Answer, Operation, Parameter, add, read_query
 from service.http.problems import Kind, Problem
@@ -110,8 +110,8 @@ async def _follow(app: web.Application, reader: _Reader) -> None:
 
 def _caught_up(wanted: Filter, after: int, until: int) -> Callable[[LogReader], tuple[bytes, int]]:
     def read(log: LogReader) -> tuple[bytes, int]:
-        events = wanted.read(log, after, until, AT_ONCE)
-        last = events[-1].position if len(events) == AT_ONCE else until
+        events = wanted.read(log, after, until, BATCH)
+        last = events[-1].position if len(events) == BATCH else until
         return b"".join(map(frame, events)), last
 
     return read

@@ -1,5 +1,7 @@
-"""The log's signing key, and whether a note or a cosignature is by a key (Ed25519). The key stays in its file and in
-memory: it is never logged, answered or written anywhere else, and never put in the place of another."""
+"""Signing: the log's Ed25519 key, and the verification of signatures and cosignatures.
+
+The key stays in its file and in memory. It is never logged, sent or written elsewhere, and never replaces another key.
+"""
 
 from __future__ import annotations
 
@@ -22,24 +24,24 @@ _UNSAFE = stat.S_IWGRP | stat.S_IRWXO
 
 
 class CannotSign(Exception):
-    """The log cannot be signed with what is there. Its text is one line that says what would be right."""
+    """The log cannot be signed with the present key. The text is one line that says what to do."""
 
 
 class Signer:
-    """A private key by the name it signs under."""
+    """A private key and the name it signs as."""
 
     def __init__(self, name: str, seed: bytes) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
         self.verifier = Verifier(name, self._key.public_key().public_bytes_raw())
 
     def sign(self, text: str) -> Note:
-        """The text as a note with this key's signature."""
+        """Return the text as a note with this key's signature."""
         verifier = self.verifier
         return Note(text, (Signature(verifier.name, verifier.key_id, self._key.sign(text.encode())),))
 
 
 def make_key(path: Path, name: str) -> Signer:
-    """A new key in a file that only its owner can read, in the form of Go's note signer keys. Raises OSError."""
+    """Create a key in a file that only its owner can read, in the form of Go's note signer keys. Raises OSError."""
     seed = os.urandom(SEED_BYTES)
     signer = Signer(name, seed)
     text = f"{_PREFIX}{name}+{signer.verifier.key_id.hex()}+{b64encode(ED25519 + seed).decode()}\n"
@@ -48,13 +50,13 @@ def make_key(path: Path, name: str) -> Signer:
 
 
 def read_key(path: Path, name: str) -> Signer:
-    """The key in a file, which signs as `name`. Raises CannotSign, OSError.
+    """Return the key in a file, which signs as `name`. Raises CannotSign, OSError.
 
-    A file that anybody on the machine may read, or that others may write, is refused: a key that others hold proves
-    nothing. A group may read it, as where secrets are mounted for one.
+    A file that all users can read, or that others can write, is refused: a key that others may have proves nothing. A
+    group may read it, as secrets are often mounted for a group.
     """
     if path.stat().st_mode & _UNSAFE:
-        raise CannotSign(f"{path} is open to others, so its signatures prove nothing: chmod 600 {path}")
+        raise CannotSign(f"{path} is open to other users, so its signatures prove nothing: run chmod 600 {path}")
     text = path.read_bytes().strip().decode("utf-8", "replace")
     found, _, rest = text.removeprefix(_PREFIX).partition("+")
     key_id, _, encoded = rest.partition("+")
@@ -63,23 +65,23 @@ def read_key(path: Path, name: str) -> Signer:
     except (Base64Error, ValueError):
         key = b""
     if not text.startswith(_PREFIX) or key[:1] != ED25519 or len(key) != 1 + SEED_BYTES:
-        raise CannotSign(f"{path} is no signing key; one is PRIVATE+KEY+{name}+<key id>+<base64 of 1 and a seed>")
+        raise CannotSign(f"{path} is not a signing key; one is PRIVATE+KEY+{name}+<key id>+<base64 of 1 and a seed>")
     if found != name:
-        raise CannotSign(f"{path} is the key of {found!r}, and this log is {name!r}: give the key that bears its name")
+        raise CannotSign(f"{path} is the key of {found!r}, and this log is {name!r}: give the key of that name")
     signer = Signer(name, key[1:])
     if key_id != signer.verifier.key_id.hex():
-        raise CannotSign(f"{path} is damaged: its key id is not that of its key; bring it back from a backup")
+        raise CannotSign(f"{path} is damaged: its key id is not that of its key; restore it from a backup")
     return signer
 
 
 def is_signed(note: Note, verifier: Verifier) -> bool:
-    """Whether a note is signed by this key. A signature that claims to be by it and fails spoils the note."""
+    """Return whether a note is signed by this key. One false signature in its name makes the note invalid."""
     claimed = note.by(verifier)
     return bool(claimed) and all(_verifies(verifier, each.signature, note.text.encode()) for each in claimed)
 
 
 def is_cosigned(text: str, signature: Signature, witness: Verifier) -> bool:
-    """Whether a signature is this witness's on the checkpoint of this text (C2SP tlog-cosignature, Ed25519)."""
+    """Return whether this witness cosigned the checkpoint of this text (C2SP tlog-cosignature, Ed25519)."""
     if (signature.name, signature.key_id) != (witness.name, witness.key_id):
         return False
     when = int.from_bytes(signature.signature[:_STAMP_BYTES], "big")

@@ -1,9 +1,8 @@
-"""A log as files that any reader of tlog-tiles takes, served by any file server, with what an audit needs beside them
-(see `service.transparency.static_files`).
+"""Static export: writes a log as files for any reader of tlog-tiles and any file server (C2SP tlog-tiles).
 
-The order of writing is the promise: the checkpoint comes last, so that what was broken off is never taken for whole,
-and the next export goes on from there. Tiles are written once and never changed. What was redacted from the log since
-is redacted from the events, which are then written anew.
+Files that an audit needs stand beside them (`service.transparency.static_files`). The checkpoint is written last, so an
+interrupted export is never taken for a complete one, and the next export continues it. Tiles are written once. If data
+was redacted since the last export, all events are written again without it.
 """
 
 from __future__ import annotations
@@ -24,68 +23,68 @@ from projections.reader import Reader
 from service import data_directory
 from service.commands.log_entry import answered_lines
 from service.event_log import LogReader
-from service.exports import NothingHere
+from service.exports import NothingToExport
 from service.settings import Settings
-from service.transparency.checkpoint import Published, read_kept
+from service.transparency.checkpoint import Published, read_checkpoint
 from service.transparency.signing import is_signed, read_key
 from service.transparency.static_files import CHECKPOINT, DIGESTS, EVENTS, TEXTS, VKEY, text_path
 
-AT_ONCE = 1000
+BATCH = 1000
 PUBLIC_MODE = 0o644
-"""Of files that any file server may serve."""
+"""The mode of files that any file server may serve."""
 _STORED = "document.text-stored"
 
 
 class CannotExport(Exception):
-    """The directory cannot take this log. One line that says what would be right."""
+    """The log cannot be exported into this directory. The text is one line that says what to do."""
 
 
 class TileLog:
-    """The log of a data directory, as far as it is signed, on its way into another directory.
+    """The export of the signed part of a log into a directory.
 
-    Reads the data directory also while it is served; one export into a directory at a time.
+    The data directory is only read, also while it is served. One export into a directory at a time.
     """
 
     def __init__(self, settings: Settings, directory: Path) -> None:
-        """Writes nothing yet. Raises NothingHere, CannotExport, CannotSign, LogFormatError, LogUnavailable, OSError."""
+        """Check both directories. Raises NothingToExport, CannotExport, CannotSign, LogError, OSError."""
         data = settings.data
         for name in (data_directory.LOG, data_directory.VIEWS):
             if not (data / name).exists():
-                raise NothingHere(f"there is no {name} in {data}; --data names the directory")
+                raise NothingToExport(f"there is no {name} in {data}; --data names the directory")
         self._directory = directory
         with ExitStack() as opened:
             self._log = opened.enter_context(closing(LogReader(data / data_directory.LOG)))
             self._reader = opened.enter_context(closing(Reader(data / data_directory.VIEWS)))
             origin = self._log.meta("origin")
-            kept = read_kept(data, origin)
-            if kept is None or origin is None:
-                raise NothingHere(f"the log in {data} was never signed: registry serve does that")
-            self._signed: Published = kept
+            signed = read_checkpoint(data, origin)
+            if signed is None or origin is None:
+                raise NothingToExport(f"the log in {data} was never signed: registry serve does that")
+            self._signed: Published = signed
             self._verifier = read_key(settings.signing_key or data / data_directory.SIGNING_KEY, origin).verifier
             self._check_log()
             self._check_views(data / data_directory.VIEWS)
             self._old = self._check_directory()
-            self._held = opened.pop_all()
+            self._open = opened.pop_all()
 
     @property
     def size(self) -> int:
-        """How many events the checkpoint covers."""
+        """The number of events the checkpoint covers."""
         return self._signed.size
 
     def write(self, report: Callable[[int], object], *, texts: bool) -> None:
-        """Bring the directory to the checkpoint; `report` hears how many events were taken since it was last called.
+        """Write the export up to the checkpoint; `report` takes the number of events written since its last call.
 
-        The order is the promise: each step leaves a directory that is either whole, as of one checkpoint, or is seen
-        not to be.
+        The order makes an interruption harmless: after each step the directory is either complete as of one checkpoint,
+        or recognisably incomplete.
 
-        1. The key, by which the next export knows the directory as its own. From here on to step 6 it has the old
-           checkpoint, or none: then it is no export yet.
-        2. The tiles that the old checkpoint does not cover. Nobody asks for them before step 6.
-        3. The events: what is new is appended, and not read before step 6. If something was erased since, the digests
-           go first, which says that the export is not whole, and all events are written anew.
-        4. The texts; and gone are those that were erased.
-        5. The digests, which say of which size they are.
-        6. All of it on disk, the checkpoint takes the place of the old one.
+        1. The key, which marks the directory as an export of this log. Until step 6 the directory has the old
+           checkpoint, or none, and then it is not an export yet.
+        2. The tiles that the old checkpoint does not cover. Nobody reads them before step 6.
+        3. The events. New events are appended, and not read before step 6. If data was erased since, the digests are
+           removed first, which marks the export as incomplete, and all events are written again.
+        4. The texts. Erased texts are removed.
+        5. The digests, with their size.
+        6. All files are flushed to disk, then the checkpoint replaces the old one.
         """
         self._directory.mkdir(parents=True, exist_ok=True)
         erasures = self._log.erasures()
@@ -95,33 +94,31 @@ class TileLog:
         self._write_texts(texts)
         self._write_digests(erasures)
         if self._log.erasures() != erasures:
-            raise CannotExport("something was erased from the log during the export: export it again")
+            raise CannotExport("data was erased from the log during the export: export it again")
         os.sync()
         data_directory.replace(self._directory / CHECKPOINT, self._signed.note.signed.encode(), PUBLIC_MODE)
 
     def close(self) -> None:
-        """Lets go of log and views."""
-        self._held.close()
-
-    # before
+        """Close the log and the views."""
+        self._open.close()
 
     def _check_log(self) -> None:
         signed, reader = self._signed, self._reader
         if not is_signed(signed.note, self._verifier):
-            raise CannotExport("the last checkpoint is not signed by the log's key: registry audit says more")
+            raise CannotExport("the last checkpoint is not signed by the log's key: run registry audit")
         if reader.head() < signed.size or root(signed.size, reader.hashes) != signed.checkpoint.root:
-            raise CannotExport("the log is not the one that was signed: registry audit says more")
+            raise CannotExport("the log is not the one that was signed: run registry audit")
 
     def _check_views(self, path: Path) -> None:
         with closing(connect(path, read_only=True)) as db:
-            said = dict(db.execute("SELECT name, value FROM meta"))
-        if said["fold"] != fold():
-            raise NothingHere(f"{path} was folded by another version of the registry: registry rebuild folds it anew")
-        if int(said["erasures"]) != self._log.erasures():
-            raise NothingHere(f"something was erased from the log that is still in {path}: export again later")
+            meta = dict(db.execute("SELECT name, value FROM meta"))
+        if meta["fold"] != fold():
+            raise NothingToExport(f"{path} was folded by another version of the registry: run registry rebuild")
+        if int(meta["erasures"]) != self._log.erasures():
+            raise NothingToExport(f"data that was erased from the log is still in {path}: export again later")
 
     def _check_directory(self) -> Checkpoint | None:
-        """What was exported into the directory before. Raises CannotExport where that is not of this log."""
+        """Return the checkpoint of an earlier export in the directory. Raises CannotExport if it is of another log."""
         directory = self._directory
         if not directory.is_dir() or not any(directory.iterdir()):
             return None
@@ -130,22 +127,20 @@ class TileLog:
         except (OSError, UnicodeDecodeError):
             is_ours = False
         if not is_ours:
-            raise CannotExport(f"{directory} holds something else than an export of this log: name another directory")
+            raise CannotExport(f"{directory} is not an export of this log: name another directory")
         try:
             note = parse_note((directory / CHECKPOINT).read_text())
             old = parse_checkpoint(note.text)
         except FileNotFoundError:
             return None
         except (NoteError, UnicodeDecodeError) as error:
-            raise CannotExport(f"{directory / CHECKPOINT} is no checkpoint: {error}") from None
+            raise CannotExport(f"{directory / CHECKPOINT} is not a checkpoint: {error}") from None
         if not is_signed(note, self._verifier) or old.size > self.size or self._root(old.size) != old.root:
-            raise CannotExport(f"{directory} holds another history than this log has: compare them with registry audit")
+            raise CannotExport(f"{directory} has another history than this log: compare them with registry audit")
         return old
 
     def _root(self, size: int) -> bytes:
         return root(size, self._reader.hashes)
-
-    # the steps
 
     def _write_tiles(self) -> None:
         old = 0 if self._old is None else self._old.size
@@ -166,7 +161,7 @@ class TileLog:
             parts = self._reader.hashes(tile.level, first, tile.width)
             content = b"".join(parts)
         if len(parts) != tile.width:
-            raise CannotExport("the stored tree lacks what was signed: registry rebuild makes it anew")
+            raise CannotExport("the stored tree lacks hashes that were signed: run registry rebuild")
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f"{path.name}.new")
         fresh.write_bytes(content)
@@ -175,7 +170,7 @@ class TileLog:
     def _write_events(self, erasures: int, report: Callable[[int], object]) -> None:
         path, digests = self._directory / EVENTS, self._directory / DIGESTS
         old = 0 if self._old is None else self._old.size
-        if self._old is not None and self._said(digests) == (old, erasures) and path.exists():
+        if self._old is not None and self._digests_state(digests) == (old, erasures) and path.exists():
             with path.open("r+b") as file:
                 file.truncate(_length(path, old))
                 file.seek(0, os.SEEK_END)
@@ -193,52 +188,52 @@ class TileLog:
         fresh.rename(path)
 
     def _events(self, after: int) -> Iterator[tuple[int, bytes]]:
-        while rows := self._log.pieces(after, self.size, AT_ONCE):
+        while rows := self._log.pieces(after, self.size, BATCH):
             yield len(rows), answered_lines(self._log, rows)
             after = rows[-1][0]
 
-    def _said(self, path: Path) -> tuple[Any, Any] | None:
-        """Of which size, and after how many erasures, the digests in the directory are."""
+    def _digests_state(self, path: Path) -> tuple[Any, Any] | None:
+        """Return the size and the number of erasures of the digests in the directory; None if there are none."""
         try:
-            said = orjson.loads(path.read_bytes())
-            return said["position"], said["erasures"]
+            state = orjson.loads(path.read_bytes())
+            return state["position"], state["erasures"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def _write_texts(self, wanted: bool) -> None:
         folder = self._directory / TEXTS
-        held: set[str] = set()
+        stored: set[str] = set()
         position = 0
-        while events := self._log.read(position, self.size, AT_ONCE, type=_STORED):
+        while events := self._log.read(position, self.size, BATCH, type=_STORED):
             for event in events:
                 text = self._log.text(event.position)
                 if text is not None and event.data:
                     path = text_path(self._directory, orjson.loads(event.data).get("sha256"))
                     if path is None:
                         raise CannotExport(f"the text at position {event.position} has no SHA-256: audit the log")
-                    held.add(path.name)
+                    stored.add(path.name)
                     if wanted:
-                        data_directory.replace(_made(folder) / path.name, text.encode(), PUBLIC_MODE)
+                        data_directory.replace(_directory(folder) / path.name, text.encode(), PUBLIC_MODE)
             position = events[-1].position
         if wanted:
-            _made(folder)
+            _directory(folder)
         for path in folder.iterdir() if folder.is_dir() else ():
-            if path.name not in held:
+            if path.name not in stored:
                 path.unlink()
 
     def _write_digests(self, erasures: int) -> None:
         digests = {view: self._reader.digest(view, self.size) for view in VIEWS}
-        said = {"position": self.size, "digests": digests, "fold": fold(), "erasures": erasures}
-        content = orjson.dumps(said, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        state = {"position": self.size, "digests": digests, "fold": fold(), "erasures": erasures}
+        content = orjson.dumps(state, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         data_directory.replace(self._directory / DIGESTS, content, PUBLIC_MODE)
 
 
 def _length(path: Path, lines: int) -> int:
-    """How many bytes the first lines of a file take."""
+    """Return the size in bytes of the first lines of a file."""
     with path.open("rb") as file:
         return sum(len(line) for _, line in zip(range(lines), file, strict=False))
 
 
-def _made(folder: Path) -> Path:
+def _directory(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     return folder

@@ -1,6 +1,8 @@
-"""Witnesses: others who are asked, in the background, to cosign each checkpoint (C2SP tlog-witness, add-checkpoint).
-What they answer is verified and stands with the checkpoint from then on. Nothing waits for them: they may be slow, or
-wrong, or gone, and are asked again later, about the newest checkpoint only."""
+"""Witnesses: requests cosignatures of each checkpoint in the background (C2SP tlog-witness, add-checkpoint).
+
+A cosignature is verified and added to the checkpoint. Nothing waits for a witness: it may be slow, wrong or gone. A
+failed request is repeated later, for the newest checkpoint only.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +24,17 @@ from service.transparency.signing import is_cosigned
 from service.views.readers import READERS, Readers
 
 ANSWER_SECONDS = 10.0
-MOST_WAIT_SECONDS = 60.0
-MOST_BYTES = 2**16
+MAX_WAIT_SECONDS = 60.0
+MAX_BYTES = 2**16
 _SIZE = re.compile(r"(0|[1-9][0-9]{0,18})\n?", re.ASCII)
 
 
 class NotCosigned(Exception):
-    """A witness gave no cosignature. The argument says why."""
+    """A witness gave no cosignature. The text says why."""
 
 
-class Asking:
-    """Asks one witness, one checkpoint after another."""
+class WitnessClient:
+    """Requests cosignatures from one witness, one checkpoint after another."""
 
     def __init__(
         self, witness: Witness, publisher: Publisher, readers: Readers, session: aiohttp.ClientSession, logger: Logger
@@ -42,10 +44,10 @@ class Asking:
         self._readers = readers
         self._session = session
         self._logger = logger
-        self._size = 0  # of the last checkpoint it cosigned, as far as known here
+        self._size = 0  # of the last checkpoint it cosigned, as far as this process knows
 
     async def run(self) -> None:
-        """Never ends by itself. After a failure it waits, twice as long each time."""
+        """Request cosignatures until cancelled. The wait after a failure doubles each time."""
         done, wait = None, 0.0
         while True:
             newest = self._publisher.published
@@ -53,11 +55,11 @@ class Asking:
                 await self._publisher.covered.moved()
                 continue
             try:
-                cosignatures = await self._ask(newest)
-                await self._publisher.cosigned(newest.note.text, cosignatures)
+                cosignatures = await self._request(newest)
+                await self._publisher.add_cosignatures(newest.note.text, cosignatures)
                 done, wait = newest.note.text, 0.0
-            except Exception as error:  # noqa: BLE001 - whatever a stranger's server makes of it, it is asked again
-                wait = min(MOST_WAIT_SECONDS, 2 * wait or 1.0)
+            except Exception as error:  # noqa: BLE001 - any failure of another server is retried
+                wait = min(MAX_WAIT_SECONDS, 2 * wait or 1.0)
                 self._logger.warning(
                     "a witness did not cosign",
                     witness=self._witness.verifier.name,
@@ -66,25 +68,25 @@ class Asking:
                 )
                 await asyncio.sleep(wait)
 
-    async def _ask(self, newest: Published) -> list[Signature]:
-        """Its cosignatures of a checkpoint. Raises NotCosigned, NoteError, and what the network does."""
-        for _ in range(2):  # the second time because only its first answer tells what it has seen
+    async def _request(self, newest: Published) -> list[Signature]:
+        """Return its cosignatures of a checkpoint. Raises NotCosigned, NoteError, and errors of the network."""
+        for _ in range(2):  # its first answer may say which size it has seen
             old = self._size
             if old > newest.size:
-                self._size = 0  # asked from there, it says again what it has seen
-                raise NotCosigned(f"it has seen {old} events of this log, more than are published: was the log lost?")
+                self._size = 0  # asked from there, it says again which size it has seen
+                raise NotCosigned(f"it has seen {old} events of this log, more than are published: were events lost?")
             status, answer = await self._post(newest, old)
             if status == 200:
-                found = [each for each in parse_signatures(answer) if self._is_its(newest, each)]
+                found = [each for each in parse_signatures(answer) if self._is_valid(newest, each)]
                 if not found:
-                    raise NotCosigned("its answer holds no cosignature by its key")
+                    raise NotCosigned("its answer has no cosignature by its key")
                 self._size = newest.size
                 return found
             size = _SIZE.fullmatch(answer)
             if status != 409 or size is None:
                 raise NotCosigned(f"it answered {status}: {answer.strip()[:200]}")
             self._size = int(size[1])
-        raise NotCosigned(f"it says that it has seen {self._size} events, and does not take the proof from there")
+        raise NotCosigned(f"it has seen {self._size} events, and refuses the proof from there")
 
     async def _post(self, newest: Published, old: int) -> tuple[int, str]:
         path = await self._readers.ask(lambda reader: prove_consistency(old, newest.size, reader.hashes))
@@ -96,24 +98,24 @@ class Asking:
             content = bytearray()
             async for chunk in response.content.iter_any():
                 content += chunk
-                if len(content) > MOST_BYTES:
-                    raise NotCosigned("its answer has no end")
+                if len(content) > MAX_BYTES:
+                    raise NotCosigned(f"its answer is longer than {MAX_BYTES} bytes")
         try:
             return response.status, content.decode()
         except UnicodeDecodeError:
-            raise NoteError("its answer is no text") from None
+            raise NoteError("its answer is not UTF-8") from None
 
-    def _is_its(self, newest: Published, signature: Signature) -> bool:
+    def _is_valid(self, newest: Published, signature: Signature) -> bool:
         return is_cosigned(newest.note.text, signature, self._witness.verifier)
 
 
 async def witnessing(app: web.Application) -> AsyncIterator[None]:
-    """While the application runs, asks the witnesses that are set."""
+    """Request cosignatures from the witnesses of the settings while the application runs."""
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         tasks = [
             asyncio.create_task(
-                Asking(witness, app[PUBLISHER], app[READERS], session, app[LOGGER]).run(), name="witness"
+                WitnessClient(witness, app[PUBLISHER], app[READERS], session, app[LOGGER]).run(), name="witness"
             )
             for witness in app[SETTINGS].witnesses
         ]

@@ -132,7 +132,7 @@ def test_incomplete_backup_is_refused(data, copy, tmp_path):
         assert name in refused("restore", copy, data=tmp_path / "new", code=1)
         (copy / name).write_bytes(content)
     (copy / MANIFEST).unlink()
-    assert "no backup" in refused("restore", copy, data=tmp_path / "new", code=1)
+    assert "not a backup" in refused("restore", copy, data=tmp_path / "new", code=1)
     assert not (tmp_path / "new").exists()
 
 

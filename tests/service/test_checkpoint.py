@@ -147,7 +147,7 @@ async def is_red(registry: Registry, said: str) -> None:
     assert await registry.head() == position
     assert await text(registry, "/log/checkpoint") == kept(registry.data) == before
     assert (await text(registry, "/log/vkey")).strip()
-    assert any(line["event"] == "nothing is signed or recorded any more" for line in registry.lines())
+    assert any(line["event"] == "signing and recording stopped" for line in registry.lines())
 
 
 # The usual way
@@ -417,7 +417,7 @@ async def test_log_restored_from_an_older_backup_is_never_signed(data, tmp_path)
     restored(tmp_path / "backup", data)
     for _ in range(2):  # starting again mends nothing
         async with running(data) as registry:
-            await is_red(registry, r"went back: 5 events were signed, and it holds 3\..*bring back a log")
+            await is_red(registry, r"went back: 5 events were signed, and it holds 3\..*restore a log")
     assert kept(data) == promised
     restored(tmp_path / "whole", data)
     async with running(data) as registry:
@@ -582,9 +582,9 @@ async def test_invalid_checkpoint_file_is_refused_at_start(data, content):
     signed = await begun(data)
     (data / "checkpoint").write_text(content)
     said = refused("serve", "--port", "0", data=data, code=1)
-    assert "is no checkpoint" in said
+    assert "is not a checkpoint" in said
     (data / "checkpoint").write_bytes(b"\xff" + signed.encode())
-    assert "is no checkpoint" in refused("serve", "--port", "0", data=data, code=1)
+    assert "is not a checkpoint" in refused("serve", "--port", "0", data=data, code=1)
     assert refused("import", os.devnull, data=data, code=1)
 
 

@@ -110,7 +110,7 @@ def test_invalid_key_file_is_refused_in_one_line_with_the_right_form(path):
     ):
         with pytest.raises(CannotSign) as caught:
             read_key(changed(path, text), NAME)
-        assert "no signing key; one is PRIVATE+KEY+" in str(caught.value)
+        assert "not a signing key; one is PRIVATE+KEY+" in str(caught.value)
         assert "\n" not in str(caught.value)
 
 

@@ -77,11 +77,11 @@ async def test_the_stream_resumes_after_the_last_event(registry):
     assert await resumed.positions(1) == [1001]
 
 
-@pytest.mark.parametrize("kept", [feed.MOST_FRAMES, 40, 3])
+@pytest.mark.parametrize("kept", [feed.MAX_FRAMES, 40, 3])
 async def test_stream_loses_and_repeats_nothing_while_many_post(registry, monkeypatch, kept):
-    monkeypatch.setattr(feed, "MOST_FRAMES", kept)
-    monkeypatch.setattr(feed, "AT_ONCE", 16)
-    monkeypatch.setattr(stream, "AT_ONCE", 16)
+    monkeypatch.setattr(feed, "MAX_FRAMES", kept)
+    monkeypatch.setattr(feed, "BATCH", 16)
+    monkeypatch.setattr(stream, "BATCH", 16)
     total = 600
 
     async def post(number: int) -> None:
@@ -241,8 +241,8 @@ async def test_reader_that_returns_after_a_read_error_gets_events_immediately(re
 
 
 async def test_feed_memory_is_bounded_at_any_time(registry, monkeypatch):
-    monkeypatch.setattr(feed, "MOST_BYTES", 10_000)
-    monkeypatch.setattr(feed, "AT_ONCE", 10)
+    monkeypatch.setattr(feed, "MAX_BYTES", 10_000)
+    monkeypatch.setattr(feed, "BATCH", 10)
     await registry.take(
         [registered(f"p{number}", data={"name": "N" * 900, "kind": "company"}) for number in range(100)]
     )

@@ -83,7 +83,7 @@ class Witness:
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
     monkeypatch.setattr(checkpoint, "PERIOD_SECONDS", 0.1)
-    monkeypatch.setattr(witnesses, "MOST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(witnesses, "MAX_WAIT_SECONDS", 0.05)
 
 
 @pytest.fixture
