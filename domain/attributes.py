@@ -1,5 +1,8 @@
-"""Which fields of a thing each type of event says something about, and what they say on a day: the part of a state
-that is told field by field, each with the positions of the events that bear it. It knows no status and no rule."""
+"""Attributes: the fields of a subject that events state, their values on a day, and the positions of the events behind
+each.
+
+It knows no status and no rule.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ ORDER = {
         )
     )
 }
-"""The order in which fields stand in a state, whichever fact came first."""
+"""The order of fields in a state."""
 
 
 _MADE_WITH = {
@@ -45,13 +48,13 @@ _UNTIL = frozenset(type_ for type_, names in FIELDS.items() if "until" in names)
 
 
 def until_of(fact: Fact) -> str | None:
-    """The day until which a fact says that its agreement lasts."""
+    """Return the day until which a fact extends its agreement."""
     until: str | None = fact.data.until if fact.type in _UNTIL else None  # type: ignore[attr-defined]
     return until
 
 
 def made_with(fact: Fact) -> dict[str, Any]:
-    """The fields that are described by a fact which makes a thing, in the order of a state."""
+    """Return the attributes of a creating fact, in the order of a state."""
     fields: dict[str, Any] = {}
     for name in _MADE_WITH[fact.type]:
         value = getattr(fact.data, name) if name in FIELDS[fact.type] else fact.occurred
@@ -61,8 +64,8 @@ def made_with(fact: Fact) -> dict[str, Any]:
 
 
 class Attributes:
-    """The fields that facts describe, day after day. The facts are in the order of folding: those that make the thing,
-    then those of others by their first day, undated ones last.
+    """The attributes of a subject, day after day. The facts are in the order of folding: creating ones first, then by
+    their first day, undated ones last.
     """
 
     def __init__(self, facts: Sequence[Fact]) -> None:
@@ -75,7 +78,9 @@ class Attributes:
         self._so_far = _Described()
 
     def on(self, day: int) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
-        """The fields on a day and the positions that bear each, for reading. Days are asked in ascending order."""
+        """Return the attributes on a day and their source events, not to be changed. Days are requested in ascending
+        order.
+        """
         earlier = [fact.span.lo <= day or fact.kind.creates is Creates.ONCE for fact in self._making]
         if earlier != self._earlier:
             self._earlier, self._taken, self._so_far = earlier, 0, _Described()
@@ -95,7 +100,7 @@ class Attributes:
 
 
 class _Described:
-    """What some facts describe, one fact after the other."""
+    """The attributes after some facts, applied one by one."""
 
     def __init__(self) -> None:
         self.fields: dict[str, Any] = {}
@@ -108,9 +113,9 @@ class _Described:
         return copied
 
     def take(self, fact: Fact, *, later: bool = False, again: bool = False) -> None:
-        """Add what a fact says. A `later` signature changes nothing before its day, but nothing is ever without title
-        and kind. An adoption or signature that is not the first (`again`) fills only absent fields; the place of a
-        signature is then not the agreement's.
+        """Apply a fact. A `later` signature changes nothing before its day, but title and kind are never absent. An
+        adoption or signature that is not the first (`again`) fills only absent attributes, and its place is not the
+        place of the agreement.
         """
         fields, provenance, is_dated = self.fields, self.provenance, fact.is_dated
         date = DATES.get(fact.type)

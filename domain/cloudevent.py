@@ -1,6 +1,6 @@
-"""Taking one posted CloudEvent apart: every attribute and the data checked, all flaws named at once.
+"""Parsing one posted CloudEvent: every attribute and the data are checked, and all flaws are reported together.
 
-What leaves here is well-formed by itself. Whether it fits the history is judged elsewhere.
+The result is well-formed. Whether it contradicts the history is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -38,17 +38,18 @@ _URI_REFERENCE = re.compile(r"\S+")
 
 
 class Erasure(NamedTuple):
-    """What is left of data that was erased in another log: the digest in its log entry, and the position there of the
-    event that it spoke of (None: of none, or not known)."""
+    """The remains of data that was erased in another log: the digest in its log entry, and the position there of the
+    event that it is about (None: about no event, or not known).
+    """
 
     digest: str
     about: int | None
 
 
 class PostedEvent(NamedTuple):
-    """A well-formed event that has no place in the log yet. `data` is in RFC 8785 form, exactly what was posted.
+    """A well-formed event without a position. `data` is exactly as posted, in RFC 8785 form.
 
-    An event with an `erasure` comes from another log, in which its data was erased; here it is empty.
+    An event with an `erasure` comes from another log, in which its data was erased; its `data` is empty.
     """
 
     id: str
@@ -68,7 +69,9 @@ class PostedEvent(NamedTuple):
 
 
 def canonical(data: object) -> bytes:
-    """RFC 8785 form of JSON that holds no fractional numbers and only ASCII keys. Raises ValueError for other JSON."""
+    """Return the RFC 8785 form of JSON without fractional numbers and with only ASCII keys. Raise ValueError for other
+    JSON.
+    """
     try:
         return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:
@@ -76,7 +79,7 @@ def canonical(data: object) -> bytes:
 
 
 def parse(document: object) -> PostedEvent:
-    """One event in the CloudEvents JSON format. Raises Invalid with every flaw found."""
+    """Return one event in the CloudEvents JSON format. Raise Invalid with every flaw found."""
     if not isinstance(document, dict):
         raise Invalid("an event is a JSON object", [Flaw("", "an event is a JSON object")])
     document = attributes_set(document)
@@ -84,9 +87,9 @@ def parse(document: object) -> PostedEvent:
 
 
 def parse_exported(document: Mapping[str, Any], erasure: Erasure | None, *, is_trusted: bool) -> PostedEvent:
-    """One event of another log, of whose data only an erasure may be left. Raises Invalid with every flaw found.
+    """Return one event of another log, whose data may be erased. Raise Invalid with every flaw found.
 
-    A registry recorded it, perhaps by itself. If that `is_trusted`, values are taken that were not yet refused then.
+    Another registry recorded it. If that `is_trusted`, values are accepted that older versions did not refuse.
     """
     flaws = _attribute_flaws(document, _RECORDED_TEXTS if is_trusted else _EXPORTED_TEXTS)
     if erasure is None:
@@ -98,7 +101,7 @@ def parse_exported(document: Mapping[str, Any], erasure: Erasure | None, *, is_t
 
 
 def _collection_flaws(document: Mapping[str, Any]) -> list[Flaw]:
-    """What is wrong with a subject, where it is one, that the type of the event is not about."""
+    """Return the flaw of a subject whose collection does not match the type of the event."""
     kind, subject = _kind(document), document.get("subject")
     if kind is None or not isinstance(subject, str) or not is_subject(subject):
         return []
@@ -137,21 +140,21 @@ def _posted(document: Mapping[str, Any], data: bytes, model: Data) -> PostedEven
 
 
 def attributes_set(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The members of an event that say something: an attribute that is null is absent (CloudEvents JSON format 2.2)."""
+    """Return the attributes that are set: an attribute that is null is absent (CloudEvents JSON format 2.2)."""
     return {name: value for name, value in document.items() if value is not None or name == "data"}
 
 
 def checked(kind: EventType, data: object, *, is_posted: bool = True) -> tuple[Data | None, list[Flaw]]:
-    """The data of a type, checked; pointers of the flaws start at the data.
+    """Return the data of a type as a record; pointers of the flaws start at the data.
 
-    Of data that is not posted now but was recorded before, only what every version of the registry refused is refused.
+    Of recorded data, only values that every version of the registry refused are refused.
     """
     _, model, flaws = _checked(kind, data, is_posted=is_posted)
     return model, flaws
 
 
 def _checked(kind: EventType, data: object, *, is_posted: bool = True) -> tuple[bytes, Data | None, list[Flaw]]:
-    """The data of a type in canonical form and checked."""
+    """Return the data of a type in canonical form and as a record."""
     if not isinstance(data, dict):
         return b"", None, [Flaw("", "data is a JSON object")]
     try:
@@ -178,7 +181,7 @@ def _holds_nul(encoded: bytes) -> bool:
 
 
 def _attribute_flaws(document: Mapping[str, object], checks: Mapping[str, Callable[[str], str | None]]) -> list[Flaw]:
-    """What is wrong with what stands beside the data: names that have no place, names that lack, then values."""
+    """Return the flaws of the attributes: unknown names, missing names, then values."""
     flaws: list[Flaw] = []
     for name, value in document.items():
         if (check := checks.get(name)) is not None:
@@ -228,7 +231,9 @@ def _time(value: str) -> str | None:
 
 
 def _is_instant(parts: re.Match[str]) -> bool:
-    """Whether the day exists and, of second 60, whether it may be a leap second: the last one of a month in UTC."""
+    """Return whether the day exists and, for second 60, whether it may be a leap second: the last one of a month in
+    UTC.
+    """
     year, month, day = int(parts["year"]), int(parts["month"]), int(parts["day"])
     last = monthrange(year or 400, month)[1]  # the calendar repeats after 400 years; year 0 is a leap year
     if day > last:
@@ -282,7 +287,7 @@ _RECORDED_TEXTS = {**_EXPORTED_TEXTS, **dict.fromkeys(("id", "source", "time"), 
 
 
 def _true(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
-    """Errors without those of lists that are called too short only because some of their items are refused."""
+    """Return errors without those of lists that are too short only because some of their items are refused."""
     within = {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}
     return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in within]
 

@@ -1,6 +1,6 @@
-"""The rules that refuse: what contradicts for certain, judged on valid time, whatever the order facts arrive in.
+"""The rules that refuse: certain contradictions, by dates in the world, whatever the order of recording.
 
-Each rule looks at a few facts and yields the contradictions among them, naming positions. What is merely missing is no
+Each rule examines a few facts and yields the contradictions among them, with positions. A missing fact is no
 contradiction.
 """
 
@@ -27,18 +27,19 @@ MAY_FOLLOW = frozenset(("agreement.commitment-updated",))
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Facts that cannot all be true; `positions` are theirs."""
+    """Facts that cannot all be true, by `positions`."""
 
     detail: str
     positions: tuple[int, ...]
 
 
 class Bounds(NamedTuple):
-    """What the rules need to know of all facts of one subject, without reading them all.
+    """A summary of all facts of one subject for the rules.
 
-    `made` is the earliest day any making event may fall on and the latest day by which one has; `ended` the same of the
-    ends; `makers` counts the making events; `latest_start` is the last earliest day over all other facts,
-    `earliest_end` the first latest day; `earliest_force` is that of what may be dated before a signature.
+    `made` is the earliest possible day of any creating event and the latest day by which one certainly happened;
+    `ended` the same for the ends; `makers` counts the creating events; `latest_start` is the last earliest day over all
+    other facts, `earliest_end` the first latest day; `earliest_force` is that of facts that may be dated before a
+    signature.
     """
 
     made: Span | None
@@ -52,24 +53,24 @@ class Bounds(NamedTuple):
 
     @property
     def made_by(self) -> int:
-        """The first latest day of all that the subject came about no later than."""
+        """The first latest day of all facts that cannot precede the subject."""
         return self.earliest_end if self.adopted is None else min(self.earliest_end, self.earliest_force)
 
 
 ALWAYS = Span(BEFORE, BEFORE)
-"""When what was always there came about."""
+"""The creation of a subject that has existed always."""
 
 
 def made_in(fact: Fact) -> Span:
-    """The days on which a making event may have made its subject.
+    """Return the days on which a creating event may have created its subject.
 
-    A party or document registered without a date has no day on which it came about: it was always there.
+    A party or document registered without a date has existed always.
     """
     return ALWAYS if fact.occurred is None and fact.kind.collection in ("parties", "documents") else fact.span
 
 
 def lifespan_of(bounds: Bounds) -> Lifespan:
-    """When the subject came about and ended, readings that contradict the rules left out."""
+    """Return the lifespan of a subject, without possible days that contradict the rules."""
     if bounds.made is None:
         return Lifespan(ALWAYS)
     if bounds.adopted is not None and bounds.signed is not None:
@@ -87,14 +88,14 @@ def lifespan_of(bounds: Bounds) -> Lifespan:
 
 
 def order_makers(adopted: Span, signed: Span) -> tuple[Span, Span]:
-    """An adoption is no later than the first signature, wherever their dates leave it open."""
+    """Bound an adoption by the first signature, if their dates leave the order open."""
     if adopted.lo <= signed.hi:
         return Span(adopted.lo, min(adopted.hi, signed.hi)), Span(max(signed.lo, adopted.lo), signed.hi)
     return adopted, signed
 
 
 def before_birth(facts: Sequence[Fact], makers: Sequence[Fact]) -> Iterator[Conflict]:
-    """Facts that fall, on every reading, before their subject came about."""
+    """Yield facts that certainly lie before the creation of their subject."""
     earliest = min((maker.span.lo for maker in makers), default=BEFORE)
     apart = (
         {"party.merged"}
@@ -110,7 +111,7 @@ def before_birth(facts: Sequence[Fact], makers: Sequence[Fact]) -> Iterator[Conf
 
 
 def after_end(facts: Sequence[Fact], ends: Sequence[Fact]) -> Iterator[Conflict]:
-    """Facts that fall, on every reading, after their subject ended."""
+    """Yield facts that certainly lie after the end of their subject."""
     for end in ends:
         latest = end.effective.hi
         late = [
@@ -127,18 +128,16 @@ def after_end(facts: Sequence[Fact], ends: Sequence[Fact]) -> Iterator[Conflict]
 
 
 def lasted(bounds: Bounds) -> Span | None:
-    """The earliest day on which a party may have come about, and the latest on which it may have ended; None where
-    neither is known.
-    """
+    """Return the earliest possible creation and the latest possible end of a party; None if neither is known."""
     begun = BEFORE if bounds.made is None else bounds.made.lo
     ended = AFTER if bounds.ended is None else bounds.ended.hi
     return None if begun == BEFORE and ended == AFTER else Span(begun, ended)
 
 
 def outside_party(steps: Sequence[Fact], lifespan: Sequence[Fact], name: str) -> Iterator[Conflict]:
-    """Steps of a party that fall, on every reading, before it came about or after it was dissolved.
+    """Yield steps of a party that certainly lie before its creation or after its dissolution.
 
-    `life` are the facts by which it did: those of the party and of those that it is one with.
+    `life` are the creations and dissolutions of the party and of those merged with it.
     """
     makers = [fact for fact in lifespan if fact.creates]
     begun = min((made_in(maker).lo for maker in makers), default=BEFORE)
@@ -166,19 +165,19 @@ _ONCE_A_TIE = {
 
 
 _FEW_AGAIN = 16
-"""Of more, those without which nothing contradicts are not told from the others: each takes a sweep over all."""
+"""Of more conflicting facts, the innocent ones are not sorted out: each would take a sweep over all."""
 
 
 def is_repeated(own: Sequence[Fact]) -> bool:
-    """Whether a party does something again that takes a leaving between: where it does not, `twice` finds nothing."""
+    """Return whether a party repeats a step that needs a leaving between: if not, `twice` finds nothing."""
     once = [fact.type for fact in own if fact.type in _ONCE_A_TIE]
     return len(set(once)) < len(once)
 
 
 def twice(own: Sequence[Fact], is_consistent: Callable[[Sequence[Fact]], bool]) -> Iterator[Conflict]:
-    """A party that signs, ratifies, accedes or joins again with no leaving that may lie between.
+    """Yield steps of a party that signs, ratifies, accedes or joins again without a possible leaving between.
 
-    `is_consistent` says of some of the party's facts whether there is a reading of them.
+    `is_consistent` returns whether some facts of the party have a possible world.
     """
     leavings = [fact for fact in own if fact.type in LEAVING_TYPES]
     for kind, verb in _ONCE_A_TIE.items():
@@ -191,7 +190,7 @@ def twice(own: Sequence[Fact], is_consistent: Callable[[Sequence[Fact]], bool]) 
 
 
 def too_early_phases(after: Mapping[str, frozenset[str]], happened: Sequence[Fact]) -> Iterator[Conflict]:
-    """Phases that start before the recorded completion of one they are contingent on; `after` is transitive."""
+    """Yield phases that start before the recorded completion of one they are contingent on; `after` is transitive."""
     for start in happened:
         if start.type != "lab.phase-started":
             continue
@@ -208,7 +207,7 @@ def too_early_phases(after: Mapping[str, frozenset[str]], happened: Sequence[Fac
 
 
 def all_after(direct: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
-    """Every phase that each phase is contingent on, directly or through others."""
+    """Return every phase that each phase is contingent on, directly or through others."""
     reached: dict[str, frozenset[str]] = {}
     for phase in direct:
         pending, seen = list(direct[phase]), set[str]()
@@ -222,14 +221,16 @@ def all_after(direct: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
 
 
 def made_twice(makers: Sequence[Fact]) -> Iterator[Conflict]:
-    """A second event of a kind that makes its subject once."""
+    """Yield a second event of a type that creates its subject once."""
     once = [maker for maker in makers if maker.kind.creates is Creates.ONCE]
     if len(once) > 1:
         yield Conflict(f"{once[0].subject} is already {once[0].type.partition('.')[2]}", _named(once))
 
 
 def untitled(makers: Sequence[Fact]) -> bool:
-    """Whether an agreement's making events leave it without a title or a kind; what was erased may have given them."""
+    """Return whether the creating events of an agreement leave it without a title or a kind; an erased one may have had
+    them.
+    """
     return not any(
         not maker.data.model_fields_set
         or (getattr(maker.data, "title", None) is not None and getattr(maker.data, "kind", None) is not None)
@@ -242,7 +243,7 @@ def _named(facts: Sequence[Fact]) -> tuple[int, ...]:
 
 
 def merge_lifespans(all_bounds: Sequence[Bounds]) -> Bounds:
-    """The bounds of subjects found to be one; a dated beginning before an undated one."""
+    """Return the bounds of merged subjects; a dated beginning precedes an undated one."""
     first = all_bounds[0]
     if len(all_bounds) == 1:
         return first

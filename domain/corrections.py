@@ -1,7 +1,7 @@
-"""Facts: events about the world as corrections, retractions and disputes leave them.
+"""Facts: events about the world, as corrections, retractions and disputes leave them.
 
-A log holds what was said; `Standing` works out, from one subject's events up to any position, what stands. Nothing here
-judges whether facts agree.
+The log holds every event as posted; `Corrections` derives, from the events of one subject up to any position, which
+facts are current. Nothing here checks facts against each other.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from domain.payload import Data
 
 
 class Event(NamedTuple):
-    """An event as recorded: posted attributes, the data as posted (JSON bytes), and its places.
+    """An event as recorded: posted attributes, the data as posted (JSON bytes), position and version.
 
-    Of an `erased` event the data is gone but for `event`, where it spoke of one and that is known.
+    The data of an `erased` event is empty but for `event`, if it is about an event whose position is known.
     """
 
     position: int
@@ -38,7 +38,7 @@ class Event(NamedTuple):
     actor: str
     erased: bool = False
     checked: Data | None = None
-    """The data as a record, where it is at hand."""
+    """The data as a record, if it is already parsed."""
 
     @property
     def kind(self) -> EventType:
@@ -47,34 +47,33 @@ class Event(NamedTuple):
 
     @property
     def model(self) -> Data:
-        """The data as a record; of an erased event one that says nothing."""
+        """The data as a record; that of an erased event has no values."""
         if self.checked is not None:
             return self.checked
         return self.kind.nothing if self.erased else self.kind.data.model_validate_json(self.data)
 
     @property
     def about(self) -> int | None:
-        """The position of the event it speaks of; None if it speaks of the world, or nobody knows any longer."""
+        """The position of the event it is about; None for an event about the world, or if it is no longer known."""
         return self.plain.get("event") if self.kind.about_event else None
 
     @property
     def plain(self) -> dict[str, Any]:
-        """The data as posted, decoded anew at each call."""
+        """The data as posted, decoded at each call."""
         decoded: dict[str, Any] = from_json(self.data)
         return decoded
 
 
 def erased_data(about: int | None) -> bytes:
-    """The data of an erased event, which spoke of the event at a position (None: of none, or nobody knows)."""
+    """Return the data of an erased event that is about the event at a position (None: about no event, or not known)."""
     return b"{}" if about is None else b'{"event":%d}' % about
 
 
 class Fact(NamedTuple):
-    """One standing statement about the world.
+    """One current fact about the world.
 
-    `span` covers every reading of its date, disputed ones too, as far as the day allows on which it was recorded.
-    `latest` is the last of these days as stated, whenever it was recorded. `positions` are the event itself and the
-    standing corrections of it, ascending.
+    `span` covers every possible date, disputed ones too, bounded by the day of recording. `latest` is the last of these
+    days as stated, not bounded. `positions` are the event itself and its current corrections, ascending.
     """
 
     position: int
@@ -95,7 +94,7 @@ class Fact(NamedTuple):
 
     @property
     def creates(self) -> bool:
-        """Whether it brings its subject into being."""
+        """Whether it creates its subject."""
         return CATALOGUE[self.type].is_creating
 
     @property
@@ -105,22 +104,20 @@ class Fact(NamedTuple):
 
     @property
     def order(self) -> tuple[bool, int, int, int, str, str]:
-        """The order facts are folded in: making events first, then by date, type, source and id; never by position nor
-        by the day of recording.
+        """The order of folding: creating events first, then by date, type, source and id; never by position nor by the
+        day of recording.
         """
         kind, lo = self.kind, self.span.lo
         return (not kind.is_creating, AFTER if lo == BEFORE else lo, self.latest, kind.rank, self.source, self.id)
 
     def disputed(self, dates: Sequence[str | None], recorded: str) -> Fact:
-        """The fact where other sources give these dates besides: each is one more reading. `recorded` is when its event
-        was.
-        """
+        """Return the fact with the dates of other sources as possible dates. `recorded` is that of its event."""
         span, latest = _span(dates, recorded)
         return self._replace(span=self.span.hull(span), latest=max(self.latest, latest))
 
     @property
     def effective(self) -> Span:
-        """The days from which it takes effect: `effective` where the data gives one, else when it occurred."""
+        """The days on which it may take effect: `effective` of the data, or else `occurred`."""
         if not isinstance(self.data, TakesEffect) or self.data.effective is None:
             return self.span
         return parse_edtf(self.data.effective)
@@ -128,7 +125,7 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """One claim that another source says otherwise, made by the event at `position`."""
+    """One claim of another source, made by the event at `position`."""
 
     pointer: str
     value: Any
@@ -137,7 +134,7 @@ class Dispute:
 
 @dataclass(frozen=True, slots=True)
 class EffectiveEvent:
-    """What an event says after its standing corrections, as plain JSON. Of what was `erased` nothing is left to say."""
+    """An event after its current corrections, as plain JSON. The data of an `erased` event is empty."""
 
     data: dict[str, Any]
     occurred: str | None
@@ -147,23 +144,23 @@ class EffectiveEvent:
 
 
 class Corrections:
-    """What stands of an event, given the events that speak of it, directly or through others.
+    """Applies the events about an event to it, directly or through others.
 
     `about` maps a position to the events about the event there, in the order of the log. An event about another always
-    stands later in the log than what it is about, so the recursion ends.
+    has the higher position, so the recursion ends.
     """
 
     def __init__(self, about: Mapping[int, Iterable[Event]]) -> None:
         self._about = about
 
     def retracted_by(self, event: Event) -> int | None:
-        """The position of the first standing retraction of the event, if there is one."""
+        """Return the position of the first current retraction of the event, if there is one."""
         for other, _ in self._speaking_of(event, "event.retracted"):
             return other.position
         return None
 
     def meaning(self, event: Event) -> EffectiveEvent:
-        """The event after its standing corrections: the latest wins, field by field.
+        """Return the event after its current corrections: the latest wins, field by field.
 
         A correction whose own data was erased leaves the event without data.
         """
@@ -186,10 +183,10 @@ class Corrections:
         return EffectiveEvent(data, occurred, tuple(positions), disputes, erased)
 
     def fact(self, event: Event, claimed: Iterable[str | None] | None = None) -> Fact | None:
-        """The fact that stands of an event about the world. `claimed` are the days that disputes give for it, if those
-        are not among the events that speak of it.
+        """Return the current fact of an event about the world. `claimed` are the dates of disputes, if those are not
+        among the events given.
 
-        None if it is retracted, or if its data was erased, unless it made or ended its subject: that it still did.
+        Return None if it is retracted, or if its data was erased, unless it created or ended its subject.
         """
         if self.retracted_by(event) is not None:
             return None
@@ -213,7 +210,7 @@ class Corrections:
         )
 
     def passages(self, event: Event) -> list[tuple[int, dict[str, Any]]]:
-        """The evidence for an event, each passage with the position of the event that gives it."""
+        """Return the evidence for an event, each passage with the position of the event that gives it."""
         cited = [(event.position, passage) for passage in self.meaning(event).data.get("evidence", ())]
         for other, said in self._speaking_of(event, "evidence.added"):
             cited += [(other.position, passage) for passage in said.get("evidence", ())]
@@ -230,9 +227,9 @@ class Corrections:
 
 
 def stated(event: Event, model: Data) -> Fact | None:
-    """The fact that an event about the world states by itself, where no other event speaks of it; `model` is its data.
+    """Return the fact of an event about the world that no other event is about; `model` is its data.
 
-    None if that was erased, unless it made or ended its subject.
+    Return None if its data was erased, unless it created or ended its subject.
     """
     if event.erased and not stands_erased(event.kind):
         return None
@@ -252,7 +249,7 @@ def stated(event: Event, model: Data) -> Fact | None:
 
 
 def _span(dates: Sequence[str | None], recorded: str) -> tuple[Span, int]:
-    """The days that some readings of a date may mean, given when its event was recorded, and the last day as stated."""
+    """Return the days that these dates may mean, bounded by the day of recording, and the last day as stated."""
     day = day_of(recorded)
     spans = [span_recorded(occurred, day) for occurred in dates]
     span = reduce(Span.hull, spans)
@@ -260,5 +257,5 @@ def _span(dates: Sequence[str | None], recorded: str) -> tuple[Span, int]:
 
 
 def stands_erased(kind: EventType) -> bool:
-    """Whether an event of a type still says something of the world once its data is erased."""
+    """Return whether an event of a type still counts once its data is erased."""
     return kind.creates is not Creates.NEVER or kind.ends

@@ -72,7 +72,7 @@ class EventType:
 
     @cached_property
     def about_event(self) -> bool:
-        """Whether the event speaks of another event instead of the world."""
+        """Whether the event is about another event instead of the world."""
         return self.collection is None
 
     @cached_property

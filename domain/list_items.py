@@ -1,7 +1,7 @@
-"""Entries of the lists inside a state, each folded from its own few facts: commitments, phases, calls, supporters,
+"""Items of the lists inside a state, each folded from its own few facts: commitments, phases, calls, supporters,
 adopted documents, declarations, amendments, names and identifiers.
 
-An entry's JSON names other subjects as {"subject": ...}; their names are added when it is read.
+The JSON of an item names other subjects as {"subject": ...}; their names are added on reading.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from domain.possible_worlds import Evaluation, Step, sweep
 
 
 class ItemPeriod(NamedTuple):
-    """An entry over the days `since` to before `until`; `value` is JSON-ready, `events` in it the positions behind.
+    """A list item over the days `since` to before `until`; `value` is JSON-ready, with its source events in `events`.
 
-    `last` marks its last days, `ever` every status it may have in the end.
+    `last` marks its last days, `ever` are its possible final statuses.
     """
 
     since: int
@@ -45,7 +45,7 @@ _NOT_YET = ""
 
 
 def _set(state: str, step: Step) -> str | None:
-    """An opening, then any changes; a phase that was completed is not started again."""
+    """Return the status after a step: an opening, then changes. A completed phase does not start again."""
     if step.what.startswith("="):
         return step.what.removeprefix("=")
     if state == _NOT_YET:
@@ -60,7 +60,10 @@ def _follow(
     lifespan: Lifespan,
     reaches: Mapping[int, Span] | None = None,
 ) -> Evaluation[str]:
-    """`reaches` gives, by position, the readings of a change's date where they are fewer than its own."""
+    """Evaluate an opening and its changes.
+
+    `reaches` gives, by position, the possible days of a change where they are fewer than its date allows.
+    """
     span = lifespan.birth if opening.creates else lifespan.clip(opening.span)
     steps = [Step(f"={status}", span.lo, span.hi, (-1, "", ""), opening.position)]
     for fact, following in changes:
@@ -87,7 +90,7 @@ def _ranges(found: Evaluation[str]) -> Iterator[tuple[int, int, str, tuple[str, 
 
 
 def _in_order(states: frozenset[str]) -> tuple[str, ...]:
-    """The statuses among some states, in their order."""
+    """Return the statuses among some states, in their order."""
     if len(states) == 1 and _NOT_YET not in states:
         return tuple(states)
     return tuple([status for status in STATUS_ORDER if status in states])
@@ -106,7 +109,7 @@ def _listed(parties: Sequence[str] | None) -> list[dict[str, str]] | None:
 
 
 def simple_days(fact: Fact, value: Mapping[str, Any], lifespan: Lifespan) -> list[ItemPeriod]:
-    """An entry that comes with one fact and stays."""
+    """Return the periods of an item that has one fact and no status."""
     found = _follow(fact, "made", (), lifespan)
     shown = {**value, "events": _positions(fact)}
     return [
@@ -116,7 +119,7 @@ def simple_days(fact: Fact, value: Mapping[str, Any], lifespan: Lifespan) -> lis
 
 
 def commitment_days(opening: Fact, updates: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
-    """A commitment; planned until an update says otherwise, which may come after the agreement has ended."""
+    """Return the periods of a commitment: planned until an update, which may come after the end of the agreement."""
     data: Any = opening.data
     reaches = {fact.position: lifespan._replace(end=None).clip(fact.span) for fact in updates}
     found = _follow(opening, "planned", [(fact, fact.data.status) for fact in updates], lifespan, reaches)  # type: ignore[attr-defined]
@@ -143,12 +146,12 @@ _ENDED = frozenset(("closed", "withdrawn"))
 
 
 def _once(ending: dict[str, Any], status: str) -> dict[str, Any]:
-    """What is shown of an ending: nothing before it has come about."""
+    """Return the fields of an ending, which are shown from its day on."""
     return ending if status in _ENDED else {}
 
 
 def call_days(opening: Fact, closings: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
-    """A recruitment call."""
+    """Return the periods of a recruitment call."""
     data: Any = opening.data
     found = _follow(opening, "open", [(fact, "closed") for fact in closings], lifespan)
     closing: Any = closings[0] if closings else None
@@ -172,7 +175,7 @@ def call_days(opening: Fact, closings: Sequence[Fact], lifespan: Lifespan) -> li
 
 
 def declaration_days(opening: Fact, withdrawals: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
-    """A reservation, declaration or objection."""
+    """Return the periods of a reservation, declaration or objection."""
     data: Any = opening.data
     found = _follow(opening, "made", [(fact, "withdrawn") for fact in withdrawals], lifespan)
     fields = _present(
@@ -194,7 +197,9 @@ def declaration_days(opening: Fact, withdrawals: Sequence[Fact], lifespan: Lifes
 
 
 def phase_days(founding: Fact, happened: Sequence[Fact], lifespan: Lifespan) -> dict[str, list[ItemPeriod]]:
-    """Every phase of a lab, as planned at its founding; `waits_for` names what an unstarted phase still waits for."""
+    """Return the periods of every phase of a lab; `waits_for` names the phases that an unstarted phase is contingent
+    on.
+    """
     data: Any = founding.data
     phases = data.phases or ()
     sweeps: dict[str, Evaluation[str]] = {}
@@ -241,7 +246,7 @@ def phase_days(founding: Fact, happened: Sequence[Fact], lifespan: Lifespan) -> 
 def _phase_reaches(
     direct: Mapping[str, Sequence[str]], happened: Sequence[Fact], lifespan: Lifespan
 ) -> dict[int, Span]:
-    """The readings of the dates of phases in which none starts before one it is contingent on is completed."""
+    """Return the possible days of phases, excluding worlds in which one starts before an earlier one is completed."""
     after = all_after(direct)
     reaches = {fact.position: lifespan.clip(fact.span) for fact in happened}
     starts = [fact for fact in happened if fact.type == "lab.phase-started"]

@@ -1,7 +1,7 @@
-"""Ties: a party in an agreement, a platform or a lab, from when to when and in which status.
+"""Memberships: a party in an agreement, a platform or a lab, with its days and statuses.
 
-Pure folds of one party's facts within one subject, between that subject's birth and end. A tie may have several
-intervals (joined, left, joined again); a leaving nobody recorded a joining for ends an interval of unknown beginning.
+Pure folds of one party's facts within one subject, within that subject's lifespan. A membership may have several
+intervals (joined, left, joined again). A leaving without a recorded joining ends an interval of unknown beginning.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ FOREVER = AFTER + 1
 
 
 class Lifespan(NamedTuple):
-    """When a subject came about and when it ended; `end` is None while no end is recorded.
+    """When a subject was created and when it ended; `end` is None while no end is recorded.
 
-    `sole` says that one event alone makes it, so that nothing comes before that one on any reading; `by_signature` that
-    it was signed, not adopted: what is dated before that may have been in force.
+    `sole`: only one event creates it, so that nothing precedes that event in any possible world. `by_signature`: it was
+    signed, not adopted, so an earlier date may be that of an entry into force.
     """
 
     birth: Span
@@ -35,7 +35,7 @@ class Lifespan(NamedTuple):
     by_signature: bool = False
 
     def clip(self, span: Span) -> Span:
-        """The readings of a date within this life; the span itself if there are none."""
+        """Return the part of a date's span within this lifespan; the whole span if there is none."""
         lo, hi = span
         birth, end = self.birth, self.end
         if lo >= birth.lo and (end is None or hi <= end.hi):
@@ -46,28 +46,28 @@ class Lifespan(NamedTuple):
         return Span(lo, hi) if lo <= hi else span
 
     def end_of(self, span: Span) -> Span:
-        """The readings of the date of an end: none before the last fact."""
+        """Return the possible days of an end: none before the last fact."""
         lo = max(span.lo, self.end.lo if self.end is not None else self.birth.lo)
         return Span(lo, span.hi) if lo <= span.hi else span
 
 
 class PartyLife(NamedTuple):
-    """When a party came about and ended, and the facts by which it was dissolved, after which it is in nothing."""
+    """The lifespan of a party, and its dissolutions, after which it has no membership."""
 
     lifespan: Lifespan
     dissolved: Sequence[Fact] = ()
 
     def bears_on(self, own: Sequence[Fact]) -> bool:
-        """Whether a membership with these facts depends on it."""
+        """Return whether a membership with these facts depends on it."""
         birth = self.lifespan.birth.lo
         return bool(self.dissolved) or any(fact.span.lo < birth for fact in own)
 
 
 class FirstConsent(NamedTuple):
-    """When the first consent to be bound by an agreement falls, at the earliest and at the latest.
+    """The earliest and the latest day of the first consent to be bound by an agreement.
 
-    `lo_else` and `hi_else` are the same of the parties other than `lo_by` and `hi_by`; these are empty where none is
-    first alone.
+    `lo_else` and `hi_else` are the same for the parties other than `lo_by` and `hi_by`; these are empty if several
+    parties share the day.
     """
 
     lo: int
@@ -78,21 +78,23 @@ class FirstConsent(NamedTuple):
     hi_else: int
 
     def apart_from(self, party: str) -> Span:
-        """The days on which the first consent of the other parties may fall; `Span(AFTER, AFTER)` if there is none."""
+        """Return the days of the first consent of the other parties; `Span(AFTER, AFTER)` if there is none."""
         return Span(
             self.lo if self.lo_by != party else self.lo_else,
             self.hi if self.hi_by != party else self.hi_else,
         )
 
     def extended(self, party: str, span: Span) -> FirstConsent:
-        """The same with one consent more."""
+        """Return the same after one more consent."""
         return FirstConsent(
             *_two_first(self.lo, self.lo_by, self.lo_else, span.lo, party),
             *_two_first(self.hi, self.hi_by, self.hi_else, span.hi, party),
         )
 
     def as_of_force(self, first: int, last: int) -> FirstConsent:
-        """What matters to entries into force on the days `first` to `last`: the same for all that has one effect."""
+        """Return the same, with days cut to `first` and `last`, those of entries into force: equal values have equal
+        effects.
+        """
 
         def day(of: int) -> int:
             return BEFORE if of <= first else AFTER if of > last else of
@@ -104,7 +106,7 @@ class FirstConsent(NamedTuple):
 
 
 def _two_first(day: int, by: str, other: int, new: int, party: str) -> tuple[int, str, int]:
-    """The first day and whose alone it is, and the first of all others, with one day more."""
+    """Return the first day, the party that alone has it, and the first day of all others, after one more day."""
     if party == by:
         return min(day, new), by, other
     if new < day:
@@ -119,7 +121,7 @@ NEVER = Span(AFTER, AFTER)
 
 
 class Force(NamedTuple):
-    """Whether a tie, as long as its agreement lasts, may be in force, may be suspended, may be neither."""
+    """Whether a membership, while its agreement lasts, may be in force, may be suspended, may be neither."""
 
     in_force: bool
     suspended: bool
@@ -130,11 +132,11 @@ _NO_FORCE = Force(False, False, True)
 
 
 class MembershipPeriod(NamedTuple):
-    """A tie over the days `since` to before `until`; none where it ended on the day on which the next one began.
+    """A membership over the days `since` to before `until`; no day if it ended on the day of the next beginning.
 
-    `interval` counts from 0; `opened` and `closed` are positions of the facts that began and ended it (None: not
-    recorded). `last` marks the last status of the interval, `ever` is every status with which it may end. `bearer` is
-    the fact by which the tie is in force or suspended, `waited` the withdrawal that had to take effect before it began.
+    `interval` counts from 0. `opened` and `closed` are positions of the facts that began and ended it (None: not
+    recorded). `last` marks the last status of the interval, `ever` are its possible final statuses. `bearer` is the
+    fact by which it is in force or suspended, `waited` the withdrawal that had to take effect before it began.
     """
 
     since: int
@@ -171,7 +173,7 @@ _DISSOLVED = 1 << 20
 """The rank of the end of a membership by the end of its party: the last of all that falls on its day."""
 
 _SHORT = 12
-"""Of no more steps is kept what becomes of a tie: there are not many courses that the ties of a registry take."""
+"""The most steps of a membership whose evaluation is cached: few different sequences occur in a registry."""
 
 
 _STEP_OF = {
@@ -197,7 +199,7 @@ _END_FIRST = -1
 """The place of an end in the order of facts: on one day it is taken before a new beginning."""
 _CONSENT_RANK = CATALOGUE["agreement.ratified"].rank
 _MOST_STARTS = 16
-"""Past this many ways to tell of which membership each own entry into force is, each is of the first it can be of."""
+"""Beyond this number of ways to assign entries into force to memberships, each gets the first possible one."""
 _STEP_OF_ALL = {kind: what if what in _ENDING else f"whole:{what}" for kind, what in _STEP_OF.items()}
 STEP_TYPES = frozenset(
     (
@@ -208,10 +210,10 @@ STEP_TYPES = frozenset(
         "platform.member-joined",
     )
 )
-"""The types whose facts are steps that a party takes itself: not before it came about, nor after it was dissolved."""
+"""The types whose facts are steps of a party: not before its creation, nor after its dissolution."""
 LEAVING_TYPES = frozenset(("agreement.withdrawn", "platform.member-left"))
 MEMBERSHIP_TYPES = frozenset(_STEP_OF) - {"agreement.terminated", "lab.closed", "platform.dissolved"}
-"""The types whose events, where they name a party, make or change its tie."""
+"""The types whose events create or change the membership of a party that they name."""
 
 
 def evaluate_memberships(
@@ -223,12 +225,11 @@ def evaluate_memberships(
     names: Sequence[str] = (),
     party: PartyLife | None = None,
 ) -> Evaluation[State]:
-    """Every state of a tie on every day.
+    """Return every possible state of a membership on every day.
 
-    `own` are the facts of the party within the subject; `whole` those of the subject itself that bear on every tie
-    (entering into force, suspension, end). `consented` is when the first of all other parties consented to be bound.
-    What was recorded under several of `names` is no second joining, ratifying, acceding, signing or leaving: it was
-    found to be one. `party` is the life of the party, where that bears on it.
+    `own` are the facts of the party within the subject; `whole` the agreement-wide facts of the subject (entry into
+    force, suspension, end). `consented` is the first consent of any other party. Steps recorded under several of
+    `names` are one step, because these parties are merged. `party` is the lifespan of the party, if it matters.
     """
     return _swept(_steps(own, whole, lifespan, consented, names, party), lifespan, party, is_one=len(names) < 2)
 
@@ -252,9 +253,9 @@ def _swept(steps: Sequence[Step], lifespan: Lifespan, party: PartyLife | None, *
 
 
 def _may_presume(steps: Sequence[Step], found: Evaluation[State]) -> bool:
-    """Whether, of precise steps, a leaving may have ended what nobody recorded.
+    """Return whether, with exact dates, a leaving may have ended a membership without a recorded beginning.
 
-    It could not be taken, or only after an end, or after a beginning of the same day.
+    It was refused, or it follows an end, or it shares a day with a beginning.
     """
     if not found.consistent:
         return True
@@ -268,9 +269,9 @@ def _may_presume(steps: Sequence[Step], found: Evaluation[State]) -> bool:
 
 
 def _starts(steps: Sequence[Step], *, sole: bool, is_one: bool) -> list[State]:
-    """The states in which a tie may begin: by how many leavings come before each entry into force of its own.
+    """Return the initial states of a membership, by the number of leavings before each entry into force of its own.
 
-    Only where the agreement also enters into force as a whole does it matter which membership an own day is of.
+    The number matters only if the agreement also enters into force as a whole.
     """
     start = State(unborn=sole and any(step.what in CREATING or step.what == "made" for step in steps))
     own = [step for step in steps if step.what == "entered-into-force"]
@@ -315,7 +316,7 @@ def _steps(
 
 
 def _consent(steps: Sequence[Step], consented: Span, lifespan: Lifespan) -> list[Step]:
-    """The first consent of the other parties, where an entry into force of the whole may come after it."""
+    """Return the step of the first consent of the other parties, if an entry into force of the whole may follow it."""
     days = [(step.lo, step.hi) for step in steps if step.what == "whole:entered-into-force"]
     span = lifespan.clip(consented)
     if not days or consented == NEVER or span.lo > max(hi for _, hi in days):
@@ -326,7 +327,9 @@ def _consent(steps: Sequence[Step], consented: Span, lifespan: Lifespan) -> list
 
 
 def _is_waited_for(fact: Fact, own: Sequence[Fact], lifespan: Lifespan) -> bool:
-    """Whether the party may return during the notice of a withdrawal. What alone makes the subject is no return."""
+    """Return whether the party may return during the notice of a withdrawal. The only creation of the subject is no
+    return.
+    """
     notice, effective = fact.span, fact.effective
     if fact.type != "agreement.withdrawn" or effective == notice or notice.lo >= effective.hi:
         return False
@@ -350,7 +353,7 @@ def _step(fact: Fact, what: str, lifespan: Lifespan, names: Sequence[str], party
         span = held_from(effective, lifespan)
     elif effective == fact.span:
         span = lifespan.birth if lifespan.sole and kind.is_creating else lifespan.clip(effective)
-    else:  # a notice is given while the agreement lasts; what follows from it may come later
+    else:  # a notice is given while the agreement lasts; its effect may come later
         born = lifespan.birth.lo
         what, span = "withdrawn-later", Span(max(effective.lo, born), max(effective.hi, born))
     if party is not None and fact.type in STEP_TYPES:
@@ -362,7 +365,7 @@ def _step(fact: Fact, what: str, lifespan: Lifespan, names: Sequence[str], party
 
 
 def held_from(span: Span, lifespan: Lifespan) -> Span:
-    """From when an entry into force holds: where it is dated before the signature, from then on."""
+    """Return the days from which an entry into force holds: from the signature on, if it is dated before."""
     birth = lifespan.birth
     if not lifespan.by_signature:
         return lifespan.clip(span)
@@ -372,7 +375,7 @@ def held_from(span: Span, lifespan: Lifespan) -> Span:
 
 
 def parties_of(fact: Fact) -> list[str]:
-    """The parties whose ties a fact of `TIE_TYPES` makes or changes."""
+    """Return the parties whose memberships a fact of `MEMBERSHIP_TYPES` creates or changes."""
     data: Any = fact.data
     if fact.type == "agreement.signed":
         return [signatory.party for signatory in data.parties]
@@ -390,8 +393,8 @@ def membership_periods(
     names: Sequence[str] = (),
     party: PartyLife | None = None,
 ) -> list[MembershipPeriod]:
-    """The tie day by day, as few ranges as can be; days on which it has certainly not begun are left out. Of the same
-    facts as `tie_sweep`.
+    """Return the periods of a membership, as few as possible, without days before its certain beginning. The arguments
+    are those of `evaluate_memberships`.
     """
     steps = _steps(own, whole, lifespan, consented, names, party)
     if len(names) < 2 and len(steps) <= _SHORT and all(step.lo == step.hi < AFTER for step in steps):
@@ -400,8 +403,8 @@ def membership_periods(
 
 
 def _told_by_order(steps: list[Step], lifespan: Lifespan, party: PartyLife | None) -> list[MembershipPeriod]:
-    """The ranges of a tie all of whose dates are precise: they depend on nothing but which steps come in which order,
-    which share a day, and which notice is of which withdrawal.
+    """Return the periods of a membership whose dates are all exact. They depend only on the order of the steps, on
+    shared days, and on the notice of each withdrawal.
     """
     if len(steps) > 1:
         steps.sort(key=in_turn)
@@ -431,8 +434,8 @@ def _told_by_order(steps: list[Step], lifespan: Lifespan, party: PartyLife | Non
 
 @lru_cache(maxsize=1024)
 def _of_course(course: tuple[tuple[str, int, int], ...], sole: bool) -> list[Any] | None:
-    """The ranges of steps on numbered days, from and to the number of a day, opened and closed by the number of a step
-    (from 1; 0 for none). None where some step may follow from what nobody recorded.
+    """Return the periods of steps on numbered days; opened and closed by the number of a step (from 1; 0 for none).
+    None if a step may need an unrecorded one.
     """
     steps = [
         Step(what, day, day, (place, "", ""), number, daily="leaving" if what in LEAVING else "")
@@ -455,7 +458,7 @@ def _of_course(course: tuple[tuple[str, int, int], ...], sole: bool) -> list[Any
 
 
 def ranges_of(found: Evaluation[State]) -> list[MembershipPeriod]:
-    """The days of a tie that was swept over."""
+    """Return the periods of an evaluated membership."""
     ranges: list[MembershipPeriod] = []
     interval, opened = -1, 0
     for cell, following in zip(found.cells, [*found.cells[1:], None], strict=True):
@@ -490,7 +493,7 @@ def ranges_of(found: Evaluation[State]) -> list[MembershipPeriod]:
 
 
 def _ended_at_once(cell: Segment[State], former: Former, interval: int) -> MembershipPeriod:
-    """The end of a membership on the day on which the next one began: it holds on no day."""
+    """Return the end of a membership on the day of the next beginning: it has no day."""
     known: set[str | None] = {
         former.gone if each.former is not None or each.gone is not None else each.status
         for each in cell.states
@@ -534,7 +537,7 @@ def _days(cell: Segment[State], until: int, interval: int) -> MembershipPeriod:
 
 
 def _in_order(statuses: set[str | None]) -> tuple[str, ...]:
-    """The statuses, None apart, in their order."""
+    """Return the statuses in their order, without None."""
     if len(statuses) == 1:
         (only,) = statuses
         return () if only is None else (only,)
@@ -555,7 +558,9 @@ def _alike(one: MembershipPeriod, other: MembershipPeriod) -> bool:
 
 
 def lapse(ranges: Sequence[MembershipPeriod], lapses: Sequence[tuple[int, int]]) -> list[MembershipPeriod]:
-    """The tie where its agreement is past its `until` on the days of `lapses` (since, until): possibly ended."""
+    """Return the periods with the days of `lapses` (since, until), on which the agreement is past its `until`, possibly
+    ended.
+    """
     if not lapses:
         return list(ranges)
     found: list[MembershipPeriod] = []

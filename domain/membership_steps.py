@@ -1,6 +1,6 @@
-"""What one step makes of the membership of a party, and which steps cannot be taken: the state machine of memberships.
+"""The state machine of memberships: the state after each step, and which steps are refused.
 
-It knows no days. The order of steps is the sweep's.
+It knows no days. `possible_worlds` decides the order of steps.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from domain.edtf import BEFORE
 from domain.possible_worlds import Step
 
 CREATING = ("signed", "founded")
-"""Steps that may bring the subject into being; `made` does so without the party."""
+"""Steps that may create the subject; `made` does so without the party."""
 ENDING = ("ended", "dissolved", "party-ended")
 LEAVING = ("left", "withdrawn", "withdrawn-later")
 BEGINNING = ("signed", "ratified", "acceded", "joined", "founded")
-"""Steps that begin a membership anew where they follow an end, or the notice of one."""
+"""Steps that begin a new membership after an end, or after the notice of one."""
 
 _ONCE = {"signed": "signed", "ratified": "bound", "acceded": "bound", "joined": "member", "founded": "founder"}
 _CONSENTS = ("ratified", "acceded")
@@ -26,7 +26,7 @@ INTO_FORCE = ("entered-into-force", "whole:entered-into-force")
 
 
 class Former(NamedTuple):
-    """The membership before the present one: its first fact (0: not recorded), the fact that ended it, and how."""
+    """The previous membership: its first fact (0: not recorded), the fact that ended it, and how it ended."""
 
     opened: int
     closed: int
@@ -34,10 +34,10 @@ class Former(NamedTuple):
 
 
 class State(NamedTuple):
-    """A membership so far, in one possible world.
+    """A membership after some steps, in one possible world.
 
-    Facts are given by position, 0 where there is none. `opened` began the membership; negative (of the leaving) where
-    nobody recorded a beginning.
+    Facts are given by position, 0 for none. `opened` began the membership; it is minus the position of the leaving if
+    no beginning was recorded.
     """
 
     bond: str | None = None
@@ -65,17 +65,17 @@ class State(NamedTuple):
     awaited: tuple[tuple[int, int], ...] = ()
     """The party's own entries into force of this possible world, each with the number of leavings before it."""
     early: tuple[Step, ...] = ()
-    """Entries into force that are dated before the subject came about."""
+    """Entries into force that are dated before the creation of the subject."""
     unborn: bool = False
-    """Whether the subject has not come about."""
+    """Whether the subject is not yet created."""
     over: bool = False
     """Whether the subject, or the party, has ended."""
     is_party_over: bool = False
-    """Whether the party has ended: what the subject still does says nothing of it."""
+    """Whether the party has ended: later steps of the subject do not change its membership."""
 
     @property
     def standing(self) -> str | None:
-        """The status without regard to the end of the membership."""
+        """The status, ignoring the end of the membership."""
         status = self.bond
         if self.provisional and status in (None, "signed"):
             status = "provisional"
@@ -85,12 +85,12 @@ class State(NamedTuple):
 
     @property
     def status(self) -> str | None:
-        """The status; None before there is a membership."""
+        """The status; None before the membership."""
         return self.gone or self.standing
 
     @property
     def bearer(self) -> int:
-        """The fact by which the membership is in force or suspended; 0 where it is neither."""
+        """The fact by which the membership is in force or suspended; 0 if it is neither."""
         match self.status:
             case "in-force":
                 return self.in_force_by
@@ -100,7 +100,7 @@ class State(NamedTuple):
 
 
 def take(state: State, step: Step) -> State | None:
-    """The state after a step; None where the step cannot be taken."""
+    """Return the state after a step; None if the step is refused."""
     what = step.what
     if state.unborn:
         return _before_creation(state, step)
@@ -157,7 +157,7 @@ def _before_creation(state: State, step: Step) -> State | None:
 
 
 def _after(state: State) -> State:
-    """Before a new membership, after the one that has ended."""
+    """Return the state before a new membership, after the one that has ended."""
     return State(
         former=Former(max(state.opened, 0), state.closed, state.gone or ""),
         frozen_by=state.frozen_by,
@@ -169,12 +169,12 @@ def _after(state: State) -> State:
 
 
 def _is_awaited(state: State, step: Step, leavings: int) -> bool:
-    """Whether an own entry into force comes after as many leavings as it does in this possible world."""
+    """Return whether this number of leavings precedes an entry into force of the party in this possible world."""
     return not state.awaited or (step.fact, leavings) in state.awaited
 
 
 def _during_notice(state: State, step: Step) -> State | None:
-    """A return that is recorded before the withdrawal takes effect."""
+    """Return the state after a return that is recorded before the withdrawal takes effect."""
     if step.what == "entered-into-force" and not _is_awaited(state, step, state.leavings + 1):
         return None
     following = _open(state.returning or State(), step)

@@ -1,6 +1,6 @@
-"""What the data of events is made of: frozen records, evidence, and what any event may carry.
+"""The parts of event data: frozen records, evidence, and the fields that any event may have.
 
-Shapes only. Flaws are raised so that a client learns where in its document they stand.
+Shapes only. Flaws carry pointers into the posted document.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Parties = Annotated[tuple[Party, ...], Field(max_length=MAX_ITEMS)]
 
 
 def flawed(at: str, detail: str) -> PydanticCustomError:
-    """A flaw of a record that stands at a pointer within it."""
+    """Return the error of a record with a flaw at a pointer within it."""
     return PydanticCustomError("record", "{detail}", {"at": at, "detail": detail})
 
 
 def record_in(annotation: object) -> type[Record] | None:
-    """The record that values of an annotation are, or are lists of."""
+    """Return the record type of an annotation, or of the lists that it allows."""
     if isinstance(annotation, type) and issubclass(annotation, Record):
         return annotation
     return next((found for part in get_args(annotation) if (found := record_in(part)) is not None), None)
 
 
 def names_subjects(annotation: object) -> bool:
-    """Whether values of an annotation are references, or lists of them; references inside records do not count."""
+    """Return whether values of an annotation are references or lists of them, not counting those inside records."""
     if isinstance(annotation, type) and issubclass(annotation, Record):
         return False
     if REFERENCE in getattr(annotation, "__metadata__", ()):
@@ -45,7 +45,7 @@ def names_subjects(annotation: object) -> bool:
 class Record(BaseModel):
     """A frozen JSON object without unknown members.
 
-    `NULLABLE` names the fields that take null, `INNER` the records that fields hold, `REFERENCES` the fields that hold
+    `NULLABLE` names the fields that may be null, `INNER` the records inside fields, `REFERENCES` the fields with
     references to subjects or lists of them, all by their names in JSON.
     """
 
@@ -56,7 +56,7 @@ class Record(BaseModel):
 
     @classmethod
     def field(cls, name: str) -> FieldInfo | None:
-        """The field of a name in JSON."""
+        """Return the field with a name in JSON."""
         found = cls.model_fields.get(name)
         if found is not None and found.alias in (None, name):
             return found
@@ -100,14 +100,14 @@ Passages = Annotated[tuple[Evidence, ...], Field(max_length=1000)]
 
 
 class Data(Record):
-    """What every event's data may carry."""
+    """The data of an event: the fields that every type may have."""
 
     evidence: Passages | None = None
     note: Text | None = None
 
 
 def nulls_in(shape: type[Record], value: object, at: str = "") -> list[str]:
-    """Where null stands for a field that takes none."""
+    """Return the places of nulls in fields that may not be null."""
     found: list[str] = []
     if not isinstance(value, Mapping):
         return found
@@ -126,9 +126,9 @@ def nulls_in(shape: type[Record], value: object, at: str = "") -> list[str]:
 def references_in(
     shape: type[Record], value: Mapping[str, Any], at: tuple[str | int, ...] = ()
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Every reference in a record as JSON, by the declared types of its fields, and the path that it stands at.
+    """Yield every reference in a record as JSON, by the declared types of its fields, with its path.
 
-    What stands under the name of a record or reference and is none is passed over.
+    Values of another type under the name of a record or reference are skipped.
     """
     for name, part in value.items():
         parts = [((*at, name, index), each) for index, each in enumerate(part)] if isinstance(part, list) else []

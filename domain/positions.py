@@ -1,4 +1,4 @@
-"""Positions inside the data of events: events about events name the event they speak of by its position in the log."""
+"""Positions inside the data of events: an event about an event names it by its position in the log."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _CLAIMED = f"/data/{FIELD}"
 
 
 def names_positions(type_: str) -> bool:
-    """Whether data of this type names an event by its position."""
+    """Return whether data of this type names an event by its position."""
     return FIELD in CATALOGUE[type_].data.model_fields
 
 
 def with_positions(data: Mapping[str, Any], move: Callable[[int], int]) -> dict[str, Any]:
-    """The data of a type that `names_positions`, with `move` applied to each position in it.
+    """Return the data of a type that `names_positions`, with `move` applied to each position in it.
 
-    A correction holds data of the event that it corrects, and a dispute values of the event that it disputes: these may
-    name positions too.
+    A correction has data of the corrected event, and a dispute values of the disputed one: these may name positions
+    too.
     """
     moved = dict(data)
     if isinstance(at := moved.get(FIELD), int):

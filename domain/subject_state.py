@@ -1,7 +1,7 @@
-"""Things: what a subject is on each day, its describing fields and its status, without the lists that belong to it.
+"""Subject states: the attributes and the status of a subject on each day, without the lists inside it.
 
-Pure folds of the facts that describe the subject itself. Ties and list entries are folded on their own, so that a
-subject with very many of them is not folded whole at every event.
+Pure folds of the facts about the subject itself. Memberships and list items are folded separately, so that an event
+does not fold a large subject as a whole.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STATUS_OF = {kind.name: kind.status for kind in CATALOGUE.values() if kind.stat
 
 
 def describes(fact: Fact) -> bool:
-    """Whether the fact says something about the thing itself, beside what it makes or ties."""
+    """Return whether the fact changes an attribute or the status of the subject itself."""
     if fact.type == "agreement.signed":
         return any(getattr(fact.data, name) is not None for name in FIELDS[fact.type])
     if isinstance(fact.data, OfParty):
@@ -34,13 +34,13 @@ def describes(fact: Fact) -> bool:
 
 
 def is_agreement_wide(fact: Fact) -> bool:
-    """Whether the fact bears on every tie of its subject."""
+    """Return whether the fact changes every membership of its subject."""
     return fact.kind.agreement_wide and not (isinstance(fact.data, OfParty) and fact.data.party is not None)
 
 
 class DatedMark(NamedTuple):
-    """The first time something of a type happened, over all facts of that type: bounds, the event that bears it, when
-    it occurred, and the last day that this can mean.
+    """The first event of a type: the span of its date, its position, its `occurred`, and the last day that this can
+    mean.
     """
 
     span: Span
@@ -50,7 +50,7 @@ class DatedMark(NamedTuple):
 
 
 class StatePeriod(NamedTuple):
-    """A thing over the days `since` to before `until`; `bearing` names for each field the positions behind it."""
+    """A subject state over the days `since` to before `until`; `provenance` has the source events of each field."""
 
     since: int
     until: int
@@ -65,7 +65,7 @@ class StatePeriod(NamedTuple):
 
 
 class InForcePeriod(NamedTuple):
-    """What all ties of an agreement together say of its force over some days."""
+    """The joint force of all memberships of an agreement over some days."""
 
     since: int
     until: int
@@ -88,10 +88,11 @@ def state_periods(
     lifespan: Lifespan,
     force: Sequence[InForcePeriod] = (),
 ) -> list[StatePeriod]:
-    """The thing over all days on which it may have come about.
+    """Return the periods of a subject from its possible creation on.
 
-    `facts` are those for which `describes` holds, in the order of folding. `marks` gives the first time of each type
-    that makes the subject; `force` what its ties say (agreements only), without gaps from `BEFORE` on, or nothing.
+    `facts` are those for which `describes` is true, in the order of folding. `marks` has the first event of each
+    creating type; `force` the joint force of its memberships (agreements only), without gaps from `BEFORE` on, or
+    nothing.
     """
     if len(facts) == len(marks) == 1 and not force and facts[0].creates and until_of(facts[0]) is None:
         ((name, mark),) = marks.items()
@@ -145,7 +146,7 @@ def state_periods(
 
 
 def _made_alone(fact: Fact, name: str, mark: DatedMark, made: Span) -> list[StatePeriod]:
-    """A thing of which no more is known than how it was made, on one of some days: it stays so."""
+    """Return the periods of a subject with a single fact: a fast path that equals the general evaluation."""
     fields, status, bearers = made_with(fact), _STATUS_OF[name], (mark.position,)
     provenance = dict.fromkeys(fields, fact.positions)
     if name == "agreement.signed" and mark.occurred is not None:
@@ -158,7 +159,7 @@ def _made_alone(fact: Fact, name: str, mark: DatedMark, made: Span) -> list[Stat
 
 
 def _last_day(until: str) -> int:
-    """The day after which an agreement may be past its `until`: the earliest it may mean, or else the latest."""
+    """Return the day after which an agreement may be past its `until`: its earliest day, or else its latest."""
     lo, hi = parse_edtf(until)
     return lo if lo != BEFORE else hi
 
@@ -240,8 +241,8 @@ def _range(
 
 
 def _bearing_status(on: int, collection: str, status: str, steps: Sequence[Step]) -> list[int]:
-    """The facts by which a thing has a status of its own on a day: the one that brought it, and those that say the same
-    after it. None where it has another one by itself.
+    """Return the facts behind the status of a subject on a day: the one that set it, and later ones that confirm it.
+    Empty if its own steps give another status.
     """
     state, provenance = _Whole(), list[int]()
     own: str | None = None
@@ -279,10 +280,10 @@ def _possible(force: InForcePeriod | None) -> list[str | None]:
 
 
 def in_force_periods(ties: Iterable[tuple[MembershipPeriod, int | None]]) -> list[InForcePeriod]:
-    """What the ties of an agreement together say of its force, from `BEFORE` on without gaps.
+    """Return the joint force of an agreement's memberships, from `BEFORE` on without gaps.
 
-    Each tie comes with the position of the fact that bears its status. Of several that bear the joint status the first
-    is named: by day, then by the order of the ties.
+    Each membership comes with the position of the fact behind its status. Of several with the joint status the first is
+    named: by day, then by the order given.
     """
     changes: dict[int, list[tuple[int, MembershipPeriod, int | None]]] = {BEFORE: []}
     for days, position in ties:

@@ -1,6 +1,7 @@
 """Signed notes, checkpoints, tile addresses, offline proofs and cosignatures: the texts of C2SP signed-note,
-tlog-checkpoint, tlog-tiles, tlog-proof and tlog-cosignature. Each parser takes the one form its specification allows
-and nothing near it. Texts and bytes only; who signs and what is stored is decided elsewhere.
+tlog-checkpoint, tlog-tiles, tlog-proof and tlog-cosignature.
+
+Each parser accepts exactly the form of its specification. Texts and bytes only, without keys or storage.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ _TILE_NUMBER = re.compile(r"(?:x\d{3}/)*\d{3}", re.ASCII)
 
 
 class NoteError(ValueError):
-    """A text that is not in its form. The argument says what is wrong."""
+    """A text does not have its form. The argument is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One signature line: who signed, by the first four bytes of which key's hash, and the signature."""
+    """One signature line: the name of the signer, the first four bytes of the hash of its key, and the signature."""
 
     name: str
     key_id: bytes
@@ -40,7 +41,7 @@ class Signature:
 
     @property
     def line(self) -> str:
-        """As it stands in a note, without the end of the line."""
+        """The line in a note, without its line end."""
         return f"\u2014 {self.name} {b64encode(self.key_id + self.signature).decode()}"
 
 
@@ -57,13 +58,13 @@ class Note:
         return self.text + "\n" + "".join(signature.line + "\n" for signature in self.signatures)
 
     def by(self, verifier: Verifier) -> tuple[Signature, ...]:
-        """The signatures that claim to be by this key. Nothing is verified."""
+        """Return the signatures under the id of this key, unverified."""
         return tuple(each for each in self.signatures if (each.name, each.key_id) == (verifier.name, verifier.key_id))
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a log commits to: that its first `size` entries have this root."""
+    """The commitment of a log: its first `size` entries have this root."""
 
     origin: str
     size: int
@@ -95,12 +96,12 @@ class Verifier:
 
 
 def is_key_name(name: str) -> bool:
-    """Whether a name may sign notes: not empty, without Unicode space and `+`."""
+    """Return whether a name may sign notes: not empty, without Unicode space and `+`."""
     return _NAME.fullmatch(name) is not None
 
 
 def parse_verifier(text: str, algorithm: bytes = ED25519) -> Verifier:
-    """A verifier key of an algorithm; space around it is none of it. Raises NoteError."""
+    """Return the verifier key of an algorithm, without surrounding space. Raise NoteError."""
     name, _, rest = text.strip().partition("+")
     key_id, _, encoded = rest.partition("+")
     key = _decoded(encoded, "the key")
@@ -113,7 +114,7 @@ def parse_verifier(text: str, algorithm: bytes = ED25519) -> Verifier:
 
 
 def parse_note(signed: str) -> Note:
-    """A signed note. Raises NoteError."""
+    """Return a signed note. Raise NoteError."""
     text, gap, block = signed.rpartition("\n\n")
     if not gap or not block.endswith("\n"):
         raise NoteError("a signed note is a text, an empty line and signatures, each line ended")
@@ -123,7 +124,7 @@ def parse_note(signed: str) -> Note:
 
 
 def parse_signatures(block: str) -> tuple[Signature, ...]:
-    """Signature lines, each ended, at least one. Raises NoteError."""
+    """Return signature lines, each ended, at least one. Raise NoteError."""
     if not block.endswith("\n"):
         raise NoteError("a signature line is ended")
     lines = block[:-1].split("\n")
@@ -141,12 +142,12 @@ def parse_signatures(block: str) -> tuple[Signature, ...]:
 
 
 def cosigned(text: str, when: int) -> bytes:
-    """What a witness signs who saw the checkpoint of this text; `when` in seconds since 1970."""
+    """Return the message that a witness signs for a checkpoint; `when` in seconds since 1970."""
     return f"cosignature/v1\ntime {when}\n{text}".encode()
 
 
 def parse_checkpoint(text: str) -> Checkpoint:
-    """The text of a checkpoint; lines after the third are extensions, and left alone. Raises NoteError."""
+    """Return the checkpoint of a text; lines after the third are extensions and are ignored. Raise NoteError."""
     *lines, rest = text.split("\n")
     if len(lines) < 3 or rest or not all(lines):
         raise NoteError("a checkpoint is an origin, a size and a root, each on a line")
@@ -170,7 +171,7 @@ class Tile:
 
     @property
     def path(self) -> str:
-        """Under the log's prefix, as in `tile/0/x001/067.p/8`."""
+        """The path under the log's prefix, as in `tile/0/x001/067.p/8`."""
         digits = f"{self.number:03d}"
         while len(digits) % 3:
             digits = "0" + digits
@@ -181,7 +182,7 @@ class Tile:
 
 
 def parse_tile(path: str) -> Tile:
-    """The address after `tile/`, such as `0/x001/067.p/8`. Raises NoteError for any other form of it."""
+    """Return the tile of an address after `tile/`, such as `0/x001/067.p/8`. Raise NoteError for any other form."""
     level_text, _, rest = path.partition("/")
     number_text, partial, width_text = rest.partition(".p/")
     if level_text != "entries" and not (_DECIMAL.fullmatch(level_text) and int(level_text) <= 63):
@@ -202,12 +203,12 @@ def parse_tile(path: str) -> Tile:
 
 
 def entry_bundle(entries: Sequence[bytes]) -> bytes:
-    """The content of a tile of entries: each behind its length as two bytes."""
+    """Return the content of a tile of entries: each prefixed by its length in two bytes."""
     return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
 
 
 def parse_bundle(content: bytes) -> list[bytes]:
-    """The entries of a tile of entries. Raises NoteError."""
+    """Return the entries of a tile of entries. Raise NoteError."""
     entries, at = [], 0
     while at < len(content):
         length = int.from_bytes(content[at : at + 2], "big")
@@ -235,7 +236,7 @@ class Proof:
 
 
 def parse_proof(text: str) -> Proof:
-    """An offline proof. Raises NoteError."""
+    """Return an offline proof. Raise NoteError."""
     head, gap, checkpoint = text.partition("\n\n")
     lines = head.split("\n")
     if not gap or lines[0] != "c2sp.org/tlog-proof@v1":

@@ -176,7 +176,7 @@ Text = Annotated[
     ),
 ]
 Wording = Annotated[str, AfterValidator(_wording)]
-"""What a text says in one language."""
+"""A text in one language."""
 Edtf = Annotated[
     str,
     PlainValidator(_edtf),
