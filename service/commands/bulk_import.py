@@ -1,7 +1,7 @@
-"""Imports: any number of events as lines of JSON, each taken or refused on its own, in constant memory.
+"""Imports: any number of events as lines of JSON, each accepted or refused alone, in constant memory.
 
 Lines are parsed in slices while earlier ones are being recorded, and share commits. There is one result a line, in
-order: its receipt, or its problem. What was recorded stays, however the import ends.
+order: its receipt, or its problem. Recorded events stay, however the import ends.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ IN_FLIGHT = 3
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one line, counted from 1. `body` is its receipt or its problem as JSON, without a newline."""
+    """The result of one line, counted from 1. `body` is its receipt or its problem as JSON, without a newline."""
 
     line: int
     body: bytes
@@ -53,7 +53,7 @@ Ask = Callable[[Callable[[LogReader], list[_Taken]]], Awaitable[list[_Taken]]]
 
 
 class Lines:
-    """Cuts a stream of bytes into lines, holding no more than one of them."""
+    """Cuts a stream of bytes into lines, buffering at most one of them."""
 
     def __init__(self, longest: int = MAX_EVENT) -> None:
         self._longest = longest
@@ -62,7 +62,7 @@ class Lines:
         self._number = 1
 
     def feed(self, chunk: bytes) -> Iterator[Line]:
-        """The lines that end in this chunk."""
+        """Yield the lines that end in this chunk."""
         start = 0
         while (end := chunk.find(b"\n", start)) >= 0:
             self._keep(chunk[start:end])
@@ -71,7 +71,7 @@ class Lines:
         self._keep(chunk[start:])
 
     def end(self) -> Iterator[Line]:
-        """The last line, where no newline ends it."""
+        """Yield the last line, if no newline ends it."""
         yield from self._line()
 
     def _keep(self, part: bytes) -> None:
@@ -94,11 +94,11 @@ class Lines:
 async def recorded(
     writer: Writer, ask: Ask, chunks: AsyncIterable[bytes], actor: str, *, may_erase: bool
 ) -> AsyncIterator[Sequence[Result]]:
-    """Records the lines in a stream of bytes; yields their results in order, some at a time, as soon as they are known.
-    `ask` has them parsed where that holds up nobody.
+    """Record the lines in a stream of bytes; yield their results in order, some at a time, as soon as they are known.
 
-    If the stream raises, what is under way is answered before that is raised here; a line without its end is not taken.
-    Where the registry stops, or the stream raises a problem, one last result says from which line on nothing was taken.
+    `ask` parses lines without blocking the event loop. If the stream raises, running batches are answered before that
+    is raised here; a line without its end is not recorded. If the registry stops, or the stream raises a problem, a
+    last result names the first line that was not recorded.
     """
     sent: asyncio.Queue[tuple[list[_Taken], asyncio.Future[list[Outcome]]] | None] = asyncio.Queue()
     room = asyncio.Semaphore(IN_FLIGHT)
@@ -143,7 +143,7 @@ def _parsed(
 
 
 def tried(desk: Decisions, lines: Iterable[Line], actor: str, *, may_erase: bool) -> Iterator[Result]:
-    """What would become of the lines, each seeing those before it; nothing is recorded."""
+    """Yield the results that the lines would get, each seeing those before it; nothing is recorded."""
     exported = ExportedLines()
     for line in lines:
         read = _read(line, exported, desk.find, actor, may_erase=may_erase)
@@ -160,7 +160,7 @@ def tried(desk: Decisions, lines: Iterable[Line], actor: str, *, may_erase: bool
 
 
 async def _slices(chunks: AsyncIterable[bytes]) -> AsyncIterator[list[Line]]:
-    """The lines, as many at a time as have arrived, within bounds."""
+    """Yield the lines, as many at a time as have arrived, up to a limit."""
     cutter = Lines()
     async for chunk in chunks:
         for lines in _bounded(cutter.feed(chunk)):

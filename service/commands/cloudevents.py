@@ -1,7 +1,7 @@
-"""CloudEvents as they are posted: strict JSON, and the structured and binary forms, taken apart to well-formed events.
+"""Posted CloudEvents: strict JSON, in the structured and the binary mode, parsed to well-formed events.
 
-Strict means that two readers cannot understand the same bytes differently: UTF-8, no lone surrogates, no name twice in
-an object, nesting within bounds. Nothing is repaired; only a byte order mark before a document is ignored (RFC 8259,
+Strict means that no two readers can understand the same bytes differently: UTF-8, no lone surrogates, no duplicate
+names in an object, bounded nesting. Nothing is repaired; only a byte order mark before a document is ignored (RFC 8259,
 section 8.1).
 """
 
@@ -37,7 +37,7 @@ _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})?")
 
 
 class Malformed(Exception):
-    """What was posted cannot be read. `pointer` leads to the part that cannot, as far as that can be said."""
+    """The posted bytes cannot be parsed. `pointer` leads to the faulty part, as far as it is known."""
 
     def __init__(self, detail: str, pointer: str = "") -> None:
         super().__init__(detail)
@@ -45,7 +45,7 @@ class Malformed(Exception):
 
 
 def decode(raw: bytes) -> Any:
-    """The JSON document. Raises Malformed."""
+    """Return the JSON document. Raise Malformed."""
     raw = raw.removeprefix(BOM_UTF8)
     try:
         document = orjson.loads(raw)
@@ -60,7 +60,7 @@ def decode(raw: bytes) -> Any:
 
 
 def from_headers(headers: Iterable[tuple[str, str]], media_type: str, body: bytes) -> dict[str, Any]:
-    """The structured form of an event in binary mode (CloudEvents HTTP binding 3.1). Raises Malformed."""
+    """Return the structured form of an event in binary mode (CloudEvents HTTP binding 3.1). Raise Malformed."""
     document: dict[str, Any] = {"datacontenttype": media_type}
     size = 0
     for name, value in headers:
@@ -78,10 +78,10 @@ def from_headers(headers: Iterable[tuple[str, str]], media_type: str, body: byte
 
 
 def parsed(document: Any, find: Find, parse: Callable[[Any], PostedEvent] = parse) -> PostedEvent:
-    """The event, well-formed, or recorded already with the same content. Raises Invalid, DifferentContent.
+    """Return the event, well-formed, or recorded already with the same content. Raise Invalid, DifferentContent.
 
-    What is recorded under its source and id is looked up before anything is refused: rules may have changed since, and
-    data may have been erased.
+    The recorded event of the same source and id is looked up before any refusal: rules may have changed since, and data
+    may have been erased.
     """
     try:
         return parse(document)
@@ -93,7 +93,7 @@ def parsed(document: Any, find: Find, parse: Callable[[Any], PostedEvent] = pars
 
 
 def parsed_list(documents: Sequence[object], find: Find) -> list[PostedEvent]:
-    """The events of a batch. Raises Invalid or DifferentContent with all that is wrong with any."""
+    """Return the events of a batch. Raise Invalid or DifferentContent with the errors of all of them."""
     events: list[PostedEvent] = []
     flaws: list[Flaw] = []
     kind: type[Invalid | DifferentContent] = DifferentContent
@@ -138,7 +138,7 @@ def _recorded(document: object, find: Find) -> PostedEvent | None:
 
 
 def _plain(value: object) -> bytes:
-    """A form in which equal JSON is equal bytes; whole numbers may be written as fractions."""
+    """Return a form in which equal JSON is equal bytes; whole numbers may be written as fractions."""
 
     def whole(part: Any) -> Any:
         if isinstance(part, dict):

@@ -1,5 +1,8 @@
-"""Texts of documents on their way into the log and out of it: what a body must be, and the events that the registry
-records by itself of it. It stores nothing and never changes a byte: a text is what its SHA-256 says."""
+"""Texts of documents on their way into the log and out of it: the rules for a body, and the events that the registry
+records for it.
+
+It stores nothing and never changes a byte, as the SHA-256 of a text identifies it.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +21,20 @@ MAX_TEXT = 16 * 2**20
 
 
 def storing(origin: str, subject: str, raw: bytes, actor: str) -> Batch:
-    """What records that these bytes are a document's text, and keeps it. Raises Malformed, Invalid."""
+    """Return the batch that records and stores a document's text. Raise Malformed, Invalid."""
     text = _decoded(raw)
     posted = _posted(origin, "document.text-stored", subject, sha256(raw).hexdigest(), len(text))
     return Batch((posted,), actor, len(raw), text=text)
 
 
 def erasing(origin: str, subject: str, held: Held, actor: str) -> Batch:
-    """What records that the text held of a document is erased, and erases it; the actor may."""
+    """Return the batch that records and performs the erasure of a document's text; the actor must have the right."""
     posted = _posted(origin, "document.text-erased", subject, held.sha256, held.characters)
     return Batch((posted,), actor, len(posted.data), may_erase=True)
 
 
 def _posted(origin: str, type_: str, subject: str, digest: str, characters: int) -> PostedEvent:
-    """An event of the registry's own, named by its log and an id that nobody else can have taken."""
+    """Return an event of the registry itself, named by its log and an id that no client can use."""
     data = {"characters": characters, "sha256": digest}
     model, flaws = checked(CATALOGUE[type_], data)
     assert model is not None, flaws

@@ -1,7 +1,7 @@
-"""An event in its forms: as the log keeps it, as the views fold it, as a receipt, as `/v1/events` answers it.
+"""The forms of an event: stored in the log, folded by the views, as a receipt, as answered by `/v1/events`.
 
-The entry is what is hashed and signed; it is made once, here, and never encoded again. A receipt is made from the entry
-alone, so that a repeat gets the same bytes for ever.
+The entry is hashed and signed; it is encoded once, here, and never again. A receipt is made from the entry alone, so
+that a repeat gets the same bytes for ever.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DIGEST = len(',"data_sha256":""') + 64
 
 
 class Receipt(NamedTuple):
-    """What a client gets for a recorded event. `body` is JSON; `is_new` says whether this very post recorded it."""
+    """The receipt of a recorded event. `body` is JSON; `is_new` is False for a repeat."""
 
     position: int
     body: bytes
@@ -33,7 +33,7 @@ class Receipt(NamedTuple):
 
 
 def recorded_event(posted: PostedEvent, position: int, version: int, recorded: str, actor: str) -> Event:
-    """The event that a post becomes at its place."""
+    """Return the event of a post at its position."""
     erasure = posted.erasure
     return Event(
         position,
@@ -53,7 +53,7 @@ def recorded_event(posted: PostedEvent, position: int, version: int, recorded: s
 
 
 def logged(event: Event, erasure: Erasure | None = None) -> LoggedEvent:
-    """The event as the log keeps it, with a salt of its own; without data, if that was erased in another log."""
+    """Return the event as stored, with a salt of its own; without data, if that was erased in another log."""
     salt = os.urandom(SALT_BYTES) if erasure is None else b""
     data = event.data if erasure is None else b""
     # In the order of RFC 8785; all keys are ASCII and no value is a fraction, so orjson writes that form.
@@ -89,7 +89,7 @@ def logged(event: Event, erasure: Erasure | None = None) -> LoggedEvent:
 
 
 def event_of(stored: LoggedEvent) -> Event:
-    """The event that the log keeps."""
+    """Return the event of a stored one."""
     entry = orjson.loads(stored.entry)
     return Event(
         stored.position,
@@ -108,7 +108,7 @@ def event_of(stored: LoggedEvent) -> Event:
 
 
 def receipt(stored: LoggedEvent, *, is_new: bool) -> Receipt:
-    """The receipt of an event in the log."""
+    """Return the receipt of a stored event."""
     body = orjson.dumps(
         {
             "position": stored.position,
@@ -124,10 +124,10 @@ def receipt(stored: LoggedEvent, *, is_new: bool) -> Receipt:
 
 
 def answered(stored: LoggedEvent) -> bytes:
-    """The event as JSON: as posted, with its places, and with what is needed to check it.
+    """Return the event as JSON: as posted, with position, version and the parts of its proof.
 
-    Erased data and salt are left out; `redacted` tells the position of the event that had them erased, and `about` that
-    of the event it spoke of, if any.
+    Erased data and salt are left out; `redacted` is the position of the event that erased them, and `about` that of the
+    event it is about, if any.
     """
     if stored.data:
         return _spliced(stored.entry, stored.data, stored.salt)
@@ -137,7 +137,7 @@ def answered(stored: LoggedEvent) -> bytes:
 
 
 def answered_lines(log: LogReader, rows: Iterable[tuple[int, bytes, bytes | None, bytes | None]]) -> bytes:
-    """The events whose pieces these are, one a line."""
+    """Return the events of these pieces as JSON, one a line."""
     lines = []
     for position, entry, data, salt in rows:
         if data is None or salt is None:
@@ -151,9 +151,9 @@ def answered_lines(log: LogReader, rows: Iterable[tuple[int, bytes, bytes | None
 
 
 def _spliced(entry: bytes, data: bytes, salt: bytes) -> bytes:
-    """An event of which nothing is erased, as JSON, from its parts as they are stored.
+    """Return an event without erasures as JSON, from its stored parts: a fast path that equals `answered`.
 
-    Nothing is decoded: its attributes and places stand in the entry in the very form they are answered in.
+    Nothing is decoded: the entry has attributes and position in the same form as the answer.
     """
     return b'%b,"data":%b,"entry":"%b","salt":"%b"}' % (
         _members(entry),
@@ -164,7 +164,7 @@ def _spliced(entry: bytes, data: bytes, salt: bytes) -> bytes:
 
 
 def _members(entry: bytes) -> bytes:
-    """The entry without its end, and without what is its alone: the digest of the data, and the version of its shape.
+    """Return the entry without its end, the digest of the data and the version of its shape.
 
     Names of members cannot be mistaken for text, in which quotes are escaped.
     """
@@ -173,18 +173,18 @@ def _members(entry: bytes) -> bytes:
 
 
 def _recorded(entry: bytes) -> str:
-    """When the event of an entry was recorded, which is written without escapes."""
+    """Return `recorded` of an entry, which has no escapes."""
     _, _, rest = entry.partition(b',"recorded":"')
     return rest[: rest.index(b'"')].decode()
 
 
 def _quoted(entry: bytes) -> bytes:
-    """The entry as the inside of a JSON string; of what would have to be escaped JSON holds only these two."""
+    """Return the entry as the inside of a JSON string; an entry has only these two characters to escape."""
     return entry.replace(b"\\", rb"\\").replace(b'"', rb"\"")
 
 
 def differences(stored: LoggedEvent, posted: PostedEvent) -> list[str]:
-    """Which attributes of a post are not those of the event recorded under its source and id.
+    """Return the attributes of a post that differ from the event recorded under its source and id.
 
     Erased data equals any.
     """

@@ -1,5 +1,5 @@
-"""Spool: a bounded queue of bytes between a producer and a slower consumer, small in memory, the rest on disk in a file
-without a name that is gone when the process is. All spools of an application share one limit on what they hold."""
+"""Spool: a bounded queue of bytes between a producer and a slower consumer. A little is in memory, the rest in an
+unnamed file that goes with the process. All spools of an application share one limit."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MOST_IN_ALL = 256 * 2**20
 
 
 class SpoolSpace:
-    """The bytes that all spools of an application may still hold. Belongs to the loop's thread."""
+    """The bytes that all spools of an application may still take. Belongs to the loop's thread."""
 
     def __init__(self, size: int = MOST_IN_ALL) -> None:
         self.free = size
         self._changed = asyncio.Event()
 
     def release(self, size: int) -> None:
-        """Return so many bytes, and let every producer that waits look for room again."""
+        """Give bytes back, and wake every producer that waits for room."""
         self.free += size
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
@@ -33,9 +33,9 @@ class SpoolSpace:
 
 
 class Spool:
-    """Bytes in the order they were put. One task puts, one takes, both on the loop; the task that made it closes it.
+    """Bytes in the order of `put`. One task puts, one takes, both on the loop; the task that created it closes it.
 
-    The file is a ring: it never grows beyond `most`, however long the consumer stays behind.
+    The file is a ring: it never grows beyond `most`, however slow the consumer.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Spool:
         self._ended = False
 
     async def put(self, data: bytes) -> None:
-        """Add bytes; waits while there is no room. Raises OSError where the disk is full."""
+        """Add bytes; wait while there is no room. Raise OSError if the disk is full."""
         rest = memoryview(data)
         while rest:
             count = min(len(rest), self._room())
@@ -64,12 +64,12 @@ class Spool:
             self._more.set()
 
     def end(self) -> None:
-        """Nothing more will be put."""
+        """Mark the end: no more bytes follow."""
         self._ended = True
         self._more.set()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """All that is put, as it comes, until the end."""
+        """Yield all bytes as they arrive, until the end."""
         while True:
             if self._taken < self._written:
                 chunk = self._read()
@@ -85,13 +85,13 @@ class Spool:
                 await self._more.wait()
 
     def close(self) -> None:
-        """Drop what was not taken."""
+        """Drop the bytes that were not taken."""
         self._file.close()
         self._space.release(self._size)
         self._size = 0
 
     def _room(self) -> int:
-        """How many bytes can be written now in one piece."""
+        """Return the number of bytes that can be written now in one piece."""
         at = self._written % self._most
         unused = self._most - (self._written - self._taken)
         return min(unused, self._most - at, max(0, self._size - at) + self._space.free)
@@ -113,7 +113,7 @@ class Spool:
         return chunk
 
     def _truncate(self) -> None:
-        """Start over: everything is taken."""
+        """Start again at the beginning of the file: all bytes were taken."""
         self._file.seek(0)
         self._file.truncate()
         self._written = self._taken = 0

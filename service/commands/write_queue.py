@@ -1,5 +1,4 @@
-"""What waits to be recorded, in its order: how much it is, whether there is room for more, and what makes the next
-group. It records nothing."""
+"""The write queue: batches in their order, the room for more, and the next group. It records nothing."""
 
 from __future__ import annotations
 
@@ -31,12 +30,12 @@ Outcome = list[Receipt] | Exception
 
 
 class Overloaded(Exception):
-    """More is waiting to be recorded than the registry keeps in memory. The same again may work in a second."""
+    """The write queue is full. A retry may succeed in a second."""
 
 
 class Posts(NamedTuple):
-    """Batches that wait, each taken on its own; the future gets an outcome for each. They have so many `events` in all,
-    and bytes (`size`).
+    """Queued batches, each decided alone; the future gets an outcome for each. `events` and `size` (bytes) are their
+    sums.
     """
 
     batches: Sequence[Batch]
@@ -46,14 +45,14 @@ class Posts(NamedTuple):
 
     @classmethod
     def of(cls, batches: Sequence[Batch], future: asyncio.Future[list[Outcome]]) -> Posts:
-        """These batches."""
+        """Return a queue item of these batches."""
         return cls(batches, future, sum([len(batch.events) for batch in batches]), sum([each.size for each in batches]))
 
 
 @dataclass(slots=True)
 class ExclusiveTask:
-    """A piece of work that has log and views to itself, in the writer's thread. `mends` says that it leaves both in
-    step, in whatever state it finds them.
+    """A task that has log and views to itself, in the writer's thread. `mends`: it leaves both consistent, whatever
+    their state before.
     """
 
     work: Callable[[], Any]
@@ -67,13 +66,13 @@ class WriteQueue:
     def __init__(self) -> None:
         self._queue: deque[Posts | ExclusiveTask] = deque()
         self.batches = 0
-        """How many wait or are being recorded."""
+        """The number of batches that are queued or being recorded."""
         self.bytes = 0
-        """What they take in memory."""
+        """Their size in memory."""
         self._posts = 0
         self._events = 0
         self.each = 0.0
-        """Seconds that an event of a group took of late, from when it was begun."""
+        """Recent seconds an event, from the start of its group."""
         self._is_closed = False
         self._room = asyncio.Event()
         self._room.set()
@@ -82,12 +81,12 @@ class WriteQueue:
         return bool(self._queue)
 
     def close(self) -> None:
-        """Nothing more is put in: who waits for room is let go."""
+        """Accept no more, and wake the tasks that wait for room."""
         self._is_closed = True
         self._room.set()
 
     def add(self, work: Posts | ExclusiveTask) -> None:
-        """Put it behind what waits."""
+        """Add an item at the end."""
         self._queue.append(work)
         if not isinstance(work, ExclusiveTask):
             self._posts += 1
@@ -95,13 +94,13 @@ class WriteQueue:
             self._count(len(work.batches), work.size)
 
     async def room(self) -> None:
-        """Returns once there is room for more."""
+        """Return once there is room for more."""
         while not self._room.is_set():
             await self._room.wait()
 
     @contextmanager
     def counted(self, size: int) -> Iterator[None]:
-        """Within it, something of this size counts as if it waited."""
+        """Count this size as queued while the block lasts."""
         self._count(1, size)
         try:
             yield
@@ -109,7 +108,7 @@ class WriteQueue:
             self._count(-1, -size)
 
     def done(self, works: Sequence[Posts], seconds: float) -> None:
-        """A group was recorded, or refused, in so many seconds."""
+        """Note that a group was recorded or refused in this number of seconds."""
         events = sum(work.events for work in works)
         each = seconds / events if events else self.each
         if events >= _TELLING or each < self.each:
@@ -119,7 +118,7 @@ class WriteQueue:
         self._count(-sum(len(work.batches) for work in works), -sum(work.size for work in works))
 
     def is_full(self, size: int = 0) -> bool:
-        """Whether a post of this size would not be taken now."""
+        """Return whether a post of this size would be refused now."""
         seconds = self._events * self.each
         return (
             (self._posts >= CROWD and seconds > SOON_SECONDS)
@@ -129,12 +128,12 @@ class WriteQueue:
         )
 
     def refuse_if_full(self, size: int) -> None:
-        """Raises Overloaded where it would not be."""
+        """Raise Overloaded if a post of this size would be refused now."""
         if self.is_full(size):
             raise Overloaded("too much is waiting to be recorded")
 
     def next(self) -> ExclusiveTask | list[Posts]:
-        """A turn, or the posts that make a group: what comes next of what waits."""
+        """Return the next exclusive task, or the posts of the next group."""
         works: list[Posts] = []
         events = size = 0
         while self._queue:

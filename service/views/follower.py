@@ -1,5 +1,5 @@
-"""From the log to the views, and on to whoever waits for them: catching up at start and after a failure, and the head
-that readers may rely on. It never skips an event, and never writes to the log."""
+"""From the log to the views: catching up at start and after a failure, and the position that readers wait for. It never
+skips an event, and never writes to the log."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ rebuild."""
 
 
 class LogPosition:
-    """A position that only grows, up to which everything is recorded, can be read here, or is signed, and those who
-    wait for it to move. Belongs to the loop's thread.
+    """A position that only grows, up to which events are recorded, visible or signed, and the tasks that wait for it.
+    Belongs to the loop's thread.
     """
 
     def __init__(self, position: int = 0) -> None:
@@ -33,25 +33,25 @@ class LogPosition:
         self._eager = 0
 
     def advance(self, position: int) -> None:
-        """It stands at `position` from now on; whoever waits is woken. Never goes back."""
+        """Move to `position`, never backwards, and wake the tasks that wait."""
         if position <= self.position:
             return
         self.position = position
         self.wake()
 
     def wake(self) -> None:
-        """Has everybody who waits look again."""
+        """Wake every task that waits, to check again."""
         if self._moved is not None and not self._moved.done():
             self._moved.set_result(None)
         self._moved = None
 
     @property
     def is_awaited(self) -> bool:
-        """Whether anybody waits who wants to see at once what is recorded."""
+        """Whether a task waits that wants new events immediately."""
         return self._eager > 0
 
     async def moved(self, *, at_once: bool = True) -> None:
-        """Returns once it has moved on, or `wake` was called; unless `at_once`, it may do so a little later."""
+        """Return once it has moved on, or `wake` was called; unless `at_once`, this may be a little later."""
         if self._moved is None:
             self._moved = asyncio.get_running_loop().create_future()
         self._eager += at_once
@@ -61,7 +61,7 @@ class LogPosition:
             self._eager -= at_once
 
     async def reached(self, position: int, seconds: float) -> bool:
-        """Waits for a position, for some seconds at most; whether it can be read here now."""
+        """Wait for a position, for some seconds at most; return whether it is reached."""
         try:
             async with asyncio.timeout(seconds):
                 while self.position < position:
@@ -72,13 +72,13 @@ class LogPosition:
 
 
 class Readable(Protocol):
-    """Where events and texts are read from: a log, or what an audit was given as one."""
+    """A source of events and texts: a log, or the source of an audit."""
 
     def read(self, after: int = 0, until: int | None = None, limit: int = AT_ONCE) -> list[LoggedEvent]:
-        """The first events after a position, in order."""
+        """Return the first events after a position, in order."""
 
     def text(self, position: int) -> str | None:
-        """The text that the event at a position says is stored."""
+        """Return the document text stored by the event at a position."""
 
 
 @contextmanager
@@ -96,10 +96,10 @@ def with_rare_collections() -> Iterator[None]:
 def catch_up(
     log: Readable, views: Views, report: Callable[[int], None] | None = None, *, until: int | None = None
 ) -> None:
-    """Folds into the views what the log has and they lack, and commits it; `report` hears each position reached.
+    """Fold the events that the views lack, and commit them; call `report` with each position reached.
 
-    `until` is the position to stop at, where that is not the last. Whatever is raised, the views are left at an event
-    of the log, with nothing uncommitted.
+    `until` is the position to stop at, if not the last. Whatever is raised, the views end at an event of the log, with
+    nothing uncommitted.
     """
     while missing := log.read(views.position, until, limit=AT_ONCE):
         views.begin()

@@ -1,5 +1,8 @@
-"""The readers of the views: a few, each used by one thread at a time, so that questions neither wait for each other nor
-hold up the loop. When the views' file is replaced they are opened anew. They never write."""
+"""Readers of the views: a few, each used by one thread at a time, so that queries neither wait for each other nor block
+the event loop.
+
+When the file of the views is replaced, they are opened again. They never write.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ T = TypeVar("T")
 
 
 class Readers:
-    """Asks the views in the file at `path`, which exists. Made, reopened and closed on the loop's thread."""
+    """Reads the views in the file at `path`, which exists. Created, reopened and closed on the loop's thread."""
 
     def __init__(self, path: Path, threads: int = THREADS) -> None:
         self._path = path
@@ -40,11 +43,11 @@ class Readers:
         self._here = Reader(path)
 
     def here(self, question: Callable[[Reader], T]) -> T:
-        """What `question` finds, asked on the calling thread, which is the loop's: only for what is found at once."""
+        """Return the result of `question`, run on the calling thread, which is the loop's: only for short queries."""
         return question(self._here)
 
     async def ask_quick(self, question: Callable[[Reader], T]) -> T:
-        """What `question` finds of a state: asked on the loop, which costs less, unless that takes too long."""
+        """Return the result of `question` about a state: run on the loop, which is cheaper, unless it is slow."""
         try:
             with self._here.limited(LOOP_SECONDS):
                 return question(self._here)
@@ -52,14 +55,14 @@ class Readers:
             return await self.ask(question)
 
     async def ask(self, question: Callable[[Reader], T]) -> T:
-        """What `question` finds, asked on a thread of its own."""
+        """Return the result of `question`, run on a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._asked, question)
 
     @contextmanager
     def replacing(self) -> Iterator[None]:
-        """Within it, on any thread, another file may be put at the path: no reader is opened meanwhile.
+        """Allow another file at the path while the block lasts, on any thread: no reader is opened meanwhile.
 
-        Questions under way end on the old file, which may be gone by name; from then on the new one is asked.
+        Running queries end on the old file, which may have lost its name; later ones read the new file.
         """
         with self._lock:
             self.generation += 1
@@ -69,12 +72,12 @@ class Readers:
             yield
 
     def reopen(self) -> None:
-        """After `replacing`, on the loop's thread: `here` asks the new file too."""
+        """Open the reader of `here` again, on the loop's thread, after `replacing`."""
         before, self._here = self._here, Reader(self._path)
         self._pool.submit(before.close)  # it lets go of its share of memory, which takes long
 
     def close(self) -> None:
-        """Waits for the questions under way."""
+        """Wait for running queries and close."""
         self._pool.shutdown()
         for reader in (self._here, *self._idle):
             reader.close()
@@ -98,7 +101,7 @@ READERS: web.AppKey[Readers] = web.AppKey("readers", Readers)
 
 
 async def reading(app: web.Application) -> AsyncIterator[None]:
-    """Opens the readers once the views are there, and closes them with the application."""
+    """Open the readers once the views exist, and close them with the application."""
     app[READERS] = readers = Readers(app[SETTINGS].data / VIEWS)
     yield
     readers.close()
