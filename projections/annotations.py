@@ -10,10 +10,11 @@ import orjson
 
 from domain.edtf import day_text
 from domain.quotation import status_of
+from projections.catalogue import SUBJECT_VIEWS
 from projections.documents import Held, Texts
 from projections.engine.database import AS_OF
 from projections.engine.event_index import EventIndex
-from projections.engine.query_types import LISTS, Page, TimeSlice, check_after
+from projections.engine.query_types import Page, TimeSlice, check_after
 from projections.engine.reference_values import Reference
 from projections.engine.references import References
 from projections.engine.time_limit import Limit
@@ -25,7 +26,7 @@ _IN_ITEM = 10
 _FIRST: Place = (0, -1)
 _STOOD = f"event <= ? AND {AS_OF}"
 """In SQL, that a claim stood as of a position."""
-_BORNE = frozenset(("steps", *(name for names in LISTS.values() for name in names))) - {"other_names"}
+_BORNE = frozenset(("steps", *(name for view in SUBJECT_VIEWS.values() for name in view.lists))) - {"other_names"}
 """The lists whose items name the events that bear them."""
 
 Place = tuple[int, int]

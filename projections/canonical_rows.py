@@ -21,7 +21,7 @@ from domain.edtf import AFTER, BEFORE, day_text
 from domain.list_items import STATUS_ORDER
 from domain.membership import FOREVER, ORDER_OF_STATUSES
 from domain.subject_state import STATUSES
-from projections.engine.bitemporal import COLLECTIONS, SECTIONS, TERM_KINDS
+from projections.engine.bitemporal import COLLECTIONS, SECTIONS, STATE_TERMS
 from projections.engine.event_index import KINDS
 from projections.engine.row_codecs import NAMED, read_thing, spell_tie
 
@@ -34,7 +34,7 @@ _SECTIONS_OF = {
     "commitments": ("commitments",),
 }
 _FORCE = ("in-force", "suspended", "neither")
-_TERMS = {str(kind): name for name, kind in TERM_KINDS.items()}
+_STATE_TERMS = ", ".join(f"'{kind}'" for kind in STATE_TERMS)
 _TERM = "json_array(CAST(x.kind AS TEXT), CAST({} AS TEXT))"
 _TRUTH = {0: False, 1: True}
 _UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
@@ -122,7 +122,7 @@ def _listed(terms: str) -> Any:
         return terms
     found: dict[str, list[Any]] = {}
     for kind, value in pairs:
-        found.setdefault(_TERMS.get(kind, kind), []).append(value)
+        found.setdefault(kind, []).append(value)
     return found
 
 
@@ -147,7 +147,8 @@ def _things(collection: str) -> Part:
     order = STATUSES[collection]
     has_terms = collection in ("agreements", "labs")
     terms = (
-        f"(SELECT json_group_array({_TERM.format('x.value')}) FROM terms x WHERE x.owner = t.id AND x.kind < 2)"
+        f"(SELECT json_group_array({_TERM.format('x.value')}) FROM terms x"
+        f" WHERE x.owner = t.id AND x.kind IN ({_STATE_TERMS}))"
         if has_terms
         else "NULL"
     )
@@ -198,12 +199,11 @@ def _entries(sections: Sequence[str]) -> Part:
         }
 
     numbers = ", ".join(str(SECTIONS.index(section)) for section in sections)
-    identifier = TERM_KINDS["identifier"]
-    named = f"CASE WHEN x.kind = {identifier} THEN x.value ELSE (SELECT name FROM subjects WHERE id = x.value) END"
+    named = "CASE WHEN x.kind = 'identifier' THEN x.value ELSE (SELECT name FROM subjects WHERE id = x.value) END"
     return Part(
         ("t.subject", "t.section", "t.at", "t.label", "w.text", "t.valid_from", "t.id"),
         f"s.name, t.section, w.text, (SELECT json_group_array({_TERM.format(named)}) FROM terms x"
-        f" WHERE x.owner = t.id AND x.kind >= 2), t.kind, t.due, t.at, t.label, t.body, {_OF_DAYS}",
+        f" WHERE x.owner = t.id AND x.kind NOT IN ({_STATE_TERMS})), t.kind, t.due, t.at, t.label, t.body, {_OF_DAYS}",
         "list_items t INDEXED BY list_items_in_order CROSS JOIN strings w ON w.id = t.key CROSS JOIN subjects s"
         f" ON s.id = t.subject WHERE t.section IN ({numbers}) AND {_KNOWN.format('t')}",
         "(t.subject, t.section, t.at, t.label) >= (:k0, :k1, :k2, :k3)",

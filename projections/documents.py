@@ -16,12 +16,17 @@ from hashlib import sha256
 from typing import Any
 
 from domain.corrections import Corrections, Event
+from domain.document import DOCUMENT
 from domain.payload import Data
 from domain.values import MAX_INTEGER
 from projections.engine.database import AS_OF, CURRENT
 from projections.engine.event_index import TEXT, EventIndex
+from projections.engine.filters import CERTAINTY, WORDS
 from projections.engine.row_codecs import read_unnamed
+from projections.engine.specification import subject_view
 from projections.fact_store import FactStore
+
+DOCUMENTS = subject_view(DOCUMENT, date_field="published", filters=(WORDS, CERTAINTY))
 
 NOWHERE = MAX_INTEGER
 """Start and stop of a passage that names no place in its document: after all that do."""

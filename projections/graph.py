@@ -11,7 +11,7 @@ import orjson
 
 from domain.membership import ORDER_OF_STATUSES
 from domain.subject_state import STATUSES
-from projections.engine.bitemporal import COLLECTIONS, SECTIONS, TERM_KINDS
+from projections.engine.bitemporal import COLLECTIONS, SECTIONS
 from projections.engine.event_index import EventIndex
 from projections.engine.query_types import TimeSlice
 from projections.engine.reference_values import Reference
@@ -102,7 +102,7 @@ class Graph:
         ]
         platforms = collections.get("platforms", [])
         containers = [*collections.get("agreements", ()), *collections.get("labs", ()), *platforms]
-        supporters = f"x.kind = {TERM_KINDS['supporter']} AND r.section = {SECTIONS.index('supporters')}"
+        supporters = f"x.kind = 'supporter' AND r.section = {SECTIONS.index('supporters')}"
         supported = (
             f"terms x ON x.value = CAST(j.value AS TEXT) CROSS JOIN list_items r ON r.id = x.owner AND {supporters}"
         )
@@ -150,8 +150,8 @@ class Graph:
             yield subject, self._index.survivor(ref, question.as_of), kind_of, {"events": provenance}
         parties = {each for number in numbers for each in self._index.cluster_of(number, question.as_of)}
         supporters = self._db.execute(
-            "SELECT r.at, r.label, r.subject, r.body FROM json_each(?) j CROSS JOIN terms x ON x.kind ="
-            f" {TERM_KINDS['supporter']} AND x.value = CAST(j.value AS TEXT) CROSS JOIN list_items r ON r.id = x.owner"
+            "SELECT r.at, r.label, r.subject, r.body FROM json_each(?) j CROSS JOIN terms x"
+            " ON x.kind = 'supporter' AND x.value = CAST(j.value AS TEXT) CROSS JOIN list_items r ON r.id = x.owner"
             f" WHERE {as_of_and_on('r', question)}",
             (_json(parties), *times(question)),
         ).fetchall()

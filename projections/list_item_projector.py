@@ -10,7 +10,7 @@ from domain.corrections import Fact
 from domain.list_items import call_days, commitment_days, declaration_days, phase_days, simple_days
 from domain.membership import Lifespan
 from domain.subject_state import StatePeriod, describes
-from projections.engine.bitemporal import LIST_ITEMS, PUT_TERM, SECTIONS, TERM_KINDS, write
+from projections.engine.bitemporal import LIST_ITEMS, PUT_TERM, SECTIONS, write
 from projections.engine.buffer import Buffer
 from projections.engine.database import CURRENT
 from projections.engine.subject_cache import Subject
@@ -131,7 +131,7 @@ class ListItemProjector:
         self._known.now_holds(subject.number, 1 << section)
         for row, number in opened:
             for kind, value in self._terms_of_entry(SECTIONS[section], values[row[3:]]):
-                self._db.put(PUT_TERM, (TERM_KINDS[kind], value, number))
+                self._db.put(PUT_TERM, (kind, value, number))
 
     def _terms_of_entry(self, section: str, value: Mapping[str, Any]) -> set[tuple[str, str]]:
         match section:

@@ -1,44 +1,35 @@
-"""Lists: things, ties and commitments by filter, in an order, from a key on. Each is one SQL query over rectangles.
+"""Lists over all subjects: one page by filters, in an order, from a key on. Each page is one SQL query over rows.
 
-What narrows a list most (a party, a parent, an identifier, words) drives the query; without one it walks the order's
-index. Nothing counts and nothing skips by offset.
+The filter that leaves the fewest rows (a party, a parent, an identifier, words) leads the query; without one the query
+walks the index of the order. Nothing is counted, and nothing is skipped by offset.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from domain.edtf import parse_day
-from domain.list_items import STATUS_ORDER
-from domain.membership import ORDER_OF_STATUSES
-from domain.subject_state import STATUSES
-from projections.engine.bitemporal import COLLECTIONS, TERM_KINDS
+from projections.catalogue import LIST_VIEWS
+from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.event_index import EventIndex
+from projections.engine.filters import CERTAINTY, check
+from projections.engine.planner import Planner, PlanTooSlow
 from projections.engine.query_parts import Order, Part, Query, Tied, by_date, places
-from projections.engine.query_types import SORTS, Page, TimeSlice, check_after
-from projections.engine.reference_values import Reference
-from projections.engine.time_slices import as_of_and_on, claims, entry, holds, thing_columns, tie, tie_columns, times
-from projections.planner import Planner, PlanTooSlow
-from projections.query_checks import check
+from projections.engine.query_types import Page, TimeSlice, check_after
+from projections.engine.specification import Items, Listing, Rows, RowView, SubjectView, View
+from projections.engine.time_slices import as_of_and_on, holds, thing_columns, times
 from projections.states import IN_ITEM, States
-
-_ENDED_COMMITMENTS = sum(1 << STATUS_ORDER.index(status) for status in ("fulfilled", "cancelled"))
-_ALL = 2**30 - 1
-
-Rows = Sequence[tuple[Any, ...]]
-Items = list[dict[str, Any]]
 
 
 class Lists:
-    """The lists of things, ties and commitments, on one connection."""
+    """The lists of subjects, memberships and commitments, on one connection."""
 
-    def __init__(self, db: sqlite3.Connection, ledger: EventIndex, states: States) -> None:
+    def __init__(self, db: sqlite3.Connection, index: EventIndex, states: States) -> None:
         self._db = db
-        self._ledger = ledger
+        self._index = index
         self._states = states
 
     def page(
@@ -51,65 +42,77 @@ class Lists:
         limit: int,
         after: Sequence[Any] | None,
     ) -> Page:
-        """One page of a list. Raises BadQuestion."""
-        check(view, filters, sort)
+        """Return one page of a list. Raise BadQuestion."""
+        found = LIST_VIEWS[view]
+        check(view, found.filters, found.sorts, filters, sort)
+        order = sort or found.sorts[0]
         try:
-            rows, width, shape = self._found(view, question, filters, sort or SORTS[view][0], limit, after)
+            return self._page(self._planner(found, question, filters, order), found, limit, after)
         except PlanTooSlow:
-            rows, width, shape = self._found(
-                view, question, filters, sort or SORTS[view][0], limit, after, gathers=True
-            )
-        items = shape([row[width:] for row in rows[:limit]])
-        return Page(items, list(rows[limit - 1][:width]) if len(rows) > limit else None)
+            planner = self._planner(found, question, filters, order, materialises=True)
+            return self._page(planner, found, limit, after)
 
-    def _found(
+    def _planner(
         self,
-        view: str,
+        view: View,
         question: TimeSlice,
         filters: Mapping[str, Sequence[str]],
         sort: str,
-        limit: int,
-        after: Sequence[Any] | None,
         *,
-        gathers: bool = False,
-    ) -> tuple[Rows, int, Callable[[Rows], Items]]:
-        """The rows of a page and one more, how many columns of each are its key, and what makes items of the others."""
-        query = Query()
-        narrowing = Planner(self._db, question, query, gathers=gathers)
-        if view in COLLECTIONS:
-            query.add(as_of_and_on("t", question), *times(question))
-            found = self._things(view, question, filters, sort, query, narrowing)
-        elif view == "memberships":
-            listed = as_of_and_on if "status" in filters else holds
-            query.add(listed("t", question), *times(question))
-            found = self._ties(question, filters, sort, query, narrowing)
+        materialises: bool = False,
+    ) -> Planner:
+        """Return a plan to which every filter has added its condition."""
+        if isinstance(view, RowView):
+            table, condition = view.table, view.condition
         else:
-            query.add("t.section = 0")
-            query.add(as_of_and_on("t", question), *times(question))
-            found = self._commitments(question, filters, sort, query, narrowing)
-        source, order, shape = found
+            table, condition = "subject_states", f"collection = {COLLECTIONS.index(view.name)}"
+        planner = Planner(
+            self._db,
+            self._index,
+            question,
+            view=view.name,
+            table=table,
+            condition=condition,
+            filters=filters,
+            sort=sort,
+            materialises=materialises,
+        )
+        declared = {each.name: each for each in view.filters}
+        for name in sorted(filters, key=CERTAINTY.name.__eq__):  # certainty last
+            narrow = declared[name].narrow
+            assert narrow is not None
+            narrow(planner, filters[name])
+        return planner
+
+    def _page(self, planner: Planner, view: View, limit: int, after: Sequence[Any] | None) -> Page:
+        if isinstance(view, SubjectView):
+            listing = self._subjects(planner, view)
+        else:
+            assert isinstance(view, RowView)
+            listing = view.query(planner)
+        query, order = planner.query, listing.order
         check_after(after, *order.types)
         rows: list[tuple[Any, ...]] = []
-        with narrowing.searching():
+        with planner.searching():
             for part in order.parts(after):
-                for numbers in [None] if query.few is None else self._in_pieces(query.few, order, after, limit):
+                for numbers in [None] if query.few is None else self._chunks(query.few, order, after, limit):
                     if len(rows) <= limit:
-                        rows += self._some(source, query, order, part, numbers, limit + 1 - len(rows))
-        return rows, len(order.columns), shape
+                        rows += self._rows(listing, query, part, numbers, limit + 1 - len(rows))
+        width = len(order.columns)
+        items = listing.items([row[width:] for row in rows[:limit]])
+        return Page(items, list(rows[limit - 1][:width]) if len(rows) > limit else None)
 
-    def _some(
-        self, source: str, query: Query, order: Order, part: Part, numbers: str | None, most: int
-    ) -> list[tuple[Any, ...]]:
+    def _rows(self, listing: Listing, query: Query, part: Part, numbers: str | None, most: int) -> Rows:
         among = [] if numbers is None else ["t.subject IN (SELECT value FROM json_each(?))"]
         values = [*query.values, *([] if numbers is None else [numbers]), *part.values, most]
         return self._db.execute(
-            f"SELECT {', '.join(order.columns)}, {source} WHERE"
+            f"SELECT {', '.join(listing.order.columns)}, {listing.source} WHERE"
             f" {' AND '.join([*query.conditions, *among, *part.conditions])} ORDER BY {part.clause} LIMIT ?",
             values,
         ).fetchall()
 
-    def _in_pieces(self, few: set[int], order: Order, after: Sequence[Any] | None, limit: int) -> Iterator[str]:
-        """These things, as JSON, a part at a time where they are sorted by what is known without reading them."""
+    def _chunks(self, few: set[int], order: Order, after: Sequence[Any] | None, limit: int) -> Iterator[str]:
+        """Yield the numbers of these subjects as JSON; by name in chunks, as names are known without reading rows."""
         numbers = orjson.dumps(sorted(few)).decode()
         if order.columns != ("+s.name",):
             yield numbers
@@ -125,112 +128,49 @@ class Lists:
             yield orjson.dumps([number for _, number in named[start : start + 2 * limit]]).decode()
             start += 2 * limit
 
-    # things
+    # lists of subjects
 
-    def _things(
-        self,
-        view: str,
-        question: TimeSlice,
-        filters: Mapping[str, Sequence[str]],
-        sort: str,
-        query: Query,
-        narrowing: Planner,
-    ) -> tuple[str, Order, Callable[[Rows], Items]]:
-        own = f"collection = {COLLECTIONS.index(view)}"
-        for name, given in filters.items():
-            match name:
-                case "kind":
-                    narrowing.by_kind("subject_states", own, given)
-                case "status":
-                    narrowing.by_status("subject_states", own, STATUSES[view], given)
-                case _:
-                    for value in given:
-                        self._filter_things(view, question, name, value, sort, query, narrowing)
-        certainties = filters.get("certainty", ())
-        narrowing.by_certainty("subject_states", "collection = ?", certainties, COLLECTIONS.index(view))
-        name, descending = sort.removeprefix("-"), sort.startswith("-")
-        walked = self._tie_things(question, query, narrowing, by_subject=name == "subject")
+    def _subjects(self, planner: Planner, view: SubjectView) -> Listing:
+        query, question = planner.query, planner.question
+        query.add(as_of_and_on("t", question), *times(question))
+        by_subject = planner.sort == "subject"
+        walked = self._tie(planner, by_subject=by_subject)
         plain = "+" if query.narrow else ""
         if walked is not None:
-            query.add("r.container_name > ? AND r.container_name < ?", f"{view}/", f"{view}0")
-            order = Order(("r.container_name",), (str,), descending)
-        elif name == "subject":
-            order = Order((f"{plain}s.name",), (str,), descending)
-        elif name in ("name", "title"):
-            order = Order((f"{plain}t.sort", f"{plain}s.name"), (str, str), descending)
+            query.add("r.container_name > ? AND r.container_name < ?", f"{view.name}/", f"{view.name}0")
+            order = Order(("r.container_name",), (str,), planner.is_descending)
+        elif by_subject:
+            order = Order((f"{plain}s.name",), (str,), planner.is_descending)
+        elif planner.sort == view.aggregate.name_field:
+            order = Order((f"{plain}t.sort", f"{plain}s.name"), (str, str), planner.is_descending)
         else:
-            order = by_date(f"{plain}t.at", sort, {f"{plain}s.name": str})
-        leads = not query.narrow and walked is None and name != "subject"
-        query.add(f"{'' if leads else '+'}t.collection = ?", COLLECTIONS.index(view))
+            order = by_date(f"{plain}t.at", {f"{plain}s.name": str}, descending=planner.is_descending)
+        leads = not query.narrow and walked is None and not by_subject
+        query.add(f"{'' if leads else '+'}t.collection = ?", COLLECTIONS.index(view.name))
         if walked is not None:
             source = f"{thing_columns(question)} FROM {walked} CROSS JOIN subjects s ON s.id = t.subject"
-        elif name == "subject" and not query.narrow:
-            query.add("s.name > ? AND s.name < ?", f"{view}/", f"{view}0")
+        elif by_subject and not query.narrow:
+            query.add("s.name > ? AND s.name < ?", f"{view.name}/", f"{view.name}0")
             source = f"{thing_columns(question)} FROM subjects s CROSS JOIN subject_states t ON t.subject = s.id"
         else:
             source = f"{thing_columns(question)} FROM subject_states t CROSS JOIN subjects s ON s.id = t.subject"
 
-        def shape(rows: Rows) -> Items:
-            return _certified(query, question, self._states.states(rows, question, IN_ITEM), rows, 2)
+        def items(rows: Rows) -> Items:
+            return planner.certified(self._states.states(rows, question, IN_ITEM), rows, 2)
 
-        return source, order, shape
+        return Listing(source, order, items)
 
-    def _filter_things(
-        self, view: str, question: TimeSlice, name: str, value: str, sort: str, query: Query, narrowing: Planner
-    ) -> None:
-        match name:
-            case "jurisdiction":
-                query.add("t.jurisdiction = ?", value)
-            case "part_of" | "under":
-                group = self._group(value, question)
-                query.add(f"t.ref IN ({places(group)})", *group, narrow=True)
-            case "scope" | "field":
-                term = (TERM_KINDS["scope" if name == "scope" else "fields"], value.casefold())
-                if narrowing.is_common("terms WHERE kind = ? AND value = ?", *term):
-                    query.add(
-                        "EXISTS (SELECT 1 FROM terms x WHERE x.kind = ? AND x.value = ? AND x.owner = t.id)", *term
-                    )
-                else:
-                    query.add("t.id IN (SELECT owner FROM terms WHERE kind = ? AND value = ?)", *term, narrow=True)
-            case "identifier":
-                query.add(
-                    "t.subject IN (SELECT e.subject FROM list_items e JOIN terms x ON x.owner = e.id"
-                    " WHERE x.kind = ? AND x.value = ? AND e.system_from <= ? AND e.system_to > ?)",
-                    TERM_KINDS["identifier"],
-                    value,
-                    question.as_of,
-                    question.as_of,
-                    narrow=True,
-                )
-            case "party" | "founder" | "member":
-                query.tied.append(Tied(self._group(value, question)))
-            case "supporter":
-                group = self._group(value, question)
-                query.add(
-                    "t.subject IN (SELECT r.subject FROM list_items r JOIN terms x ON x.owner = r.id"
-                    f" WHERE x.kind = ? AND x.value IN ({places(group)}) AND {as_of_and_on('r', question)})",
-                    TERM_KINDS["supporter"],
-                    *map(str, group),
-                    *times(question),
-                    narrow=True,
-                )
-            case "signed_from":
-                narrowing.signed_from(parse_day(value), leads=sort == "signed")
-            case "signed_to":
-                narrowing.signed_to(parse_day(value))
-            case "q":
-                narrowing.by_words(view, value)
+    def _tie(self, planner: Planner, *, by_subject: bool) -> str | None:
+        """Select subjects in which the requested parties have memberships, once it is known which filters are narrow.
 
-    def _tie_things(self, question: TimeSlice, query: Query, narrowing: Planner, *, by_subject: bool) -> str | None:
-        """Ask for things that these parties are tied to, once it is known whether other filters leave few.
-
-        By subject, the ties of the one that has fewest are gone through, as they come in that order; then the tables to
-        do so in.
+        By subject, the query walks the memberships of the party with the fewest, as they come in that order: return the
+        tables of that walk, else None.
         """
-        tied = sorted(query.tied, key=lambda each: self._count(each, 1_000) if len(query.tied) > 1 else 0)
+        query, question = planner.query, planner.question
+        tied = sorted(planner.tied, key=lambda each: self._count(each, 1_000) if len(planner.tied) > 1 else 0)
         walked = None
         for at, each in enumerate(tied):
-            ties = f"memberships r WHERE r.party IN ({places(each.group)}) AND {holds('r', question)}"
+            memberships = f"memberships r WHERE r.party IN ({places(each.group)}) AND {holds('r', question)}"
             values = (*each.group, *times(question))
             if at == 0 and by_subject and not query.narrow and len(each.group) == 1:
                 walked = "memberships r CROSS JOIN subject_states t ON t.subject = r.container"
@@ -239,123 +179,13 @@ class Lists:
                 indexed = "memberships e INDEXED BY memberships_of_container"
                 earlier = f"SELECT 1 FROM {indexed} WHERE {same} AND {holds('e', question)}"
                 query.add(f"(r.interval = 0 OR NOT EXISTS ({earlier}))", *times(question))
-            elif query.narrow or walked is not None or narrowing.is_common(ties, *values):
-                query.add(f"EXISTS (SELECT 1 FROM {ties} AND r.container = t.subject)", *values)
+            elif query.narrow or walked is not None or planner.is_common(memberships, *values):
+                query.add(f"EXISTS (SELECT 1 FROM {memberships} AND r.container = t.subject)", *values)
             else:
-                query.add(f"t.subject IN (SELECT r.container FROM {ties})", *values, narrow=True)
+                query.add(f"t.subject IN (SELECT r.container FROM {memberships})", *values, narrow=True)
         return walked
 
     def _count(self, tied: Tied, most: int) -> int:
-        """How many ties these parties ever had, at most so many."""
+        """Return how many memberships these parties ever had, at most `most`."""
         sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM memberships WHERE party IN ({places(tied.group)}) LIMIT ?)"
         return int(self._db.execute(sql, (*tied.group, most)).fetchone()[0])
-
-    # ties
-
-    def _ties(
-        self, question: TimeSlice, filters: Mapping[str, Sequence[str]], sort: str, query: Query, narrowing: Planner
-    ) -> tuple[str, Order, Callable[[Rows], Items]]:
-        is_by_name = sort.removeprefix("-") == "in"
-        names = ["t.container_name", "t.party_name", "t.interval"]
-        for name, given in filters.items():
-            for value in given:
-                match name:
-                    case "party":
-                        group = self._group(value, question)
-                        query.add(f"t.party IN ({places(group)})", *group, narrow=len(group) > 1 or "in" in filters)
-                        if len(group) == 1:
-                            names.remove("t.party_name")
-                    case "in":
-                        number = self._ledger.find(value)
-                        query.add("t.container = ?", -1 if number is None else number)
-                        names.remove("t.container_name")
-                    case "category":
-                        narrowing.by_category(value.casefold())
-                    case "q":
-                        narrowing.by_words("memberships", value)
-        if "status" in filters:
-            narrowing.by_status("memberships", "1", ORDER_OF_STATUSES, filters["status"])
-        narrowing.by_certainty("memberships", "1", filters.get("certainty", ()))
-        plain = "+" if query.narrow else ""
-        source = "memberships t"
-        if is_by_name and len(names) == 3 and not query.narrow:  # all of them, as their containers come by name
-            source, names[0] = "subjects s CROSS JOIN memberships t ON t.container = s.id", "s.name"
-            query.add("s.name NOT BETWEEN 'parties/' AND 'parties0'")
-        types = {name: int if name == "t.interval" else str for name in names}
-        if is_by_name:
-            order = Order((f"{plain}{names[0]}", *names[1:]), (*types.values(),), sort.startswith("-"))
-        else:
-            order = by_date(f"{plain}t.at", sort, types)
-
-        def shape(rows: Rows) -> Items:
-            for row in rows:
-                self._ledger.remember(row[0], row[-2])
-                self._ledger.remember(row[1], row[-1])
-            return _certified(query, question, [tie(row[:-2]) for row in rows], rows, 2)
-
-        return f"{tie_columns('t', question)}, t.party, t.container FROM {source}", order, shape
-
-    # commitments
-
-    def _commitments(
-        self, question: TimeSlice, filters: Mapping[str, Sequence[str]], sort: str, query: Query, narrowing: Planner
-    ) -> tuple[str, Order, Callable[[Rows], Items]]:
-        by_label = sort.removeprefix("-") == "agreement"
-        for name, given in filters.items():
-            for value in given:
-                match name:
-                    case "party":
-                        group = self._group(value, question)
-                        terms = f"terms x WHERE x.kind = ? AND x.value IN ({places(group)})"
-                        values = (TERM_KINDS["party"], *map(str, group))
-                        if "agreement" in filters or narrowing.is_common(terms, *values):
-                            query.add(f"EXISTS (SELECT 1 FROM {terms} AND x.owner = t.id)", *values)
-                        else:
-                            query.add(f"t.id IN (SELECT x.owner FROM {terms})", *values, narrow=True)
-                    case "agreement" if by_label:
-                        query.add("t.label > ? AND t.label < ?", f"{value} ", f"{value}!")
-                    case "agreement":
-                        number = self._ledger.find(value)
-                        query.add("t.subject = ?", -1 if number is None else number)
-                    case "due_before":
-                        narrowing.due_before(parse_day(value), leads=sort.removeprefix("-") == "due")
-                    case "q":
-                        narrowing.by_words("commitments", value)
-        if "kind" in filters:
-            narrowing.by_kind("list_items", "section = 0", filters["kind"])
-        if "status" in filters:
-            narrowing.by_status("list_items", "section = 0", STATUS_ORDER, filters["status"])
-        if "status" not in filters and question.on is not None:
-            query.add("t.mask & ?", _ALL ^ _ENDED_COMMITMENTS)
-        narrowing.by_certainty("list_items", "section = 0", filters.get("certainty", ()))
-        plain = "+" if query.narrow else ""
-        match sort.removeprefix("-"):
-            case "agreement":
-                order = Order((f"{plain}t.label",), (str,), sort.startswith("-"))
-            case "due":
-                order = by_date("t.due", sort, {"t.label": str})
-            case _:
-                order = by_date("t.at", sort, {"t.label": str})
-
-        def shape(rows: Rows) -> Items:
-            items = [{"agreement": Reference(self._ledger.name(row[0])), **entry(row[1:], question)} for row in rows]
-            return _certified(query, question, items, rows, 1)
-
-        return f"t.subject, {claims('t', question)}, t.body FROM list_items t", order, shape
-
-    def _group(self, subject: str, question: TimeSlice) -> list[int]:
-        number = self._ledger.find(subject)
-        return [-1] if number is None else self._ledger.cluster_of(number, question.as_of)
-
-
-def _certified(query: Query, question: TimeSlice, items: Items, rows: Rows, at: int) -> Items:
-    """Items of which each is as certain as the statuses are that were asked for; from `at` on, their rows have a claim.
-
-    On a day a claim of several statuses does not say whether it might be none yet, so that it counts as possible.
-    """
-    if query.statuses is not None:
-        for item, row in zip(items, rows, strict=True):
-            _, mask, certain = row[at : at + 3]
-            is_certain = (certain or question.on is None) and not mask & ~query.statuses
-            item["certainty"] = "certain" if is_certain else "possible"
-    return items

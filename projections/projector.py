@@ -44,8 +44,8 @@ from projections.engine.bitemporal import (
     LIST_ITEMS,
     MEMBERSHIPS,
     PUT_TERM,
+    STATE_TERMS,
     SUBJECT_STATES,
-    TERM_KINDS,
     TIE_COLUMNS,
     write,
 )
@@ -454,12 +454,9 @@ def _told(
     return state_periods(collection, describing, marks, lifespan, force if counts else ())
 
 
-def _terms_of_thing(fields: Mapping[str, Any]) -> list[tuple[int, str]]:
+def _terms_of_thing(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
     values = {
-        (TERM_KINDS[kind], text.casefold())
-        for kind in ("scope", "fields")
-        for term in fields.get(kind, ())
-        for text in texts_of(term)
+        (kind, text.casefold()) for kind in STATE_TERMS for term in fields.get(kind, ()) for text in texts_of(term)
     }
     return sorted(values)
 

@@ -12,13 +12,14 @@ from typing import Any
 
 from projections import names, search
 from projections.annotations import DISPUTED
+from projections.catalogue import SUBJECT_VIEWS
 from projections.citations import Citations
 from projections.digests import Digests, Lines
 from projections.documents import Held
 from projections.engine import merkle_tree
 from projections.engine.database import connect
 from projections.engine.event_index import EventIndex
-from projections.engine.query_types import LISTS, Difference, NotFound, Page, State, TimeSlice, check_after
+from projections.engine.query_types import Difference, NotFound, Page, State, TimeSlice, check_after
 from projections.engine.reference_values import Reference
 from projections.graph import Graph
 from projections.history import History
@@ -103,13 +104,13 @@ class Reader:
         after: Sequence[Any] | None,
         evidence: bool = False,
     ) -> Page:
-        """One page of a list (see `questions.FILTERS` and `SORTS`). Raises BadQuestion."""
+        """One page of a list (see `projections.catalogue`). Raises BadQuestion."""
         self._refresh()
         if view == "timeline":
             page = self._timeline.page(question, filters, sort=sort, limit=limit, after=after)
         else:
             page = self._lists.page(view, question, filters, sort=sort, limit=limit, after=after)
-        if view not in LISTS:  # items of the others are states, which are whole
+        if view not in SUBJECT_VIEWS:  # items of the others are states, which are whole
             self._beside.show_disputes(page.items, question)
             self._references.name_others(page.items, question)
         if evidence:

@@ -32,10 +32,9 @@ from projections.engine.text_analysis import (
     wordings,
     words_of,
 )
-from projections.engine.text_index import Clause, InvertedIndex, Met, Spelled, Spellings
+from projections.engine.text_index import TEXTS, Clause, Met, Spelled, Spellings
 from projections.engine.text_lookup import Finding
 
-TEXTS = InvertedIndex("text_index")
 WRITTEN = Spellings("written")
 SCHEMA = TEXTS.schema + WRITTEN.schema
 

@@ -18,11 +18,12 @@ from domain.edtf import day_text
 from domain.membership import ORDER_OF_STATUSES
 from domain.subject_state import STATUSES
 from projections.annotations import DISPUTED, Annotations, address, shown
+from projections.catalogue import SUBJECT_VIEWS
 from projections.documents import Texts
 from projections.engine.bitemporal import COLLECTIONS, SECTIONS
 from projections.engine.database import AS_OF, first_after
 from projections.engine.event_index import REMARKS, EventIndex
-from projections.engine.query_types import LISTS, Gone, Merged, NotFound, Page, State, TimeSlice, check_after
+from projections.engine.query_types import Gone, Merged, NotFound, Page, State, TimeSlice, check_after
 from projections.engine.reference_values import Reference, refer, references_in
 from projections.engine.references import References
 from projections.engine.row_codecs import NAMED, read_thing, read_tie
@@ -187,7 +188,7 @@ class States:
             body["text"] = {"characters": held.characters}
             provenance["text"] = [held.position]
         more: dict[str, str] = {}
-        for name in LISTS[subject.collection]:
+        for name in SUBJECT_VIEWS[subject.collection].lists:
             body[name], is_cut = lists.get((subject.number, name), ([], False))
             if name == "other_names" and body[name]:
                 others = _named_once(body[name], fields.get("name"))
@@ -204,7 +205,7 @@ class States:
             body["disputed"] = shown(disputes[:most])
             if len(disputes) > most:
                 more["disputed"] = address(subject.name, DISPUTED, question)
-            listed = [body[name] for name in LISTS[subject.collection] if name != "other_names"]
+            listed = [body[name] for name in SUBJECT_VIEWS[subject.collection].lists if name != "other_names"]
             self.beside.show_disputes([item for items in listed for item in items], question)
         if more:
             body["more"] = more
@@ -268,7 +269,7 @@ class States:
                 found.setdefault((row[3], name), []).append(row)
         places: dict[int, list[int]] = {}
         for each in subjects:
-            for name in LISTS[each.collection]:
+            for name in SUBJECT_VIEWS[each.collection].lists:
                 if name in _ENTERED and each.holds >> _ENTERED[name] & 1:
                     place = each.number * len(SECTIONS) + _ENTERED[name]
                     places.setdefault(_most_rows(name, most), []).append(place)
@@ -304,7 +305,7 @@ class States:
             return self.beside.page(self._ledger.cluster_of(number, question.as_of), question, limit, after, events)
         check_after(after, int, str, int)
         collection = self._ledger.name(number).partition("/")[0]
-        if name not in LISTS[collection]:
+        if name not in SUBJECT_VIEWS[collection].lists:
             raise NotFound(f"a state of {collection} has no list {name}")
         if name == "other_names":
             return self._names_page(number, question, limit, after)

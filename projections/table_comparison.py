@@ -7,8 +7,6 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from projections.engine.bitemporal import TERM_KINDS
-
 Row = dict[str, Any]
 
 RESTED_ON = {
@@ -75,9 +73,7 @@ def rows(db: sqlite3.Connection, table: str, as_of: int) -> Iterator[Row]:
     columns = [name for name in _columns(db, table) if name != "id"]
     selected = [f"{_selected(table, name)} AS {name}" for name in columns]
     if table in _TERMS_OF:
-        kinds, plain = (
-            ", ".join(str(TERM_KINDS[kind]) for kind in names) for names in (_TERMS_OF[table], sorted(_PLAIN))
-        )
+        kinds, plain = (", ".join(f"'{kind}'" for kind in names) for names in (_TERMS_OF[table], sorted(_PLAIN)))
         selected.append(f"{_TERMS.format(kinds=kinds, plain=plain)} AS terms")
     order = ", ".join(str(index) for index in range(1, len(selected) + 1))
     cursor = db.execute(

@@ -19,11 +19,26 @@ from domain.corrections import Event
 from domain.edtf import AFTER, BEFORE, parse_day
 from projections.engine.database import SPAN, first_after
 from projections.engine.event_index import KINDS, EventIndex
+from projections.engine.filters import CERTAINTY, WORDS, Choice, Day, Filter, SubjectOf, check
+from projections.engine.planner import STEPS, PlanTooSlow, bounded, greatest
 from projections.engine.query_types import Page, TimeSlice, check_after
 from projections.engine.reference_values import Reference, referred
-from projections.planner import STEPS, PlanTooSlow, bounded, greatest
-from projections.query_checks import check
-from projections.text_filter import Condition, matching
+from projections.engine.specification import View
+from projections.engine.text_filter import Condition, matching
+
+TIMELINE = View(
+    name="timeline",
+    sorts=("occurred", "position"),
+    filters=(
+        WORDS,
+        Filter("party", SubjectOf(("parties",)), "A party the event names or is about."),
+        Filter("subject", SubjectOf(), "The subject the event is about."),
+        Filter("type", Choice(tuple(CATALOGUE), form="is not a type the registry knows"), "The type of event."),
+        Filter("from", Day(), "What may have come about on this day or later"),
+        Filter("to", Day(), "What may have come about on this day or earlier"),
+        CERTAINTY,
+    ),
+)
 
 _FEW = 5_000
 _REACH = {0: 31, 1: 400, 2: AFTER}
@@ -78,7 +93,7 @@ class Timeline:
         after: Sequence[Any] | None,
     ) -> Page:
         """Facts as they stood at the question's position, each once. Raises BadQuestion."""
-        check("timeline", filters, sort)
+        check(TIMELINE.name, TIMELINE.filters, TIMELINE.sorts, filters, sort)
         name = (sort or "occurred").removeprefix("-")
         types = (int,) if name == "position" else (int, int, int, str)
         check_after(after, *types)

@@ -19,12 +19,13 @@ from projections.decider import Decider
 from projections.engine import merkle_tree, rollups
 from projections.engine.clusters import add_edge, edges_of, replace_edges
 from projections.engine.database import complete, complete_lines, connect, create, fold, is_empty
+from projections.engine.text_index import TEXTS
 from projections.engine.wal_checkpointing import WalCheckpointing
 from projections.fact_store import FactStore
 from projections.projector import Projector
 from projections.scopes import ALL_SCOPES, CHANGING, Scope
 
-INDEXES = (search.TEXTS, search.WRITTEN.parts, names.NAMES, names.SPELLINGS.parts)
+INDEXES = (TEXTS, search.WRITTEN.parts, names.NAMES, names.SPELLINGS.parts)
 """Every index of words."""
 SCHEMAS = (search.SCHEMA, names.SCHEMA, merkle_tree.SCHEMA, rollups.SCHEMA)
 

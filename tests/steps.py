@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from projections import planner, timeline
+from projections import timeline
+from projections.engine import planner
 from tests.given import World
 
 _EACH = 10

@@ -20,8 +20,8 @@ from projections import table_comparison
 from projections.canonical_rows import PARTS
 from projections.engine import rollups
 from projections.engine.database import CURRENT
+from projections.engine.text_index import TEXTS
 from projections.names import NAMES
-from projections.search import TEXTS
 from projections.table_comparison import COUNTED, RESTED_ON, SEARCHED
 from projections.views import INDEXES
 from service.audit.checkpoints import MOST_NOTE_BYTES, CannotAudit, NoCheckpoint, read_kept, read_signed

@@ -23,7 +23,8 @@ SECTIONS = (
     "other_names",
     "identifiers",
 )
-TERM_KINDS = {"scope": 0, "fields": 1, "identifier": 2, "party": 3, "supporter": 4}
+STATE_TERMS = ("scope", "fields")
+"""The kinds of terms that subject states are found by."""
 PUT_TERM = "INSERT INTO terms VALUES (?, ?, ?)"
 """Has a row, by its id, found by a value: kind, value, owner."""
 

@@ -123,7 +123,7 @@ CREATE TABLE list_items(
     kind TEXT, due INTEGER NOT NULL, at INTEGER NOT NULL, label TEXT NOT NULL, body BLOB NOT NULL);
 CREATE INDEX list_items_of_subject ON list_items(subject, section, key, system_to);
 CREATE TABLE terms(
-    kind INTEGER NOT NULL, value TEXT NOT NULL, owner INTEGER NOT NULL, PRIMARY KEY (kind, value, owner)) WITHOUT ROWID;
+    kind TEXT NOT NULL, value TEXT NOT NULL, owner INTEGER NOT NULL, PRIMARY KEY (kind, value, owner)) WITHOUT ROWID;
 """
 _ASKED = f"""
 CREATE INDEX events_of_subject ON events(subject);

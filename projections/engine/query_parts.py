@@ -1,4 +1,4 @@
-"""The queries of lists in the making: what they ask for, and in which order, from a key on. Reads nothing."""
+"""Parts of a list's query: its conditions, and its order from a key on. Reads nothing."""
 
 from __future__ import annotations
 
@@ -11,26 +11,25 @@ from domain.edtf import AFTER
 
 @dataclass(frozen=True, slots=True)
 class Tied:
-    """That one of these parties, which are one, has a membership in a thing."""
+    """The condition that one of these merged parties has a membership in a subject."""
 
     group: list[int]
 
 
 @dataclass(slots=True)
 class Query:
-    """A query in the making: conditions with their values, and whether one of them narrows it well."""
+    """The conditions of a query with their values, and whether one of them leaves few rows."""
 
     conditions: list[str] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     narrow: bool = False
     statuses: int | None = None
-    """The statuses asked for, as bits."""
-    tied: list[Tied] = field(default_factory=list)
+    """The requested statuses, as bits."""
     few: set[int] | None = None
-    """The only things that hold the words asked for, where they are few."""
+    """The only subjects that hold the requested words, where these are few."""
 
     def add(self, condition: str, *values: Any, narrow: bool = False) -> None:
-        """Ask for one thing more."""
+        """Add a condition."""
         self.conditions.append(condition)
         self.values += values
         self.narrow = self.narrow or narrow
@@ -53,10 +52,10 @@ class Order:
     types: tuple[type, ...]
     descending: bool = False
     dated: str | None = None
-    """A day that the first of `columns` turns round: from the latest down, and the unbounded last."""
+    """A day whose order the first of `columns` reverses: the latest day first, rows without a day last."""
 
     def parts(self, after: Sequence[Any] | None) -> list[Part]:
-        """Everything after a key, one part after the other."""
+        """Return everything after a key, in parts that follow each other."""
         turn = " DESC" if self.descending else ""
         if self.dated is not None:
             return self._from_latest(self.dated, self.columns[1:], after)
@@ -80,14 +79,14 @@ class Order:
         return [Part([f"{day} <= ?", f"({day} < ? OR {earlier})"], [-key, -key, *last], dated.clause), undated]
 
 
-def by_date(column: str, sort: str, names: Mapping[str, type]) -> Order:
-    """By a date, unbounded last either way; rows of one date by name."""
+def by_date(column: str, names: Mapping[str, type], *, descending: bool) -> Order:
+    """Return the order by a date, rows without one last in either direction; rows of one date by name."""
     types = (int, *names.values())
-    if not sort.startswith("-"):
+    if not descending:
         return Order((column, *names), types)  # `AFTER` is past every day; an index may serve
     return Order((f"CASE WHEN {column} = {AFTER} THEN {AFTER} ELSE -{column} END", *names), types, dated=column)
 
 
 def places(values: Sequence[Any]) -> str:
-    """The places of so many values in SQL."""
+    """Return a placeholder in SQL for each value."""
     return ", ".join("?" * len(values))

@@ -72,43 +72,7 @@ def check_after(after: Sequence[Any] | None, *types: type) -> None:
         raise BadQuestion({"cursor": "is not a cursor of this list"})
 
 
-FILTERS: dict[str, tuple[str, ...]] = {
-    "parties": ("q", "kind", "jurisdiction", "part_of", "identifier", "certainty"),
-    "agreements": ("q", "party", "kind", "status", "scope", "under", "signed_from", "signed_to", "certainty"),
-    "labs": ("q", "founder", "field", "status", "certainty"),
-    "platforms": ("q", "member", "supporter", "status", "certainty"),
-    "documents": ("q", "certainty"),
-    "memberships": ("q", "party", "in", "category", "status", "certainty"),
-    "commitments": ("q", "party", "agreement", "kind", "status", "due_before", "certainty"),
-    "timeline": ("q", "party", "subject", "type", "from", "to", "certainty"),
-}
-"""The filters each list takes; of agreements `party` may be repeated, all of them hold."""
-
 CERTAINTIES = ("certain", "possible")
-
-CHOICES = frozenset(("kind", "status", "type", "certainty"))
-"""The filters of a closed choice, which take several values: an item meets one of them."""
 
 ANY_STATUS = "any"
 """The value of a status filter that takes every status, of what has ended too."""
-
-SORTS: dict[str, tuple[str, ...]] = {
-    "parties": ("subject", "name"),
-    "agreements": ("subject", "title", "signed"),
-    "labs": ("subject", "name", "founded"),
-    "platforms": ("subject", "name", "launched"),
-    "documents": ("subject", "title", "published"),
-    "memberships": ("in", "from"),
-    "commitments": ("agreement", "due", "made"),
-    "timeline": ("occurred", "position"),
-}
-"""The orders each list can be sorted in, the default first; `-` before it turns it round."""
-
-LISTS: dict[str, tuple[str, ...]] = {
-    "parties": ("other_names", "identifiers"),
-    "agreements": ("parties", "commitments", "declarations", "amendments"),
-    "labs": ("founders", "phases", "calls"),
-    "platforms": ("members", "supporters", "documents"),
-    "documents": (),
-}
-"""The lists inside the states of each collection, in the order they are shown."""

@@ -96,6 +96,10 @@ CREATE VIRTUAL TABLE {self.name}_vocabulary USING fts5vocab('{self.name}_fts', '
         return Lookup(db, self.name, rows)
 
 
+TEXTS = InvertedIndex("text_index")
+"""The index of the texts of every fact."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lookup:
     """Questions to an index. `recent` are the newest rows, which may not be in the FTS5 index yet."""

@@ -14,7 +14,7 @@ from domain.membership import ORDER_OF_STATUSES
 from domain.party import PartyKind
 from domain.subject_state import STATUSES
 from projections.annotations import DISPUTED
-from projections.engine.query_types import LISTS
+from projections.catalogue import SUBJECT_VIEWS
 from service.http.answer_schemas import (
     CERTAINTY,
     COUNT,
@@ -65,7 +65,7 @@ def _claim(statuses: Sequence[str]) -> tuple[dict[str, Schema], dict[str, Schema
 
 def _state(collection: str, required: Mapping[str, Schema], optional: Mapping[str, Schema], about: str) -> Schema:
     always, differing = _claim(STATUSES[collection])
-    lists = {name: list_of(ref(entry_name(collection, name))) for name in LISTS[collection]}
+    lists = {name: list_of(ref(entry_name(collection, name))) for name in SUBJECT_VIEWS[collection].lists}
     if collection == "parties":
         lists["other_names"] = list_of(TEXT)
     own = {**required, **optional}
@@ -90,7 +90,7 @@ def _state(collection: str, required: Mapping[str, Schema], optional: Mapping[st
             "more": {
                 "type": "object",
                 "description": "Where a list was cut short, the address of the whole.",
-                "properties": dict.fromkeys((*LISTS[collection], DISPUTED), _ADDRESS),
+                "properties": dict.fromkeys((*SUBJECT_VIEWS[collection].lists, DISPUTED), _ADDRESS),
             },
         },
         about,

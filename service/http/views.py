@@ -14,7 +14,8 @@ from aiohttp import web
 
 from domain.values import MAX_INTEGER, SLUG
 from projections import annotations as remarks
-from projections.engine.query_types import FILTERS, LISTS, SORTS, Merged, NotFound, Page, State, TimeSlice
+from projections.catalogue import LIST_VIEWS, SUBJECT_VIEWS
+from projections.engine.query_types import Merged, NotFound, Page, State, TimeSlice
 from projections.reader import Reader
 from service.http import tables
 from service.http.answers import JSON, negotiate
@@ -67,7 +68,7 @@ _SLUG = re.compile(SLUG, re.ASCII)
 
 def _list(view: str) -> Operation:
     """The list of one view."""
-    sorts = [sort for name in SORTS[view] for sort in (name, f"-{name}")]
+    sorts = [sort for name in LIST_VIEWS[view].sorts for sort in (name, f"-{name}")]
     parameters = (
         AS_OF,
         ON_ANY if view == "timeline" else ON,
@@ -77,7 +78,7 @@ def _list(view: str) -> Operation:
         EVIDENCE,
         ACCEPT_DATETIME,
     )
-    names = frozenset(FILTERS[view])
+    names = frozenset(each.name for each in LIST_VIEWS[view].filters)
 
     def source(values: Values) -> Source:
         filters = {name: given for name, given in values.items() if name in names}
@@ -252,7 +253,7 @@ def _operations() -> Iterator[Operation]:
         if view in SINGULAR:
             yield _one(view)
             yield _timemap(view)
-            for section in ("history", *LISTS[view], remarks.DISPUTED):
+            for section in ("history", *SUBJECT_VIEWS[view].lists, remarks.DISPUTED):
                 yield _inner(view, section)
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from projections import text_filter
-from projections.engine import text_index
+from projections.engine import text_filter, text_index
 from tests.given import World, corrected, event, joined, party, platform, retracted, signed
 
 COMMON, RARE = 1, 10_000

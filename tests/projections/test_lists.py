@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from projections.engine.query_types import CERTAINTIES, FILTERS, SORTS, BadQuestion
-from projections.query_checks import STATUSES_OF
+from projections.catalogue import LIST_VIEWS
+from projections.engine.filters import Choice
+from projections.engine.query_types import CERTAINTIES, BadQuestion
 from tests.given import (
     World,
     adopted,
@@ -29,7 +30,7 @@ from tests.given import (
 )
 from tests.histories import DAYS, GENERATED, histories, taken
 
-VIEWS = tuple(SORTS)
+VIEWS = tuple(LIST_VIEWS)
 DATES = ("2019", "2020", "2020-03-03", "2021-06", "2022", "2022-01-01", "2022-03-03", "2022-06", "2024", "2025-01-01")
 ORDER = {date: index for index, date in enumerate(DATES)} | {"2022-01-01": DATES.index("2022")}
 
@@ -69,7 +70,7 @@ def full():
 
 @pytest.mark.parametrize("on", ["2023-06-15", None])
 @pytest.mark.parametrize(
-    ("view", "sort"), [(view, turn + sort) for view in VIEWS for sort in SORTS[view] for turn in ("", "-")]
+    ("view", "sort"), [(view, turn + sort) for view in VIEWS for sort in LIST_VIEWS[view].sorts for turn in ("", "-")]
 )
 def test_pages_neither_repeat_nor_skip_while_events_arrive(full: World, view, sort, on):
     as_of = full.head
@@ -413,7 +414,7 @@ def test_lists_filtered_by_a_common_value_are_the_same_under_every_plan(views, m
     ]
     found = [views.subjects("agreements", **each) for each in asked]
     assert [len(each) for each in found] == [8, 12, 6, 4, 4]
-    monkeypatch.setattr("projections.planner.isqrt", lambda _: 0)  # whatever matches at all is common
+    monkeypatch.setattr("projections.engine.planner.isqrt", lambda _: 0)  # whatever matches at all is common
     assert [views.subjects("agreements", **each) for each in asked] == found
 
 
@@ -424,8 +425,10 @@ def test_filter_by_certainty_selects_items_of_that_certainty(documents):
         taken(found, documents)
         for view in VIEWS:
             asked: list[dict[str, str]] = [{}]
-            if "status" in FILTERS[view]:
-                asked += [{"status": status} for status in (*STATUSES_OF[view], "any")]
+            for each in LIST_VIEWS[view].filters:
+                if each.name == "status":
+                    assert isinstance(each.value, Choice)
+                    asked += [{"status": status} for status in (*each.value.values, "any")]
             asked += [{"from_": "2020-04-01", "to": "2021-05-01"}, {"to": "2021-02-15"}] if view == "timeline" else []
             for on in DAYS:
                 for filters in asked:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from projections import planner, text_filter
+from projections.catalogue import LIST_VIEWS
+from projections.engine import planner, text_filter
+from projections.engine.planner import Planner, PlanTooSlow, bounded
 from projections.engine.query_parts import Query
-from projections.engine.query_types import SORTS
-from projections.planner import Planner, PlanTooSlow, bounded
 from tests.given import World, event, joined, left, parties, platform, signed, step, world
 from tests.histories import GENERATED, histories, taken
 
@@ -85,7 +85,7 @@ def test_every_plan_gives_the_same_pages(documents: list[dict[str, Any]]):
         for view, filters in ASKED:
             for on in ("2022-01-01", None):
                 every = found.items(view, on=on, **filters)
-                for sort in (turn + name for name in SORTS[view] for turn in ("", "-")):
+                for sort in (turn + name for name in LIST_VIEWS[view].sorts for turn in ("", "-")):
                     whole = paged(found, view, sort, on, filters)
                     assert sorted(map(repr, whole)) == sorted(map(repr, every)), (view, sort, on, filters)
                     for otherwise in (looked_for_on_the_way, found_beforehand):
@@ -129,22 +129,22 @@ def test_planner_abandons_a_slow_order_for_an_index(views, monkeypatch):
     for number in range(120):
         kind = "contract" if number < 90 else "treaty"
         views.take(signed(f"t{number:03}", "2020-01-01", "a", kind=kind, title=f"{number:03}"))
-    gathered: list[bool] = []
+    materialised: list[bool] = []
     queries: list[Query] = []
-    made = Planner.__init__
+    init = Planner.__init__
 
-    def seen(self: Planner, *given: Any, gathers: bool = False) -> None:
-        gathered.append(gathers)
-        queries.append(given[-1])
-        made(self, *given, gathers=gathers)
+    def seen(self: Planner, *given: Any, materialises: bool = False, **named: Any) -> None:
+        init(self, *given, materialises=materialises, **named)
+        materialised.append(materialises)
+        queries.append(self.query)
 
     monkeypatch.setattr(Planner, "__init__", seen)
     wanted = [f"agreements/t{number:03}" for number in range(90, 120)]
     assert views.subjects("agreements", kind="treaty", sort="title") == wanted
-    assert gathered == [False]
+    assert materialised == [False]
     monkeypatch.setattr(planner, "STEPS", 300)
     assert views.subjects("agreements", kind="treaty", sort="title") == wanted
-    assert gathered[1:] == [False, True]
+    assert materialised[1:] == [False, True]
     assert [query.narrow for query in queries] == [False, False, True]
     assert views.subjects("agreements", kind="treaty", sort="-title") == wanted[::-1]
 

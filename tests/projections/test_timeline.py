@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from projections import text_filter, timeline
+from projections import timeline
+from projections.engine import text_filter
 from tests.given import World, joined, lab, parties, party, platform, retracted, signed, step, world
 from tests.histories import GENERATED, histories, taken
 from tests.steps import steps

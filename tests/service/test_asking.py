@@ -348,10 +348,8 @@ async def test_repeated_party_filter_selects_agreements_of_all_of_them(registry)
 
 
 async def test_every_filter_of_every_list_is_described_and_accepted(registry):
-    from projections.engine.query_types import FILTERS, SORTS
-    from service.http.filters import FILTER_PARAMETERS
+    from projections.catalogue import LIST_VIEWS
 
-    assert {view: tuple(each.name for each in rows) for view, rows in FILTER_PARAMETERS.items()} == FILTERS
     await registry.take(party("catl"))
     values: dict[str, Any] = {
         "status": {
@@ -379,11 +377,11 @@ async def test_every_filter_of_every_list_is_described_and_accepted(registry):
         "in": "platforms/x",
         "certainty": "possible",
     }
-    for view, names in FILTERS.items():
-        for name in names:
+    for view, declared in LIST_VIEWS.items():
+        for name in (each.name for each in declared.filters):
             value = values.get(name, "parties/catl")
             await registry.json(f"/v1/{view}?{name}={value if isinstance(value, str) else value[view]}")
-        for sort in SORTS[view]:
+        for sort in declared.sorts:
             await registry.json(f"/v1/{view}?sort={sort}")
             await registry.json(f"/v1/{view}?sort=-{sort}")
 

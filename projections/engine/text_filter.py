@@ -16,8 +16,7 @@ import orjson
 from domain.catalogue import CATALOGUE
 from domain.values import COLLECTIONS
 from projections.engine.text_analysis import Asked, asked, is_unspaced, pairs_of
-from projections.engine.text_index import match_of
-from projections.search import TEXTS
+from projections.engine.text_index import TEXTS, match_of
 
 FEW = 5_000
 """Rows that are found beforehand, unless whoever asks would rather have more."""

@@ -1,0 +1,99 @@
+"""Commitments: the filters and orders of their list, over all agreements."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from domain.commitment import CommitmentKind
+from domain.edtf import BEFORE, parse_day
+from domain.list_items import COMMITMENT_STATUSES, STATUS_ORDER
+from projections.engine.filters import CERTAINTY, WORDS, Day, Filter, SubjectOf, of_kind, of_status
+from projections.engine.planner import Planner
+from projections.engine.query_parts import Order, by_date, places
+from projections.engine.reference_values import Reference
+from projections.engine.specification import Items, Listing, Rows, RowView
+from projections.engine.time_slices import as_of_and_on, claims, entry, times
+
+_OWN = "section = 0"
+_CURRENT = (2**30 - 1) ^ sum(1 << STATUS_ORDER.index(status) for status in ("fulfilled", "cancelled"))
+"""The statuses in which a commitment has not ended, as bits."""
+_ENDED_TOO = " Without it, those that have ended are left out unless `on=any`; with it they are listed under theirs."
+
+
+def _by_party(planner: Planner, party: str) -> None:
+    group = planner.cluster(party)
+    terms = f"terms x WHERE x.kind = 'party' AND x.value IN ({places(group)})"
+    values = [str(member) for member in group]
+    if "agreement" in planner.filters or planner.is_common(terms, *values):
+        planner.query.add(f"EXISTS (SELECT 1 FROM {terms} AND x.owner = t.id)", *values)
+    else:
+        planner.query.add(f"t.id IN (SELECT x.owner FROM {terms})", *values, narrow=True)
+
+
+def _by_agreement(planner: Planner, agreement: str) -> None:
+    if planner.sort == "agreement":
+        planner.query.add("t.label > ? AND t.label < ?", f"{agreement} ", f"{agreement}!")
+    else:
+        planner.query.add("t.subject = ?", planner.number(agreement))
+
+
+def _due_before(planner: Planner, day: int) -> None:
+    is_walked = planner.sort == "due"
+    due = f"SELECT id FROM list_items WHERE {_OWN} AND due > ? AND due < ?"
+    if is_walked or not planner.among(due, BEFORE, day):
+        column = "t.due" if is_walked else "+t.due"
+        planner.query.add(f"{column} > ? AND {column} < ?", BEFORE, day)
+
+
+def _query(planner: Planner) -> Listing:
+    query, question = planner.query, planner.question
+    query.add(f"t.{_OWN}")
+    query.add(as_of_and_on("t", question), *times(question))
+    if "status" not in planner.filters and question.on is not None:
+        query.add("t.mask & ?", _CURRENT)
+    match planner.sort:
+        case "agreement":
+            order = Order(("+t.label" if query.narrow else "t.label",), (str,), planner.is_descending)
+        case "due":
+            order = by_date("t.due", {"t.label": str}, descending=planner.is_descending)
+        case _:
+            order = by_date("t.at", {"t.label": str}, descending=planner.is_descending)
+
+    def items(rows: Rows) -> Items:
+        found = [{"agreement": Reference(planner.index.name(row[0])), **entry(row[1:], question)} for row in rows]
+        return planner.certified(found, rows, 1)
+
+    return Listing(f"t.subject, {claims('t', question)}, t.body FROM list_items t", order, items)
+
+
+COMMITMENTS = RowView(
+    name="commitments",
+    sorts=("agreement", "due", "made"),
+    table="list_items",
+    condition=_OWN,
+    query=_query,
+    filters=(
+        WORDS,
+        Filter(
+            "party",
+            SubjectOf(("parties",)),
+            "A party it is made by or with.",
+            lambda planner, values: _by_party(planner, values[0]),
+        ),
+        Filter(
+            "agreement",
+            SubjectOf(("agreements",)),
+            "The agreement it is part of.",
+            lambda planner, values: _by_agreement(planner, values[0]),
+        ),
+        of_kind(get_args(CommitmentKind), "commitment"),
+        of_status(COMMITMENT_STATUSES, _ENDED_TOO),
+        Filter(
+            "due_before",
+            Day(),
+            "Due before this day",
+            lambda planner, values: _due_before(planner, parse_day(values[0])),
+        ),
+        CERTAINTY,
+    ),
+)
