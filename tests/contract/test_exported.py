@@ -41,7 +41,7 @@ def old(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def told(server: Server, seed: int) -> Cast:
+def record_story(server: Server, seed: int) -> Cast:
     """Record a story of facts, corrections, retractions, disputes, evidence and mergers, where the rules accept them."""
     choice = random.Random(seed)
     cast = Cast.named(f"s{seed}")
@@ -59,7 +59,7 @@ def told(server: Server, seed: int) -> Cast:
     return cast
 
 
-def begun_again(old: Server, data: Path, moved: int = 0) -> list[dict[str, Any]]:
+def import_again(old: Server, data: Path, moved: int = 0) -> list[dict[str, Any]]:
     """Import the log of a registry into another directory, after some other events; return the exported lines."""
     for number in range(moved):
         other = event("party.registered", f"parties/other{number}", name="O", kind="other")
@@ -78,9 +78,9 @@ def audit(data: Path) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_log_imported_from_its_export_gives_the_same_answers(old, tmp_path, seed):
-    cast = told(old, seed)
+    cast = record_story(old, seed)
     before = everything(old, cast)
-    lines = begun_again(old, tmp_path / "new")
+    lines = import_again(old, tmp_path / "new")
     with Server(tmp_path / "new", "--first-key") as again:
         assert again.head() == len(lines)
         after = everything(again, cast)
@@ -90,7 +90,7 @@ def test_log_imported_from_its_export_gives_the_same_answers(old, tmp_path, seed
 
 
 def test_events_about_events_follow_their_event_when_positions_move(old, tmp_path):
-    document = told(old, 3).document
+    document = record_story(old, 3).document
     one, two = old.parties(2)
     deal = f"agreements/{old.new('a')}"
     signed = event("agreement.signed", deal, "2020", title="T", kind="treaty", parties=[{"party": one}, {"party": two}])
@@ -104,7 +104,7 @@ def test_events_about_events_follow_their_event_when_positions_move(old, tmp_pat
         event("event.disputed", deal, event=withdrawn, claims=[claim], evidence=[{"document": document, "exact": "x"}])
     )
     state = old.state(deal)
-    lines = begun_again(old, tmp_path / "new", moved=3)
+    lines = import_again(old, tmp_path / "new", moved=3)
     with Server(tmp_path / "new") as again:
         for line in lines:
             if "event" in line["data"]:
@@ -144,7 +144,7 @@ def test_log_with_erased_data_and_texts_is_imported_from_its_export(old, tmp_pat
         assert old.send(ready, key=admin).status_code == 201
     old.take(event("party.name-added", party, name="Also known"))
     state = old.state(party)
-    lines = begun_again(old, tmp_path / "new", moved=2)
+    lines = import_again(old, tmp_path / "new", moved=2)
     assert sum("redacted" in line for line in lines) == 3
     with Server(tmp_path / "new", "--first-key") as again:
         assert leafless(again.state(party)) == leafless(state)
@@ -235,7 +235,7 @@ def test_the_advice_after_a_loss_can_be_followed(tmp_path):
         shutil.copy(path, lost)
     refused = command("import", "-", "--data", lost, stdin=b"")
     assert "begin another log" in refused.stderr.decode()
-    lines = begun_again(server, tmp_path / "new")
+    lines = import_again(server, tmp_path / "new")
     assert len(lines) == head
     with Server(tmp_path / "new", "--first-key", "--origin", "example.org/again") as again:
         assert again.get("/readyz").status_code == 200
@@ -291,7 +291,7 @@ def test_events_that_depend_on_erased_data_are_imported_again(old, tmp_path):
     ]
     assert old.send(old.whole(redactions), BATCH, key=admin).status_code == 201
     states = {subject: old.state(subject) for subject in (first, second, deal, lab, platform)}
-    begun_again(old, tmp_path / "new", moved=3)
+    import_again(old, tmp_path / "new", moved=3)
     with Server(tmp_path / "new", "--first-key") as again:
         for subject, state in states.items():
             assert leafless(again.state(subject)) == leafless(state)

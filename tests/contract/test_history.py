@@ -58,7 +58,7 @@ def assert_history_leads_through_the_states(server: Server, subject: str, **quer
 
 
 @pytest.fixture(scope="module")
-def told(shared):
+def long_story(shared):
     """Record a long story of an agreement and a party, with corrections, retractions, disputes and evidence."""
     one, two, three = shared.parties(3)
     document, agreement, party = (
@@ -127,8 +127,8 @@ def told(shared):
 
 
 @pytest.mark.parametrize("query", [{}, {"on": "2002-03-01"}, {"on": "2005-01-01"}, {"on": "2031-01-01"}, {"on": "any"}])
-def test_patches_turn_each_state_into_the_next(shared, told, query):
-    for subject in told:
+def test_patches_turn_each_state_into_the_next(shared, long_story, query):
+    for subject in long_story:
         assert_history_leads_through_the_states(shared, subject, **query)
 
 
@@ -168,8 +168,8 @@ def test_patches_contain_no_names_of_other_subjects(shared):
     assert "Very Unlikely Name" not in json.dumps(patches)
 
 
-def test_history_item_has_actor_times_and_evidence(shared, told):
-    agreement, _ = told
+def test_history_item_has_actor_times_and_evidence(shared, long_story):
+    agreement, _ = long_story
     first, *_ = shared.items(f"/v1/{agreement}/history")
     stored = shared.json(f"/v1/events/{first['position']}")
     for name in ("type", "source", "id", "recorded", "actor", "occurred", "version"):
@@ -179,8 +179,8 @@ def test_history_item_has_actor_times_and_evidence(shared, told):
     assert versions == list(range(1, len(versions) + 1))
 
 
-def test_a_history_as_of_a_position_ends_there_and_pages_like_a_list(shared, told):
-    agreement, _ = told
+def test_a_history_as_of_a_position_ends_there_and_pages_like_a_list(shared, long_story):
+    agreement, _ = long_story
     whole = shared.items(f"/v1/{agreement}/history")
     cut = whole[4]["position"]
     assert [item["position"] for item in shared.items(f"/v1/{agreement}/history", as_of=cut)] == [
@@ -205,8 +205,8 @@ def test_history_of_a_subject_that_answers_410_is_still_readable(shared):
 # The timeline
 
 
-def test_timeline_lists_events_in_the_order_of_valid_time(shared, told):
-    agreement, _ = told
+def test_timeline_lists_events_in_the_order_of_valid_time(shared, long_story):
+    agreement, _ = long_story
     lines = shared.items("/v1/timeline", subject=agreement)
     assert [line["occurred"] for line in lines] == [
         "2000-01-01",

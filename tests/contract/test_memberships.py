@@ -30,7 +30,7 @@ def status(shared: Any, subject: str, party: str, day: str) -> list[str]:
     return [item["status"] for item in items]
 
 
-def whenever(shared: Any, subject: str, party: str) -> list[tuple[str, str | None, str | None]]:
+def intervals(shared: Any, subject: str, party: str) -> list[tuple[str, str | None, str | None]]:
     """Return last status, from and to of each membership."""
     items = shared.items("/v1/memberships", in_=subject, party=party, on="any")
     return sorted((item["status"], item["from"], item["to"]) for item in items)
@@ -64,7 +64,7 @@ def test_a_return_on_the_day_of_leaving_is_a_second_membership(shared):
         step(subject, "withdrawn", "1997-08-26", one, effective="1998-08-26"),
         step(subject, "acceded", "1998-08-26", one),
     )
-    assert whenever(shared, subject, one) == [
+    assert intervals(shared, subject, one) == [
         ("bound", "1998-08-26", None),
         ("withdrawn", "1980-01-01", "1998-08-26"),
     ]
@@ -80,7 +80,7 @@ def test_joining_leaving_and_joining_on_one_day_leaves_one_current_membership(sh
         event("platform.member-left", subject, "2007-06-01", party=one),
         event("platform.member-joined", subject, "2007-06-01", party=one),
     )
-    assert whenever(shared, subject, one) == [("left", "2007-06-01", "2007-06-01"), ("member", "2007-06-01", None)]
+    assert intervals(shared, subject, one) == [("left", "2007-06-01", "2007-06-01"), ("member", "2007-06-01", None)]
     assert status(shared, subject, one, "2007-06-01") == ["member"]
 
 
@@ -92,7 +92,7 @@ def test_return_after_a_notice_of_withdrawal_is_accepted_and_begins_when_it_take
         step(subject, "withdrawn", "1998-01-26", one, effective="1998-08-26"),
         step(subject, "acceded", "1998-01-26", one),
     )
-    assert whenever(shared, subject, one) == [
+    assert intervals(shared, subject, one) == [
         ("bound", "1998-08-26", None),
         ("withdrawn", "1980-01-01", "1998-08-26"),
     ]

@@ -105,15 +105,15 @@ def story(server: Server) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def told() -> Iterator[tuple[Server, list[int]]]:
+def recorded_story() -> Iterator[tuple[Server, list[int]]]:
     """Return a registry with a story, and the positions of its events; tests only query."""
     with served() as server:
         yield server, story(server)
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_replay_equals_the_stored_view_as_of_every_position(told, view):
-    server, made = told
+def test_replay_equals_the_stored_view_as_of_every_position(recorded_story, view):
+    server, made = recorded_story
     counts = []
     for position in (made[4], made[-3], made[-1]):
         lines, closing = replayed(server, view, until=position)
@@ -123,8 +123,8 @@ def test_replay_equals_the_stored_view_as_of_every_position(told, view):
     assert max(counts) > 0
 
 
-def test_digests_are_of_every_view_now_by_default(told):
-    server, made = told
+def test_digests_are_of_every_view_now_by_default(recorded_story):
+    server, made = recorded_story
     found = server.json("/v1/digests")
     assert set(found) == {"position", "digests"}
     assert found["position"] == made[-1] == server.head()
@@ -135,8 +135,8 @@ def test_digests_are_of_every_view_now_by_default(told):
     assert answer.json()["digests"] == {view: found["digests"][view] for view in ("labs", "parties")}
 
 
-def test_instant_selects_the_events_recorded_by_then(told):
-    server, made = told
+def test_instant_selects_the_events_recorded_by_then(recorded_story):
+    server, made = recorded_story
     recorded = server.json(f"/v1/events/{made[6]}")["recorded"]
     position = max(at for at in made if server.json(f"/v1/events/{at}")["recorded"] <= recorded)
     assert replayed(server, "timeline", until=recorded)[1]["position"] == position
@@ -144,8 +144,8 @@ def test_instant_selects_the_events_recorded_by_then(told):
     assert replayed(server, "timeline", until="2020-01-01T00:00:00Z") == ([], {"position": 0, "digest": EMPTY})
 
 
-def test_replay_of_the_history_has_every_event_with_actor_times_and_evidence(told):
-    server, made = told
+def test_replay_of_the_history_has_every_event_with_actor_times_and_evidence(recorded_story):
+    server, made = recorded_story
     lines = [json.loads(line) for line in replayed(server, "history")[0]]
     assert [line["position"] for line in lines] == list(range(1, made[-1] + 1))
     recorded = server.json(f"/v1/events/{made[1]}")
@@ -170,16 +170,16 @@ def test_replay_of_the_history_has_every_event_with_actor_times_and_evidence(tol
         ("/v1/digests", {"on": "2020-01-01"}, "on"),
     ],
 )
-def test_invalid_query_is_refused_before_the_replay_starts(told, path, query, parameter):
-    server, _ = told
+def test_invalid_query_is_refused_before_the_replay_starts(recorded_story, path, query, parameter):
+    server, _ = recorded_story
     problem = is_problem(server.get(path, **query), 422)
     assert [error["parameter"] for error in problem["errors"]] == [parameter]
     assert pointers(problem) == {""}
     assert children(server) == []
 
 
-def test_head_of_a_replay_has_its_headers_and_folds_nothing(told):
-    server, _ = told
+def test_head_of_a_replay_has_its_headers_and_folds_nothing(recorded_story):
+    server, _ = recorded_story
     answer = server.client.head("/v1/replay", params={"view": "labs"})
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].split(";")[0] == NDJSON
@@ -264,7 +264,7 @@ def test_replays_go_on_while_events_are_posted(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def wordy() -> Iterator[Server]:
+def long_history() -> Iterator[Server]:
     """Return a registry whose history is longer than the buffers of a connection."""
     with served() as server:
         server.imported(
@@ -273,35 +273,35 @@ def wordy() -> Iterator[Server]:
         yield server
 
 
-def test_replay_ends_when_its_client_disconnects_and_leaves_nothing(wordy):
-    with wordy.client.stream("GET", "/v1/replay", params={"view": "history"}) as answer:
+def test_replay_ends_when_its_client_disconnects_and_leaves_nothing(long_history):
+    with long_history.client.stream("GET", "/v1/replay", params={"view": "history"}) as answer:
         assert answer.status_code == 200
-        assert len(children(wordy)) == 1
-    assert soon(lambda: children(wordy) == [])
-    assert soon(lambda: left_behind(wordy) == [])
-    assert replayed(wordy, "documents")[1]["position"] == 1500
+        assert len(children(long_history)) == 1
+    assert soon(lambda: children(long_history) == [])
+    assert soon(lambda: left_behind(long_history) == [])
+    assert replayed(long_history, "documents")[1]["position"] == 1500
 
 
-def test_replay_ends_when_its_client_disconnects_before_the_first_byte(wordy):
-    with wordy.client.stream("GET", "/v1/replay", params={"view": "labs"}):
-        (child,) = children(wordy)
+def test_replay_ends_when_its_client_disconnects_before_the_first_byte(long_history):
+    with long_history.client.stream("GET", "/v1/replay", params={"view": "labs"}):
+        (child,) = children(long_history)
         os.kill(child, signal.SIGSTOP)  # as if the log were so long
-    assert soon(lambda: children(wordy) == [])
-    assert soon(lambda: left_behind(wordy) == [])
-    assert "Traceback" not in wordy.errors()
+    assert soon(lambda: children(long_history) == [])
+    assert soon(lambda: left_behind(long_history) == [])
+    assert "Traceback" not in long_history.errors()
 
 
-def test_at_most_two_replays_run_and_more_get_503_with_retry_after(wordy):
+def test_at_most_two_replays_run_and_more_get_503_with_retry_after(long_history):
     with (
-        wordy.client.stream("GET", "/v1/replay", params={"view": "history"}),
-        wordy.client.stream("GET", "/v1/replay", params={"view": "history"}),
+        long_history.client.stream("GET", "/v1/replay", params={"view": "history"}),
+        long_history.client.stream("GET", "/v1/replay", params={"view": "history"}),
     ):
-        refused = wordy.get("/v1/replay", view="labs")
+        refused = long_history.get("/v1/replay", view="labs")
         is_problem(refused, 503)
         assert int(refused.headers["Retry-After"]) > 0
-        assert len(children(wordy)) == 2
-        wordy.party()  # and posting is not held up
-    assert soon(lambda: wordy.get("/v1/replay", view="labs").status_code == 200)
+        assert len(children(long_history)) == 2
+        long_history.party()  # and posting is not held up
+    assert soon(lambda: long_history.get("/v1/replay", view="labs").status_code == 200)
 
 
 def test_stopping_server_cuts_a_replay_off_and_ends_its_process(tmp_path):
@@ -346,8 +346,8 @@ def test_failed_replay_never_looks_complete(tmp_path):
         assert soon(lambda: children(server) == [])
 
 
-def test_the_problem_of_too_many_has_a_page(told):
-    server, _ = told
+def test_the_problem_of_too_many_has_a_page(recorded_story):
+    server, _ = recorded_story
     page = server.get("/problems/busy")
     assert page.status_code == 200
     assert PROBLEM not in page.headers["Content-Type"]

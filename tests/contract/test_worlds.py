@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.contract.server import Server, event, served
-from tests.contract.worlds import HELD, Fact, Record, SubjectEvents, consortium, iso, shuffled, trades, treaties
+from tests.contract.worlds import HELD, Expected, Fact, Record, consortium, iso, shuffled, trades, treaties
 
 STATES = [f"parties/state-{number:03}" for number in range(190)]
 FIRMS = [f"parties/firm-{number:03}" for number in range(300)]
@@ -61,11 +61,11 @@ def differences(items: Sequence[dict], told: dict, held: set[str] | None, status
         if (item is not None) != expected:
             yield f"{key}: {'listed' if item else 'not listed'}, but the readings give {tells}"
         elif item is not None:
-            yield from judged(key, item, tells, status)
+            yield from errors_in(key, item, tells, status)
     yield from (f"{key}: unexpected {item}" for key, item in shown.items())
 
 
-def judged(key, item: dict, tells: SubjectEvents, status: str | None) -> Iterator[str]:
+def errors_in(key, item: dict, tells: Expected, status: str | None) -> Iterator[str]:
     """Yield the errors in an item's claim."""
     wanted = tells.statuses - {None}
     claimed = status or item["status"]
@@ -82,7 +82,7 @@ def key_of(item: dict):
     return (item["party"]["subject"], item["in"]["subject"]) if "in" in item else item["subject"]
 
 
-def compare_ties(world: World, on: int, as_of: int | None, statuses: Sequence[str]) -> list[str]:
+def compare_memberships(world: World, on: int, as_of: int | None, statuses: Sequence[str]) -> list[str]:
     """Compare every membership on a day."""
     told: dict[Any, Any] = {}
     for record in world.known(as_of):
@@ -145,7 +145,7 @@ def test_treaties_in_force_and_their_parties(deposited):
     wrong = []
     for on in days(deposited.records, choice, 6):
         wrong += compare_agreements(deposited, on, None, WHOLE)
-        wrong += compare_ties(deposited, on, None, choice.sample(TIE, 2))
+        wrong += compare_memberships(deposited, on, None, choice.sample(TIE, 2))
     none(wrong)
 
 
@@ -155,7 +155,7 @@ def test_treaties_as_of_the_middle_of_the_log(deposited):
     for on in days(deposited.records, choice, 3):
         as_of = choice.randrange(deposited.first, deposited.last)
         wrong += compare_agreements(deposited, on, as_of, WHOLE)
-        wrong += compare_ties(deposited, on, as_of, choice.sample(TIE, 2))
+        wrong += compare_memberships(deposited, on, as_of, choice.sample(TIE, 2))
     none(wrong)
 
 
@@ -165,7 +165,7 @@ def test_trade_agreements(traded):
     for on in days(traded.records, choice, 8):
         for as_of in (None, choice.randrange(traded.first, traded.last)):
             wrong += compare_agreements(traded, on, as_of, WHOLE)
-            wrong += compare_ties(traded, on, as_of, choice.sample(TIE, 1))
+            wrong += compare_memberships(traded, on, as_of, choice.sample(TIE, 1))
     none(wrong)
 
 
@@ -174,7 +174,7 @@ def test_the_members_of_a_consortium(joined):
     wrong = []
     for on in days(joined.records, choice, 9):
         for as_of in (None, choice.randrange(joined.first, joined.last)):
-            wrong += compare_ties(joined, on, as_of, ["member", "left"])
+            wrong += compare_memberships(joined, on, as_of, ["member", "left"])
     none(wrong)
 
 

@@ -104,7 +104,7 @@ Dated = list[tuple[Fact, int]]
 
 
 @dataclass
-class SubjectEvents:
+class Expected:
     """The oracle's answer for a day: the possible statuses (None: no membership), and that with all dates at their
     earliest.
     """
@@ -113,9 +113,9 @@ class SubjectEvents:
     earliest: str | None
 
 
-def tell(
+def evaluate(
     facts: Sequence[Fact], others: Collection[Fact], on: int, status: Callable[[Dated], set[str | None]]
-) -> SubjectEvents:
+) -> Expected:
     """Return the statuses in every possible world of these facts; `others` of the same subject only exclude worlds."""
     near = {on, on + 1}
     for fact in facts:
@@ -132,14 +132,14 @@ def tell(
     found: set[str | None] = set()
     for reading in itertools.product(*choices):
         dated = list(zip(facts, reading, strict=True))
-        if stands(dated, others):
+        if is_consistent(dated, others):
             found |= status(dated)
     earliest = [(fact, fact.when.low) for fact in facts]
-    first = status(earliest) if stands(earliest, others) else {None}
-    return SubjectEvents(found, first.pop() if len(first) == 1 else None)
+    first = status(earliest) if is_consistent(earliest, others) else {None}
+    return Expected(found, first.pop() if len(first) == 1 else None)
 
 
-def stands(dated: Dated, others: Collection[Fact]) -> bool:
+def is_consistent(dated: Dated, others: Collection[Fact]) -> bool:
     """Return whether a possible world contradicts none of the rules."""
     makers = [at for fact, at in dated if fact.type in MAKES] + [fact.when.low for fact in others if fact.type in MAKES]
     begin = min(makers, default=FIRST)
@@ -196,13 +196,13 @@ class Record:
             return {True}
         return {False, True} if any(when.low <= by for when in spans) else {False}
 
-    def tie(self, party: str, on: int) -> SubjectEvents:
+    def tie(self, party: str, on: int) -> Expected:
         """Return the status of a party in an agreement on a day."""
         facts = [fact for fact in self.facts if fact.type not in SPOKEN and (not fact.parties or party in fact.parties)]
         others = [fact for fact in self.facts if fact not in facts]
-        return tell(facts, others, on, lambda dated: self._tie(dated, party, on))
+        return evaluate(facts, others, on, lambda dated: self._tie(dated, party, on))
 
-    def status(self, on: int) -> SubjectEvents:
+    def status(self, on: int) -> Expected:
         """Return the status of an agreement on a day. Entries into force of single parties give worlds but no other
         status.
         """
@@ -222,7 +222,7 @@ class Record:
                 )
                 if bound
             ]
-        return tell(kept, [*others, *signed[1:][-1:]], on, lambda dated: self._whole(dated, on))
+        return evaluate(kept, [*others, *signed[1:][-1:]], on, lambda dated: self._whole(dated, on))
 
     def _until(self, on: int) -> set[bool]:
         """Return whether a day may be past the agreement's `until`, unrenewed."""
@@ -311,16 +311,16 @@ class Record:
 
     # Platforms
 
-    def membership(self, party: str, on: int) -> SubjectEvents:
+    def membership(self, party: str, on: int) -> Expected:
         """Return the status of a party in a platform on a day."""
         facts = [fact for fact in self.facts if not fact.parties or party in fact.parties]
         own = [fact for fact in facts if fact.parties]
         for fact, other in itertools.permutations(own, 2):
             if fact.when.exact and fact.when.low - 1 <= on <= fact.when.low and not other.when.exact:
-                return SubjectEvents(
+                return Expected(
                     {"unknown"}, None
                 )  # which comes first of a joining and a leaving on one day is left open
-        return tell(
+        return evaluate(
             facts,
             [fact for fact in self.facts if fact.parties and party not in fact.parties],
             on,

@@ -19,7 +19,7 @@ NOTHING_IN_FORCE = [InForcePeriod(BEFORE, FOREVER, None, Force(False, False, Tru
 
 
 @st.composite
-def makers(draw: Any) -> Fact:
+def creating_facts(draw: Any) -> Fact:
     """Draw a fact that creates its subject and has its attributes."""
     kind = draw(st.sampled_from((*histories.CREATING, "lab.founded", "platform.launched")))
     said = draw(histories.facts(kind, 1, early=draw(st.booleans())))
@@ -42,7 +42,7 @@ def makers(draw: Any) -> Fact:
 spans = st.sampled_from((Span(BEFORE, BEFORE), *map(span_of, (*histories.DATES, *histories.EARLY))))
 
 
-@given(makers(), st.data())
+@given(creating_facts(), st.data())
 def test_state_of_a_single_fact_equals_the_general_evaluation(fact, data):
     assert describes(fact)
     own = data.draw(st.booleans())

@@ -59,7 +59,7 @@ consents = st.sampled_from((NEVER, *map(parse_edtf, ("2020-03-10", "2021-05-05",
 
 
 @st.composite
-def party_lives(draw: Any) -> PartyLife | None:
+def party_lifespans(draw: Any) -> PartyLife | None:
     """Draw the lifespan of a party, if any of it is known."""
     born = draw(st.sampled_from((None, "2019", "2020-03-11")))
     occurred = draw(st.sampled_from((None, "2021-05-05", "2021", "2022-01-01")))
@@ -74,14 +74,14 @@ def party_lives(draw: Any) -> PartyLife | None:
     return PartyLife(Lifespan(Span(BEFORE, BEFORE) if born is None else span_of(born), end), ended)
 
 
-@given(ties, lives, consents, party_lives())
+@given(ties, lives, consents, party_lifespans())
 def test_membership_equals_the_general_evaluation(told, lifespan, consented, party):
     own, whole = told
     swept = ranges_of(evaluate_memberships(own, whole, lifespan, consented=consented, party=party))
     assert membership_periods(own, whole, lifespan, consented=consented, party=party) == swept
 
 
-@given(ties, lives, party_lives())
+@given(ties, lives, party_lifespans())
 def test_only_ends_follow_the_end_of_a_party(told, lifespan, party):
     own, whole = told
     if party is None or party.lifespan.end is None:

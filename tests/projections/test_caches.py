@@ -167,7 +167,7 @@ def test_validated_refused_or_interrupted_post_changes_no_later_decision(few, do
             if way == "t":
                 said = tried(found, *batch)
             with one_transaction(found):
-                told = broken_off_or(found, batch) if way == "b" else outcome(found, *batch)
+                told = interrupted_and_posted(found, batch) if way == "b" else outcome(found, *batch)
             assert said in (None, told)
             assert told == outcome(alone, *batch)
             if told == "taken":
@@ -177,7 +177,7 @@ def test_validated_refused_or_interrupted_post_changes_no_later_decision(few, do
         assert lines(found) == lines(alone)
 
 
-def broken_off_or(found: World, batch: Documents) -> str:
+def interrupted_and_posted(found: World, batch: Documents) -> str:
     """Return the result of a batch that is interrupted, if it gets that far, and posted again."""
     checks = 0
 

@@ -64,7 +64,7 @@ RANKS = {
 ENDS = ("terminated", "closed", "dissolved")
 
 
-def fits_a_life(reading: Reading) -> bool:
+def is_within_lifespan(reading: Reading) -> bool:
     """Return whether nothing lies before the creation or after the end; an adoption is no later than a signature, if
     possible.
     """
@@ -81,7 +81,7 @@ def fits_a_life(reading: Reading) -> bool:
     return min(reading[fact][0] for fact in adoptions) <= min(reading[fact][0] for fact in signatures)
 
 
-def hidden(line: list[str | None], gaps: Sequence[tuple[int, int, str]]) -> Iterator[Timeline]:
+def with_beginnings(line: list[str | None], gaps: Sequence[tuple[int, int, str]]) -> Iterator[Timeline]:
     """Yield the timelines in which each membership of unknown beginning began on any of its days, the earliest first."""
     for begun in product(*(range(since, until + 1) for since, until, _ in gaps)):
         filled = list(line)
@@ -94,9 +94,9 @@ def hidden(line: list[str | None], gaps: Sequence[tuple[int, int, str]]) -> Iter
 # platforms
 
 
-def platform_tie(reading: Reading) -> list[Timeline]:
+def platform_membership(reading: Reading) -> list[Timeline]:
     """Return the membership of one party in a platform, in one world."""
-    if not fits_a_life(reading):
+    if not is_within_lifespan(reading):
         return []
     born = next(on for fact, (on, _) in reading.items() if fact.what == "launched")
 
@@ -124,7 +124,7 @@ def platform_tie(reading: Reading) -> list[Timeline]:
     shown = {"over": "left", "none": None}
     line: list[Any] = [next((state[0] for on, state in reversed(folded) if on <= today), None) for today in DAYS]
     line = [shown.get(status, status) for status in line]
-    return list(hidden(line, folded[-1][1][2]))
+    return list(with_beginnings(line, folded[-1][1][2]))
 
 
 def spanned(span: tuple[int, int], what: str, who: str | None, rank: int, id_: str, effect: Any = None) -> Happening:
@@ -223,7 +223,7 @@ def may_alternate(facts: Sequence[Happening]) -> bool:
 @settings(max_examples=150)
 @given(platform_facts())
 def test_membership_of_a_platform(facts):
-    expected = verdict(facts, platform_tie)
+    expected = verdict(facts, platform_membership)
     with world() as found:
         if expected is None:
             if not may_alternate(facts):
@@ -240,12 +240,12 @@ OWN = ("provisionally-applied", "entered-into-force", "suspended", "resumed")
 
 
 def agreement_tie(reading: Reading) -> list[Timeline]:
-    return memberships(reading, "a") if fits_a_life(reading) else []
+    return memberships(reading, "a") if is_within_lifespan(reading) else []
 
 
 def agreement(reading: Reading) -> list[Timeline]:
     """Return the status of an agreement on each day, in one world."""
-    if not fits_a_life(reading):
+    if not is_within_lifespan(reading):
         return []
     whole = []
     for today in DAYS:
@@ -432,7 +432,7 @@ def whole(statuses: dict[str, str]) -> Callable[[Reading], list[Timeline]]:
     """Return the status of a lab or a platform: that of its latest fact with one."""
 
     def timelines(reading: Reading) -> list[Timeline]:
-        if not fits_a_life(reading) or not waits(reading):
+        if not is_within_lifespan(reading) or not waits(reading):
             return []
         told = in_order(reading, (fact for fact in reading if fact.what in statuses))
         return [tuple(next((statuses[f.what] for on, f in reversed(told) if on <= day), None) for day in DAYS)]
@@ -444,7 +444,7 @@ def phase(name: str) -> Callable[[Reading], list[Timeline]]:
     """Return the status of a phase: planned with the lab, then by its latest fact."""
 
     def timelines(reading: Reading) -> list[Timeline]:
-        if not fits_a_life(reading) or not waits(reading):
+        if not is_within_lifespan(reading) or not waits(reading):
             return []
         days = {what: [on for fact, (on, _) in reading.items() if fact.what == what] for what in ("founded",)}
         for what in ("started", "completed"):
@@ -513,7 +513,7 @@ def test_a_lab_and_its_phases(facts):
 @given(platform_facts())
 def test_a_platform(facts):
     expected = verdict(facts, whole({"launched": "launched", "dissolved": "dissolved"}))
-    assume(verdict(facts, platform_tie) is not None)
+    assume(verdict(facts, platform_membership) is not None)
     assert expected is not None
     with world() as found:
         post_platform(found, facts)

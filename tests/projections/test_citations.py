@@ -76,7 +76,7 @@ def listed(views: World, slug: str = "d", as_of: int | None = None, **asked: Any
             return items, dict(page.beside["used"])
 
 
-def told(items: list[dict]) -> list[tuple]:
+def shown(items: list[dict]) -> list[tuple]:
     return sorted(
         (
             item.get("start", -1),
@@ -194,7 +194,7 @@ def test_citations_as_of_every_position_are_the_current_ones(seed):
                     continue
                 text = texts[as_of] if slug == "d" else None
                 expected, characters = naive(views.events[:as_of], slug, text)
-                assert told(items) == expected
+                assert shown(items) == expected
                 starts = [item.get("start", 10**9) for item in items]
                 assert starts == sorted(starts)
                 if text is not None:

@@ -56,7 +56,7 @@ def difference(one: dict[str, list[str]], other: dict[str, list[str]]) -> dict[s
     }
 
 
-def opened_anew(found: World) -> None:
+def reopen(found: World) -> None:
     """Close the views for writing and open them again, with empty caches."""
     path = Path(found.views._db.execute("PRAGMA database_list").fetchone()[2])
     found.views.close()
@@ -69,7 +69,7 @@ def assert_same_from_any_fold(events: Sequence[Event], *others: World) -> None:
     with world() as folded, world() as anew:
         for each in events:
             folded.apply(each)
-            opened_anew(anew)
+            reopen(anew)
             anew.apply(each)
             expected = held(folded, each.position)
             for other in (anew, *others):
@@ -252,7 +252,7 @@ def test_change_of_any_column_of_a_current_row_changes_the_digest(views):
         for at, column in enumerate(columns):
             if column == "id" and table not in ("events", "text_index", "names"):
                 continue  # the row's own number, which nobody is told
-            row = believed(views, table, column)
+            row = current_row(views, table, column)
             changed = [*row[:at], other(column, row[at]), *row[at + 1 :]]
             update(views, table, row, changed)
             assert held(views, views.head) != before, (table, column)
@@ -274,7 +274,7 @@ def test_any_value_put_into_a_row_changes_the_digest(views, strange):
                 or (column == "id" and table != "events")
             ):
                 continue
-            row = believed(views, table, column)
+            row = current_row(views, table, column)
             others = [name for name in columns if name != column]
             found = " AND ".join(f"{name} IS ?" for name in others)
             values = [value for name, value in zip(columns, row, strict=True) if name != column]
@@ -294,7 +294,7 @@ def columns_of(found: World, table: str) -> list[str]:
     return [row[1] for row in found.views._db.execute(f"PRAGMA table_info({table})")]
 
 
-def believed(found: World, table: str, column: str) -> list[Any]:
+def current_row(found: World, table: str, column: str) -> list[Any]:
     """Return a current row, with a value in a column if there is one."""
     where = f"system_to = {CURRENT}" if "system_to" in columns_of(found, table) else "1"
     if table in ("tags", "text_index", "names"):
@@ -337,7 +337,7 @@ def test_removed_or_added_row_changes_the_digest(views):
         if table == "document_texts":
             continue
         columns = columns_of(views, table)
-        row = believed(views, table, columns[0])
+        row = current_row(views, table, columns[0])
         db.execute(f"DELETE FROM {table} WHERE {' AND '.join(f'{name} IS ?' for name in columns)}", row)
         assert held(views, views.head) != before, table
         db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)

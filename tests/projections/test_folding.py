@@ -44,7 +44,7 @@ def waited(found: World, documents: Documents) -> dict[int, str] | None:
     pending = list(documents)
     while pending:
         for document in pending:
-            later = [other["id"] for other in pending if other is not document and of_one(document, other)]
+            later = [other["id"] for other in pending if other is not document and is_order_relevant(document, other)]
             if document["data"].get("event", "") not in ("", *positions) or min(later, default="~") < document["id"]:
                 continue
             try:
@@ -59,7 +59,7 @@ def waited(found: World, documents: Documents) -> dict[int, str] | None:
     return {position: id_ for id_, position in positions.items()}
 
 
-def of_one(document: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def is_order_relevant(document: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Return whether their order matters: of two corrections the later wins, of two mergers the survivor."""
     kinds = {document["type"], other["type"]}
     if kinds == {"event.corrected"}:

@@ -117,9 +117,11 @@ def test_retraction_of_the_merger_splits_the_parties(one: World):
     one.take(retracted("parties/b", 8))
     for subject, state in before.items():
         now = one.state(subject)
-        assert apart(now) == apart(state)
+        assert without_position(now) == without_position(state)
     for view, items in lists.items():
-        assert [apart(item) for item in one.items(view, on=None)] == [apart(item) for item in items]
+        assert [without_position(item) for item in one.items(view, on=None)] == [
+            without_position(item) for item in items
+        ]
     with pytest.raises(Merged):
         one.state("parties/b", as_of=8)
     one.take(retracted("parties/b", 9))
@@ -127,7 +129,7 @@ def test_retraction_of_the_merger_splits_the_parties(one: World):
         one.state("parties/b")
 
 
-def apart(state: dict) -> dict:
+def without_position(state: dict) -> dict:
     """Return a state without version and positions."""
     return {name: value for name, value in state.items() if name not in ("version", "position")}
 

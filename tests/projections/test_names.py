@@ -368,7 +368,7 @@ def test_number_of_acronyms_of_a_long_name_is_bounded():
 INVISIBLE = ("\u00ad", "\u034f", "\u200b", "\u200e", "\u2060", "\ufe0f", "\ufeff", "\U000e0100", "\u3164", "\u180e")
 
 
-def hidden(name: str, character: str) -> str:
+def with_invisible(name: str, character: str) -> str:
     """The name with an invisible character after each of its letters but the last."""
     return "".join(each + (character if each != " " else "") for each in name[:-1]) + name[-1]
 
@@ -376,11 +376,11 @@ def hidden(name: str, character: str) -> str:
 @pytest.mark.parametrize("character", INVISIBLE, ids=lambda character: f"{ord(character):04X}")
 def test_invisible_characters_hide_no_name(registry, character):
     names = ("Zeta Research Association", "东海研究院")
-    registry.batch(*(party(f"p{at}", name=hidden(name, character)) for at, name in enumerate(names)))
+    registry.batch(*(party(f"p{at}", name=with_invisible(name, character)) for at, name in enumerate(names)))
     for at, name in enumerate(names):
         assert best(registry, name) == (f"p{at}", 1.0)
-        assert best(registry, hidden(name, "\u200c")) == (f"p{at}", 1.0)
-        for words in (name, name[:7], hidden(name, "\u2060")):
+        assert best(registry, with_invisible(name, "\u200c")) == (f"p{at}", 1.0)
+        for words in (name, name[:7], with_invisible(name, "\u2060")):
             found = registry.reader.search(words, registry.question(), limit=5, after=None).items
             assert [hit["subject"] for hit in found] == [f"parties/p{at}"]
             assert registry.subjects("parties", q=words) == [f"parties/p{at}"]

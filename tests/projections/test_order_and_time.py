@@ -107,7 +107,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def told(answers: dict[str, Any]) -> dict[str, Any]:
+def comparable(answers: dict[str, Any]) -> dict[str, Any]:
     """Return answers without positions and versions; facts of equal days stay in the order of the log."""
     return {
         name: sorted(plain(items), key=repr) if name.startswith("timeline") else plain(items)
@@ -132,7 +132,7 @@ def test_state_does_not_depend_on_the_order_of_recording(seed):
             except Refused:
                 continue
             taken.append(fact)
-        expected = told(seen(first))
+        expected = comparable(seen(first))
         makers = [fact for fact in taken if fact["type"] in MAKERS]
         others = [fact for fact in taken if fact["type"] not in MAKERS]
         for _ in range(3):
@@ -140,10 +140,10 @@ def test_state_does_not_depend_on_the_order_of_recording(seed):
             with world() as again:
                 waiting = [*makers, *others]
                 again.batch(*_referable(waiting))
-                assert told(seen(again)) == expected
+                assert comparable(seen(again)) == expected
                 one_by_one = _one_by_one(_referable(waiting))
                 if one_by_one is not None:
-                    assert told(one_by_one) == expected
+                    assert comparable(one_by_one) == expected
 
 
 MAKERS = ("party.registered", "document.registered", "platform.launched", "lab.founded")

@@ -57,7 +57,7 @@ def paged(found: World, view: str, sort: str, on: str | None, filters: dict[str,
 
 
 @contextmanager
-def looked_for_on_the_way() -> Iterator[None]:
+def walking_plans() -> Iterator[None]:
     """Plan every filter along the order of the list, without a limit."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planner, "isqrt", lambda _: -1)
@@ -67,7 +67,7 @@ def looked_for_on_the_way() -> Iterator[None]:
 
 
 @contextmanager
-def found_beforehand() -> Iterator[None]:
+def materialising_plans() -> Iterator[None]:
     """Plan every filter by an index where possible, however many rows match."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planner, "isqrt", lambda _: -1)
@@ -88,7 +88,7 @@ def test_every_plan_gives_the_same_pages(documents: list[dict[str, Any]]):
                 for sort in (turn + name for name in LIST_VIEWS[view].sorts for turn in ("", "-")):
                     whole = paged(found, view, sort, on, filters)
                     assert sorted(map(repr, whole)) == sorted(map(repr, every)), (view, sort, on, filters)
-                    for otherwise in (looked_for_on_the_way, found_beforehand):
+                    for otherwise in (walking_plans, materialising_plans):
                         with otherwise():
                             assert paged(found, view, sort, on, filters) == whole, otherwise
 

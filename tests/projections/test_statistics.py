@@ -72,26 +72,26 @@ def _summed(counts: Any) -> dict[str, int]:
     return dict(found)
 
 
-def told(found: World, on: str | None, as_of: int) -> dict[str, Any]:
+def reported(found: World, on: str | None, as_of: int) -> dict[str, Any]:
     """Return the same from the statistics."""
-    told = found.reader.statistics(found.question(on, as_of))
+    reported = found.reader.statistics(found.question(on, as_of))
     return {
         "subjects": {
             collection: {
-                "total": told[collection]["total"],
-                "status": told[collection]["status"],
-                "kind": told[collection].get("kind", {}),
-                "apart": [told[collection][certainty]["total"] for certainty in CERTAINTIES],
+                "total": reported[collection]["total"],
+                "status": reported[collection]["status"],
+                "kind": reported[collection].get("kind", {}),
+                "apart": [reported[collection][certainty]["total"] for certainty in CERTAINTIES],
             }
             for collection in STATUSES
         },
-        "memberships": told["memberships"]["status"],
-        "memberships apart": [told["memberships"][certainty]["total"] for certainty in CERTAINTIES],
-        "parties": sorted(each["ties"] for each in told["party"]),
-        "of parties": sorted(each[name] for each in told["party"] for name in CERTAINTIES if each[name]),
-        "commitments": told["commitments"]["total"],
-        "types": told["events"]["type"],
-        "facts": sum(told["events"]["year"].values()),
+        "memberships": reported["memberships"]["status"],
+        "memberships apart": [reported["memberships"][certainty]["total"] for certainty in CERTAINTIES],
+        "parties": sorted(each["ties"] for each in reported["party"]),
+        "of parties": sorted(each[name] for each in reported["party"] for name in CERTAINTIES if each[name]),
+        "commitments": reported["commitments"]["total"],
+        "types": reported["events"]["type"],
+        "facts": sum(reported["events"]["year"].values()),
     }
 
 
@@ -107,7 +107,7 @@ def test_statistics_equal_a_count_as_of_any_position_and_on_any_day(
         taken(found, documents)
         for as_of in range(found.head + 1):
             for on in DAYS:
-                assert told(found, on, as_of) == counted(found, on, as_of), (on, as_of)
+                assert reported(found, on, as_of) == counted(found, on, as_of), (on, as_of)
 
 
 def test_retracted_events_are_not_counted_even_if_their_block_is_stored(views, monkeypatch):
@@ -209,7 +209,7 @@ def test_sums_of_a_failed_commit_are_discarded(views, monkeypatch):
                 views.batch(*parties(*(f"lost-{each}" for each in range(number))))
         views.views.rollback()
     views.take(*parties(*(f"more-{number}" for number in range(8))))
-    assert told(views, None, views.head) == counted(views, None, views.head)
+    assert reported(views, None, views.head) == counted(views, None, views.head)
 
 
 def test_statistics_of_a_log_four_times_as_long_take_as_many_steps(monkeypatch):
@@ -228,15 +228,15 @@ def test_statistics_of_a_log_four_times_as_long_take_as_many_steps(monkeypatch):
 def test_certain_and_possible_are_counted_separately(views):
     views.take(*parties("a", "b"), signed("t", "2020-01-01", "a"), step("ratified", "t", "2021/2022", "b"))
     views.take(signed("s", "2021?", "a"), signed("u", None, "b"))
-    told = views.reader.statistics(views.question("2021-06-01"))["agreements"]
-    assert (told["total"], told["certain"]["total"], told["possible"]["total"]) == (3, 1, 2)
-    assert told["certain"]["status"] == {"signed": 1}
-    assert told["possible"]["kind"] == {"treaty": 2}
-    told = views.reader.statistics(views.question())
-    assert told["agreements"]["possible"]["total"] == 0  # what has no date is certain once it is recorded
-    assert told["agreements"]["year"] == {"2020": 2}
-    assert told["agreements"]["certain"]["year"] == {"2020": 1}
-    assert told["agreements"]["possible"]["year"] == {"2020": 1}
-    assert told["events"]["possible"]["year"] == {"2020": 1, "2021": 1}
-    told = views.reader.statistics(views.question("2021-06-01"))
-    assert [(each["ties"], each["certain"], each["possible"]) for each in told["party"]] == [(2, 1, 1), (2, 0, 2)]
+    reported = views.reader.statistics(views.question("2021-06-01"))["agreements"]
+    assert (reported["total"], reported["certain"]["total"], reported["possible"]["total"]) == (3, 1, 2)
+    assert reported["certain"]["status"] == {"signed": 1}
+    assert reported["possible"]["kind"] == {"treaty": 2}
+    reported = views.reader.statistics(views.question())
+    assert reported["agreements"]["possible"]["total"] == 0  # what has no date is certain once it is recorded
+    assert reported["agreements"]["year"] == {"2020": 2}
+    assert reported["agreements"]["certain"]["year"] == {"2020": 1}
+    assert reported["agreements"]["possible"]["year"] == {"2020": 1}
+    assert reported["events"]["possible"]["year"] == {"2020": 1, "2021": 1}
+    reported = views.reader.statistics(views.question("2021-06-01"))
+    assert [(each["ties"], each["certain"], each["possible"]) for each in reported["party"]] == [(2, 1, 1), (2, 0, 2)]

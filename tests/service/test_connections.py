@@ -47,7 +47,7 @@ async def connected(registry):
         writer.close()
 
 
-async def asked(registry, raw):
+async def exchange(registry, raw):
     """Return all bytes of the answer until the connection ends."""
     async with connected(registry) as client:
         await client.send(raw)
@@ -72,23 +72,23 @@ def is_problem(answer, status, kind):
     ids=["a long value", "a long name", "65 headers", "a value that fills the connection"],
 )
 async def test_headers_beyond_the_limits_are_431(registry, headers):
-    assert is_problem(await asked(registry, GET + headers + b"\r\n"), 431, "headers-too-large")
+    assert is_problem(await exchange(registry, GET + headers + b"\r\n"), 431, "headers-too-large")
 
 
 async def test_an_address_beyond_the_limit_is_431(registry):
-    answer = await asked(registry, b"GET /v1/parties?q=" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = await exchange(registry, b"GET /v1/parties?q=" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
     assert is_problem(answer, 431, "headers-too-large")
 
 
 async def test_the_lines_of_one_field_are_bounded_together(registry):
     lines = b"".join(b"Accept: " + b"a/b," * 2000 + b"\r\n" for _ in range(3))
-    answer = await asked(registry, b"GET /v1/parties HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + lines + b"\r\n")
+    answer = await exchange(registry, b"GET /v1/parties HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + lines + b"\r\n")
     assert is_problem(answer, 431, "headers-too-large")
 
 
 async def test_headers_within_the_limits_are_taken(registry):
     headers = b"".join(b"X-%d: " % number + b"x" * 8000 + b"\r\n" for number in range(62))
-    assert (await asked(registry, GET + headers + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    assert (await exchange(registry, GET + headers + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ async def test_headers_within_the_limits_are_taken(registry):
     ],
 )
 async def test_bytes_of_an_unparsable_request_are_neither_logged_nor_answered(registry, capfd, raw):
-    answer = await asked(registry, raw)
+    answer = await exchange(registry, raw)
     assert answer.startswith(b"HTTP/1.1 4"), answer
     assert SECRET.encode() not in answer
     await registry.get("/healthz")
@@ -151,7 +151,7 @@ async def test_no_value_of_a_header_is_an_internal_error_or_logged(registry, nam
             raw = (
                 f"{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n{key}{type_}{name}: ".encode()
             )
-            answer = await asked(registry, raw + value + b"\r\n\r\n{}")
+            answer = await exchange(registry, raw + value + b"\r\n\r\n{}")
             status = int(answer.rpartition(b"HTTP/1.1 ")[2][:3])
             assert status < 500, (line, value[:20], answer)
     assert SECRET.encode() not in registry.logged()
@@ -250,11 +250,11 @@ async def test_if_all_connections_are_busy_a_new_one_gets_503(registry, most_con
             await client.send(b"GET /v1/events/stream HTTP/1.1\r\nHost: x\r\n\r\n")
             await client.reader.readuntil(b"\r\n\r\n")
         most_connections(3)
-        answer = await asked(registry, GET + b"\r\n")
+        answer = await exchange(registry, GET + b"\r\n")
         assert is_problem(answer, 503, "busy")
         assert b"Retry-After: 1\r\n" in answer
     await asyncio.sleep(0.05)
-    assert (await asked(registry, GET + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    assert (await exchange(registry, GET + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_connection_without_a_request_is_closed_before_others(registry, most_connections):
@@ -275,12 +275,12 @@ async def test_no_answer_names_the_server_version(registry):
         answer = await registry.get(path)
         assert answer.headers["Server"] == "agreement-registry", path
         answer.close()
-    assert b"\r\nServer: agreement-registry\r\n" in await asked(registry, b"nonsense\r\n\r\n")
+    assert b"\r\nServer: agreement-registry\r\n" in await exchange(registry, b"nonsense\r\n\r\n")
 
 
 async def test_address_of_thousands_of_segments_is_not_routed(registry, monkeypatch):
     looked_for = []
     monkeypatch.setattr(type(registry.app.router), "resolve", lambda *_: looked_for.append(1))
-    answer = await asked(registry, b"GET " + b"/a" * 4000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = await exchange(registry, b"GET " + b"/a" * 4000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert is_problem(answer, 404, "not-found")
     assert not looked_for

@@ -12,7 +12,7 @@ from tests.service.world import BATCH, NDJSON, STRUCTURED, registered
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-async def asked(registry, line="POST /v1/events", *, body=b"", size=None, version="1.1", **headers):
+async def exchange(registry, line="POST /v1/events", *, body=b"", size=None, version="1.1", **headers):
     """Return the answers before and after the body is sent."""
     reader, writer = await asyncio.open_connection("127.0.0.1", registry.client.port)
     sent = {
@@ -58,7 +58,7 @@ def key(registry):
     ],
 )
 async def test_refusal_that_needs_no_body_precedes_100_continue(registry, key, line, headers, status):
-    before, _ = await asked(registry, line, **{"body": b"{}" * 10, **key, **headers})
+    before, _ = await exchange(registry, line, **{"body": b"{}" * 10, **key, **headers})
     assert before.startswith(b"HTTP/1.1 %d " % status)
     assert b"\r\nConnection: close\r\n" in before
 
@@ -67,7 +67,7 @@ async def test_refusal_that_needs_no_body_precedes_100_continue(registry, key, l
 @pytest.mark.parametrize("query", ["", "?validate=only"])
 async def test_acceptable_body_gets_100_continue(registry, key, type_, query):
     body = orjson.dumps([registered("a")] if type_ == BATCH else registered("a"))
-    before, after = await asked(registry, f"POST /v1/events{query}", body=body, Content_Type=type_, **key)
+    before, after = await exchange(registry, f"POST /v1/events{query}", body=body, Content_Type=type_, **key)
     assert before.startswith(CONTINUE)
     after = before.removeprefix(CONTINUE) + after
     assert after.startswith((b"HTTP/1.1 201 ", b"HTTP/1.1 200 "))
@@ -80,10 +80,10 @@ async def test_client_that_does_not_wait_for_100_continue_is_answered(registry, 
         "/v1/events", data=body, headers={"Content-Type": STRUCTURED, **key}, expect100=True
     )
     assert answer.status == 201
-    before, _ = await asked(registry, "GET /v1/parties", size=0)
+    before, _ = await exchange(registry, "GET /v1/parties", size=0)
     assert before.startswith(b"HTTP/1.1 200 ")
 
 
 async def test_http_1_0_client_gets_no_100_continue(registry, key):
-    before, _ = await asked(registry, version="1.0", size=0, Content_Type=STRUCTURED, **key)
+    before, _ = await exchange(registry, version="1.0", size=0, Content_Type=STRUCTURED, **key)
     assert before.startswith(b"HTTP/1.1 400 ")

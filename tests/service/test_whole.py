@@ -35,23 +35,23 @@ async def sent(registry, request: str) -> bytes:
 
 
 @pytest.fixture
-async def asked(registry):
+async def cached_registry(registry):
     """Return a registry whose answer at `PATH` is cached."""
     await registry.take(registered("a"))
     await registry.json(PATH)
     return registry
 
 
-async def test_head_request_has_the_content_length_of_get(asked):
-    whole = await sent(asked, f"GET {PATH} HTTP/1.1\r\nHost: a\r\n\r\n")
-    head = await sent(asked, f"HEAD {PATH} HTTP/1.1\r\nHost: a\r\n\r\n")
+async def test_head_request_has_the_content_length_of_get(cached_registry):
+    whole = await sent(cached_registry, f"GET {PATH} HTTP/1.1\r\nHost: a\r\n\r\n")
+    head = await sent(cached_registry, f"HEAD {PATH} HTTP/1.1\r\nHost: a\r\n\r\n")
     assert head.endswith(b"\r\n\r\n")
     assert whole.startswith(head.partition(b"Date: ")[0])
 
 
-async def test_not_modified_answer_has_neither_body_nor_length(asked):
-    etag = (await asked.get(PATH)).headers["ETag"]
-    answer = await sent(asked, f"GET {PATH} HTTP/1.1\r\nHost: a\r\nIf-None-Match: {etag}\r\n\r\n")
+async def test_not_modified_answer_has_neither_body_nor_length(cached_registry):
+    etag = (await cached_registry.get(PATH)).headers["ETag"]
+    answer = await sent(cached_registry, f"GET {PATH} HTTP/1.1\r\nHost: a\r\nIf-None-Match: {etag}\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 304 Not Modified\r\n")
     assert answer.endswith(b"\r\n\r\n")
     assert etag.encode() in answer
@@ -68,25 +68,27 @@ async def test_not_modified_answer_has_neither_body_nor_length(asked):
     ],
 )
 @pytest.mark.parametrize("path", [PATH, "/v1/parties/nobody"])
-async def test_connection_header_of_the_client_is_respected(asked, path, version, wish, told, closes):
+async def test_connection_header_of_the_client_is_respected(cached_registry, path, version, wish, told, closes):
     more = f"Connection: {wish}\r\n" if wish else ""
-    answer = await sent(asked, f"GET {path} HTTP/{version}\r\nHost: a\r\n{more}\r\n")
+    answer = await sent(cached_registry, f"GET {path} HTTP/{version}\r\nHost: a\r\n{more}\r\n")
     assert answer.endswith(b"<closed>") is closes
     assert (told in answer) if told else (b"Connection" not in answer)
 
 
-async def test_pipelined_requests_are_answered_in_order(asked):
-    answer = await sent(asked, "".join(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n" for path in (PATH, "/nowhere", PATH)))
+async def test_pipelined_requests_are_answered_in_order(cached_registry):
+    answer = await sent(
+        cached_registry, "".join(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n" for path in (PATH, "/nowhere", PATH))
+    )
     assert [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"200", b"404", b"200"]
 
 
 @pytest.mark.parametrize("form", [CSV, NDJSON])
 async def test_list_that_fails_half_way_is_not_terminated_properly(registry, monkeypatch, form):
     await registry.import_(events(*(registered(f"p{number}") for number in range(1001))))
-    page, asked = Reader.page, count()
+    page, cached_registry = Reader.page, count()
 
     def failing(*question, **more):
-        if next(asked):
+        if next(cached_registry):
             raise OSError("disk I/O error")
         return page(*question, **more)
 
@@ -106,9 +108,9 @@ async def test_cached_answer_is_not_sent_without_the_right_to_read(tmp_path):
         assert (await registry.client.get(PATH)).status == 401
 
 
-async def test_cached_answer_is_logged_and_counted_by_its_route(asked):
-    await asked.get(PATH)
-    text = await (await asked.get("/metrics")).text()
+async def test_cached_answer_is_logged_and_counted_by_its_route(cached_registry):
+    await cached_registry.get(PATH)
+    text = await (await cached_registry.get("/metrics")).text()
     assert 'registry_requests_total{method="GET",route="/v1/parties/{slug}",status="200"} 2.0' in text
 
 
