@@ -122,3 +122,26 @@ def test_every_example_file_is_posted_by_a_page():
     posted = "\n".join(map(read, PAGES))
     for path in (ROOT / "examples").iterdir():
         assert f"examples/{path.name}" in posted, path.name
+
+
+def test_every_room_and_module_in_the_contributing_guide_exists():
+    rooms = read("CONTRIBUTING.md").partition("## Rooms")[2].partition("## ")[0]
+    room = ROOT
+    for row in re.findall(r"^\| .*`.*$", rooms, re.MULTILINE):
+        names = re.findall(r"`([a-z_/]+(?:\.py|/))`", row)
+        if not row.startswith("| —"):
+            room = ROOT / names[0]
+        for name in names:
+            assert (room / name).exists() or (ROOT / name).exists(), name
+
+
+def test_worked_diffs_of_the_contributing_guide_apply_to_the_files_they_name():
+    for diff in re.findall(r"^```diff\n(.*?)^```$", read("CONTRIBUTING.md"), re.MULTILINE | re.DOTALL):
+        files: list[str] = []
+        for line in diff.splitlines():
+            if line.startswith(" #"):
+                files = re.findall(r"(?:domain|projections|service)/[a-z_/]+\.py", line) or files
+                for file in files:
+                    assert (ROOT / file).is_file() or "new module" in line, file
+            elif line.startswith("-"):
+                assert any(line[1:].strip() in (ROOT / file).read_text(encoding="utf-8") for file in files), line
