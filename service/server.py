@@ -1,6 +1,7 @@
-"""Serving from start to stop: the application set up, on first start the seeds recorded and a key made, then the port
-opened; on SIGTERM or SIGINT the port closed and everything under way brought to its end. It opens no port before the
-registry is ready."""
+"""Server: starts the application, records the seeds and creates a key on first start, then opens the port.
+
+The port opens when the registry is ready. SIGTERM or SIGINT closes it, and lets requests in progress end.
+"""
 
 from __future__ import annotations
 
@@ -34,29 +35,29 @@ from service.settings import Settings
 from service.transparency.checkpoint import PUBLISHER
 
 STOP_SECONDS = 6.0
-"""How long requests under way are given when the server stops."""
+"""Time that requests in progress have when the server stops."""
 QUIET_SECONDS = 0.2
-"""How long clients that keep a connection are then heard: what they have sent by the stop is answered."""
+"""Time in which requests that were sent before the stop can still arrive on open connections."""
 END_SECONDS = 9.5
-"""The process ends so long after it was told to stop, whatever is under way: what was acknowledged is on disk."""
+"""Time after the stop signal when the process ends in any case. Acknowledged events are on disk by then."""
 BACKLOG = 2048
-"""Connections that may wait to be taken: a crowd that comes at once is not sent away to try again a second later."""
-LEAST_CONNECTIONS = 64
+"""Connections that the system holds until they are accepted. If there are more, clients try again a second later."""
+MIN_CONNECTIONS = 64
 OWN_FILES = 512
-"""Files that are not connections: databases, results of imports, pipes to other processes."""
+"""Open files that are not connections: databases, results of imports, pipes to other processes."""
 FIRST_KEY = "first"
 SEEDS_ACTOR = "seeds"
 
 
 class CannotServe(Exception):
-    """The server cannot start. Its text is one line that says why."""
+    """The server cannot start. The text is one line that says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A server that takes requests at `url`.
+    """A server that accepts requests at `url`.
 
-    `key`: the text of the first key, where this start made it. `scopes`: what that key may do.
+    `key`: the text of the first key, if this start created it. `scopes`: the scopes of that key.
     `verifier` verifies the log's checkpoints.
     """
 
@@ -67,14 +68,14 @@ class Started:
 
 
 async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, started: Callable[[Started], None]) -> None:
-    """Serves until it is told to stop. `started` is called once it can be asked. Raises CannotServe.
+    """Serve until a stop signal. `started` is called when requests are accepted. Raises CannotServe.
 
-    Told to stop before that, it ends the process at once: nothing was acknowledged, and a crash needs no repair.
+    A signal before that ends the process immediately: nothing was acknowledged, and a crash needs no repair.
     """
     for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, _give_up)
+        signal.signal(signum, _exit)
     most = _allow_connections()
-    sockets = await _bound(settings.host, settings.port)  # first: a port that is taken fixes nothing
+    sockets = await _bound(settings.host, settings.port)  # first: if the port is in use, nothing has changed
     app = make_app(settings)
     app[STARTED].clear()
     standard = StandardHandler(app[LOGGER])
@@ -82,9 +83,8 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
     runner = Runner(app, connections=most, handle_signals=False, shutdown_timeout=STOP_SECONDS)
     try:
         await runner.setup()
-        # What is there by now stays. The collector looks for cycles among what comes and goes, and less often than it
-        # would by itself: facts and answers kept for later made it go through them all again and again. Rows that wait
-        # for the views' commit alone are 20,000 objects.
+        # The present objects stay, so the garbage collector skips them. It runs less often than by default, which would
+        # scan cached facts and answers again and again. Rows that wait for the views' commit alone are 20,000 objects.
         gc.freeze()
         gc.set_threshold(100_000, 20, 50)
         if seeds is not None and app[HEAD].position == 0 and app[PUBLISHER].refusal is None:
@@ -117,7 +117,7 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
 
 
 async def _refuse_new(app: web.Application, runner: web.AppRunner, sockets: Iterable[socket.socket]) -> None:
-    """Stop listening, and answer what clients have sent by now; each answer then ends its connection."""
+    """Stop listening, and answer the requests sent by now. Each answer then closes its connection."""
     await app.shutdown()
     for site in list(runner.sites):
         await site.stop()
@@ -128,13 +128,14 @@ async def _refuse_new(app: web.Application, runner: web.AppRunner, sockets: Iter
 
 
 def _last_connections(sockets: Iterable[socket.socket]) -> list[socket.socket]:
-    """Accept every connection that waits, and close the listening sockets at once: the system resets connections that
-    still wait when a socket is closed.
+    """Accept every waiting connection, and close the listening sockets.
+
+    The system resets connections that still wait when a socket is closed.
     """
     found = []
     for each in sockets:
         each.setblocking(False)
-        with suppress(OSError):  # BlockingIOError: none waits any longer
+        with suppress(OSError):  # BlockingIOError: no connection waits
             while True:
                 found.append(each.accept()[0])
         each.close()
@@ -142,14 +143,14 @@ def _last_connections(sockets: Iterable[socket.socket]) -> list[socket.socket]:
 
 
 def _end_within(seconds: float) -> None:
-    """End the process after some seconds, if it has not ended by itself, as where a thread reads for long."""
+    """End the process after this time, if it has not ended by itself. A thread may be reading for long."""
     timer = threading.Timer(seconds, os._exit, (0,))
     timer.daemon = True
     timer.start()
 
 
 async def _bound(host: str, port: int) -> list[socket.socket]:
-    """Sockets of the address; nobody can connect to them yet. Raises CannotServe."""
+    """Return sockets bound to the address, which do not listen yet. Raises CannotServe."""
     try:
         server = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port, start_serving=False)
     except OSError as error:
@@ -173,15 +174,15 @@ def _allow_connections() -> int:
     most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return max(LEAST_CONNECTIONS, min(MOST_CONNECTIONS, most - REFUSED_AT_ONCE - OWN_FILES))
+    return max(MIN_CONNECTIONS, min(MOST_CONNECTIONS, most - REFUSED_AT_ONCE - OWN_FILES))
 
 
-def _give_up(signum: int, _: object) -> None:
+def _exit(signum: int, _: object) -> None:
     os._exit(128 + signum)
 
 
 def read_seeds(folder: Path) -> list[tuple[str, PostedEvent]]:
-    """The events of the files that the manifest lists, in order, each with its place. Raises CannotServe."""
+    """Return the events of the files in the manifest, in order, each with its file and line. Raises CannotServe."""
     try:
         manifest = orjson.loads((folder / "manifest.json").read_bytes())
         lines = [
@@ -190,7 +191,7 @@ def read_seeds(folder: Path) -> list[tuple[str, PostedEvent]]:
             for number, line in enumerate((folder / entry["file"]).read_bytes().splitlines(), 1)
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CannotServe(f"{folder} holds no seeds: {error}") from None
+        raise CannotServe(f"{folder} has no seeds: {error}") from None
     events = []
     for place, line in lines:
         try:
@@ -201,7 +202,7 @@ def read_seeds(folder: Path) -> list[tuple[str, PostedEvent]]:
 
 
 async def _record_seeds(app: web.Application, folder: Path) -> None:
-    """Records all of them in one batch, so that a start that fails half way leaves none."""
+    """Record all seeds in one batch, so that a start that fails leaves none."""
     events = await asyncio.to_thread(read_seeds, folder)
     batch = Batch(
         [event for _, event in events], SEEDS_ACTOR, sum(len(event.data) for _, event in events), is_list=True
@@ -226,6 +227,6 @@ def _first_key(app: web.Application, scopes: Sequence[Scope]) -> str | None:
 
 
 def _url(host: str, port: int) -> str:
-    """An address that works on this machine, also where the server listens on all of its addresses."""
+    """Return an address that works on this machine, also if the server listens on all its addresses."""
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"

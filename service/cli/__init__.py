@@ -1,6 +1,8 @@
-"""The command line. Each command reads its options, has the work done elsewhere, and says what came of it: results on
-standard output, everything else on standard error. Exit codes: 0 done, 1 refused or failed, 2 asked wrongly; of those
-that check something 0 fine, 1 not fine, 2 could not be checked."""
+"""Command line: each command reads its options, calls the service, and prints the result.
+
+Results go to standard output, everything else to standard error. Exit status: 0 success, 1 refusal or failure, 2 wrong
+usage. Commands that check something: 0 pass, 1 fail, 2 inconclusive.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ _MODULES = {
     "evidence": "evidence",
     "keys": "keys",
 }
-"""Where each command is. It is imported once it is asked for: no two need the same parts of the registry."""
+"""The module of each command. It is imported when the command is used, as each needs other parts of the registry."""
 
 
 class _Commands(click.Group):
@@ -48,7 +50,7 @@ def registry() -> None:
 
 
 def main() -> None:
-    """The command `registry`. Reports every failure in one line; a group without a command shows its help."""
+    """Run the command `registry`. Every failure is one line; a group without a command shows its help."""
     try:
         sys.exit(registry.main(prog_name="registry", standalone_mode=False))
     except NoArgsIsHelpError as error:
@@ -63,7 +65,7 @@ def main() -> None:
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
     except Exception as error:
-        import sqlite3  # only here: no command should pay for it that does not use it
+        import sqlite3  # here, as most commands do not need it
 
         if not isinstance(error, sqlite3.Error):
             raise

@@ -1,4 +1,4 @@
-"""The command that trusts nobody: it has a log audited, wherever that is, and says what came of it."""
+"""The command `audit`: checks a log of a data directory, a server or a static export, and prints the report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.audit.run import Asked, unfit
 from service.audit.run import audit as run
 from service.audit.targets import open_source
 from service.audit.workers import OBJECTS
-from service.cli.options import CouldNot, progress, settings_of, settings_options
+from service.cli.options import Inconclusive, progress, settings_of, settings_options
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -28,12 +28,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.command()
 @click.argument("target", required=False)
 @settings_options("data")
-@click.option("--key", envvar="REGISTRY_KEY", help="Of a server: a key that may read there. [env REGISTRY_KEY]")
-@click.option("--vkey", help="The log's verifier key, or a file that holds it, as you know it from elsewhere.")
-@click.option("--since", type=_FILE, help="A checkpoint that you kept: the log must be a continuation of it.")
-@click.option(
-    "--save", type=_FILE, help="Where to keep the log's checkpoint if nothing is wrong, for the next --since."
-)
+@click.option("--key", envvar="REGISTRY_KEY", help="For a server: a key with the scope read. [env REGISTRY_KEY]")
+@click.option("--vkey", help="The log's verifier key from a source you trust, or a file that holds it.")
+@click.option("--since", type=_FILE, help="A checkpoint you saved: the log must continue it.")
+@click.option("--save", type=_FILE, help="File for the log's checkpoint if the audit passes, for the next --since.")
 @click.option(
     "--witness", "witnesses", multiple=True, help="Verifier key of a witness you trust; several may be given."
 )
@@ -44,10 +42,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "--documents",
     multiple=True,
     type=click.Path(path_type=Path, exists=True),
-    help="A text that is cited, or a directory of them, to check quotations against; several may be given.",
+    help="A cited text, or a directory of them, to check quotations against; several may be given.",
 )
-@click.option("--no-evidence", is_flag=True, help="Leave out the texts of documents and what is quoted from them.")
-@click.option("--no-views", is_flag=True, help="Leave out folding the views anew, which takes most of the time.")
+@click.option("--no-evidence", is_flag=True, help="Skip the texts of documents and their quotations.")
+@click.option("--no-views", is_flag=True, help="Skip the check of the views, which takes most of the time.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 def audit(
     target: str | None,
@@ -63,43 +61,42 @@ def audit(
     no_views: bool,
     as_json: bool,
 ) -> None:
-    """Check a whole log, and everything that is kept beside it, by its own bytes.
+    """Check a whole log, and all data derived from it, from its bytes.
 
     TARGET is the address of a server, a data directory or the file of a log in it (also while a server runs on it), or
     a directory written by `registry export --tiles`. Default: the data directory.
 
     \b
-    What is checked:
-      signature    the checkpoint is the log's, and by its key
-      witnesses    who cosigned it (--witness)
-      files        the databases are sound
-      order        positions and versions without gap, times that never go back, no name twice
-      entries      each log entry is in its one form, and agrees with what stands beside it
-      data         each event's data is what its entry commits to
-      redactions   data is missing only where a later event had it erased
-      tiles        the stored or served tree is the one that the entries make
-      root         it is the one that was signed
-      since        it continues the checkpoint that you kept (--since)
+    Checks:
+      signature    the checkpoint is of this log and signed by its key
+      witnesses    the checkpoint is cosigned (--witness)
+      files        the databases are not damaged
+      order        positions and versions have no gap, times never go back, no event has the name of another
+      entries      each log entry is in canonical form, and agrees with the columns beside it
+      data         each event's data has the hash in its entry
+      redactions   data is missing only where a later event erased it
+      tiles        the stored or served tree is the tree of the entries
+      root         its root is the signed one
+      since        it continues the checkpoint you saved (--since)
       texts        the texts of documents are those that were stored
-      evidence     quotations stand in those texts, or in yours (--documents)
-      views        what is answered is what the log says: every view is folded anew and compared
+      evidence     quotations are in those texts, or in yours (--documents)
+      views        the views equal views folded again from the log
 
-    A log that was rewritten and signed again with its own key passes all but `since` and `witnesses`: keep a checkpoint
-    (--save) and bring it the next time (--since).
+    A log that was rewritten and signed again with its own key passes all checks but `since` and `witnesses`: save a
+    checkpoint (--save) and give it to the next audit (--since).
 
     The views are folded in a temporary directory (TMPDIR), where they take as much space as in the data directory.
 
-    Exit status: 0 pass; 1 fail, with each finding named by position, subject and field; 2 inconclusive: something could
-    not be checked.
+    Exit status: 0 pass; 1 fail, with the position, subject and field of each finding; 2 inconclusive.
     """
     if target is not None and data is not None:
-        raise click.UsageError("TARGET and --data do not go together: give one of them")
+        raise click.UsageError("TARGET and --data cannot be used together")
     signing_key = None
     if target is None:
         settings = settings_of(data=data)
         target, signing_key = str(settings.data), settings.signing_key
     if quorum > len(witnesses):
-        raise click.UsageError(f"--quorum {quorum} takes as many witnesses: name them with --witness")
+        raise click.UsageError(f"--quorum {quorum} needs as many witnesses: name them with --witness")
     gc.set_threshold(OBJECTS, 50, 50)
     try:
         asked = Asked(
@@ -119,11 +116,11 @@ def audit(
             keep(save, signed)
     except NoCheckpoint as error:
         report = unfit(target, str(error))
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - an exit status of 1 would say that something was found
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - exit status 1 would mean that the audit failed the log
         said = _reason(error)
         if as_json:
             _print_json({"target": target, "verdict": Verdict.INCONCLUSIVE, "status": 2, "reason": said})
-        raise CouldNot(said) from None
+        raise Inconclusive(said) from None
     if as_json:
         _print_json(report.document)
     else:
@@ -132,7 +129,7 @@ def audit(
 
 
 def _reason(error: BaseException) -> str:
-    """Why an audit could not be made, in one line."""
+    """Return why an audit could not be made, in one line."""
     match error:
         case CannotAudit():
             return str(error)
@@ -145,7 +142,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
-    """The files that are named, and those in the directories that are."""
+    """Return the named files, and the files in the named directories."""
     found: list[Path] = []
     for path in paths:
         found += sorted(each for each in path.iterdir() if each.is_file()) if path.is_dir() else [path]

@@ -1,4 +1,4 @@
-"""The commands that copy a data directory, and bring a copy back."""
+"""The commands `backup` and `restore`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from service.backup import BackupError, back_up
 from service.backup import restore as restore_backup
 from service.cli.options import Failed, settings_of, settings_options
+from service.data_directory import CHECKPOINT
 from service.event_log import LogError
 from service.event_log.scan import Damaged
 from service.lock import InUse
@@ -24,25 +25,25 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 @click.argument("directory", type=_DIRECTORY)
 @settings_options("data", "signing_key")
 def backup(directory: Path, data: str | None, signing_key: str | None) -> None:
-    """Copy the registry into DIRECTORY, a new one, also while it is served.
+    """Copy the registry into DIRECTORY, which is new, also while it is served.
 
-    The copy holds the log, the keys, the signing key and the last checkpoint as of one moment, and is verified before
-    this command says so. Guard it as the data directory: it holds the signing key, and what is erased later.
+    The copy holds the log, the keys, the signing key and the last checkpoint as of one moment, and is verified. Protect
+    it like the data directory: it holds the signing key, and data that may be erased later.
     """
     with _failures():
-        made = back_up(settings_of(data=data, signing_key=signing_key), directory)
-    signed = f"the checkpoint of {made.signed} events" if made.signed or "checkpoint" in made.files else "no checkpoint"
-    click.echo(f"{directory} holds {made.events} events, {made.keys} keys and {signed}, all verified", err=True)
+        backup_ = back_up(settings_of(data=data, signing_key=signing_key), directory)
+    signed = f"the checkpoint of {backup_.signed} events" if CHECKPOINT in backup_.files else "no checkpoint"
+    click.echo(f"{directory} holds {backup_.events} events, {backup_.keys} keys and {signed}, all verified", err=True)
 
 
 @click.command()
 @click.argument("directory", type=_DIRECTORY)
-@click.option("--replace", is_flag=True, help="Move the log that is there aside, and put the backup in its place.")
+@click.option("--replace", is_flag=True, help="Move the present log aside, and put the backup in its place.")
 @settings_options("data")
 def restore(directory: Path, replace: bool, data: str | None) -> None:
-    """Bring the backup in DIRECTORY back into the data directory, which nobody serves.
+    """Restore the backup in DIRECTORY into the data directory, which no server uses.
 
-    The last signed checkpoint and the revoked keys that the data directory still has are kept.
+    The last signed checkpoint and the revoked keys of the data directory stay.
     """
     settings = settings_of(data=data)
     with _failures():
@@ -50,17 +51,17 @@ def restore(directory: Path, replace: bool, data: str | None) -> None:
     events, signed = restored.backup.events, restored.signed
     click.echo(f"{settings.data} holds the {events} events of {directory}, made at {restored.backup.made}", err=True)
     if restored.aside is not None:
-        click.echo(f"what was there before is in {restored.aside}", err=True)
+        click.echo(f"the files that were replaced are in {restored.aside}", err=True)
     if not restored.keeps_revocations and restored.backup.keys:
-        click.echo("keys are as they were then: revoke again those that were revoked since", err=True)
+        click.echo("keys are as they were then: revoke again the keys that were revoked since", err=True)
     if signed > events:
         click.echo(
-            f"it lies behind the last signed checkpoint: {signed} events were signed, and {signed - events} of them are"
-            " missing; until a log that holds them is restored, nothing is signed or recorded",
+            f"the log is behind the last checkpoint: {signed} events were signed, and {signed - events} of them are"
+            " missing. Nothing is signed or recorded until a log that holds them is restored",
             err=True,
         )
     else:
-        click.echo(f"it holds all {signed} events of the last signed checkpoint", err=True)
+        click.echo(f"the log holds all {signed} events of the last signed checkpoint", err=True)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The commands that bring events in, write them out, and fold them anew."""
+"""The commands `import`, `export` and `rebuild`."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ TAKE_OVER_SECONDS = 60.0
 @click.command("import")
 @click.argument("file", type=click.File("rb"))
 @settings_options("data")
-@click.option("--url", help="Address of a registry that is served, such as http://127.0.0.1:8080, instead of --data.")
-@click.option("--key", envvar="REGISTRY_KEY", help="With --url: a key that may post there. [env REGISTRY_KEY]")
+@click.option("--url", help="Address of a server, such as http://127.0.0.1:8080, instead of --data.")
+@click.option("--key", envvar="REGISTRY_KEY", help="With --url: a key with the scope post. [env REGISTRY_KEY]")
 @click.option("--results", type=click.File("wb"), help="File for the result of each line, as NDJSON.")
-@click.option("--actor", default="import", help="Without --url: who is recorded as having posted. [default import]")
-@click.option("--retry", is_flag=True, help="Send refused lines again, as later lines may hold what they need.")
+@click.option("--actor", default="import", help="Without --url: the actor of the recorded events. [default import]")
+@click.option("--retry", is_flag=True, help="Send refused lines again, as later lines may hold the facts they need.")
 def import_(
     file: BinaryIO,
     data: str | None,
@@ -51,13 +51,13 @@ def import_(
 ) -> None:
     """Record the events in FILE (NDJSON; - is standard input).
 
-    Every line is taken or refused on its own. The same import again is safe. Lines of an exported log are taken too.
+    Every line is accepted or refused on its own. The same import may be repeated. FILE may be an exported log.
 
-    With --retry, lines that were refused for what is not recorded yet are sent again until none of them is taken; then
-    the results are known.
+    With --retry, refused lines that may need later lines are sent again until none of them is accepted. The results
+    are written at the end.
     """
     if url is not None and data is not None:
-        raise click.UsageError("--url and --data do not go together: give one of them")
+        raise click.UsageError("--url and --data cannot be used together")
     settings = settings_of(data=data)
 
     def send(lines: BinaryIO) -> AsyncGenerator[LineResult]:
@@ -73,7 +73,7 @@ def import_(
                 else:
                     asyncio.run(tally.count(send(lines), advance))
     except ImportFailed as error:
-        raise Failed(f"{error} ({tally.summary}; the same import again is safe)") from None
+        raise Failed(f"{error} ({tally.summary}; the import may be repeated)") from None
     finally:
         for problem in tally.problems:
             click.echo(problem, err=True)
@@ -83,7 +83,7 @@ def import_(
 
 
 class Tally:
-    """Counts the results of an import, passes them on, and keeps the first `problems`, to be shown."""
+    """Counts the results of an import, writes them to a file, and collects the first problems to show."""
 
     def __init__(self, results: BinaryIO | None) -> None:
         self._results = results
@@ -91,7 +91,7 @@ class Tally:
         self.problems: list[str] = []
 
     async def count(self, results: AsyncIterable[LineResult], advance: Callable[[int], None]) -> None:
-        """Takes in every result."""
+        """Count every result."""
         async for result in results:
             if self._results is not None:
                 self._results.write(result.body + b"\n")
@@ -107,19 +107,19 @@ class Tally:
 
     @property
     def summary(self) -> str:
-        """What has become of the lines so far."""
+        """The counts of the lines so far."""
         count = self.recorded + self.known + self.refused
-        return f"{count} lines: {self.recorded} recorded, {self.known} there already, {self.refused} refused"
+        return f"{count} lines: {self.recorded} recorded, {self.known} already recorded, {self.refused} refused"
 
 
 def _shown(problem: Mapping[str, Any]) -> str:
     flaws = "; ".join(f"{flaw['pointer'] or 'the event'}: {flaw['detail']}" for flaw in problem.get("errors", ()))
-    said = f"line {problem.get('line', '?')}: {problem.get('detail') or problem['title']}"
-    return f"{said} ({flaws})" if flaws else said
+    text = f"line {problem.get('line', '?')}: {problem.get('detail') or problem['title']}"
+    return f"{text} ({flaws})" if flaws else text
 
 
 def _seekable(file: BinaryIO, held: ExitStack) -> BinaryIO:
-    """The file, or a copy of it on disk where it can be read only once."""
+    """Return the file, or a copy of it on disk if it can be read only once."""
     if file.seekable():
         return file
     copy = held.enter_context(TemporaryFile())  # noqa: SIM115 - `held` closes it
@@ -129,7 +129,7 @@ def _seekable(file: BinaryIO, held: ExitStack) -> BinaryIO:
 
 
 def _lines_in(file: BinaryIO) -> int | None:
-    """How many lines a file has; None where finding out would use it up."""
+    """Return the number of lines of a file; None if it can be read only once."""
     if not file.seekable():
         return None
     count = sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(2**20), b""))
@@ -142,10 +142,10 @@ def _lines_in(file: BinaryIO) -> int | None:
 @click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
 @settings_options("data")
 @click.option("--output", "-o", "path", type=click.Path(path_type=Path, dir_okay=False), help="File to write to.")
-@click.option("--as-of", help="Of views: as known at this position or RFC 3339 instant. [default: now]")
-@click.option("--on", help="Of views: the day, YYYY-MM-DD, or any. [default: today; of the timeline: any]")
+@click.option("--as-of", help="For views: as known at this position or RFC 3339 instant. [default: now]")
+@click.option("--on", help="For views: the day, YYYY-MM-DD, or any. [default: today; for the timeline: any]")
 @click.option("--tiles", type=click.Path(path_type=Path, file_okay=False), help="Directory for the static log.")
-@click.option("--texts", is_flag=True, help="With --tiles: the texts of documents too; they may be under copyright.")
+@click.option("--texts", is_flag=True, help="With --tiles: export texts of documents too. They may be under copyright.")
 def export(
     what: str | None,
     directory: Path | None,
@@ -156,23 +156,23 @@ def export(
     tiles: Path | None,
     texts: bool,
 ) -> None:
-    """Write out WHAT: `log` as NDJSON, a view (parties, agreements, ...) as CSV, or all `views` into DIRECTORY.
+    """Export WHAT: `log` as NDJSON, a view (parties, agreements, ...) as CSV, or all `views` into DIRECTORY.
 
-    With --tiles, and without WHAT, the log as far as it is signed: a directory that any reader of C2SP tlog-tiles
-    takes, served by any file server, and that `registry audit` checks offline. Exported again, what is new is added.
+    With --tiles, and without WHAT, the signed part of the log is exported as a static log (C2SP tlog-tiles). Any file
+    server can serve it, and `registry audit` checks it offline. A repeated export adds the new events.
     """
     if tiles is not None:
         if any(given is not None for given in (what, directory, path, as_of, on)):
-            raise click.UsageError("--tiles goes with --data and --texts, and with nothing else")
+            raise click.UsageError("--tiles can be used with --data and --texts only")
         _export_tiles(settings_of(data=data), tiles, texts)
         return
     if texts:
-        raise click.UsageError("--texts goes with --tiles")
+        raise click.UsageError("--texts can be used with --tiles only")
     if what not in ("log", "views", *NAMES):
-        said = "WHAT is missing" if what is None else f"{what!r} cannot be exported"
-        raise click.UsageError(f"{said}; log, views, {', '.join(NAMES)} can, and --tiles DIRECTORY")
+        fault = "WHAT is missing" if what is None else f"{what!r} is not known"
+        raise click.UsageError(f"{fault}; give log, views, one of {', '.join(NAMES)}, or --tiles DIRECTORY")
     if (what == "views") != (directory is not None):
-        raise click.UsageError("a directory goes with views, and only with them: registry export views DIRECTORY")
+        raise click.UsageError("DIRECTORY is for views, and only for them: registry export views DIRECTORY")
     root = settings_of(data=data).data
     try:
         if what == "log":
@@ -204,7 +204,7 @@ def _export_tiles(settings: Settings, directory: Path, texts: bool) -> None:
         raise Failed(f"{error.filename or directory}: {error.strerror}") from None
     except (NothingToExport, CannotExport, CannotSign, LogError) as error:
         raise Failed(str(error)) from None
-    click.echo(f"{directory} holds the {log.size} events that are signed", err=True)
+    click.echo(f"{directory} holds the {log.size} signed events", err=True)
 
 
 def _write(views: ViewsExport, name: str, path: Path | None) -> None:
@@ -216,15 +216,15 @@ def _write(views: ViewsExport, name: str, path: Path | None) -> None:
 @click.command()
 @settings_options("data")
 def rebuild(data: str | None) -> None:
-    """Fold the views anew from the log; a server goes on serving the old ones until the new are ready."""
+    """Rebuild the views from the log. A server serves the old views until the new ones are ready."""
     root = settings_of(data=data).data
     if not (root / LOG).exists():
         raise Failed(f"there is no log in {root}: nothing to rebuild; --data names the directory")
     try:
-        with ExitStack() as holding:
-            holding.enter_context(rebuild_lock(root))
+        with ExitStack() as locks:
+            locks.enter_context(rebuild_lock(root))
             try:
-                holding.enter_context(directory_lock(root))
+                locks.enter_context(directory_lock(root))
                 is_served = False
             except InUse:
                 is_served = True
@@ -240,7 +240,7 @@ def rebuild(data: str | None) -> None:
 
 
 def _advancing(advance: Callable[[int], None]) -> Callable[[int], None]:
-    """Tells a bar that counts steps about positions."""
+    """Return a progress report that takes positions, for a bar that counts steps."""
     reached = 0
 
     def report(position: int) -> None:
@@ -256,11 +256,11 @@ def _hand_over(root: Path, built: Path) -> None:
     deadline = time.monotonic() + TAKE_OVER_SECONDS
     while (taken := rebuilding.was_taken(root, offered)) is None:
         if time.monotonic() > deadline:
-            raise Failed("no server took the rebuilt views over yet; one that serves this directory will")
+            raise Failed("no server has taken over the rebuilt views yet; the server of this directory will")
         time.sleep(0.1)
     if not taken:
         raise Failed(
-            "the server did not take the rebuilt views: something was erased meanwhile and it has folded them anew"
-            " itself, or it runs other code than this command: then restart it"
+            "the server refused the rebuilt views. If data was erased meanwhile, it has rebuilt them itself. If it runs"
+            " another version than this command, restart it"
         )
     click.echo("the server has taken over the rebuilt views", err=True)

@@ -12,7 +12,7 @@ import click
 import orjson
 
 from domain.quotation import Status
-from service.cli.options import CouldNot, progress, settings_of, settings_options
+from service.cli.options import Inconclusive, progress, settings_of, settings_options
 from service.evidence import CannotCheck, CheckedDocument, Outcome, check_files, local_registry, remote_registry
 from service.http.tables import wording
 from service.settings import Settings
@@ -41,9 +41,9 @@ def evidence(files: tuple[Path, ...], data: str | None, url: str | None, key: st
         with progress("Checking", len(files)) as advance:
             outcomes = asyncio.run(_outcomes(files, settings, url or "", key, advance))
     except CannotCheck as error:
-        raise CouldNot(str(error)) from None
+        raise Inconclusive(str(error)) from None
     except OSError as error:
-        raise CouldNot(f"{error.filename}: {error.strerror}") from None
+        raise Inconclusive(f"{error.filename}: {error.strerror}") from None
     if as_json:
         click.echo(orjson.dumps([_as_json(outcome) for outcome in outcomes], option=orjson.OPT_INDENT_2))
     else:

@@ -1,4 +1,4 @@
-"""The commands that make, list and revoke keys; a registry that is served heeds them at once."""
+"""The commands `keys create`, `keys list` and `keys revoke`. They take effect immediately, also while serving."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.data_directory import KEYS, make_directory
 
 @click.group()
 def keys() -> None:
-    """Keys for posting, reading and administering."""
+    """Create, list and revoke API keys."""
 
 
 @keys.command()
@@ -25,16 +25,16 @@ def keys() -> None:
     multiple=True,
     type=click.Choice([str(scope) for scope in Scope]),
     required=True,
-    help="What it may do; may be given several times. admin includes post and read.",
+    help="Scope of the key; may be given several times. admin includes post and read.",
 )
 @settings_options("data")
 def create(name: str, scopes: tuple[str, ...], data: str | None) -> None:
-    """Make a key named NAME and print it. It cannot be shown again: only its hash is kept."""
+    """Create a key named NAME and print it. It cannot be shown again, as only its hash is stored."""
     root = settings_of(data=data).data
     make_directory(root)
-    with closing(Keys(root / KEYS)) as known:
+    with closing(Keys(root / KEYS)) as keys_:
         try:
-            click.echo(known.create(name, scopes))
+            click.echo(keys_.create(name, scopes))
         except (KeyNameTaken, ValueError) as error:
             raise Failed(str(error)) from None
 
@@ -42,7 +42,7 @@ def create(name: str, scopes: tuple[str, ...], data: str | None) -> None:
 @keys.command("list")
 @settings_options("data")
 def list_(data: str | None) -> None:
-    """List all keys ever made: name, scopes, when made, when revoked."""
+    """List all keys: name, scopes, and when each was created and revoked."""
     for key in read_keys(_existing(data)):
         ended = f"revoked {key.revoked}" if key.revoked else "in use"
         click.echo("\t".join((key.name, ",".join(sorted(key.scopes)), key.created, ended)))
@@ -52,10 +52,10 @@ def list_(data: str | None) -> None:
 @click.argument("name")
 @settings_options("data")
 def revoke(name: str, data: str | None) -> None:
-    """Revoke the key named NAME, at once and for good."""
-    with closing(Keys(_existing(data))) as known:
-        if not known.revoke(name):
-            raise Failed(f"no key named {name!r} is in use; registry keys list shows those there are")
+    """Revoke the key named NAME, immediately and for ever."""
+    with closing(Keys(_existing(data))) as keys_:
+        if not keys_.revoke(name):
+            raise Failed(f"no key named {name!r} is in use; registry keys list shows all keys")
 
 
 def _existing(data: str | None) -> Path:

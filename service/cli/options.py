@@ -1,4 +1,4 @@
-"""What commands have in common: options that become settings, a bar for what takes long, where output goes."""
+"""Shared parts of commands: options of settings, a progress bar, and output to a file."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ VERSION = version("agreement-registry")
 
 
 class Failed(click.ClickException):
-    """What was asked could not be done; says so in one line."""
+    """The command failed. The text is one line that says why."""
 
 
-class CouldNot(Failed):
-    """What was to be found out could not be; exit code 1 means here that it was, and is bad."""
+class Inconclusive(Failed):
+    """A check could not be made. Exit status 1 would mean that it was made and failed."""
 
     exit_code = 2
 
 
 def settings_options(*names: str) -> Callable[[C], C]:
-    """The options of these names; their values go to `settings_of`."""
+    """Return a decorator that adds the options of these settings; their values go to `settings_of`."""
 
     def decorate(command: C) -> C:
         for name in reversed(names):
@@ -50,7 +50,10 @@ def settings_of(**options: str | None) -> Settings:
 
 @contextmanager
 def progress(label: str, length: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error that is told each advance; none where that is no terminal, or the length is not known."""
+    """Show a bar on standard error, and yield the function that advances it.
+
+    No bar is shown if standard error is not a terminal, or the length is not known.
+    """
     hidden = length is None or not sys.stderr.isatty()
     with click.progressbar(length=length or 0, label=label, file=sys.stderr, hidden=hidden) as bar:
         yield bar.update
@@ -58,7 +61,7 @@ def progress(label: str, length: int | None) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def output(path: Path | None) -> Iterator[Callable[[bytes], object]]:
-    """Where bytes are written to: a file, or standard output where there is no path."""
+    """Yield a function that writes bytes to the file at `path`, or to standard output if there is no path."""
     if path is None:
         yield sys.stdout.buffer.write
         sys.stdout.buffer.flush()

@@ -1,4 +1,4 @@
-"""The commands that serve, and that tell what is served."""
+"""The commands `serve` and `openapi`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.http.openapi import document
 from service.http.operations import DESCRIBED
 from service.lock import InUse
 from service.server import FIRST_KEY, CannotServe, Started
-from service.server import serve as serve_until_told
+from service.server import serve as serve_until_stopped
 from service.settings import Settings
 from service.store import OtherOrigin
 from service.transparency.signing import CannotSign
@@ -31,26 +31,26 @@ _EXAMPLE = {
     "occurred": "1945-10-24",
     "data": {"name": {"en": "United Nations", "fr": "Nations Unies"}, "kind": "international-organization"},
 }
-"""An event that needs no other to be there, and may be posted any number of times."""
+"""An event that needs no other event, and may be posted any number of times."""
 
 
 @click.command()
 @settings_options("data", "host", "port", "origin", "read", "rate", "cors", "signing_key", "witnesses")
-@click.option("--seeds", type=click.Path(path_type=Path), help="Directory of seed files, recorded if the log is empty.")
+@click.option("--seeds", type=click.Path(path_type=Path), help="Directory of seed files to record if the log is empty.")
 @click.option(
     "--first-key",
     is_flag=True,
-    help=f"On first start make a key named `{FIRST_KEY}` and print it; it may post, and read where that needs a key.",
+    help=f"On first start create a key `{FIRST_KEY}` and print it. Scopes: post, and read if reading needs a key.",
 )
 def serve(
     seeds: Path | None,
     first_key: bool,
     **flags: str | None,
 ) -> None:
-    """Serve the registry until told to stop (SIGTERM, Ctrl-C)."""
+    """Serve the registry until SIGTERM or Ctrl-C."""
     settings = settings_of(**flags)
     try:
-        asyncio.run(serve_until_told(settings, seeds=seeds, first_key=first_key, started=_say))
+        asyncio.run(serve_until_stopped(settings, seeds=seeds, first_key=first_key, started=_print_start))
     except InUse as error:
         raise Failed(f"{error}: stop it first, or name another directory with --data") from None
     except (CannotServe, CannotSign, LogError, OtherOrigin) as error:
@@ -59,17 +59,17 @@ def serve(
         raise Failed(f"{settings.data}: {error.strerror or error}") from None
 
 
-def _say(started: Started) -> None:
+def _print_start(started: Started) -> None:
     click.echo(f"Agreement Registry {VERSION} serves {started.url}")
-    click.echo(f"What it takes and answers: {started.url}/docs")
-    click.echo(f"Its log is signed by the key {started.verifier.text}")
+    click.echo(f"API document: {started.url}/docs")
+    click.echo(f"Verifier key of the log: {started.verifier.text}")
     if started.key is None:
-        click.echo("Keys are made with: registry keys create NAME --scope post")
+        click.echo("Create a key with: registry keys create NAME --scope post")
     else:
         event = json.dumps(_EXAMPLE, separators=(",", ":"))
-        may = " and ".join(started.scopes)
-        click.echo(f"\nA key that may {may}, named {FIRST_KEY} and shown this once:\n\n  {started.key}\n")
-        click.echo("Copy this line to record an event with it:\n")
+        scopes = " and ".join(started.scopes)
+        click.echo(f"\nKey with scope {scopes}, named {FIRST_KEY}, shown only now:\n\n  {started.key}\n")
+        click.echo("This line records an event with it:\n")
         click.echo(
             f"  curl -sS {started.url}/v1/events -H {quote(f'Authorization: Bearer {started.key}')}"
             f" -H 'Content-Type: application/cloudevents+json' -d {quote(event)}\n"

@@ -1,4 +1,4 @@
-"""The command that prints the version. It imports nothing of the registry, so that it answers at once."""
+"""The command `version`. It imports no other module of the registry, so that it is fast."""
 
 from __future__ import annotations
 

@@ -66,8 +66,8 @@ def import_again(old: Server, data: Path, moved: int = 0) -> list[dict[str, Any]
         import_(data, json.dumps(old.whole([other])[0]).encode())
     lines = command("export", "log", "--data", old.data).stdout
     count = lines.count(b"\n")
-    assert import_(data, lines) == f"{count} lines: {count} recorded, 0 there already, 0 refused\n"
-    assert import_(data, lines) == f"{count} lines: 0 recorded, {count} there already, 0 refused\n"
+    assert import_(data, lines) == f"{count} lines: {count} recorded, 0 already recorded, 0 refused\n"
+    assert import_(data, lines) == f"{count} lines: 0 recorded, {count} already recorded, 0 refused\n"
     return [json.loads(line) for line in lines.splitlines()]
 
 

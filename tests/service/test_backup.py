@@ -116,7 +116,7 @@ def test_restore_after_total_loss_warns_that_revocations_are_lost(data, copy, tm
     said("backup", copy, data=data)
     told = said("restore", copy, data=tmp_path / "new")
     assert "revoke again" in told
-    assert "it holds all 1 events of the last signed checkpoint" in told
+    assert "the log holds all 1 events of the last signed checkpoint" in told
 
 
 def test_incomplete_backup_is_refused(data, copy, tmp_path):

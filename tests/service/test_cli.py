@@ -94,7 +94,7 @@ def test_invalid_key_commands_are_refused(data):
     assert "'post'" in refused("keys", "create", "x", "--scope", "write", data=data, code=2)
     assert "no keys" in refused("keys", "revoke", "x", data=data, code=1)
     done("keys", "create", "x", "--scope", "post", data=data)
-    assert "in use" in refused("keys", "create", "x", "--scope", "post", data=data, code=1)
+    assert "exists" in refused("keys", "create", "x", "--scope", "post", data=data, code=1)
     done("keys", "revoke", "x", data=data)
     assert "revoked" in refused("keys", "create", "x", "--scope", "post", data=data, code=1)
     assert "'y'" in refused("keys", "revoke", "y", data=data, code=1)
@@ -107,7 +107,7 @@ def test_invalid_key_commands_are_refused(data):
 def test_an_import_into_a_directory_records_every_line(data, tmp_path):
     ended = run("import", SEEDS / "01-casip-consortium.ndjson", "--results", tmp_path / "results", data=data)
     assert (ended.returncode, ended.stdout) == (0, b"")
-    assert ended.stderr == b"12 lines: 12 recorded, 0 there already, 0 refused\n"
+    assert ended.stderr == b"12 lines: 12 recorded, 0 already recorded, 0 refused\n"
     results = [orjson.loads(line) for line in (tmp_path / "results").read_bytes().splitlines()]
     assert [result["position"] for result in results] == list(range(1, 13))
     assert orjson.loads(done("export", "log", data=data).splitlines()[0])["actor"] == "import"
@@ -117,7 +117,7 @@ def test_the_same_import_again_records_nothing_new(seeded):
     before = done("export", "log", data=seeded)
     assert (
         run("import", "-", data=seeded, stdin=seed_lines()).stderr
-        == b"75 lines: 0 recorded, 75 there already, 0 refused\n"
+        == b"75 lines: 0 recorded, 75 already recorded, 0 refused\n"
     )
     assert done("export", "log", data=seeded) == before
 
@@ -129,7 +129,7 @@ def test_a_line_that_is_refused_is_shown_and_exits_with_one(data, tmp_path):
     assert ended.returncode == 1
     assert said[0].startswith("line 2: ")
     assert said[1].startswith("line 3: ")
-    assert said[2] == "4 lines: 2 recorded, 0 there already, 2 refused"
+    assert said[2] == "4 lines: 2 recorded, 0 already recorded, 2 refused"
     results = [orjson.loads(line) for line in (tmp_path / "results").read_bytes().splitlines()]
     assert ["line" in result for result in results] == [False, True, True, False]
 
@@ -141,7 +141,7 @@ def test_an_import_to_a_server_records_every_line(data, tmp_path):
         path.write_bytes(seed_lines() + b"{\n")
         ended = run("import", path, "--url", server.url, "--key", key, "--results", tmp_path / "results")
         assert (ended.returncode, ended.stdout) == (1, b"")
-        said = f"{SEEDED + 1} lines: {SEEDED} recorded, 0 there already, 1 refused"
+        said = f"{SEEDED + 1} lines: {SEEDED} recorded, 0 already recorded, 1 refused"
         assert ended.stderr.decode().splitlines()[-1] == said
         assert len((tmp_path / "results").read_bytes().splitlines()) == SEEDED + 1
         assert server.json("/v1/events?limit=1")["position"] == SEEDED
@@ -149,7 +149,7 @@ def test_an_import_to_a_server_records_every_line(data, tmp_path):
         new = orjson.dumps(party("new")) + b"\n"
         again = run("import", "-", "--url", f"{server.url}/", stdin=seed_lines() + new + new, REGISTRY_KEY=key)
         assert again.returncode == 0
-        assert again.stderr.decode() == f"{SEEDED + 2} lines: 1 recorded, {SEEDED + 1} there already, 0 refused\n"
+        assert again.stderr.decode() == f"{SEEDED + 2} lines: 1 recorded, {SEEDED + 1} already recorded, 0 refused\n"
 
 
 def test_import_that_cannot_start_gives_the_reason(data, tmp_path):
@@ -170,7 +170,7 @@ def test_an_import_of_many_lines_uses_little_memory_and_answers_each(data, tmp_p
         for number in range(3000):
             file.write(orjson.dumps(party(f"p{number}")) + b"\n")
     ended = run("import", path, data=data)
-    assert ended.stderr == b"3000 lines: 3000 recorded, 0 there already, 0 refused\n"
+    assert ended.stderr == b"3000 lines: 3000 recorded, 0 already recorded, 0 refused\n"
 
 
 def _chain(length: int) -> list[bytes]:
@@ -192,7 +192,7 @@ def test_refused_lines_are_retried_until_none_of_them_is_accepted(data, tmp_path
     said = ended.stderr.decode().splitlines()
     assert ended.returncode == 1
     assert [line.partition(":")[0] for line in said] == ["line 1", "line 2", "line 4", "9 lines"]
-    assert said[-1] == "9 lines: 6 recorded, 0 there already, 3 refused"
+    assert said[-1] == "9 lines: 6 recorded, 0 already recorded, 3 refused"
     results = [orjson.loads(line) for line in (tmp_path / "results").read_bytes().splitlines()]
     assert [result.get("line") for result in results] == [1, 2, 4, None, None, None, None, None, None]
     assert [result["position"] for result in results[3:]] == [6, 5, 4, 3, 2, 1]
@@ -243,8 +243,8 @@ def test_invalid_export_is_refused(data, tmp_path):
     assert "no log" in refused("export", "log", data=data, code=1)
     assert "no views" in refused("export", "parties", data=data, code=1)
     assert "timeline" in refused("export", "everything", data=data, code=2)
-    assert "directory" in refused("export", "views", data=data, code=2)
-    assert "directory" in refused("export", "parties", tmp_path, data=data, code=2)
+    assert "DIRECTORY" in refused("export", "views", data=data, code=2)
+    assert "DIRECTORY" in refused("export", "parties", tmp_path, data=data, code=2)
 
 
 def test_a_reader_that_stops_reading_is_no_fault(seeded):

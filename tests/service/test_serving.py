@@ -95,7 +95,7 @@ def test_a_port_in_use_is_said_in_one_line(tmp_path):
 def test_first_key_may_read_where_reading_needs_a_key(tmp_path):
     with serving(tmp_path / "data", "--first-key", "--read", "key") as server:
         key = key_in(server.said)
-        assert "may post and read" in server.said
+        assert "scope post and read" in server.said
         assert server.get("/v1/parties")[0] == 401
         assert server.get("/v1/parties", Authorization=f"Bearer {key}")[0] == 200
         assert post(server, party("a"), key)[0] == 201
