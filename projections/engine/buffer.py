@@ -1,7 +1,7 @@
-"""The write half's connection: what is put waits in memory and is written together, before anything else is asked.
+"""The write half's connection: inserted rows wait in memory and are written together, before any other statement.
 
-Most rows of a post are added and not read again soon; many rows of a table at once cost half of what each costs alone.
-What waits belongs to the transaction as if it were written. Nothing here knows what the rows mean.
+Most rows of a post are not read again soon, and many rows of a table written together cost half of what they cost one
+by one. Waiting rows belong to the transaction as if they were written. Nothing here knows the meaning of rows.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Rows = dict[str, list[Row]]
 
 
 class Buffer(sqlite3.Connection):
-    """A connection in autocommit mode whose `execute` and `executemany` see whatever was put before.
+    """A connection in autocommit mode whose `execute` and `executemany` see every row put before.
 
-    A batch, within a transaction, can be undone alone. It costs no savepoint as long as all that is done in it waits.
+    A batch within a transaction can be undone alone. It costs no savepoint as long as all its rows wait.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -46,15 +46,15 @@ class Buffer(sqlite3.Connection):
         self._changes = self.total_changes
 
     def restart_transaction(self) -> None:
-        """Begin the transaction anew, if all that is to be written still waits: only a transaction that began after all
-        of the write-ahead log was carried over writes it from its start.
+        """Begin the transaction again, if none of its rows is written yet: only a transaction that began after all of
+        the write-ahead log was checkpointed writes it from its start.
         """
         if self.total_changes == self._changes:
             super().execute("COMMIT")
             super().execute("BEGIN IMMEDIATE")
 
     def put(self, statement: str, row: Row) -> None:
-        """Have a row inserted. What is amended may be among what was put, as that goes first."""
+        """Insert a row later. Amendments may change rows that wait, because inserts are written first."""
         self.is_settled = False
         waiting = self._inserts.get(statement)
         if waiting is None:
@@ -63,7 +63,7 @@ class Buffer(sqlite3.Connection):
             waiting.append(row)
 
     def put_all(self, statement: str, rows: list[Row]) -> None:
-        """Have some rows inserted, as by `put`."""
+        """Insert some rows later, as by `put`."""
         self.is_settled = False
         waiting = self._inserts.get(statement)
         if waiting is None:
@@ -72,21 +72,21 @@ class Buffer(sqlite3.Connection):
             waiting += rows
 
     def amend(self, statement: str, row: Row) -> None:
-        """Have written rows changed, or others made of them."""
+        """Change written rows later, or add rows made from them."""
         self.is_settled = False
         self._updates.setdefault(statement, []).append(row)
 
     def discard(self, statements: Iterable[str]) -> None:
-        """Have what was put by these never be inserted, as far as it waits."""
+        """Drop the waiting rows of these inserts."""
         for statement in statements:
             self._inserts.pop(statement, None)
 
     def next_id(self, table: str) -> int:
-        """The id of the next row to put into a table, one after the other; those of an undone batch are given again."""
+        """Return the id of the next row of a table; ids of an undone batch are used again."""
         return self.next_ids(table, 1)[0]
 
     def next_ids(self, table: str, count: int) -> range:
-        """The ids of so many."""
+        """Return this number of ids."""
         following = self._ids.get(table)
         if following is None:
             following = (super().execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0) + 1
@@ -94,7 +94,7 @@ class Buffer(sqlite3.Connection):
         return range(following, following + count)
 
     def look(self, statement: str, values: Iterable[Any]) -> Any:
-        """The first row of what no waiting row can change, asked of what is written."""
+        """Return the first row of a query that no waiting row can change, without writing them."""
         return super().execute(statement, tuple(values)).fetchone()
 
     def execute(self, statement: str, values: Any = (), /) -> sqlite3.Cursor:
@@ -110,8 +110,10 @@ class Buffer(sqlite3.Connection):
         return super().executemany(statement, rows)
 
     def flush(self) -> None:
-        """Write what waits, within the transaction it belongs to. SQLite may have undone that by itself, as on a full
-        disk, and would keep each row as it comes: then this raises sqlite3.OperationalError.
+        """Write the waiting rows in their transaction.
+
+        Raise sqlite3.OperationalError if SQLite has rolled that back by itself, as on a full disk: else each row would
+        be committed alone.
         """
         if self.is_settled:
             return
@@ -130,19 +132,20 @@ class Buffer(sqlite3.Connection):
             raise sqlite3.OperationalError("the transaction was undone: roll it back first")
 
     def begin_batch(self) -> None:
-        """What is done from here on can be undone until `keep_batch`."""
+        """Start a batch, which can be undone until `keep_batch`."""
         self._earlier = self._inserts, self._updates, dict(self._ids)
         self._inserts, self._updates = {}, {}
 
     @property
     def waiting(self) -> int:
-        """How many rows wait, but for those that somebody else keeps."""
+        """The number of waiting rows, without those of caches."""
         return sum(map(len, self._inserts.values())) + sum(map(len, self._updates.values()))
 
     @contextmanager
     def apart(self) -> Iterator[None]:
-        """Undo whatever is done within, in a transaction in which nothing was written and nothing waits. Who keeps rows
-        may be replaced meanwhile; who kept them before keeps them again."""
+        """Undo everything done within the block, in a transaction without writes and without waiting rows. The caches
+        that hold rows may be replaced meanwhile; the earlier ones are restored.
+        """
         self.flush()
         pour, ids = self.pour, self._ids
         self._ids = {}
@@ -155,7 +158,7 @@ class Buffer(sqlite3.Connection):
             self.pour, self._ids = pour, ids
 
     def keep_batch(self) -> None:
-        """The batch becomes part of the transaction."""
+        """Make the batch part of the transaction."""
         assert self._earlier is not None
         if self._is_saved:
             super().execute("RELEASE batch")
@@ -167,7 +170,7 @@ class Buffer(sqlite3.Connection):
         self._earlier, self._is_saved = None, False
 
     def undo_batch(self) -> None:
-        """All since `begin_batch` is undone. Raises sqlite3.OperationalError where SQLite has undone more."""
+        """Undo everything since `begin_batch`. Raise sqlite3.OperationalError if SQLite has undone more."""
         assert self._earlier is not None
         self._refuse_undone()
         inserts, updates, self._ids = self._earlier
@@ -179,7 +182,7 @@ class Buffer(sqlite3.Connection):
         self._earlier, self._is_saved = None, False
 
     def forget(self) -> None:
-        """Drop what waits, after the transaction was undone."""
+        """Drop the waiting rows, after the transaction was undone."""
         self._inserts.clear()
         self._updates.clear()
         self._ids.clear()
@@ -195,7 +198,7 @@ class Buffer(sqlite3.Connection):
         super().close()
 
     def _settle_earlier(self, inserts: Rows, updates: Rows, _: dict[str, int]) -> None:
-        """Write what waited before the batch began, and only then set the savepoint to go back to."""
+        """Write the rows that waited before the batch, and only then set the savepoint to return to."""
         own = self._inserts, self._updates
         self._inserts, self._updates = inserts, updates
         self.pour(True)
@@ -211,7 +214,7 @@ class Buffer(sqlite3.Connection):
 
 
 def _join(rows: Rows, more: Rows) -> None:
-    """Have some rows be followed by more."""
+    """Append rows to others."""
     for statement, following in more.items():
         if (waiting := rows.get(statement)) is None:
             rows[statement] = following

@@ -1,8 +1,8 @@
-"""How texts become words that can be looked up: case, width, diacritics, punctuation and invisible characters gone,
-Chinese simplified and cut into pairs.
+"""Text analysis: tokens of texts, normalised in case and width, without diacritics, punctuation and invisible
+characters, Chinese simplified and cut into bigrams.
 
-Pure functions, the same for what is indexed and what is asked for. A change here changes every index, which is why the
-views' fingerprint covers it.
+Pure functions, the same for the index and for queries. A change here changes every index, so the fingerprint of the
+views covers it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _TITLES_OF_PARTS = frozenset(("agreement.commitment-made", "platform.document-ad
 
 
 def _fields_of(kind: str) -> dict[str, bool]:
-    """The fields with texts for people in the data of a type, and whether they name its subject."""
+    """Return the fields with texts for people in the data of a type, and whether they name its subject."""
     names = kind not in _TITLES_OF_PARTS
     said = {**dict.fromkeys(_NAMES, names), **dict.fromkeys(_TEXTS, False)}
     said |= {field: field == "identifiers" for field in _INNER}
@@ -81,20 +81,20 @@ _SMALL_WORD = re.compile("of|the|and|for|in|on|at|to|an?|des?|du|las?|les?|et|de
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What someone asks for: its runs of letters, and the words they amount to. Any text is safe."""
+    """The search text of a query: its runs of letters, and their words. Any text is safe."""
 
     runs: tuple[str, ...]
     words: tuple[str, ...]
 
     @property
     def open_word(self) -> str | None:
-        """The last word, where it may be only the beginning of one."""
+        """The last word, if it may be a prefix."""
         last = self.runs[-1]
         return None if is_unspaced(last) or len(last) < 2 else last[:LONGEST]
 
 
 def asked(text: str, most: int = 32) -> Asked:
-    """The first words of a question, each once."""
+    """Return the first words of a query, each once."""
     runs = runs_of(text[:2000])
     words: dict[str, None] = {}
     kept = 0
@@ -107,8 +107,9 @@ def asked(text: str, most: int = 32) -> Asked:
 
 
 def normalised(text: str) -> str:
-    """A text as it is compared: NFKC, caseless, without diacritics and what is invisible, Chinese simplified, acronyms
-    without dots."""
+    """Return the form in which texts are compared: NFKC, caseless, without diacritics and invisible characters, Chinese
+    simplified, acronyms without dots.
+    """
     if text.isascii():
         lowered = text.lower()
     elif _PLAIN.fullmatch(text):  # of these only ASCII has other forms than the simplified
@@ -124,23 +125,23 @@ def normalised(text: str) -> str:
 
 @lru_cache(maxsize=64)  # a name is taken apart several times in a row
 def runs_of(text: str) -> tuple[str, ...]:
-    """The runs of letters and digits in a text, in order; scripts written without spaces apart from others."""
+    """Return the runs of letters and digits in a text, in order; runs of scripts without spaces are separate."""
     lowered = normalised(text)
     return tuple((_ASCII_RUN if lowered.isascii() else _RUN).findall(lowered))
 
 
 def is_unspaced(run: str) -> bool:
-    """Whether a run is in a script written without spaces between words (Chinese, Japanese, Korean)."""
+    """Return whether a run is in a script written without spaces between words (Chinese, Japanese, Korean)."""
     return not run.isascii() and _UNSPACED.match(run) is not None
 
 
 def pairs_of(run: str) -> list[str]:
-    """The overlapping pairs of characters of a run."""
+    """Return the bigrams of a run."""
     return list(map(add, run, run[1:]))
 
 
 def words_of(text: str) -> list[str]:
-    """The words a text is found by; of an unspaced run its pairs and its last character."""
+    """Return the tokens of a text; those of an unspaced run are its bigrams and its last character."""
     if text.isascii():
         return [run[:LONGEST] for run in runs_of(text)]
     words: list[str] = []
@@ -155,7 +156,7 @@ def words_of(text: str) -> list[str]:
 
 @lru_cache(maxsize=64)
 def bare(runs: tuple[str, ...]) -> tuple[str, ...]:
-    """The runs of a name without what only says that it is a company; all of them where nothing else is left."""
+    """Return the runs of a name without legal forms of companies; all of them if nothing else is left."""
     kept = [run for run in runs if run != "the"]
     while len(kept) > 1 and _SUFFIX.fullmatch(kept[-1]):
         kept.pop()
@@ -168,13 +169,15 @@ def bare(runs: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def key_of(name: str) -> str:
-    """What two spellings of one name share: its bare runs as one, `&` as `and`."""
+    """Return a key that two spellings of one name share: its runs without legal forms, joined, `&` as `and`."""
     return "".join(bare(runs_of(name.replace("&", " and "))))
 
 
 @lru_cache(maxsize=64)
 def acronyms_of(name: str) -> frozenset[str]:
-    """The initials a name may go by: small words and company forms each counted or not; but for two, none of them."""
+    """Return the initials a name may be known by, with and without its small words and legal forms; those of two
+    letters only without them.
+    """
     runs = [run for run in runs_of(name) if not is_unspaced(run)]
     if not 2 <= len(runs) <= 16:
         return frozenset()
@@ -192,19 +195,21 @@ def acronyms_of(name: str) -> frozenset[str]:
 
 
 def is_small(run: str) -> bool:
-    """Whether a run says nothing by itself, as `of` or `the`."""
+    """Return whether a run has no meaning alone, as `of` or `the`."""
     return _SMALL_WORD.fullmatch(run) is not None
 
 
 def abbreviated_by(word: str, runs: Sequence[str]) -> str:
-    """The first consecutive runs whose initials a word is, as one; small runs may be passed over. Empty if none are."""
+    """Return the first consecutive runs whose initials a word consists of, joined; small runs may be skipped. Empty if
+    there are none.
+    """
     if not word.isascii() or not 2 <= len(word) <= 8:
         return ""
     return next((said for at in range(len(runs)) if not is_small(runs[at]) and (said := _said(word, runs, at))), "")
 
 
 def _said(initials: str, runs: Sequence[str], at: int) -> str:
-    """What the runs from `at` on say that have these initials."""
+    """Return the runs from `at` on that have these initials, joined."""
     if at == len(runs):
         return ""
     if runs[at][0] == initials[0]:
@@ -217,7 +222,7 @@ def _said(initials: str, runs: Sequence[str], at: int) -> str:
 
 
 class _Folded(dict[int, str]):
-    """For `str.translate`: each character as it is compared, one for one."""
+    """The table for `str.translate`: each character in its compared form, one for one."""
 
     def __missing__(self, code: int) -> str:
         self[code] = folded = normalised(chr(code))[:1] or " "
@@ -225,7 +230,7 @@ class _Folded(dict[int, str]):
 
 
 def excerpt(text: str, question: Asked, width: int = 200) -> str:
-    """A text, or the part of it around what was asked for; … where it is cut."""
+    """Return a text, or the part of it around the search words; … where it is cut."""
     flat = " ".join(text.split())
     if len(flat) <= width:
         return flat
@@ -248,7 +253,9 @@ Wording = tuple[str, bool]
 
 
 def wordings(kind: str, data: Mapping[str, Any]) -> list[Wording]:
-    """Every wording of every text for people in a fact's data, evidence apart; `data` decoded, or a model's fields."""
+    """Return every text for people in a fact's data, in all languages, without evidence; `data` is decoded JSON or a
+    model's fields.
+    """
     found: list[Wording] = []
     said = _SAID[kind]
     for field, value in data.items():

@@ -1,4 +1,4 @@
-"""How long recording and reading may take on the event loop: what takes longer is broken off, and done in a thread."""
+"""The time limit of recording and reading on the event loop: longer work is interrupted, and repeated in a thread."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ T = TypeVar("T")
 
 
 class TooLong(Exception):
-    """The work takes longer than the limit. Nothing of it is left; without a limit it can be done."""
+    """The work takes longer than the limit. It left nothing; it can be repeated without a limit."""
 
 
 class Limit:
-    """The time that work may take. Without one (the default) `check` never raises."""
+    """The time that work may take. Without a limit (the default) `check` never raises."""
 
     def __init__(self) -> None:
         self._until: float | None = None
@@ -29,8 +29,9 @@ class Limit:
 
     @contextmanager
     def set_to(self, seconds: float, connection: sqlite3.Connection) -> Iterator[None]:
-        """Within it, `check` raises TooLong after so many seconds, and questions to the connection are interrupted,
-        which raises TooLong at its end."""
+        """Set the limit while the block lasts: `check` raises TooLong after this number of seconds, and running
+        statements are interrupted, which raises TooLong at the end of the block.
+        """
         self._until = until = perf_counter() + seconds
         connection.set_progress_handler(self._is_over, _INSTRUCTIONS)
         try:
@@ -43,14 +44,14 @@ class Limit:
             self.lift(connection)
 
     def lift(self, connection: sqlite3.Connection) -> None:
-        """Take the limit away, where there is one."""
+        """Remove the limit, if there is one."""
         if self._until is not None:
             self._until = None
             connection.set_progress_handler(None, 0)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Within it SQLite is not interrupted: that would undo the whole transaction."""
+        """Keep SQLite from being interrupted while the block lasts: that would undo the whole transaction."""
         self._is_writing = True
         try:
             yield
@@ -58,13 +59,13 @@ class Limit:
             self._is_writing = False
 
     def each(self, rows: Iterable[T]) -> Iterator[T]:
-        """Yield rows as long as there is time. Raises TooLong."""
+        """Yield rows as long as there is time. Raise TooLong."""
         for row in rows:
             self.check()
             yield row
 
     def check(self, ahead: int = 0) -> None:
-        """Raise TooLong once the time is up, or where so many steps lie ahead that it will be."""
+        """Raise TooLong if the time is up, or if it will not suffice for this number of further steps."""
         if self._until is not None and (ahead > MOST_AHEAD or perf_counter() >= self._until):
             raise TooLong
 

@@ -1,7 +1,7 @@
-"""What becomes of posted batches, one after the other: known already, refused, or recorded at the next places.
+"""The decision on posted batches, one after the other: a repeat, refused, or recorded at the next positions.
 
-Synchronous and without a clock of its own. It appends to the log's open transaction and folds into the views' one, and
-commits neither: whoever opened them does.
+Synchronous and without a clock. It appends to the open transaction of the log and folds into that of the views, and
+commits neither: the caller does.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from service.event_log import Log, LoggedEvent
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a post demands of its subject: to be new, to stand at one of `versions`, or (None) to exist at all."""
+    """A precondition on the subject of a post: it is new, it is at one of `versions`, or (None) it exists."""
 
     versions: frozenset[int] | None = None
     is_new: bool = False
 
     def holds_at(self, version: int) -> bool:
-        """Whether a subject of this version (0: it is new) meets the demand."""
+        """Return whether a subject of this version (0: it is new) meets the condition."""
         if self.is_new:
             return version == 0
         return version > 0 if self.versions is None else version in self.versions
@@ -51,13 +51,12 @@ or None, where the event was not taken."""
 
 
 class Batch(NamedTuple):
-    """Events posted together: all of them are taken, or none. `size` is what they take in memory, in bytes.
+    """Events posted together: all of them are recorded, or none. `size` is their size in memory, in bytes.
 
-    `is_list` says that flaws point into an array of events, even of one. `text` is that of the document which the one
-    event says is stored; where it is held already, the first receipt is given. `may_erase` says that whoever posts may
-    have something erased. `is_exported` says that the one event comes from another log, whose texts are not here, and
-    `aims` what the positions in it mean. `has_gaps` says that its log decided it on events whose data has been erased
-    since.
+    `is_list`: flaws point into an array of events, even of one. `text` is that of the document whose storing the one
+    event records; if it is stored already, the first receipt is returned. `may_erase`: the client may erase data.
+    `is_exported`: the one event comes from another log, whose texts are not here; `aims` gives the events that
+    positions in it mean. `has_gaps`: its log decided it on events whose data is erased since.
     """
 
     events: Sequence[PostedEvent]
@@ -73,22 +72,22 @@ class Batch(NamedTuple):
 
     @property
     def erases(self) -> bool:
-        """Whether any of its events has something erased."""
+        """Whether any of its events erases data."""
         if self.is_exported and self.events[0].type == TEXT_ERASED:
             return False  # another log's text
         return not ERASING.isdisjoint([event.type for event in self.events])
 
     @property
     def is_small(self) -> bool:
-        """Whether it is likely to be decided in a few milliseconds."""
+        """Whether its decision is likely to take only a few milliseconds."""
         return len(self.events) <= SMALL_EVENTS and self.size <= SMALL_BYTES and self.text is None and not self.erases
 
 
 class Decisions:
-    """Takes batches within one transaction of the views; their events bear the instant `recorded`. What was taken is
-    for the caller to `write`.
+    """Decides batches within one transaction of the views; their events get the instant `recorded`. The caller must
+    `write` the accepted events.
 
-    In a trial the log is only read, and the views are for the caller to roll back.
+    In a trial the log is only read, and the caller rolls the views back.
     """
 
     def __init__(self, log: Log, views: Views, recorded: str, *, is_trial: bool = False) -> None:
@@ -97,15 +96,15 @@ class Decisions:
         self._recorded = recorded
         self._is_trial = is_trial
         self._taken: dict[tuple[str, str], LoggedEvent] = {}
-        """What is in none of the log's rows yet."""
+        """Accepted events that are not in the log yet."""
         self.count = 0
-        """How many events were recorded."""
+        """The number of new events."""
 
     def take(self, batch: Batch, seconds: float | None = None) -> list[Receipt]:
-        """The receipts of a batch's events, in their order. Raises Refused, and TooLong where that takes more seconds;
+        """Return the receipts of a batch's events, in order. Raise Refused, or TooLong if it takes more than `seconds`;
         then nothing of the batch is left.
 
-        Any other exception leaves both transactions unfit for anything but a rollback.
+        After any other exception both transactions must be rolled back.
         """
         if batch.erases and not batch.may_erase:
             raise NotAllowed("this takes a key with scope admin: what is erased does not come back")
@@ -149,14 +148,14 @@ class Decisions:
         ]
 
     def write(self) -> None:
-        """Appends to the log what was taken: all at once, as that costs it less than one batch after the other."""
+        """Append the accepted events to the log, all together, which costs less than batch by batch."""
         self._log.append(list(self._taken.values()))
         self._taken.clear()
 
     def _from_export(self, batch: Batch) -> Batch:
-        """The batch, with the positions that the events it names have here. Raises NotAllowed, Invalid, Contradiction.
+        """Return the batch with the positions that its events have here. Raise NotAllowed, Invalid, Contradiction.
 
-        The texts that other logs stored are not here, so of a text event only the event itself is recorded.
+        The texts that other logs stored are not here, so only the event of a text is recorded.
         """
         (posted,) = batch.events
         if posted.erasure is not None and not batch.may_erase:
@@ -191,7 +190,7 @@ class Decisions:
         return aim
 
     def _follow(self, events: Sequence[Event], batch: Batch) -> None:
-        """Does to the log what the events say is done to it."""
+        """Perform the erasures and the storing of texts that the events record."""
         for event in events:
             if event.type not in _OF_THE_LOG or (batch.is_exported and event.type in _OF_TEXTS):
                 continue
@@ -199,7 +198,7 @@ class Decisions:
             match event.type:
                 case "event.redacted":
                     erased = None if event.about is None else self._views.event(event.about)
-                    if erased is not None:  # else this event was itself erased, and does not say which one it spoke of
+                    if erased is not None:  # else this event was erased too, and its position is not known
                         self._log.erase(erased.position, event.position, erased.about)
                 case "document.text-stored":
                     assert batch.text is not None
@@ -209,11 +208,11 @@ class Decisions:
                     self._log.drop_texts(event.subject)
 
     def find(self, source: str, id_: str) -> LoggedEvent | None:
-        """The event recorded under a source and id, or taken here."""
+        """Return the event recorded under a source and id, or accepted here."""
         return self._taken.get((source, id_)) or self._log.find(source, id_)
 
     def _known(self, batch: Batch) -> list[LoggedEvent | None]:
-        """The events recorded already under the same source and id. Raises DifferentContent for others."""
+        """Return the recorded events of the same source and id. Raise DifferentContent if their content differs."""
         known: list[LoggedEvent | None] = []
         flaws: list[Flaw] = []
         positions: list[int] = []
@@ -229,7 +228,7 @@ class Decisions:
         return known
 
     def _kept(self, posted: PostedEvent) -> LoggedEvent | None:
-        """The event by which the very text that this one would store is held."""
+        """Return the event that stored the same text, if that is still stored."""
         position = self._views.stored(posted.subject, posted.model.sha256)  # type: ignore[attr-defined]
         return None if position is None else self._log.at(position)
 
@@ -240,7 +239,7 @@ class Decisions:
             raise VersionMismatch(f"{subject} {stands}")
 
     def _placed(self, batch: Batch, fresh: Sequence[int]) -> tuple[list[Event], dict[int, int]]:
-        """The new events at their places, and which of the `fresh` are the same as an earlier one of the batch."""
+        """Return the new events with their positions, and which of the `fresh` repeat an earlier one of the batch."""
         position = self._views.position
         versions: dict[str, int] = {}
         first: dict[tuple[str, str], int] = {}
@@ -267,7 +266,7 @@ def _content(posted: PostedEvent) -> tuple[str, str, str | None, str | None, byt
 
 
 def _point_into_list(refused: Refused, places: Sequence[int], length: int) -> None:
-    """Has the flaws point into the batch as posted instead of into its new events alone."""
+    """Make the flaws point into the batch as posted instead of into its new events alone."""
     if len(places) == length > 1:
         return
     flaws = []

@@ -1,8 +1,8 @@
-"""The one writer: takes what is posted in groups, decides each batch against all before it, commits once, answers all.
+"""The one writer: takes queued posts in groups, decides each batch against all before it, commits once, answers all.
 
-There is no timer: a group is what came while the one before was committed. It must never answer before what it answers
-is on disk, never let anybody read less than what was answered before they asked, never let one batch's refusal touch
-another, and never lose what it has queued because a client went away. The order of the durable steps stands in
+There is no timer: a group is what arrived while the group before was committed. It must never answer before the events
+are on disk, never let a client read a state older than an earlier answer, never let the refusal of one batch affect
+another, and never lose a queued batch because its client disconnected. The order of the durable steps is in
 `Writer._record`.
 """
 
@@ -30,20 +30,20 @@ from service.metrics import Metrics
 from service.views.follower import LogPosition, catch_up
 
 LOOP_SECONDS = 0.003
-"""What takes longer is not decided on the loop but in the writer's thread; so long, too, batches are decided on the
-loop before it turns to others."""
+"""The longest decision on the loop; a longer one moves to the writer's thread. It is also the longest time for which
+the loop decides batches before it serves other tasks."""
 SETTLE_ROWS = 256
-"""More rows do not wait in memory between two batches: whatever is asked next writes them first, on the loop."""
+"""The most rows that wait in memory between two batches: the next query writes them first, on the loop."""
 PUBLISH_EVENTS = 1_000
 PUBLISH_SECONDS = 1.0
-"""So many events, or so long, the views hold at most before they commit them, while nobody asks: a page of theirs is
-written once for each commit that touches it."""
+"""The most events, and the longest time, before the views commit without a reader: each commit writes every changed
+page once."""
 SETTLE_SECONDS = 0.1
-"""So long they keep rows in memory at most: to write all of them at once would hold up whoever posts."""
+"""The longest time for which rows wait in memory: writing very many together would delay posts."""
 IDLE_SECONDS = 0.01
-"""How long they wait for more to record before they do."""
+"""The time without work after which the views commit."""
 RACES = 8
-"""How often a group is decided again because another writer was faster."""
+"""How often a group is decided again after another writer appended first."""
 MEND_SECONDS = 1.0
 SCRUB_SECONDS = 10.0
 
@@ -53,11 +53,11 @@ T = TypeVar("T")
 
 
 class Unavailable(Exception):
-    """It was not recorded, or nobody knows whether it was. The same again is safe, and may work later."""
+    """The post was not recorded, or it is not known whether it was. A retry is safe, and may succeed later."""
 
 
 class Writer:
-    """Owns the log and the write half of the views. Made and used on the loop's thread."""
+    """Owns the log and the write half of the views. Created and used on the loop's thread."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Writer:
         logger: Logger,
         metrics: Metrics,
     ) -> None:
-        """`views` are caught up with `log`."""
+        """`views` have caught up with `log`."""
         self._log = log
         self._views = views
         self._head = head
@@ -82,30 +82,30 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._task: asyncio.Task[None] | None = None
         self._decided = ""
-        """The `recorded` of the group that was decided last."""
+        """The `recorded` of the last group."""
         self._observe_last()
         self._lags = False
-        """Whether anything is answered that cannot be read yet."""
+        """Whether an acknowledged event is not yet visible."""
         self._lagging_since = self._settled = 0.0
         self._asked: asyncio.Future[None] | None = None
         self._answering: set[asyncio.Task[None]] = set()
         self.erased: Callable[[], Awaitable[None]] | None = None
-        """Has what the log erased erased everywhere else; awaited before a batch that erases is answered."""
+        """Completes an erasure in all other files and caches; awaited before a batch that erases is answered."""
         self.failure: str | None = None
-        """Why nothing can be recorded at the moment, if so."""
+        """The reason why nothing can be recorded at the moment, if any."""
         self.refusal: str | None = None
-        """Why nothing may be recorded until the next start, if so: whoever finds that out says it here."""
+        """The reason why nothing may be recorded until the next start, if any; other parts of the service set it."""
         self.recorded = LogPosition()
-        """Moves with what is recorded for sure, though it may be that nobody can read it before `publish`."""
+        """The position up to which events are recorded, though perhaps not visible before `publish`."""
         self._show(views.position)
 
     def start(self) -> None:
-        """Begins to take what is queued."""
+        """Start to decide queued batches."""
         self._task = asyncio.create_task(self._run(), name="writer")
 
     async def stop(self) -> None:
-        """Takes nothing more, records what is queued, and returns once all of it is answered. Erasing that is under way
-        is given up, as it may take minutes and the next start ends it. May be called again.
+        """Accept no more, record the queued batches, and return once all of them are answered. A running erasure is
+        given up, as it may take minutes; the next start completes it. May be called again.
         """
         self._stopping = True
         self._work.set()
@@ -119,28 +119,28 @@ class Writer:
 
     @property
     def queued(self) -> tuple[int, int]:
-        """How many batches wait or are being recorded, and their bytes."""
+        """The number of batches that are queued or being recorded, and their bytes."""
         return self._waiting.batches, self._waiting.bytes
 
     def is_full(self, size: int = 0) -> bool:
-        """Whether a post of this size would not be taken now."""
+        """Return whether a post of this size would be refused now."""
         return self._waiting.is_full(size)
 
     @property
     def each(self) -> float:
-        """Seconds that an event takes to be recorded, of late."""
+        """Recent seconds to record an event."""
         return self._waiting.each
 
     @property
     def views(self) -> Views:
-        """The views as they are now; `between` may put others in their place. For the writer's thread and the end."""
+        """The current views; `between` may replace them. For the writer's thread and the end."""
         return self._views
 
     async def post(self, batch: Batch) -> list[Receipt]:
-        """Records a batch; the receipts of its events, in order, once they are durable.
+        """Record a batch; return the receipts of its events, in order, once they are durable.
 
-        They can be read after `publish`. Raises Refused, Overloaded, Unavailable. Being cancelled does not take the
-        batch back.
+        They are visible after `publish`. Raise Refused, Overloaded, Unavailable. Cancelling does not withdraw the
+        batch.
         """
         self._waiting.refuse_if_full(batch.size)
         (outcome,) = await self._put((batch,))
@@ -149,10 +149,10 @@ class Writer:
         return outcome
 
     async def publish(self) -> None:
-        """Return once everything answered so far can be read; immediately where it can be.
+        """Return once every acknowledged event is visible.
 
-        Raises Unavailable where the views have failed and lack something that was answered: an older state would be
-        taken for the present one.
+        Raise Unavailable if the views have failed and lack an acknowledged event: an older state would be taken for the
+        current one.
         """
         if not self._lags:
             return
@@ -166,17 +166,17 @@ class Writer:
             raise Unavailable(f"what was recorded last cannot be read at the moment: {self.failure}")
 
     async def submit(self, batches: Sequence[Batch]) -> asyncio.Future[list[Outcome]]:
-        """Has each batch recorded on its own, in order, sharing commits; the future gets an outcome for each.
+        """Queue each batch alone, in order, sharing commits; the future gets an outcome for each.
 
-        Waits for room instead of turning away. Raises Unavailable once the writer is stopping.
+        It waits for room instead of refusing. Raise Unavailable once the writer is stopping.
         """
         await self._waiting.room()
         return self._put(batches)
 
     async def check(self, trial: Callable[[Decisions], T], size: int = 0) -> T:
-        """Runs `trial` in the writer's thread with a desk that judges as always, and keeps nothing of it.
+        """Run `trial` in the writer's thread with decisions that are then discarded; return its result.
 
-        Each batch sees those taken before it. `size` is what the trial takes in memory while it waits. Raises
+        Each batch sees those accepted before it. `size` is the trial's size in memory while it is queued. Raise
         Overloaded, Unavailable, and what `trial` raises.
         """
         self._waiting.refuse_if_full(size)
@@ -189,9 +189,11 @@ class Writer:
             return await self._turn(tried)
 
     async def between(self, replace: Callable[[Views], Views]) -> None:
-        """Runs `replace` in the writer's thread between two groups: it gets the views, and what it returns is used from
-        then on. What it returns may lack the last events, which are folded in at once. If it raises, the views it was
-        given are still used, so they must be fit for that.
+        """Run `replace` in the writer's thread between two groups: it gets the views and returns those to use from then
+        on.
+
+        The returned views may lack the last events, which are then folded. If it raises, the old views stay in use, so
+        it must leave them intact.
         """
 
         def replaced() -> None:
@@ -201,7 +203,7 @@ class Writer:
         await self._turn(replaced, mends=True)
 
     async def scrub(self) -> None:
-        """Removes from the log's files what was erased, between two groups. Raises LogUnavailable."""
+        """Remove erased data from the log's files, between two groups. Raise LogUnavailable."""
         deadline = perf_counter() + SCRUB_SECONDS
         while not await self._turn(self._log.scrub):
             if perf_counter() > deadline:
@@ -248,7 +250,7 @@ class Writer:
                     await self._take_group(works)
 
     async def _woken(self) -> bool:
-        """Waits for something to do; False where nothing came in time."""
+        """Wait for work; return False if none arrives in time."""
         self._work.clear()
         timer = None
         if (patience := self._patience) is not None:
@@ -261,13 +263,13 @@ class Writer:
 
     @property
     def _patience(self) -> float | None:
-        """Seconds to wait for work before something else is to be done."""
+        """Return the seconds to wait for work before the views must be committed."""
         if self.failure:
             return MEND_SECONDS
         return IDLE_SECONDS if self._views.waiting else None
 
     async def _publish(self) -> None:
-        """Commits the views, where they hold what they have not committed, and tells whoever waits for it."""
+        """Commit the views if they have uncommitted events, and wake the readers that wait for it."""
         if self._views.waiting and self.failure is None:
             if await self._threaded(self._commit_views):
                 self._show(self._views.position)
@@ -276,14 +278,14 @@ class Writer:
         self._let_go()
 
     def _show(self, position: int) -> None:
-        """Everything up to a position can be read from now on."""
+        """Make everything up to a position visible."""
         self._lags = False
         self.recorded.advance(position)
         self._head.advance(position)
         self._let_go()
 
     def _let_go(self) -> None:
-        """Lets those read who wait for it."""
+        """Wake the readers that wait for a commit."""
         asked, self._asked = self._asked, None
         if asked is not None:
             asked.set_result(None)
@@ -318,7 +320,7 @@ class Writer:
                 work.future.set_result(own)
 
     async def _answer_erased(self, work: Posts, own: list[Outcome], erased: Callable[[], Awaitable[None]]) -> None:
-        """Answers once what was erased is gone; a batch that erases is told if that failed."""
+        """Answer once the erased data is gone everywhere; a batch that erases gets the error if that failed."""
         try:
             await erased()
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whoever posted gets it
@@ -331,7 +333,7 @@ class Writer:
             work.future.set_result(own)
 
     async def _outcomes(self, batches: Sequence[Batch]) -> Sequence[Outcome]:
-        """What became of each; never raises."""
+        """Return the outcome of each batch; never raise."""
         for _ in range(RACES):
             if self.failure is not None and not await self._mend():
                 return [Unavailable(self.failure) for _ in batches]
@@ -353,22 +355,22 @@ class Writer:
         return [Unavailable("other writers were faster each time") for _ in batches]
 
     async def _record(self, batches: Sequence[Batch]) -> Sequence[Outcome]:
-        """Decides and commits one group.
+        """Decide and commit one group.
 
-        The order is the promise. A failure at any step leaves what the steps before it made durable, and the log alone
-        is the truth, so what is to be answered and where to go on can always be read from it.
+        The order of the steps is a promise. After a failure at any step, the earlier steps are durable. The log alone
+        is the truth: the answers, and where to go on, can always be read from it.
 
-        1. `views.admit` and `log.append`, batch by batch, in open transactions. Nothing is on disk. Fails: both are
-           rolled back, and the group is answered 503 (all of it: a refusal may rest on an event that now is not).
-        2. `log.commit`. Once it returns the events are recorded for ever. Fails: as before, except that they may have
-           been kept after all: then the views catch up, and a client that posts again gets its receipt.
-        3. The answers and the live streams; with the next reader, a moment without work, or after `PUBLISH_EVENTS` or
-           `PUBLISH_SECONDS`:
-        4. `views.commit`. Fails: the events are recorded all the same, and are answered so. The views go back and catch
-           up from the log; until they have, readiness is red and nothing more is decided. A crash before or in this
-           step leaves them behind the log, and they catch up at the next start.
-        5. The head advances: readers and those who wait for a position see the events. No reader is asked between an
-           answer to a post, or what a stream told, and this (`publish`).
+        1. `views.admit` and `log.append`, batch by batch, in open transactions. Nothing is on disk. If it fails, both
+           are rolled back, and the whole group is answered 503: a refusal may depend on an event that is now lost.
+        2. `log.commit`. On return the events are recorded for ever. If it fails, the same as in step 1, except that the
+           events may be on disk: then the views catch up, and a client that repeats its post gets its receipt.
+        3. The answers and the live streams. The next steps follow with the next reader, a moment without work, or after
+           `PUBLISH_EVENTS` or `PUBLISH_SECONDS`.
+        4. `views.commit`. If it fails, the events are recorded and answered all the same. The views go back and catch
+           up from the log; until then readiness is red and nothing is decided. After a crash before or in this step
+           the views catch up at the next start.
+        5. The position advances: readers and tasks that wait for it see the events. No query runs between an answer to
+           a post, or an event on a stream, and this step (`publish`).
         """
         began = perf_counter()
         outcomes, count = await self._decide(batches)
@@ -388,8 +390,11 @@ class Writer:
         return outcomes
 
     async def _decide(self, batches: Sequence[Batch]) -> tuple[list[Outcome], int]:
-        """Small batches are decided on the loop, which costs less, a few milliseconds at a time; from the first one on
-        that is not small, or takes longer than such a time, the rest of the group is in the writer's thread."""
+        """Decide a group; return the outcomes and the number of new events.
+
+        Small batches are decided on the loop, which costs less, a few milliseconds at a time. From the first batch that
+        is not small, or takes longer, the rest of the group is decided in the writer's thread.
+        """
         self._views.begin()
         self._decided = self._now()
         desk = Decisions(self._log, self._views, self._decided)
@@ -422,7 +427,9 @@ class Writer:
         return outcomes, desk.count
 
     def _commit(self) -> bool | None:
-        """Whether the views are committed too; None where that is left for later. Raises if the log is not."""
+        """Commit the log; return whether the views are committed too, None if that is postponed. Raise if the log is
+        not.
+        """
         self._log.commit()
         self._clock.observe(self._decided)
         now = perf_counter()
@@ -437,7 +444,7 @@ class Writer:
         return None
 
     def _commit_views(self) -> bool:
-        """Whether it worked; `failure` says why not."""
+        """Commit the views; return whether it worked. `failure` gets the reason."""
         self._lagging_since = 0.0
         return self._kept(self._views.commit)
 
@@ -451,14 +458,14 @@ class Writer:
         return True
 
     async def _mend(self) -> bool:
-        """Back to what the log has committed, the views in step with it; whether it worked. `failure` says why not."""
+        """Return to the committed log and make the views catch up; return whether it worked. `failure` gets the reason."""
         try:
             await self._threaded(self._mended)
         except Exception as error:
             if self.failure is None:
                 self._logger.exception("the store cannot be brought back in step")
             self.failure = f"the store cannot be brought back in step: {error}"
-            self._let_go()  # nobody knows when it can be read
+            self._let_go()  # it is unknown when the events become visible
             return False
         self._is_mended()
         return True
@@ -477,7 +484,7 @@ class Writer:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _now(self) -> str:
-        """The instant that events are recorded as of; never before what was recorded last."""
+        """Return the instant of recording; never before the last one recorded."""
         return self._clock().isoformat(timespec="microseconds").replace("+00:00", "Z")
 
     def _observe_last(self) -> None:
