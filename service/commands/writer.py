@@ -458,7 +458,7 @@ class Writer:
         return True
 
     async def _mend(self) -> bool:
-        """Return to the committed log and make the views catch up; return whether it worked. `failure` gets the reason."""
+        """Roll back to the committed log and catch up; return whether it worked. `failure` gets the reason."""
         try:
             await self._threaded(self._mended)
         except Exception as error:
