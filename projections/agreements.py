@@ -3,17 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any, get_args
 
-from domain.agreement import AGREEMENT, AgreementKind
+from domain.agreement import AGREEMENT, AgreementAmended, AgreementKind
+from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, parse_day
+from domain.list_items import declaration_days
+from projections.commitments import COMMITMENT_LIST
 from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.database import IMPRECISE
 from projections.engine.filters import CERTAINTY, WORDS, Day, Filter, SubjectOf, Word, of_kind, of_status
+from projections.engine.item_lists import MembershipList, dated, opened_list, simple_list
 from projections.engine.planner import Planner
 from projections.engine.specification import subject_view
 
 _OWN = f"collection = {COLLECTIONS.index('agreements')}"
+
+
+def _declaration_keys(fact: Fact) -> Sequence[str]:
+    match fact.type:
+        case "agreement.declaration-made":
+            return [f"declaration:{fact.position}"]
+        case "agreement.declaration-withdrawn":
+            return [f"declaration:{fact.data.event}"]  # type: ignore[attr-defined]
+    return ()
+
+
+def _amendment(fact: Fact) -> dict[str, dict[str, Any]]:
+    data = fact.data
+    assert isinstance(data, AgreementAmended)
+    value = dated(
+        fact,
+        summary=data.summary,
+        title=data.title,
+        scope_added=list(data.scope_added) if data.scope_added is not None else None,
+        scope_removed=list(data.scope_removed) if data.scope_removed is not None else None,
+        until=data.until,
+        by={"subject": data.by} if data.by else None,
+    )
+    return {f"amendment:{fact.position}": value}
+
+
+DECLARATIONS = opened_list(
+    "declarations",
+    1,
+    opening="agreement.declaration-made",
+    keys=_declaration_keys,
+    periods=declaration_days,
+    label=lambda opening, _: f"{opening.source} {opening.id}",
+    references=("party",),
+)
+AMENDMENTS = simple_list("amendments", 2, {"agreement.amended": _amendment}, references=("by",))
 
 
 def _by_parties(planner: Planner, parties: Sequence[str]) -> None:
@@ -46,7 +86,9 @@ def _signed_to(planner: Planner, day: int) -> None:
 
 AGREEMENTS = subject_view(
     AGREEMENT,
-    lists=("parties", "commitments", "declarations", "amendments"),
+    lists=(MembershipList(name="parties", has_steps=True), COMMITMENT_LIST, DECLARATIONS, AMENDMENTS),
+    terms=("scope",),
+    follows_memberships=True,
     date_field="signed",
     filters=(
         WORDS,

@@ -26,7 +26,7 @@ _IN_ITEM = 10
 _FIRST: Place = (0, -1)
 _STOOD = f"event <= ? AND {AS_OF}"
 """In SQL, that a claim stood as of a position."""
-_BORNE = frozenset(("steps", *(name for view in SUBJECT_VIEWS.values() for name in view.lists))) - {"other_names"}
+_BORNE = frozenset(("steps", *(each.name for view in SUBJECT_VIEWS.values() for each in view.lists))) - {"other_names"}
 """The lists whose items name the events that bear them."""
 
 Place = tuple[int, int]

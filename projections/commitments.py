@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, get_args
 
-from domain.commitment import CommitmentKind
+from domain.commitment import CommitmentKind, CommitmentMade, CommitmentUpdated
+from domain.corrections import Fact
 from domain.edtf import BEFORE, parse_day
-from domain.list_items import COMMITMENT_STATUSES, STATUS_ORDER
+from domain.list_items import COMMITMENT_STATUSES, STATUS_ORDER, commitment_days
+from projections.engine import canonical_rows
 from projections.engine.filters import CERTAINTY, WORDS, Day, Filter, SubjectOf, of_kind, of_status
+from projections.engine.item_lists import Terms, opened_list
 from projections.engine.planner import Planner
 from projections.engine.query_parts import Order, by_date, places
 from projections.engine.reference_values import Reference
-from projections.engine.specification import Items, Listing, Rows, RowView
-from projections.engine.time_slices import as_of_and_on, claims, entry, times
+from projections.engine.specification import Digest, Items, Listing, Rows, RowView, Scope
+from projections.engine.time_slices import as_of_and_on, claims, list_item, times
 
-_OWN = "section = 0"
+_NUMBER = 0
+"""The number of the list. Partial indexes of the table of items are over these alone."""
+_OWN = f"section = {_NUMBER}"
 _CURRENT = (2**30 - 1) ^ sum(1 << STATUS_ORDER.index(status) for status in ("fulfilled", "cancelled"))
 """The statuses in which a commitment has not ended, as bits."""
 _ENDED_TOO = " Without it, those that have ended are left out unless `on=any`; with it they are listed under theirs."
+
+
+def _keys(fact: Fact) -> Sequence[str]:
+    data = fact.data
+    return [f"commitment:{data.commitment}"] if isinstance(data, CommitmentMade | CommitmentUpdated) else ()
+
+
+def _parties(value: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("by", "with"):
+        for party in value.get(name, ()):
+            yield party["subject"]
+
+
+COMMITMENT_LIST = opened_list(
+    "commitments",
+    _NUMBER,
+    opening="agreement.commitment-made",
+    keys=_keys,
+    periods=commitment_days,
+    is_view=True,
+    terms=Terms("party", _parties, are_subjects=True),
+    references=("by", "with"),
+)
+"""The list inside the state of an agreement."""
 
 
 def _by_party(planner: Planner, party: str) -> None:
@@ -60,7 +90,13 @@ def _query(planner: Planner) -> Listing:
             order = by_date("t.at", {"t.label": str}, descending=planner.is_descending)
 
     def items(rows: Rows) -> Items:
-        found = [{"agreement": Reference(planner.index.name(row[0])), **entry(row[1:], question)} for row in rows]
+        found = [
+            {
+                "agreement": Reference(planner.index.name(row[0])),
+                **list_item(row[1:], question, COMMITMENT_LIST.references),
+            }
+            for row in rows
+        ]
         return planner.certified(found, rows, 1)
 
     return Listing(f"t.subject, {claims('t', question)}, t.body FROM list_items t", order, items)
@@ -72,6 +108,10 @@ COMMITMENTS = RowView(
     table="list_items",
     condition=_OWN,
     query=_query,
+    digest=Digest(
+        (canonical_rows.list_items((COMMITMENT_LIST,)),),
+        Scope(frozenset(("agreements",)), frozenset((COMMITMENT_LIST.name,)), by_subject=True),
+    ),
     filters=(
         WORDS,
         Filter(

@@ -43,8 +43,9 @@ from projections.engine.subject_cache import Subject
 from projections.fact_store import FactStore, named_in, references, slugs
 from projections.membership_conflicts import holds_twice, parted
 from projections.party_hierarchy import part_of_itself
-from projections.period_rows import OPENING_TYPES
 
+_OPENING_TYPES = frozenset(("agreement.commitment-made", "lab.recruitment-opened", "agreement.declaration-made"))
+"""The events that open a list item, which other events may then change."""
 _MOST_NAMED = 100
 _STEP_RANKS = ", ".join(str(CATALOGUE[name].rank) for name in sorted(STEP_TYPES))
 _KEPT = ("evidence", "note")
@@ -234,18 +235,18 @@ class Decider:
         match name:
             case "agreement.commitment-updated":
                 if not any(
-                    fact.type in OPENING_TYPES for fact in known.slug_facts(f"commitment:{data.commitment}", number)
+                    fact.type in _OPENING_TYPES for fact in known.slug_facts(f"commitment:{data.commitment}", number)
                 ):
                     yield Flaw("/data/commitment", f"no commitment {data.commitment} was made")
             case "lab.recruitment-closed":
-                if not any(fact.type in OPENING_TYPES for fact in known.slug_facts(f"call:{data.call}", number)):
+                if not any(fact.type in _OPENING_TYPES for fact in known.slug_facts(f"call:{data.call}", number)):
                     yield Flaw("/data/call", f"no call {data.call} was opened")
             case "lab.phase-started" | "lab.phase-completed":
                 if data.phase not in self._phases(known.slug_facts("phases", number)):
                     yield Flaw("/data/phase", f"the lab was founded without a phase {data.phase}")
             case "agreement.declaration-withdrawn":
                 made = known.slug_facts(f"declaration:{data.event}", number)
-                if not any(fact.type in OPENING_TYPES for fact in made):
+                if not any(fact.type in _OPENING_TYPES for fact in made):
                     yield Flaw("/data/event", f"there is no declaration on this agreement at position {data.event}")
 
     def _check_merger(self, event: Event, model: Any) -> None:
@@ -453,8 +454,8 @@ class Decider:
             if slug == "phases":
                 yield from self._phase_conflicts(spoken)
                 continue
-            openings = [fact for fact in spoken if fact.type in OPENING_TYPES]
-            rest = [fact for fact in spoken if fact.type not in OPENING_TYPES]
+            openings = [fact for fact in spoken if fact.type in _OPENING_TYPES]
+            rest = [fact for fact in spoken if fact.type not in _OPENING_TYPES]
             if rest and not openings:
                 yield Conflict(f"facts rest on the opening of {slug.replace(':', ' ')}", _positions(rest))
             if len(openings) > 1:

@@ -14,10 +14,16 @@ from typing import Any
 
 import orjson
 
-from projections.canonical_rows import PARTS
+from projections import history
+from projections.catalogue import LIST_VIEWS
 
-VIEWS = tuple(PARTS)
-"""Everything that has a digest: what the lists show, and the events as the views keep them."""
+DIGESTS = {**{name: view.digest for name, view in LIST_VIEWS.items()}, "history": history.DIGEST}
+"""What each digest covers, by view: what the lists show, and the events as the views store them."""
+VIEWS = tuple(DIGESTS)
+PARTS = {view: digest.parts for view, digest in DIGESTS.items()}
+"""The canonical rows of each view, in this order."""
+SCOPES = {view: digest.scope for view, digest in DIGESTS.items()}
+"""The scope of a fold that gives the canonical rows of a view."""
 AT_ONCE = 100
 """Lines read in one query where others must not wait: a millisecond."""
 _MANY = 1000

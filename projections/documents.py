@@ -19,6 +19,7 @@ from domain.corrections import Corrections, Event
 from domain.document import DOCUMENT
 from domain.payload import Data
 from domain.values import MAX_INTEGER
+from projections.engine.canonical_rows import KNOWN, Part, Row
 from projections.engine.database import AS_OF, CURRENT
 from projections.engine.event_index import TEXT, EventIndex
 from projections.engine.filters import CERTAINTY, WORDS
@@ -26,7 +27,48 @@ from projections.engine.row_codecs import read_unnamed
 from projections.engine.specification import subject_view
 from projections.fact_store import FactStore
 
-DOCUMENTS = subject_view(DOCUMENT, date_field="published", filters=(WORDS, CERTAINTY))
+
+def _text(row: Row) -> dict[str, Any]:
+    subject, digest, characters, text = row
+    return {
+        "subject": subject,
+        "sha256": digest,
+        "characters": characters,
+        "text": f"sha256:{sha256(text if isinstance(text, bytes) else str(text).encode()).hexdigest()}",
+    }
+
+
+_TEXTS = Part(
+    ("t.document", "t.id"),
+    "s.name, t.sha256, t.characters, t.text",
+    f"document_texts t CROSS JOIN subjects s ON s.id = t.document WHERE {KNOWN.format('t')}",
+    "t.document >= :k0",
+    (-1, -1),
+    _text,
+)
+
+
+def _citation(row: Row) -> dict[str, Any]:
+    subject, start, stop, fact, event, place = row
+    return {"subject": subject, "start": start, "stop": stop, "supports": fact, "cited_by": event, "place": place}
+
+
+_CITATIONS = Part(
+    ("t.document", "t.start", "t.stop", "t.fact", "t.event", "t.place"),
+    "s.name, t.start, t.stop, t.fact, t.event, t.place",
+    f"citations t CROSS JOIN subjects s ON s.id = t.document WHERE {KNOWN.format('t')}",
+    "(t.document, t.start) >= (:k0, :k1)",
+    (-1, -1, -1, -1, -1, -1),
+    _citation,
+)
+
+DOCUMENTS = subject_view(
+    DOCUMENT,
+    date_field="published",
+    filters=(WORDS, CERTAINTY),
+    more_parts=(_TEXTS, _CITATIONS),
+    passages=True,
+)
 
 NOWHERE = MAX_INTEGER
 """Start and stop of a passage that names no place in its document: after all that do."""

@@ -11,12 +11,13 @@ import orjson
 
 from domain.membership import ORDER_OF_STATUSES
 from domain.subject_state import STATUSES
-from projections.engine.bitemporal import COLLECTIONS, SECTIONS
+from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.event_index import EventIndex
 from projections.engine.query_types import TimeSlice
 from projections.engine.reference_values import Reference
 from projections.engine.row_codecs import read_span, read_unnamed
 from projections.engine.time_slices import as_of_and_on, claim, claims, holds, times
+from projections.platforms import SUPPORTERS
 from projections.states import States
 
 _FEW_PARTIES = 4
@@ -102,7 +103,7 @@ class Graph:
         ]
         platforms = collections.get("platforms", [])
         containers = [*collections.get("agreements", ()), *collections.get("labs", ()), *platforms]
-        supporters = f"x.kind = 'supporter' AND r.section = {SECTIONS.index('supporters')}"
+        supporters = f"x.kind = 'supporter' AND r.section = {SUPPORTERS.number}"
         supported = (
             f"terms x ON x.value = CAST(j.value AS TEXT) CROSS JOIN list_items r ON r.id = x.owner AND {supporters}"
         )

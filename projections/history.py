@@ -9,11 +9,44 @@ from typing import Any
 from jsonpatch import make_patch
 
 from domain.corrections import Event
+from projections.engine.canonical_rows import Part, Row, stored_json
 from projections.engine.database import DISSOLVED, LIFE_ENDED
-from projections.engine.event_index import EventIndex
+from projections.engine.event_index import EventIndex, type_of
 from projections.engine.query_types import Difference, Gone, Merged, NotFound, Page, TimeSlice, check_after
 from projections.engine.reference_values import Reference, referred
+from projections.engine.specification import Digest, Scope
 from projections.states import States
+
+
+def _event(row: Row) -> dict[str, Any]:
+    position, subject, version, rank, recorded, about, source, id_, time, occurred, actor, data = row
+    return {
+        "position": position,
+        "version": version,
+        "subject": subject,
+        "type": type_of(rank),
+        "source": source,
+        "id": id_,
+        "time": time,
+        "occurred": occurred,
+        "recorded": recorded,
+        "actor": actor,
+        "about": about,
+        "data": stored_json(data),
+    }
+
+
+_EVENT_ROWS = Part(
+    ("t.position",),
+    "t.position, s.name, t.version, t.rank, t.recorded, t.about, w.text, t.id, t.time, t.occurred, a.text, t.data",
+    "events t CROSS JOIN subjects s ON s.id = t.subject CROSS JOIN strings w ON w.id = t.source CROSS JOIN strings a"
+    " ON a.id = t.actor WHERE t.position <= :as_of",
+    "t.position > :k0",
+    (0,),
+    _event,
+)
+DIGEST = Digest((_EVENT_ROWS,), Scope(folded=frozenset(), rows=frozenset(), facts=False))
+"""The events as the views store them."""
 
 
 class History:

@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
-from domain.lab import LAB
+from collections.abc import Sequence
+
+from domain.corrections import Fact
+from domain.lab import LAB, LabFounded, OfPhase, RecruitmentClosed, RecruitmentOpened
+from domain.list_items import call_days, phase_days
+from domain.membership import Lifespan
 from projections.engine.filters import CERTAINTY, WORDS, Filter, SubjectOf, Word, of_status
+from projections.engine.item_lists import Item, ItemList, MembershipList, opened_list
 from projections.engine.specification import subject_view
+
+_PHASES_TAG = "phases"
+
+
+def _phase_keys(fact: Fact) -> Sequence[str]:
+    match fact.data:
+        case LabFounded(phases=phases):
+            return [f"phase:{phase.phase}" for phase in phases or ()]
+        case OfPhase(phase=phase):
+            return [f"phase:{phase}"]
+    return ()
+
+
+def _phase(facts: Sequence[Fact], key: str, lifespan: Lifespan) -> list[Item]:
+    """Return the periods of a phase. It is planned by the founding; what it waits for depends on other phases."""
+    founding = next((fact for fact in facts if fact.type == "lab.founded"), None)
+    if founding is None:
+        return []
+    phases = phase_days(founding, [fact for fact in facts if fact.type != "lab.founded"], lifespan)
+    slug = key.partition(":")[2]
+    label = f"{list(phases).index(slug):04}"
+    return [Item(period, founding, label) for period in phases[slug]]
+
+
+PHASES = ItemList(name="phases", number=3, keys=_phase_keys, fold=_phase, tag=lambda _: _PHASES_TAG, is_joint=True)
+
+
+def _call_keys(fact: Fact) -> Sequence[str]:
+    data = fact.data
+    return [f"call:{data.call}"] if isinstance(data, RecruitmentOpened | RecruitmentClosed) else ()
+
+
+CALLS = opened_list("calls", 4, opening="lab.recruitment-opened", keys=_call_keys, periods=call_days)
 
 LABS = subject_view(
     LAB,
-    lists=("founders", "phases", "calls"),
+    lists=(MembershipList(name="founders", is_inline=True), PHASES, CALLS),
+    terms=("fields",),
     date_field="founded",
     filters=(
         WORDS,

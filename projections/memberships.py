@@ -1,15 +1,143 @@
-"""Memberships: the filters and orders of their list, over all agreements, labs and platforms."""
+"""Memberships: how their periods become rows, the filters and orders of their list, and its digest."""
 
 from __future__ import annotations
 
-from domain.membership import ORDER_OF_STATUSES
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+import orjson
+
+from domain.agreement import AgreementSigned
+from domain.corrections import Fact
+from domain.edtf import UNKNOWN
+from domain.membership import LEAVING_TYPES, ORDER_OF_STATUSES, Force, Lifespan, MembershipPeriod
+from domain.platform import MemberJoined
+from domain.values import texts_of
+from projections.engine import bitemporal
+from projections.engine.buffer import Row
+from projections.engine.canonical_rows import (
+    KNOWN,
+    PERIOD,
+    UNREADABLE,
+    Part,
+    encoded_day,
+    names_of_bits,
+    period,
+    stored_json,
+)
 from projections.engine.filters import CERTAINTY, WORDS, Filter, SubjectOf, Word, of_status
 from projections.engine.planner import Planner
 from projections.engine.query_parts import Order, by_date, places
-from projections.engine.specification import Items, Listing, Rows, RowView
+from projections.engine.row_codecs import possible_statuses_mask, spell_tie, write_tie
+from projections.engine.specification import Digest, Items, Listing, Rows, RowView, Scope
 from projections.engine.time_slices import as_of_and_on, holds, tie, tie_columns, times
 
 _ENDED_TOO = " Without it, those that have ended are left out unless `on=any`; with it they are listed under theirs."
+
+# rows
+
+MembershipDraft = tuple[Row, bytes, Mapping[str, bytes]]
+"""A row as it is for every party whose membership rests on the same facts: its columns from `interval` to `category`,
+its body, and by party the role in which it signed, as JSON."""
+
+
+def membership_drafts(
+    own: Sequence[Fact],
+    whole: Sequence[Fact],
+    lifespan: Lifespan,
+    ranges: Sequence[MembershipPeriod],
+    dissolved: Sequence[Fact] = (),
+) -> list[MembershipDraft]:
+    """Return the rows of a membership from its own facts, the agreement-wide ones (`whole`), and those by which its
+    party was `dissolved`; `ranges` are its periods.
+    """
+    facts = {fact.position: fact for fact in (*dissolved, *whole, *own)}
+    steps_of = _by_interval(own, lifespan, ranges)
+    drafts: list[MembershipDraft] = []
+    for interval, alike in groupby(ranges, key=attrgetter("interval")):
+        steps = steps_of[interval]
+        first = next(alike)  # what began an interval, and ended it, did so on each of its days
+        opened = facts.get(first.opened) if first.opened is not None else None
+        closed = facts.get(first.closed) if first.closed is not None else None
+        waited = facts.get(first.waited) if first.waited is not None else None
+        category, roles = _category_and_roles(steps)
+        others = [*whole, closed] if closed is not None and closed in dissolved else whole
+        body = write_tie(steps, others, waited or opened, closed, category)
+        began = waited.effective if waited is not None else opened.span if opened is not None else UNKNOWN
+        at = began.sort_key[0]
+        categories = "\n".join([text.casefold() for text in texts_of(category)]) or None
+        for each in (first, *alike):
+            status = _status_columns(each.status, each.statuses, each.certain, each.ever, each.force)
+            columns = (interval, each.since, each.until, int(each.last), *status, each.bearer or 0, at, categories)
+            drafts.append((columns, body, roles))
+    return drafts
+
+
+@cache
+def _status_columns(status: str, statuses: tuple[str, ...], certain: bool, ever: tuple[str, ...], force: Force) -> Row:
+    """Return the columns from `status` to `force`."""
+    in_force, suspended, neither = force
+    order = ORDER_OF_STATUSES
+    return (
+        order.index(status),
+        possible_statuses_mask(statuses, order),
+        int(certain),
+        possible_statuses_mask(ever, order),
+        in_force | suspended << 1 | neither << 2,
+    )
+
+
+def _category_and_roles(steps: Iterable[Fact]) -> tuple[Any, dict[str, bytes]]:
+    """Return the last category of a member, and by party the last role in which it signed, where they are given."""
+    category: Any = None
+    roles: dict[str, bytes] = {}
+    for fact in steps:
+        data = fact.data
+        if isinstance(data, MemberJoined) and data.category is not None:
+            category = data.category
+        elif isinstance(data, AgreementSigned):
+            for signatory in data.parties:
+                if signatory.role is not None:
+                    roles[signatory.party] = orjson.dumps(signatory.role)
+    return category, roles
+
+
+def _by_interval(
+    own: Sequence[Fact], lifespan: Lifespan, ranges: Sequence[MembershipPeriod]
+) -> Mapping[int, Sequence[Fact]]:
+    """Return the facts of each interval: those that take effect from its first day until the first day of the next.
+
+    The first interval has earlier facts, too. A leaving on the first day of an interval belongs to the one before.
+    """
+    starts = {days.interval: days for days in reversed(ranges)}
+    if len(starts) < 2:
+        return dict.fromkeys(starts, own)
+    intervals = sorted(starts)
+    days = [starts[interval].since for interval in intervals]
+    known = {
+        position: at
+        for at, interval in enumerate(intervals)
+        for position in (starts[interval].opened, starts[interval].closed)
+        if position is not None
+    }
+    notices = [fact for fact in own if fact.position in {first.waited for first in starts.values()}]
+    found: dict[int, list[Fact]] = {interval: [] for interval in intervals}
+    for fact in own:
+        day = lifespan.clip(fact.effective).lo
+        is_leaving = fact.type in LEAVING_TYPES
+        for notice in () if is_leaving else notices:
+            if notice.span.lo <= day < notice.effective.lo:
+                day = notice.effective.lo
+        at = (bisect_left if is_leaving else bisect_right)(days, day) - 1
+        found[intervals[max(known.get(fact.position, at), 0)]].append(fact)
+    return found
+
+
+# the list
 
 
 def _by_party(planner: Planner, party: str) -> None:
@@ -59,12 +187,58 @@ def _query(planner: Planner) -> Listing:
     return Listing(f"{tie_columns('t', question)}, t.party, t.container FROM {source}", order, items)
 
 
+# canonical rows
+
+_FORCE = ("in-force", "suspended", "neither")
+
+
+def _body(stored: Any, role: Any) -> Any:
+    """Return the body of a membership, in full."""
+    try:
+        return spell_tie(stored, role)
+    except UNREADABLE:
+        return stored_json(stored)
+
+
+def _membership(row: Sequence[Any]) -> dict[str, Any]:
+    container, party, interval, force, bearer, at, category, label, role, body = row[:10]
+    return {
+        "party": party,
+        "in": container,
+        "interval": interval,
+        **period(row[10:], ORDER_OF_STATUSES),
+        "may_be": names_of_bits(force, _FORCE),
+        "borne_by": bearer,
+        "earliest": encoded_day(at),
+        "category": category,
+        "label": label,
+        "body": _body(body, role),
+    }
+
+
+_ROWS = Part(
+    ("t.container", "t.party", "t.interval", "t.valid_from", "t.id"),
+    f"s.name, m.name, t.interval, t.force, t.bearer, t.at, t.category, t.container_name || ' ' || t.party_name"
+    f" || printf(' %04d', t.interval), t.role, t.body, {PERIOD}",
+    "memberships t INDEXED BY memberships_of_container CROSS JOIN subjects s ON s.id = t.container"
+    f" CROSS JOIN subjects m ON m.id = t.party WHERE {KNOWN.format('t')}",
+    "(t.container, t.party) >= (:k0, :k1)",
+    (-1, -1, -1, -1, -1),
+    _membership,
+)
+
 MEMBERSHIPS = RowView(
     name="memberships",
     sorts=("in", "from"),
     table="memberships",
     condition="1",
     query=_query,
+    digest=Digest(
+        (_ROWS,),
+        Scope(
+            frozenset(("agreements", "labs", "platforms")), frozenset((bitemporal.MEMBERSHIPS.name,)), by_subject=True
+        ),
+    ),
     filters=(
         WORDS,
         Filter(

@@ -1,13 +1,83 @@
-"""Parties: the lists inside their state, and the filters of their list."""
+"""Parties: the lists inside their state, the filters of their list, and its digest."""
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Sequence
+from typing import Any, get_args
 
-from domain.party import PARTY, PartyKind
+from domain.corrections import Fact
+from domain.list_items import ItemPeriod
+from domain.membership import FOREVER
+from domain.party import PARTY, PartyIdentified, PartyKind, PartyNameAdded, PartyRegistered
+from domain.subject_state import StatePeriod
+from projections.engine.canonical_rows import KNOWN, Part, Row
 from projections.engine.filters import CERTAINTY, WORDS, Filter, Identifier, SubjectOf, Word, of_kind
+from projections.engine.item_lists import FORMER, Item, Terms, simple_list
 from projections.engine.planner import Planner
 from projections.engine.specification import subject_view
+
+
+def _registered_names(fact: Fact) -> dict[str, dict[str, Any]]:
+    assert isinstance(fact.data, PartyRegistered)
+    return {f"name:{fact.position}:{index}": {"name": name} for index, name in enumerate(fact.data.other_names or ())}
+
+
+def _added_name(fact: Fact) -> dict[str, dict[str, Any]]:
+    assert isinstance(fact.data, PartyNameAdded)
+    return {f"name:{fact.position}:0": {"name": fact.data.name}}
+
+
+def _former_names(describing: Sequence[Fact], states: Sequence[StatePeriod]) -> dict[str, list[Item]]:
+    """Return the names that a party has or had, by key, on the days on which it goes by another."""
+    found: dict[str, list[Item]] = {}
+    for fact in describing:
+        name = getattr(fact.data, "name", None)
+        if name is None or not fact.type.startswith("party."):
+            continue
+        runs: list[tuple[int, int]] = []
+        for state in states:
+            if state.fields.get("name") != name and (fact.creates or not fact.is_dated or fact.span.lo <= state.since):
+                if runs and runs[-1][1] == state.since:
+                    runs[-1] = (runs[-1][0], state.until)
+                else:
+                    runs.append((state.since, state.until))
+        value = {"name": name, "events": list(fact.positions)}
+        found[f"{FORMER}{fact.position}"] = [
+            Item(
+                ItemPeriod(since, until, None, (), True, index == len(runs) - 1 and until == FOREVER, (), value),
+                fact,
+                f"{fact.span.sort_key[0]:07} {fact.source} {fact.id}",
+            )
+            for index, (since, until) in enumerate(runs)
+        ]
+    return found
+
+
+def _registered_identifiers(fact: Fact) -> dict[str, dict[str, Any]]:
+    assert isinstance(fact.data, PartyRegistered)
+    return {
+        f"identifier:{fact.position}:{index}": {"scheme": each.scheme, "value": each.value}
+        for index, each in enumerate(fact.data.identifiers or ())
+    }
+
+
+def _added_identifier(fact: Fact) -> dict[str, dict[str, Any]]:
+    assert isinstance(fact.data, PartyIdentified)
+    return {f"identifier:{fact.position}:0": {"scheme": fact.data.scheme, "value": fact.data.value}}
+
+
+OTHER_NAMES = simple_list(
+    "other_names",
+    7,
+    {"party.registered": _registered_names, "party.name-added": _added_name},
+    derive=_former_names,
+)
+IDENTIFIERS = simple_list(
+    "identifiers",
+    8,
+    {"party.registered": _registered_identifiers, "party.identified": _added_identifier},
+    terms=Terms("identifier", lambda value: [f"{value['scheme']}:{value['value']}"]),
+)
 
 
 def _by_identifier(planner: Planner, identifier: str) -> None:
@@ -21,9 +91,26 @@ def _by_identifier(planner: Planner, identifier: str) -> None:
     )
 
 
+def _merger(row: Row) -> dict[str, Any]:
+    loser, survivor, event = row
+    return {"subject": loser, "is_one_with": survivor, "event": event}
+
+
+_MERGERS = Part(
+    ("t.loser", "t.event", "t.id"),
+    "s.name, m.name, t.event",
+    "mergers t CROSS JOIN subjects s ON s.id = t.loser CROSS JOIN subjects m ON m.id = t.survivor"
+    f" WHERE {KNOWN.format('t')}",
+    "t.loser >= :k0",
+    (-1, -1, -1),
+    _merger,
+    is_everywhere=True,
+)
+
 PARTIES = subject_view(
     PARTY,
-    lists=("other_names", "identifiers"),
+    lists=(OTHER_NAMES, IDENTIFIERS),
+    more_parts=(_MERGERS,),
     filters=(
         WORDS,
         of_kind(get_args(PartyKind), "party"),

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from domain.platform import PLATFORM
+from typing import Any
+
+from domain.corrections import Fact
+from domain.platform import PLATFORM, DocumentAdopted, SupporterAdded
 from projections.engine.filters import CERTAINTY, WORDS, Filter, SubjectOf, of_status
+from projections.engine.item_lists import MembershipList, Terms, dated, simple_list
 from projections.engine.planner import Planner
 from projections.engine.query_parts import places
 from projections.engine.specification import subject_view
 from projections.engine.time_slices import as_of_and_on, times
+
+
+def _supporter(fact: Fact) -> dict[str, dict[str, Any]]:
+    data = fact.data
+    assert isinstance(data, SupporterAdded)
+    return {f"supporter:{fact.position}": dated(fact, party={"subject": data.party}, support=data.support)}
+
+
+def _document(fact: Fact) -> dict[str, dict[str, Any]]:
+    data = fact.data
+    assert isinstance(data, DocumentAdopted)
+    return {f"document:{fact.position}": dated(fact, title=data.title, kind=data.kind)}
+
+
+SUPPORTERS = simple_list(
+    "supporters",
+    5,
+    {"platform.supporter-added": _supporter},
+    terms=Terms("supporter", lambda value: [value["party"]["subject"]], are_subjects=True),
+    references=("party",),
+)
+DOCUMENTS = simple_list("documents", 6, {"platform.document-adopted": _document})
 
 
 def _by_supporter(planner: Planner, party: str) -> None:
@@ -23,7 +49,7 @@ def _by_supporter(planner: Planner, party: str) -> None:
 
 PLATFORMS = subject_view(
     PLATFORM,
-    lists=("members", "supporters", "documents"),
+    lists=(MembershipList(name="members", has_category=True, is_current=True), SUPPORTERS, DOCUMENTS),
     date_field="launched",
     filters=(
         WORDS,

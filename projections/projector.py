@@ -40,22 +40,23 @@ from domain.subject_state import (
     state_periods,
 )
 from domain.values import texts_of
+from projections.catalogue import ALL_SCOPES, SUBJECT_VIEWS
 from projections.engine.bitemporal import (
     LIST_ITEMS,
     MEMBERSHIPS,
     PUT_TERM,
-    STATE_TERMS,
     SUBJECT_STATES,
     TIE_COLUMNS,
     write,
 )
 from projections.engine.buffer import Buffer, Row
 from projections.engine.database import CURRENT
+from projections.engine.specification import Scope
 from projections.engine.subject_cache import NOTHING_IN_FORCE, Basis, Subject
+from projections.engine.subject_states import subject_state_row
 from projections.fact_store import FactStore
 from projections.list_item_projector import ListItemProjector
-from projections.period_rows import MembershipDraft, membership_drafts, subject_state_row
-from projections.scopes import ALL_SCOPES, Scope
+from projections.memberships import MembershipDraft, membership_drafts
 
 _COUNTED = (
     "SELECT valid_from, valid_to, status, force, bearer, party_name"
@@ -418,18 +419,19 @@ class Projector:
     ) -> None:
         if not self._tells_things:
             return
+        view = SUBJECT_VIEWS[collection]
         rows: dict[Row, Mapping[str, Any]] = {}
         signed = context.marks.get("agreement.signed")
         latest = AFTER if signed is None else signed.latest
         for days in things:
             ref = days.fields.get("part_of") or days.fields.get("under")
             row = subject_state_row(
-                collection, days, context.lifespan, latest, self._known.find(ref["subject"]) if ref else None
+                view, days, context.lifespan, latest, self._known.find(ref["subject"]) if ref else None
             )
             rows[row] = days.fields
         _, opened = write(self._db, SUBJECT_STATES, subject, {(subject.number,): list(rows)}, position)
         for row, number in opened:
-            for term in _terms_of_thing(rows[row[1:]]):
+            for term in _terms(view.terms, rows[row[1:]]):
                 self._db.put(PUT_TERM, (*term, number))
 
 
@@ -454,10 +456,9 @@ def _told(
     return state_periods(collection, describing, marks, lifespan, force if counts else ())
 
 
-def _terms_of_thing(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
-    values = {
-        (kind, text.casefold()) for kind in STATE_TERMS for term in fields.get(kind, ()) for text in texts_of(term)
-    }
+def _terms(kinds: Iterable[str], fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the terms that a state is found by, each with its kind."""
+    values = {(kind, text.casefold()) for kind in kinds for term in fields.get(kind, ()) for text in texts_of(term)}
     return sorted(values)
 
 

@@ -19,10 +19,15 @@ from projections.engine.bitemporal import MEMBERSHIPS
 from projections.engine.clusters import add_edge, edges_of
 from projections.engine.database import complete_lines, connect, create
 from projections.engine.lifespans import NOTHING, recounted
+from projections.engine.specification import Scope
 from projections.fact_store import FactStore
 from projections.projector import Projector
-from projections.scopes import CHANGING, MERGER, PARTY_LIFE, Scope
 
+CHANGING = frozenset(("event.corrected", "event.retracted", "event.disputed"))
+"""Events about events that may change which facts are current."""
+_MERGER = "party.merged"
+_PARTY_LIFESPAN = ("party.registered", "party.dissolved")
+"""The events that begin and end the lifespan of a party, on which its memberships depend."""
 _FEW = 64
 """Facts of one subject that are kept in memory; where there are more, they are written."""
 _AT_ONCE = 500
@@ -65,7 +70,7 @@ class SingleViewReplay:
         self._db.execute("BEGIN")
         self._db.executemany(_PUT_SUBJECT, enumerate(log.subjects(), 1))
         changed = self._hear(log.of_types(CHANGING), until)
-        self._unite(log.of_types((MERGER,)), changed)
+        self._unite(log.of_types((_MERGER,)), changed)
         if MEMBERSHIPS.name in self._portion.rows:
             self._meet_parties(log, changed)
         lives = groupby(log.of_collections(self._portion.folded), attrgetter("subject"))
@@ -108,7 +113,7 @@ class SingleViewReplay:
     def _meet_parties(self, log: SubjectEvents, changed: bytearray) -> None:
         """Know when parties came about and ended: memberships depend on it."""
         known, dissolved = self._known, set[int]()
-        for event in log.of_types(PARTY_LIFE):
+        for event in log.of_types(_PARTY_LIFESPAN):
             known.evict_if_full()
             number = known.must_find(event.subject)
             if event.kind.ends:

@@ -18,30 +18,43 @@ from domain.edtf import day_text
 from domain.membership import ORDER_OF_STATUSES
 from domain.subject_state import STATUSES
 from projections.annotations import DISPUTED, Annotations, address, shown
-from projections.catalogue import SUBJECT_VIEWS
+from projections.catalogue import ITEM_LISTS, SUBJECT_VIEWS
 from projections.documents import Texts
-from projections.engine.bitemporal import COLLECTIONS, SECTIONS
+from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.database import AS_OF, first_after
 from projections.engine.event_index import REMARKS, EventIndex
+from projections.engine.item_lists import ItemList, MembershipList
 from projections.engine.query_types import Gone, Merged, NotFound, Page, State, TimeSlice, check_after
 from projections.engine.reference_values import Reference, refer, references_in
 from projections.engine.references import References
 from projections.engine.row_codecs import NAMED, read_thing, read_tie
 from projections.engine.time_limit import Limit
-from projections.engine.time_slices import as_of_and_on, claim, claims, entry, holds, is_certain, thing_columns, times
+from projections.engine.time_slices import (
+    as_of_and_on,
+    claim,
+    claims,
+    holds,
+    is_certain,
+    list_item,
+    thing_columns,
+    times,
+)
+from projections.parties import OTHER_NAMES
 
 IN_STATE = 100
 IN_ITEM = 10
 _NAMES = 1_000
 """Most names of a party that are read to show each text once."""
 
-_ENTERED = {name: index for index, name in enumerate(SECTIONS)}
-_TIES = {"agreements": "parties", "labs": "founders", "platforms": "members"}
+_NUMBERS = max(ITEM_LISTS) + 1
+"""More than any number of a list, so that a subject and a list are told apart in one number."""
 _REFERS = b'"subject"'
 _IN_ORDER, _AS_KNOWN = "in_order", "as_known"
 _FIRST_THREE = itemgetter(0, 1, 2)
 
 Row = tuple[Any, ...]
+Found = dict[tuple[int, ItemList | MembershipList], list[Row]]
+"""Rows of lists inside states, by the number of the subject and the list."""
 Begun = tuple[list[dict[str, Any]], bool]
 """The beginning of a list inside a state, and whether there is more of it."""
 
@@ -188,7 +201,8 @@ class States:
             body["text"] = {"characters": held.characters}
             provenance["text"] = [held.position]
         more: dict[str, str] = {}
-        for name in SUBJECT_VIEWS[subject.collection].lists:
+        names = SUBJECT_VIEWS[subject.collection].by_name
+        for name in names:
             body[name], is_cut = lists.get((subject.number, name), ([], False))
             if name == "other_names" and body[name]:
                 others = _named_once(body[name], fields.get("name"))
@@ -205,7 +219,7 @@ class States:
             body["disputed"] = shown(disputes[:most])
             if len(disputes) > most:
                 more["disputed"] = address(subject.name, DISPUTED, question)
-            listed = [body[name] for name in SUBJECT_VIEWS[subject.collection].lists if name != "other_names"]
+            listed = [body[name] for name in names if name != "other_names"]
             self.beside.show_disputes([item for items in listed for item in items], question)
         if more:
             body["more"] = more
@@ -215,24 +229,24 @@ class States:
         self, subjects: Sequence[_Subject], question: TimeSlice, most: int, references: list[dict[str, Any]]
     ) -> dict[tuple[int, str], Begun]:
         """The beginnings of the lists inside these subjects' states, and the references in them."""
-        found: dict[tuple[int, str], list[tuple[Any, ...]]] = {}
+        found: Found = {}
         for is_young in {each.is_young for each in subjects}:
             some = [each for each in subjects if each.is_young is is_young]
             self._find(some, question, most, found, _AS_KNOWN if is_young else _IN_ORDER)
         begun: dict[tuple[int, str], Begun] = {}
         alike: Alike = {}
-        for (number, name), rows_of_one in found.items():
+        for (number, each), rows_of_one in found.items():
             if len(rows_of_one) > 1:
                 rows_of_one.sort(key=_FIRST_THREE)
-            shown = rows_of_one[: _most_rows(name, most)]
-            if name in _ENTERED:
-                items = [entry(row[5:], question) for row in self.limit.each(shown)]
+            shown = rows_of_one[: _most_rows(each.name, most)]
+            if isinstance(each, ItemList):
+                items = [list_item(row[5:], question, each.references) for row in self.limit.each(shown)]
                 references += references_in(
                     [[item for item, row in zip(items, shown, strict=True) if _REFERS in row[-1]]]
                 )
             else:
-                items = [_tie(row[4:-1], name, alike, references) for row in self.limit.each(shown)]
-            begun[number, name] = items, len(rows_of_one) > len(shown)
+                items = [_tie(row[4:-1], each, alike, references) for row in self.limit.each(shown)]
+            begun[number, each.name] = items, len(rows_of_one) > len(shown)
         return begun
 
     def _find(
@@ -240,7 +254,7 @@ class States:
         subjects: Sequence[_Subject],
         question: TimeSlice,
         most: int,
-        found: dict[tuple[int, str], list[tuple[Any, ...]]],
+        found: Found,
         by: str,
     ) -> None:
         """The first rows of the lists inside these subjects' states, and one more.
@@ -249,13 +263,15 @@ class States:
         came later, or those in which rows came to be known, all of which are then sorted.
         """
         until = " AND x.id < ?" if by == _AS_KNOWN else ""
-        for collection in {each.collection for each in subjects} & _TIES.keys():
-            name = _TIES[collection]
+        for collection in {each.collection for each in subjects}:
+            memberships = SUBJECT_VIEWS[collection].membership_list
+            if memberships is None:
+                continue
             rows = self._db.execute(
                 f"SELECT r.at, r.party_name, r.interval, r.container, {_tie_columns(question)}, r.party"
                 " FROM json_each(?) j CROSS JOIN memberships r"
                 f" ON r.id IN (SELECT x.id FROM memberships x INDEXED BY memberships_{by}"
-                f" WHERE x.container = j.value{until} AND {_shown('x', collection, question)}"
+                f" WHERE x.container = j.value{until} AND {_shown('x', memberships, question)}"
                 " ORDER BY x.at, x.party_name, x.interval LIMIT ?)",
                 (
                     _json(each.number for each in subjects if each.collection == collection),
@@ -266,23 +282,23 @@ class States:
             )
             for row in self.limit.each(rows):
                 self._ledger.remember(row[1], row[-1])
-                found.setdefault((row[3], name), []).append(row)
+                found.setdefault((row[3], memberships), []).append(row)
         places: dict[int, list[int]] = {}
         for each in subjects:
-            for name in SUBJECT_VIEWS[each.collection].lists:
-                if name in _ENTERED and each.holds >> _ENTERED[name] & 1:
-                    place = each.number * len(SECTIONS) + _ENTERED[name]
-                    places.setdefault(_most_rows(name, most), []).append(place)
+            for items in SUBJECT_VIEWS[each.collection].item_lists:
+                if each.holds >> items.number & 1:
+                    place = each.number * _NUMBERS + items.number
+                    places.setdefault(_most_rows(items.name, most), []).append(place)
         for most_rows, some in places.items():
             rows = self._db.execute(
                 f"SELECT r.at, r.label, r.id, r.subject, r.section, {claims('r', question)}, r.body FROM json_each(?) j"
                 f" CROSS JOIN list_items r ON r.id IN (SELECT x.id FROM list_items x INDEXED BY list_items_{by}"
-                f" WHERE x.subject = j.value / {len(SECTIONS)} AND x.section = j.value % {len(SECTIONS)}"
+                f" WHERE x.subject = j.value / {_NUMBERS} AND x.section = j.value % {_NUMBERS}"
                 f"{until} AND {as_of_and_on('x', question)} ORDER BY x.at, x.label, x.id LIMIT ?)",
                 (_json(some), *self._until("list_items", question, by), *times(question), most_rows + 1),
             )
             for row in self.limit.each(rows):
-                found.setdefault((row[3], SECTIONS[row[4]]), []).append(row)
+                found.setdefault((row[3], ITEM_LISTS[row[4]]), []).append(row)
 
     def _until(self, table: str, question: TimeSlice, by: str) -> tuple[int, ...]:
         """The value for the condition that rows are read only as far as they were known."""
@@ -305,17 +321,17 @@ class States:
             return self.beside.page(self._ledger.cluster_of(number, question.as_of), question, limit, after, events)
         check_after(after, int, str, int)
         collection = self._ledger.name(number).partition("/")[0]
-        if name not in SUBJECT_VIEWS[collection].lists:
+        listed = SUBJECT_VIEWS[collection].by_name.get(name)
+        if listed is None:
             raise NotFound(f"a state of {collection} has no list {name}")
         if name == "other_names":
             return self._names_page(number, question, limit, after)
-        if name == _TIES.get(collection):
-            source = f"memberships r WHERE r.container = ? AND {_shown('r', collection, question)}"
+        if isinstance(listed, MembershipList):
+            source = f"memberships r WHERE r.container = ? AND {_shown('r', listed, question)}"
             order, columns = "r.at, r.party_name, r.interval", _tie_columns(question)
         else:
             source = (
-                f"list_items r WHERE r.subject = ? AND r.section = {SECTIONS.index(name)}"
-                f" AND {as_of_and_on('r', question)}"
+                f"list_items r WHERE r.subject = ? AND r.section = {listed.number} AND {as_of_and_on('r', question)}"
             )
             order, columns = "r.at, r.label, r.id", f"{claims('r', question)}, r.body"
         if len(set(certainties)) == 1:
@@ -327,18 +343,18 @@ class States:
             (number, *times(question), *(after or ()), limit + 1),
         ).fetchall()
         shown = [row[len(keys) :] for row in rows[:limit]]
-        if name == _TIES.get(collection):
+        if isinstance(listed, MembershipList):
             alike: Alike = {}
-            items = [_tie(row, name, alike, []) for row in shown]
+            items = [_tie(row, listed, alike, []) for row in shown]
         else:
-            items = [entry(row, question) for row in shown]
+            items = [list_item(row, question, listed.references) for row in shown]
         return Page(items, list(rows[limit - 1][: len(keys)]) if len(rows) > limit else None)
 
     def _names_page(self, number: int, question: TimeSlice, limit: int, after: Sequence[Any] | None) -> Page:
         """The names of a party beside the one it goes by, each text once, which all of them must be read for."""
         rows = self._db.execute(
             f"SELECT r.at, r.label, r.id, {claims('r', question)}, r.body FROM list_items r WHERE r.subject = ?"
-            f" AND r.section = {_ENTERED['other_names']} AND {as_of_and_on('r', question)}"
+            f" AND r.section = {OTHER_NAMES.number} AND {as_of_and_on('r', question)}"
             " ORDER BY r.at, r.label, r.id",
             (number, *times(question)),
         ).fetchall()
@@ -346,7 +362,7 @@ class States:
             f"SELECT t.name FROM subject_states t WHERE t.subject = ? AND {as_of_and_on('t', question)}",
             (number, *times(question)),
         ).fetchone()
-        items = [{**entry(row[3:], question), "key": row[:3]} for row in rows]
+        items = [{**list_item(row[3:], question, OTHER_NAMES.references), "key": row[:3]} for row in rows]
         others = _named_once(items, orjson.loads(named[0]) if named is not None else None)
         keys = [item.pop("key") for item in others]
         start = sum(key <= tuple(after) for key in keys) if after is not None else 0
@@ -377,24 +393,24 @@ def _json(numbers: Iterable[int]) -> str:
     return orjson.dumps(list(numbers)).decode()
 
 
-def _tie(row: Row, name: str, alike: Alike, references: list[dict[str, Any]]) -> dict[str, Any]:
-    """A tie as an item of a list of this name inside a state, from `_tie_columns`, and the reference in it."""
+def _tie(row: Row, listed: MembershipList, alike: Alike, references: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a membership as an item of a list inside a state, from `_tie_columns`, and add the reference in it."""
     reference = Reference(row[0])
     role, said = row[1], row[2:]
     if said not in alike:
         status, mask, certain, stored = said
         claimed, told = claim(ORDER_OF_STATUSES, status, mask, certain), read_tie(stored)
         category = told.pop("category")
-        if name == "members":
+        if listed.has_category:
             claimed["category"] = category
-        if name != "parties":
+        if not listed.has_steps:
             del told["steps"]
         alike[said] = claimed, told
     claimed, told = alike[said]
     if role is not None:
         claimed = {**claimed, "role": orjson.loads(role)}
     references.append(reference)
-    if name != "founders":
+    if not listed.is_inline:
         return {"party": reference, **claimed, **told}
     reference.update({**claimed, **told})
     return reference
@@ -405,6 +421,6 @@ def _tie_columns(question: TimeSlice) -> str:
     return f"r.party_name, r.role, {claims('r', question)}, r.body"
 
 
-def _shown(table: str, collection: str, question: TimeSlice) -> str:
-    """The condition that a membership stands in a state: of a platform those that hold, of others all."""
-    return (holds if collection == "platforms" else as_of_and_on)(table, question)
+def _shown(table: str, listed: MembershipList, question: TimeSlice) -> str:
+    """Return the condition that a membership is shown in a list inside a state."""
+    return (holds if listed.is_current else as_of_and_on)(table, question)

@@ -7,6 +7,9 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
+from projections.catalogue import ITEM_LISTS
+from projections.engine.bitemporal import STATE_TERMS
+
 Row = dict[str, Any]
 
 RESTED_ON = {
@@ -57,8 +60,9 @@ _TERMS = (
     "(SELECT json_group_array(json_array(kind, said)) FROM (SELECT kind, CASE WHEN kind IN ({plain}) THEN value ELSE"
     f" {_NAMED.format('value')} END AS said FROM terms WHERE owner = t.id AND kind IN ({{kinds}}) ORDER BY 1, 2))"
 )
-_PLAIN = frozenset(("scope", "fields", "identifier"))
-_TERMS_OF = {"subject_states": ("scope", "fields"), "list_items": ("identifier", "party", "supporter")}
+_ITEM_TERMS = [items.terms for items in ITEM_LISTS.values() if items.terms is not None]
+_PLAIN = frozenset((*STATE_TERMS, *(terms.kind for terms in _ITEM_TERMS if not terms.are_subjects)))
+_TERMS_OF = {"subject_states": STATE_TERMS, "list_items": tuple(terms.kind for terms in _ITEM_TERMS)}
 
 
 def tables(db: sqlite3.Connection) -> list[str]:

@@ -17,14 +17,86 @@ import orjson
 from domain.catalogue import CATALOGUE
 from domain.corrections import Event
 from domain.edtf import AFTER, BEFORE, parse_day
+from projections.engine.canonical_rows import KNOWN, Part, Row, encoded_boolean, encoded_day, stored_json
 from projections.engine.database import SPAN, first_after
-from projections.engine.event_index import KINDS, EventIndex
+from projections.engine.event_index import KINDS, EventIndex, type_of
 from projections.engine.filters import CERTAINTY, WORDS, Choice, Day, Filter, SubjectOf, check
 from projections.engine.planner import STEPS, PlanTooSlow, bounded, greatest
 from projections.engine.query_types import Page, TimeSlice, check_after
 from projections.engine.reference_values import Reference, referred
-from projections.engine.specification import View
+from projections.engine.specification import Digest, Scope, View
 from projections.engine.text_filter import Condition, matching
+
+
+def _fact(row: Row) -> dict[str, Any]:
+    position, subject, rank, lo, hi, at, stated, core, label, meaning, source, id_, occurred, recorded, data = row[:15]
+    positions, content = [position], stored_json(data)
+    if meaning is not None:
+        try:
+            occurred, positions, content = orjson.loads(meaning)
+        except (TypeError, ValueError):
+            content = repr(meaning)
+    return {
+        "position": position,
+        "subject": subject,
+        "type": type_of(rank),
+        "occurred": occurred,
+        "earliest": encoded_day(lo, BEFORE),
+        "latest": encoded_day(hi),
+        "sorted_as": [encoded_day(at), encoded_day(stated), label],
+        "describes": encoded_boolean(core),
+        "events": positions,
+        "source": source,
+        "id": id_,
+        "recorded": recorded,
+        "data": content,
+        "words": row[15],
+        "names": row[16],
+    }
+
+
+_FACT_ROWS = Part(
+    ("t.position", "t.id"),
+    "t.position, s.name, t.rank, t.lo, t.hi, t.at, t.stated, t.core, t.label, t.meaning, w.text, e.id, e.occurred,"
+    " e.recorded, e.data, trim(x.tokens), trim(n.tokens)",
+    "facts t INDEXED BY facts_of_event CROSS JOIN events e ON e.position = t.position CROSS JOIN subjects s"
+    " ON s.id = t.subject CROSS JOIN strings w ON w.id = e.source LEFT JOIN text_index x ON x.id = t.id"
+    f" LEFT JOIN names n ON n.id = t.id WHERE {KNOWN.format('t')}",
+    "t.position >= :k0",
+    (-1, -1),
+    _fact,
+)
+
+
+def _tag(row: Row) -> dict[str, Any]:
+    position, subject, rank, named, at, hi = row
+    return {
+        "position": position,
+        "subject": subject,
+        "type": type_of(rank),
+        "speaks_of": named,
+        "sorted_as": encoded_day(at),
+        "latest": encoded_day(hi),
+    }
+
+
+_TAGGED = "CROSS JOIN facts t ON t.id = l.fact CROSS JOIN subjects s ON s.id = l.subject"
+_SUBJECT_TAGS = Part(
+    ("l.key", "l.subject", "t.position", "t.id"),
+    "t.position, s.name, l.rank, m.name, l.at, l.hi",
+    f"tags l {_TAGGED} CROSS JOIN subjects m ON m.id = l.key WHERE l.key > 0 AND {KNOWN.format('t')}",
+    "(l.key, l.subject) >= (:k0, :k1)",
+    (0, -1, -1, -1),
+    _tag,
+)
+_ITEM_TAGS = Part(
+    ("w.text", "l.subject", "t.position", "t.id"),
+    "t.position, s.name, l.rank, w.text, l.at, l.hi",
+    f"strings w CROSS JOIN tags l ON l.key = -w.id {_TAGGED} WHERE {KNOWN.format('t')}",
+    "w.text >= :k0",
+    ("", -1, -1, -1),
+    _tag,
+)
 
 TIMELINE = View(
     name="timeline",
@@ -38,6 +110,7 @@ TIMELINE = View(
         Filter("to", Day(), "What may have come about on this day or earlier"),
         CERTAINTY,
     ),
+    digest=Digest((_FACT_ROWS, _SUBJECT_TAGS, _ITEM_TAGS), Scope(folded=frozenset(), rows=frozenset(), words=True)),
 )
 
 _FEW = 5_000

@@ -15,15 +15,17 @@ from domain.corrections import Event, Fact, stated
 from domain.errors import Contradiction, Flaw, Invalid, Refused
 from domain.payload import Data
 from projections import disputes, documents, names, search
+from projections.catalogue import ALL_SCOPES
 from projections.decider import Decider
 from projections.engine import merkle_tree, rollups
 from projections.engine.clusters import add_edge, edges_of, replace_edges
 from projections.engine.database import complete, complete_lines, connect, create, fold, is_empty
+from projections.engine.specification import Scope
 from projections.engine.text_index import TEXTS
 from projections.engine.wal_checkpointing import WalCheckpointing
 from projections.fact_store import FactStore
 from projections.projector import Projector
-from projections.scopes import ALL_SCOPES, CHANGING, Scope
+from projections.single_view import CHANGING
 
 INDEXES = (TEXTS, search.WRITTEN.parts, names.NAMES, names.SPELLINGS.parts)
 """Every index of words."""

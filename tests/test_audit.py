@@ -17,7 +17,7 @@ import pytest
 from domain.corrections import Event
 from domain.tlog_formats import COSIGNATURE, Checkpoint, Verifier, cosigned, parse_note, parse_verifier
 from projections import table_comparison
-from projections.canonical_rows import PARTS
+from projections.digests import PARTS
 from projections.engine import rollups
 from projections.engine.database import CURRENT
 from projections.engine.text_index import TEXTS

@@ -12,17 +12,6 @@ from projections.engine.buffer import Buffer, Row
 from projections.engine.database import CURRENT
 from projections.engine.subject_cache import Subject
 
-SECTIONS = (
-    "commitments",
-    "declarations",
-    "amendments",
-    "phases",
-    "calls",
-    "supporters",
-    "documents",
-    "other_names",
-    "identifiers",
-)
 STATE_TERMS = ("scope", "fields")
 """The kinds of terms that subject states are found by."""
 PUT_TERM = "INSERT INTO terms VALUES (?, ?, ?)"

@@ -26,6 +26,11 @@ DISPUTED = CATALOGUE["event.disputed"].rank
 _ALTERING = tuple(CATALOGUE[name].rank for name in ("event.corrected", "event.retracted"))
 
 
+def type_of(rank: Any) -> Any:
+    """Return the name of the event type of a stored rank; a rank that no type has is returned as it is."""
+    return KINDS[rank].name if isinstance(rank, int) and 0 <= rank < len(KINDS) else rank
+
+
 @dataclass(slots=True)
 class Interned:
     """Texts kept once, by number. The cache is bounded, and dropped when a transaction is undone."""

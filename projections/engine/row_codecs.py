@@ -4,6 +4,7 @@ say it. Knows neither tables nor questions."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import orjson
@@ -24,6 +25,12 @@ _CONSENTS = (AgreementRatified, AgreementAcceded)
 
 Step = list[Any]
 """A fact that a tie rests on: the rank of its type, when it occurred, the events it stands by, perhaps more of it."""
+
+
+@cache
+def possible_statuses_mask(statuses: tuple[str, ...], order: tuple[str, ...]) -> int:
+    """Return a set of statuses as bits."""
+    return sum(1 << order.index(status) for status in statuses)
 
 
 def write_thing(fields: Mapping[str, Any], provenance: Mapping[str, Sequence[int]]) -> bytes:

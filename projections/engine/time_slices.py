@@ -13,9 +13,6 @@ from projections.engine.query_types import TimeSlice
 from projections.engine.reference_values import Reference, refer
 from projections.engine.row_codecs import read_tie
 
-_OF_ENTRIES = ("party", "by", "with")
-"""The fields of entries that hold references."""
-
 HOLDING = sum(1 << index for index, status in enumerate(ORDER_OF_STATUSES) if status not in ENDED_STATUSES)
 """The statuses in which a membership holds, as bits."""
 
@@ -96,10 +93,10 @@ def tie(row: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def entry(row: Sequence[Any], question: TimeSlice) -> dict[str, Any]:
-    """An entry as answered, from `claims` and the body."""
+def list_item(row: Sequence[Any], question: TimeSlice, references: Sequence[str]) -> dict[str, Any]:
+    """Return a list item as answered, from `claims` and the body; `references` are its fields that name subjects."""
     status, mask, certain, stored = row
-    body = refer(orjson.loads(stored), _OF_ENTRIES)
+    body = refer(orjson.loads(stored), references)
     if status is not None:
         body |= claim(STATUS_ORDER, status, mask, certain)
     elif question.on is not None and not certain:

@@ -65,7 +65,7 @@ def _claim(statuses: Sequence[str]) -> tuple[dict[str, Schema], dict[str, Schema
 
 def _state(collection: str, required: Mapping[str, Schema], optional: Mapping[str, Schema], about: str) -> Schema:
     always, differing = _claim(STATUSES[collection])
-    lists = {name: list_of(ref(entry_name(collection, name))) for name in SUBJECT_VIEWS[collection].lists}
+    lists = {name: list_of(ref(entry_name(collection, name))) for name in SUBJECT_VIEWS[collection].by_name}
     if collection == "parties":
         lists["other_names"] = list_of(TEXT)
     own = {**required, **optional}
@@ -90,7 +90,7 @@ def _state(collection: str, required: Mapping[str, Schema], optional: Mapping[st
             "more": {
                 "type": "object",
                 "description": "Where a list was cut short, the address of the whole.",
-                "properties": dict.fromkeys((*SUBJECT_VIEWS[collection].lists, DISPUTED), _ADDRESS),
+                "properties": dict.fromkeys((*SUBJECT_VIEWS[collection].by_name, DISPUTED), _ADDRESS),
             },
         },
         about,

@@ -253,7 +253,7 @@ def _operations() -> Iterator[Operation]:
         if view in SINGULAR:
             yield _one(view)
             yield _timemap(view)
-            for section in ("history", *SUBJECT_VIEWS[view].lists, remarks.DISPUTED):
+            for section in ("history", *SUBJECT_VIEWS[view].by_name, remarks.DISPUTED):
                 yield _inner(view, section)
 
 

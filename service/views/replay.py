@@ -21,10 +21,8 @@ from tempfile import TemporaryDirectory, mkdtemp
 import orjson
 
 from domain.corrections import Event
-from projections.canonical_rows import PARTS
-from projections.digests import Digests, written
+from projections.digests import PARTS, SCOPES, Digests, written
 from projections.engine.database import connect
-from projections.scopes import PORTIONS
 from projections.single_view import SingleViewReplay
 from projections.views import Views
 from service.commands.log_entry import event_of
@@ -60,7 +58,7 @@ def replayed(
     head = log.head()
     if head < until:
         raise ShortLog(f"the log ends at position {head}, before {until}")
-    scope = PORTIONS[view]
+    scope = SCOPES[view]
     with TemporaryDirectory(prefix="folding-", dir=folder) as directory:
         path = Path(directory) / VIEWS
         views = SingleViewReplay(path, scope) if scope.by_subject else Views(path, building=True, portion=scope)
@@ -148,7 +146,7 @@ def view_lines(path: Path, view: str, until: int, folder: Path, processes: int, 
 
     Raises what `replayed` raises, and BrokenProcessPool.
     """
-    scope = PORTIONS[view]
+    scope = SCOPES[view]
     stretches = [ALL]
     if scope.by_subject and processes > 1:
         with closing(LogReader(path)) as log:

@@ -16,10 +16,9 @@ from domain.merkle import leaf_hash
 from domain.subject_state import state_periods
 from projections import fact_store as known_module
 from projections import single_view as alone_module
-from projections.digests import VIEWS
+from projections.digests import SCOPES, VIEWS
 from projections.projector import Projector
 from projections.reader import Reader
-from projections.scopes import PORTIONS
 from projections.single_view import SingleViewReplay
 from projections.views import Views
 from tests.given import event, joined, parties, platform, signed, step, world
@@ -49,7 +48,7 @@ class Events:
 @contextmanager
 def alone(view: str, events: Sequence[Event]) -> Iterator[Reader]:
     """Replay one view alone."""
-    portion = PORTIONS[view]
+    portion = SCOPES[view]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "portion.sqlite"
         if portion.by_subject:
@@ -67,7 +66,7 @@ def alone(view: str, events: Sequence[Event]) -> Iterator[Reader]:
 
 
 def test_every_view_can_be_replayed_alone():
-    assert set(PORTIONS) == set(VIEWS)
+    assert set(SCOPES) == set(VIEWS)
 
 
 @pytest.mark.parametrize(("at_once", "cached"), [(1, 64), (2, 1), (500, 64), (500, 2)])

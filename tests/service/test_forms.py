@@ -269,7 +269,7 @@ def test_every_member_of_an_item_has_a_column():
     tabled = {view: (PARTS[view], table) for view, table in tables.OF_VIEW.items()}
     tabled |= {name: (PARTS[name], table) for name, table in tables.OF_ENTRY.items()}
     tabled |= {"history": (PARTS["history"], tables.HISTORY)}
-    assert set(tables.OF_ENTRY) == {f"{each}.{name}" for each, view in SUBJECT_VIEWS.items() for name in view.lists}
+    assert set(tables.OF_ENTRY) == {f"{each}.{name}" for each, view in SUBJECT_VIEWS.items() for name in view.by_name}
     for name, (shape, table) in tabled.items():
         columns = {column.path[0] for column in table.columns}
         assert set(shape["properties"]) - columns <= shown_elsewhere | ({"events"} if name == "history" else set()), (

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 
-from projections.scopes import PORTIONS
+from projections.digests import SCOPES
 from service.commands.log_entry import logged
 from service.data_directory import LOG
 from service.event_log import ALL, Log, LogReader
@@ -27,7 +27,7 @@ from tests.histories import GENERATED, histories, taken
 from tests.processes import SECONDS, processes, soon
 from tests.service.commands import call, environment, serving
 
-SHARED = [view for view, portion in PORTIONS.items() if portion.by_subject]
+SHARED = [view for view, portion in SCOPES.items() if portion.by_subject]
 MANY = 3000
 """Parties whose lines are more than what pipes hold that nobody reads."""
 
@@ -106,7 +106,7 @@ def test_replay_in_chunks_equals_one_replay():
                 assert b"".join(whole) == b"".join(found.reader.lines(view, found.head))
                 for count in (2, 3):
                     with closing(LogReader(data / LOG)) as log:
-                        stretches = log.stretches(PORTIONS[view].folded, count)
+                        stretches = log.stretches(SCOPES[view].folded, count)
                     shares = [told(view, stretch) for stretch in stretches]
                     assert [b"".join(each) for each in zip(*shares, strict=True)] == whole, (view, stretches)
 

@@ -1,0 +1,210 @@
+"""Canonical rows: the rows of a view as of a position in JSON, in an order that every fold of the same log gives.
+
+They say all that answers are made from: subjects by name, days as dates, no numbers of rows, no transaction time.
+Subjects come in the order of their first events. A row that was tampered with is encoded as it stands. A day is
+`YYYY-MM-DD`, null where it is unbounded on the usual side of its column, `..` where it is unbounded on the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from domain.edtf import AFTER, BEFORE, day_text
+from domain.event_type import Aggregate
+from domain.list_items import STATUS_ORDER
+from domain.membership import FOREVER
+from projections.engine.bitemporal import COLLECTIONS, STATE_TERMS
+from projections.engine.item_lists import ItemList
+from projections.engine.row_codecs import read_thing
+
+KNOWN = "{0}.system_from <= :as_of AND {0}.system_to > :as_of"
+"""In SQL, that a row of a table was known at the position."""
+PERIOD = "t.valid_from, t.valid_to, t.last, t.status, t.mask, t.certain, t.ever"
+"""In SQL, the columns that `period` takes."""
+UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
+"""The errors of reading a body that was tampered with."""
+_STATE_TERMS = ", ".join(f"'{kind}'" for kind in STATE_TERMS)
+_TERM = "json_array(CAST(x.kind AS TEXT), CAST({} AS TEXT))"
+_BOOLEANS = {0: False, 1: True}
+
+Row = Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of one table among the canonical rows of a view.
+
+    `keys` order the rows and name each; they are selected first. `seek` is the condition on `:k0`, `:k1` ... (the keys
+    of the last row) by which an index finds where to go on. `first` are keys before all others.
+    """
+
+    keys: tuple[str, ...]
+    columns: str
+    source: str
+    seek: str
+    first: tuple[Any, ...]
+    shape: Callable[[Row], dict[str, Any]]
+    is_everywhere: bool = False
+    """Whether all of it is known wherever some subjects of its view are folded, and not only where its own are."""
+
+    @property
+    def sql(self) -> str:
+        """The query for the rows after some keys."""
+        places = ", ".join(f":k{index}" for index in range(len(self.keys)))
+        order = ", ".join(self.keys)
+        return (
+            f"SELECT {order}, {self.columns} FROM {self.source} AND {self.seek} AND ({order}) > ({places})"
+            f" ORDER BY {order} LIMIT :limit"
+        )
+
+
+# values
+
+
+@lru_cache(maxsize=65536)
+def encoded_day(day: Any, unbounded: int = AFTER) -> Any:
+    """Return a day as a date; null for `unbounded`, `..` for the other bound."""
+    if day == unbounded:
+        return None
+    if isinstance(day, int) and BEFORE < day < AFTER:
+        return day_text(day)
+    return ".." if day in (BEFORE, AFTER) else day
+
+
+@lru_cache(maxsize=4096)
+def names_of_bits(mask: Any, order: Sequence[str]) -> Any:
+    """Return the names of a mask's bits."""
+    if not isinstance(mask, int) or not 0 <= mask < 1 << len(order):
+        return mask
+    return [name for index, name in enumerate(order) if mask >> index & 1]
+
+
+def name_at(index: Any, order: Sequence[str]) -> Any:
+    """Return the name at an index."""
+    return order[index] if isinstance(index, int) and 0 <= index < len(order) else index
+
+
+def encoded_boolean(value: Any) -> Any:
+    """Return 0 or 1 as a boolean."""
+    return _BOOLEANS.get(value, value)
+
+
+def stored_json(stored: Any) -> Any:
+    """Return JSON as it is stored."""
+    return orjson.Fragment(stored) if isinstance(stored, bytes | str) and stored else None
+
+
+def period(row: Row, order: Sequence[str]) -> dict[str, Any]:
+    """Return the period of a row, from `PERIOD`, with its statuses."""
+    since, until, last, status, mask, certain, ever = row
+    return {
+        "from": encoded_day(since, BEFORE),
+        "until": encoded_day(until, FOREVER),
+        "last": encoded_boolean(last),
+        "status": name_at(status, order),
+        "statuses": names_of_bits(mask, order),
+        "certain": encoded_boolean(certain),
+        "ever": names_of_bits(ever, order),
+    }
+
+
+def _by_kind(terms: str) -> Any:
+    """Return terms by their kind."""
+    try:
+        pairs = sorted(orjson.loads(terms), key=repr)
+    except ValueError:
+        return terms
+    found: dict[str, list[Any]] = {}
+    for kind, value in pairs:
+        found.setdefault(kind, []).append(value)
+    return found
+
+
+# tables that several views share
+
+
+def subject_states(aggregate: Aggregate, *, has_terms: bool) -> Part:
+    """Return the states of the subjects of one collection."""
+    collection = aggregate.collection
+    terms = "NULL"
+    if has_terms:
+        terms = (
+            f"(SELECT json_group_array({_TERM.format('x.value')}) FROM terms x"
+            f" WHERE x.owner = t.id AND x.kind IN ({_STATE_TERMS}))"
+        )
+
+    def shape(row: Row) -> dict[str, Any]:
+        subject, terms, kind, jurisdiction, sort, at, upto, ref, name, body = row[:10]
+        return {
+            "subject": subject,
+            **period(row[10:], aggregate.statuses),
+            "kind": kind,
+            "jurisdiction": jurisdiction,
+            "sorted_as": sort,
+            "earliest": encoded_day(at),
+            "latest": "none" if upto == -1 else encoded_day(upto),
+            "refers_to": ref,
+            **({"terms": _by_kind(terms)} if has_terms else {}),
+            "name": stored_json(name),
+            "body": _state_body(body, aggregate.name_field, name),
+        }
+
+    return Part(
+        ("s.id", "t.valid_from", "t.id"),
+        f"s.name, {terms}, t.kind, t.jurisdiction, t.sort, t.at, t.upto, ifnull(r.name, t.ref), t.name, t.body,"
+        f" {PERIOD}",
+        "subjects s CROSS JOIN subject_states t INDEXED BY subject_states_of_subject ON t.subject = s.id"
+        f" LEFT JOIN subjects r ON r.id = t.ref WHERE +s.name > '{collection}/' AND +s.name < '{collection}0'"
+        f" AND t.collection = {COLLECTIONS.index(collection)} AND {KNOWN.format('t')}",
+        "s.id >= :k0",
+        (-1, -1, -1),
+        shape,
+    )
+
+
+def _state_body(stored: Any, named: str, name: Any) -> Any:
+    """Return the body of a subject state, in full."""
+    try:
+        fields, events = read_thing(stored, named, name)
+    except UNREADABLE:
+        return stored_json(stored)
+    return {"fields": fields, "events": events}
+
+
+def list_items(lists: Sequence[ItemList]) -> Part:
+    """Return the items of some lists inside states."""
+    names: Mapping[Any, str] = {each.number: each.name for each in lists}
+    texts = ", ".join(f"'{each.terms.kind}'" for each in lists if each.terms and not each.terms.are_subjects)
+    value = f"CASE WHEN x.kind IN ({texts}) THEN x.value ELSE (SELECT name FROM subjects WHERE id = x.value) END"
+
+    def shape(row: Row) -> dict[str, Any]:
+        subject, section, key, terms, kind, due, at, label, body = row[:9]
+        return {
+            "subject": subject,
+            "section": names.get(section, section),
+            "entry": key,
+            **period(row[9:], STATUS_ORDER),
+            "kind": kind,
+            "due": encoded_day(due),
+            "earliest": encoded_day(at),
+            "label": label,
+            "terms": _by_kind(terms),
+            "body": stored_json(body),
+        }
+
+    return Part(
+        ("t.subject", "t.section", "t.at", "t.label", "w.text", "t.valid_from", "t.id"),
+        f"s.name, t.section, w.text, (SELECT json_group_array({_TERM.format(value)}) FROM terms x"
+        f" WHERE x.owner = t.id AND x.kind NOT IN ({_STATE_TERMS})),"
+        f" t.kind, t.due, t.at, t.label, t.body, {PERIOD}",
+        "list_items t INDEXED BY list_items_in_order CROSS JOIN strings w ON w.id = t.key CROSS JOIN subjects s"
+        f" ON s.id = t.subject WHERE t.section IN ({', '.join(map(str, names))}) AND {KNOWN.format('t')}",
+        "(t.subject, t.section, t.at, t.label) >= (:k0, :k1, :k2, :k3)",
+        (-1, -1, -1, "", "", -1, -1),
+        shape,
+    )
