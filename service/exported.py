@@ -22,7 +22,7 @@ from domain.positions import names_positions, with_positions
 from domain.values import MAX_INTEGER
 from projections.fact_store import named_in
 from service.commands.cloudevents import Find, parsed
-from service.commands.decisions import Aims, Batch
+from service.commands.decisions import Batch, Targets
 from service.commands.log_entry import SALT_BYTES
 
 ADDED = ("position", "version", "recorded", "actor", "entry")
@@ -100,15 +100,15 @@ class ExportedLines:
             self._positions = PositionMap()
         self._last = position
         posted = _posted(document, find, is_trusted=may_erase)
-        aims = self._aims(posted)
+        targets = self._targets(posted)
         if posted.erasure is not None:
             self._erased.add(posted.subject)
         has_gaps = may_erase and not self._erased.isdisjoint((posted.subject, *named_in(posted.model)))
         self._positions.expect(position, posted.source, posted.id)
-        batch = Batch((posted,), actor, size, may_erase=may_erase, is_exported=True, aims=aims, has_gaps=has_gaps)
+        batch = Batch((posted,), actor, size, may_erase=may_erase, is_exported=True, targets=targets, has_gaps=has_gaps)
         return Exported(batch, position, self._positions)
 
-    def _aims(self, posted: PostedEvent) -> Aims:
+    def _targets(self, posted: PostedEvent) -> Targets:
         """Return the position here of each position in the data of an event."""
         named: list[int] = []
         if posted.erasure is not None:

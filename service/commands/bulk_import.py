@@ -35,7 +35,7 @@ class Result:
     body: bytes
     is_new: bool = False
     kind: Kind | None = None
-    """Of the problem; None if the line was taken."""
+    """The kind of the problem; None if the line was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,10 @@ class Line:
     raw: bytes | None
 
 
-_Taken = tuple[int, Batch | Exported | Result]
-"""A line's number, and what is to be recorded of it, or why nothing is."""
-Ask = Callable[[Callable[[LogReader], list[_Taken]]], Awaitable[list[_Taken]]]
-"""Answers a question to a reader of the log."""
+_Parsed = tuple[int, Batch | Exported | Result]
+"""A line's number, and its event to record or its problem."""
+Ask = Callable[[Callable[[LogReader], list[_Parsed]]], Awaitable[list[_Parsed]]]
+"""Runs a query of the log in a thread."""
 
 
 class Lines:
@@ -100,7 +100,7 @@ async def recorded(
     is raised here; a line without its end is not recorded. If the registry stops, or the stream raises a problem, a
     last result names the first line that was not recorded.
     """
-    sent: asyncio.Queue[tuple[list[_Taken], asyncio.Future[list[Outcome]]] | None] = asyncio.Queue()
+    sent: asyncio.Queue[tuple[list[_Parsed], asyncio.Future[list[Outcome]]] | None] = asyncio.Queue()
     room = asyncio.Semaphore(IN_FLIGHT)
     exported = ExportedLines()
     upcoming = 1
@@ -138,22 +138,22 @@ async def recorded(
 
 def _parsed(
     lines: Sequence[Line], exported: ExportedLines, actor: str, log: LogReader, *, may_erase: bool
-) -> list[_Taken]:
+) -> list[_Parsed]:
     return [(line.number, _read(line, exported, log.find, actor, may_erase=may_erase)) for line in lines]
 
 
-def tried(desk: Decisions, lines: Iterable[Line], actor: str, *, may_erase: bool) -> Iterator[Result]:
+def tried(decisions: Decisions, lines: Iterable[Line], actor: str, *, may_erase: bool) -> Iterator[Result]:
     """Yield the results that the lines would get, each seeing those before it; nothing is recorded."""
     exported = ExportedLines()
     for line in lines:
-        read = _read(line, exported, desk.find, actor, may_erase=may_erase)
+        read = _read(line, exported, decisions.find, actor, may_erase=may_erase)
         if isinstance(read, Result):
             yield read
             continue
         batch = read if isinstance(read, Batch) else read.batch
         outcome: Outcome
         try:
-            outcome = desk.take(batch)
+            outcome = decisions.decide(batch)
         except Refused as refused:
             outcome = refused
         yield _result(line.number, read, outcome)

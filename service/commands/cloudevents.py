@@ -53,7 +53,7 @@ def decode(raw: bytes) -> Any:
         raise Malformed(f"not JSON in UTF-8: {error}") from None
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(document) > MAX_DEPTH:
         raise Malformed(f"nested more than {MAX_DEPTH} deep")
-    # A name that stands twice is dropped in decoding, and a colon with it; colons in strings stay, if not escaped.
+    # A repeated name is dropped in decoding, and a colon with it; colons in strings stay, unless they are escaped.
     if rb"\u003" in raw or raw.count(b":") != orjson.dumps(document).count(b":"):
         json.loads(raw, object_pairs_hook=_distinct)
     return document
@@ -70,7 +70,7 @@ def from_headers(headers: Iterable[tuple[str, str]], media_type: str, body: byte
                 raise Malformed(f"the ce-* headers have more than {MAX_ATTRIBUTES} bytes together")
             attribute = name[len(_HEADER) :].lower()
             if attribute in document or attribute == "data":
-                raise Malformed(f"the header {name} has no place here, or stands twice")
+                raise Malformed(f"the header {name} is not allowed here, or is there twice")
             document[attribute] = _header_text(name, value)
     if body.strip():
         document["data"] = decode(body)
@@ -108,7 +108,7 @@ def parsed_list(documents: Sequence[object], find: Find) -> list[PostedEvent]:
                 kind = Invalid
     if flaws:
         wrong = len({flaw.pointer.split("/")[1] for flaw in flaws})
-        raise kind(f"{wrong} of {len(documents)} events cannot be taken, so none is", flaws, positions)
+        raise kind(f"{wrong} of {len(documents)} events are refused, so none is recorded", flaws, positions)
     return events
 
 
@@ -129,7 +129,7 @@ def _recorded(document: object, find: Find) -> PostedEvent | None:
     if stored.data and _plain(document.get("data", {})) != stored.data:
         different.append("data")
     if different:
-        flaws = [Flaw(f"/{name}", "is not what was recorded") for name in different]
+        flaws = [Flaw(f"/{name}", "differs from the recorded event") for name in different]
         raise DifferentContent("this source and id were recorded with other content", flaws, [stored.position])
     model = CATALOGUE[stored.type].data.model_construct()
     return PostedEvent(
@@ -169,7 +169,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise Malformed(f"the name {name!r} stands twice in one object")
+            raise Malformed(f"the name {name!r} is twice in one object")
         found[name] = value
     return found
 

@@ -1,7 +1,7 @@
-"""The decision on posted batches, one after the other: a repeat, refused, or recorded at the next positions.
+"""Decisions on posted batches: each event is known already, refused, or recorded at the next position.
 
-Synchronous and without a clock. It appends to the open transaction of the log and folds into that of the views, and
-commits neither: the caller does.
+It is synchronous and has no clock. It appends to the log's open transaction and folds into that of the views. The
+caller, who opened both, commits them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from service.event_log import Log, LoggedEvent
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A precondition on the subject of a post: it is new, it is at one of `versions`, or (None) it exists."""
+    """A precondition of a post: its subject is new, has one of `versions`, or (None) exists."""
 
     versions: frozenset[int] | None = None
     is_new: bool = False
@@ -40,23 +40,26 @@ SMALL_EVENTS = 8
 SMALL_BYTES = 2**14
 TEXT_STORED, TEXT_ERASED = "document.text-stored", "document.text-erased"
 ERASING = frozenset(("event.redacted", TEXT_ERASED))
-"""Events that have something erased from every file."""
+"""Events that erase data from every file."""
 _OF_THE_LOG = ERASING | {TEXT_STORED}
-"""Events by which more than a row comes to the log, or something of one goes."""
+"""Events that change more in the log than one new row."""
 _OF_TEXTS = frozenset((TEXT_STORED, TEXT_ERASED))
 
-Aims = Mapping[int, "int | tuple[str, str] | None"]
-"""What positions in an exported log mean here: a position, the source and id of an event that may be recorded by then,
-or None, where the event was not taken."""
+Targets = Mapping[int, "int | tuple[str, str] | None"]
+"""Positions of an exported log, and the events they mean here: a position, the source and id of an event that is being
+decided, or None if the event was not accepted."""
 
 
 class Batch(NamedTuple):
-    """Events posted together: all of them are recorded, or none. `size` is their size in memory, in bytes.
+    """Events posted together: all of them are accepted, or none.
 
-    `is_list`: flaws point into an array of events, even of one. `text` is that of the document whose storing the one
-    event records; if it is stored already, the first receipt is returned. `may_erase`: the client may erase data.
-    `is_exported`: the one event comes from another log, whose texts are not here; `aims` gives the events that
-    positions in it mean. `has_gaps`: its log decided it on events whose data is erased since.
+    `size`: their memory in bytes.
+    `is_list`: flaws point into an array of events, even if it has one.
+    `text`: the document text that the one event stores. If it is stored already, the first receipt is returned.
+    `may_erase`: the actor may erase data.
+    `is_exported`: the one event comes from another log, whose texts are not here.
+    `targets`: the events that the positions in an exported event mean.
+    `has_gaps`: its log decided an exported event on events whose data has been erased since.
     """
 
     events: Sequence[PostedEvent]
@@ -67,7 +70,7 @@ class Batch(NamedTuple):
     text: str | None = None
     may_erase: bool = False
     is_exported: bool = False
-    aims: Aims | None = None
+    targets: Targets | None = None
     has_gaps: bool = False
 
     @property
@@ -79,15 +82,15 @@ class Batch(NamedTuple):
 
     @property
     def is_small(self) -> bool:
-        """Whether its decision is likely to take only a few milliseconds."""
+        """Whether a decision will probably take a few milliseconds only."""
         return len(self.events) <= SMALL_EVENTS and self.size <= SMALL_BYTES and self.text is None and not self.erases
 
 
 class Decisions:
-    """Decides batches within one transaction of the views; their events get the instant `recorded`. The caller must
-    `write` the accepted events.
+    """Decides batches within one transaction of the views; their events get the instant `recorded`.
 
-    In a trial the log is only read, and the caller rolls the views back.
+    The caller then calls `write`, which appends the accepted events to the log. In a trial the log is only read, and
+    the caller rolls the views back.
     """
 
     def __init__(self, log: Log, views: Views, recorded: str, *, is_trial: bool = False) -> None:
@@ -95,28 +98,28 @@ class Decisions:
         self._views = views
         self._recorded = recorded
         self._is_trial = is_trial
-        self._taken: dict[tuple[str, str], LoggedEvent] = {}
-        """Accepted events that are not in the log yet."""
+        self._new: dict[tuple[str, str], LoggedEvent] = {}
+        """Accepted events that are not in the log yet, by source and id."""
         self.count = 0
-        """The number of new events."""
+        """The number of accepted events."""
 
-    def take(self, batch: Batch, seconds: float | None = None) -> list[Receipt]:
-        """Return the receipts of a batch's events, in order. Raise Refused, or TooLong if it takes more than `seconds`;
-        then nothing of the batch is left.
+    def decide(self, batch: Batch, seconds: float | None = None) -> list[Receipt]:
+        """Decide a batch and return the receipts of its events, in order.
 
-        After any other exception both transactions must be rolled back.
+        Raises Refused, and TooLong if that takes more than `seconds`; then nothing of the batch remains. After any
+        other exception both transactions must be rolled back.
         """
         if batch.erases and not batch.may_erase:
-            raise NotAllowed("this takes a key with scope admin: what is erased does not come back")
+            raise NotAllowed("this needs a key with scope admin, as erased data cannot be restored")
         if batch.is_exported:
             batch = self._from_export(batch)
-        if batch.text is not None and (kept := self._kept(batch.events[0])) is not None:
-            return [receipt(kept, is_new=False)]
-        known = self._known(batch)
+        if batch.text is not None and (stored_by := self._text_event(batch.events[0])) is not None:
+            return [receipt(stored_by, is_new=False)]
+        known = self._find_known(batch)
         fresh = [index for index in range(len(batch.events)) if known[index] is None]
         if fresh and batch.condition is not None:
-            self._demand(batch.condition, batch.events[fresh[0]].subject)
-        events, same = self._placed(batch, fresh)
+            self._check_condition(batch.condition, batch.events[fresh[0]].subject)
+        events, same = self._place(batch, fresh)
         erasure = batch.events[0].erasure if batch.is_exported else None
         stored = [logged(event, erasure) for event in events]
         if events:
@@ -133,64 +136,65 @@ class Decisions:
                     _point_into_list(refused, [index for index in fresh if index not in same], len(batch.events))
                 raise
         for each in stored:
-            self._taken[each.source, each.id] = each
+            self._new[each.source, each.id] = each
         if stored and not self._is_trial:
             self._log.begin()
-            self._follow(events, batch)
+            self._apply_to_log(events, batch)
         self.count += len(stored)
         places = iter(stored)
-        made: dict[int, LoggedEvent] = {}
+        new: dict[int, LoggedEvent] = {}
         for index in fresh:
-            made[index] = made[same[index]] if index in same else next(places)
+            new[index] = new[same[index]] if index in same else next(places)
         return [
-            receipt(old, is_new=False) if old is not None else receipt(made[index], is_new=True)
+            receipt(old, is_new=False) if old is not None else receipt(new[index], is_new=True)
             for index, old in enumerate(known)
         ]
 
     def write(self) -> None:
-        """Append the accepted events to the log, all together, which costs less than batch by batch."""
-        self._log.append(list(self._taken.values()))
-        self._taken.clear()
+        """Append the accepted events to the log, all together, which costs less than one batch after the other."""
+        self._log.append(list(self._new.values()))
+        self._new.clear()
 
     def _from_export(self, batch: Batch) -> Batch:
-        """Return the batch with the positions that its events have here. Raise NotAllowed, Invalid, Contradiction.
+        """Return the batch with positions of this log instead of the exported one.
 
-        The texts that other logs stored are not here, so only the event of a text is recorded.
+        Texts stored by another log are not here, so an event about a text is recorded without its effect. Raises
+        NotAllowed, Invalid, Contradiction.
         """
         (posted,) = batch.events
         if posted.erasure is not None and not batch.may_erase:
-            raise NotAllowed("an event whose data was erased takes a key with scope admin")
+            raise NotAllowed("an event whose data was erased needs a key with scope admin")
         if posted.type in _OF_TEXTS and self.find(posted.source, posted.id) is None:
             if posted.source == self._log.meta("origin"):
                 raise Invalid(
                     f"{posted.type} is recorded by this registry itself", [Flaw("/source", "is this registry")]
                 )
             if posted.type == TEXT_ERASED and self._views.holds_text(posted.subject):
-                raise Contradiction(f"a text of {posted.subject} is held here, which another log does not erase")
-        if not batch.aims:
+                raise Contradiction(f"a text of {posted.subject} is stored here, and another log cannot erase it")
+        if not batch.targets:
             return batch
         is_known = self.find(posted.source, posted.id) is not None
-        aims = {at: self._aim(at, aim or (at if is_known else None)) for at, aim in batch.aims.items()}
+        targets = {at: self._target(at, target or (at if is_known else None)) for at, target in batch.targets.items()}
         if posted.erasure is not None:
-            moved = posted._replace(erasure=posted.erasure._replace(about=next(iter(aims.values()))))
+            moved = posted._replace(erasure=posted.erasure._replace(about=next(iter(targets.values()))))
         else:
-            data = with_positions(orjson.loads(posted.data), aims.__getitem__)
+            data = with_positions(orjson.loads(posted.data), targets.__getitem__)
             model, flaws = checked(posted.kind, data, is_posted=False)
             assert model is not None, flaws
             moved = posted._replace(data=canonical(data), model=model)
         return batch._replace(events=(moved,))
 
-    def _aim(self, exported: int, aim: int | tuple[str, str] | None) -> int:
-        if isinstance(aim, tuple):
-            found = self.find(*aim)
-            aim = None if found is None else found.position
-        if aim is None:
-            detail = f"no line before this one with the position {exported} was taken"
-            raise Invalid("the event speaks of one that is not here", [Flaw("/data/event", detail)])
-        return aim
+    def _target(self, exported: int, target: int | tuple[str, str] | None) -> int:
+        if isinstance(target, tuple):
+            found = self.find(*target)
+            target = None if found is None else found.position
+        if target is None:
+            detail = f"no line before this one with the position {exported} was accepted"
+            raise Invalid("the event is about one that is not here", [Flaw("/data/event", detail)])
+        return target
 
-    def _follow(self, events: Sequence[Event], batch: Batch) -> None:
-        """Perform the erasures and the storing of texts that the events record."""
+    def _apply_to_log(self, events: Sequence[Event], batch: Batch) -> None:
+        """Apply the effects of events on the log: erasures, and texts that are stored or erased."""
         for event in events:
             if event.type not in _OF_THE_LOG or (batch.is_exported and event.type in _OF_TEXTS):
                 continue
@@ -198,7 +202,7 @@ class Decisions:
             match event.type:
                 case "event.redacted":
                     erased = None if event.about is None else self._views.event(event.about)
-                    if erased is not None:  # else this event was erased too, and its position is not known
+                    if erased is not None:  # otherwise this event was itself erased, with its target
                         self._log.erase(erased.position, event.position, erased.about)
                 case "document.text-stored":
                     assert batch.text is not None
@@ -208,11 +212,11 @@ class Decisions:
                     self._log.drop_texts(event.subject)
 
     def find(self, source: str, id_: str) -> LoggedEvent | None:
-        """Return the event recorded under a source and id, or accepted here."""
-        return self._taken.get((source, id_)) or self._log.find(source, id_)
+        """Return the event of a source and id, recorded or accepted here."""
+        return self._new.get((source, id_)) or self._log.find(source, id_)
 
-    def _known(self, batch: Batch) -> list[LoggedEvent | None]:
-        """Return the recorded events of the same source and id. Raise DifferentContent if their content differs."""
+    def _find_known(self, batch: Batch) -> list[LoggedEvent | None]:
+        """Return the recorded event of each posted one, if any. Raises DifferentContent if their content differs."""
         known: list[LoggedEvent | None] = []
         flaws: list[Flaw] = []
         positions: list[int] = []
@@ -221,25 +225,25 @@ class Decisions:
             known.append(old)
             if old is not None and (different := differences(old, posted)):
                 at = f"/{index}" if batch.is_list else ""
-                flaws += [Flaw(f"{at}/{name}", "is not what was recorded") for name in different]
+                flaws += [Flaw(f"{at}/{name}", "differs from the recorded event") for name in different]
                 positions.append(old.position)
         if flaws:
             raise DifferentContent("this source and id were recorded with other content", flaws, positions)
         return known
 
-    def _kept(self, posted: PostedEvent) -> LoggedEvent | None:
-        """Return the event that stored the same text, if that is still stored."""
+    def _text_event(self, posted: PostedEvent) -> LoggedEvent | None:
+        """Return the event that stored the same text, if it is stored."""
         position = self._views.stored(posted.subject, posted.model.sha256)  # type: ignore[attr-defined]
         return None if position is None else self._log.at(position)
 
-    def _demand(self, condition: Condition, subject: str) -> None:
+    def _check_condition(self, condition: Condition, subject: str) -> None:
         version = self._views.version(subject)
         if not condition.holds_at(version):
-            stands = f"stands at version {version}" if version else "has no event yet"
-            raise VersionMismatch(f"{subject} {stands}")
+            state = f"has version {version}" if version else "has no event yet"
+            raise VersionMismatch(f"{subject} {state}")
 
-    def _placed(self, batch: Batch, fresh: Sequence[int]) -> tuple[list[Event], dict[int, int]]:
-        """Return the new events with their positions, and which of the `fresh` repeat an earlier one of the batch."""
+    def _place(self, batch: Batch, fresh: Sequence[int]) -> tuple[list[Event], dict[int, int]]:
+        """Return the new events with position and version, and the `fresh` that repeat an earlier one."""
         position = self._views.position
         versions: dict[str, int] = {}
         first: dict[tuple[str, str], int] = {}
@@ -250,7 +254,7 @@ class Decisions:
             earlier = first.setdefault((posted.source, posted.id), index)
             if earlier != index:
                 if _content(batch.events[earlier]) != _content(posted):
-                    detail = "this source and id stand twice in the batch, with different content"
+                    detail = "this source and id are twice in the batch, with different content"
                     raise DifferentContent(detail, [Flaw(f"/{index}", f"is not the same as the event at /{earlier}")])
                 same[index] = earlier
                 continue
@@ -266,7 +270,7 @@ def _content(posted: PostedEvent) -> tuple[str, str, str | None, str | None, byt
 
 
 def _point_into_list(refused: Refused, places: Sequence[int], length: int) -> None:
-    """Make the flaws point into the batch as posted instead of into its new events alone."""
+    """Change the flaws, which point into the new events, to point into the posted batch."""
     if len(places) == length > 1:
         return
     flaws = []

@@ -1,8 +1,7 @@
-"""What was erased from the log is erased everywhere else: from its write-ahead log, from the views and their search
-index, from what is kept in memory. Whoever had it erased is answered only then.
+"""Redaction: erases data that the log has erased from its write-ahead log, the views, the search index and caches.
 
-The log says what is to be gone, so a crash at any moment loses nothing: a start finds views that count fewer erasures
-than the log and folds them anew. Nothing here ever decides what is erased.
+The request is answered once that is done. The log counts its erasures, so a crash loses nothing: the next start finds
+views with fewer erasures than the log, and rebuilds them. This module never decides what is erased.
 """
 
 from __future__ import annotations
@@ -23,56 +22,56 @@ from service.jobs import job
 from service.views import rebuild
 from service.views.replay_jobs import REPLAYS
 
-AGAIN_SECONDS = 5.0
-_REASON = "what was erased from the log is not yet erased from the views; it is tried again every few seconds"
+RETRY_SECONDS = 5.0
+_REASON = "data that was erased from the log is not yet erased from the views; the service retries every few seconds"
 
 
-class Erasing:
-    """Brings the files of one application in step with what its log has erased. Belongs to the loop's thread."""
+class Redaction:
+    """Erases data from the files and caches of one application. Belongs to the event loop's thread."""
 
     def __init__(self, app: web.Application) -> None:
-        """The views are in step with the log."""
+        """The views lack all data that the log has erased."""
         self._app = app
         self._lock = asyncio.Lock()
         self._done = app[LOGS].here.erasures()
-        self._again: asyncio.Task[None] | None = None
+        self._retrying: asyncio.Task[None] | None = None
 
     async def finish(self) -> None:
-        """Returns once nothing of what the log has erased is left in any file or cache.
+        """Return once no file or cache holds data that the log has erased.
 
-        Raises Unavailable where that failed; it is then tried again by itself.
+        Raises Unavailable if that failed; it is then retried in the background.
         """
         async with self._lock:
             try:
                 while self._done != (count := self._app[LOGS].here.erasures()):
                     try:
                         await self._erase()
-                    except StaleViews:  # more was erased meanwhile: once more, without that too
+                    except StaleViews:  # more data was erased meanwhile: rebuild again
                         if count == self._app[LOGS].here.erasures():
                             raise
                     else:
                         self._done = count
             except Exception as error:
-                self._app[LOGGER].exception("what was erased could not be erased everywhere")
+                self._app[LOGGER].exception("erased data could not be erased everywhere")
                 self._app[READY].block(_REASON)
-                if self._again is None:
-                    self._again = asyncio.create_task(self._retry(), name="erasing")
-                raise Unavailable(f"it is recorded, and erased from the log; {_REASON}") from error
+                if self._retrying is None:
+                    self._retrying = asyncio.create_task(self._retry(), name="erasing")
+                raise Unavailable(f"the event is recorded; {_REASON}") from error
         self._app[READY].unblock(_REASON)
 
     async def stop(self) -> None:
-        """Gives up what is under way; the next start ends it."""
-        if self._again is not None:
-            self._again.cancel()
+        """Cancel an erasure in progress; the next start ends it."""
+        if self._retrying is not None:
+            self._retrying.cancel()
             with suppress(asyncio.CancelledError):
-                await self._again
+                await self._retrying
 
     async def _retry(self) -> None:
         while self._done != self._app[LOGS].here.erasures():
-            await asyncio.sleep(AGAIN_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
             with suppress(Unavailable):
                 await self.finish()
-        self._again = None
+        self._retrying = None
 
     async def _erase(self) -> None:
         app = self._app
@@ -88,8 +87,8 @@ class Erasing:
 
 
 async def erasing(app: web.Application) -> AsyncIterator[None]:
-    """While the application runs, posts that have something erased wait until it is gone everywhere."""
-    work = Erasing(app)
+    """Let posts that erase data wait until it is erased everywhere, while the application runs."""
+    work = Redaction(app)
     app[WRITER].erased = work.finish
     yield
     app[WRITER].erased = None

@@ -12,19 +12,20 @@ from typing import Any, NamedTuple
 from service.commands.decisions import Batch
 from service.commands.log_entry import Receipt
 
-MOST_QUEUED = 10_000
-MOST_QUEUED_BYTES = 64 * 2**20
-CROWD = 256
+MAX_QUEUED = 10_000
+MAX_QUEUED_BYTES = 64 * 2**20
+MANY_POSTS = 256
 SOON_SECONDS = 0.25
-"""More posts than a `CROWD` are only taken while all that wait will be recorded this soon."""
+"""From `MANY_POSTS` on, a post is accepted only if the whole queue will be recorded in this time."""
 LATE_SECONDS = 5.0
-"""Fewer, which are larger, may wait this long."""
+"""Fewer posts, which are larger, may wait this long."""
 GROUP_EVENTS = 64
-"""Posts are put together up to so many events. More would share a commit, of which this many feel little, and could not
-be decided on the loop: a thread that decides is held up by a loop that has much to do at every statement."""
+"""Events of one group. A larger group would save little of a commit's cost for each event, and could not be decided on
+the event loop: a thread that decides waits for a busy loop at every statement."""
 GROUP_BYTES = 16 * 2**20
-_TELLING = 16
-"""What all events of a group share is most of what fewer than this take: many may take less time each, but not more."""
+_MIN_SAMPLE = 16
+"""Events of a group that measure the time of one. In a smaller group the fixed cost dominates, so it may only lower the
+measure."""
 
 Outcome = list[Receipt] | Exception
 
@@ -51,13 +52,13 @@ class Posts(NamedTuple):
 
 @dataclass(slots=True)
 class ExclusiveTask:
-    """A task that has log and views to itself, in the writer's thread. `mends`: it leaves both consistent, whatever
-    their state before.
+    """A task that has log and views to itself, in the writer's thread. `recovers`: it leaves both consistent,
+    whatever their state before.
     """
 
     work: Callable[[], Any]
     future: asyncio.Future[Any]
-    mends: bool
+    recovers: bool
 
 
 class WriteQueue:
@@ -71,8 +72,8 @@ class WriteQueue:
         """Their size in memory."""
         self._posts = 0
         self._events = 0
-        self.each = 0.0
-        """Recent seconds an event, from the start of its group."""
+        self.seconds_per_event = 0.0
+        """Recent seconds to record an event, from the start of its group."""
         self._is_closed = False
         self._room = asyncio.Event()
         self._room.set()
@@ -93,7 +94,7 @@ class WriteQueue:
             self._events += work.events
             self._count(len(work.batches), work.size)
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Return once there is room for more."""
         while not self._room.is_set():
             await self._room.wait()
@@ -110,29 +111,29 @@ class WriteQueue:
     def done(self, works: Sequence[Posts], seconds: float) -> None:
         """Note that a group was recorded or refused in this number of seconds."""
         events = sum(work.events for work in works)
-        each = seconds / events if events else self.each
-        if events >= _TELLING or each < self.each:
-            self.each += (each - self.each) / (4 if self.each else 1)
+        each = seconds / events if events else self.seconds_per_event
+        if events >= _MIN_SAMPLE or each < self.seconds_per_event:
+            self.seconds_per_event += (each - self.seconds_per_event) / (4 if self.seconds_per_event else 1)
         self._posts -= len(works)
         self._events -= events
         self._count(-sum(len(work.batches) for work in works), -sum(work.size for work in works))
 
     def is_full(self, size: int = 0) -> bool:
         """Return whether a post of this size would be refused now."""
-        seconds = self._events * self.each
+        seconds = self._events * self.seconds_per_event
         return (
-            (self._posts >= CROWD and seconds > SOON_SECONDS)
+            (self._posts >= MANY_POSTS and seconds > SOON_SECONDS)
             or seconds > LATE_SECONDS
-            or self.batches >= MOST_QUEUED
-            or self.bytes + size > MOST_QUEUED_BYTES
+            or self.batches >= MAX_QUEUED
+            or self.bytes + size > MAX_QUEUED_BYTES
         )
 
     def refuse_if_full(self, size: int) -> None:
         """Raise Overloaded if a post of this size would be refused now."""
         if self.is_full(size):
-            raise Overloaded("too much is waiting to be recorded")
+            raise Overloaded("the write queue is full")
 
-    def next(self) -> ExclusiveTask | list[Posts]:
+    def next_work(self) -> ExclusiveTask | list[Posts]:
         """Return the next exclusive task, or the posts of the next group."""
         works: list[Posts] = []
         events = size = 0
@@ -154,7 +155,7 @@ class WriteQueue:
     def _count(self, batches: int, size: int) -> None:
         self.batches += batches
         self.bytes += size
-        if self.batches < MOST_QUEUED // 2 and self.bytes < MOST_QUEUED_BYTES // 2:
+        if self.batches < MAX_QUEUED // 2 and self.bytes < MAX_QUEUED_BYTES // 2:
             self._room.set()
         elif not self._is_closed:
             self._room.clear()

@@ -93,10 +93,10 @@ async def _tried(request: web.Request, key: Key) -> web.StreamResponse:
     with TemporaryFile(dir=directory) as posted, TemporaryFile(dir=directory) as results:
         await _receive(request, posted)
 
-        def trial(desk: Decisions) -> Counter[Kind | None]:
+        def trial(decisions: Decisions) -> Counter[Kind | None]:
             kinds: Counter[Kind | None] = Counter()
             size = 0
-            for result in tried(desk, _lines(posted), key.name, may_erase=may_erase):
+            for result in tried(decisions, _lines(posted), key.name, may_erase=may_erase):
                 size += len(result.body) + 1
                 if size > MAX_TRIAL_RESULTS:
                     raise Problem(Kind.TOO_LARGE, f"the results of a trial have at most {MAX_TRIAL_RESULTS} bytes")

@@ -62,7 +62,7 @@ async def post_events(request: web.Request) -> web.StreamResponse:
         return await events_import.answer(request, key, is_trial=is_trial)
     batch = await _batch(request, type_, key)
     if is_trial:
-        receipts = await writer.check(lambda desk: desk.take(batch), batch.size)
+        receipts = await writer.check(lambda decisions: decisions.decide(batch), batch.size)
     else:
         receipts = await writer.post(batch)
     recorded = [receipt.position for receipt in receipts if not (is_trial and receipt.is_new)]

@@ -10,7 +10,7 @@ from math import ceil
 from aiohttp import web
 
 from service.app_keys import METRICS, REQUEST_ID, WRITER
-from service.commands.write_queue import MOST_QUEUED_BYTES
+from service.commands.write_queue import MAX_QUEUED_BYTES
 from service.http.connections import Connection
 from service.http.problems import MEDIA_TYPE, Kind, Problem
 from service.http.responses import CompleteResponse
@@ -22,7 +22,7 @@ LATEST_SECONDS = 30.0
 HELD_SECONDS = 1.0
 """The longest that an answer is put off for one who comes again too soon."""
 # Made ready, as of a crowd many hear it.
-_BODY = Problem(Kind.OVERLOADED, "too much is waiting to be recorded").body(request_id="%s").replace(b'"%s"', b'"%b"')
+_BODY = Problem(Kind.OVERLOADED, "the write queue is full").body(request_id="%s").replace(b'"%s"', b'"%b"')
 _HEADERS = b"Cache-Control: no-cache\r\nRetry-After: %d\r\n"
 
 
@@ -49,7 +49,7 @@ async def rejection(request: web.Request) -> CompleteResponse | None:
     more.
     """
     writer, size = request.app[WRITER], request.content_length or 0
-    if size > MOST_QUEUED_BYTES or not writer.is_full(size):
+    if size > MAX_QUEUED_BYTES or not writer.is_full(size):
         return None  # what is larger than all that may wait is refused for that, by whoever reads it
     connection, loop = request.protocol, asyncio.get_running_loop()
     assert isinstance(connection, Connection)
@@ -58,7 +58,7 @@ async def rejection(request: web.Request) -> CompleteResponse | None:
         if not writer.is_full(size):
             return None
     now = loop.time()
-    connection.returns = request.app[RETURNS].after(now, writer.each)
+    connection.returns = request.app[RETURNS].after(now, writer.seconds_per_event)
     request.app[METRICS].refused(Kind.OVERLOADED)
     return CompleteResponse(
         503, _BODY % request[REQUEST_ID].encode(), MEDIA_TYPE, _HEADERS % max(1, ceil(connection.returns - now))

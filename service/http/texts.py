@@ -120,7 +120,7 @@ async def _recorded(request: web.Request, batch: Batch, *, is_trial: bool, statu
     """The receipt of the one event of a batch, with this status if it is new."""
     writer = request.app[WRITER]
     if is_trial:
-        (receipt,) = await writer.check(lambda desk: desk.take(batch), batch.size)
+        (receipt,) = await writer.check(lambda decisions: decisions.decide(batch), batch.size)
     else:
         (receipt,) = await writer.post(batch)
     headers = {} if is_trial and receipt.is_new else {"Location": f"/v1/events/{receipt.position}"}

@@ -132,7 +132,7 @@ async def take_over(app: web.Application, ready: Path) -> None:
             install(ready)
             return Views(ready.with_name(VIEWS))
 
-    await app[WRITER].between(replace)
+    await app[WRITER].swap_views(replace)
     readers.reopen()
     app[LOGGER].info("the rebuilt views were taken over")
 

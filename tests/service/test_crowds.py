@@ -32,8 +32,8 @@ def crowded(monkeypatch, registry, each: float):
 
     with monkeypatch.context() as patch:
         patch.setattr(log, "commit", commit)
-        patch.setattr(queue, "CROWD", 1)
-        registry.app[WRITER]._waiting.each = each
+        patch.setattr(queue, "MANY_POSTS", 1)
+        registry.app[WRITER]._queue.seconds_per_event = each
         try:
             yield release
         finally:
@@ -107,7 +107,7 @@ async def test_many_posts_are_accepted_if_their_wait_is_short(registry, monkeypa
 
 async def test_short_queue_accepts_longer_waits_up_to_a_limit(registry, monkeypatch):
     with crowded(monkeypatch, registry, each=0.4) as release:
-        monkeypatch.setattr(queue, "CROWD", 100)
+        monkeypatch.setattr(queue, "MANY_POSTS", 100)
         post = await first(registry)
         batch = asyncio.create_task(registry.post([registered(f"p{number}") for number in range(20)]))
         await waiting(registry, 2)
@@ -117,11 +117,11 @@ async def test_short_queue_accepts_longer_waits_up_to_a_limit(registry, monkeypa
 
 
 async def test_after_a_stall_no_post_is_refused(registry, monkeypatch):
-    registry.app[WRITER]._waiting.each = 10.0  # as after a group that waited for the disk
+    registry.app[WRITER]._queue.seconds_per_event = 10.0  # as after a group that waited for the disk
     for number in range(20):
         await registry.take(registered(f"one-{number}"))
-    with crowded(monkeypatch, registry, each=registry.app[WRITER].each) as release:
-        monkeypatch.setattr(queue, "CROWD", 100)
+    with crowded(monkeypatch, registry, each=registry.app[WRITER].seconds_per_event) as release:
+        monkeypatch.setattr(queue, "MANY_POSTS", 100)
         post = await first(registry)
         others = [asyncio.create_task(registry.post(registered(f"p{number}"))) for number in range(4)]
         await waiting(registry, 5)

@@ -47,7 +47,7 @@ async def secret(registry):
 async def test_unfinished_redaction_is_reported_and_retried(registry, secret, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(sys, "executable", "/bin/false")
-        broken.setattr(redaction, "AGAIN_SECONDS", 0.05)
+        broken.setattr(redaction, "RETRY_SECONDS", 0.05)
         told = await problem(await registry.post(redaction_of(secret)), 503, "unavailable")
         assert "recorded" in told["detail"]
         assert "not yet erased" in (await problem(await registry.get("/readyz"), 503, "not-ready"))["detail"]

@@ -140,7 +140,7 @@ async def test_views_commit_after_many_events_and_for_followers(registry, monkey
 async def test_rows_are_written_a_few_at_a_time_and_shown_together(registry, monkeypatch):
     monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
     monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
-    monkeypatch.setattr(writing, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(writing, "FLUSH_SECONDS", 0.0)
     writer = registry.app[WRITER]
     with counted(monkeypatch, writer.views, "flush") as written, counted(monkeypatch, writer.views, "commit") as shown:
         for number in range(5):
@@ -154,7 +154,7 @@ async def test_rows_are_written_a_few_at_a_time_and_shown_together(registry, mon
 async def test_failed_flush_of_views_never_fails_a_recorded_event(registry, monkeypatch):
     monkeypatch.setattr(writing, "IDLE_SECONDS", 60.0)
     monkeypatch.setattr(writing, "PUBLISH_SECONDS", 60.0)
-    monkeypatch.setattr(writing, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(writing, "FLUSH_SECONDS", 0.0)
     with broken(monkeypatch, registry.app[WRITER].views, "flush"):
         await registry.take(registered("a"))
     await registry.take(registered("b"))
@@ -285,7 +285,7 @@ async def test_views_continue_after_a_failed_commit_that_reached_the_disk(regist
 
 
 async def test_while_views_lag_readiness_is_red_and_nothing_is_decided(registry, monkeypatch):
-    monkeypatch.setattr(writing, "MEND_SECONDS", 0.05)
+    monkeypatch.setattr(writing, "RECOVER_SECONDS", 0.05)
     views = registry.app[WRITER].views
     with broken(monkeypatch, views, "commit", error=sqlite3.OperationalError("disk full"), times=10**9):
         answer = await registry.post(registered("a"))
@@ -326,7 +326,7 @@ async def test_batch_that_raises_in_a_rule_fails_alone(registry, monkeypatch):
 
 
 async def test_full_write_queue_refuses_posts(registry, monkeypatch):
-    monkeypatch.setattr(queue, "MOST_QUEUED", 3)
+    monkeypatch.setattr(queue, "MAX_QUEUED", 3)
     with held(monkeypatch, registry) as release:
         posts = [asyncio.create_task(registry.post(registered(f"p{number}"))) for number in range(8)]
         await until(lambda: sum(post.done() for post in posts) == 5)
@@ -340,7 +340,7 @@ async def test_full_write_queue_refuses_posts(registry, monkeypatch):
 
 
 async def test_too_many_queued_bytes_refuse_posts(registry, monkeypatch):
-    monkeypatch.setattr(queue, "MOST_QUEUED_BYTES", 1000)
+    monkeypatch.setattr(queue, "MAX_QUEUED_BYTES", 1000)
     await problem(await registry.post(registered("a", data={"name": "N" * 1000, "kind": "company"})), 503, "overloaded")
     await registry.take(registered("a"))
 
@@ -381,7 +381,7 @@ async def test_stopping_does_not_wait_for_an_erasure(registry):
     await until(lambda: writer._answering)
     await asyncio.wait_for(writer.stop(), 10)
     found = await problem(await post, 503, "unavailable")
-    assert found["detail"].startswith("it is recorded")
+    assert found["detail"].startswith("the event is recorded")
 
 
 async def test_a_race_lost_to_another_writer_is_decided_again(registry):
@@ -406,7 +406,7 @@ async def test_views_may_be_replaced_between_two_groups(registry, tmp_path):
         old.close()
         return Views(tmp_path / "other.sqlite")
 
-    await registry.app[WRITER].between(replace)
+    await registry.app[WRITER].swap_views(replace)
     assert registry.app[WRITER].views.position == 2
     assert (await registry.take(renamed("a", "C")))["version"] == 2
 
@@ -417,14 +417,14 @@ async def test_views_that_cannot_be_recovered_can_be_replaced(registry, monkeypa
         assert (await registry.post(registered("a"))).status == 201
         assert (await registry.get("/v1/parties/a")).status == 503
         assert registry.app[WRITER].failure is not None
-        await registry.app[WRITER].between(lambda old: (old.close(), Views(tmp_path / "other.sqlite"))[1])
+        await registry.app[WRITER].swap_views(lambda old: (old.close(), Views(tmp_path / "other.sqlite"))[1])
         assert (await registry.get("/readyz")).status == 200
         assert await registry.head() == 1
         assert (await registry.take(renamed("a", "B")))["version"] == 2
 
 
 async def test_queued_validations_are_bounded_like_posts(registry, monkeypatch):
-    monkeypatch.setattr(queue, "MOST_QUEUED", 1)
+    monkeypatch.setattr(queue, "MAX_QUEUED", 1)
     with held(monkeypatch, registry) as release:
         first = asyncio.create_task(registry.post(registered("a")))
         await until(lambda: registry.app[WRITER].queued[0] == 1)
@@ -473,7 +473,7 @@ async def test_slow_batch_moves_to_the_thread_with_all_after_it(registry, monkey
 
 
 async def test_event_loop_serves_others_while_a_group_is_decided(registry, monkeypatch):
-    real, turns = writing._taken, 0
+    real, turns = writing._decide_one, 0
 
     def taken(*arguments):
         sleep(0.004)
@@ -485,7 +485,7 @@ async def test_event_loop_serves_others_while_a_group_is_decided(registry, monke
             await asyncio.sleep(0)
             turns += 1
 
-    monkeypatch.setattr(writing, "_taken", taken)
+    monkeypatch.setattr(writing, "_decide_one", taken)
     batches = [Batch((parse(registered(f"p{number}")),), "me", 1) for number in range(30)]
     outcomes = await registry.app[WRITER].submit(batches)
     counting = asyncio.create_task(count())
@@ -502,14 +502,14 @@ def test_events_of_a_group_can_be_redacted_before_they_are_in_the_log(tmp_path):
     with closing(Log(tmp_path / "log")) as log, closing(Views(tmp_path / "views")) as views:
         views.begin()
         desk = Decisions(log, views, "2026-01-01T00:00:00.000000Z")
-        (first,) = desk.take(batch(registered("a")))
-        (again,) = desk.take(batch(registered("a")))
+        (first,) = desk.decide(batch(registered("a")))
+        (again,) = desk.decide(batch(registered("a")))
         assert (again.body, again.is_new) == (first.body, False)
         with pytest.raises(DifferentContent):
-            desk.take(batch({**registered("a"), "occurred": "2020"}))
+            desk.decide(batch({**registered("a"), "occurred": "2020"}))
         assert log.head() == 0
-        desk.take(batch(redaction))
-        desk.take(batch(registered("b")))
+        desk.decide(batch(redaction))
+        desk.decide(batch(registered("b")))
         desk.write()
         log.commit()
         assert [(stored.subject, bool(stored.data)) for stored in log.read()] == [
