@@ -174,7 +174,7 @@ class Publisher:
             due = loop.time() + PERIOD_SECONDS
             if self._fault is None:
                 while self.covered.position == self._head.position:
-                    await self._head.moved(at_once=False)
+                    await self._head.moved(is_urgent=False)
             await asyncio.sleep(max(0.0, due - loop.time()))
             await self._attempt()
 

@@ -1,5 +1,7 @@
-"""From the log to the views: catching up at start and after a failure, and the position that readers wait for. It never
-skips an event, and never writes to the log."""
+"""Follower: folds events of the log that the views lack, and the position that readers wait for.
+
+It never skips an event, and never writes to the log.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +19,20 @@ from service.event_log import LoggedEvent
 AT_ONCE = 1000
 """Events folded between two commits of the views."""
 _OBJECTS = 100_000
-"""Objects made, and not yet gone, between two searches for cycles, at least: more than are kept at hand while a log is
-folded, so that nothing is looked for that goes by itself. With the 700 that Python looks after it took a sixth of a
-rebuild."""
+"""Objects created and not freed between two garbage collections. A fold caches fewer, so the collector does not run for
+objects that reference counting frees. With the default of 700 it took a sixth of a rebuild."""
 
 
 class LogPosition:
-    """A position that only grows, up to which events are recorded, visible or signed, and the tasks that wait for it.
-    Belongs to the loop's thread.
+    """A position that only grows, and the tasks that wait for it: the last event recorded, visible or signed.
+
+    Belongs to the event loop's thread.
     """
 
     def __init__(self, position: int = 0) -> None:
         self.position = position
         self._moved: asyncio.Future[None] | None = None
-        self._eager = 0
+        self._urgent = 0
 
     def advance(self, position: int) -> None:
         """Move to `position`, never backwards, and wake the tasks that wait."""
@@ -48,17 +50,17 @@ class LogPosition:
     @property
     def is_awaited(self) -> bool:
         """Whether a task waits that wants new events immediately."""
-        return self._eager > 0
+        return self._urgent > 0
 
-    async def moved(self, *, at_once: bool = True) -> None:
-        """Return once it has moved on, or `wake` was called; unless `at_once`, this may be a little later."""
+    async def moved(self, *, is_urgent: bool = True) -> None:
+        """Return once the position has moved, or `wake` was called; unless `is_urgent`, this may be a little later."""
         if self._moved is None:
             self._moved = asyncio.get_running_loop().create_future()
-        self._eager += at_once
+        self._urgent += is_urgent
         try:
-            await asyncio.shield(self._moved)  # many wait for it: one that gives up must not cancel it for the others
+            await asyncio.shield(self._moved)  # shared by many tasks: the cancellation of one must not cancel it
         finally:
-            self._eager -= at_once
+            self._urgent -= is_urgent
 
     async def reached(self, position: int, seconds: float) -> bool:
         """Wait for a position, for some seconds at most; return whether it is reached."""
@@ -82,8 +84,8 @@ class Readable(Protocol):
 
 
 @contextmanager
-def with_rare_collections() -> Iterator[None]:
-    """Looks for cycles less often while the block lasts: for whoever folds much."""
+def with_rare_garbage_collection() -> Iterator[None]:
+    """Run the garbage collector less often while the block lasts, for a fold of many events."""
     before = gc.get_threshold()
     gc.set_threshold(max(before[0], _OBJECTS), *before[1:])
     try:
@@ -92,7 +94,7 @@ def with_rare_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-@with_rare_collections()
+@with_rare_garbage_collection()
 def catch_up(
     log: Readable, views: Views, report: Callable[[int], None] | None = None, *, until: int | None = None
 ) -> None:

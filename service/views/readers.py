@@ -22,10 +22,10 @@ from service.app_keys import SETTINGS
 from service.data_directory import VIEWS
 
 THREADS = 2
-"""One more than a long question takes. Four that compete for the interpreter cost each list a quarter more."""
+"""One more than a long query needs. With four, which compete for the interpreter, each list takes a quarter longer."""
 
 LOOP_SECONDS = 0.003
-"""What takes longer is asked on a thread instead of the loop."""
+"""A query that takes longer moves from the event loop to a thread."""
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Readers:
         self._lock = Lock()
         self._idle: list[Reader] = []
         self.generation = 0
-        """Changes with the file that is asked."""
+        """Changes each time the file of the views is replaced."""
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="reader")
         self._here = Reader(path)
 
@@ -56,7 +56,7 @@ class Readers:
 
     async def ask(self, question: Callable[[Reader], T]) -> T:
         """Return the result of `question`, run on a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._asked, question)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, question)
 
     @contextmanager
     def replacing(self) -> Iterator[None]:
@@ -74,7 +74,7 @@ class Readers:
     def reopen(self) -> None:
         """Open the reader of `here` again, on the loop's thread, after `replacing`."""
         before, self._here = self._here, Reader(self._path)
-        self._pool.submit(before.close)  # it lets go of its share of memory, which takes long
+        self._pool.submit(before.close)  # to free its mapped memory takes long
 
     def close(self) -> None:
         """Wait for running queries and close."""
@@ -82,7 +82,7 @@ class Readers:
         for reader in (self._here, *self._idle):
             reader.close()
 
-    def _asked(self, question: Callable[[Reader], T]) -> T:
+    def _run(self, question: Callable[[Reader], T]) -> T:
         with self._lock:
             generation = self.generation
             reader = self._idle.pop() if self._idle else Reader(self._path)
@@ -90,10 +90,10 @@ class Readers:
             return question(reader)
         finally:
             with self._lock:
-                lasting = generation == self.generation
-                if lasting:
+                is_current = generation == self.generation
+                if is_current:
                     self._idle.append(reader)
-            if not lasting:
+            if not is_current:
                 reader.close()
 
 

@@ -29,7 +29,7 @@ from service.commands.log_entry import event_of
 from service.data_directory import LOG, VIEWS, remove
 from service.event_log import ALL, LogReader, Stretch
 from service.jobs import end_with
-from service.views.follower import catch_up, with_rare_collections
+from service.views.follower import catch_up, with_rare_garbage_collection
 from service.worker_pool import worker_pool
 
 _NICE = 10
@@ -121,7 +121,7 @@ def parts(
     one only.
     """
     with (
-        with_rare_collections(),
+        with_rare_garbage_collection(),
         closing(LogReader(path)) as log,
         replayed(log, view, until, folder, report, stretch) as digests,
     ):
