@@ -441,13 +441,13 @@ async def test_slow_state_is_read_in_a_thread_and_equal(registry, monkeypatch):
         await registry.take(party(slug))
     await registry.take(signed("deal", "2024-01-21", "catl", "ioph"))
     threads: list[str] = []
-    asked = Readers._asked
+    asked = Readers._run
 
     def noted(*given: Any) -> Any:
         threads.append(current_thread().name)
         return asked(*given)
 
-    monkeypatch.setattr(Readers, "_asked", noted)
+    monkeypatch.setattr(Readers, "_run", noted)
     quick = await registry.json("/v1/agreements/deal?on=2025-01-01")
     assert threads == []
     monkeypatch.setattr(readers, "LOOP_SECONDS", 0.0)
