@@ -23,7 +23,7 @@ from domain.quotation import Status, agreeing
 from projections.engine.query_types import TimeSlice
 from projections.reader import Reader
 from service.commands.cloudevents import Malformed
-from service.commands.document_texts import MAX_TEXT, storing
+from service.commands.document_texts import MAX_TEXT, storage_batch
 from service.commands.write_queue import Overloaded
 from service.commands.writer import Unavailable
 from service.data_directory import LOG, VIEWS
@@ -171,7 +171,7 @@ class _LocalRegistry:
 
     async def put(self, subject: str, raw: bytes) -> None:
         try:
-            await self._store.writer.post(storing(self._origin, subject, raw, ACTOR))
+            await self._store.writer.post(storage_batch(self._origin, subject, raw, ACTOR))
         except (Malformed, Refused) as error:
             raise TextRefused(str(error)) from None
         except (Overloaded, Unavailable) as error:

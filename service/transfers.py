@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 import aiohttp
 import orjson
 
-from service.commands.bulk_import import recorded
+from service.commands.bulk_import import record_lines
 from service.event_log import LogError
 from service.event_log.readers import LogReaders
 from service.lock import InUse
@@ -47,7 +47,7 @@ async def import_into(settings: Settings, file: BinaryIO, actor: str) -> AsyncGe
             async with open_store(settings.data, logger=make_logger(writer), metrics=Metrics()) as store:
                 check_continues_offline(settings.data, store.log.meta("origin"))
                 with closing(LogReaders(store.log, threads=1)) as logs:
-                    async for results in recorded(store.writer, logs.ask, _chunks(file), actor, may_erase=True):
+                    async for results in record_lines(store.writer, logs.ask, _chunks(file), actor, may_erase=True):
                         for result in results:
                             yield LineResult(result.body, result.kind is None, result.is_new)
     except InUse as error:

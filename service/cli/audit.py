@@ -99,7 +99,7 @@ def audit(
         raise click.UsageError(f"--quorum {quorum} needs as many witnesses: name them with --witness")
     gc.set_threshold(OBJECTS, 50, 50)
     try:
-        asked = Asked(
+        request = Asked(
             None if vkey is None else read_verifier(vkey, ED25519, "--vkey"),
             None if since is None else read_kept(since),
             [read_verifier(text, COSIGNATURE, "--witness") for text in witnesses],
@@ -110,17 +110,17 @@ def audit(
             as_json,
         )
         with closing(open_source(target, key, signing_key)) as source, progress("Auditing", source.head) as advance:
-            report = run(source, asked, advance)
+            report = run(source, request, advance)
             signed = source.signed
         if save is not None and report.verdict is Verdict.PASS:
             keep(save, signed)
     except NoCheckpoint as error:
         report = unfit(target, str(error))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - exit status 1 would mean that the audit failed the log
-        said = _reason(error)
+        reason = _reason(error)
         if as_json:
-            _print_json({"target": target, "verdict": Verdict.INCONCLUSIVE, "status": 2, "reason": said})
-        raise Inconclusive(said) from None
+            _print_json({"target": target, "verdict": Verdict.INCONCLUSIVE, "status": 2, "reason": reason})
+        raise Inconclusive(reason) from None
     if as_json:
         _print_json(report.document)
     else:

@@ -91,7 +91,7 @@ class Lines:
         self._number += 1
 
 
-async def recorded(
+async def record_lines(
     writer: Writer, ask: Ask, chunks: AsyncIterable[bytes], actor: str, *, may_erase: bool
 ) -> AsyncIterator[Sequence[Result]]:
     """Record the lines in a stream of bytes; yield their results in order, some at a time, as soon as they are known.
@@ -111,21 +111,24 @@ async def recorded(
             async for lines in _slices(chunks):
                 upcoming = lines[0].number
                 await room.acquire()
-                taken = await ask(partial(_parsed, lines, exported, actor, may_erase=may_erase))
-                future = await writer.submit([batch for _, each in taken if (batch := _batch_of(each)) is not None])
-                sent.put_nowait((taken, future))
+                parsed_lines = await ask(partial(_parse, lines, exported, actor, may_erase=may_erase))
+                future = await writer.submit(
+                    [batch for _, each in parsed_lines if (batch := _batch_of(each)) is not None]
+                )
+                sent.put_nowait((parsed_lines, future))
                 upcoming = lines[-1].number + 1
         finally:
             sent.put_nowait(None)
 
     sending = asyncio.create_task(send())
     try:
-        while (under_way := await sent.get()) is not None:
-            taken, future = under_way
+        while (submitted := await sent.get()) is not None:
+            parsed_lines, future = submitted
             outcomes = iter(await future)
             room.release()
             yield [
-                each if isinstance(each, Result) else _result(number, each, next(outcomes)) for number, each in taken
+                each if isinstance(each, Result) else _result(number, each, next(outcomes))
+                for number, each in parsed_lines
             ]
         try:
             await sending
@@ -136,13 +139,13 @@ async def recorded(
         await asyncio.gather(sending, return_exceptions=True)
 
 
-def _parsed(
+def _parse(
     lines: Sequence[Line], exported: ExportedLines, actor: str, log: LogReader, *, may_erase: bool
 ) -> list[_Parsed]:
     return [(line.number, _read(line, exported, log.find, actor, may_erase=may_erase)) for line in lines]
 
 
-def tried(decisions: Decisions, lines: Iterable[Line], actor: str, *, may_erase: bool) -> Iterator[Result]:
+def try_lines(decisions: Decisions, lines: Iterable[Line], actor: str, *, may_erase: bool) -> Iterator[Result]:
     """Yield the results that the lines would get, each seeing those before it; nothing is recorded."""
     exported = ExportedLines()
     for line in lines:
@@ -161,11 +164,11 @@ def tried(decisions: Decisions, lines: Iterable[Line], actor: str, *, may_erase:
 
 async def _slices(chunks: AsyncIterable[bytes]) -> AsyncIterator[list[Line]]:
     """Yield the lines, as many at a time as have arrived, up to a limit."""
-    cutter = Lines()
+    splitter = Lines()
     async for chunk in chunks:
-        for lines in _bounded(cutter.feed(chunk)):
+        for lines in _bounded(splitter.feed(chunk)):
             yield lines
-    for lines in _bounded(cutter.end()):
+    for lines in _bounded(splitter.end()):
         yield lines
 
 
@@ -205,8 +208,8 @@ def _result(line: int, read: Batch | Exported, outcome: Outcome) -> Result:
         read.positions.decided(read.position, None if isinstance(outcome, Exception) else outcome[0].position)
     if isinstance(outcome, Exception):
         return _refused(line, outcome)
-    (taken,) = outcome
-    return Result(line, taken.body, taken.is_new)
+    (receipt,) = outcome
+    return Result(line, receipt.body, receipt.is_new)
 
 
 def _refused(line: int, error: Exception) -> Result:

@@ -20,14 +20,14 @@ MAX_TEXT = 16 * 2**20
 """Most bytes of a text."""
 
 
-def storing(origin: str, subject: str, raw: bytes, actor: str) -> Batch:
+def storage_batch(origin: str, subject: str, raw: bytes, actor: str) -> Batch:
     """Return the batch that records and stores a document's text. Raise Malformed, Invalid."""
     text = _decoded(raw)
     posted = _posted(origin, "document.text-stored", subject, sha256(raw).hexdigest(), len(text))
     return Batch((posted,), actor, len(raw), text=text)
 
 
-def erasing(origin: str, subject: str, held: Held, actor: str) -> Batch:
+def erasure_batch(origin: str, subject: str, held: Held, actor: str) -> Batch:
     """Return the batch that records and performs the erasure of a document's text; the actor must have the right."""
     posted = _posted(origin, "document.text-erased", subject, held.sha256, held.characters)
     return Batch((posted,), actor, len(posted.data), may_erase=True)
@@ -48,5 +48,5 @@ def _decoded(raw: bytes) -> str:
         raise Malformed(f"the text is not in UTF-8: {error.reason} at byte {error.start}") from None
     flaw = "is empty" if not text else "holds U+0000" if "\x00" in text else None
     if flaw is not None:
-        raise Invalid(f"the text {flaw}", [Flaw("", f"a text that {flaw} is not taken")])
+        raise Invalid(f"the text {flaw}", [Flaw("", f"a text that {flaw} is not accepted")])
     return text

@@ -131,8 +131,8 @@ def answered(stored: LoggedEvent) -> bytes:
     """
     if stored.data:
         return _spliced(stored.entry, stored.data, stored.salt)
-    told = (("redacted", stored.redacted), ("about", stored.about))
-    more = b"".join(b',"%b":%d' % (name.encode(), position) for name, position in told if position is not None)
+    positions = (("redacted", stored.redacted), ("about", stored.about))
+    more = b"".join(b',"%b":%d' % (name.encode(), position) for name, position in positions if position is not None)
     return b'%b,"entry":"%b"%b}' % (_members(stored.entry), _quoted(stored.entry), more)
 
 

@@ -15,7 +15,7 @@ from aiohttp import StreamReader, web
 
 from service.api_keys import Key, Scope
 from service.app_keys import LOGGER, LOGS, METRICS, SETTINGS, STOPPING, WRITER
-from service.commands.bulk_import import Line, Lines, recorded, tried
+from service.commands.bulk_import import Line, Lines, record_lines, try_lines
 from service.commands.decisions import Decisions
 from service.commands.spool import MOST_EACH, Spool, SpoolSpace
 from service.commands.writer import Unavailable
@@ -58,7 +58,7 @@ async def _recorded(request: web.Request, key: Key) -> web.StreamResponse:
         async def fill() -> None:
             try:
                 chunks = _until(app[STOPPING], request.content)
-                async for results in recorded(app[WRITER], app[LOGS].ask, chunks, key.name, may_erase=may_erase):
+                async for results in record_lines(app[WRITER], app[LOGS].ask, chunks, key.name, may_erase=may_erase):
                     _count(app, Counter(result.kind for result in results))
                     await spool.put(b"".join(result.body + b"\n" for result in results))
             finally:
@@ -96,7 +96,7 @@ async def _tried(request: web.Request, key: Key) -> web.StreamResponse:
         def trial(decisions: Decisions) -> Counter[Kind | None]:
             kinds: Counter[Kind | None] = Counter()
             size = 0
-            for result in tried(decisions, _lines(posted), key.name, may_erase=may_erase):
+            for result in try_lines(decisions, _lines(posted), key.name, may_erase=may_erase):
                 size += len(result.body) + 1
                 if size > MAX_TRIAL_RESULTS:
                     raise Problem(Kind.TOO_LARGE, f"the results of a trial have at most {MAX_TRIAL_RESULTS} bytes")

@@ -16,7 +16,7 @@ from projections.engine.query_types import NotFound
 from projections.reader import Reader
 from service.app_keys import HEAD, LOGS, WRITER
 from service.commands.decisions import Batch
-from service.commands.document_texts import MAX_TEXT, erasing, storing
+from service.commands.document_texts import MAX_TEXT, erasure_batch, storage_batch
 from service.http import tables
 from service.http.access import KEY
 from service.http.answers import JSON, etag_matches, json_answer, negotiate
@@ -59,7 +59,7 @@ async def put_text(request: web.Request) -> web.StreamResponse:
     if hdrs.CONTENT_TYPE in request.headers and media_type(request) != TEXT:
         raise Problem(Kind.UNSUPPORTED_TYPE, f"a document's text is put as {TEXT}", headers={hdrs.ACCEPT: TEXT})
     raw = await read_body(request, MAX_TEXT)
-    batch = await asyncio.to_thread(storing, _origin(request), subject, raw, key.name)
+    batch = await asyncio.to_thread(storage_batch, _origin(request), subject, raw, key.name)
     return await _recorded(request, batch, is_trial=is_trial)
 
 
@@ -76,7 +76,7 @@ async def delete_text(request: web.Request) -> web.StreamResponse:
     held = now()
     while held is not None:
         try:
-            batch = erasing(_origin(request), subject, held, key.name)
+            batch = erasure_batch(_origin(request), subject, held, key.name)
             return await _recorded(request, batch, is_trial=is_trial, status=200)
         except Contradiction:  # another was faster to erase it
             before, held = held, now()

@@ -62,7 +62,7 @@ def build(data: Path, report: Callable[[int], None] | None = None, *, name: str 
 
 
 def install(built: Path) -> None:
-    """Put the built views in the place of the old. The caller holds the directory, and nobody has either file open."""
+    """Put the built views in the place of the old. The caller holds the directory, and neither file is open."""
     views = built.with_name(VIEWS)
     remove(views)
     built.rename(views)
