@@ -11,7 +11,7 @@ import orjson
 from domain.edtf import day_text
 from domain.quotation import status_of
 from projections.catalogue import SUBJECT_VIEWS
-from projections.documents import Held, Texts
+from projections.documents import DocumentText, DocumentTexts
 from projections.engine.database import AS_OF
 from projections.engine.event_index import EventIndex
 from projections.engine.query_types import Page, TimeSlice, check_after
@@ -39,10 +39,10 @@ class Annotations:
     """Disputes and evidence, on one connection."""
 
     def __init__(
-        self, db: sqlite3.Connection, ledger: EventIndex, references: References, texts: Texts, limit: Limit
+        self, db: sqlite3.Connection, index: EventIndex, references: References, texts: DocumentTexts, limit: Limit
     ) -> None:
         self._db = db
-        self._ledger = ledger
+        self._index = index
         self._references = references
         self._texts = texts
         self._limit = limit
@@ -84,8 +84,8 @@ class Annotations:
         check_after(after, int, int)
         place = _FIRST if after is None else (after[0], after[1])
         if events:
-            own = self._ledger.events(events)
-            kept = [position for position in own if self._ledger.find(own[position].subject) in numbers]
+            own = self._index.events(events)
+            kept = [position for position in own if self._index.find(own[position].subject) in numbers]
             rows = self.disputes_about(kept, question, place, limit)
         else:
             rows = self.disputes_of(numbers, question, limit, after=place)
@@ -110,7 +110,7 @@ class Annotations:
                 if len(disputed) < _IN_ITEM:
                     disputed += shown([row])
                 elif "more" not in item:
-                    kept = self._ledger.name(self._ledger.survivor(subject, question.as_of))
+                    kept = self._index.name(self._index.survivor(subject, question.as_of))
                     item["more"] = {"disputed": address(kept, "disputed", question, item["events"])}
 
     def cite(self, items: Iterable[dict[str, Any]], question: TimeSlice) -> None:
@@ -119,10 +119,10 @@ class Annotations:
         for item in items:
             cited: dict[str, list[dict[str, Any]]] = {}
             for position in sorted(_positions(item)):
-                event = self._ledger.event(position)
+                event = self._index.event(position)
                 if event is None:
                     continue
-                passages = self._ledger.standing(event, question.as_of, "evidence.added").passages(event)
+                passages = self._index.standing(event, question.as_of, "evidence.added").passages(event)
                 if passages:
                     cited[str(position)] = [{**verified(passage), "event": by} for by, passage in passages]
             item["evidence"] = cited
@@ -130,13 +130,13 @@ class Annotations:
 
     def verifying(self, question: TimeSlice) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
         """A function that gives a passage its `status` as of the question, and its document as a reference."""
-        known: dict[str, Held | None] = {}
+        known: dict[str, DocumentText | None] = {}
 
         def verified(passage: Mapping[str, Any]) -> dict[str, Any]:
             document = passage["document"]
             if document not in known:
-                number = self._ledger.find(document)
-                known[document] = None if number is None else self._texts.own(number, question.as_of)
+                number = self._index.find(document)
+                known[document] = None if number is None else self._texts.checked(number, question.as_of)
             held = known[document]
             text = None if held is None else self._texts.text(held)
             return {**passage, "document": Reference(document), "status": status_of(passage, text)}

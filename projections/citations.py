@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 from domain.corrections import Corrections, Event
-from projections.documents import NOWHERE, Held, passages, placed
+from projections.documents import NOWHERE, DocumentText, passages, placed
 from projections.engine.database import AS_OF
 from projections.engine.event_index import EventIndex
 from projections.engine.query_types import Page, TimeSlice, check_after
@@ -25,26 +25,26 @@ _FIRST = (-1, -1, -1, -1, -1)
 class Citations:
     """The passages of documents, on one connection."""
 
-    def __init__(self, db: sqlite3.Connection, ledger: EventIndex, states: States) -> None:
+    def __init__(self, db: sqlite3.Connection, index: EventIndex, states: States) -> None:
         self._db = db
-        self._ledger = ledger
+        self._index = index
         self._states = states
 
     def page(
         self, subject: str, question: TimeSlice, *, status: str | None, limit: int, after: Sequence[Any] | None
     ) -> Page:
-        """Standing passages of a document by where they start, those that name no place last; `beside` them `used`.
+        """Standing passages of a document by where they start, those that name no place last; `extra` them `used`.
 
         Names of others are not yet in. Raises NotFound, Gone.
         """
         check_after(after, *[int] * len(_FIRST))
         number = self._states.number(subject, question)
-        held = self._states.texts.own(number, question.as_of)
+        held = self._states.texts.checked(number, question.as_of)
         ranges = self._ranges(number, question.as_of)
         if held is not None:
             ranges = sorted([*ranges, *self._quoted(number, question.as_of, self._states.texts.text(held))])
         used = _used(ranges, held)
-        verified = self._states.beside.verifying(question)
+        verified = self._states.annotations.verifying(question)
         items: list[dict[str, Any]] = []
         keys: list[Sequence[Any]] = []
         reached: Sequence[Any] = _FIRST if after is None else after
@@ -54,7 +54,7 @@ class Citations:
             for row in rows:
                 _, _, fact, by, place = row
                 if fact not in facts:
-                    facts[fact] = _Supported(self._ledger, fact, question.as_of)
+                    facts[fact] = _Supported(self._index, fact, question.as_of)
                 item = verified(facts[fact].passages[by, place])
                 if status in (None, item["status"]):
                     items.append({**_shown(item), "event": by, "fact": facts[fact].shown})
@@ -90,7 +90,7 @@ class Citations:
         ).fetchall()
         quoted: dict[str, None] = {}
         for fact, of_fact in groupby(rows, key=itemgetter(0)):
-            given = _Supported(self._ledger, fact, as_of).passages
+            given = _Supported(self._index, fact, as_of).passages
             exacts = (given[by, place].get("exact") for _, by, place in of_fact)
             quoted |= dict.fromkeys(exact for exact in exacts if exact is not None)
         for exact in quoted:
@@ -101,10 +101,10 @@ class Citations:
 class _Supported:
     """An event that passages support, as of a position."""
 
-    def __init__(self, ledger: EventIndex, position: int, as_of: int) -> None:
-        event = ledger.event(position)
+    def __init__(self, index: EventIndex, position: int, as_of: int) -> None:
+        event = index.event(position)
         assert event is not None
-        standing = ledger.standing(event, as_of, "evidence.added")
+        standing = index.standing(event, as_of, "evidence.added")
         self.passages = placed(passages(standing, event))
         self.shown = _fact(event, standing)
 
@@ -123,7 +123,7 @@ def _shown(passage: Mapping[str, Any]) -> dict[str, Any]:
     return {name: passage[name] for name in _MEMBERS if name in passage}
 
 
-def _used(ranges: Iterable[tuple[int, int]], held: Held | None) -> dict[str, Any]:
+def _used(ranges: Iterable[tuple[int, int]], held: DocumentText | None) -> dict[str, Any]:
     """How many characters lie within any of the ranges, and what share of the text that is, if it is held."""
     total = None if held is None else held.characters
     characters = reached = 0

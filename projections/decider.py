@@ -34,13 +34,13 @@ from domain.membership import STEP_TYPES, parties_of
 from domain.payload import Data, Record, references_in
 from domain.quotation import flaw_of
 from domain.values import is_subject, pointer, pointer_tokens
-from projections.documents import ALTERING, Held, Texts, altered, citing, passages
+from projections.documents import ALTERING, DocumentText, DocumentTexts, altered, citing, passages
 from projections.engine.clusters import edges_of
 from projections.engine.database import CURRENT
 from projections.engine.event_index import TEXT
 from projections.engine.lifespans import CREATING, ENDING
 from projections.engine.subject_cache import Subject
-from projections.fact_store import FactStore, named_in, references, slugs
+from projections.fact_store import FactStore, item_tags, named_in, references
 from projections.membership_conflicts import holds_twice, parted
 from projections.party_hierarchy import part_of_itself
 
@@ -61,7 +61,7 @@ class Decider:
     def __init__(self, connection: sqlite3.Connection, known: FactStore) -> None:
         self._db = connection
         self._known = known
-        self._texts = Texts(connection)
+        self._texts = DocumentTexts(connection)
 
     # one event, before it is taken in
 
@@ -117,12 +117,12 @@ class Decider:
             if held is not None and (flaw := flaw_of(passage, self._texts.text(held))) is not None:
                 yield Flaw(f"{at}/evidence/{index}{flaw.pointer}", flaw.detail)
 
-    def _held(self, document: str) -> Held | None:
+    def _held(self, document: str) -> DocumentText | None:
         """The text that is held of a document, if it is the registered one."""
         number = self._known.find(document)
         if number is None or not self._known.holds(number, TEXT):
             return None
-        return self._texts.own(number)
+        return self._texts.checked(number)
 
     def _about(self, event: Event, model: Any, *, has_gaps: bool) -> Iterator[Flaw]:
         target = self._known.event(model.event)
@@ -235,17 +235,17 @@ class Decider:
         match name:
             case "agreement.commitment-updated":
                 if not any(
-                    fact.type in _OPENING_TYPES for fact in known.slug_facts(f"commitment:{data.commitment}", number)
+                    fact.type in _OPENING_TYPES for fact in known.tagged_facts(f"commitment:{data.commitment}", number)
                 ):
                     yield Flaw("/data/commitment", f"no commitment {data.commitment} was made")
             case "lab.recruitment-closed":
-                if not any(fact.type in _OPENING_TYPES for fact in known.slug_facts(f"call:{data.call}", number)):
+                if not any(fact.type in _OPENING_TYPES for fact in known.tagged_facts(f"call:{data.call}", number)):
                     yield Flaw("/data/call", f"no call {data.call} was opened")
             case "lab.phase-started" | "lab.phase-completed":
-                if data.phase not in self._phases(known.slug_facts("phases", number)):
+                if data.phase not in self._phases(known.tagged_facts("phases", number)):
                     yield Flaw("/data/phase", f"the lab was founded without a phase {data.phase}")
             case "agreement.declaration-withdrawn":
-                made = known.slug_facts(f"declaration:{data.event}", number)
+                made = known.tagged_facts(f"declaration:{data.event}", number)
                 if not any(fact.type in _OPENING_TYPES for fact in made):
                     yield Flaw("/data/event", f"there is no declaration on this agreement at position {data.event}")
 
@@ -263,14 +263,14 @@ class Decider:
 
     def _check_text(self, event: Event, model: Any) -> None:
         number = self._known.find(event.subject)
-        held = None if number is None else self._texts.held(number)
+        held = None if number is None else self._texts.stored(number)
         if event.type == "document.text-erased":
             if held is None:
                 raise Contradiction(f"no text of {event.subject} is held")
             if (held.sha256, held.characters) != (model.sha256, model.characters):
                 raise Contradiction(f"the text of {event.subject} that is held is another", positions=[held.position])
             return
-        registered = None if number is None else self._texts.registered(number)
+        registered = None if number is None else self._texts.registered_sha256(number)
         if model.sha256 != registered:
             known = "none" if registered is None else registered
             detail = f"the SHA-256 of this text is {model.sha256}; registered of {event.subject} is {known}"
@@ -281,7 +281,7 @@ class Decider:
 
     # a batch, at its end
 
-    def judge(self, changed: Mapping[int, Sequence[Fact]], events: Sequence[Event]) -> None:
+    def decide(self, changed: Mapping[int, Sequence[Fact]], events: Sequence[Event]) -> None:
         """The history as it stands now, around the facts that came or went. Raises Contradiction.
 
         `changed` are facts by their subject; `events`, as they were posted, brought the change.
@@ -449,8 +449,8 @@ class Decider:
 
     def _openings(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
         known = self._known
-        for slug in sorted({slug for fact in facts for slug in slugs(fact)}):
-            spoken = known.slug_facts(slug, number)
+        for slug in sorted({slug for fact in facts for slug in item_tags(fact)}):
+            spoken = known.tagged_facts(slug, number)
             if slug == "phases":
                 yield from self._phase_conflicts(spoken)
                 continue

@@ -40,7 +40,7 @@ def dispute(known: FactStore, event: Event) -> None:
             _renew(known, changed, event.position, stands)
 
 
-def claimed_dates(known: FactStore, position: int) -> list[str | None]:
+def disputed_dates(known: FactStore, position: int) -> list[str | None]:
     """The days that standing claims give for the event at a position."""
     rows = known.db.execute(
         f"SELECT DISTINCT claim FROM disputes WHERE about = ? AND system_to = {CURRENT} AND dated", (position,)

@@ -23,7 +23,7 @@ from projections.engine.canonical_rows import KNOWN, Part, Row
 from projections.engine.database import AS_OF, CURRENT
 from projections.engine.event_index import TEXT, EventIndex
 from projections.engine.filters import CERTAINTY, WORDS
-from projections.engine.row_codecs import read_unnamed
+from projections.engine.row_codecs import decode_unnamed_state
 from projections.engine.specification import subject_view
 from projections.fact_store import FactStore
 
@@ -72,8 +72,8 @@ DOCUMENTS = subject_view(
 
 NOWHERE = MAX_INTEGER
 """Start and stop of a passage that names no place in its document: after all that do."""
-KEPT = 2**24
-"""Most bytes of texts that one `Texts` keeps at hand, beside the one used last."""
+CACHED_BYTES = 2**24
+"""Most bytes of texts that one `DocumentTexts` keeps at hand, beside the one used last."""
 
 Citation = tuple[int, int, int, int, int, int]
 """A passage: the number of its document, start, stop, the positions of the event it supports and of the one that gives
@@ -88,7 +88,7 @@ _PUT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class DocumentText:
     """That a text is held of a document, since the event at `position`; its size in code points."""
 
     row: int
@@ -97,50 +97,50 @@ class Held:
     characters: int
 
 
-class Texts:
+class DocumentTexts:
     """The texts that are held, on one connection; those used last are kept in memory."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._kept: OrderedDict[str, str] = OrderedDict()
+        self._cached: OrderedDict[str, str] = OrderedDict()
         self._bytes = 0
 
-    def held(self, document: int, as_of: int = CURRENT - 1) -> Held | None:
+    def stored(self, document: int, as_of: int = CURRENT - 1) -> DocumentText | None:
         """The text that is held of a document as of a position."""
         row = self._db.execute(
             f"SELECT id, system_from, sha256, characters FROM document_texts WHERE document = ? AND {AS_OF}",
             (document, as_of, as_of),
         ).fetchone()
-        return Held(*row) if row else None
+        return DocumentText(*row) if row else None
 
-    def registered(self, document: int, as_of: int = CURRENT - 1) -> str | None:
+    def registered_sha256(self, document: int, as_of: int = CURRENT - 1) -> str | None:
         """The SHA-256 that is registered of a document's text; None where it was retracted or erased."""
         row = self._db.execute(
             f"SELECT body FROM subject_states WHERE subject = ? AND {AS_OF} LIMIT 1", (document, as_of, as_of)
         ).fetchone()
-        found: str | None = read_unnamed(row[0])[0].get("sha256") if row else None
+        found: str | None = decode_unnamed_state(row[0])[0].get("sha256") if row else None
         return found
 
-    def own(self, document: int, as_of: int = CURRENT - 1) -> Held | None:
+    def checked(self, document: int, as_of: int = CURRENT - 1) -> DocumentText | None:
         """The text held of a document if it is the registered one, which passages are checked against."""
-        held = self.held(document, as_of)
-        return held if held is not None and held.sha256 == self.registered(document, as_of) else None
+        held = self.stored(document, as_of)
+        return held if held is not None and held.sha256 == self.registered_sha256(document, as_of) else None
 
-    def text(self, held: Held) -> str:
+    def text(self, held: DocumentText) -> str:
         """A text that is held."""
-        found = self._kept.get(held.sha256)
+        found = self._cached.get(held.sha256)
         if found is None:
             (found,) = self._db.execute("SELECT text FROM document_texts WHERE id = ?", (held.row,)).fetchone()
-            self._kept[held.sha256] = found
+            self._cached[held.sha256] = found
             self._bytes += sys.getsizeof(found)
-            while self._bytes > KEPT and len(self._kept) > 1:
-                _, dropped = self._kept.popitem(last=False)
+            while self._bytes > CACHED_BYTES and len(self._cached) > 1:
+                _, dropped = self._cached.popitem(last=False)
                 self._bytes -= sys.getsizeof(dropped)
-        self._kept.move_to_end(held.sha256)
+        self._cached.move_to_end(held.sha256)
         return found
 
 
-def hold(known: FactStore, event: Event, text: str) -> None:
+def store_text(known: FactStore, event: Event, text: str) -> None:
     """From the event on, its document's text is held."""
     number = known.must_find(event.subject)
     known.now_holds(number, TEXT)
@@ -151,7 +151,7 @@ def hold(known: FactStore, event: Event, text: str) -> None:
     )
 
 
-def let_go(known: FactStore, event: Event) -> None:
+def erase_text(known: FactStore, event: Event) -> None:
     """From the event on, no text of its document is held."""
     number = known.must_find(event.subject)
     known.db.execute(

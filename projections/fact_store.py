@@ -89,7 +89,7 @@ def _add_named(named: set[str], record: Record, referring: Iterable[str]) -> Non
             named.update(value)
 
 
-def slugs(fact: Fact) -> list[str]:
+def item_tags(fact: Fact) -> list[str]:
     """What within its subject the fact speaks of, by slug or position: commitments, calls, declarations."""
     data: Any = fact.data
     if fact.type in ("agreement.commitment-made", "agreement.commitment-updated"):
@@ -230,15 +230,15 @@ class FactStore(EventIndex):
         found = self.subjects.find(subject)
         return found is not None and found.lifespan.bounds.makers > 0
 
-    def meet(self, numbers: Iterable[int]) -> None:
+    def start(self, numbers: Iterable[int]) -> None:
         """All that will be known of some subjects comes from here on, until they are let go."""
         for number in numbers:
-            self.subjects.hold(self.subjects.get(number))
+            self.subjects.cache(self.subjects.get(number))
 
-    def let_go(self, numbers: Iterable[int]) -> None:
+    def discard(self, numbers: Iterable[int]) -> None:
         """Forget subjects that nothing is asked of any more; facts of them that still wait are never written."""
         for number in numbers:
-            self.subjects.let_go(self.subjects.get(number))
+            self.subjects.discard(self.subjects.get(number))
         self.db.discard((_PUT_EVENT, _PUT_FACT, _PUT_LINK))
 
     # events
@@ -249,7 +249,7 @@ class FactStore(EventIndex):
         if subject is None:
             subject = self.subjects.add(event.subject, event.version, event.position)
         else:
-            self.subjects.change(subject)
+            self.subjects.mark_dirty(subject)
             subject.version, subject.last = event.version, event.position
             if kind.about_event:
                 subject.holds |= REMARKS
@@ -282,7 +282,7 @@ class FactStore(EventIndex):
         """Note for good that a subject has or had something (see `projections.engine.event_index`)."""
         subject = self.subjects.get(number)
         if not subject.holds & bit:
-            self.subjects.change(subject).holds |= bit
+            self.subjects.mark_dirty(subject).holds |= bit
 
     def _weigh(self, count: int) -> None:
         """Raise TooLong where decoding so many events takes longer than the work may."""
@@ -313,7 +313,7 @@ class FactStore(EventIndex):
             self.db.put_all(_PUT_LINK, [(key, number, fact.kind.rank, row, at, hi) for key in sorted(keys)])
         subject = self.subjects.get(number)
         lifespan = lifespans.extended(subject.lifespan, fact, lambda position: self.fact(position, number))
-        self.subjects.change(subject).lifespan = lifespan
+        self.subjects.mark_dirty(subject).lifespan = lifespan
         self._keep(row, fact)
         if self._new_rows is not None:
             self._new_rows.append(row)
@@ -323,7 +323,7 @@ class FactStore(EventIndex):
                 self.subjects.evict(subject)
         return row
 
-    def hold_fact(self, fact: Fact, number: int) -> None:
+    def cache_fact(self, fact: Fact, number: int) -> None:
         """Believe a fact of a subject that is met and soon let go; nothing of it is written, so they must be few."""
         subject = self.subjects.get(number)
         assert subject.cached is not None
@@ -337,7 +337,7 @@ class FactStore(EventIndex):
         found = self.db.execute(sql, (position,)).fetchone()
         self.db.amend(_END_FACT, (since, found[0]))
         subject = self.subjects.get(number)
-        self.subjects.touch(subject)
+        self.subjects.save_for_undo(subject)
         if subject.cached is not None:
             del subject.cached.facts[position]
         if subject.cached is not None:
@@ -345,7 +345,7 @@ class FactStore(EventIndex):
         else:
             rest = Remaining(self.db, subject, lambda types: self.of_types(types, number), self.fact)
             lifespan = lifespans.reduced(subject.lifespan, fact, rest)
-        self.subjects.change(subject).lifespan = lifespan
+        self.subjects.mark_dirty(subject).lifespan = lifespan
 
     def fact(self, position: int, number: int | None = None) -> Fact | None:
         """What is believed of the event at a position; None if it is retracted or says nothing about the world.
@@ -429,8 +429,8 @@ class FactStore(EventIndex):
         ranks = ", ".join(map(str, ranks_of(MEMBERSHIP_TYPES, self.name(number))))
         return self._linked(group, number, f" AND rank IN ({ranks})")
 
-    def slug_facts(self, slug: str, number: int) -> list[Fact]:
-        """The facts within a subject that speak of a slug (see `slugs`), in the order of folding."""
+    def tagged_facts(self, slug: str, number: int) -> list[Fact]:
+        """The facts within a subject that speak of a slug (see `item_tags`), in the order of folding."""
         word = self.words.find(slug)
         if word is None:
             return []
@@ -472,7 +472,7 @@ class FactStore(EventIndex):
     def _keys(self, fact: Fact) -> frozenset[int]:
         """By what a fact is found among those of its subject."""
         keys = [self.subjects.named(subject).number for subject in references(fact)]
-        keys += [-self.words.number(slug) for slug in slugs(fact)]
+        keys += [-self.words.number(slug) for slug in item_tags(fact)]
         return frozenset(keys)
 
     def _keep(self, row: int, fact: Fact) -> None:

@@ -15,7 +15,7 @@ from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.event_index import EventIndex
 from projections.engine.query_types import TimeSlice
 from projections.engine.reference_values import Reference
-from projections.engine.row_codecs import read_span, read_unnamed
+from projections.engine.row_codecs import decode_membership_span, decode_unnamed_state
 from projections.engine.time_slices import as_of_and_on, claim, claims, holds, times
 from projections.platforms import SUPPORTERS
 from projections.states import States
@@ -139,7 +139,7 @@ class Graph:
             if party in numbers:
                 kind = {"agreements": "party", "labs": "founder", "platforms": "member"}
                 name = kind[self._index.name(container).partition("/")[0]]
-                yield party, container, name, claim(ORDER_OF_STATUSES, *claimed) | read_span(stored)
+                yield party, container, name, claim(ORDER_OF_STATUSES, *claimed) | decode_membership_span(stored)
         rows = self._db.execute(
             "SELECT t.subject, t.ref, t.collection, t.body FROM json_each(?) j CROSS JOIN subject_states t"
             f" ON t.subject = j.value WHERE t.ref IS NOT NULL AND {as_of_and_on('t', question)}",
@@ -147,7 +147,7 @@ class Graph:
         )
         for subject, ref, collection, stored in rows.fetchall():
             kind_of = "part-of" if COLLECTIONS[collection] == "parties" else "under"
-            provenance = read_unnamed(stored)[1].get(kind_of.replace("-", "_"), [])
+            provenance = decode_unnamed_state(stored)[1].get(kind_of.replace("-", "_"), [])
             yield subject, self._index.survivor(ref, question.as_of), kind_of, {"events": provenance}
         parties = {each for number in numbers for each in self._index.cluster_of(number, question.as_of)}
         supporters = self._db.execute(

@@ -52,9 +52,9 @@ DIGEST = Digest((_EVENT_ROWS,), Scope(folded=frozenset(), rows=frozenset(), fact
 class History:
     """Histories, on one connection."""
 
-    def __init__(self, db: sqlite3.Connection, ledger: EventIndex, states: States) -> None:
+    def __init__(self, db: sqlite3.Connection, index: EventIndex, states: States) -> None:
         self._db = db
-        self._ledger = ledger
+        self._index = index
         self._states = states
 
     def history(self, subject: str, question: TimeSlice, *, limit: int, after: Sequence[Any] | None) -> Page:
@@ -66,14 +66,14 @@ class History:
         Merged.
         """
         check_after(after, int)
-        group = self._ledger.cluster_of(self._number(subject, question), question.as_of)
+        group = self._index.cluster_of(self._number(subject, question), question.as_of)
         since = after[0] if after else 0
         positions = self._told(group, since, question.as_of, limit + 1)
         state = self._bare(subject, since, question) if since else None
-        verified = self._states.beside.verifying(question)
+        verified = self._states.annotations.verifying(question)
         items = []
         for position in positions[:limit]:
-            event = self._ledger.event(position)
+            event = self._index.event(position)
             assert event is not None
             following = self._bare(subject, event.position, question)
             data = event.plain
@@ -94,7 +94,7 @@ class History:
                     "evidence": [verified(passage) for passage in evidence],
                     "events": [event.position],
                     "patch": patch(state, following),
-                    **({"redacted": by} if event.erased and (by := self._ledger.redacted_by(event.position)) else {}),
+                    **({"redacted": by} if event.erased and (by := self._index.redacted_by(event.position)) else {}),
                 }
             )
             state = following
@@ -111,14 +111,14 @@ class History:
         since, until = sorted((first.as_of, second.as_of))
         if before is None and after is None:
             self._number(subject, TimeSlice(until, None))
-        number = self._ledger.must_find(subject)
-        group = {member for as_of in (since, until) for member in self._ledger.cluster_of(number, as_of)}
+        number = self._index.must_find(subject)
+        group = {member for as_of in (since, until) for member in self._index.cluster_of(number, as_of)}
         events = self._told(group, since, until, most + 1)
         return Difference(patch(before, after), events[:most], len(events) > most)
 
-    def mementos(self, subject: str, as_of: int, since: int, limit: int) -> list[tuple[int, str]]:
+    def versions(self, subject: str, as_of: int, since: int, limit: int) -> list[tuple[int, str]]:
         """The positions of a subject's history after `since`, and when each was recorded. Raises NotFound, Merged."""
-        group = self._ledger.cluster_of(self._number(subject, TimeSlice(as_of, None)), as_of)
+        group = self._index.cluster_of(self._number(subject, TimeSlice(as_of, None)), as_of)
         positions = self._told(group, since, as_of, limit)
         return self._db.execute(
             f"SELECT position, recorded FROM events WHERE position IN ({_places(positions)}) ORDER BY position",
@@ -133,7 +133,7 @@ class History:
     def _referred(self, event: Event, data: Mapping[str, Any]) -> dict[str, Any]:
         """The data of an event with its references; the data in a correction has the type of the event corrected."""
         found = referred(event.kind.data, data)
-        target = self._ledger.event(event.about) if event.type == "event.corrected" and event.about else None
+        target = self._index.event(event.about) if event.type == "event.corrected" and event.about else None
         if target is not None and found.get("data") is not None:
             found["data"] = self._referred(target, found["data"])
         return found
@@ -143,7 +143,7 @@ class History:
         try:
             return self._states.number(subject, question)
         except Gone:
-            return self._ledger.must_find(subject)
+            return self._index.must_find(subject)
 
     def _told(self, group: Collection[int], since: int, until: int, limit: int) -> list[int]:
         """The first positions, after one and up to another, of events about these subjects, and of those by which
@@ -183,7 +183,7 @@ class History:
         found: set[int] = set()
         for party, day, known in imprecise:
             if self._is_in(party, group, until):
-                members = sorted({*self._ledger.cluster_of(party, since), *self._ledger.cluster_of(party, until)})
+                members = sorted({*self._index.cluster_of(party, since), *self._index.cluster_of(party, until)})
                 later = f"FROM facts WHERE subject IN ({_places(members)}) AND lo > ?"
                 rows = self._db.execute(
                     f"SELECT system_from {later} AND system_from > ? AND system_from <= ?"
@@ -195,7 +195,7 @@ class History:
 
     def _is_in(self, party: int, group: Collection[int], as_of: int) -> bool:
         """Whether a party, or one that it is one with, is or was in one of these subjects."""
-        parties = self._ledger.cluster_of(party, as_of)
+        parties = self._index.cluster_of(party, as_of)
         tied = f"container IN ({_places(group)}) AND party IN ({_places(parties)})"
         sql = f"SELECT 1 FROM memberships WHERE {tied} LIMIT 1"
         return self._db.execute(sql, (*group, *parties)).fetchone() is not None
@@ -205,7 +205,7 @@ class History:
         found: set[int] = set()
         mergers = self._db.execute("SELECT loser, survivor, system_from, system_to FROM mergers").fetchall()
         for loser, kept, since, until in mergers:
-            parties = {kept, *self._ledger.cluster_of(loser, since - 1)}
+            parties = {kept, *self._index.cluster_of(loser, since - 1)}
             if not parties.isdisjoint(group):
                 found.update((since, until))
                 continue

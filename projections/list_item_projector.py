@@ -74,7 +74,7 @@ class ListItemProjector:
                 changes_all = changes_all or (items.is_joint and not fact.creates)
         if changes_all:
             assert items.tag is not None
-            for fact in self._known.slug_facts(items.tag(""), number):
+            for fact in self._known.tagged_facts(items.tag(""), number):
                 if fact.creates:
                     keys |= dict.fromkeys(items.keys(fact), fact)
         return keys
@@ -86,7 +86,7 @@ class ListItemProjector:
         if items.tag is None:
             current = known.fact(fact.position, known.find(fact.subject))
             return () if current is None else items.fold([current], key, lifespan)
-        facts = known.slug_facts(items.tag(key), number)
+        facts = known.tagged_facts(items.tag(key), number)
         self._db.limit.check(len(facts))
         return items.fold(facts, key, lifespan)
 

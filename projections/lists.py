@@ -20,7 +20,7 @@ from projections.engine.planner import Planner, PlanTooSlow
 from projections.engine.query_parts import Order, Part, Query, Tied, by_date, places
 from projections.engine.query_types import Page, TimeSlice, check_after
 from projections.engine.specification import Items, Listing, Rows, RowView, SubjectView, View
-from projections.engine.time_slices import as_of_and_on, holds, thing_columns, times
+from projections.engine.time_slices import as_of_and_on, holds, subject_state_columns, times
 from projections.states import IN_ITEM, States
 
 
@@ -148,12 +148,16 @@ class Lists:
         leads = not query.narrow and walked is None and not by_subject
         query.add(f"{'' if leads else '+'}t.collection = ?", COLLECTIONS.index(view.name))
         if walked is not None:
-            source = f"{thing_columns(question)} FROM {walked} CROSS JOIN subjects s ON s.id = t.subject"
+            source = f"{subject_state_columns(question)} FROM {walked} CROSS JOIN subjects s ON s.id = t.subject"
         elif by_subject and not query.narrow:
             query.add("s.name > ? AND s.name < ?", f"{view.name}/", f"{view.name}0")
-            source = f"{thing_columns(question)} FROM subjects s CROSS JOIN subject_states t ON t.subject = s.id"
+            source = (
+                f"{subject_state_columns(question)} FROM subjects s CROSS JOIN subject_states t ON t.subject = s.id"
+            )
         else:
-            source = f"{thing_columns(question)} FROM subject_states t CROSS JOIN subjects s ON s.id = t.subject"
+            source = (
+                f"{subject_state_columns(question)} FROM subject_states t CROSS JOIN subjects s ON s.id = t.subject"
+            )
 
         def items(rows: Rows) -> Items:
             return planner.certified(self._states.states(rows, question, IN_ITEM), rows, 2)

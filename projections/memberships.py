@@ -32,9 +32,9 @@ from projections.engine.canonical_rows import (
 from projections.engine.filters import CERTAINTY, WORDS, Filter, SubjectOf, Word, of_status
 from projections.engine.planner import Planner
 from projections.engine.query_parts import Order, by_date, places
-from projections.engine.row_codecs import possible_statuses_mask, spell_tie, write_tie
+from projections.engine.row_codecs import canonical_membership, encode_membership, possible_statuses_mask
 from projections.engine.specification import Digest, Items, Listing, Rows, RowView, Scope
-from projections.engine.time_slices import as_of_and_on, holds, tie, tie_columns, times
+from projections.engine.time_slices import as_of_and_on, holds, membership, membership_columns, times
 
 _ENDED_TOO = " Without it, those that have ended are left out unless `on=any`; with it they are listed under theirs."
 
@@ -66,7 +66,7 @@ def membership_drafts(
         waited = facts.get(first.waited) if first.waited is not None else None
         category, roles = _category_and_roles(steps)
         others = [*whole, closed] if closed is not None and closed in dissolved else whole
-        body = write_tie(steps, others, waited or opened, closed, category)
+        body = encode_membership(steps, others, waited or opened, closed, category)
         began = waited.effective if waited is not None else opened.span if opened is not None else UNKNOWN
         at = began.sort_key[0]
         categories = "\n".join([text.casefold() for text in texts_of(category)]) or None
@@ -182,9 +182,9 @@ def _query(planner: Planner) -> Listing:
         for row in rows:
             planner.index.remember(row[0], row[-2])
             planner.index.remember(row[1], row[-1])
-        return planner.certified([tie(row[:-2]) for row in rows], rows, 2)
+        return planner.certified([membership(row[:-2]) for row in rows], rows, 2)
 
-    return Listing(f"{tie_columns('t', question)}, t.party, t.container FROM {source}", order, items)
+    return Listing(f"{membership_columns('t', question)}, t.party, t.container FROM {source}", order, items)
 
 
 # canonical rows
@@ -195,7 +195,7 @@ _FORCE = ("in-force", "suspended", "neither")
 def _body(stored: Any, role: Any) -> Any:
     """Return the body of a membership, in full."""
     try:
-        return spell_tie(stored, role)
+        return canonical_membership(stored, role)
     except UNREADABLE:
         return stored_json(stored)
 

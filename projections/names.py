@@ -35,7 +35,7 @@ from projections.engine.text_analysis import (
     runs_of,
 )
 from projections.engine.text_index import Clause, InvertedIndex, Spelled, Spellings
-from projections.engine.text_lookup import Finding
+from projections.engine.text_lookup import TextLookup
 
 NAMES = InvertedIndex("names")
 SPELLINGS = Spellings("spelled")
@@ -88,7 +88,7 @@ class _BestScores:
             self.sure = max(self.sure, score)
 
 
-class Names:
+class NameWriter:
     """The index of names, for adding to it, on the write half's connection."""
 
     def __init__(self, db: Buffer) -> None:
@@ -214,7 +214,7 @@ class _Candidates:
     def __init__(self, db: sqlite3.Connection, asked: _Asked, as_of: int) -> None:
         self._db = db
         self._asked = asked
-        self._finding = Finding(db, NAMES.look(db), as_of)
+        self._finding = TextLookup(db, NAMES.look(db), as_of)
 
     def name(self, subject: int) -> str:
         return self._finding.name(subject)

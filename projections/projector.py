@@ -43,10 +43,10 @@ from domain.values import texts_of
 from projections.catalogue import ALL_SCOPES, SUBJECT_VIEWS
 from projections.engine.bitemporal import (
     LIST_ITEMS,
+    MEMBERSHIP_COLUMNS,
     MEMBERSHIPS,
     PUT_TERM,
     SUBJECT_STATES,
-    TIE_COLUMNS,
     write,
 )
 from projections.engine.buffer import Buffer, Row
@@ -67,7 +67,8 @@ _UNBEGUN = (
     f" WHERE container = ? AND system_to = {CURRENT} AND at = {AFTER}"
 )
 _D0, _D1, _STATUS, _FORCE, _BEARER, _AT, _PARTY_NAME = (
-    TIE_COLUMNS.index(name) for name in ("valid_from", "valid_to", "status", "force", "bearer", "at", "party_name")
+    MEMBERSHIP_COLUMNS.index(name)
+    for name in ("valid_from", "valid_to", "status", "force", "bearer", "at", "party_name")
 )
 
 
@@ -92,28 +93,28 @@ class Context:
 class Projector:
     """Folds and writes rows, on the write half's connection."""
 
-    def __init__(self, connection: Buffer, known: FactStore, portion: Scope = ALL_SCOPES) -> None:
+    def __init__(self, connection: Buffer, known: FactStore, scope: Scope = ALL_SCOPES) -> None:
         self._db = connection
         self._known = known
-        self._portion = portion
-        self._tells_things = SUBJECT_STATES.name in portion.rows
-        self._entering = ListItemProjector(connection, known, portion)
+        self._scope = scope
+        self._tells_things = SUBJECT_STATES.name in scope.rows
+        self._entering = ListItemProjector(connection, known, scope)
 
     def fold(self, number: int, changed: Sequence[Fact], position: int, *, whole: bool = False) -> None:
         """Bring a subject's rows up to a position, after these facts of it came or went; `whole` spares nothing."""
         subject = self._known.subjects.get(number)
         collection = subject.name.partition("/")[0]
-        if collection not in self._portion.folded:
+        if collection not in self._scope.folded:
             return
         if collection == "parties":
             subject = self._known.subjects.get(self._known.survivor(number))
-        self._known.subjects.touch(subject)
+        self._known.subjects.save_for_undo(subject)
         was: Context | None = subject.context
         shown = None if was is None or whole else (was.things, was.lifespan.birth)
         describing = whole or any(fact.creates or describes(fact) for fact in changed)
         context = self._context(subject, collection, None if describing else was)
         ties, again, everything = self._to_fold(subject, context, changed)
-        if ties and MEMBERSHIPS.name in self._portion.rows:
+        if ties and MEMBERSHIPS.name in self._scope.rows:
             self._fold_joint(subject, collection, ties, context, position)
         if context.things is None:
             self._db.limit.check(len(context.describing))
@@ -138,7 +139,7 @@ class Projector:
 
     def _fold_memberships(self, party: Subject, old: Basis, new: Basis, changed: Sequence[Fact], position: int) -> None:
         """Fold what a party is in, where the days changed on which it came about or ended, or what ended it."""
-        if MEMBERSHIPS.name not in self._portion.rows:
+        if MEMBERSHIPS.name not in self._scope.rows:
             return
         if old[:2] == new[:2] and not any(fact.kind.ends for fact in changed):
             return
@@ -159,7 +160,7 @@ class Projector:
         numbers = sorted(set(numbers))
         for number in numbers:
             subject = self._known.subjects.get(number)
-            self._known.subjects.touch(subject)
+            self._known.subjects.save_for_undo(subject)
             subject.context = None
             if self._known.survivor(number) != number:
                 for table in (SUBJECT_STATES.name, LIST_ITEMS.name):
@@ -168,7 +169,7 @@ class Projector:
                         (position, number),
                     )
                 self._known.subjects.evict(subject)
-                self._known.subjects.change(subject)
+                self._known.subjects.mark_dirty(subject)
                 subject.basis, subject.force = None, NOTHING_IN_FORCE
         for number in numbers:
             if self._known.survivor(number) == number:
@@ -179,9 +180,9 @@ class Projector:
     def fold_tied(self, container: int, parties: Iterable[int], position: int) -> None:
         """Fold the ties of these parties to a subject, and what depends on them."""
         subject = self._known.subjects.get(container)
-        self._known.subjects.touch(subject)
+        self._known.subjects.save_for_undo(subject)
         collection = subject.name.partition("/")[0]
-        if collection not in self._portion.folded or MEMBERSHIPS.name not in self._portion.rows:
+        if collection not in self._scope.folded or MEMBERSHIPS.name not in self._scope.rows:
             subject.context = None
             return
         context = self._context(subject, collection, None)
@@ -193,7 +194,7 @@ class Projector:
     def _keep(self, subject: Subject, context: Context) -> None:
         """Note what a subject's rows were folded with."""
         if subject.basis != context.basis or subject.force != context.force:
-            self._known.subjects.change(subject)
+            self._known.subjects.mark_dirty(subject)
             subject.basis, subject.force = context.basis, context.force
 
     # what rows depend on

@@ -15,7 +15,7 @@ from projections.annotations import DISPUTED
 from projections.catalogue import SUBJECT_VIEWS
 from projections.citations import Citations
 from projections.digests import Digests, Lines
-from projections.documents import Held
+from projections.documents import DocumentText
 from projections.engine import merkle_tree
 from projections.engine.database import connect
 from projections.engine.event_index import EventIndex
@@ -34,16 +34,16 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self._db = connect(path, read_only=True)
-        ledger = EventIndex(self._db)
-        self._ledger = ledger
-        self._states = States(self._db, ledger)
-        self._references, self._beside = self._states.references, self._states.beside
-        self._lists = Lists(self._db, ledger, self._states)
-        self._pasts = History(self._db, ledger, self._states)
-        self._timeline = Timeline(self._db, ledger)
-        self._citations = Citations(self._db, ledger, self._states)
-        self._graph = Graph(self._db, ledger, self._states)
-        self._statistics = Statistics(self._db, ledger, self._references)
+        index = EventIndex(self._db)
+        self._index = index
+        self._states = States(self._db, index)
+        self._references, self._annotations = self._states.references, self._states.annotations
+        self._lists = Lists(self._db, index, self._states)
+        self._history = History(self._db, index, self._states)
+        self._timeline = Timeline(self._db, index)
+        self._citations = Citations(self._db, index, self._states)
+        self._graph = Graph(self._db, index, self._states)
+        self._statistics = Statistics(self._db, index, self._references)
         self._digests = Digests(self._db)
         self._seen = -1
 
@@ -52,7 +52,7 @@ class Reader:
         (version,) = self._db.execute("PRAGMA data_version").fetchone()
         if version != self._seen:
             self._seen = version
-            self._ledger.forget_mergers()
+            self._index.forget_mergers()
 
     def hashes(self, level: int, first: int, count: int) -> list[bytes]:
         """Stored hashes of the log's Merkle tree (see `domain.merkle`); fewer where it holds no more."""
@@ -111,13 +111,13 @@ class Reader:
         else:
             page = self._lists.page(view, question, filters, sort=sort, limit=limit, after=after)
         if view not in SUBJECT_VIEWS:  # items of the others are states, which are whole
-            self._beside.show_disputes(page.items, question)
+            self._annotations.show_disputes(page.items, question)
             self._references.name_others(page.items, question)
         if evidence:
-            self._beside.cite(page.items, question)
+            self._annotations.cite(page.items, question)
         return page
 
-    def section(
+    def state_list(
         self,
         subject: str,
         name: str,
@@ -135,10 +135,10 @@ class Reader:
         """
         self._refresh()
         number = self._states.number(subject, question)
-        page = self._states.section(number, name, question, certainties, limit, after, events)
+        page = self._states.list_page(number, name, question, certainties, limit, after, events)
         if name == DISPUTED:
             return page
-        self._beside.show_disputes(page.items, question)
+        self._annotations.show_disputes(page.items, question)
         self._references.name_others([page.items], question)
         return page
 
@@ -156,15 +156,15 @@ class Reader:
         self._refresh()
         self._states.number(subject, TimeSlice(as_of, None))
 
-    def held(self, subject: str, as_of: int) -> Held | None:
+    def document_text(self, subject: str, as_of: int) -> DocumentText | None:
         """The text that is held of a document."""
-        number = self._ledger.find(subject)
-        return None if number is None else self._states.texts.held(number, as_of)
+        number = self._index.find(subject)
+        return None if number is None else self._states.texts.stored(number, as_of)
 
-    def text(self, subject: str, as_of: int) -> tuple[Held, str]:
+    def text(self, subject: str, as_of: int) -> tuple[DocumentText, str]:
         """That text itself. Raises NotFound, also where none is held; Gone."""
         self.stands(subject, as_of)
-        held = self.held(subject, as_of)
+        held = self.document_text(subject, as_of)
         if held is None:
             raise NotFound(f"no text of {subject} is held")
         return held, self._states.texts.text(held)
@@ -172,24 +172,24 @@ class Reader:
     def history(self, subject: str, question: TimeSlice, *, limit: int, after: Sequence[Any] | None) -> Page:
         """Every event about a subject and what it changed. Raises NotFound, Merged."""
         self._refresh()
-        page = self._pasts.history(subject, question, limit=limit, after=after)
-        self._beside.show_disputes(page.items, question)
+        page = self._history.history(subject, question, limit=limit, after=after)
+        self._annotations.show_disputes(page.items, question)
         self._references.name_others([{**item, "patch": None} for item in page.items], question)
         return page
 
     def difference(self, subject: str, first: TimeSlice, second: TimeSlice, *, most: int) -> Difference:
         """What turns one state of a subject into another. Raises NotFound, Merged."""
         self._refresh()
-        return self._pasts.difference(subject, first, second, most)
+        return self._history.difference(subject, first, second, most)
 
-    def mementos(self, subject: str, as_of: int, *, since: int, limit: int) -> list[tuple[int, str]]:
+    def versions(self, subject: str, as_of: int, *, since: int, limit: int) -> list[tuple[int, str]]:
         """The positions of a subject's history after `since`, and when each was recorded. Raises NotFound, Merged."""
         self._refresh()
-        return self._pasts.mementos(subject, as_of, since, limit)
+        return self._history.versions(subject, as_of, since, limit)
 
     def recorded(self, position: int) -> str | None:
         """When the event at a position was recorded; None where there is none."""
-        return self._pasts.recorded(position)
+        return self._history.recorded(position)
 
     def resolve(self, name: str, question: TimeSlice, *, limit: int) -> list[dict[str, Any]]:
         """Which party is meant: ranked, each with `subject`, `name`, `matched` and `score`."""
@@ -221,7 +221,7 @@ class Reader:
         """What a view (one of `digests.VIEWS`) holds as of a position, line by line, in constant memory."""
         return self._digests.lines(view, as_of)
 
-    def some_lines(self, view: str, as_of: int, after: Sequence[Any] | None) -> Lines:
+    def some_canonical_rows(self, view: str, as_of: int, after: Sequence[Any] | None) -> Lines:
         """Some of those lines, found within milliseconds, and where to go on."""
         return self._digests.some(view, as_of, after)
 
@@ -230,6 +230,6 @@ class Reader:
         return self._digests.digest(view, as_of)
 
     def _named(self, hits: Sequence[Mapping[str, Any]], question: TimeSlice) -> list[dict[str, Any]]:
-        found = [Reference(self._ledger.name(hit["subject"])) for hit in hits]
+        found = [Reference(self._index.name(hit["subject"])) for hit in hits]
         self._references.name(found, question)
         return [{**hit, **reference} for hit, reference in zip(hits, found, strict=True)]

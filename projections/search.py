@@ -33,7 +33,7 @@ from projections.engine.text_analysis import (
     words_of,
 )
 from projections.engine.text_index import TEXTS, Clause, Met, Spelled, Spellings
-from projections.engine.text_lookup import Finding
+from projections.engine.text_lookup import TextLookup
 
 WRITTEN = Spellings("written")
 SCHEMA = TEXTS.schema + WRITTEN.schema
@@ -62,7 +62,7 @@ class Hit(TypedDict):
     score: float
 
 
-class Texts:
+class TextWriter:
     """The index of all texts, for adding to it, on the write half's connection."""
 
     def __init__(self, db: Buffer) -> None:
@@ -193,7 +193,7 @@ class _Ranking:
     def __init__(self, db: sqlite3.Connection, question: Asked, as_of: int, collection: str | None) -> None:
         self._asked = question
         self._index = TEXTS.look(db)
-        self._finding = Finding(db, self._index, as_of)
+        self._finding = TextLookup(db, self._index, as_of)
         # Syllables of pinyin may be written apart.
         self._joined = "".join(question.runs) if len(question.runs) > 1 and all(map(str.isascii, question.runs)) else ""
         self._within: Clause = [] if collection is None else [[f"c{collection}"]]

@@ -17,7 +17,7 @@ from typing import Protocol
 from domain.corrections import Event, Fact, stated
 from projections.engine.bitemporal import MEMBERSHIPS
 from projections.engine.clusters import add_edge, edges_of
-from projections.engine.database import complete_lines, connect, create
+from projections.engine.database import complete_canonical_rows, connect, create
 from projections.engine.lifespans import NOTHING, recounted
 from projections.engine.specification import Scope
 from projections.fact_store import FactStore
@@ -56,14 +56,14 @@ class SubjectEvents(Protocol):
 class SingleViewReplay:
     """One list in a file of its own, that is only ever asked for the lines of that list."""
 
-    def __init__(self, path: Path, portion: Scope) -> None:
+    def __init__(self, path: Path, scope: Scope) -> None:
         """`path` is where there is no file yet."""
         self._db = connect(path, building=True)
         create(self._db, (), building=True)
         self._known = FactStore(self._db)
-        self._portion = portion
-        self._passing = (MEMBERSHIPS.insert,) if MEMBERSHIPS.name in portion.passing else ()
-        self._folding = Projector(self._db, self._known, portion)
+        self._scope = scope
+        self._passing = (MEMBERSHIPS.insert,) if MEMBERSHIPS.name in scope.passing else ()
+        self._projector = Projector(self._db, self._known, scope)
 
     def fold(self, log: SubjectEvents, until: int) -> None:
         """Fold the log up to a position, which is where `log` ends."""
@@ -71,9 +71,9 @@ class SingleViewReplay:
         self._db.executemany(_PUT_SUBJECT, enumerate(log.subjects(), 1))
         changed = self._hear(log.of_types(CHANGING), until)
         self._unite(log.of_types((_MERGER,)), changed)
-        if MEMBERSHIPS.name in self._portion.rows:
-            self._meet_parties(log, changed)
-        lives = groupby(log.of_collections(self._portion.folded), attrgetter("subject"))
+        if MEMBERSHIPS.name in self._scope.rows:
+            self._start_parties(log, changed)
+        lives = groupby(log.of_collections(self._scope.folded), attrgetter("subject"))
         for count, (subject, events) in enumerate(lives, 1):
             self._known.evict_if_full()
             self._fold(subject, events, log, changed, until)
@@ -83,7 +83,7 @@ class SingleViewReplay:
                 self._db.execute("BEGIN")
         self._db.flush()
         self._db.execute("COMMIT")
-        complete_lines(self._db)
+        complete_canonical_rows(self._db)
 
     def close(self) -> None:
         """Close the file."""
@@ -110,7 +110,7 @@ class SingleViewReplay:
             add_edge(self._db, edge, edge[-1])
         known.forget_mergers()
 
-    def _meet_parties(self, log: SubjectEvents, changed: bytearray) -> None:
+    def _start_parties(self, log: SubjectEvents, changed: bytearray) -> None:
         """Know when parties came about and ended: memberships depend on it."""
         known, dissolved = self._known, set[int]()
         for event in log.of_types(_PARTY_LIFESPAN):
@@ -121,9 +121,9 @@ class SingleViewReplay:
             elif event.occurred is not None or changed[event.position]:
                 fact = self._fact(event, changed)
                 if fact is not None:
-                    known.subjects.change(known.subjects.get(number)).lifespan = recounted([fact])
+                    known.subjects.mark_dirty(known.subjects.get(number)).lifespan = recounted([fact])
         for number in {member for each in dissolved for member in known.cluster_of(each)}:
-            known.subjects.change(known.subjects.get(number)).lifespan = NOTHING
+            known.subjects.mark_dirty(known.subjects.get(number)).lifespan = NOTHING
             for event in log.of_subject(known.name(number)):
                 known.evict_if_full()
                 if (fact := self._fact(event, changed)) is not None:
@@ -139,18 +139,18 @@ class SingleViewReplay:
             return
         if len(members) > 1:
             events = merge(*(log.of_subject(known.name(each)) for each in members), key=attrgetter("position"))
-        known.meet(members)
+        known.start(members)
         standing = ((event, fact) for event in events if (fact := self._fact(event, changed)) is not None)
         first = list(islice(standing, _FEW + 1))
         if len(first) <= _FEW:
             for _, fact in first:
-                known.hold_fact(fact, known.must_find(fact.subject))
+                known.cache_fact(fact, known.must_find(fact.subject))
             if first:
-                self._folding.fold(number, [fact for _, fact in first], until)
+                self._projector.fold(number, [fact for _, fact in first], until)
                 self._db.discard(self._passing)
         else:
             self._fold_many(number, chain(first, standing), changed, until)
-        known.let_go(members)
+        known.discard(members)
 
     def _fold_many(self, number: int, standing: Iterable[tuple[Event, Fact]], changed: bytearray, until: int) -> None:
         """Fold more facts than are to be in memory at once."""
@@ -161,10 +161,10 @@ class SingleViewReplay:
             self._known.put_fact(fact, own, event.position, altered=changed[event.position] > 0)
             facts.append(fact)
             if len(facts) == _AT_ONCE:
-                self._folding.fold(number, facts, until)
+                self._projector.fold(number, facts, until)
                 facts = []
         if facts:
-            self._folding.fold(number, facts, until)
+            self._projector.fold(number, facts, until)
 
     def _fact(self, event: Event, changed: bytearray) -> Fact | None:
         """What stands of an event, if it says anything about the world."""

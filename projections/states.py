@@ -19,7 +19,7 @@ from domain.membership import ORDER_OF_STATUSES
 from domain.subject_state import STATUSES
 from projections.annotations import DISPUTED, Annotations, address, shown
 from projections.catalogue import ITEM_LISTS, SUBJECT_VIEWS
-from projections.documents import Texts
+from projections.documents import DocumentTexts
 from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.database import AS_OF, first_after
 from projections.engine.event_index import REMARKS, EventIndex
@@ -27,7 +27,7 @@ from projections.engine.item_lists import ItemList, MembershipList
 from projections.engine.query_types import Gone, Merged, NotFound, Page, State, TimeSlice, check_after
 from projections.engine.reference_values import Reference, refer, references_in
 from projections.engine.references import References
-from projections.engine.row_codecs import NAMED, read_thing, read_tie
+from projections.engine.row_codecs import NAMED, decode_membership, decode_subject_state
 from projections.engine.time_limit import Limit
 from projections.engine.time_slices import (
     as_of_and_on,
@@ -36,7 +36,7 @@ from projections.engine.time_slices import (
     holds,
     is_certain,
     list_item,
-    thing_columns,
+    subject_state_columns,
     times,
 )
 from projections.parties import OTHER_NAMES
@@ -85,21 +85,21 @@ class _Subject(NamedTuple):
 class States:
     """States as of a question, on one connection."""
 
-    def __init__(self, db: sqlite3.Connection, ledger: EventIndex) -> None:
+    def __init__(self, db: sqlite3.Connection, index: EventIndex) -> None:
         self._db = db
-        self._ledger = ledger
-        self.texts = Texts(db)
-        self.references = References(db, ledger)
+        self._index = index
+        self.texts = DocumentTexts(db)
+        self.references = References(db, index)
         self.limit = Limit()
         """How long a state may take."""
-        self.beside = Annotations(db, ledger, self.references, self.texts, self.limit)
+        self.annotations = Annotations(db, index, self.references, self.texts, self.limit)
 
     # one
 
     def state(self, subject: str, question: TimeSlice, *, evidence: bool = False, bare: bool = False) -> State:
         """The state of a subject. Raises NotFound, Gone, Merged. `bare` leaves out the names of others."""
         row = self._db.execute(
-            f"SELECT {thing_columns(question)} FROM subjects s CROSS JOIN subject_states t ON t.subject = s.id"
+            f"SELECT {subject_state_columns(question)} FROM subjects s CROSS JOIN subject_states t ON t.subject = s.id"
             f" WHERE s.name = ? AND {as_of_and_on('t', question)}",
             (subject, *times(question)),
         ).fetchone()
@@ -107,17 +107,17 @@ class States:
             raise NotFound(self._absence(self.number(subject, question), subject, question))
         (body,) = self.states([row], question, IN_STATE, names=not bare)
         if evidence:
-            self.beside.cite([body], question)
+            self.annotations.cite([body], question)
         return State(body, body["version"])
 
     def number(self, subject: str, question: TimeSlice) -> int:
         """The number of a subject that facts stand about. Raises NotFound, Gone, Merged."""
-        number = self._ledger.find(subject)
+        number = self._index.find(subject)
         if number is None or self.last_event(number, question.as_of) is None:
             raise NotFound(f"there is no {subject}" + self._as_of(question))
-        kept = self._ledger.survivor(number, question.as_of)
+        kept = self._index.survivor(number, question.as_of)
         if kept != number:
-            raise Merged(self._ledger.name(kept))
+            raise Merged(self._index.name(kept))
         known = self._db.execute(
             f"SELECT 1 FROM subject_states WHERE subject = ? AND {AS_OF} LIMIT 1",
             (number, question.as_of, question.as_of),
@@ -151,7 +151,7 @@ class States:
     def states(
         self, rows: Sequence[Row], question: TimeSlice, most: int, *, names: bool = True
     ) -> list[dict[str, Any]]:
-        """The states of rows of things (of `thing_columns`), their lists cut after `most` entries."""
+        """The states of rows of things (of `subject_state_columns`), their lists cut after `most` entries."""
         subjects = [self._subject(row, question.as_of, most) for row in rows]
         references: list[dict[str, Any]] = []
         lists = self._begun(subjects, question, most, references)
@@ -164,11 +164,11 @@ class States:
     def _subject(self, row: Row, as_of: int, most: int) -> _Subject:
         number, at, *_, name, now, last, holds = row
         collection = COLLECTIONS[at]
-        self._ledger.remember(name, number)
+        self._index.remember(name, number)
         version, position = (now, last) if last <= as_of else self.last_event(number, as_of) or (0, 0)
         is_young = position < last and version * version < most * now
         members = [(number, holds)]
-        for member in self._ledger.cluster_of(number, as_of)[1:] if collection == "parties" else ():
+        for member in self._index.cluster_of(number, as_of)[1:] if collection == "parties" else ():
             now, last, holds = self._db.execute(
                 "SELECT version, last, holds FROM subjects WHERE id = ?", (member,)
             ).fetchone()
@@ -187,7 +187,7 @@ class States:
         most: int,
     ) -> dict[str, Any]:
         status, mask, certain, name, stored = row[2:7]
-        fields, provenance = read_thing(stored, NAMED[subject.collection], name)
+        fields, provenance = decode_subject_state(stored, NAMED[subject.collection], name)
         if _REFERS in stored:
             references += references_in([refer(fields, REFERENCES)])
         body: dict[str, Any] = {
@@ -197,7 +197,10 @@ class States:
             **fields,
             **claim(STATUSES[subject.collection], status, mask, certain),
         }
-        if subject.collection == "documents" and (held := self.texts.held(subject.number, question.as_of)) is not None:
+        if (
+            subject.collection == "documents"
+            and (held := self.texts.stored(subject.number, question.as_of)) is not None
+        ):
             body["text"] = {"characters": held.characters}
             provenance["text"] = [held.position]
         more: dict[str, str] = {}
@@ -214,13 +217,13 @@ class States:
                 more[name] = address(subject.name, name, question)
         body["events"] = provenance
         remarked = [member for member, holds in subject.members if holds & REMARKS]
-        disputes = self.beside.disputes_of(remarked, question, most)
+        disputes = self.annotations.disputes_of(remarked, question, most)
         if disputes:
             body["disputed"] = shown(disputes[:most])
             if len(disputes) > most:
                 more["disputed"] = address(subject.name, DISPUTED, question)
             listed = [body[name] for name in names if name != "other_names"]
-            self.beside.show_disputes([item for items in listed for item in items], question)
+            self.annotations.show_disputes([item for items in listed for item in items], question)
         if more:
             body["more"] = more
         return body
@@ -281,7 +284,7 @@ class States:
                 ),
             )
             for row in self.limit.each(rows):
-                self._ledger.remember(row[1], row[-1])
+                self._index.remember(row[1], row[-1])
                 found.setdefault((row[3], memberships), []).append(row)
         places: dict[int, list[int]] = {}
         for each in subjects:
@@ -304,7 +307,7 @@ class States:
         """The value for the condition that rows are read only as far as they were known."""
         return (first_after(self._db, table, question.as_of),) if by == _AS_KNOWN else ()
 
-    def section(
+    def list_page(
         self,
         number: int,
         name: str,
@@ -318,9 +321,9 @@ class States:
         others are not yet in. Raises NotFound.
         """
         if name == DISPUTED:
-            return self.beside.page(self._ledger.cluster_of(number, question.as_of), question, limit, after, events)
+            return self.annotations.page(self._index.cluster_of(number, question.as_of), question, limit, after, events)
         check_after(after, int, str, int)
-        collection = self._ledger.name(number).partition("/")[0]
+        collection = self._index.name(number).partition("/")[0]
         listed = SUBJECT_VIEWS[collection].by_name.get(name)
         if listed is None:
             raise NotFound(f"a state of {collection} has no list {name}")
@@ -399,7 +402,7 @@ def _tie(row: Row, listed: MembershipList, alike: Alike, references: list[dict[s
     role, said = row[1], row[2:]
     if said not in alike:
         status, mask, certain, stored = said
-        claimed, told = claim(ORDER_OF_STATUSES, status, mask, certain), read_tie(stored)
+        claimed, told = claim(ORDER_OF_STATUSES, status, mask, certain), decode_membership(stored)
         category = told.pop("category")
         if listed.has_category:
             claimed["category"] = category

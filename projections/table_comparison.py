@@ -1,5 +1,8 @@
-"""Every row that the views ever held, past ones too, told by names instead of the numbers of one file: two files folded
-from the same log have the same. Digests say what is known as of one position; this says it of all of them at once."""
+"""Comparison of tables: all rows of the views, past ones too, with names instead of the numbers of one file.
+
+Two files folded from the same log have the same rows. A digest compares what is known as of one position; this compares
+all positions at once.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from projections.engine.bitemporal import STATE_TERMS
 
 Row = dict[str, Any]
 
-RESTED_ON = {
+COMPARED_TABLES = {
     **dict.fromkeys(
         (
             "strings",
@@ -38,8 +41,8 @@ RESTED_ON = {
     ),
     "subjects": "id, name, version, last, holds",
 }
-"""The tables that every answer is made from, and which columns of them: the others only spare work in folding."""
-SEARCHED = {
+"""The columns that answers are made from, by table; other columns only save work in folding."""
+UNNUMBERED_COLUMNS = {
     "text_index": "tokens",
     "names": "tokens",
     "written": "word",
@@ -48,17 +51,17 @@ SEARCHED = {
     "spelled_parts": "tokens",
     "subjects": "name, version, last, holds",
 }
-"""Of these, the ones without positions of their own, and the columns of them that no number of one file stands in."""
-COUNTED = "rollups"
-"""The table that statistics are told from, which counts rows of the others."""
-_AT_ONCE = 1000
+"""The columns without numbers of one file, of the tables that have no transaction time."""
+ROLLUPS = "rollups"
+"""The table of stored counts, which follow from the rows of others."""
+_CHUNK = 1000
 
 _OF_SUBJECTS = frozenset(("subject", "container", "party", "document", "loser", "survivor", "ref"))
-"""Columns that hold the number of a subject, in whatever table."""
+"""The columns of all tables that hold the number of a subject."""
 _NAMED = "(SELECT name FROM subjects WHERE id = {})"
 _TERMS = (
-    "(SELECT json_group_array(json_array(kind, said)) FROM (SELECT kind, CASE WHEN kind IN ({plain}) THEN value ELSE"
-    f" {_NAMED.format('value')} END AS said FROM terms WHERE owner = t.id AND kind IN ({{kinds}}) ORDER BY 1, 2))"
+    "(SELECT json_group_array(json_array(kind, term)) FROM (SELECT kind, CASE WHEN kind IN ({plain}) THEN value ELSE"
+    f" {_NAMED.format('value')} END AS term FROM terms WHERE owner = t.id AND kind IN ({{kinds}}) ORDER BY 1, 2))"
 )
 _ITEM_TERMS = [items.terms for items in ITEM_LISTS.values() if items.terms is not None]
 _PLAIN = frozenset((*STATE_TERMS, *(terms.kind for terms in _ITEM_TERMS if not terms.are_subjects)))
@@ -66,14 +69,16 @@ _TERMS_OF = {"subject_states": STATE_TERMS, "list_items": tuple(terms.kind for t
 
 
 def tables(db: sqlite3.Connection) -> list[str]:
-    """The tables whose rows are known from one position to another."""
+    """Return the tables whose rows have a transaction time."""
     names = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
     return [name for name in names if {"system_from", "system_to"} <= set(_columns(db, name))]
 
 
 def rows(db: sqlite3.Connection, table: str, as_of: int) -> Iterator[Row]:
-    """The rows of one of these tables that were known at any position up to this one, by the first; `system_to` is None
-    where it lies after that. Nothing of them is judged or mended."""
+    """Yield the rows of one of these tables that were known at some position up to `as_of`, by the first.
+
+    `system_to` is None where it lies after `as_of`.
+    """
     columns = [name for name in _columns(db, table) if name != "id"]
     selected = [f"{_selected(table, name)} AS {name}" for name in columns]
     if table in _TERMS_OF:
@@ -91,18 +96,18 @@ def rows(db: sqlite3.Connection, table: str, as_of: int) -> Iterator[Row]:
 
 
 def stored(db: sqlite3.Connection, table: str) -> Iterator[list[tuple[Any, ...]]]:
-    """The rows of one of `RESTED_ON`, or of `COUNTED`, as they are stored, many at a time, by their key and no index.
+    """Yield the rows of one of `COMPARED_TABLES`, or of `ROLLUPS`, as stored, in chunks, by their key.
 
-    Two files that have the same have the same rows as of any position, and the same lines.
+    Two files with the same stored rows have the same rows as of any position.
     """
-    cursor = db.execute(f"SELECT {RESTED_ON.get(table, '*')} FROM {table} NOT INDEXED")
-    while some := cursor.fetchmany(_AT_ONCE):
+    cursor = db.execute(f"SELECT {COMPARED_TABLES.get(table, '*')} FROM {table} NOT INDEXED")
+    while some := cursor.fetchmany(_CHUNK):
         yield some
 
 
 def values(db: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of one of `SEARCHED` in the order of their values: two folds of one log have the same."""
-    columns = SEARCHED[table]
+    """Yield the rows of one of `UNNUMBERED_COLUMNS` by their values, which are the same in every fold of a log."""
+    columns = UNNUMBERED_COLUMNS[table]
     yield from db.execute(f"SELECT {columns} FROM {table} NOT INDEXED ORDER BY {columns}")
 
 

@@ -152,9 +152,9 @@ _Days = tuple[str, tuple[int, ...]]
 class Timeline:
     """The timeline, on one connection."""
 
-    def __init__(self, db: sqlite3.Connection, ledger: EventIndex) -> None:
+    def __init__(self, db: sqlite3.Connection, index: EventIndex) -> None:
         self._db = db
-        self._ledger = ledger
+        self._index = index
 
     def page(
         self,
@@ -177,7 +177,7 @@ class Timeline:
         except PlanTooSlow:
             asked = self._asked(question, filters, gathers=True)
             rows = self._rows(asked, sort, limit, after)
-        events = self._ledger.events(row[-4] for row in rows[:limit])
+        events = self._index.events(row[-4] for row in rows[:limit])
         items = [self._happening(row, events[row[-4]], asked.first, asked.last) for row in rows[:limit]]
         return Page(items, list(rows[limit - 1][: len(types)]) if len(rows) > limit else None)
 
@@ -225,8 +225,8 @@ class Timeline:
         return asked
 
     def _group(self, subject: str, question: TimeSlice) -> tuple[int, ...]:
-        number = self._ledger.find(subject)
-        return (-1,) if number is None else tuple(self._ledger.cluster_of(number, question.as_of))
+        number = self._index.find(subject)
+        return (-1,) if number is None else tuple(self._index.cluster_of(number, question.as_of))
 
     # in the order of time
 
@@ -375,7 +375,7 @@ class Timeline:
         data.pop("evidence", None)
         return {
             "position": position,
-            "subject": Reference(self._ledger.name(subject)),
+            "subject": Reference(self._index.name(subject)),
             "type": KINDS[rank].name,
             "occurred": occurred,
             "certainty": "certain" if first <= lo and hi <= last else "possible",

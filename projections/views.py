@@ -19,7 +19,7 @@ from projections.catalogue import ALL_SCOPES
 from projections.decider import Decider
 from projections.engine import merkle_tree, rollups
 from projections.engine.clusters import add_edge, edges_of, replace_edges
-from projections.engine.database import complete, complete_lines, connect, create, fold, is_empty
+from projections.engine.database import complete, complete_canonical_rows, connect, create, fold, is_empty
 from projections.engine.specification import Scope
 from projections.engine.text_index import TEXTS
 from projections.engine.wal_checkpointing import WalCheckpointing
@@ -39,16 +39,16 @@ class StaleViews(Exception):
 class Views:
     """One node's views, for writing. Raises StaleViews on opening a file that other code folded."""
 
-    def __init__(self, path: Path, erasures: int = 0, *, building: bool = False, portion: Scope = ALL_SCOPES) -> None:
+    def __init__(self, path: Path, erasures: int = 0, *, building: bool = False, scope: Scope = ALL_SCOPES) -> None:
         """`erasures`, of a file that is made here, is how often the log it is folded from had erased something.
 
         One that is `building` is an empty file to be, which a whole log is folded into before anybody asks it: until
         `finish` it lacks what folding does without, survives no crash, and is stale to whoever else opens it. Of those,
-        one of a `portion` of everything is only ever asked for the lines of that view.
+        one of a `scope` of everything is only ever asked for the lines of that view.
         """
         self._db = connect(path, building=building)
         self._is_building = building
-        self._portion = portion
+        self._scope = scope
         if is_empty(self._db):
             create(self._db, SCHEMAS, building=building)
             self._db.execute("INSERT INTO meta VALUES ('erasures', ?)", (str(erasures),))
@@ -59,39 +59,39 @@ class Views:
         self._start()
         self.position = int(self._meta("position"))
         self._committed = self.position
-        self._tallying = rollups.Rollups(self._db, self.position)
-        self._carrying = WalCheckpointing(path, self.position)
+        self._rollups = rollups.Rollups(self._db, self.position)
+        self._checkpointing = WalCheckpointing(path, self.position)
 
     def _start(self) -> None:
         """Make what folds and judges, with nothing cached."""
         self._known = FactStore(self._db)
-        self._folding = Projector(self._db, self._known, self._portion)
-        self._judging = Decider(self._db, self._known)
+        self._projector = Projector(self._db, self._known, self._scope)
+        self._decider = Decider(self._db, self._known)
         self._leaves: list[bytes] = []
-        self._texts = search.Texts(self._db)
-        self._names = names.Names(self._db)
+        self._texts = search.TextWriter(self._db)
+        self._names = names.NameWriter(self._db)
 
     @contextmanager
     def trial(self) -> Iterator[None]:
         """Undo at its end whatever is admitted within, and leave what is cached as it was. Nothing may wait."""
         if self.waiting:
             raise RuntimeError("a trial would undo what waits to be committed")
-        kept = self._known, self._folding, self._judging, self._leaves, self._texts, self._names
+        kept = self._known, self._projector, self._decider, self._leaves, self._texts, self._names
         self.begin()
         try:
             with self._db.apart():
                 self._start()
                 yield
         finally:
-            self._known, self._folding, self._judging, self._leaves, self._texts, self._names = kept
+            self._known, self._projector, self._decider, self._leaves, self._texts, self._names = kept
             self.position = self._committed
 
     def finish(self) -> None:
         """Make what was `building` complete: to be asked, and folded on, as any other; of a portion, to be asked."""
-        if self._portion is not ALL_SCOPES:
-            complete_lines(self._db)
+        if self._scope is not ALL_SCOPES:
+            complete_canonical_rows(self._db)
             return
-        complete(self._db, partial(self._tallying.grow, self.position))
+        complete(self._db, partial(self._rollups.grow, self.position))
         self._is_building = False
 
     @property
@@ -121,16 +121,16 @@ class Views:
             return
         self.flush()
         if self.position != self._committed:
-            if self._portion is ALL_SCOPES:
+            if self._scope is ALL_SCOPES:
                 merkle_tree.grow(self._db, self._committed, self._leaves)
             if not self._is_building:
-                self._tallying.grow(self.position)
+                self._rollups.grow(self.position)
             self._db.execute("UPDATE meta SET value = ? WHERE name = 'position'", (str(self.position),))
         self._db.execute("COMMIT")
         self._committed = self.position
         self._leaves.clear()
         if not self._is_building:
-            self._carrying.committed(self.position)
+            self._checkpointing.committed(self.position)
 
     def rollback(self) -> None:
         """Undo everything since `begin`, but for what a `commit` that failed has kept after all."""
@@ -138,7 +138,7 @@ class Views:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
         self.position = self._committed = int(self._meta("position"))
-        self._tallying.go_back(self._committed)
+        self._rollups.go_back(self._committed)
         self._texts.forget()
         self._names.forget()
         self._leaves.clear()
@@ -181,18 +181,18 @@ class Views:
             try:
                 model = event.model
                 if are_checked:
-                    self._judging.check(event, model, has_gaps=has_gaps)
+                    self._decider.check(event, model, has_gaps=has_gaps)
                 mine: dict[int, list[Fact]] = {}
                 merge_lifespans = self._take(event, model, mine)
                 if len(events) == 1 and not has_gaps:
-                    self._judging.judge(mine, events)
+                    self._decider.decide(mine, events)
                 self._fold(event, mine, merge_lifespans)
                 for number, facts in mine.items():
                     changed.setdefault(number, []).extend(facts)
             except Refused as refused:
                 raise _within(refused, index, len(events)) from None
         if len(events) > 1:
-            self._judging.judge(changed, events)
+            self._decider.decide(changed, events)
 
     def apply(self, event: Event, leaf: bytes) -> None:
         """Fold in the next event of the log, which was judged when it was recorded; `leaf` as in `admit`."""
@@ -200,7 +200,7 @@ class Views:
         if event.version == 1:
             self._known.subjects.miss(event.subject)
         self._leaves.append(leaf)
-        if not self._portion.facts:
+        if not self._scope.facts:
             self._check_order(event)
             self._known.put_event(event)
             return
@@ -208,21 +208,21 @@ class Views:
         merge_lifespans = self._take(event, event.model, changed)
         self._fold(event, changed, merge_lifespans)
 
-    def hold(self, event: Event, text: str) -> None:
+    def store_text(self, event: Event, text: str) -> None:
         """Keep the text of a document that the event last folded in says is stored."""
-        if self._portion.passages:
-            documents.hold(self._known, event, text)
+        if self._scope.passages:
+            documents.store_text(self._known, event, text)
 
-    def stored(self, subject: str, sha256: str) -> int | None:
+    def position_of_text(self, subject: str, sha256: str) -> int | None:
         """The position of the event that stored the text of this SHA-256, if it is held and the registered one."""
         number = self._known.find(subject)
-        held = None if number is None else documents.Texts(self._db).own(number)
+        held = None if number is None else documents.DocumentTexts(self._db).checked(number)
         return held.position if held is not None and held.sha256 == sha256 else None
 
-    def holds_text(self, subject: str) -> bool:
+    def has_text(self, subject: str) -> bool:
         """Whether a text of a document is held."""
         number = self._known.find(subject)
-        return number is not None and documents.Texts(self._db).held(number) is not None
+        return number is not None and documents.DocumentTexts(self._db).stored(number) is not None
 
     def version(self, subject: str) -> int:
         """The version of the last event about a subject, 0 if there is none."""
@@ -238,7 +238,7 @@ class Views:
 
     def close(self) -> None:
         """Close the file; an open transaction is undone."""
-        self._carrying.close()
+        self._checkpointing.close()
         self._db.close()
 
     def _take(self, event: Event, model: Data, changed: dict[int, list[Fact]]) -> set[int]:
@@ -250,10 +250,10 @@ class Views:
         number = self._known.put_event(event)
         if event.kind.about_event:
             disputes.dispute(self._known, event)
-        if self._portion.passages:
+        if self._scope.passages:
             documents.cite(self._known, event, model)
         if event.type == "document.text-erased":
-            documents.let_go(self._known, event)
+            documents.erase_text(self._known, event)
         elif event.kind.collection is not None and event.kind.is_posted:
             if (fact := stated(event, model)) is None:
                 return set()
@@ -293,7 +293,7 @@ class Views:
 
     def _reconsider(self, root: Event, position: int, changed: dict[int, list[Fact]]) -> None:
         before = self._known.fact(root.position)
-        after = self._known.standing(root).fact(root, disputes.claimed_dates(self._known, root.position))
+        after = self._known.standing(root).fact(root, disputes.disputed_dates(self._known, root.position))
         self._change(root.subject, before, after, position, changed)
 
     def _change(
@@ -314,16 +314,16 @@ class Views:
         self, fact: Fact, number: int, position: int, changed: dict[int, list[Fact]], *, altered: bool
     ) -> None:
         row = self._known.put_fact(fact, number, position, altered=altered)
-        if self._portion.words:
+        if self._scope.words:
             self._texts.add(row, fact)
             self._names.add(row, fact)
         changed.setdefault(number, []).append(fact)
 
     def _fold(self, event: Event, changed: dict[int, list[Fact]], merge_lifespans: set[int]) -> None:
         if merge_lifespans:
-            self._folding.unite(merge_lifespans, event.position)
+            self._projector.unite(merge_lifespans, event.position)
         for number, facts in changed.items():
-            self._folding.fold(number, facts, event.position)
+            self._projector.fold(number, facts, event.position)
 
     def _unite(self, event: Event, number: int, mergers: Sequence[Fact]) -> set[int]:
         """Take over who is one with whom, after mergers came or went; every party in the groups this changed."""

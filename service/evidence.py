@@ -186,7 +186,7 @@ class _LocalRegistry:
             page = self._reader.passages(subject, question, status=None, limit=PAGE, after=after)
             items += page.items
             if (after := page.after) is None:
-                return items, dict(page.beside["used"])
+                return items, dict(page.extra["used"])
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from projections.engine import rollups
 from projections.engine.database import CURRENT
 from projections.engine.text_index import TEXTS
 from projections.names import NAMES
-from projections.table_comparison import COUNTED, RESTED_ON, SEARCHED
+from projections.table_comparison import COMPARED_TABLES, ROLLUPS, UNNUMBERED_COLUMNS
 from projections.views import INDEXES
 from service.audit.checkpoints import MOST_NOTE_BYTES, CannotAudit, NoCheckpoint, read_kept, read_signed
 from service.audit.compare import Comparing
@@ -160,7 +160,7 @@ def test_every_source_of_canonical_rows_is_compared():
     with world() as found:
         held = {name for (name,) in found.reader._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         compared = set(table_comparison.tables(found.reader._db)) | (named & held)
-        assert compared | set(SEARCHED) == set(RESTED_ON)
+        assert compared | set(UNNUMBERED_COLUMNS) == set(COMPARED_TABLES)
 
 
 def test_every_table_of_the_views_is_compared_or_derived_from_a_compared_one():
@@ -170,8 +170,8 @@ def test_every_table_of_the_views_is_compared_or_derived_from_a_compared_one():
     with world() as found:
         held = {name for (name,) in found.reader._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     indexes = {name for name in held for index in INDEXES if re.fullmatch(f"{index.name}_(fts.*|vocabulary)", name)}
-    assert held - indexes - set(RESTED_ON) == {"meta", "tree", COUNTED}
-    assert {index.name for index in INDEXES} <= set(RESTED_ON)
+    assert held - indexes - set(COMPARED_TABLES) == {"meta", "tree", ROLLUPS}
+    assert {index.name for index in INDEXES} <= set(COMPARED_TABLES)
 
 
 @pytest.mark.parametrize(

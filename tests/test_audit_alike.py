@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from projections.table_comparison import RESTED_ON
+from projections.table_comparison import COMPARED_TABLES
 from service.audit.database import Database
 from service.audit.row_comparison import are_alike
 from service.event_log.scan import Inspection, read_only
@@ -46,10 +46,12 @@ def test_copy_is_equal_and_other_tables_are_ignored(story, data):
     assert is_alike(story, data)
 
 
-@pytest.mark.parametrize("table", RESTED_ON)
+@pytest.mark.parametrize("table", COMPARED_TABLES)
 def test_missing_or_changed_row_is_a_difference(story, data, table):
     described = rows(data, f"PRAGMA table_info({table})", file=VIEWS)
-    names = [name for _, name, *_ in described if RESTED_ON[table] == "*" or name in RESTED_ON[table].split(", ")]
+    names = [
+        name for _, name, *_ in described if COMPARED_TABLES[table] == "*" or name in COMPARED_TABLES[table].split(", ")
+    ]
     key = ", ".join(name for _, name, *_, is_of_key in described if is_of_key)
     one = f"({key}) = (SELECT {key} FROM {table} ORDER BY {key} LIMIT 1)"
     for name in names:

@@ -17,7 +17,7 @@ STATE_TERMS = ("scope", "fields")
 PUT_TERM = "INSERT INTO terms VALUES (?, ?, ?)"
 """Has a row, by its id, found by a value: kind, value, owner."""
 
-THING_COLUMNS = (
+SUBJECT_STATE_COLUMNS = (
     "subject",
     "collection",
     "valid_from",
@@ -36,7 +36,7 @@ THING_COLUMNS = (
     "name",
     "body",
 )
-TIE_COLUMNS = (
+MEMBERSHIP_COLUMNS = (
     "container",
     "party",
     "interval",
@@ -56,7 +56,7 @@ TIE_COLUMNS = (
     "party_name",
     "body",
 )
-ENTRY_COLUMNS = (
+LIST_ITEM_COLUMNS = (
     "subject",
     "section",
     "key",
@@ -107,9 +107,9 @@ class Table:
         return f"UPDATE {self.name} SET system_to = ? WHERE id = ?"
 
 
-SUBJECT_STATES = Table("subject_states", THING_COLUMNS, 1)
-MEMBERSHIPS = Table("memberships", TIE_COLUMNS, 2)
-LIST_ITEMS = Table("list_items", ENTRY_COLUMNS, 3)
+SUBJECT_STATES = Table("subject_states", SUBJECT_STATE_COLUMNS, 1)
+MEMBERSHIPS = Table("memberships", MEMBERSHIP_COLUMNS, 2)
+LIST_ITEMS = Table("list_items", LIST_ITEM_COLUMNS, 3)
 
 
 def write(

@@ -36,8 +36,8 @@ class Buffer(sqlite3.Connection):
         self.limit = Limit()
         """How long what is done by this connection may take."""
         self.is_settled = True
-        """Whether nothing waits; who keeps rows of its own (see `pour`) says so here when they change."""
-        self.pour: Callable[[bool], None] = lambda _: None
+        """Whether nothing waits; who keeps rows of its own (see `flush_dirty`) says so here when they change."""
+        self.flush_dirty: Callable[[bool], None] = lambda _: None
         """Puts the rows that somebody else keeps; asked with True for those only that changed before the batch."""
 
     def begin(self) -> None:
@@ -121,7 +121,7 @@ class Buffer(sqlite3.Connection):
         with self.limit.writing():
             if self._earlier is not None and not self._is_saved:
                 self._settle_earlier(*self._earlier)
-            self.pour(False)
+            self.flush_dirty(False)
             self._write(self._inserts, self._updates)
         self._inserts.clear()
         self._updates.clear()
@@ -147,7 +147,7 @@ class Buffer(sqlite3.Connection):
         that hold rows may be replaced meanwhile; the earlier ones are restored.
         """
         self.flush()
-        pour, ids = self.pour, self._ids
+        flush_dirty, ids = self.flush_dirty, self._ids
         self._ids = {}
         try:
             yield
@@ -155,7 +155,7 @@ class Buffer(sqlite3.Connection):
             if self.in_transaction:
                 super().execute("ROLLBACK")
             self.forget()
-            self.pour, self._ids = pour, ids
+            self.flush_dirty, self._ids = flush_dirty, ids
 
     def keep_batch(self) -> None:
         """Make the batch part of the transaction."""
@@ -194,14 +194,14 @@ class Buffer(sqlite3.Connection):
         have been erased since, would stay in memory until somebody looks for such circles.
         """
         self.forget()
-        self.pour = lambda _: None
+        self.flush_dirty = lambda _: None
         super().close()
 
     def _settle_earlier(self, inserts: Rows, updates: Rows, _: dict[str, int]) -> None:
         """Write the rows that waited before the batch, and only then set the savepoint to return to."""
         own = self._inserts, self._updates
         self._inserts, self._updates = inserts, updates
-        self.pour(True)
+        self.flush_dirty(True)
         self._write(inserts, updates)
         self._inserts, self._updates = own
         super().execute("SAVEPOINT batch")

@@ -20,7 +20,7 @@ from domain.list_items import STATUS_ORDER
 from domain.membership import FOREVER
 from projections.engine.bitemporal import COLLECTIONS, STATE_TERMS
 from projections.engine.item_lists import ItemList
-from projections.engine.row_codecs import read_thing
+from projections.engine.row_codecs import decode_subject_state
 
 KNOWN = "{0}.system_from <= :as_of AND {0}.system_to > :as_of"
 """In SQL, that a row of a table was known at the position."""
@@ -170,7 +170,7 @@ def subject_states(aggregate: Aggregate, *, has_terms: bool) -> Part:
 def _state_body(stored: Any, named: str, name: Any) -> Any:
     """Return the body of a subject state, in full."""
     try:
-        fields, events = read_thing(stored, named, name)
+        fields, events = decode_subject_state(stored, named, name)
     except UNREADABLE:
         return stored_json(stored)
     return {"fields": fields, "events": events}

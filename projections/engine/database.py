@@ -239,7 +239,7 @@ def complete(connection: sqlite3.Connection, fill: Callable[[], None]) -> None:
         connection.execute(f"PRAGMA {setting}")
 
 
-def complete_lines(connection: sqlite3.Connection) -> None:
+def complete_canonical_rows(connection: sqlite3.Connection) -> None:
     """Make of a file that is `building` one that can tell its lines (see `projections.digests`), and no more."""
     connection.execute("PRAGMA temp_store = FILE")
     _run(connection, ";\n".join(each for each in _ASKED.split(";\n") if each.split()[2:3] in _OF_LINES))

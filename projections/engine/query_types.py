@@ -26,11 +26,11 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some items of a list, and where the next page goes on; None at the end. `beside` is said of the whole list."""
+    """Some items of a list, and where the next page goes on; None at the end. `extra` is said of the whole list."""
 
     items: list[dict[str, Any]]
     after: list[Any] | None
-    beside: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

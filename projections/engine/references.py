@@ -19,9 +19,9 @@ from projections.engine.time_slices import as_of_and_on, times
 class References:
     """Names of others, on one connection."""
 
-    def __init__(self, db: sqlite3.Connection, ledger: EventIndex) -> None:
+    def __init__(self, db: sqlite3.Connection, index: EventIndex) -> None:
         self._db = db
-        self._ledger = ledger
+        self._index = index
 
     def name_others(self, items: Iterable[Any], question: TimeSlice) -> None:
         """Put the survivor and its name into every reference inside these items; none of them is one itself."""
@@ -34,8 +34,8 @@ class References:
         for reference in pending:
             subject = reference["subject"]
             if subject not in numbers:
-                number = self._ledger.find(subject)
-                numbers[subject] = None if number is None else self._ledger.survivor(number, question.as_of)
+                number = self._index.find(subject)
+                numbers[subject] = None if number is None else self._index.survivor(number, question.as_of)
         known = self.names({number for number in numbers.values() if number is not None}, question) if names else {}
         for reference in pending:
             rest = None if len(reference) == 1 else {key: reference[key] for key in reference if key != "subject"}
@@ -45,7 +45,7 @@ class References:
                 reference["subject"] = subject
             number = numbers[reference["subject"]]
             if number is not None:
-                reference["subject"] = self._ledger.name(number)
+                reference["subject"] = self._index.name(number)
             if names:
                 reference["name"] = None if number is None else known[number]
             if rest is not None:

@@ -33,7 +33,7 @@ def possible_statuses_mask(statuses: tuple[str, ...], order: tuple[str, ...]) ->
     return sum(1 << order.index(status) for status in statuses)
 
 
-def write_thing(fields: Mapping[str, Any], provenance: Mapping[str, Sequence[int]]) -> bytes:
+def encode_subject_state(fields: Mapping[str, Any], provenance: Mapping[str, Sequence[int]]) -> bytes:
     """The body of a thing's row: its fields but for its name, and the events that bear each.
 
     What bears the first of them bears all of them and the status, unless something else is said.
@@ -47,7 +47,7 @@ def write_thing(fields: Mapping[str, Any], provenance: Mapping[str, Sequence[int
     return orjson.dumps([kept, first, others] if others else [kept, first])
 
 
-def read_thing(stored: bytes, named: str, name: bytes) -> tuple[dict[str, Any], dict[str, list[int]]]:
+def decode_subject_state(stored: bytes, named: str, name: bytes) -> tuple[dict[str, Any], dict[str, list[int]]]:
     """A thing's fields and the events that bear each, from its body and its name in JSON (one of `NAMED`)."""
     kept, first, *others = orjson.loads(stored)
     fields = kept if name == _NAMELESS else {named: orjson.loads(name), **kept}
@@ -58,12 +58,12 @@ def read_thing(stored: bytes, named: str, name: bytes) -> tuple[dict[str, Any], 
     return fields, events
 
 
-def read_unnamed(stored: bytes) -> tuple[dict[str, Any], dict[str, list[int]]]:
+def decode_unnamed_state(stored: bytes) -> tuple[dict[str, Any], dict[str, list[int]]]:
     """The same but for its name."""
-    return read_thing(stored, "", _NAMELESS)
+    return decode_subject_state(stored, "", _NAMELESS)
 
 
-def write_tie(
+def encode_membership(
     steps: Sequence[Fact], whole: Sequence[Fact], opened: Fact | None, closed: Fact | None, category: Any
 ) -> bytes:
     """The body of a tie's row: its steps, and what else there is to say of it but for the party's role.
@@ -85,20 +85,20 @@ def write_tie(
     return orjson.dumps([told, more] if more else [told])
 
 
-def read_tie(stored: bytes) -> dict[str, Any]:
+def decode_membership(stored: bytes) -> dict[str, Any]:
     """A tie as answered but for its party, its container, its status and its role: the category comes first."""
     steps, more = _parts(stored)
     return {"category": more.get("category")} | _span(steps, more, [_read_step(step) for step in steps])
 
 
-def read_span(stored: bytes) -> dict[str, Any]:
+def decode_membership_span(stored: bytes) -> dict[str, Any]:
     """When a tie began and ended, and the events that bear it."""
     span = _span(*_parts(stored), [])
     del span["steps"]
     return span
 
 
-def spell_tie(stored: bytes, role: bytes | None) -> dict[str, Any]:
+def canonical_membership(stored: bytes, role: bytes | None) -> dict[str, Any]:
     """All that the body of a tie's row and its role say; nothing that they leave open."""
     steps, more = _parts(stored)
     span = _span(steps, more, [[_TYPES[rank], *rest] for rank, *rest in steps])

@@ -22,7 +22,7 @@ from projections.engine import lifespans
 from projections.engine.buffer import Buffer, Row
 
 _MOST = 5_000
-_MOST_AT_HAND = 1_000
+_MOST_CACHED = 1_000
 _MOST_BYTES = 64 * 2**20
 """Of memory, about, that what is at hand may take: one subject may have thousands of rows by a single fact."""
 _COLUMNS = "id, name, version, last, holds, life, basis, force"
@@ -139,11 +139,11 @@ class Subjects:
         self._by_number: dict[int, Subject] = {}
         self._by_name: dict[str, Subject] = {}
         self._absent: dict[str, None] = {}
-        self._at_hand: dict[int, Subject] = {}
+        self._cached: dict[int, Subject] = {}
         self._weight = Weight()
         self._changed: dict[int, Subject] = {}
         self._before: dict[int, Subject | None] | None = None
-        db.pour = self._flush_dirty
+        db.flush_dirty = self._flush_dirty
 
     def find(self, name: str) -> Subject | None:
         """The subject of a name; None if no event is about it."""
@@ -178,36 +178,36 @@ class Subjects:
         """A subject that an event is about for the first time."""
         subject = Subject(self._db.next_id("subjects"), name, version, last, cached=CachedSubject(self._weight))
         self._absent.pop(name, None)
-        self._at_hand[subject.number] = subject
+        self._cached[subject.number] = subject
         self._changed[subject.number] = self._keep(subject)
         self._db.is_settled = False
         if self._before is not None:
             self._before[subject.number] = None
         return subject
 
-    def touch(self, subject: Subject) -> None:
+    def save_for_undo(self, subject: Subject) -> None:
         """To be called, in each batch, before what is at hand of a subject changes, or its context."""
         if self._before is not None and subject.number not in self._before:
             self._before[subject.number] = before = Subject(*_FIELDS(subject))
             before.context = copy(subject.context)
             before.cached = None if subject.cached is None else subject.cached.copied()
 
-    def change(self, subject: Subject) -> Subject:
+    def mark_dirty(self, subject: Subject) -> Subject:
         """The same; to be called right before something of it is changed, with no question to the database between.
         Values that it holds are replaced, never altered.
         """
-        self.touch(subject)
+        self.save_for_undo(subject)
         subject.is_changed = True
         self._changed[subject.number] = subject
         self._db.is_settled = False
         return subject
 
-    def hold(self, subject: Subject) -> None:
+    def cache(self, subject: Subject) -> None:
         """Keep at hand all that will be known of a subject, of which nothing is known yet."""
         subject.cached = CachedSubject(self._weight)
-        self._at_hand[subject.number] = subject
+        self._cached[subject.number] = subject
 
-    def let_go(self, subject: Subject) -> None:
+    def discard(self, subject: Subject) -> None:
         """Forget a subject; what changed of its record is never written."""
         self.evict(subject)
         self._changed.pop(subject.number, None)
@@ -219,19 +219,19 @@ class Subjects:
         if subject.cached is not None:
             subject.cached.grow(-subject.cached.own)
             subject.cached = None
-        self._at_hand.pop(subject.number, None)
+        self._cached.pop(subject.number, None)
 
     def evict_if_full(self) -> None:
         """Keep no more than is worth it. Whoever holds a record or changes one is done with it."""
-        while self._at_hand and (len(self._at_hand) > _MOST_AT_HAND or self._weight.bytes > _MOST_BYTES):
-            oldest = next(iter(self._at_hand.values()))
+        while self._cached and (len(self._cached) > _MOST_CACHED or self._weight.bytes > _MOST_BYTES):
+            oldest = next(iter(self._cached.values()))
             oldest.context = None
             self.evict(oldest)
         while len(self._by_number) > _MOST:  # a few at a time: to drop thousands would take milliseconds
             first = next(iter(self._by_number.values()))
             if first.is_changed:
                 self._db.flush()
-            self.let_go(first)
+            self.discard(first)
         while len(self._absent) > _MOST:
             del self._absent[next(iter(self._absent))]
 
@@ -256,7 +256,7 @@ class Subjects:
             else:
                 self._keep(before)
                 if before.cached is not None:
-                    self._at_hand[number] = before
+                    self._cached[number] = before
                     self._weight.bytes += before.cached.own
                 if before.is_changed:
                     self._changed[number] = before
@@ -264,7 +264,7 @@ class Subjects:
 
     def forget(self) -> None:
         """Drop everything, after the transaction was undone or what waited was written."""
-        for records in (self._by_number, self._by_name, self._at_hand, self._changed, self._absent):
+        for records in (self._by_number, self._by_name, self._cached, self._changed, self._absent):
             records.clear()
         self._weight.bytes = 0
         self._before = None

@@ -10,7 +10,7 @@ from domain.subject_state import StatePeriod
 from domain.values import texts_of
 from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.buffer import Row
-from projections.engine.row_codecs import possible_statuses_mask, write_thing
+from projections.engine.row_codecs import encode_subject_state, possible_statuses_mask
 from projections.engine.specification import SubjectView
 
 _SORTED_CHARACTERS = 200
@@ -44,5 +44,5 @@ def subject_state_row(view: SubjectView, period: StatePeriod, lifespan: Lifespan
         upto,
         ref,
         orjson.dumps(name),
-        write_thing(fields, period.provenance),
+        encode_subject_state(fields, period.provenance),
     )

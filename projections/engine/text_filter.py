@@ -50,7 +50,7 @@ def matching(db: sqlite3.Connection, q: str, view: str, as_of: int, most: int = 
     digit nothing matches. Rows are few where they are no more than `FEW`
     or `most`.
     """
-    finding = _Finding(db, as_of, view, max(FEW, most))
+    finding = _TextFilter(db, as_of, view, max(FEW, most))
     rows: set[int] | None = None
     conditions, values = [], []
     units = _units(asked(q, _MOST_WORDS))
@@ -89,7 +89,7 @@ def _units(question: Asked) -> list[_Unit]:
     return list(units)
 
 
-class _Finding:
+class _TextFilter:
     """From words to rows, for one view."""
 
     def __init__(self, db: sqlite3.Connection, as_of: int, view: str, most: int) -> None:

@@ -16,7 +16,7 @@ from projections.engine.text_index import Clause, Lookup
 _MATCHES = 20_000
 
 
-class Finding:
+class TextLookup:
     """Looks facts up in an index whose rows are those of `facts`, for one question as of one position."""
 
     def __init__(self, db: sqlite3.Connection, look: Lookup, as_of: int) -> None:

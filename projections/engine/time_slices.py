@@ -11,7 +11,7 @@ from domain.list_items import STATUS_ORDER
 from domain.membership import ENDED_STATUSES, ORDER_OF_STATUSES
 from projections.engine.query_types import TimeSlice
 from projections.engine.reference_values import Reference, refer
-from projections.engine.row_codecs import read_tie
+from projections.engine.row_codecs import decode_membership
 
 HOLDING = sum(1 << index for index, status in enumerate(ORDER_OF_STATUSES) if status not in ENDED_STATUSES)
 """The statuses in which a membership holds, as bits."""
@@ -60,7 +60,7 @@ def is_certain(table: str, question: TimeSlice, statuses: int | None = None) -> 
     return f"({on_that_day}NOT ({may_be(table, question)} & {other}))"
 
 
-def thing_columns(question: TimeSlice) -> str:
+def subject_state_columns(question: TimeSlice) -> str:
     """The columns of `things t` and its `subjects s` that a state is made of."""
     return f"t.subject, t.collection, {claims('t', question)}, t.name, t.body, s.name, s.version, s.last, s.holds"
 
@@ -74,15 +74,15 @@ def claim(order: Sequence[str], status: int, mask: int, certain: int) -> dict[st
     return claimed
 
 
-def tie_columns(table: str, question: TimeSlice) -> str:
-    """The columns that `tie` takes."""
+def membership_columns(table: str, question: TimeSlice) -> str:
+    """The columns that `membership` takes."""
     return f"{table}.party_name, {table}.container_name, {claims(table, question)}, {table}.role, {table}.body"
 
 
-def tie(row: Sequence[Any]) -> dict[str, Any]:
-    """A tie as answered, from `tie_columns`."""
+def membership(row: Sequence[Any]) -> dict[str, Any]:
+    """A tie as answered, from `membership_columns`."""
     party, container, status, mask, certain, role, stored = row
-    told = read_tie(stored)
+    told = decode_membership(stored)
     return {
         "party": Reference(party),
         "in": Reference(container),

@@ -14,7 +14,7 @@ import orjson
 
 from domain.values import pointer
 from projections.digests import VIEWS, written
-from projections.table_comparison import COUNTED, SEARCHED
+from projections.table_comparison import ROLLUPS, UNNUMBERED_COLUMNS
 from service.audit.refold import FoldedReader
 from service.audit.report import Check, Finding, Verdict
 from service.audit.source import CannotAudit, StoredViews, Unreadable
@@ -26,7 +26,7 @@ _AHEAD = 64
 _RESTS_ON = ("position", "borne_by", "event")
 _SAYS = "is not what the log says"
 _UNTIL = 2
-"""Where a row of `COUNTED` has the position that it counts up to."""
+"""Where a row of `ROLLUPS` has the position that it counts up to."""
 _EARLIER = " and every earlier one"
 
 Line = Mapping[str, Any]
@@ -97,7 +97,7 @@ class Comparing:
 
     def _unlike_values(self) -> Iterator[Finding]:
         """Yield a finding for each table without positions that does not hold what the log says."""
-        for table in SEARCHED:
+        for table in UNNUMBERED_COLUMNS:
             try:
                 pairs = zip_longest(self._folded.values(table), self._stored.values(table))
                 unlike = next(((mine, row) for mine, row in pairs if mine != row), None)
@@ -119,13 +119,13 @@ class Comparing:
     def _compare_counts(self) -> None:
         """Compare what statistics are told from, where all that is counted has the same numbers."""
         try:
-            pairs = zip_longest(_each(self._folded.stored(COUNTED)), _each(self._stored.stored(COUNTED) or ()))
+            pairs = zip_longest(_each(self._folded.stored(ROLLUPS)), _each(self._stored.stored(ROLLUPS) or ()))
             unlike = next((mine or row for mine, row in pairs if mine != row), None)
         except Unreadable as error:
-            self._check.find(Finding(str(error), field=f"table {COUNTED}"))
+            self._check.find(Finding(str(error), field=f"table {ROLLUPS}"))
             return
         if unlike is not None:
-            self._check.find(Finding(_SAYS, unlike[_UNTIL], None, f"table {COUNTED}"))
+            self._check.find(Finding(_SAYS, unlike[_UNTIL], None, f"table {ROLLUPS}"))
 
     def _agree(self, view: str) -> bool:
         """Whether a view is the same; by its lines where they are to be had, else by its digest."""

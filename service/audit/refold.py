@@ -146,7 +146,7 @@ class FoldedReader:
 
     def event(self, position: int) -> dict[str, Any]:
         """An event as the views keep it."""
-        lines = self._reader.some_lines("history", position, (0, position - 1)).lines
+        lines = self._reader.some_canonical_rows("history", position, (0, position - 1)).lines
         found: dict[str, Any] = orjson.loads(lines[0]) if lines else {}
         return found
 

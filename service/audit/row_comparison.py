@@ -6,15 +6,15 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from projections.table_comparison import RESTED_ON
+from projections.table_comparison import COMPARED_TABLES
 from service.data_directory import read_only_uri
 
 
 def are_alike(db: sqlite3.Connection, path: Path) -> bool:
-    """Whether the file of views that is open has the same rows in `RESTED_ON` as another. Raises sqlite3.Error."""
+    """Return whether the open file of views has the same rows in `COMPARED_TABLES` as another. Raise sqlite3.Error."""
     db.execute("ATTACH ? AS theirs", (read_only_uri(path),))
     try:
-        return all(_is_like(db, table, columns) for table, columns in RESTED_ON.items())
+        return all(_is_like(db, table, columns) for table, columns in COMPARED_TABLES.items())
     finally:
         db.execute("DETACH theirs")
 

@@ -169,7 +169,7 @@ class Decisions:
                 raise Invalid(
                     f"{posted.type} is recorded by this registry itself", [Flaw("/source", "is this registry")]
                 )
-            if posted.type == TEXT_ERASED and self._views.holds_text(posted.subject):
+            if posted.type == TEXT_ERASED and self._views.has_text(posted.subject):
                 raise Contradiction(f"a text of {posted.subject} is stored here, and another log cannot erase it")
         if not batch.targets:
             return batch
@@ -207,7 +207,7 @@ class Decisions:
                 case "document.text-stored":
                     assert batch.text is not None
                     self._log.put_text(event.position, batch.text)
-                    self._views.hold(event, batch.text)
+                    self._views.store_text(event, batch.text)
                 case "document.text-erased":
                     self._log.drop_texts(event.subject)
 
@@ -233,7 +233,7 @@ class Decisions:
 
     def _text_event(self, posted: PostedEvent) -> LoggedEvent | None:
         """Return the event that stored the same text, if it is stored."""
-        position = self._views.stored(posted.subject, posted.model.sha256)  # type: ignore[attr-defined]
+        position = self._views.position_of_text(posted.subject, posted.model.sha256)  # type: ignore[attr-defined]
         return None if position is None else self._log.at(position)
 
     def _check_condition(self, condition: Condition, subject: str) -> None:

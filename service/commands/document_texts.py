@@ -12,7 +12,7 @@ from uuid import uuid4
 from domain.catalogue import CATALOGUE
 from domain.cloudevent import PostedEvent, canonical, checked
 from domain.errors import Flaw, Invalid
-from projections.documents import Held
+from projections.documents import DocumentText
 from service.commands.cloudevents import Malformed
 from service.commands.decisions import Batch
 
@@ -27,7 +27,7 @@ def storage_batch(origin: str, subject: str, raw: bytes, actor: str) -> Batch:
     return Batch((posted,), actor, len(raw), text=text)
 
 
-def erasure_batch(origin: str, subject: str, held: Held, actor: str) -> Batch:
+def erasure_batch(origin: str, subject: str, held: DocumentText, actor: str) -> Batch:
     """Return the batch that records and performs the erasure of a document's text; the actor must have the right."""
     posted = _posted(origin, "document.text-erased", subject, held.sha256, held.characters)
     return Batch((posted,), actor, len(posted.data), may_erase=True)

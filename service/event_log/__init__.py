@@ -175,8 +175,8 @@ class LogReader:
         names, told = (json.dumps([*collections]),), 0
         bounds: list[str] = []
         with _failures:
-            share = sum(events for _, events in self._db.execute(tables.COUNTED, names)) / count
-            for subject, events in self._db.execute(tables.COUNTED, names):
+            share = sum(events for _, events in self._db.execute(tables.ROLLUPS, names)) / count
+            for subject, events in self._db.execute(tables.ROLLUPS, names):
                 told += events
                 if len(bounds) < count - 1 and told >= share * (len(bounds) + 1):
                     bounds.append(subject)

@@ -81,7 +81,7 @@ BY_SUBJECT = (
     " AND position <= ?5 ORDER BY streams.id, version LIMIT ?6"
 )
 """Subject by subject: keys of streams ascend as their first events do."""
-COUNTED = (
+ROLLUPS = (
     "SELECT name, (SELECT max(version) FROM events WHERE stream = streams.id) FROM streams"
     f" WHERE {_OF_COLLECTIONS} ORDER BY id"
 )

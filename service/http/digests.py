@@ -99,7 +99,7 @@ async def _digest(request: web.Request, view: str, as_of: int) -> str:
 
     def slice_from(after: Any) -> Callable[[Reader], Any]:
         def some(reader: Reader) -> Any:
-            found = reader.some_lines(view, as_of, after)
+            found = reader.some_canonical_rows(view, as_of, after)
             digest.update(b"".join(found.lines))
             return found.after
 

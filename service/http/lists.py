@@ -126,7 +126,7 @@ async def answer_list(request: web.Request, listing: Listing) -> web.StreamRespo
         found = source(reader, asked.question, asked.page_size, asked.after)
         as_of = asked.question.as_of
         following = _next(request, values, now, asked.question, found)
-        body = orjson.dumps({"items": found.items, "next": following, "position": as_of, **found.beside})
+        body = orjson.dumps({"items": found.items, "next": following, "position": as_of, **found.extra})
         return CachedResponse(
             body, JSON, body_tag(body), said(request, now, as_of, reader.recorded, following=following)
         )

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from domain.errors import Contradiction
 from domain.quotation import Status
 from domain.values import SLUG
-from projections.documents import Held
+from projections.documents import DocumentText
 from projections.engine.query_types import NotFound
 from projections.reader import Reader
 from service.app_keys import HEAD, LOGS, WRITER
@@ -70,8 +70,8 @@ async def delete_text(request: web.Request) -> web.StreamResponse:
     subject = _subject(request)
     head, readers = request.app[HEAD], request.app[READERS]
 
-    def now() -> Held | None:
-        return readers.here(lambda reader: reader.held(subject, head.position))
+    def now() -> DocumentText | None:
+        return readers.here(lambda reader: reader.document_text(subject, head.position))
 
     held = now()
     while held is not None:

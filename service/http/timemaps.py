@@ -35,7 +35,7 @@ async def answer_timemap(request: web.Request, subject: str, parameters: Sequenc
 
     def found(reader: Reader) -> CachedResponse:
         read_times(values, now, reader.position_at)
-        mementos = reader.mementos(subject, now.head, since=first - 1, limit=MAX_LIMIT + 1)
+        mementos = reader.versions(subject, now.head, since=first - 1, limit=MAX_LIMIT + 1)
         body, headers = _written(request.rel_url, first, mementos)
         return CachedResponse(body, LINK_FORMAT, body_tag(body), headers)
 

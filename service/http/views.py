@@ -183,7 +183,7 @@ def _inner(collection: str, section: str) -> Operation:
                 if is_history:
                     return reader.history(subject, question, limit=limit, after=after)
                 certainties = values.get(OF_CERTAINTY.name, ())
-                return reader.section(
+                return reader.state_list(
                     subject, section, question, certainties=certainties, limit=limit, after=after, events=events
                 )
 

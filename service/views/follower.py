@@ -110,7 +110,7 @@ def catch_up(
                 event = event_of(stored)
                 views.apply(event, leaf_hash(stored.entry))
                 if event.type == "document.text-stored" and (text := log.text(event.position)) is not None:
-                    views.hold(event, text)
+                    views.store_text(event, text)
             views.commit()
         except BaseException:
             views.rollback()

@@ -61,7 +61,7 @@ def replayed(
     scope = SCOPES[view]
     with TemporaryDirectory(prefix="folding-", dir=folder) as directory:
         path = Path(directory) / VIEWS
-        views = SingleViewReplay(path, scope) if scope.by_subject else Views(path, building=True, portion=scope)
+        views = SingleViewReplay(path, scope) if scope.by_subject else Views(path, building=True, scope=scope)
         db = connect(path, read_only=True)
         db.execute("SELECT 1 FROM meta").fetchone()  # from here on both have the file open
         remove(path)

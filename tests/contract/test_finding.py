@@ -152,7 +152,7 @@ def test_resolve_needs_a_name(world):
     assert blank.status_code == 422 or blank.json()["items"] == []
 
 
-SEARCHED = {
+UNNUMBERED_COLUMNS = {
     "battery": {"agreements/framework", "platforms/casip"},
     "Battery swapping": {"agreements/framework"},
     "换电": {"agreements/framework"},
@@ -181,7 +181,7 @@ SEARCHED = {
 }
 
 
-@pytest.mark.parametrize(("q", "wanted"), SEARCHED.items())
+@pytest.mark.parametrize(("q", "wanted"), UNNUMBERED_COLUMNS.items())
 def test_search_in_all_collections(world, q, wanted):
     found = searched(world, q)
     assert wanted <= set(found), found[:6]

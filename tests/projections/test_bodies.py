@@ -9,13 +9,13 @@ from domain.catalogue import CATALOGUE
 from domain.corrections import Fact
 from domain.edtf import span_of
 from projections.engine.row_codecs import (
-    read_span,
-    read_thing,
-    read_tie,
-    read_unnamed,
-    spell_tie,
-    write_thing,
-    write_tie,
+    canonical_membership,
+    decode_membership,
+    decode_membership_span,
+    decode_subject_state,
+    decode_unnamed_state,
+    encode_membership,
+    encode_subject_state,
 )
 
 FIELDS = st.lists(st.sampled_from([name for name in ORDER if name not in ("name", "status")]), unique=True).map(
@@ -46,12 +46,12 @@ FACTS = st.lists(TOLD, min_size=1, max_size=4).map(
 def test_subject_state_and_provenance_are_decoded_as_encoded(said, borne, data):
     fields = {name: f"some {name}" for name in said}
     provenance = {name: data.draw(st.sampled_from([(1,), (1, 4), (5,)])) for name in [*borne, "status"]}
-    stored, name = write_thing(fields, provenance), orjson.dumps(fields.get("title"))
-    read, bears = read_thing(stored, "title", name)
+    stored, name = encode_subject_state(fields, provenance), orjson.dumps(fields.get("title"))
+    read, bears = decode_subject_state(stored, "title", name)
     assert list(read.items()) == list(fields.items())
     assert list(bears.items()) == [(name, list(positions)) for name, positions in provenance.items()]
     fields.pop("title", None)
-    assert read_unnamed(stored)[0] == fields
+    assert decode_unnamed_state(stored)[0] == fields
 
 
 @given(FACTS, st.lists(TOLD, max_size=2), st.data())
@@ -59,8 +59,11 @@ def test_membership_is_decoded_as_its_facts_say(steps, others, data):
     whole = [fact(100 * at, *each) for at, each in enumerate(others, 1)]
     opened, closed = (data.draw(st.sampled_from([None, *steps, *whole])) for _ in range(2))
     category, role = (data.draw(st.sampled_from([None, "guest"])) for _ in range(2))
-    stored = write_tie(steps, whole, opened, closed, category)
-    read, spelled = read_tie(stored), spell_tie(stored, None if role is None else orjson.dumps(role))
+    stored = encode_membership(steps, whole, opened, closed, category)
+    read, spelled = (
+        decode_membership(stored),
+        canonical_membership(stored, None if role is None else orjson.dumps(role)),
+    )
 
     assert read["from"] == ((getattr(opened.data, "effective", None) or opened.occurred) if opened else None)
     assert read["to"] == ((getattr(closed.data, "effective", None) or closed.occurred) if closed else None)
@@ -71,7 +74,7 @@ def test_membership_is_decoded_as_its_facts_say(steps, others, data):
     assert [step.get("instrument") or step.get("effective") for step in read["steps"]] == [
         getattr(each.data, "instrument", None) or getattr(each.data, "effective", None) for each in steps
     ]
-    assert read_span(stored) == {name: read[name] for name in ("from", "to", "events")}
+    assert decode_membership_span(stored) == {name: read[name] for name in ("from", "to", "events")}
 
     said = {"role": role, "category": category, "from": read["from"], "to": read["to"]}
     assert {name: spelled.pop(name, None) for name in said} == said

@@ -84,7 +84,7 @@ def test_wal_restarts_even_if_the_next_transaction_has_read(views):
     for number in range(COMMITS):
         views.views.begin()
         assert views.views.version(f"parties/p{number}") == 0
-        if (carried := views.views._carrying._carried) is not None:
+        if (carried := views.views._checkpointing._carried) is not None:
             carried.result()
         views.take(party(f"p{number}"))
     assert pages(Path(path)) < COMMITS

@@ -41,7 +41,7 @@ def recorded(views: World, kind: str, slug: str, text: str) -> int:
     try:
         views.views.admit([own], [leaf_hash(own.data)])
         if kind == "document.text-stored":
-            views.views.hold(own, text)
+            views.views.store_text(own, text)
     except BaseException:
         views.views.rollback()
         raise
@@ -73,7 +73,7 @@ def listed(views: World, slug: str = "d", as_of: int | None = None, **asked: Any
         )
         items += page.items
         if (after := page.after) is None:
-            return items, dict(page.beside["used"])
+            return items, dict(page.extra["used"])
 
 
 def shown(items: list[dict]) -> list[tuple]:
@@ -297,8 +297,8 @@ def test_the_text_of_a_retracted_document_can_still_be_erased(views: World):
     with pytest.raises(Refused):
         stored(views)
     erased(views)
-    assert views.reader.held("documents/d", views.head) is None
-    assert views.reader.held("documents/d", 2) is not None
+    assert views.reader.document_text("documents/d", views.head) is None
+    assert views.reader.document_text("documents/d", 2) is not None
     with pytest.raises(Refused):
         erased(views)
 
@@ -315,7 +315,7 @@ def test_document_state_names_its_text_and_the_event_that_stored_it(views: World
 
 
 def test_text_cache_is_bounded(views: World, monkeypatch):
-    monkeypatch.setattr("projections.documents.KEPT", 10_000)
+    monkeypatch.setattr("projections.documents.CACHED_BYTES", 10_000)
     for number in range(6):
         text = f"{number}" * 4_000
         views.take(document(f"d{number}", sha256=sha256(text.encode()).hexdigest()))
@@ -325,5 +325,5 @@ def test_text_cache_is_bounded(views: World, monkeypatch):
         for number in range(6):
             _, text = views.reader.text(f"documents/d{number}", views.head)
             assert text == f"{number}" * 4_000
-            assert sum(map(len, texts._kept.values())) <= 10_000
-    assert len(texts._kept) == 2
+            assert sum(map(len, texts._cached.values())) <= 10_000
+    assert len(texts._cached) == 2

@@ -236,7 +236,7 @@ def test_party_with_only_a_withdrawal_was_bound_from_the_remaining_creation(view
             views.tie("parties/a", "agreements/t", on=days[2])["status"] != "withdrawn"
         ]
 
-    monkeypatch.setattr(subject_cache, "_MOST_AT_HAND", cached)
+    monkeypatch.setattr(subject_cache, "_MOST_CACHED", cached)
     views.take(*parties("a", "b", "c"), signed("t", "2020-03-01", "c"))
     views.take(step("withdrawn", "t", "2021-05-05", "a"), also_signed("t", "2022-06-01", "b"))
     assert bound() == [False, True, False]

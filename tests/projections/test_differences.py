@@ -166,8 +166,8 @@ def test_mementos_are_the_positions_of_the_history(views: World):
     views.take(event("party.merged", "parties/b", None, into="parties/a"))
     history = [(item["position"], item["recorded"]) for item in views.history("agreements/t")]
     assert [position for position, _ in history] == [3, 4, 6]
-    assert views.reader.mementos("agreements/t", 6, since=0, limit=10) == history
-    assert views.reader.mementos("agreements/t", 6, since=3, limit=1) == history[1:2]
-    assert views.reader.mementos("agreements/t", 4, since=0, limit=10) == history[:2]
+    assert views.reader.versions("agreements/t", 6, since=0, limit=10) == history
+    assert views.reader.versions("agreements/t", 6, since=3, limit=1) == history[1:2]
+    assert views.reader.versions("agreements/t", 4, since=0, limit=10) == history[:2]
     assert views.reader.recorded(4) == history[1][1]
     assert views.reader.recorded(7) is None

@@ -244,7 +244,7 @@ TABLES = (
 def test_change_of_any_column_of_a_current_row_changes_the_digest(views):
     views.take(*everything())
     views.views.begin()
-    views.views.hold(views.events[0], "the text")
+    views.views.store_text(views.events[0], "the text")
     views.views.commit()
     before = held(views, views.head)
     for table in TABLES:

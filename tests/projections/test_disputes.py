@@ -134,12 +134,12 @@ def test_the_whole_of_a_list_of_disputes_is_paged_in_order(views: World):
     found: list[dict[str, Any]] = []
     after = None
     while True:
-        page = views.reader.section("parties/a", "disputed", views.question(), limit=7, after=after)
+        page = views.reader.state_list("parties/a", "disputed", views.question(), limit=7, after=after)
         found += page.items
         if (after := page.after) is None:
             break
     assert found == naive(views.events, "parties/a")
-    some = views.reader.section("parties/a", "disputed", views.question(), limit=100, after=None, events=[3]).items
+    some = views.reader.state_list("parties/a", "disputed", views.question(), limit=100, after=None, events=[3]).items
     assert some == [claim for claim in found if claim["event"] == 3]
 
 
@@ -164,7 +164,7 @@ def small_and_great(request) -> Iterator[tuple[str, World, World]]:
 def test_a_state_with_many_disputes_takes_no_more_steps(small_and_great):
     _, small, great = small_and_great
     taken = [
-        steps(found, partial(found.reader.section, "parties/a", "disputed", found.question(), limit=50, after=None))
+        steps(found, partial(found.reader.state_list, "parties/a", "disputed", found.question(), limit=50, after=None))
         for found in (small, great)
     ]
     assert taken[1] < 1.4 * taken[0] + 300

@@ -49,7 +49,7 @@ ASKED: dict[str, Callable[[World, TimeSlice], object]] = {
     "platform": lambda found, question: found.reader.state("platforms/p", question),
     "party": lambda found, question: found.reader.state("parties/hub", question),
     "agreement": lambda found, question: found.reader.state("agreements/t", question),
-    "members": lambda found, question: found.reader.section("platforms/p", "members", question, limit=5, after=None),
+    "members": lambda found, question: found.reader.state_list("platforms/p", "members", question, limit=5, after=None),
     "history": lambda found, question: found.reader.history("parties/hub", question, limit=5, after=None),
     "graph": lambda found, question: found.reader.graph("platforms/p", 1, question, 10),
     "graph of a party": lambda found, question: found.reader.graph("parties/hub", 2, question, 10),

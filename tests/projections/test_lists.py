@@ -391,7 +391,7 @@ def test_long_lists_are_cut_with_the_address_of_the_rest(views: World):
     assert set(item["more"]) == {"members"}
     listed, after = [], None
     while True:
-        page = views.reader.section("platforms/p", "members", views.question(), limit=50, after=after)
+        page = views.reader.state_list("platforms/p", "members", views.question(), limit=50, after=after)
         listed += page.items
         after = page.after
         if after is None:
@@ -441,10 +441,10 @@ def test_filter_by_certainty_selects_items_of_that_certainty(documents):
             for name in ("parties", "commitments", "declarations", "amendments"):
                 for on in DAYS:
                     question = found.question(on)
-                    items = found.reader.section(subject, name, question, limit=1000, after=None).items
+                    items = found.reader.state_list(subject, name, question, limit=1000, after=None).items
                     for certainty in CERTAINTIES:
                         chosen = [item for item in items if item.get("certainty", "certain") == certainty]
-                        page = found.reader.section(
+                        page = found.reader.state_list(
                             subject, name, question, certainties=[certainty], limit=1000, after=None
                         )
                         assert page.items == chosen

@@ -48,14 +48,14 @@ class Events:
 @contextmanager
 def alone(view: str, events: Sequence[Event]) -> Iterator[Reader]:
     """Replay one view alone."""
-    portion = SCOPES[view]
+    scope = SCOPES[view]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "portion.sqlite"
-        if portion.by_subject:
-            with closing(SingleViewReplay(path, portion)) as folding:
+        if scope.by_subject:
+            with closing(SingleViewReplay(path, scope)) as folding:
                 folding.fold(Events(events), len(events))
         else:
-            with closing(Views(path, building=True, portion=portion)) as views:
+            with closing(Views(path, building=True, scope=scope)) as views:
                 views.begin()
                 for each in events:
                     views.apply(each, leaf_hash(each.data))

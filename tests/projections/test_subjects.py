@@ -54,7 +54,7 @@ def lines(found: World, as_of: int) -> dict[str, list[bytes]]:
 @given(documents=histories(most=40))
 def test_posts_in_one_commit_equal_the_accepted_ones_alone(cached, documents):
     with world() as found, world() as alone, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subject_cache, "_MOST_AT_HAND", cached)
+        patch.setattr(subject_cache, "_MOST_CACHED", cached)
         patch.setattr(subject_cache, "_MOST", 10 * cached)
         for each in taken_in_one_transaction(found, documents):
             alone.apply(each)
@@ -105,13 +105,13 @@ def test_refused_post_among_others_leaves_nothing():
 
 
 def test_subject_cache_is_bounded(monkeypatch):
-    monkeypatch.setattr(subject_cache, "_MOST_AT_HAND", 5)
+    monkeypatch.setattr(subject_cache, "_MOST_CACHED", 5)
     monkeypatch.setattr(subject_cache, "_MOST", 20)
     with world() as found:
         for number in range(100):
             found.take(party(f"p-{number}"))
         kept = found.views._known.subjects
-        assert len(kept._at_hand) <= 6
+        assert len(kept._cached) <= 6
         assert len(kept._by_number) <= 21
         assert sum(each.cached is not None for each in kept._by_number.values()) <= 6
 
@@ -160,7 +160,7 @@ def test_large_subjects_are_cached_only_within_the_memory_limit(monkeypatch):
         assert all(found.tie("parties/p-7", f"agreements/a-{number}", on="2021-01-01") for number in range(20))
         found.refused(party("p-0"), event("agreement.amended", "agreements/a-19", "2019"))
         found.take(signed("a-20", "2020", *named))
-        held = [each.cached for each in kept._at_hand.values() if each.cached is not None]
+        held = [each.cached for each in kept._cached.values() if each.cached is not None]
         assert 0 < sum(1 for each in held for _ in each.of(MEMBERSHIPS.name)) <= 200
         assert kept._weight.bytes == sum(each.own for each in held)
 

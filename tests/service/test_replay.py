@@ -27,7 +27,7 @@ from tests.histories import GENERATED, histories, taken
 from tests.processes import SECONDS, processes, soon
 from tests.service.commands import call, environment, serving
 
-SHARED = [view for view, portion in SCOPES.items() if portion.by_subject]
+SHARED = [view for view, scope in SCOPES.items() if scope.by_subject]
 MANY = 3000
 """Parties whose lines are more than what pipes hold that nobody reads."""
 
