@@ -31,6 +31,8 @@ def _phase(facts: Sequence[Fact], key: str, lifespan: Lifespan) -> list[Item]:
         return []
     phases = phase_days(founding, [fact for fact in facts if fact.type != "lab.founded"], lifespan)
     slug = key.partition(":")[2]
+    if slug not in phases:  # the data of the founding, which planned it, was erased
+        return []
     label = f"{list(phases).index(slug):04}"
     return [Item(period, founding, label) for period in phases[slug]]
 
