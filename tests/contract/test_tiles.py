@@ -438,7 +438,7 @@ def test_if_reading_needs_a_key_only_the_verifier_key_is_open(tmp_path):
 
 def test_the_verifier_key_is_printed_at_start(server):
     key = server.get("/log/vkey").text.strip()
-    assert f"signed by the key {key}\n" in server.output
+    assert f"Verifier key of the log: {key}\n" in server.output
 
 
 def test_a_name_and_a_key_can_be_given(tmp_path):
