@@ -1,4 +1,4 @@
-"""What stands beside facts: disputes, by which other sources say otherwise, and the evidence they rest on."""
+"""Annotations of answers: the disputes of the facts that they show, and the evidence for these facts."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ from projections.engine.time_limit import Limit
 DISPUTED = "disputed"
 """The list of disputes inside a state."""
 _IN_ITEM = 10
-"""So many disputes are shown beside an item."""
+"""The most disputes shown with an item."""
 _FIRST: Place = (0, -1)
-_STOOD = f"event <= ? AND {AS_OF}"
-"""In SQL, that a claim stood as of a position."""
-_BORNE = frozenset(("steps", *(each.name for view in SUBJECT_VIEWS.values() for each in view.lists))) - {"other_names"}
-"""The lists whose items name the events that bear them."""
+_CURRENT = f"event <= ? AND {AS_OF}"
+"""In SQL, that a claim was current as of a position, which is bound three times."""
+_WITH_EVENTS = frozenset(("steps", *(each.name for view in SUBJECT_VIEWS.values() for each in view.lists))) - {
+    "other_names"
+}
+"""The lists whose items name their source events."""
 
 Place = tuple[int, int]
-"""Where a claim stands in the order of all: the position of its dispute, and its place among the claims there."""
+"""The place of a claim in the order of all: the position of its dispute, and its index among the claims there."""
 Dispute = tuple[int, int, int, bytes]
-"""Its place, the position of the event that it speaks of, and the claim."""
+"""The place of a claim, the position of the disputed event, and the claim."""
 
 
 class Annotations:
@@ -50,23 +52,22 @@ class Annotations:
     def disputes_of(
         self, numbers: Iterable[int], question: TimeSlice, limit: int, after: Place = _FIRST
     ) -> list[Dispute]:
-        """The standing disputes of subjects that are one, after a place in the order of the log; at most so many, and
-        one more."""
+        """Return at most `limit` + 1 current disputes of merged subjects, after a place in the order of the log."""
         found: list[Dispute] = []
         for number in numbers:
             rows = self._db.execute(
                 "SELECT event, place, about, claim FROM disputes INDEXED BY disputes_of_subject"
-                f" WHERE subject = ? AND {_STOOD} AND (event, place) > (?, ?) ORDER BY event, place LIMIT ?",
+                f" WHERE subject = ? AND {_CURRENT} AND (event, place) > (?, ?) ORDER BY event, place LIMIT ?",
                 (number, *_as_of(question), *after, limit + 1),
             )
             found += self._limit.each(rows)
         return sorted(found)[: limit + 1]
 
     def disputes_about(self, positions: Iterable[int], question: TimeSlice, after: Place, limit: int) -> list[Dispute]:
-        """The standing disputes of the events at some positions, as by `disputes_of`."""
+        """Return at most `limit` + 1 current disputes of the events at some positions, after a place."""
         found: list[Dispute] = self._db.execute(
             "SELECT d.event, d.place, d.about, d.claim FROM json_each(?) j CROSS JOIN disputes d ON d.id IN"
-            f" (SELECT x.id FROM disputes x INDEXED BY disputes_about WHERE x.about = j.value AND {_STOOD}"
+            f" (SELECT x.id FROM disputes x INDEXED BY disputes_about WHERE x.about = j.value AND {_CURRENT}"
             " AND (event, place) > (?, ?) ORDER BY event, place LIMIT ?) ORDER BY d.event, d.place LIMIT ?",
             (_json(positions), *_as_of(question), *after, limit + 1, limit + 1),
         ).fetchall()
@@ -80,27 +81,26 @@ class Annotations:
         after: Sequence[Any] | None,
         events: Sequence[int],
     ) -> Page:
-        """The standing disputes of subjects that are one; where `events` are named, only of the events there."""
+        """Return a page of the current disputes of merged subjects; of these `events` alone, where any are given."""
         check_after(after, int, int)
         place = _FIRST if after is None else (after[0], after[1])
         if events:
             own = self._index.events(events)
-            kept = [position for position in own if self._index.find(own[position].subject) in numbers]
-            rows = self.disputes_about(kept, question, place, limit)
+            theirs = [position for position in own if self._index.find(own[position].subject) in numbers]
+            rows = self.disputes_about(theirs, question, place, limit)
         else:
             rows = self.disputes_of(numbers, question, limit, after=place)
         return Page(shown(rows[:limit]), list(rows[limit - 1][:2]) if len(rows) > limit else None)
 
     def show_disputes(self, items: Iterable[dict[str, Any]], question: TimeSlice) -> None:
-        """Put standing disputes beside items, by the events that bear them, and the address of all of them where there
-        are many."""
+        """Add current disputes to items by their source events, and where there are many, the address of all."""
         provenance: dict[int, list[dict[str, Any]]] = {}
         for item in items:
             for position in item["events"]:
                 provenance.setdefault(position, []).append(item)
         rows = self._db.execute(
             "SELECT d.subject, d.event, d.place, d.about, d.claim FROM json_each(?) j CROSS JOIN disputes d ON d.id IN"
-            f" (SELECT x.id FROM disputes x INDEXED BY disputes_about WHERE x.about = j.value AND {_STOOD}"
+            f" (SELECT x.id FROM disputes x INDEXED BY disputes_about WHERE x.about = j.value AND {_CURRENT}"
             " ORDER BY event, place LIMIT ?) ORDER BY d.event, d.place",
             (_json(provenance), *_as_of(question), _IN_ITEM + 1),
         )
@@ -110,11 +110,11 @@ class Annotations:
                 if len(disputed) < _IN_ITEM:
                     disputed += shown([row])
                 elif "more" not in item:
-                    kept = self._index.name(self._index.survivor(subject, question.as_of))
-                    item["more"] = {"disputed": address(kept, "disputed", question, item["events"])}
+                    survivor = self._index.name(self._index.survivor(subject, question.as_of))
+                    item["more"] = {"disputed": address(survivor, "disputed", question, item["events"])}
 
     def cite(self, items: Iterable[dict[str, Any]], question: TimeSlice) -> None:
-        """Put the passages cited for each item's events beside them, as `evidence` by position."""
+        """Add to items the passages that support their events, as `evidence` by position."""
         verified = self.verifying(question)
         for item in items:
             cited: dict[str, list[dict[str, Any]]] = {}
@@ -122,42 +122,42 @@ class Annotations:
                 event = self._index.event(position)
                 if event is None:
                     continue
-                passages = self._index.standing(event, question.as_of, "evidence.added").passages(event)
+                passages = self._index.corrections(event, question.as_of, "evidence.added").passages(event)
                 if passages:
                     cited[str(position)] = [{**verified(passage), "event": by} for by, passage in passages]
             item["evidence"] = cited
             self._references.name_others([cited], question)
 
     def verifying(self, question: TimeSlice) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-        """A function that gives a passage its `status` as of the question, and its document as a reference."""
-        known: dict[str, DocumentText | None] = {}
+        """Return a function that adds to a passage its `status`, and makes a reference of its document."""
+        texts: dict[str, DocumentText | None] = {}
 
         def verified(passage: Mapping[str, Any]) -> dict[str, Any]:
             document = passage["document"]
-            if document not in known:
+            if document not in texts:
                 number = self._index.find(document)
-                known[document] = None if number is None else self._texts.checked(number, question.as_of)
-            held = known[document]
-            text = None if held is None else self._texts.text(held)
+                texts[document] = None if number is None else self._texts.checked(number, question.as_of)
+            stored = texts[document]
+            text = None if stored is None else self._texts.text(stored)
             return {**passage, "document": Reference(document), "status": status_of(passage, text)}
 
         return verified
 
 
 def shown(rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
-    """Disputes as answered."""
+    """Return disputes as answered."""
     return [{**orjson.loads(claim), "position": event, "event": about} for event, _, about, claim in rows]
 
 
 def address(subject: str, name: str, question: TimeSlice, events: Iterable[int] = ()) -> str:
-    """Where the whole of a list inside a state is answered; of its disputes, those of some events."""
+    """Return the address of the whole of a list inside a state; for disputes perhaps only those of some events."""
     on = "any" if question.on is None else day_text(question.on)
     of = ",".join(map(str, events))
     return f"/v1/{subject}/{name}?as_of={question.as_of}&on={on}" + (f"&event={of}" if of else "")
 
 
 def _as_of(question: TimeSlice) -> tuple[int, ...]:
-    """The values for `_STOOD`."""
+    """Return the values for `_CURRENT`."""
     return (question.as_of,) * 3
 
 
@@ -166,12 +166,12 @@ def _json(numbers: Iterable[int]) -> str:
 
 
 def _positions(item: Mapping[str, Any]) -> set[int]:
-    """The positions of the events that bear a state, an item of a list, or what is listed in it."""
+    """Return the positions of the source events of a state or an item, and of the items of its lists."""
     events = item["events"]
     found = {
         position for positions in (events.values() if type(events) is dict else [events]) for position in positions
     }
-    for name in _BORNE & item.keys():
+    for name in _WITH_EVENTS & item.keys():
         for each in item[name]:
             found |= _positions(each)
     return found

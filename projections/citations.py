@@ -1,5 +1,4 @@
-"""Which passages of a document are cited, and for which facts: in the order of the document, each checked against its
-text, with how much of the document they use together. Reads only."""
+"""The list of the passages cited from a document, each checked against its text, with the share that they cover."""
 
 from __future__ import annotations
 
@@ -17,13 +16,13 @@ from projections.engine.query_types import Page, TimeSlice, check_after
 from projections.engine.reference_values import Reference
 from projections.states import States
 
-_AT_ONCE = 200
+_CHUNK = 200
 _MEMBERS = ("start", "end", "exact", "translation", "note", "supports", "status")
 _FIRST = (-1, -1, -1, -1, -1)
 
 
 class Citations:
-    """The passages of documents, on one connection."""
+    """The cited passages of documents, on one connection."""
 
     def __init__(self, db: sqlite3.Connection, index: EventIndex, states: States) -> None:
         self._db = db
@@ -33,17 +32,17 @@ class Citations:
     def page(
         self, subject: str, question: TimeSlice, *, status: str | None, limit: int, after: Sequence[Any] | None
     ) -> Page:
-        """Standing passages of a document by where they start, those that name no place last; `extra` them `used`.
+        """Return a page of the current passages of a document by their start, those without a place last.
 
-        Names of others are not yet in. Raises NotFound, Gone.
+        `extra` has `used`, the coverage of the whole document. References have no names yet. Raise NotFound or Gone.
         """
         check_after(after, *[int] * len(_FIRST))
         number = self._states.number(subject, question)
-        held = self._states.texts.checked(number, question.as_of)
+        text = self._states.texts.checked(number, question.as_of)
         ranges = self._ranges(number, question.as_of)
-        if held is not None:
-            ranges = sorted([*ranges, *self._quoted(number, question.as_of, self._states.texts.text(held))])
-        used = _used(ranges, held)
+        if text is not None:
+            ranges = sorted([*ranges, *self._quoted(number, question.as_of, self._states.texts.text(text))])
+        used = _used(ranges, text)
         verified = self._states.annotations.verifying(question)
         items: list[dict[str, Any]] = []
         keys: list[Sequence[Any]] = []
@@ -59,7 +58,7 @@ class Citations:
                 if status in (None, item["status"]):
                     items.append({**_shown(item), "event": by, "fact": facts[fact].shown})
                     keys.append(row)
-            if len(rows) < _AT_ONCE:
+            if len(rows) < _CHUNK:
                 break
             reached = rows[-1]
         is_more = len(items) > limit
@@ -70,11 +69,11 @@ class Citations:
             f"SELECT start, stop, fact, event, place FROM citations WHERE document = ? AND {AS_OF}"
             f" AND (start, stop, fact, event, place) > ({', '.join('?' * len(after))})"
             " ORDER BY start, stop, fact, event, place LIMIT ?",
-            (document, as_of, as_of, *after, _AT_ONCE),
+            (document, as_of, as_of, *after, _CHUNK),
         ).fetchall()
 
     def _ranges(self, document: int, as_of: int) -> Iterable[tuple[int, int]]:
-        """Where its passages start and stop, ascending."""
+        """Return start and stop of the passages that name a place, ascending."""
         return self._db.execute(
             f"SELECT start, stop FROM citations WHERE document = ? AND {AS_OF} AND start < {NOWHERE}"
             " ORDER BY start, stop",
@@ -82,7 +81,7 @@ class Citations:
         )
 
     def _quoted(self, document: int, as_of: int, text: str) -> Iterator[tuple[int, int]]:
-        """Where the passages that name no place, only what they quote, first stand in a text."""
+        """Yield start and stop of the first match in a text of the passages that name no place, only a quotation."""
         rows = self._db.execute(
             f"SELECT fact, event, place FROM citations WHERE document = ? AND {AS_OF} AND start = {NOWHERE}"
             " ORDER BY fact",
@@ -99,33 +98,33 @@ class Citations:
 
 
 class _Supported:
-    """An event that passages support, as of a position."""
+    """A supported event as of a position, with its passages."""
 
     def __init__(self, index: EventIndex, position: int, as_of: int) -> None:
         event = index.event(position)
         assert event is not None
-        standing = index.standing(event, as_of, "evidence.added")
-        self.passages = placed(passages(standing, event))
-        self.shown = _fact(event, standing)
+        corrections = index.corrections(event, as_of, "evidence.added")
+        self.passages = placed(passages(corrections, event))
+        self.shown = _fact(event, corrections)
 
 
-def _fact(event: Event, standing: Corrections) -> dict[str, Any]:
+def _fact(event: Event, corrections: Corrections) -> dict[str, Any]:
     return {
         "position": event.position,
         "subject": Reference(event.subject),
         "type": event.type,
-        "occurred": standing.meaning(event).occurred,
+        "occurred": corrections.meaning(event).occurred,
     }
 
 
 def _shown(passage: Mapping[str, Any]) -> dict[str, Any]:
-    """A passage without its document, which all of the list have."""
+    """Return a passage without its document, which is the same in the whole list."""
     return {name: passage[name] for name in _MEMBERS if name in passage}
 
 
-def _used(ranges: Iterable[tuple[int, int]], held: DocumentText | None) -> dict[str, Any]:
-    """How many characters lie within any of the ranges, and what share of the text that is, if it is held."""
-    total = None if held is None else held.characters
+def _used(ranges: Iterable[tuple[int, int]], text: DocumentText | None) -> dict[str, Any]:
+    """Return how many characters the ranges cover, and which share of the text that is, where it is stored."""
+    total = None if text is None else text.characters
     characters = reached = 0
     for start, stop in ranges:
         last = stop if total is None else min(stop, total)

@@ -58,9 +58,9 @@ _NOWHERE = "points to nothing that the event could say"
 class Decider:
     """Checks against what is known, on the write half's connection."""
 
-    def __init__(self, connection: sqlite3.Connection, known: FactStore) -> None:
+    def __init__(self, connection: sqlite3.Connection, store: FactStore) -> None:
         self._db = connection
-        self._known = known
+        self._store = store
         self._texts = DocumentTexts(connection)
 
     # one event, before it is taken in
@@ -71,7 +71,7 @@ class Decider:
         Raises Invalid with every flaw; Contradiction for a merger in a circle, and for what is erased or held already.
         `has_gaps`: see `Views.admit`.
         """
-        find = self._known.subjects.find
+        find = self._store.subjects.find
         cited = [find(passage.document) for passage in model.evidence or ()]
         named = [*cited, *map(find, named_in(model))]
         flaws: list[Flaw] = []
@@ -106,26 +106,30 @@ class Decider:
 
     def _absent(self, subject: str) -> str | None:
         """That no fact stands of a subject, if so."""
-        return f"{subject} does not exist" if is_subject(subject) and not self._known.stands(subject) else None
+        return (
+            f"{subject} does not exist"
+            if is_subject(subject) and not self._store.exists(self._store.find(subject))
+            else None
+        )
 
     def _misquoted(self, data: Mapping[str, Any], at: str) -> Iterator[Flaw]:
         """Passages in the evidence of data, at a pointer, that the text which is held does not say."""
         for index, passage in enumerate(data.get("evidence", ())):
             held = self._held(passage["document"])
             if held is not None:
-                self._known.db.limit.check(held.characters // _CHARACTERS)
+                self._store.db.limit.check(held.characters // _CHARACTERS)
             if held is not None and (flaw := flaw_of(passage, self._texts.text(held))) is not None:
                 yield Flaw(f"{at}/evidence/{index}{flaw.pointer}", flaw.detail)
 
     def _held(self, document: str) -> DocumentText | None:
         """The text that is held of a document, if it is the registered one."""
-        number = self._known.find(document)
-        if number is None or not self._known.holds(number, TEXT):
+        number = self._store.find(document)
+        if number is None or not self._store.holds(number, TEXT):
             return None
         return self._texts.checked(number)
 
     def _about(self, event: Event, model: Any, *, has_gaps: bool) -> Iterator[Flaw]:
-        target = self._known.event(model.event)
+        target = self._store.event(model.event)
         if target is None:
             yield Flaw("/data/event", f"there is no event at position {model.event}")
             return
@@ -153,7 +157,7 @@ class Decider:
 
     def _uncorrectable(self, target: Event, given: Mapping[str, Any], at: str) -> Iterator[Flaw]:
         """What is wrong with data, at a pointer, that would stand in place of an event's own."""
-        said = self._known.standing(target).meaning(target).data
+        said = self._store.corrections(target).meaning(target).data
         corrected: Any
         corrected, flaws = checked(target.kind, {**{name: said[name] for name in _KEPT if name in said}, **given})
         yield from (Flaw(at + flaw.pointer, flaw.detail) for flaw in flaws)
@@ -161,18 +165,18 @@ class Decider:
             return
         yield from self._missing(target.kind.data, given, tuple(pointer_tokens(at)))
         yield from self._misquoted(given, at)
-        number = self._known.find(target.subject)
+        number = self._store.find(target.subject)
         if not target.kind.about_event:
             for flaw in self._unopened(target.type, corrected, number) if number is not None else ():
                 yield Flaw(at.removesuffix("/data") + flaw.pointer, flaw.detail)
         elif corrected.event != target.about:
             yield Flaw(f"{at}/event", "stays the same; to speak of another event, retract this one")
-        elif (spoken := self._known.event(corrected.event)) is not None:
+        elif (spoken := self._store.event(corrected.event)) is not None:
             yield from self._spoken(target.type, spoken, corrected, given, at)
 
     def _undisputable(self, target: Event, model: Any, at: str) -> Iterator[Flaw]:
         """Claims about places that the event has not, or of values that could not stand there."""
-        data = self._known.standing(target).meaning(target).data
+        data = self._store.corrections(target).meaning(target).data
         for index, claim in enumerate(model.claims):
             if (flaw := self._unclaimable(target, data, claim.pointer, claim.value)) is not None:
                 yield Flaw(f"{at}/claims/{index}{flaw.pointer}", flaw.detail)
@@ -207,18 +211,18 @@ class Decider:
                 claims = value if not rest else [value]
                 if len(rest) == 2:
                     claims = [{**data["claims"][int(rest[0])], rest[1]: value}]
-                said = self._known.standing(spoken).meaning(spoken).data
+                said = self._store.corrections(spoken).meaning(spoken).data
                 flaws = (self._unclaimable(spoken, said, each["pointer"], each["value"]) for each in claims)
         return next((f"could not stand there: {flaw.detail}" for flaw in flaws if flaw is not None), None)
 
     def _spoken_of(self, event: Event) -> Event | None:
         """The event that another one speaks of."""
-        return None if event.about is None else self._known.event(event.about)
+        return None if event.about is None else self._store.event(event.about)
 
     def _depth(self, event: Event) -> int:
         depth, spoken = 0, event
         while spoken.about is not None and depth < _DEEPEST:
-            following = self._known.event(spoken.about)
+            following = self._store.event(spoken.about)
             if following is None:
                 break
             depth, spoken = depth + 1, following
@@ -227,42 +231,42 @@ class Decider:
     def _one(self, subject: str, other: str) -> bool:
         if subject == other:
             return True
-        numbers = [self._known.find(each) for each in (subject, other)]
-        return None not in numbers and len({self._known.survivor(number) for number in numbers if number}) == 1
+        numbers = [self._store.find(each) for each in (subject, other)]
+        return None not in numbers and len({self._store.survivor(number) for number in numbers if number}) == 1
 
     def _unopened(self, name: str, data: Any, number: int) -> Iterator[Flaw]:
-        known = self._known
+        store = self._store
         match name:
             case "agreement.commitment-updated":
                 if not any(
-                    fact.type in _OPENING_TYPES for fact in known.tagged_facts(f"commitment:{data.commitment}", number)
+                    fact.type in _OPENING_TYPES for fact in store.tagged_facts(f"commitment:{data.commitment}", number)
                 ):
                     yield Flaw("/data/commitment", f"no commitment {data.commitment} was made")
             case "lab.recruitment-closed":
-                if not any(fact.type in _OPENING_TYPES for fact in known.tagged_facts(f"call:{data.call}", number)):
+                if not any(fact.type in _OPENING_TYPES for fact in store.tagged_facts(f"call:{data.call}", number)):
                     yield Flaw("/data/call", f"no call {data.call} was opened")
             case "lab.phase-started" | "lab.phase-completed":
-                if data.phase not in self._phases(known.tagged_facts("phases", number)):
+                if data.phase not in self._phases(store.tagged_facts("phases", number)):
                     yield Flaw("/data/phase", f"the lab was founded without a phase {data.phase}")
             case "agreement.declaration-withdrawn":
-                made = known.tagged_facts(f"declaration:{data.event}", number)
+                made = store.tagged_facts(f"declaration:{data.event}", number)
                 if not any(fact.type in _OPENING_TYPES for fact in made):
                     yield Flaw("/data/event", f"there is no declaration on this agreement at position {data.event}")
 
     def _check_merger(self, event: Event, model: Any) -> None:
-        party, into = self._known.must_find(event.subject), self._known.must_find(model.into)
-        if self._known.survivor(party) == self._known.survivor(into):
-            group = self._known.cluster_of(party)
+        party, into = self._store.must_find(event.subject), self._store.must_find(model.into)
+        if self._store.survivor(party) == self._store.survivor(into):
+            group = self._store.cluster_of(party)
             rows = self._db.execute(f"SELECT event, loser FROM mergers WHERE system_to = {CURRENT}").fetchall()
             positions = [position for position, loser in rows if loser in group]
             raise Contradiction(f"{event.subject} and {model.into} are one already", positions=positions)
 
     def _check_redaction(self, model: Any) -> None:
-        if (by := self._known.redacted_by(model.event)) is not None:
+        if (by := self._store.redacted_by(model.event)) is not None:
             raise Contradiction(f"the event at position {model.event} is redacted already", positions=[by])
 
     def _check_text(self, event: Event, model: Any) -> None:
-        number = self._known.find(event.subject)
+        number = self._store.find(event.subject)
         held = None if number is None else self._texts.stored(number)
         if event.type == "document.text-erased":
             if held is None:
@@ -272,8 +276,8 @@ class Decider:
             return
         registered = None if number is None else self._texts.registered_sha256(number)
         if model.sha256 != registered:
-            known = "none" if registered is None else registered
-            detail = f"the SHA-256 of this text is {model.sha256}; registered of {event.subject} is {known}"
+            store = "none" if registered is None else registered
+            detail = f"the SHA-256 of this text is {model.sha256}; registered of {event.subject} is {store}"
             raise Invalid(detail, [Flaw("", detail)])
         if held is not None:
             detail = f"a text of {event.subject} is held already, of SHA-256 {held.sha256}; another takes its deletion"
@@ -297,7 +301,7 @@ class Decider:
         self, changed: Mapping[int, Sequence[Fact]], events: Sequence[Event], new: Container[int]
     ) -> Iterator[Conflict]:
         for number, facts in changed.items():
-            subject, first = self._known.subjects.get(number), facts[0]
+            subject, first = self._store.subjects.get(number), facts[0]
             if subject.lifespan.facts == len(facts) == 1 and first.position in new and first.creates:
                 # Nothing else is known of it, and what it refers to was looked up before it was taken in.
                 yield from self._stepping(number, facts)
@@ -317,47 +321,47 @@ class Decider:
             yield from self._revived(again)
         yield from self._lifetime(subject, facts)
         if not is_party:
-            yield from holds_twice(self._known, number, facts, new)
+            yield from holds_twice(self._store, number, facts, new)
         yield from self._openings(number, facts)
         yield from self._steps(number, facts) if is_party else self._stepping(number, facts)
         if is_party:
             yield from self._mergers([fact for fact in again if fact.type == "party.merged"])
-            yield from part_of_itself(self._known, number)
+            yield from part_of_itself(self._store, number)
 
     def _existence(self, subject: Subject, makers_changed: Sequence[Fact]) -> Iterator[Conflict]:
-        known, number, name = self._known, subject.number, subject.name
+        store, number, name = self._store, subject.number, subject.name
         if not subject.lifespan.bounds.makers:
-            if rest := known.any_of(number, _MOST_NAMED):
+            if rest := store.any_of(number, _MOST_NAMED):
                 yield Conflict(f"facts about {name} rest on what makes it", _positions(rest))
             elif not makers_changed:
                 return
-            elif named := (known.naming(number, _MOST_NAMED) or citing(self._db, number, _MOST_NAMED)):
+            elif named := (store.naming(number, _MOST_NAMED) or citing(self._db, number, _MOST_NAMED)):
                 yield Conflict(f"{name} is referred to by other facts", tuple(named))
             return
         if any(fact.kind.creates is Creates.ONCE for fact in makers_changed):
-            yield from made_twice(known.makers(number, _MOST_NAMED))
-        if name.startswith("agreements/") and untitled([fact for fact in known.describing(number) if fact.creates]):
-            makers = known.makers(number, _MOST_NAMED)
+            yield from made_twice(store.makers(number, _MOST_NAMED))
+        if name.startswith("agreements/") and untitled([fact for fact in store.describing(number) if fact.creates]):
+            makers = store.makers(number, _MOST_NAMED)
             yield Conflict(f"{name} would be left without title and kind", _positions(makers))
 
     def _revived(self, facts: Sequence[Fact]) -> Iterator[Conflict]:
         """Facts that are believed again, or otherwise, and speak of subjects of which no fact stands any longer."""
         for fact in facts:
-            if self._known.fact(fact.position) == fact:
+            if self._store.fact(fact.position) == fact:
                 yield from self._dangling(fact.position, references(fact))
 
     def _recited(self, event: Event) -> Iterator[Conflict]:
         """Passages that stand again, or otherwise, and cite documents of which no fact stands any longer."""
-        for spoken in altered(self._known, event):
-            for by, passage in passages(self._known.standing(spoken, also="evidence.added"), spoken):
+        for spoken in altered(self._store, event):
+            for by, passage in passages(self._store.corrections(spoken, also="evidence.added"), spoken):
                 yield from self._dangling(by, [passage["document"]])
 
     def _dangling(self, position: int, subjects: Iterable[str]) -> Iterator[Conflict]:
         """Those of the subjects, of which the event at a position speaks, of which no fact stands."""
-        known = self._known
+        store = self._store
         for subject in sorted(subjects):
-            number = known.find(subject)
-            if not known.exists(number):
+            number = store.find(subject)
+            if not store.exists(number):
                 gone = self._db.execute(
                     "SELECT position FROM events WHERE subject = ? AND rank = ? AND about IS NOT NULL LIMIT ?",
                     (number, CATALOGUE["event.retracted"].rank, _MOST_NAMED),
@@ -367,70 +371,70 @@ class Decider:
 
     def _mergers(self, facts: Sequence[Fact]) -> Iterator[Conflict]:
         """Mergers, believed again or otherwise, of parties that are one without them; and what rested on those gone."""
-        known = self._known
+        store = self._store
         if not facts:
             return
-        involved = {known.must_find(name) for fact in facts for name in (fact.subject, fact.data.into)}  # type: ignore[attr-defined]
+        involved = {store.must_find(name) for fact in facts for name in (fact.subject, fact.data.into)}  # type: ignore[attr-defined]
         for party in sorted(involved):
-            yield from self._lifetime(known.subjects.get(party), ())
-            yield from self._steps_of(known.cluster_of(party))
-        yield from parted(known, involved)
+            yield from self._lifetime(store.subjects.get(party), ())
+            yield from self._steps_of(store.cluster_of(party))
+        yield from parted(store, involved)
         edges = {
-            fact.position: (known.must_find(fact.subject), known.must_find(fact.data.into), fact.position)  # type: ignore[attr-defined]
-            for fact in known.mergers()
+            fact.position: (store.must_find(fact.subject), store.must_find(fact.data.into), fact.position)  # type: ignore[attr-defined]
+            for fact in store.mergers()
         }
         needed = {position for *_, position in edges_of(list(edges.values()))}
         for party, _, position in edges.values():
             if position not in needed:
-                group = known.cluster_of(party)
+                group = store.cluster_of(party)
                 others = [other for loser, _, other in edges.values() if loser in group]
-                yield Conflict(f"{known.name(party)} would be merged in a circle", (position, *others[:_MOST_NAMED]))
+                yield Conflict(f"{store.name(party)} would be merged in a circle", (position, *others[:_MOST_NAMED]))
 
     def _lifetime(self, subject: Subject, facts: Sequence[Fact]) -> Iterator[Conflict]:
-        known = self._known
-        group = known.cluster_of(subject.number)
-        bounds = known.bounds(group)
+        store = self._store
+        group = store.cluster_of(subject.number)
+        bounds = store.bounds(group)
         early = bounds.made is not None and bounds.made_by < bounds.made.lo
         late = bounds.ended is not None and bounds.latest_start > bounds.ended.hi
-        ends = [fact for member in group for fact in known.ends(member)] if bounds.ended is not None else []
+        ends = [fact for member in group for fact in store.ends(member)] if bounds.ended is not None else []
         if not early and not late and all(end.effective.lo <= other.effective.hi for end in ends for other in ends):
             return
-        makers = [fact for member in group for fact in known.makers(member, _MOST_NAMED)]
+        makers = [fact for member in group for fact in store.makers(member, _MOST_NAMED)]
         if len(group) > 1:  # only what changed is judged: what the others said before they were found to be one stands
-            judged = [fact for fact in facts if known.fact(fact.position) == fact]
+            judged = [fact for fact in facts if store.fact(fact.position) == fact]
             yield from before_birth(judged, makers)
             yield from after_end(judged, ends)
             ends = [fact for fact in judged if fact.kind.ends]
         elif bounds.made is not None:
-            yield from before_birth(known.over_before(bounds.made.lo, subject.number, _MOST_NAMED), makers)
+            yield from before_birth(store.over_before(bounds.made.lo, subject.number, _MOST_NAMED), makers)
         for end in ends:
             day = end.effective.hi
-            later = [fact for member in group for fact in known.begun_after(day, member, _MOST_NAMED)]
+            later = [fact for member in group for fact in store.begun_after(day, member, _MOST_NAMED)]
             yield from after_end(sorted([*later, *ends], key=attrgetter("order")), [end])
 
     def _stepping(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
         """Steps, among facts of a subject that came or went, of parties before they came about or after their end."""
-        known = self._known
+        store = self._store
         for fact in facts:
             if fact.type not in STEP_TYPES:
                 continue
             for name in parties_of(fact):
-                group = known.cluster_of(known.must_find(name))
-                lifespan = lasted(known.bounds(group))
+                group = store.cluster_of(store.must_find(name))
+                lifespan = lasted(store.bounds(group))
                 if lifespan is None or (fact.span.hi >= lifespan.lo and fact.span.lo <= lifespan.hi):
                     continue
-                if known.fact(fact.position, number) == fact:
+                if store.fact(fact.position, number) == fact:
                     yield from outside_party([fact], self._life(group), name)
 
     def _steps(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
         """Steps of a party that its life no longer allows, after these facts about it came or went."""
         if any(fact.creates or fact.kind.ends or fact.type == "party.merged" for fact in facts):
-            yield from self._steps_of(self._known.cluster_of(number))
+            yield from self._steps_of(self._store.cluster_of(number))
 
     def _steps_of(self, group: Sequence[int]) -> Iterator[Conflict]:
         """Steps of parties, which are one, before they came about or after their end."""
-        known = self._known
-        lifespan = lasted(known.bounds(group))
+        store = self._store
+        lifespan = lasted(store.bounds(group))
         if lifespan is None:
             return
         rows = self._db.execute(
@@ -439,18 +443,18 @@ class Decider:
             " LIMIT ?",
             (orjson.dumps(group).decode(), lifespan.lo, lifespan.hi, _MOST_NAMED),
         ).fetchall()
-        steps = [fact for (position,) in rows if (fact := known.fact(position)) is not None]
+        steps = [fact for (position,) in rows if (fact := store.fact(position)) is not None]
         if steps:
-            yield from outside_party(sorted(steps, key=attrgetter("order")), self._life(group), known.name(group[0]))
+            yield from outside_party(sorted(steps, key=attrgetter("order")), self._life(group), store.name(group[0]))
 
     def _life(self, group: Sequence[int]) -> list[Fact]:
         """The facts by which parties, which are one, came about and ended."""
-        return [fact for member in group for fact in self._known.of_types((*CREATING, *ENDING), member)]
+        return [fact for member in group for fact in self._store.of_types((*CREATING, *ENDING), member)]
 
     def _openings(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
-        known = self._known
+        store = self._store
         for slug in sorted({slug for fact in facts for slug in item_tags(fact)}):
-            spoken = known.tagged_facts(slug, number)
+            spoken = store.tagged_facts(slug, number)
             if slug == "phases":
                 yield from self._phase_conflicts(spoken)
                 continue

@@ -1,7 +1,7 @@
-"""What the views hold as of a position, as lines of JSON, and the digest of those lines.
+"""Digests of the views as of a position, over their canonical rows.
 
-Two files of views that were folded from the same log give the same lines, whatever their rows are numbered and whenever
-they were written: so a digest says whether stored views are what the log says. Nothing is judged or mended here.
+Two files of views that were folded from the same log give the same canonical rows, whatever the numbers of their rows.
+So a digest says whether stored views follow from the log. Nothing is repaired here.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ PARTS = {view: digest.parts for view, digest in DIGESTS.items()}
 SCOPES = {view: digest.scope for view, digest in DIGESTS.items()}
 """The scope of a fold that gives the canonical rows of a view."""
 AT_ONCE = 100
-"""Lines read in one query where others must not wait: a millisecond."""
-_MANY = 1000
+"""Rows read in one query where others must not wait: a millisecond."""
+_CHUNK = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Some lines of a view, each ended by a newline, and where the next go on; None at the end."""
+    """Some canonical rows of a view, each a line of JSON, and where the next go on; None at the end."""
 
     lines: list[bytes]
     after: tuple[Any, ...] | None
 
 
 class Digests:
-    """Lines and digests of one file of views, on one connection."""
+    """Canonical rows and digests of one file of views, on one connection."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
     def some(self, view: str, as_of: int, after: Sequence[Any] | None, limit: int = AT_ONCE) -> Lines:
-        """At most so many lines of a view (one of VIEWS) as of a position, after those that came before.
+        """Return at most `limit` rows of a view (one of VIEWS) as of a position, after those before.
 
-        Nothing is held between one call and the next, and it does not matter what is recorded meanwhile.
+        No state is kept between calls, and events recorded between them change nothing.
         """
         index, keys = (after[0], after[1:]) if after else (0, PARTS[view][0].first)
         part = PARTS[view][index]
@@ -61,7 +61,7 @@ class Digests:
     def _rows(self, sql: str, values: Mapping[str, Any]) -> list[Any]:
         try:
             return self._db.execute(sql, values).fetchall()
-        except sqlite3.OperationalError:  # somebody may have put in as text what is none: it is to be seen
+        except sqlite3.OperationalError:  # tampered text may not decode: the digest must still show it
             self._db.text_factory = _shown
             try:
                 return self._db.execute(sql, values).fetchall()
@@ -69,20 +69,20 @@ class Digests:
                 self._db.text_factory = str
 
     def lines(self, view: str, as_of: int) -> Iterator[bytes]:
-        """Every line of a view as of a position, in constant memory."""
+        """Yield every canonical row of a view as of a position, in constant memory."""
         for index in range(len(PARTS[view])):
             yield from self.part(view, index, as_of)
 
     def part(self, view: str, index: int, as_of: int) -> Iterator[bytes]:
-        """The lines of one part of a view (see PARTS)."""
+        """Yield the canonical rows of one part of a view (see PARTS)."""
         after: tuple[Any, ...] | None = (index, *PARTS[view][index].first)
         while after is not None and after[0] == index:
-            found = self.some(view, as_of, after, _MANY)
+            found = self.some(view, as_of, after, _CHUNK)
             yield from found.lines
             after = found.after
 
     def digest(self, view: str, as_of: int) -> str:
-        """The digest of a view as of a position."""
+        """Return the digest of a view as of a position."""
         digest = sha256()
         for line in self.lines(view, as_of):
             digest.update(line)
@@ -90,7 +90,7 @@ class Digests:
 
 
 def written(digest: bytes) -> str:
-    """A SHA-256 as it is answered."""
+    """Return a SHA-256 as it is answered."""
     return f"sha256:{digest.hex()}"
 
 

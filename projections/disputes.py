@@ -1,7 +1,7 @@
-"""Disputes as they stand: a row for each claim, from the position on from which it stands beside a fact.
+"""Current disputes, as rows: one for each claim, with the positions between which it is shown with a fact.
 
-A claim stands while neither its dispute is retracted nor the event that it speaks of. Rows are kept, as a subject may
-have any number of disputes, of which an answer shows a few; nothing here reads them for answers.
+A claim is current while neither its dispute nor the disputed event is retracted. Claims are rows because a subject may
+have any number of disputes, of which an answer shows a few. Nothing here reads them for answers.
 """
 
 from __future__ import annotations
@@ -29,83 +29,86 @@ _BELOW = (
 )
 
 
-def dispute(known: FactStore, event: Event) -> None:
-    """From an event on, which speaks of another, the claims stand that then do."""
+def dispute(store: FactStore, event: Event) -> None:
+    """Update the current claims after an event about another event."""
     if event.type == "event.disputed":
-        _renew(known, event, event.position, {})
+        _replace(store, event, event.position, {})
     elif event.type in ("event.corrected", "event.retracted"):
-        stands: dict[int, bool] = {}
-        for changed in _changed(known, event):
-            known.db.limit.check()
-            _renew(known, changed, event.position, stands)
+        cache: dict[int, bool] = {}
+        for changed in _changed(store, event):
+            store.db.limit.check()
+            _replace(store, changed, event.position, cache)
 
 
-def disputed_dates(known: FactStore, position: int) -> list[str | None]:
-    """The days that standing claims give for the event at a position."""
-    rows = known.db.execute(
+def disputed_dates(store: FactStore, position: int) -> list[str | None]:
+    """Return the dates that current claims give for the event at a position."""
+    rows = store.db.execute(
         f"SELECT DISTINCT claim FROM disputes WHERE about = ? AND system_to = {CURRENT} AND dated", (position,)
     ).fetchall()
     return [orjson.loads(row[0])["value"] for row in rows]
 
 
-def _changed(known: FactStore, event: Event) -> Iterator[Event]:
-    """The disputes that a correction or retraction may change: those it speaks of, directly or through others, and
-    those that come down to an event which it retracts or has stand again."""
+def _changed(store: FactStore, event: Event) -> Iterator[Event]:
+    """Yield the disputes that a correction or retraction may change.
+
+    These are the disputes that it is about, directly or through other events, and those of the events below one that it
+    retracts, or whose retraction it retracts.
+    """
     disputes: dict[int, Event] = {}
     below: int | None = None
     by: Event | None = event
     while by is not None and by.about is not None:
-        spoken = known.event(by.about)
-        if spoken is not None and spoken.type == "event.disputed":
-            disputes[spoken.position] = spoken
+        target = store.event(by.about)
+        if target is not None and target.type == "event.disputed":
+            disputes[target.position] = target
         if by.type == "event.retracted":
             below = by.about
-        by = spoken
+        by = target
     if below is not None:
-        positions = [row[0] for row in known.db.execute(_BELOW, (below,))]
-        known.db.limit.check(len(positions))
+        positions = [row[0] for row in store.db.execute(_BELOW, (below,))]
+        store.db.limit.check(len(positions))
         for position in positions:
-            if (found := known.event(position)) is not None:
+            if (found := store.event(position)) is not None:
                 disputes[position] = found
     yield from disputes.values()
 
 
-def _renew(known: FactStore, event: Event, position: int, stands: dict[int, bool]) -> None:
-    """Put the claims of a dispute that stand now in the place of those that did before the event at a position.
+def _replace(store: FactStore, event: Event, position: int, cache: dict[int, bool]) -> None:
+    """Replace the current claims of a dispute, from a position on.
 
-    `stands` keeps which events do, for the next dispute.
+    `cache` says of events whether they are current, for the next dispute.
     """
     assert event.about is not None
     claims: list[dict[str, Any]] = []
-    standing = known.standing(event)
-    if standing.retracted_by(event) is None and _stands(known, event.about, stands):
-        claims = standing.meaning(event).data.get("claims", [])
+    corrections = store.corrections(event)
+    if corrections.retracted_by(event) is None and _is_current(store, event.about, cache):
+        claims = corrections.meaning(event).data.get("claims", [])
     wanted = {(place, orjson.dumps(claim)) for place, claim in enumerate(claims)}
-    rows = known.db.execute(
+    rows = store.db.execute(
         f"SELECT place, claim, id FROM disputes WHERE event = ? AND system_to = {CURRENT}", (event.position,)
     )
     current = {(place, claim): row for place, claim, row in rows.fetchall()}
     for key in current.keys() - wanted:
-        known.db.amend(_END, (position, current[key]))
-    subject = known.must_find(event.subject)
+        store.db.amend(_END, (position, current[key]))
+    subject = store.must_find(event.subject)
     for place, claim in sorted(wanted - current.keys()):
         dated = claims[place]["pointer"] == _DATE
-        row = known.db.next_id("disputes")
-        known.db.put(_PUT, (row, subject, event.about, event.position, place, position, CURRENT, dated, claim))
+        row = store.db.next_id("disputes")
+        store.db.put(_PUT, (row, subject, event.about, event.position, place, position, CURRENT, dated, claim))
 
 
-def _stands(known: EventIndex, position: int, stands: dict[int, bool]) -> bool:
-    """Whether an event is not retracted, nor what it speaks of, if it is about another and does not retract it."""
-    if position not in stands:
-        event = known.event(position)
-        stands[position] = (
+def _is_current(store: EventIndex, position: int, cache: dict[int, bool]) -> bool:
+    """Return whether neither an event is retracted nor the event that it is about, unless it retracts that one."""
+    if position not in cache:
+        event = store.event(position)
+        cache[position] = (
             event is not None
-            and known.standing(event).retracted_by(event) is None
+            and store.corrections(event).retracted_by(event) is None
             and (
                 not event.kind.about_event
                 or event.about is None
                 or event.type == "event.retracted"
-                or _stands(known, event.about, stands)
+                or _is_current(store, event.about, cache)
             )
         )
-    return stands[position]
+    return cache[position]

@@ -1,7 +1,6 @@
-"""Documents as evidence: the texts that are held of them, and the passages that are cited from them, each with the
-event it supports, as of any position.
+"""Documents: the view of their list and digest, their stored texts, and the citations of passages from them.
 
-A passage stands as long as the event it supports and the event that gives it; what it says is read from the events.
+A citation is current as long as the event it supports and the event that gives it; its content is read from the events.
 Nothing here decides what a text may be, or refuses a passage.
 """
 
@@ -71,16 +70,16 @@ DOCUMENTS = subject_view(
 )
 
 NOWHERE = MAX_INTEGER
-"""Start and stop of a passage that names no place in its document: after all that do."""
+"""Start and stop of a passage that names no place in its document, which sorts it after all others."""
 CACHED_BYTES = 2**24
-"""Most bytes of texts that one `DocumentTexts` keeps at hand, beside the one used last."""
+"""Most bytes of texts that one `DocumentTexts` caches beside the last one."""
 
 Citation = tuple[int, int, int, int, int, int]
-"""A passage: the number of its document, start, stop, the positions of the event it supports and of the one that gives
-it, and its place among the passages which that one gives for it."""
+"""The number of the document, start, stop, the positions of the supported and of the citing event, and the place among
+the passages that the citing event gives."""
 
 ALTERING = frozenset(("event.corrected", "event.retracted"))
-"""Events that may alter the passages of what they speak of."""
+"""Events that may change the passages of the event that they are about."""
 _PUT = (
     "INSERT INTO citations(document, start, stop, fact, event, place, system_from, system_to)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -89,7 +88,7 @@ _PUT = (
 
 @dataclass(frozen=True, slots=True)
 class DocumentText:
-    """That a text is held of a document, since the event at `position`; its size in code points."""
+    """A stored text of a document: its row, the position of the event that stored it, its size in code points."""
 
     row: int
     position: int
@@ -98,7 +97,7 @@ class DocumentText:
 
 
 class DocumentTexts:
-    """The texts that are held, on one connection; those used last are kept in memory."""
+    """The stored texts of documents, on one connection, with a cache."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -106,7 +105,7 @@ class DocumentTexts:
         self._bytes = 0
 
     def stored(self, document: int, as_of: int = CURRENT - 1) -> DocumentText | None:
-        """The text that is held of a document as of a position."""
+        """Return the stored text of a document as of a position, None if there is none."""
         row = self._db.execute(
             f"SELECT id, system_from, sha256, characters FROM document_texts WHERE document = ? AND {AS_OF}",
             (document, as_of, as_of),
@@ -114,7 +113,7 @@ class DocumentTexts:
         return DocumentText(*row) if row else None
 
     def registered_sha256(self, document: int, as_of: int = CURRENT - 1) -> str | None:
-        """The SHA-256 that is registered of a document's text; None where it was retracted or erased."""
+        """Return the registered SHA-256 of a document's text, None where it was retracted or erased."""
         row = self._db.execute(
             f"SELECT body FROM subject_states WHERE subject = ? AND {AS_OF} LIMIT 1", (document, as_of, as_of)
         ).fetchone()
@@ -122,64 +121,64 @@ class DocumentTexts:
         return found
 
     def checked(self, document: int, as_of: int = CURRENT - 1) -> DocumentText | None:
-        """The text held of a document if it is the registered one, which passages are checked against."""
-        held = self.stored(document, as_of)
-        return held if held is not None and held.sha256 == self.registered_sha256(document, as_of) else None
+        """Return the stored text that passages are checked against: only the registered one is."""
+        text = self.stored(document, as_of)
+        return text if text is not None and text.sha256 == self.registered_sha256(document, as_of) else None
 
-    def text(self, held: DocumentText) -> str:
-        """A text that is held."""
-        found = self._cached.get(held.sha256)
+    def text(self, stored: DocumentText) -> str:
+        """Return the characters of a stored text."""
+        found = self._cached.get(stored.sha256)
         if found is None:
-            (found,) = self._db.execute("SELECT text FROM document_texts WHERE id = ?", (held.row,)).fetchone()
-            self._cached[held.sha256] = found
+            (found,) = self._db.execute("SELECT text FROM document_texts WHERE id = ?", (stored.row,)).fetchone()
+            self._cached[stored.sha256] = found
             self._bytes += sys.getsizeof(found)
             while self._bytes > CACHED_BYTES and len(self._cached) > 1:
                 _, dropped = self._cached.popitem(last=False)
                 self._bytes -= sys.getsizeof(dropped)
-        self._cached.move_to_end(held.sha256)
+        self._cached.move_to_end(stored.sha256)
         return found
 
 
-def store_text(known: FactStore, event: Event, text: str) -> None:
-    """From the event on, its document's text is held."""
-    number = known.must_find(event.subject)
-    known.now_holds(number, TEXT)
-    known.db.execute(
+def store_text(store: FactStore, event: Event, text: str) -> None:
+    """Store the text of the event's document, from the event on."""
+    number = store.must_find(event.subject)
+    store.now_holds(number, TEXT)
+    store.db.execute(
         "INSERT INTO document_texts(document, system_from, system_to, sha256, characters, text)"
         " VALUES (?, ?, ?, ?, ?, ?)",
         (number, event.position, CURRENT, sha256(text.encode()).hexdigest(), len(text), text),
     )
 
 
-def erase_text(known: FactStore, event: Event) -> None:
-    """From the event on, no text of its document is held."""
-    number = known.must_find(event.subject)
-    known.db.execute(
+def erase_text(store: FactStore, event: Event) -> None:
+    """End the stored text of the event's document, from the event on."""
+    number = store.must_find(event.subject)
+    store.db.execute(
         f"UPDATE document_texts SET system_to = ? WHERE document = ? AND system_to = {CURRENT}",
         (event.position, number),
     )
 
 
-def cite(known: FactStore, event: Event, model: Data) -> None:
-    """From the event on, the passages it gives stand, and those that rested on what it takes back no longer do."""
+def cite(store: FactStore, event: Event, model: Data) -> None:
+    """Store the citations that an event gives, and update those of the events that it corrects or retracts."""
     if event.type in ALTERING:
-        for spoken in altered(known, event):
-            _replace(known, spoken, event.position)
+        for changed in altered(store, event):
+            _replace(store, changed, event.position)
     if not model.evidence:
         return
     supported = event
     if event.type == "evidence.added":
-        target = None if event.about is None else known.event(event.about)
+        target = None if event.about is None else store.event(event.about)
         if target is None:
             return
-        if known.fact(target.position) is None and known.standing(target).retracted_by(target) is not None:
+        if store.fact(target.position) is None and store.corrections(target).retracted_by(target) is not None:
             return
         supported = target
     _put(
-        known,
+        store,
         [
             (
-                known.must_find(passage.document),
+                store.must_find(passage.document),
                 NOWHERE if passage.start is None else passage.start,
                 NOWHERE if passage.end is None else passage.end,
                 supported.position,
@@ -192,36 +191,36 @@ def cite(known: FactStore, event: Event, model: Data) -> None:
     )
 
 
-def altered(known: EventIndex, event: Event) -> Iterator[Event]:
-    """The events whose passages a correction or retraction may alter: the one it speaks of, and what that one does."""
-    spoken = event if event.type in ALTERING else None
-    while spoken is not None and spoken.about is not None:
-        spoken = known.event(spoken.about)
-        if spoken is not None:
-            yield spoken
+def altered(store: EventIndex, event: Event) -> Iterator[Event]:
+    """Yield the events whose passages a correction or retraction may change: its target, its target's target ..."""
+    target = event if event.type in ALTERING else None
+    while target is not None and target.about is not None:
+        target = store.event(target.about)
+        if target is not None:
+            yield target
 
 
 def citing(db: sqlite3.Connection, document: int, limit: int) -> list[int]:
-    """Events that give standing passages of a document, at most so many, ascending."""
+    """Return the positions of at most `limit` events with current citations of a document, ascending."""
     rows = db.execute(
         f"SELECT DISTINCT event FROM citations WHERE document = ? AND system_to = {CURRENT} LIMIT ?", (document, limit)
     )
     return sorted(row[0] for row in rows)
 
 
-def passages(standing: Corrections, event: Event) -> list[tuple[int, dict[str, Any]]]:
-    """The passages that support an event and stand, each with the position of the event that gives it.
+def passages(corrections: Corrections, event: Event) -> list[tuple[int, dict[str, Any]]]:
+    """Return the current passages that support an event, each with the position of the event that gives it.
 
-    What an `evidence.added` gives supports the event that it speaks of, not itself.
+    The passages of an `evidence.added` support the event that it is about, not itself.
     """
-    if standing.retracted_by(event) is not None:
+    if corrections.retracted_by(event) is not None:
         return []
     own = event.type == "evidence.added"
-    return [(by, passage) for by, passage in standing.passages(event) if not own or by != event.position]
+    return [(by, passage) for by, passage in corrections.passages(event) if not own or by != event.position]
 
 
 def placed(given: Iterable[tuple[int, dict[str, Any]]]) -> dict[tuple[int, int], dict[str, Any]]:
-    """Passages by the position of the event that gives them and their place among those it gives."""
+    """Return passages by the position of the event that gives them and their place there."""
     found: dict[tuple[int, int], dict[str, Any]] = {}
     counts: dict[int, int] = {}
     for by, passage in given:
@@ -230,10 +229,10 @@ def placed(given: Iterable[tuple[int, dict[str, Any]]]) -> dict[tuple[int, int],
     return found
 
 
-def _placed(known: EventIndex, supported: Event, given: Iterable[tuple[int, dict[str, Any]]]) -> set[Citation]:
+def _placed(store: EventIndex, supported: Event, given: Iterable[tuple[int, dict[str, Any]]]) -> set[Citation]:
     return {
         (
-            known.must_find(passage["document"]),
+            store.must_find(passage["document"]),
             passage.get("start", NOWHERE),
             passage.get("end", NOWHERE),
             supported.position,
@@ -244,21 +243,21 @@ def _placed(known: EventIndex, supported: Event, given: Iterable[tuple[int, dict
     }
 
 
-def _replace(known: FactStore, supported: Event, position: int) -> None:
-    """Puts the passages that support an event now in the place of those that did before the event at a position."""
+def _replace(store: FactStore, supported: Event, position: int) -> None:
+    """Replace the citations that supported an event before a position by those that support it now."""
     before, now = (
-        _placed(known, supported, passages(known.standing(supported, as_of, "evidence.added"), supported))
+        _placed(store, supported, passages(store.corrections(supported, as_of, "evidence.added"), supported))
         for as_of in (position - 1, position)
     )
-    known.db.executemany(
+    store.db.executemany(
         "UPDATE citations SET system_to = ?"
         " WHERE document = ? AND start = ? AND stop = ? AND fact = ? AND event = ? AND place = ?"
         f" AND system_to = {CURRENT}",
         [(position, *citation) for citation in before - now],
     )
-    _put(known, now - before, position)
+    _put(store, now - before, position)
 
 
-def _put(known: FactStore, citations: Iterable[Citation], position: int) -> None:
+def _put(store: FactStore, citations: Iterable[Citation], position: int) -> None:
     for citation in sorted(citations):
-        known.db.put(_PUT, (*citation, position, CURRENT))
+        store.db.put(_PUT, (*citation, position, CURRENT))

@@ -225,11 +225,6 @@ class FactStore(EventIndex):
         """Whether any fact about the subject stands."""
         return number is not None and self.subjects.get(number).lifespan.bounds.makers > 0
 
-    def stands(self, subject: str) -> bool:
-        """Whether any fact about a subject stands."""
-        found = self.subjects.find(subject)
-        return found is not None and found.lifespan.bounds.makers > 0
-
     def start(self, numbers: Iterable[int]) -> None:
         """All that will be known of some subjects comes from here on, until they are let go."""
         for number in numbers:

@@ -1,4 +1,4 @@
-"""What happened to one subject: its history in the order of the log, with the change that each event made."""
+"""The history of a subject: its events in the order of the log, with the change that each made to the state."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ DIGEST = Digest((_EVENT_ROWS,), Scope(folded=frozenset(), rows=frozenset(), fact
 
 
 class History:
-    """Histories, on one connection."""
+    """Histories and differences, on one connection."""
 
     def __init__(self, db: sqlite3.Connection, index: EventIndex, states: States) -> None:
         self._db = db
@@ -58,17 +58,16 @@ class History:
         self._states = states
 
     def history(self, subject: str, question: TimeSlice, *, limit: int, after: Sequence[Any] | None) -> Page:
-        """Every event about a subject, and about those it is one with, up to the question's position; also those by
-        which parties it names became one or were parted, and those that say when parties in it came about or ended.
+        """Return a page of the events about a subject, and those merged with it, up to the position of the question.
 
-        `patch` (RFC 6902) turns the state before, as of the item before it, into the state after, both on the
-        question's day and without the names of others; before the first event the state is null. Raises NotFound,
-        Merged.
+        Events that merge or split parties in it are listed, too, and those that change the lifespan of such parties.
+        `patch` (RFC 6902) turns the state as of the item before into the state as of this item, both on the day of the
+        question and without the names of others; before the first event the state is null. Raise NotFound or Merged.
         """
         check_after(after, int)
         group = self._index.cluster_of(self._number(subject, question), question.as_of)
         since = after[0] if after else 0
-        positions = self._told(group, since, question.as_of, limit + 1)
+        positions = self._positions(group, since, question.as_of, limit + 1)
         state = self._bare(subject, since, question) if since else None
         verified = self._states.annotations.verifying(question)
         items = []
@@ -101,11 +100,11 @@ class History:
         return Page(items, [positions[limit - 1]] if len(positions) > limit else None)
 
     def difference(self, subject: str, first: TimeSlice, second: TimeSlice, most: int) -> Difference:
-        """What turns a subject's state as one question has it into that of another, without the names of others; a side
-        on which there is no state (not yet known or come about, gone, merged) is null.
+        """Return the difference between two states of a subject, without the names of others.
 
-        Of the events of its history between the two positions there are `most`, the earliest. Raises NotFound or Merged
-        where neither side has a state and its history is not to be had either.
+        A side without a state (not yet recorded or created, retracted, merged) is null. `events` are at most `most`
+        events of the history between the two positions, the earliest. Raise NotFound or Merged where neither side has a
+        state and there is no history either.
         """
         before, after = (self._bare(subject, side.as_of, side) for side in (first, second))
         since, until = sorted((first.as_of, second.as_of))
@@ -113,25 +112,25 @@ class History:
             self._number(subject, TimeSlice(until, None))
         number = self._index.must_find(subject)
         group = {member for as_of in (since, until) for member in self._index.cluster_of(number, as_of)}
-        events = self._told(group, since, until, most + 1)
+        events = self._positions(group, since, until, most + 1)
         return Difference(patch(before, after), events[:most], len(events) > most)
 
     def versions(self, subject: str, as_of: int, since: int, limit: int) -> list[tuple[int, str]]:
-        """The positions of a subject's history after `since`, and when each was recorded. Raises NotFound, Merged."""
+        """Return the positions of a history after `since`, with their instants. Raise NotFound or Merged."""
         group = self._index.cluster_of(self._number(subject, TimeSlice(as_of, None)), as_of)
-        positions = self._told(group, since, as_of, limit)
+        positions = self._positions(group, since, as_of, limit)
         return self._db.execute(
             f"SELECT position, recorded FROM events WHERE position IN ({_places(positions)}) ORDER BY position",
             positions,
         ).fetchall()
 
     def recorded(self, position: int) -> str | None:
-        """When the event at a position was recorded; None where there is none."""
+        """Return when the event at a position was recorded; None where there is none."""
         row = self._db.execute("SELECT recorded FROM events WHERE position = ?", (position,)).fetchone()
         return None if row is None else str(row[0])
 
     def _referred(self, event: Event, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The data of an event with its references; the data in a correction has the type of the event corrected."""
+        """Return the data of an event with its references; data in a correction has the corrected event's shape."""
         found = referred(event.kind.data, data)
         target = self._index.event(event.about) if event.type == "event.corrected" and event.about else None
         if target is not None and found.get("data") is not None:
@@ -139,15 +138,14 @@ class History:
         return found
 
     def _number(self, subject: str, question: TimeSlice) -> int:
-        """The number of a subject that has a history. Raises NotFound, Merged."""
+        """Return the number of a subject that has a history. Raise NotFound or Merged."""
         try:
             return self._states.number(subject, question)
         except Gone:
             return self._index.must_find(subject)
 
-    def _told(self, group: Collection[int], since: int, until: int, limit: int) -> list[int]:
-        """The first positions, after one and up to another, of events about these subjects, and of those by which
-        parties they name became one or were parted, or the parties in them came about or ended on other days."""
+    def _positions(self, group: Collection[int], since: int, until: int, limit: int) -> list[int]:
+        """Return the first `limit` positions after `since` up to `until` of events in the history of these subjects."""
         rows = self._db.execute(
             f"SELECT position FROM events WHERE subject IN ({_places(group)}) AND position > ? AND position <= ?"
             " ORDER BY position LIMIT ?",
@@ -155,12 +153,12 @@ class History:
         ).fetchall()
         last = rows[-1][0] if len(rows) == limit else until
         mergers = (position for position in self._mergers_of(group) if since < position <= last)
-        lives = self._lives_of(group, since, last)
-        return sorted({row[0] for row in rows}.union(mergers, lives))[:limit]
+        lifespans = self._lifespan_changes(group, since, last)
+        return sorted({row[0] for row in rows}.union(mergers, lifespans))[:limit]
 
-    def _lives_of(self, group: Collection[int], since: int, until: int) -> set[int]:
-        """The positions, after one and up to another, by which it changed when parties in these subjects came about or
-        ended: memberships end with them."""
+    def _lifespan_changes(self, group: Collection[int], since: int, until: int) -> set[int]:
+        """Return the positions after `since` up to `until` that change the lifespan of parties in these subjects, as
+        memberships end with the party."""
         moved = self._db.execute(
             "SELECT subject, system_from FROM facts INDEXED BY facts_dissolved"
             f" WHERE {DISSOLVED} AND system_from > ? AND system_from <= ?"
@@ -169,11 +167,11 @@ class History:
             (since, until, since, until),
         ).fetchall()
         found = {position for party, position in moved if self._is_in(party, group, position)}
-        return found | self._narrowing(group, since, until)
+        return found | self._end_bounds(group, since, until)
 
-    def _narrowing(self, group: Collection[int], since: int, until: int) -> set[int]:
-        """Return the positions, after one and up to another, at which facts came or went that bound the imprecise end
-        of a party in these subjects: it ended no earlier than they fall.
+    def _end_bounds(self, group: Collection[int], since: int, until: int) -> set[int]:
+        """Return the positions after `since` up to `until` of facts that bound the imprecise end of a party in these
+        subjects: it ended no earlier than such a fact.
         """
         imprecise = self._db.execute(
             "SELECT subject, min(lo), min(system_from) FROM facts INDEXED BY facts_dissolved"
@@ -194,7 +192,7 @@ class History:
         return found
 
     def _is_in(self, party: int, group: Collection[int], as_of: int) -> bool:
-        """Whether a party, or one that it is one with, is or was in one of these subjects."""
+        """Return whether a party, or one merged with it, is or was in one of these subjects."""
         parties = self._index.cluster_of(party, as_of)
         tied = f"container IN ({_places(group)}) AND party IN ({_places(parties)})"
         sql = f"SELECT 1 FROM memberships WHERE {tied} LIMIT 1"
@@ -225,7 +223,7 @@ class History:
 
 
 def patch(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The RFC 6902 operations that turn one state into another; null stands for no state."""
+    """Return the RFC 6902 operations that turn one state into another; None stands for no state."""
     if before is None or after is None:
         return [] if before is after else [{"op": "replace", "path": "", "value": after}]
     operations: list[dict[str, Any]] = make_patch(before, after).patch

@@ -25,9 +25,9 @@ from projections.fact_store import FactStore
 class ListItemProjector:
     """Folds and writes list items, on the connection of the write half."""
 
-    def __init__(self, connection: Buffer, known: FactStore, scope: Scope) -> None:
+    def __init__(self, connection: Buffer, store: FactStore, scope: Scope) -> None:
         self._db = connection
-        self._known = known
+        self._store = store
         self._lists = {
             name: [items for items in view.item_lists if items.name in scope.rows]
             for name, view in SUBJECT_VIEWS.items()
@@ -48,8 +48,8 @@ class ListItemProjector:
         """Bring the items of a subject up to a position, after facts of it came or went; or `everything` of it."""
         number, facts = subject.number, changed
         if everything:
-            members = self._known.cluster_of(number) if collection == "parties" else [number]
-            facts = [*changed, *(fact for member in members for fact in self._known.facts(member))]
+            members = self._store.cluster_of(number) if collection == "parties" else [number]
+            facts = [*changed, *(fact for member in members for fact in self._store.facts(member))]
         for items in self._lists[collection]:
             keys = self._keys(items, facts, number)
             for key, fact in keys.items():
@@ -74,25 +74,25 @@ class ListItemProjector:
                 changes_all = changes_all or (items.is_joint and not fact.creates)
         if changes_all:
             assert items.tag is not None
-            for fact in self._known.tagged_facts(items.tag(""), number):
+            for fact in self._store.tagged_facts(items.tag(""), number):
                 if fact.creates:
                     keys |= dict.fromkeys(items.keys(fact), fact)
         return keys
 
     def _items(self, items: ItemList, key: str, fact: Fact, number: int, lifespan: Lifespan) -> Sequence[Item]:
         """Return the periods of an item; none where no current fact creates it."""
-        known = self._known
+        store = self._store
         self._db.limit.check()
         if items.tag is None:
-            current = known.fact(fact.position, known.find(fact.subject))
+            current = store.fact(fact.position, store.find(fact.subject))
             return () if current is None else items.fold([current], key, lifespan)
-        facts = known.tagged_facts(items.tag(key), number)
+        facts = store.tagged_facts(items.tag(key), number)
         self._db.limit.check(len(facts))
         return items.fold(facts, key, lifespan)
 
     def _stored(self, subject: Subject, items: ItemList) -> set[str]:
         """Return the keys of all current items of a subject in a list."""
-        words = self._known.words
+        words = self._store.words
         if subject.cached is not None:
             return {words.text(row[2]) for row in subject.cached.of(LIST_ITEMS.name) if row[1] == items.number}
         rows = self._db.execute(
@@ -102,13 +102,13 @@ class ListItemProjector:
         return {words.text(key) for (key,) in rows.fetchall()}
 
     def _write(self, subject: Subject, items: ItemList, key: str, found: Sequence[Item], position: int) -> None:
-        place = (subject.number, items.number, self._known.words.number(key))
+        place = (subject.number, items.number, self._store.words.number(key))
         rows = [list_item_row(items, subject.name, item) for item in found]
         values = {row: item.period.value for row, item in zip(rows, found, strict=True)}
         _, opened = write(self._db, LIST_ITEMS, subject, {place: rows}, position)
         if not opened:
             return
-        self._known.now_holds(subject.number, 1 << items.number)
+        self._store.now_holds(subject.number, 1 << items.number)
         if items.terms is None:
             return
         for row, number in opened:
@@ -116,4 +116,4 @@ class ListItemProjector:
                 self._db.put(PUT_TERM, (items.terms.kind, self._term(value, items.terms.are_subjects), number))
 
     def _term(self, value: str, is_subject: bool) -> Any:
-        return str(self._known.find(value)) if is_subject else value
+        return str(self._store.find(value)) if is_subject else value

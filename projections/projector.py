@@ -93,22 +93,22 @@ class Context:
 class Projector:
     """Folds and writes rows, on the write half's connection."""
 
-    def __init__(self, connection: Buffer, known: FactStore, scope: Scope = ALL_SCOPES) -> None:
+    def __init__(self, connection: Buffer, store: FactStore, scope: Scope = ALL_SCOPES) -> None:
         self._db = connection
-        self._known = known
+        self._store = store
         self._scope = scope
         self._tells_things = SUBJECT_STATES.name in scope.rows
-        self._entering = ListItemProjector(connection, known, scope)
+        self._entering = ListItemProjector(connection, store, scope)
 
     def fold(self, number: int, changed: Sequence[Fact], position: int, *, whole: bool = False) -> None:
         """Bring a subject's rows up to a position, after these facts of it came or went; `whole` spares nothing."""
-        subject = self._known.subjects.get(number)
+        subject = self._store.subjects.get(number)
         collection = subject.name.partition("/")[0]
         if collection not in self._scope.folded:
             return
         if collection == "parties":
-            subject = self._known.subjects.get(self._known.survivor(number))
-        self._known.subjects.save_for_undo(subject)
+            subject = self._store.subjects.get(self._store.survivor(number))
+        self._store.subjects.save_for_undo(subject)
         was: Context | None = subject.context
         shown = None if was is None or whole else (was.things, was.lifespan.birth)
         describing = whole or any(fact.creates or describes(fact) for fact in changed)
@@ -150,37 +150,37 @@ class Projector:
 
     def _containers(self, parties: Iterable[int]) -> set[int]:
         """What these parties, and those that they are one with, are in or ever were said to be in."""
-        known = self._known
-        members = {member for party in parties for member in known.cluster_of(party)}
-        containers = {container for member in members for container in known.containers(member)}
-        return {each for each in containers if known.name(each).partition("/")[0] in _HOLDING}
+        store = self._store
+        members = {member for party in parties for member in store.cluster_of(party)}
+        containers = {container for member in members for container in store.containers(member)}
+        return {each for each in containers if store.name(each).partition("/")[0] in _HOLDING}
 
     def unite(self, numbers: Iterable[int], position: int) -> None:
         """Bring every row that these parties are in up to a position, after it changed which of them are one."""
         numbers = sorted(set(numbers))
         for number in numbers:
-            subject = self._known.subjects.get(number)
-            self._known.subjects.save_for_undo(subject)
+            subject = self._store.subjects.get(number)
+            self._store.subjects.save_for_undo(subject)
             subject.context = None
-            if self._known.survivor(number) != number:
+            if self._store.survivor(number) != number:
                 for table in (SUBJECT_STATES.name, LIST_ITEMS.name):
                     self._db.execute(
                         f"UPDATE {table} SET system_to = ? WHERE subject = ? AND system_to = {CURRENT}",
                         (position, number),
                     )
-                self._known.subjects.evict(subject)
-                self._known.subjects.mark_dirty(subject)
+                self._store.subjects.evict(subject)
+                self._store.subjects.mark_dirty(subject)
                 subject.basis, subject.force = None, NOTHING_IN_FORCE
         for number in numbers:
-            if self._known.survivor(number) == number:
+            if self._store.survivor(number) == number:
                 self.fold(number, (), position, whole=True)
         for container in sorted(self._containers(numbers)):
             self.fold_tied(container, numbers, position)
 
     def fold_tied(self, container: int, parties: Iterable[int], position: int) -> None:
         """Fold the ties of these parties to a subject, and what depends on them."""
-        subject = self._known.subjects.get(container)
-        self._known.subjects.save_for_undo(subject)
+        subject = self._store.subjects.get(container)
+        self._store.subjects.save_for_undo(subject)
         collection = subject.name.partition("/")[0]
         if collection not in self._scope.folded or MEMBERSHIPS.name not in self._scope.rows:
             subject.context = None
@@ -194,15 +194,15 @@ class Projector:
     def _keep(self, subject: Subject, context: Context) -> None:
         """Note what a subject's rows were folded with."""
         if subject.basis != context.basis or subject.force != context.force:
-            self._known.subjects.mark_dirty(subject)
+            self._store.subjects.mark_dirty(subject)
             subject.basis, subject.force = context.basis, context.force
 
     # what rows depend on
 
     def _context(self, subject: Subject, collection: str, was: Context | None) -> Context:
         """`was` is the one before, where no fact came or went that makes the subject or describes it."""
-        group = self._known.cluster_of(subject.number) if collection == "parties" else [subject.number]
-        bounds = self._known.bounds(group)
+        group = self._store.cluster_of(subject.number) if collection == "parties" else [subject.number]
+        bounds = self._store.bounds(group)
         lifespan = lifespan_of(bounds)
         if was is None:
             describing = self._describing(group)
@@ -227,8 +227,8 @@ class Projector:
     def _describing(self, group: Sequence[int]) -> Sequence[Fact]:
         """The facts that describe a subject, or those that are one with it; how it was made first by its own facts."""
         if len(group) == 1:
-            return self._known.describing(group[0])
-        describing = [fact for member in reversed(group) for fact in self._known.describing(member)]
+            return self._store.describing(group[0])
+        describing = [fact for member in reversed(group) for fact in self._store.describing(member)]
         return sorted(describing, key=lambda fact: (fact.order[0], () if fact.creates else fact.order))
 
     def _marks(
@@ -250,7 +250,7 @@ class Projector:
             ("agreement.signed", signed, subject.lifespan.signed_by),
         ):
             if span is not None and position is not None:
-                fact = self._known.fact(position, subject.number)
+                fact = self._store.fact(position, subject.number)
                 days = lifespan.birth if span is born else span
                 marks[name] = (
                     DatedMark(days, position)
@@ -271,10 +271,10 @@ class Projector:
         old, new = subject.basis, context.basis
         if old is None or old == new:
             return named, (), False
-        group = self._known.cluster_of(subject.number) if subject.name.startswith("parties/") else [subject.number]
+        group = self._store.cluster_of(subject.number) if subject.name.startswith("parties/") else [subject.number]
         # What comes with a registration holds from the creation of all who are one with the party.
         is_moved = old.made != new.made or (old.birth != new.birth and len(group) > 1)
-        again = [fact for each in group for fact in self._known.makers(each)] if is_moved else []
+        again = [fact for each in group for fact in self._store.makers(each)] if is_moved else []
         is_whole = (old.end, old.consent, old.lapses, old.provenance) != (
             new.end,
             new.consent,
@@ -283,12 +283,12 @@ class Projector:
         )
         if old.birth != new.birth:
             day = max(old.birth, new.birth)
-            again += [fact for each in group for fact in self._known.begun_before(day, each)]
+            again += [fact for each in group for fact in self._store.begun_before(day, each)]
             is_whole |= any(fact.span.lo < day for fact in context.whole)
             named.update(self._tied_from_birth(subject))
         if old.made != new.made and subject.name.startswith("agreements/"):  # it may be in force from then on
             day = max(old.made or BEFORE, new.made or BEFORE)
-            again += self._known.begun_before(day, subject.number)
+            again += self._store.begun_before(day, subject.number)
             is_whole |= any(fact.span.lo < day for fact in context.whole)
         named |= self._parties_of(again)
         if is_whole:
@@ -297,7 +297,7 @@ class Projector:
 
     def _parties_of(self, facts: Iterable[Fact]) -> set[int]:
         """The parties whose ties facts make or change."""
-        find, survivor = self._known.subjects.find, self._known.survivor
+        find, survivor = self._store.subjects.find, self._store.survivor
         named = [find(party) for fact in facts if fact.type in MEMBERSHIP_TYPES for party in parties_of(fact)]
         return {survivor(party.number) for party in named if party is not None}
 
@@ -338,16 +338,16 @@ class Projector:
         if subject.cached is not None:
             tying = [each for each in subject.cached.facts.values() if each.fact.type in MEMBERSHIP_TYPES]
         for party in sorted(parties):
-            group = self._known.cluster_of(party)
+            group = self._store.cluster_of(party)
             if group[0] != party:
                 own = []
             elif tying is None:
-                own = self._known.tying(group, subject.number)
+                own = self._store.tying(group, subject.number)
             else:
                 own = [each.fact for each in tying if not each.keys.isdisjoint(group)]
             self._db.limit.check(len(own))
             drafts = self._drafts(group, own, context, shared) if own else []
-            name, party_name = subject.name, self._known.subjects.get(party).name
+            name, party_name = subject.name, self._store.subjects.get(party).name
             wanted[subject.number, party] = [
                 (*columns, roles.get(party_name), name, party_name, body) for columns, body, roles in drafts
             ]
@@ -360,13 +360,13 @@ class Projector:
         """The rows of the tie of a party, which may be one with others, from its own facts, but for its name and role.
         `shared` keeps them of ties that rest on one signature, for the others that do.
         """
-        party = self._known.party_life(group)
+        party = self._store.party_life(group)
         if party is not None and not party.bears_on(own):
             party = None
         is_shared = len(own) == 1 and party is None and own[0].type not in CONSENTS
         drafts = shared.get(own[0].position) if is_shared else None
         if drafts is None:
-            names = [self._known.name(member) for member in group] if len(group) > 1 else ()
+            names = [self._store.name(member) for member in group] if len(group) > 1 else ()
             lifespan, whole, consented = context.lifespan, context.whole, self._consented(own, context, names)
             days = membership_periods(own, whole, lifespan, consented=consented, names=names, party=party)
             dissolved = () if party is None else party.dissolved
@@ -383,7 +383,7 @@ class Projector:
         if not names:
             return consent.apart_from(parties_of(own[-1])[0])
         others = NO_CONSENT
-        for fact in self._known.facts(self._known.must_find(own[0].subject)):
+        for fact in self._store.facts(self._store.must_find(own[0].subject)):
             if fact.type in CONSENTS and fact not in own:
                 others = others.extended(parties_of(fact)[0], fact.span)
         return others.apart_from("")
@@ -427,7 +427,7 @@ class Projector:
         for days in things:
             ref = days.fields.get("part_of") or days.fields.get("under")
             row = subject_state_row(
-                view, days, context.lifespan, latest, self._known.find(ref["subject"]) if ref else None
+                view, days, context.lifespan, latest, self._store.find(ref["subject"]) if ref else None
             )
             rows[row] = days.fields
         _, opened = write(self._db, SUBJECT_STATES, subject, {(subject.number,): list(rows)}, position)

@@ -64,9 +64,9 @@ class Views:
 
     def _start(self) -> None:
         """Make what folds and judges, with nothing cached."""
-        self._known = FactStore(self._db)
-        self._projector = Projector(self._db, self._known, self._scope)
-        self._decider = Decider(self._db, self._known)
+        self._store = FactStore(self._db)
+        self._projector = Projector(self._db, self._store, self._scope)
+        self._decider = Decider(self._db, self._store)
         self._leaves: list[bytes] = []
         self._texts = search.TextWriter(self._db)
         self._names = names.NameWriter(self._db)
@@ -76,14 +76,14 @@ class Views:
         """Undo at its end whatever is admitted within, and leave what is cached as it was. Nothing may wait."""
         if self.waiting:
             raise RuntimeError("a trial would undo what waits to be committed")
-        kept = self._known, self._projector, self._decider, self._leaves, self._texts, self._names
+        kept = self._store, self._projector, self._decider, self._leaves, self._texts, self._names
         self.begin()
         try:
             with self._db.apart():
                 self._start()
                 yield
         finally:
-            self._known, self._projector, self._decider, self._leaves, self._texts, self._names = kept
+            self._store, self._projector, self._decider, self._leaves, self._texts, self._names = kept
             self.position = self._committed
 
     def finish(self) -> None:
@@ -113,7 +113,7 @@ class Views:
         """Write what waits in memory, so that `commit` has less to do; nobody sees it yet."""
         self._db.restart_transaction()
         self._db.flush()
-        self._known.evict_if_full()
+        self._store.evict_if_full()
 
     def commit(self) -> None:
         """Make everything since `begin` visible to readers; does nothing where no transaction is open."""
@@ -134,7 +134,7 @@ class Views:
 
     def rollback(self) -> None:
         """Undo everything since `begin`, but for what a `commit` that failed has kept after all."""
-        self._known.forget()
+        self._store.forget()
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
         self.position = self._committed = int(self._meta("position"))
@@ -161,17 +161,17 @@ class Views:
         they need not fit what is left, but for the subjects and events that they name.
         """
         position = self.position
-        for part in (self._known, self._texts, self._names):
+        for part in (self._store, self._texts, self._names):
             part.begin_batch()
         try:
             with nullcontext() if seconds is None else self._db.limit.set_to(seconds, self._db):
                 self._admit(events, are_checked=are_checked, has_gaps=has_gaps)
         except BaseException:
             self.position = position
-            for part in (self._known, self._texts, self._names):
+            for part in (self._store, self._texts, self._names):
                 part.undo_batch()
             raise
-        for part in (self._known, self._texts, self._names):
+        for part in (self._store, self._texts, self._names):
             part.keep_batch()
         self._leaves += leaves
 
@@ -196,13 +196,13 @@ class Views:
 
     def apply(self, event: Event, leaf: bytes) -> None:
         """Fold in the next event of the log, which was judged when it was recorded; `leaf` as in `admit`."""
-        self._known.evict_if_full()
+        self._store.evict_if_full()
         if event.version == 1:
-            self._known.subjects.miss(event.subject)
+            self._store.subjects.miss(event.subject)
         self._leaves.append(leaf)
         if not self._scope.facts:
             self._check_order(event)
-            self._known.put_event(event)
+            self._store.put_event(event)
             return
         changed: dict[int, list[Fact]] = {}
         merge_lifespans = self._take(event, event.model, changed)
@@ -211,30 +211,30 @@ class Views:
     def store_text(self, event: Event, text: str) -> None:
         """Keep the text of a document that the event last folded in says is stored."""
         if self._scope.passages:
-            documents.store_text(self._known, event, text)
+            documents.store_text(self._store, event, text)
 
     def position_of_text(self, subject: str, sha256: str) -> int | None:
         """The position of the event that stored the text of this SHA-256, if it is held and the registered one."""
-        number = self._known.find(subject)
+        number = self._store.find(subject)
         held = None if number is None else documents.DocumentTexts(self._db).checked(number)
         return held.position if held is not None and held.sha256 == sha256 else None
 
     def has_text(self, subject: str) -> bool:
         """Whether a text of a document is held."""
-        number = self._known.find(subject)
+        number = self._store.find(subject)
         return number is not None and documents.DocumentTexts(self._db).stored(number) is not None
 
     def version(self, subject: str) -> int:
         """The version of the last event about a subject, 0 if there is none."""
-        return self._known.version(subject)
+        return self._store.version(subject)
 
     def event(self, position: int) -> Event | None:
         """The event at a position, as the views keep it."""
-        return self._known.event(position)
+        return self._store.event(position)
 
     def last(self) -> Event | None:
         """The last event folded in."""
-        return self._known.event(self.position) if self.position else None
+        return self._store.event(self.position) if self.position else None
 
     def close(self) -> None:
         """Close the file; an open transaction is undone."""
@@ -247,13 +247,13 @@ class Views:
         The parties whose being one with others it changed, all of them.
         """
         self._check_order(event)
-        number = self._known.put_event(event)
+        number = self._store.put_event(event)
         if event.kind.about_event:
-            disputes.dispute(self._known, event)
+            disputes.dispute(self._store, event)
         if self._scope.passages:
-            documents.cite(self._known, event, model)
+            documents.cite(self._store, event, model)
         if event.type == "document.text-erased":
-            documents.erase_text(self._known, event)
+            documents.erase_text(self._store, event)
         elif event.kind.collection is not None and event.kind.is_posted:
             if (fact := stated(event, model)) is None:
                 return set()
@@ -280,20 +280,20 @@ class Views:
         """
         found: Event | None = event
         while found is not None and found.kind.about_event:
-            found = None if found.about is None else self._known.event(found.about)
+            found = None if found.about is None else self._store.event(found.about)
         return found
 
     def _date_anew(self, event: Event, changed: dict[int, list[Fact]]) -> None:
         """Add the dates that a dispute gives to those of the fact that it speaks of, whatever other disputes give."""
         dates = [claim["value"] for claim in event.plain.get("claims", ()) if claim["pointer"] == "/occurred"]
-        spoken = None if event.about is None or not dates else self._known.event(event.about)
-        before = None if spoken is None else self._known.fact(spoken.position)
+        spoken = None if event.about is None or not dates else self._store.event(event.about)
+        before = None if spoken is None else self._store.fact(spoken.position)
         if spoken is not None and before is not None:
             self._change(before.subject, before, before.disputed(dates, spoken.recorded), event.position, changed)
 
     def _reconsider(self, root: Event, position: int, changed: dict[int, list[Fact]]) -> None:
-        before = self._known.fact(root.position)
-        after = self._known.standing(root).fact(root, disputes.disputed_dates(self._known, root.position))
+        before = self._store.fact(root.position)
+        after = self._store.corrections(root).fact(root, disputes.disputed_dates(self._store, root.position))
         self._change(root.subject, before, after, position, changed)
 
     def _change(
@@ -302,10 +302,10 @@ class Views:
         """Believe one fact in the place of another from a position on."""
         if before == after:
             return
-        number = self._known.find(subject)
+        number = self._store.find(subject)
         assert number is not None
         if before is not None:
-            self._known.end_fact(before, number, position)
+            self._store.end_fact(before, number, position)
             changed.setdefault(number, []).append(before)
         if after is not None:
             self._believe(after, number, position, changed, altered=True)
@@ -313,7 +313,7 @@ class Views:
     def _believe(
         self, fact: Fact, number: int, position: int, changed: dict[int, list[Fact]], *, altered: bool
     ) -> None:
-        row = self._known.put_fact(fact, number, position, altered=altered)
+        row = self._store.put_fact(fact, number, position, altered=altered)
         if self._scope.words:
             self._texts.add(row, fact)
             self._names.add(row, fact)
@@ -327,22 +327,22 @@ class Views:
 
     def _unite(self, event: Event, number: int, mergers: Sequence[Fact]) -> set[int]:
         """Take over who is one with whom, after mergers came or went; every party in the groups this changed."""
-        known = self._known
-        involved = {number, *(known.must_find(fact.data.into) for fact in mergers)}  # type: ignore[attr-defined]
-        affected = {member for party in involved for member in self._known.cluster_of(party)}
+        store = self._store
+        involved = {number, *(store.must_find(fact.data.into) for fact in mergers)}  # type: ignore[attr-defined]
+        affected = {member for party in involved for member in self._store.cluster_of(party)}
         if event.type == "party.merged":
-            into = known.must_find(mergers[0].data.into)  # type: ignore[attr-defined]
-            edge = (self._known.survivor(number), self._known.survivor(into), event.position)
+            into = store.must_find(mergers[0].data.into)  # type: ignore[attr-defined]
+            edge = (self._store.survivor(number), self._store.survivor(into), event.position)
             add_edge(self._db, edge, event.position)
-            known.forget_mergers()
+            store.forget_mergers()
         else:
-            standing = [
-                (known.must_find(fact.subject), known.must_find(fact.data.into), fact.position)  # type: ignore[attr-defined]
-                for fact in known.mergers()
+            current = [
+                (store.must_find(fact.subject), store.must_find(fact.data.into), fact.position)  # type: ignore[attr-defined]
+                for fact in store.mergers()
             ]
-            replace_edges(self._db, edges_of(standing), event.position)
-            known.forget_mergers()
-        return affected | {member for party in involved for member in self._known.cluster_of(party)}
+            replace_edges(self._db, edges_of(current), event.position)
+            store.forget_mergers()
+        return affected | {member for party in involved for member in self._store.cluster_of(party)}
 
     def _meta(self, name: str) -> str:
         row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()

@@ -176,7 +176,7 @@ class EventIndex:
         ).fetchone()
         return row[0] if row else None
 
-    def standing(self, root: Event, as_of: int = CURRENT, also: str | None = None) -> Corrections:
+    def corrections(self, root: Event, as_of: int = CURRENT, also: str | None = None) -> Corrections:
         """What stands of an event by the corrections and retractions up to a position that speak of it, directly or
         through others; `also` by events of another type, which are not read otherwise as there may be many."""
         ranks = _ALTERING if also is None else (*_ALTERING, CATALOGUE[also].rank)

@@ -77,7 +77,7 @@ def test_fold_uses_no_index_that_is_created_last(documents):
         views._db.set_trace_callback(lambda sql: said.setdefault(_LITERAL.sub("?", sql), sql))
         for event in events:
             folded(views, [event])
-            views._known.subjects.forget()  # so that nothing is at hand, and all is read
+            views._store.subjects.forget()  # so that nothing is at hand, and all is read
         views._db.set_trace_callback(None)
         asking = [sql for sql in said.values() if sql.startswith(("SELECT", "UPDATE", "DELETE"))]
         assert len(asking) > 10

@@ -67,7 +67,7 @@ def effort(found: World, documents: list[dict[str, Any]]) -> int:
         nonlocal taken
         taken += event == "call"
 
-    found.views._known._facts_by_row.clear()  # of a smaller subject more would be cached
+    found.views._store._facts_by_row.clear()  # of a smaller subject more would be cached
     database = found.views._db
     database.set_progress_handler(count, _EACH)
     sys.setprofile(called)

@@ -71,7 +71,7 @@ def test_every_view_can_be_replayed_alone():
 
 @pytest.mark.parametrize(("at_once", "cached"), [(1, 64), (2, 1), (500, 64), (500, 2)])
 def test_view_replayed_alone_has_the_canonical_rows_of_a_full_fold(monkeypatch, at_once, cached):
-    monkeypatch.setattr(alone_module, "_AT_ONCE", at_once)
+    monkeypatch.setattr(alone_module, "_CHUNK", at_once)
     monkeypatch.setattr(alone_module, "_FEW", cached)
     monkeypatch.setattr(alone_module, "_COMMITTED", 2)
     monkeypatch.setattr(known_module, "_FEW_FACTS", cached)

@@ -79,7 +79,7 @@ def test_cached_lifespan_of_a_large_subject_equals_that_of_all_its_facts(documen
     with world() as found, pytest.MonkeyPatch.context() as patch:
         patch.setattr(fact_store, "_FEW_FACTS", 2)
         taken_in_one_transaction(found, documents)
-        written = found.views._known
+        written = found.views._store
         for (number,) in written.db.execute("SELECT id FROM subjects").fetchall():
             assert written.lived(number) == lifespans.recounted(written.facts(number))
 
@@ -110,7 +110,7 @@ def test_subject_cache_is_bounded(monkeypatch):
     with world() as found:
         for number in range(100):
             found.take(party(f"p-{number}"))
-        kept = found.views._known.subjects
+        kept = found.views._store.subjects
         assert len(kept._cached) <= 6
         assert len(kept._by_number) <= 21
         assert sum(each.cached is not None for each in kept._by_number.values()) <= 6
@@ -139,7 +139,7 @@ def test_caches_are_dropped_with_their_views():
         for each in taken_in_one_transaction(found, [{"id": "a", "source": "test", **party("a")}]):
             views.begin()
             views.apply(each, bytes(32))
-        records = ref(views._known.subjects)
+        records = ref(views._store.subjects)
         gc.disable()
         try:
             views.close()
@@ -153,7 +153,7 @@ def test_large_subjects_are_cached_only_within_the_memory_limit(monkeypatch):
     named = [f"p-{number}" for number in range(50)]
     with world() as found:
         found.take(*parties(*named))
-        kept = found.views._known.subjects
+        kept = found.views._store.subjects
         monkeypatch.setattr(subject_cache, "_MOST_BYTES", 500_000)
         for number in range(20):
             found.take(signed(f"a-{number}", "2020", *named))
@@ -170,7 +170,7 @@ def test_texts_used_once_are_evicted(monkeypatch):
     with world() as found:
         for number in range(50):
             found.take(party(f"p-{number}", identifiers=[{"scheme": "lei", "value": str(number)}]))
-        assert len(found.views._known.words.by_text) <= 11
+        assert len(found.views._store.words.by_text) <= 11
 
 
 def test_words_of_a_refused_post_are_found_by_similarity_once_another_has_them():
