@@ -50,7 +50,7 @@ def _referring(shape: type[Record]) -> tuple[str, ...]:
     return tuple(name for name, field in shape.model_fields.items() if (field.alias or name) in shape.REFERENCES)
 
 
-_REFERRING = {kind.data: _referring(kind.data) for kind in KINDS}
+_REFERRING = {kind.data: _referring(kind.data) for kind in KINDS.values()}
 _REFERRING_INNER = {
     kind.data: tuple(
         (name, referring)
@@ -59,7 +59,7 @@ _REFERRING_INNER = {
         and (inner := kind.data.INNER.get(field.alias or name)) is not None
         and (referring := _referring(inner))
     )
-    for kind in KINDS
+    for kind in KINDS.values()
 }
 """By the data's type: its attributes that hold records with references, and the attributes of those that hold them."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ from domain.event_type import EventType
 from projections.engine.clusters import cluster_of, survivor
 from projections.engine.database import CURRENT
 
-KINDS: tuple[EventType, ...] = tuple(CATALOGUE.values())
+KINDS: Mapping[int, EventType] = {kind.rank: kind for kind in CATALOGUE.values()}
+"""The event types by rank."""
 REMARKS = 1 << 30
 """The bit in what a subject `holds`, beside one for each section with entries, that says: events about its events."""
 TEXT = 1 << 29
@@ -28,7 +29,7 @@ _ALTERING = tuple(CATALOGUE[name].rank for name in ("event.corrected", "event.re
 
 def type_of(rank: Any) -> Any:
     """Return the name of the event type of a stored rank; a rank that no type has is returned as it is."""
-    return KINDS[rank].name if isinstance(rank, int) and 0 <= rank < len(KINDS) else rank
+    return KINDS[rank].name if isinstance(rank, int) and rank in KINDS else rank
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from domain.event_type import TakesEffect
 NAMED = {aggregate.collection: aggregate.name_field for aggregate in AGGREGATES}
 """The field that is a thing's name, by collection: it stands in a column of its own."""
 
-_TYPES = tuple(CATALOGUE)
+_TYPES = {kind.rank: name for name, kind in CATALOGUE.items()}
 _NAMES = frozenset(NAMED.values())
 _NAMELESS = b"null"
 _CONSENTS = (AgreementRatified, AgreementAcceded)
