@@ -416,7 +416,7 @@ class FactStore(EventIndex):
             return [each.fact for each in cached.facts.values() if each.fact.span.lo < day]
         return self._facts(f"f.subject = ? AND f.system_to = {CURRENT} AND f.lo < ?", (number, day), "facts_of_subject")
 
-    def tying(self, group: Iterable[int], number: int) -> list[Fact]:
+    def membership_facts(self, group: Iterable[int], number: int) -> list[Fact]:
         """The facts that tie any of these parties to a subject, in the order of folding."""
         if (cached := self.subjects.get(number).cached) is not None:
             believed = [each for each in cached.facts.values() if each.fact.type in MEMBERSHIP_TYPES]

@@ -58,7 +58,7 @@ def _ties(
     """Each party that did something again, its facts, and whether some of them go together: strictly, leniently."""
     for party in sorted(parties):
         group = known.cluster_of(party)
-        own = known.tying(group, number)
+        own = known.membership_facts(group, number)
         if not is_repeated(own):
             continue
         lifespan = lifespan_of(known.lived(number).bounds)

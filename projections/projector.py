@@ -1,8 +1,8 @@
-"""How what is known becomes rows: the part of the views that one event's own keys change, folded and written
-(entries of lists in `projections.list_item_projector`).
+"""The projector: folds the keys of a subject that changed facts touch, and writes their rows.
 
-A subject's ties, entries and describing fields are folded apart from each other, so that a post costs what its own
-party, phase or commitment costs, whatever the size of the subject. Rows that stay as they were are not touched.
+The memberships, the list items (`projections.list_item_projector`) and the attributes of a subject are folded apart, so
+that a post costs what its own party, phase or commitment costs, whatever the size of the subject. Rows that stay as
+they were are not touched.
 """
 
 from __future__ import annotations
@@ -58,50 +58,52 @@ from projections.fact_store import FactStore
 from projections.list_item_projector import ListItemProjector
 from projections.memberships import MembershipDraft, membership_drafts
 
-_COUNTED = (
+_WITH_FORCE = (
     "SELECT valid_from, valid_to, status, force, bearer, party_name"
     f" FROM memberships INDEXED BY memberships_of_container WHERE container = ? AND system_to = {CURRENT} AND force & 3"
 )
-_UNBEGUN = (
+_WITHOUT_BEGINNING = (
     "SELECT DISTINCT party FROM memberships INDEXED BY memberships_unbegun"
     f" WHERE container = ? AND system_to = {CURRENT} AND at = {AFTER}"
 )
-_D0, _D1, _STATUS, _FORCE, _BEARER, _AT, _PARTY_NAME = (
+_VALID_FROM, _VALID_TO, _STATUS, _FORCE, _SOURCE_EVENT, _EARLIEST, _PARTY_NAME = (
     MEMBERSHIP_COLUMNS.index(name)
     for name in ("valid_from", "valid_to", "status", "force", "bearer", "at", "party_name")
 )
 
 
-_HOLDING = ("agreements", "labs", "platforms")
+_WITH_MEMBERSHIPS = ("agreements", "labs", "platforms")
 
 
 @dataclass(slots=True)
 class Context:
-    """What every row of a subject depends on: its life, what describes it, what is in force through its ties."""
+    """What every row of a subject depends on.
+
+    `describing` are the facts of its attributes; `whole` are those of them that change all memberships.
+    `force` is what is in force by its memberships. `states` are None until they are folded.
+    """
 
     lifespan: Lifespan
     describing: Sequence[Fact]
     whole: Sequence[Fact]
-    """Of these, the facts that bear on every tie."""
     marks: Mapping[str, DatedMark]
     force: Sequence[InForcePeriod]
     basis: Basis
-    things: Sequence[StatePeriod] | None
-    """None where they are still to be told."""
+    states: Sequence[StatePeriod] | None
 
 
 class Projector:
-    """Folds and writes rows, on the write half's connection."""
+    """Folds and writes rows, on the connection of the write half."""
 
     def __init__(self, connection: Buffer, store: FactStore, scope: Scope = ALL_SCOPES) -> None:
         self._db = connection
         self._store = store
         self._scope = scope
-        self._tells_things = SUBJECT_STATES.name in scope.rows
-        self._entering = ListItemProjector(connection, store, scope)
+        self._has_states = SUBJECT_STATES.name in scope.rows
+        self._list_items = ListItemProjector(connection, store, scope)
 
     def fold(self, number: int, changed: Sequence[Fact], position: int, *, whole: bool = False) -> None:
-        """Bring a subject's rows up to a position, after these facts of it came or went; `whole` spares nothing."""
+        """Bring the rows of a subject up to a position, after these facts came or went; `whole` folds all of them."""
         subject = self._store.subjects.get(number)
         collection = subject.name.partition("/")[0]
         if collection not in self._scope.folded:
@@ -110,35 +112,37 @@ class Projector:
             subject = self._store.subjects.get(self._store.survivor(number))
         self._store.subjects.save_for_undo(subject)
         was: Context | None = subject.context
-        shown = None if was is None or whole else (was.things, was.lifespan.birth)
+        shown = None if was is None or whole else (was.states, was.lifespan.birth)
         describing = whole or any(fact.creates or describes(fact) for fact in changed)
         context = self._context(subject, collection, None if describing else was)
-        ties, again, everything = self._to_fold(subject, context, changed)
-        if ties and MEMBERSHIPS.name in self._scope.rows:
-            self._fold_joint(subject, collection, ties, context, position)
-        if context.things is None:
+        parties, again, everything = self._to_fold(subject, context, changed)
+        if parties and MEMBERSHIPS.name in self._scope.rows:
+            self._fold_and_join(subject, collection, parties, context, position)
+        if context.states is None:
             self._db.limit.check(len(context.describing))
-            context.things = self._things(collection, context) if self._tells_things else ()
-        self._entering.fold(
+            context.states = self._states(collection, context) if self._has_states else ()
+        self._list_items.fold(
             subject,
             collection,
             [*changed, *again],
             context.lifespan,
             context.describing,
-            context.things,
+            context.states,
             position,
             everything=whole or everything,
         )
-        if shown != (context.things, context.lifespan.birth):
-            self._write_things(subject, collection, context.things, context, position)
+        if shown != (context.states, context.lifespan.birth):
+            self._write_states(subject, collection, context.states, context, position)
         was_basis = subject.basis
         self._keep(subject, context)
         subject.context = context
         if collection == "parties" and was_basis is not None and not whole:
-            self._fold_memberships(subject, was_basis, context.basis, changed, position)
+            self._fold_memberships_of_party(subject, was_basis, context.basis, changed, position)
 
-    def _fold_memberships(self, party: Subject, old: Basis, new: Basis, changed: Sequence[Fact], position: int) -> None:
-        """Fold what a party is in, where the days changed on which it came about or ended, or what ended it."""
+    def _fold_memberships_of_party(
+        self, party: Subject, old: Basis, new: Basis, changed: Sequence[Fact], position: int
+    ) -> None:
+        """Fold the memberships of a party where its lifespan changed, or the fact that ended it."""
         if MEMBERSHIPS.name not in self._scope.rows:
             return
         if old[:2] == new[:2] and not any(fact.kind.ends for fact in changed):
@@ -146,17 +150,17 @@ class Projector:
         containers = sorted(self._containers([party.number]))
         self._db.limit.check(len(containers))
         for container in containers:
-            self.fold_tied(container, [party.number], position)
+            self.fold_memberships(container, [party.number], position)
 
     def _containers(self, parties: Iterable[int]) -> set[int]:
-        """What these parties, and those that they are one with, are in or ever were said to be in."""
+        """Return the subjects in which these parties, and those merged with them, have or had memberships."""
         store = self._store
         members = {member for party in parties for member in store.cluster_of(party)}
         containers = {container for member in members for container in store.containers(member)}
-        return {each for each in containers if store.name(each).partition("/")[0] in _HOLDING}
+        return {each for each in containers if store.name(each).partition("/")[0] in _WITH_MEMBERSHIPS}
 
-    def unite(self, numbers: Iterable[int], position: int) -> None:
-        """Bring every row that these parties are in up to a position, after it changed which of them are one."""
+    def merge(self, numbers: Iterable[int], position: int) -> None:
+        """Bring every row of these parties up to a position, after mergers or splits among them."""
         numbers = sorted(set(numbers))
         for number in numbers:
             subject = self._store.subjects.get(number)
@@ -175,10 +179,10 @@ class Projector:
             if self._store.survivor(number) == number:
                 self.fold(number, (), position, whole=True)
         for container in sorted(self._containers(numbers)):
-            self.fold_tied(container, numbers, position)
+            self.fold_memberships(container, numbers, position)
 
-    def fold_tied(self, container: int, parties: Iterable[int], position: int) -> None:
-        """Fold the ties of these parties to a subject, and what depends on them."""
+    def fold_memberships(self, container: int, parties: Iterable[int], position: int) -> None:
+        """Fold the memberships of these parties in a subject, and what depends on them."""
         subject = self._store.subjects.get(container)
         self._store.subjects.save_for_undo(subject)
         collection = subject.name.partition("/")[0]
@@ -186,13 +190,13 @@ class Projector:
             subject.context = None
             return
         context = self._context(subject, collection, None)
-        if self._fold_joint(subject, collection, parties, context, position):
-            self._write_things(subject, collection, self._things(collection, context), context, position)
+        if self._fold_and_join(subject, collection, parties, context, position):
+            self._write_states(subject, collection, self._states(collection, context), context, position)
             self._keep(subject, context)
         subject.context = None
 
     def _keep(self, subject: Subject, context: Context) -> None:
-        """Note what a subject's rows were folded with."""
+        """Store what the rows of a subject were folded with."""
         if subject.basis != context.basis or subject.force != context.force:
             self._store.subjects.mark_dirty(subject)
             subject.basis, subject.force = context.basis, context.force
@@ -200,7 +204,7 @@ class Projector:
     # what rows depend on
 
     def _context(self, subject: Subject, collection: str, was: Context | None) -> Context:
-        """`was` is the one before, where no fact came or went that makes the subject or describes it."""
+        """Return the context of a subject; `was` is the last one, where no creating or describing fact changed."""
         group = self._store.cluster_of(subject.number) if collection == "parties" else [subject.number]
         bounds = self._store.bounds(group)
         lifespan = lifespan_of(bounds)
@@ -212,20 +216,20 @@ class Projector:
             describing = was.describing
         marks = self._marks(subject, collection, describing, lifespan, bounds)
         lasts = any(until_of(fact) is not None for fact in describing)
-        things = _told(collection, describing, marks, lifespan, subject.force) if lasts else None
+        states = _state_periods(collection, describing, marks, lifespan, subject.force) if lasts else None
         whole = [fact for fact in describing if is_agreement_wide(fact)]
         basis = Basis(
             lifespan.birth.lo,
             None if lifespan.end is None else (lifespan.end.lo, lifespan.end.hi),
             _consent(subject, whole, lifespan),
-            () if things is None else _lapses(things),
+            () if states is None else _lapses(states),
             tuple([(fact.type, *fact.effective, fact.occurred, fact.positions) for fact in whole]),
             lifespan.birth.hi if lifespan.sole or collection == "parties" else None,
         )
-        return Context(lifespan, describing, whole, marks, subject.force, basis, things)
+        return Context(lifespan, describing, whole, marks, subject.force, basis, states)
 
     def _describing(self, group: Sequence[int]) -> Sequence[Fact]:
-        """The facts that describe a subject, or those that are one with it; how it was made first by its own facts."""
+        """Return the facts that describe a subject or those merged with it; its own creating facts come first."""
         if len(group) == 1:
             return self._store.describing(group[0])
         describing = [fact for member in reversed(group) for fact in self._store.describing(member)]
@@ -259,20 +263,20 @@ class Projector:
                 )
         return marks
 
-    def _things(self, collection: str, context: Context) -> list[StatePeriod]:
-        return _told(collection, context.describing, context.marks, context.lifespan, context.force)
+    def _states(self, collection: str, context: Context) -> list[StatePeriod]:
+        return _state_periods(collection, context.describing, context.marks, context.lifespan, context.force)
 
     def _to_fold(
         self, subject: Subject, context: Context, changed: Sequence[Fact]
     ) -> tuple[set[int], Sequence[Fact], bool]:
-        """Which parties' ties are to be folded, of which facts beside those changed the entries are, and whether every
-        entry is."""
+        """Return what changed facts touch: the parties whose memberships are to be folded, further facts whose list
+        items are, and whether all list items are."""
         named = self._parties_of(changed)
         old, new = subject.basis, context.basis
         if old is None or old == new:
             return named, (), False
         group = self._store.cluster_of(subject.number) if subject.name.startswith("parties/") else [subject.number]
-        # What comes with a registration holds from the creation of all who are one with the party.
+        # A name or identifier of a registration holds from the creation of all parties merged with its own.
         is_moved = old.made != new.made or (old.birth != new.birth and len(group) > 1)
         again = [fact for each in group for fact in self._store.makers(each)] if is_moved else []
         is_whole = (old.end, old.consent, old.lapses, old.provenance) != (
@@ -285,24 +289,24 @@ class Projector:
             day = max(old.birth, new.birth)
             again += [fact for each in group for fact in self._store.begun_before(day, each)]
             is_whole |= any(fact.span.lo < day for fact in context.whole)
-            named.update(self._tied_from_birth(subject))
-        if old.made != new.made and subject.name.startswith("agreements/"):  # it may be in force from then on
+            named.update(self._members_from_creation(subject))
+        if old.made != new.made and subject.name.startswith("agreements/"):  # it may be in force from that day on
             day = max(old.made or BEFORE, new.made or BEFORE)
             again += self._store.begun_before(day, subject.number)
             is_whole |= any(fact.span.lo < day for fact in context.whole)
         named |= self._parties_of(again)
         if is_whole:
-            named.update(self._tied_now(subject))
+            named.update(self._members(subject))
         return named, again, old.end != new.end
 
     def _parties_of(self, facts: Iterable[Fact]) -> set[int]:
-        """The parties whose ties facts make or change."""
+        """Return the parties whose memberships facts create or change."""
         find, survivor = self._store.subjects.find, self._store.survivor
         named = [find(party) for fact in facts if fact.type in MEMBERSHIP_TYPES for party in parties_of(fact)]
         return {survivor(party.number) for party in named if party is not None}
 
-    def _tied_now(self, subject: Subject) -> Iterable[int]:
-        """The parties that a subject is believed to be tied to."""
+    def _members(self, subject: Subject) -> Iterable[int]:
+        """Return the parties with a current membership in a subject."""
         if subject.cached is not None:
             return [row[1] for row in subject.cached.of(MEMBERSHIPS.name)]
         rows = self._db.execute(
@@ -310,41 +314,41 @@ class Projector:
         )
         return [row[0] for row in rows]
 
-    def _tied_from_birth(self, subject: Subject) -> Iterable[int]:
-        """Of these, the parties of whose ties no beginning is known: they were tied to it from its birth on."""
+    def _members_from_creation(self, subject: Subject) -> Iterable[int]:
+        """Return the members without a known beginning: their memberships begin with the creation of the subject."""
         if subject.cached is not None:
-            return [row[1] for row in subject.cached.of(MEMBERSHIPS.name) if row[_AT] == AFTER]
-        return [party for (party,) in self._db.execute(_UNBEGUN, (subject.number,))]
+            return [row[1] for row in subject.cached.of(MEMBERSHIPS.name) if row[_EARLIEST] == AFTER]
+        return [party for (party,) in self._db.execute(_WITHOUT_BEGINNING, (subject.number,))]
 
-    # ties
+    # memberships
 
-    def _fold_joint(
+    def _fold_and_join(
         self, subject: Subject, collection: str, parties: Iterable[int], context: Context, position: int
     ) -> bool:
-        """Fold and write ties; whether they changed what is in force, which then stands in the context."""
-        closed, opened = self._fold_ties(subject, parties, context, position)
-        if collection != "agreements" or not self._tells_things or not self._moves_force(context.force, closed, opened):
+        """Fold and write memberships; return whether they changed what is in force, which the context then has."""
+        closed, opened = self._fold_memberships(subject, parties, context, position)
+        if collection != "agreements" or not self._has_states or not self._changes_force(context.force, closed, opened):
             return False
-        context.force, context.things = self._joint_force(subject), None
+        context.force, context.states = self._force_of_memberships(subject), None
         return True
 
-    def _fold_ties(
+    def _fold_memberships(
         self, subject: Subject, parties: Iterable[int], context: Context, position: int
     ) -> tuple[list[Row], list[Row]]:
-        """Fold and write; the rows closed and opened."""
+        """Fold and write memberships; return the rows closed and opened."""
         wanted: dict[Row, list[Row]] = {}
         shared: dict[int, list[MembershipDraft]] = {}
-        tying = None
+        membership_facts = None
         if subject.cached is not None:
-            tying = [each for each in subject.cached.facts.values() if each.fact.type in MEMBERSHIP_TYPES]
+            membership_facts = [each for each in subject.cached.facts.values() if each.fact.type in MEMBERSHIP_TYPES]
         for party in sorted(parties):
             group = self._store.cluster_of(party)
             if group[0] != party:
                 own = []
-            elif tying is None:
-                own = self._store.tying(group, subject.number)
+            elif membership_facts is None:
+                own = self._store.membership_facts(group, subject.number)
             else:
-                own = [each.fact for each in tying if not each.keys.isdisjoint(group)]
+                own = [each.fact for each in membership_facts if not each.keys.isdisjoint(group)]
             self._db.limit.check(len(own))
             drafts = self._drafts(group, own, context, shared) if own else []
             name, party_name = subject.name, self._store.subjects.get(party).name
@@ -357,8 +361,9 @@ class Projector:
     def _drafts(
         self, group: Sequence[int], own: Sequence[Fact], context: Context, shared: dict[int, list[MembershipDraft]]
     ) -> list[MembershipDraft]:
-        """The rows of the tie of a party, which may be one with others, from its own facts, but for its name and role.
-        `shared` keeps them of ties that rest on one signature, for the others that do.
+        """Return the rows of a party's membership from its facts, without name and role; `group` is its cluster.
+
+        `shared` holds, by position, the rows of memberships that rest on one signature alone, which are the same.
         """
         party = self._store.party_life(group)
         if party is not None and not party.bears_on(own):
@@ -376,7 +381,7 @@ class Projector:
         return drafts
 
     def _consented(self, own: Sequence[Fact], context: Context, names: Sequence[str]) -> Span:
-        """When the first of the other parties consented to be bound, as far as it matters."""
+        """Return when the first of the other parties consented to be bound, as far as the membership depends on it."""
         consent = context.basis.consent
         if consent == NO_CONSENT or not any(fact.type in CONSENTS for fact in own):
             return consent.apart_from("")
@@ -388,43 +393,46 @@ class Projector:
                 others = others.extended(parties_of(fact)[0], fact.span)
         return others.apart_from("")
 
-    def _moves_force(self, force: Sequence[InForcePeriod], closed: Sequence[Row], opened: Sequence[Row]) -> bool:
-        """Whether rows that came and went may change what an agreement's ties together say of its force."""
+    def _changes_force(self, force: Sequence[InForcePeriod], closed: Sequence[Row], opened: Sequence[Row]) -> bool:
+        """Return whether rows that came and went may change what is in force by all memberships of an agreement."""
         if any(row[_FORCE] & 3 for row in closed):
             return True
         counted = [row for row in opened if row[_FORCE] & 3]
         if not counted:
             return False
-        settled = [(days.since, days.until) for days in force if days.may == Force(True, False, False)]
-        return any(not any(since <= row[_D0] and row[_D1] <= until for since, until in settled) for row in counted)
+        settled_days = [(days.since, days.until) for days in force if days.may == Force(True, False, False)]
+        return any(
+            not any(since <= row[_VALID_FROM] and row[_VALID_TO] <= until for since, until in settled_days)
+            for row in counted
+        )
 
-    def _joint_force(self, subject: Subject) -> tuple[InForcePeriod, ...]:
+    def _force_of_memberships(self, subject: Subject) -> tuple[InForcePeriod, ...]:
         rows: Iterable[Row]
         if subject.cached is not None:
             held = [row for row in subject.cached.of(MEMBERSHIPS.name) if row[_FORCE] & 3]
-            rows = map(itemgetter(_D0, _D1, _STATUS, _FORCE, _BEARER, _PARTY_NAME), held)
+            rows = map(itemgetter(_VALID_FROM, _VALID_TO, _STATUS, _FORCE, _SOURCE_EVENT, _PARTY_NAME), held)
         else:
-            rows = self._db.execute(_COUNTED, (subject.number,))
-        ties = []
+            rows = self._db.execute(_WITH_FORCE, (subject.number,))
+        periods = []
         for valid_from, valid_to, status, force, bearer, _ in sorted(rows, key=itemgetter(5, 0)):
             may = Force(bool(force & 1), bool(force & 2), bool(force & 4))
             name = ORDER_OF_STATUSES[status]
             period = MembershipPeriod(valid_from, valid_to, 0, name, (), False, False, (), None, None, may)
-            ties.append((period, bearer or None))
-        return tuple(in_force_periods(ties))
+            periods.append((period, bearer or None))
+        return tuple(in_force_periods(periods))
 
-    # things
+    # states
 
-    def _write_things(
-        self, subject: Subject, collection: str, things: Sequence[StatePeriod], context: Context, position: int
+    def _write_states(
+        self, subject: Subject, collection: str, states: Sequence[StatePeriod], context: Context, position: int
     ) -> None:
-        if not self._tells_things:
+        if not self._has_states:
             return
         view = SUBJECT_VIEWS[collection]
         rows: dict[Row, Mapping[str, Any]] = {}
         signed = context.marks.get("agreement.signed")
         latest = AFTER if signed is None else signed.latest
-        for days in things:
+        for days in states:
             ref = days.fields.get("part_of") or days.fields.get("under")
             row = subject_state_row(
                 view, days, context.lifespan, latest, self._store.find(ref["subject"]) if ref else None
@@ -437,14 +445,14 @@ class Projector:
 
 
 def _consent(subject: Subject, whole: Sequence[Fact], lifespan: Lifespan) -> FirstConsent:
-    """The first consent to be bound by an agreement, as far as entries into force of the whole depend on it."""
+    """Return the first consent to be bound by an agreement, as far as its own entry into force depends on it."""
     days = [held_from(fact.span, lifespan) for fact in whole if fact.type == "agreement.entered-into-force"]
     if not days:
         return NO_CONSENT
     return subject.lifespan.consent.as_of_force(min(day.lo for day in days), max(day.hi for day in days))
 
 
-def _told(
+def _state_periods(
     collection: str,
     describing: Sequence[Fact],
     marks: Mapping[str, DatedMark],
@@ -463,10 +471,10 @@ def _terms(kinds: Iterable[str], fields: Mapping[str, Any]) -> list[tuple[str, s
     return sorted(values)
 
 
-def _lapses(things: Iterable[StatePeriod]) -> tuple[tuple[int, int], ...]:
-    """The days on which an agreement is past its `until`, however else its days are cut: ties depend on them."""
+def _lapses(states: Iterable[StatePeriod]) -> tuple[tuple[int, int], ...]:
+    """Return the days on which an agreement is past its `until`, on which its memberships depend."""
     found: list[tuple[int, int]] = []
-    for days in things:
+    for days in states:
         if days.lapsed and found and found[-1][1] == days.since:
             found[-1] = (found[-1][0], days.until)
         elif days.lapsed:

@@ -1,7 +1,7 @@
-"""States put together from rows: a thing's own fields, the beginnings of its lists, the names of others, disputes and
-evidence. Reads only; one picture for single states, items of lists and histories.
+"""States of subjects, put together from rows: attributes, the beginnings of lists, names of others, disputes, evidence.
 
-What a page of states needs of a table is read in one query, and never more of a list than is shown.
+Single states, items of lists and histories are all made here. A page of states reads each table in one query, and of
+each list no more than it shows. Reads only.
 """
 
 from __future__ import annotations
@@ -42,30 +42,34 @@ from projections.engine.time_slices import (
 from projections.parties import OTHER_NAMES
 
 IN_STATE = 100
+"""The most items of a list inside a state."""
 IN_ITEM = 10
+"""The same where the state is an item of a list."""
 _NAMES = 1_000
-"""Most names of a party that are read to show each text once."""
+"""The most names of a party that are read to show each text once."""
 
 _NUMBERS = max(ITEM_LISTS) + 1
-"""More than any number of a list, so that a subject and a list are told apart in one number."""
-_REFERS = b'"subject"'
-_IN_ORDER, _AS_KNOWN = "in_order", "as_known"
+"""More than any number of a list, so that one number encodes a subject and a list."""
+_MENTIONS_SUBJECT = b'"subject"'
+_IN_ORDER, _BY_SYSTEM_TIME = "in_order", "as_known"
 _FIRST_THREE = itemgetter(0, 1, 2)
 
 Row = tuple[Any, ...]
 Found = dict[tuple[int, ItemList | MembershipList], list[Row]]
 """Rows of lists inside states, by the number of the subject and the list."""
-Begun = tuple[list[dict[str, Any]], bool]
+Beginning = tuple[list[dict[str, Any]], bool]
 """The beginning of a list inside a state, and whether there is more of it."""
 
 
-Alike = dict[Row, tuple[dict[str, Any], dict[str, Any]]]
-"""What ties say that rest on the same, before their party's role and after it."""
+Decoded = dict[Row, tuple[dict[str, Any], dict[str, Any]]]
+"""The fields of memberships by the columns they come from, before the role of the party and after it."""
 
 
 class _Subject(NamedTuple):
-    """What a row of things is of: version and position of the last event about it, or about those it is one with; and
-    all of these, itself first, each with what it holds."""
+    """A subject of a page: the version and position of the last event about it or about those merged with it.
+
+    `members` are all of these, itself first, each with the bits of what it holds.
+    """
 
     number: int
     name: str
@@ -74,8 +78,7 @@ class _Subject(NamedTuple):
     position: int
     members: Sequence[tuple[int, int]]
     is_young: bool
-    """Whether so little was known of it then, of what is known now, that to sort that is sooner done than to come upon
-    it in the order of a list."""
+    """Whether few of today's rows were known then: to sort them is faster than to find them in a list's order."""
 
     @property
     def holds(self) -> int:
@@ -83,7 +86,7 @@ class _Subject(NamedTuple):
 
 
 class States:
-    """States as of a question, on one connection."""
+    """States of subjects, on one connection."""
 
     def __init__(self, db: sqlite3.Connection, index: EventIndex) -> None:
         self._db = db
@@ -91,13 +94,13 @@ class States:
         self.texts = DocumentTexts(db)
         self.references = References(db, index)
         self.limit = Limit()
-        """How long a state may take."""
+        """The time limit of a state."""
         self.annotations = Annotations(db, index, self.references, self.texts, self.limit)
 
     # one
 
     def state(self, subject: str, question: TimeSlice, *, evidence: bool = False, bare: bool = False) -> State:
-        """The state of a subject. Raises NotFound, Gone, Merged. `bare` leaves out the names of others."""
+        """Return the state of a subject; `bare` leaves out the names of others. Raise NotFound, Gone or Merged."""
         row = self._db.execute(
             f"SELECT {subject_state_columns(question)} FROM subjects s CROSS JOIN subject_states t ON t.subject = s.id"
             f" WHERE s.name = ? AND {as_of_and_on('t', question)}",
@@ -111,13 +114,13 @@ class States:
         return State(body, body["version"])
 
     def number(self, subject: str, question: TimeSlice) -> int:
-        """The number of a subject that facts stand about. Raises NotFound, Gone, Merged."""
+        """Return the number of a subject that has current facts. Raise NotFound, Gone or Merged."""
         number = self._index.find(subject)
         if number is None or self.last_event(number, question.as_of) is None:
             raise NotFound(f"there is no {subject}" + self._as_of(question))
-        kept = self._index.survivor(number, question.as_of)
-        if kept != number:
-            raise Merged(self._index.name(kept))
+        survivor = self._index.survivor(number, question.as_of)
+        if survivor != number:
+            raise Merged(self._index.name(survivor))
         known = self._db.execute(
             f"SELECT 1 FROM subject_states WHERE subject = ? AND {AS_OF} LIMIT 1",
             (number, question.as_of, question.as_of),
@@ -127,7 +130,7 @@ class States:
         return number
 
     def last_event(self, number: int, as_of: int) -> tuple[int, int] | None:
-        """Version and position of a subject's last event up to a position."""
+        """Return version and position of a subject's last event up to a position."""
         found: tuple[int, int] | None = self._db.execute(
             "SELECT version, position FROM events WHERE subject = ? AND position <= ? ORDER BY position DESC LIMIT 1",
             (number, as_of),
@@ -151,10 +154,10 @@ class States:
     def states(
         self, rows: Sequence[Row], question: TimeSlice, most: int, *, names: bool = True
     ) -> list[dict[str, Any]]:
-        """The states of rows of things (of `subject_state_columns`), their lists cut after `most` entries."""
+        """Return the states of rows with `subject_state_columns`, their lists cut after `most` items."""
         subjects = [self._subject(row, question.as_of, most) for row in rows]
         references: list[dict[str, Any]] = []
-        lists = self._begun(subjects, question, most, references)
+        lists = self._beginnings(subjects, question, most, references)
         bodies = [
             self._state(each, row, question, lists, references, most) for each, row in zip(subjects, rows, strict=True)
         ]
@@ -182,13 +185,13 @@ class States:
         subject: _Subject,
         row: Row,
         question: TimeSlice,
-        lists: dict[tuple[int, str], Begun],
+        lists: dict[tuple[int, str], Beginning],
         references: list[dict[str, Any]],
         most: int,
     ) -> dict[str, Any]:
         status, mask, certain, name, stored = row[2:7]
         fields, provenance = decode_subject_state(stored, NAMED[subject.collection], name)
-        if _REFERS in stored:
+        if _MENTIONS_SUBJECT in stored:
             references += references_in([refer(fields, REFERENCES)])
         body: dict[str, Any] = {
             "subject": subject.name,
@@ -228,16 +231,16 @@ class States:
             body["more"] = more
         return body
 
-    def _begun(
+    def _beginnings(
         self, subjects: Sequence[_Subject], question: TimeSlice, most: int, references: list[dict[str, Any]]
-    ) -> dict[tuple[int, str], Begun]:
-        """The beginnings of the lists inside these subjects' states, and the references in them."""
+    ) -> dict[tuple[int, str], Beginning]:
+        """Return the beginnings of the lists inside these subjects' states; add the references in them."""
         found: Found = {}
         for is_young in {each.is_young for each in subjects}:
             some = [each for each in subjects if each.is_young is is_young]
-            self._find(some, question, most, found, _AS_KNOWN if is_young else _IN_ORDER)
-        begun: dict[tuple[int, str], Begun] = {}
-        alike: Alike = {}
+            self._find(some, question, most, found, _BY_SYSTEM_TIME if is_young else _IN_ORDER)
+        beginnings: dict[tuple[int, str], Beginning] = {}
+        decoded: Decoded = {}
         for (number, each), rows_of_one in found.items():
             if len(rows_of_one) > 1:
                 rows_of_one.sort(key=_FIRST_THREE)
@@ -245,12 +248,12 @@ class States:
             if isinstance(each, ItemList):
                 items = [list_item(row[5:], question, each.references) for row in self.limit.each(shown)]
                 references += references_in(
-                    [[item for item, row in zip(items, shown, strict=True) if _REFERS in row[-1]]]
+                    [[item for item, row in zip(items, shown, strict=True) if _MENTIONS_SUBJECT in row[-1]]]
                 )
             else:
-                items = [_tie(row[4:-1], each, alike, references) for row in self.limit.each(shown)]
-            begun[number, each.name] = items, len(rows_of_one) > len(shown)
-        return begun
+                items = [_membership_item(row[4:-1], each, decoded, references) for row in self.limit.each(shown)]
+            beginnings[number, each.name] = items, len(rows_of_one) > len(shown)
+        return beginnings
 
     def _find(
         self,
@@ -260,18 +263,18 @@ class States:
         found: Found,
         by: str,
     ) -> None:
-        """The first rows of the lists inside these subjects' states, and one more.
+        """Add to `found` the first `most` + 1 rows of the lists inside these subjects' states.
 
-        `by` names the indexes: those in the order of the lists, which come upon what was known then late where most
-        came later, or those in which rows came to be known, all of which are then sorted.
+        `by` names the indexes: those in the order of the lists, which are slow where most rows were not known yet, or
+        those by transaction time, whose rows are then sorted.
         """
-        until = " AND x.id < ?" if by == _AS_KNOWN else ""
+        until = " AND x.id < ?" if by == _BY_SYSTEM_TIME else ""
         for collection in {each.collection for each in subjects}:
             memberships = SUBJECT_VIEWS[collection].membership_list
             if memberships is None:
                 continue
             rows = self._db.execute(
-                f"SELECT r.at, r.party_name, r.interval, r.container, {_tie_columns(question)}, r.party"
+                f"SELECT r.at, r.party_name, r.interval, r.container, {_membership_columns(question)}, r.party"
                 " FROM json_each(?) j CROSS JOIN memberships r"
                 f" ON r.id IN (SELECT x.id FROM memberships x INDEXED BY memberships_{by}"
                 f" WHERE x.container = j.value{until} AND {_shown('x', memberships, question)}"
@@ -304,8 +307,8 @@ class States:
                 found.setdefault((row[3], ITEM_LISTS[row[4]]), []).append(row)
 
     def _until(self, table: str, question: TimeSlice, by: str) -> tuple[int, ...]:
-        """The value for the condition that rows are read only as far as they were known."""
-        return (first_after(self._db, table, question.as_of),) if by == _AS_KNOWN else ()
+        """Return the values of the condition that rows were known at the position of the question."""
+        return (first_after(self._db, table, question.as_of),) if by == _BY_SYSTEM_TIME else ()
 
     def list_page(
         self,
@@ -317,8 +320,9 @@ class States:
         after: Sequence[Any] | None,
         events: Sequence[int] = (),
     ) -> Page:
-        """Entries of one list inside a state, in its order; of these `certainties`, where some are given. Names of
-        others are not yet in. Raises NotFound.
+        """Return a page of one list inside a state, with these `certainties` alone, where some are given.
+
+        References have no names yet. Raise NotFound.
         """
         if name == DISPUTED:
             return self.annotations.page(self._index.cluster_of(number, question.as_of), question, limit, after, events)
@@ -331,7 +335,7 @@ class States:
             return self._names_page(number, question, limit, after)
         if isinstance(listed, MembershipList):
             source = f"memberships r WHERE r.container = ? AND {_shown('r', listed, question)}"
-            order, columns = "r.at, r.party_name, r.interval", _tie_columns(question)
+            order, columns = "r.at, r.party_name, r.interval", _membership_columns(question)
         else:
             source = (
                 f"list_items r WHERE r.subject = ? AND r.section = {listed.number} AND {as_of_and_on('r', question)}"
@@ -347,14 +351,14 @@ class States:
         ).fetchall()
         shown = [row[len(keys) :] for row in rows[:limit]]
         if isinstance(listed, MembershipList):
-            alike: Alike = {}
-            items = [_tie(row, listed, alike, []) for row in shown]
+            decoded: Decoded = {}
+            items = [_membership_item(row, listed, decoded, []) for row in shown]
         else:
             items = [list_item(row, question, listed.references) for row in shown]
         return Page(items, list(rows[limit - 1][: len(keys)]) if len(rows) > limit else None)
 
     def _names_page(self, number: int, question: TimeSlice, limit: int, after: Sequence[Any] | None) -> Page:
-        """The names of a party beside the one it goes by, each text once, which all of them must be read for."""
+        """Return a page of the other names of a party, each text once, for which all names are read."""
         rows = self._db.execute(
             f"SELECT r.at, r.label, r.id, {claims('r', question)}, r.body FROM list_items r WHERE r.subject = ?"
             f" AND r.section = {OTHER_NAMES.number} AND {as_of_and_on('r', question)}"
@@ -374,12 +378,12 @@ class States:
 
 
 def _most_rows(name: str, most: int) -> int:
-    """How many rows of a list are read to show so many items."""
+    """Return how many rows of a list are read to show `most` items."""
     return max(most, _NAMES) if name == "other_names" else most
 
 
 def _named_once(items: Iterable[dict[str, Any]], name: Any) -> list[dict[str, Any]]:
-    """The items of names, each text once, with the events of all its equals, and not the name the party goes by."""
+    """Return the items with other names than `name`, each text once, with the events of all equal items."""
     found: dict[bytes, dict[str, Any]] = {}
     for item in items:
         text = orjson.dumps(item["name"], option=orjson.OPT_SORT_KEYS)
@@ -396,31 +400,33 @@ def _json(numbers: Iterable[int]) -> str:
     return orjson.dumps(list(numbers)).decode()
 
 
-def _tie(row: Row, listed: MembershipList, alike: Alike, references: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a membership as an item of a list inside a state, from `_tie_columns`, and add the reference in it."""
+def _membership_item(
+    row: Row, listed: MembershipList, decoded: Decoded, references: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return a membership as an item of a list inside a state, from `_membership_columns`; add its reference."""
     reference = Reference(row[0])
-    role, said = row[1], row[2:]
-    if said not in alike:
-        status, mask, certain, stored = said
-        claimed, told = claim(ORDER_OF_STATUSES, status, mask, certain), decode_membership(stored)
-        category = told.pop("category")
+    role, columns = row[1], row[2:]
+    if columns not in decoded:
+        status, mask, certain, stored = columns
+        claimed, rest = claim(ORDER_OF_STATUSES, status, mask, certain), decode_membership(stored)
+        category = rest.pop("category")
         if listed.has_category:
             claimed["category"] = category
         if not listed.has_steps:
-            del told["steps"]
-        alike[said] = claimed, told
-    claimed, told = alike[said]
+            del rest["steps"]
+        decoded[columns] = claimed, rest
+    claimed, rest = decoded[columns]
     if role is not None:
         claimed = {**claimed, "role": orjson.loads(role)}
     references.append(reference)
     if not listed.is_inline:
-        return {"party": reference, **claimed, **told}
-    reference.update({**claimed, **told})
+        return {"party": reference, **claimed, **rest}
+    reference.update({**claimed, **rest})
     return reference
 
 
-def _tie_columns(question: TimeSlice) -> str:
-    """The columns of `ties r` that an item of a list inside a state is made of."""
+def _membership_columns(question: TimeSlice) -> str:
+    """Return the columns of `memberships r` that an item of a list inside a state is made of."""
     return f"r.party_name, r.role, {claims('r', question)}, r.body"
 
 

@@ -183,7 +183,7 @@ class Views:
                 if are_checked:
                     self._decider.check(event, model, has_gaps=has_gaps)
                 mine: dict[int, list[Fact]] = {}
-                merge_lifespans = self._take(event, model, mine)
+                merge_lifespans = self._store_event(event, model, mine)
                 if len(events) == 1 and not has_gaps:
                     self._decider.decide(mine, events)
                 self._fold(event, mine, merge_lifespans)
@@ -205,7 +205,7 @@ class Views:
             self._store.put_event(event)
             return
         changed: dict[int, list[Fact]] = {}
-        merge_lifespans = self._take(event, event.model, changed)
+        merge_lifespans = self._store_event(event, event.model, changed)
         self._fold(event, changed, merge_lifespans)
 
     def store_text(self, event: Event, text: str) -> None:
@@ -241,7 +241,7 @@ class Views:
         self._checkpointing.close()
         self._db.close()
 
-    def _take(self, event: Event, model: Data, changed: dict[int, list[Fact]]) -> set[int]:
+    def _store_event(self, event: Event, model: Data, changed: dict[int, list[Fact]]) -> set[int]:
         """Keep the event and what is believed because of it; add the facts that came and went to `changed`.
 
         The parties whose being one with others it changed, all of them.
@@ -257,15 +257,15 @@ class Views:
         elif event.kind.collection is not None and event.kind.is_posted:
             if (fact := stated(event, model)) is None:
                 return set()
-            self._believe(fact, number, event.position, changed, altered=False)
+            self._put(fact, number, event.position, changed, altered=False)
         elif event.type == "event.disputed":
-            self._date_anew(event, changed)
+            self._dispute_date(event, changed)
         elif event.type in CHANGING and (root := self._root(event)) is not None:
-            self._reconsider(root, event.position, changed)
+            self._correct(root, event.position, changed)
         merge_lifespans: set[int] = set()
         for each, facts in changed.items():
             if mergers := [fact for fact in facts if fact.type == "party.merged"]:
-                merge_lifespans |= self._unite(event, each, mergers)
+                merge_lifespans |= self._merge(event, each, mergers)
         return merge_lifespans
 
     def _check_order(self, event: Event) -> None:
@@ -283,7 +283,7 @@ class Views:
             found = None if found.about is None else self._store.event(found.about)
         return found
 
-    def _date_anew(self, event: Event, changed: dict[int, list[Fact]]) -> None:
+    def _dispute_date(self, event: Event, changed: dict[int, list[Fact]]) -> None:
         """Add the dates that a dispute gives to those of the fact that it speaks of, whatever other disputes give."""
         dates = [claim["value"] for claim in event.plain.get("claims", ()) if claim["pointer"] == "/occurred"]
         spoken = None if event.about is None or not dates else self._store.event(event.about)
@@ -291,7 +291,7 @@ class Views:
         if spoken is not None and before is not None:
             self._change(before.subject, before, before.disputed(dates, spoken.recorded), event.position, changed)
 
-    def _reconsider(self, root: Event, position: int, changed: dict[int, list[Fact]]) -> None:
+    def _correct(self, root: Event, position: int, changed: dict[int, list[Fact]]) -> None:
         before = self._store.fact(root.position)
         after = self._store.corrections(root).fact(root, disputes.disputed_dates(self._store, root.position))
         self._change(root.subject, before, after, position, changed)
@@ -308,11 +308,9 @@ class Views:
             self._store.end_fact(before, number, position)
             changed.setdefault(number, []).append(before)
         if after is not None:
-            self._believe(after, number, position, changed, altered=True)
+            self._put(after, number, position, changed, altered=True)
 
-    def _believe(
-        self, fact: Fact, number: int, position: int, changed: dict[int, list[Fact]], *, altered: bool
-    ) -> None:
+    def _put(self, fact: Fact, number: int, position: int, changed: dict[int, list[Fact]], *, altered: bool) -> None:
         row = self._store.put_fact(fact, number, position, altered=altered)
         if self._scope.words:
             self._texts.add(row, fact)
@@ -321,11 +319,11 @@ class Views:
 
     def _fold(self, event: Event, changed: dict[int, list[Fact]], merge_lifespans: set[int]) -> None:
         if merge_lifespans:
-            self._projector.unite(merge_lifespans, event.position)
+            self._projector.merge(merge_lifespans, event.position)
         for number, facts in changed.items():
             self._projector.fold(number, facts, event.position)
 
-    def _unite(self, event: Event, number: int, mergers: Sequence[Fact]) -> set[int]:
+    def _merge(self, event: Event, number: int, mergers: Sequence[Fact]) -> set[int]:
         """Take over who is one with whom, after mergers came or went; every party in the groups this changed."""
         store = self._store
         involved = {number, *(store.must_find(fact.data.into) for fact in mergers)}  # type: ignore[attr-defined]
