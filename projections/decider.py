@@ -1,7 +1,7 @@
-"""Whether posted events may join the history: what they speak of exists, and nothing contradicts for certain.
+"""Decisions: whether posted events may be recorded. What they name must exist, and nothing may contradict for certain.
 
-The rules are the domain's; here are the facts they need, read by the key of what changed. References are checked event
-by event, before each is taken in; contradictions once, at the end of a batch.
+The rules are in the domain; this module reads the facts that they need, by the keys of what changed. References are
+checked event by event, before each is stored; contradictions once, at the end of a batch.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from projections.engine.event_index import TEXT
 from projections.engine.lifespans import CREATING, ENDING
 from projections.engine.subject_cache import Subject
 from projections.fact_store import FactStore, item_tags, named_in, references
-from projections.membership_conflicts import holds_twice, parted
+from projections.membership_conflicts import repeated_memberships, split_memberships
 from projections.party_hierarchy import part_of_itself
 
 _OPENING_TYPES = frozenset(("agreement.commitment-made", "lab.recruitment-opened", "agreement.declaration-made"))
@@ -51,25 +51,25 @@ _STEP_RANKS = ", ".join(str(CATALOGUE[name].rank) for name in sorted(STEP_TYPES)
 _KEPT = ("evidence", "note")
 _DEEPEST = 32
 _CHARACTERS = 4096
-"""So many characters of a text are searched in what a step takes (see `projections.engine.time_limit`)."""
+"""Characters of a text that are searched in the time of a step (see `projections.engine.time_limit`)."""
 _NOWHERE = "points to nothing that the event could say"
 
 
 class Decider:
-    """Checks against what is known, on the write half's connection."""
+    """Decides about events on the facts of a store, on the connection of the write half."""
 
     def __init__(self, connection: sqlite3.Connection, store: FactStore) -> None:
         self._db = connection
         self._store = store
         self._texts = DocumentTexts(connection)
 
-    # one event, before it is taken in
+    # one event, before it is stored
 
     def check(self, event: Event, model: Data, *, has_gaps: bool = False) -> None:
-        """What the event speaks of exists, and what it quotes is said in the texts that are held.
+        """Check that what an event names exists, and that its quotations are in the stored texts.
 
-        Raises Invalid with every flaw; Contradiction for a merger in a circle, and for what is erased or held already.
-        `has_gaps`: see `Views.admit`.
+        Raise Invalid with every flaw; Contradiction for a merger in a circle, and for data or texts already erased or
+        stored. `has_gaps`: see `Views.admit`.
         """
         find = self._store.subjects.find
         cited = [find(passage.document) for passage in model.evidence or ()]
@@ -99,13 +99,13 @@ class Decider:
                 self._check_text(event, model)
 
     def _missing(self, shape: type[Record], data: Mapping[str, Any], at: tuple[str | int, ...]) -> Iterator[Flaw]:
-        """References in data of a declared shape, which stands at a path, to subjects of which no fact stands."""
+        """Yield the references in data of a shape, at a path, to subjects without current facts."""
         for path, subject in references_in(shape, data, at):
             if (detail := self._absent(subject)) is not None:
                 yield Flaw(pointer(*path), detail)
 
     def _absent(self, subject: str) -> str | None:
-        """That no fact stands of a subject, if so."""
+        """Return that a subject has no current fact, if it has none."""
         return (
             f"{subject} does not exist"
             if is_subject(subject) and not self._store.exists(self._store.find(subject))
@@ -113,7 +113,7 @@ class Decider:
         )
 
     def _misquoted(self, data: Mapping[str, Any], at: str) -> Iterator[Flaw]:
-        """Passages in the evidence of data, at a pointer, that the text which is held does not say."""
+        """Yield the passages in the evidence of data, at a pointer, that are not in the stored text."""
         for index, passage in enumerate(data.get("evidence", ())):
             held = self._held(passage["document"])
             if held is not None:
@@ -122,7 +122,7 @@ class Decider:
                 yield Flaw(f"{at}/evidence/{index}{flaw.pointer}", flaw.detail)
 
     def _held(self, document: str) -> DocumentText | None:
-        """The text that is held of a document, if it is the registered one."""
+        """Return the stored text of a document, if it is the registered one."""
         number = self._store.find(document)
         if number is None or not self._store.holds(number, TEXT):
             return None
@@ -149,14 +149,14 @@ class Decider:
             yield from self._spoken(event.type, target, model, event.plain, "/data")
 
     def _spoken(self, name: str, target: Event, model: Any, said: Mapping[str, Any], at: str) -> Iterator[Flaw]:
-        """What is wrong with what an event of a type would say, at a pointer, of another event."""
+        """Yield the flaws of what an event of a type says, at a pointer, about another event."""
         if name == "event.disputed":
             yield from self._undisputable(target, model, at)
         if name == "event.corrected" and model.data is not None:
             yield from self._uncorrectable(target, said["data"], f"{at}/data")
 
     def _uncorrectable(self, target: Event, given: Mapping[str, Any], at: str) -> Iterator[Flaw]:
-        """What is wrong with data, at a pointer, that would stand in place of an event's own."""
+        """Yield the flaws of data, at a pointer, that would replace the data of an event."""
         said = self._store.corrections(target).meaning(target).data
         corrected: Any
         corrected, flaws = checked(target.kind, {**{name: said[name] for name in _KEPT if name in said}, **given})
@@ -175,14 +175,14 @@ class Decider:
             yield from self._spoken(target.type, spoken, corrected, given, at)
 
     def _undisputable(self, target: Event, model: Any, at: str) -> Iterator[Flaw]:
-        """Claims about places that the event has not, or of values that could not stand there."""
+        """Yield the claims about places that the event does not have, or with values that cannot be there."""
         data = self._store.corrections(target).meaning(target).data
         for index, claim in enumerate(model.claims):
             if (flaw := self._unclaimable(target, data, claim.pointer, claim.value)) is not None:
                 yield Flaw(f"{at}/claims/{index}{flaw.pointer}", flaw.detail)
 
     def _unclaimable(self, target: Event, data: Mapping[str, Any], at: str, value: Any) -> Flaw | None:
-        """Why a value could not stand at a pointer of an event, of which `data` is what it says now."""
+        """Return why a value cannot be at a pointer of an event; `data` is its current data."""
         if at == "/occurred":
             return None  # its value is a date, or the record would not be one
         tokens = pointer_tokens(at)[1:]
@@ -202,7 +202,7 @@ class Decider:
     def _unspeakable(
         self, target: Event, spoken: Event, data: Mapping[str, Any], tokens: Sequence[str], value: Any
     ) -> str | None:
-        """Why a value could not stand in what an event says of another, by what that other one could say."""
+        """Return why a value cannot be in what an event says about another, as it does not fit that other one."""
         flaws: Iterable[Flaw | None] = ()
         match target.type, tokens:
             case "event.corrected", ["data"]:
@@ -216,7 +216,7 @@ class Decider:
         return next((f"could not stand there: {flaw.detail}" for flaw in flaws if flaw is not None), None)
 
     def _spoken_of(self, event: Event) -> Event | None:
-        """The event that another one speaks of."""
+        """Return the event that another one is about."""
         return None if event.about is None else self._store.event(event.about)
 
     def _depth(self, event: Event) -> int:
@@ -276,8 +276,8 @@ class Decider:
             return
         registered = None if number is None else self._texts.registered_sha256(number)
         if model.sha256 != registered:
-            store = "none" if registered is None else registered
-            detail = f"the SHA-256 of this text is {model.sha256}; registered of {event.subject} is {store}"
+            expected = registered or "none"
+            detail = f"the SHA-256 of this text is {model.sha256}; registered of {event.subject} is {expected}"
             raise Invalid(detail, [Flaw("", detail)])
         if held is not None:
             detail = f"a text of {event.subject} is held already, of SHA-256 {held.sha256}; another takes its deletion"
@@ -286,9 +286,9 @@ class Decider:
     # a batch, at its end
 
     def decide(self, changed: Mapping[int, Sequence[Fact]], events: Sequence[Event]) -> None:
-        """The history as it stands now, around the facts that came or went. Raises Contradiction.
+        """Raise Contradiction where the facts that came or went contradict the history.
 
-        `changed` are facts by their subject; `events`, as they were posted, brought the change.
+        `changed` are these facts by subject; `events` are the posted events that changed them.
         """
         new = {event.position: f"/{index}" if len(events) > 1 else "" for index, event in enumerate(events)}
         for conflict in self._conflicts(changed, events, new):
@@ -303,7 +303,7 @@ class Decider:
         for number, facts in changed.items():
             subject, first = self._store.subjects.get(number), facts[0]
             if subject.lifespan.facts == len(facts) == 1 and first.position in new and first.creates:
-                # Nothing else is known of it, and what it refers to was looked up before it was taken in.
+                # The subject has no other fact, and its references were checked before it was stored.
                 yield from self._stepping(number, facts)
                 continue
             yield from self._around(subject, facts, new)
@@ -312,7 +312,7 @@ class Decider:
                 yield from self._recited(event)
 
     def _around(self, subject: Subject, facts: Sequence[Fact], new: Container[int]) -> Iterator[Conflict]:
-        """Contradictions around facts about a subject that came or went."""
+        """Yield the conflicts around facts about a subject that came or went."""
         number, is_party = subject.number, subject.name.startswith("parties/")
         if (makers := [fact for fact in facts if fact.creates]) or not subject.lifespan.bounds.makers:
             yield from self._existence(subject, makers)
@@ -321,7 +321,7 @@ class Decider:
             yield from self._revived(again)
         yield from self._lifetime(subject, facts)
         if not is_party:
-            yield from holds_twice(self._store, number, facts, new)
+            yield from repeated_memberships(self._store, number, facts, new)
         yield from self._openings(number, facts)
         yield from self._steps(number, facts) if is_party else self._stepping(number, facts)
         if is_party:
@@ -335,29 +335,29 @@ class Decider:
                 yield Conflict(f"facts about {name} rest on what makes it", _positions(rest))
             elif not makers_changed:
                 return
-            elif named := (store.naming(number, _MOST_NAMED) or citing(self._db, number, _MOST_NAMED)):
+            elif named := (store.positions_naming(number, _MOST_NAMED) or citing(self._db, number, _MOST_NAMED)):
                 yield Conflict(f"{name} is referred to by other facts", tuple(named))
             return
         if any(fact.kind.creates is Creates.ONCE for fact in makers_changed):
-            yield from made_twice(store.makers(number, _MOST_NAMED))
+            yield from made_twice(store.creating_facts(number, _MOST_NAMED))
         if name.startswith("agreements/") and untitled([fact for fact in store.describing(number) if fact.creates]):
-            makers = store.makers(number, _MOST_NAMED)
+            makers = store.creating_facts(number, _MOST_NAMED)
             yield Conflict(f"{name} would be left without title and kind", _positions(makers))
 
     def _revived(self, facts: Sequence[Fact]) -> Iterator[Conflict]:
-        """Facts that are believed again, or otherwise, and speak of subjects of which no fact stands any longer."""
+        """Yield restored or changed facts that name subjects without current facts."""
         for fact in facts:
             if self._store.fact(fact.position) == fact:
                 yield from self._dangling(fact.position, references(fact))
 
     def _recited(self, event: Event) -> Iterator[Conflict]:
-        """Passages that stand again, or otherwise, and cite documents of which no fact stands any longer."""
+        """Yield restored or changed passages that cite documents without current facts."""
         for spoken in altered(self._store, event):
             for by, passage in passages(self._store.corrections(spoken, also="evidence.added"), spoken):
                 yield from self._dangling(by, [passage["document"]])
 
     def _dangling(self, position: int, subjects: Iterable[str]) -> Iterator[Conflict]:
-        """Those of the subjects, of which the event at a position speaks, of which no fact stands."""
+        """Yield those of the subjects that the event at a position names which have no current fact."""
         store = self._store
         for subject in sorted(subjects):
             number = store.find(subject)
@@ -370,7 +370,7 @@ class Decider:
                 yield Conflict(detail, (position, *(row[0] for row in gone)))
 
     def _mergers(self, facts: Sequence[Fact]) -> Iterator[Conflict]:
-        """Mergers, believed again or otherwise, of parties that are one without them; and what rested on those gone."""
+        """Yield restored or changed mergers of parties that are merged without them, and conflicts of splits."""
         store = self._store
         if not facts:
             return
@@ -378,7 +378,7 @@ class Decider:
         for party in sorted(involved):
             yield from self._lifetime(store.subjects.get(party), ())
             yield from self._steps_of(store.cluster_of(party))
-        yield from parted(store, involved)
+        yield from split_memberships(store, involved)
         edges = {
             fact.position: (store.must_find(fact.subject), store.must_find(fact.data.into), fact.position)  # type: ignore[attr-defined]
             for fact in store.mergers()
@@ -396,24 +396,24 @@ class Decider:
         bounds = store.bounds(group)
         early = bounds.made is not None and bounds.made_by < bounds.made.lo
         late = bounds.ended is not None and bounds.latest_start > bounds.ended.hi
-        ends = [fact for member in group for fact in store.ends(member)] if bounds.ended is not None else []
+        ends = [fact for member in group for fact in store.ending_facts(member)] if bounds.ended is not None else []
         if not early and not late and all(end.effective.lo <= other.effective.hi for end in ends for other in ends):
             return
-        makers = [fact for member in group for fact in store.makers(member, _MOST_NAMED)]
-        if len(group) > 1:  # only what changed is judged: what the others said before they were found to be one stands
-            judged = [fact for fact in facts if store.fact(fact.position) == fact]
-            yield from before_birth(judged, makers)
-            yield from after_end(judged, ends)
-            ends = [fact for fact in judged if fact.kind.ends]
+        makers = [fact for member in group for fact in store.creating_facts(member, _MOST_NAMED)]
+        if len(group) > 1:  # only changed facts: those of the others from before the merger do not contradict
+            current = [fact for fact in facts if store.fact(fact.position) == fact]
+            yield from before_birth(current, makers)
+            yield from after_end(current, ends)
+            ends = [fact for fact in current if fact.kind.ends]
         elif bounds.made is not None:
-            yield from before_birth(store.over_before(bounds.made.lo, subject.number, _MOST_NAMED), makers)
+            yield from before_birth(store.ended_before(bounds.made.lo, subject.number, _MOST_NAMED), makers)
         for end in ends:
             day = end.effective.hi
             later = [fact for member in group for fact in store.begun_after(day, member, _MOST_NAMED)]
             yield from after_end(sorted([*later, *ends], key=attrgetter("order")), [end])
 
     def _stepping(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
-        """Steps, among facts of a subject that came or went, of parties before they came about or after their end."""
+        """Yield the steps, among facts of a subject that came or went, of parties outside their lifespan."""
         store = self._store
         for fact in facts:
             if fact.type not in STEP_TYPES:
@@ -427,12 +427,12 @@ class Decider:
                     yield from outside_party([fact], self._life(group), name)
 
     def _steps(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
-        """Steps of a party that its life no longer allows, after these facts about it came or went."""
+        """Yield the steps of a party that are outside its lifespan, after these facts about it came or went."""
         if any(fact.creates or fact.kind.ends or fact.type == "party.merged" for fact in facts):
             yield from self._steps_of(self._store.cluster_of(number))
 
     def _steps_of(self, group: Sequence[int]) -> Iterator[Conflict]:
-        """Steps of parties, which are one, before they came about or after their end."""
+        """Yield the steps of merged parties outside their lifespan."""
         store = self._store
         lifespan = lasted(store.bounds(group))
         if lifespan is None:
@@ -448,7 +448,7 @@ class Decider:
             yield from outside_party(sorted(steps, key=attrgetter("order")), self._life(group), store.name(group[0]))
 
     def _life(self, group: Sequence[int]) -> list[Fact]:
-        """The facts by which parties, which are one, came about and ended."""
+        """Return the facts that create and end merged parties."""
         return [fact for member in group for fact in self._store.of_types((*CREATING, *ENDING), member)]
 
     def _openings(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:

@@ -1,7 +1,7 @@
-"""What is known: the events taken in, the facts that stand of them, and who is one with whom.
+"""The fact store of the write half: events, the facts that they state after corrections, and mergers.
 
-The write half's picture of the log's head, on which rules are judged and views folded. It keeps every version of a
-fact with the positions between which it was believed. It judges nothing.
+Decisions are taken on it, and views are folded from it. It stores every version of a fact with its transaction time. It
+decides nothing.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ _PUT_FACT = (
     "INSERT INTO facts(id, position, subject, rank, system_from, system_to, lo, hi, at, stated, core, label, meaning)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_PUT_LINK = "INSERT INTO tags VALUES (?, ?, ?, ?, ?, ?)"
-_PUT_WORD = "INSERT INTO strings(id, text) VALUES (?, ?)"
+_PUT_TAG = "INSERT INTO tags VALUES (?, ?, ?, ?, ?, ?)"
+_PUT_STRING = "INSERT INTO strings(id, text) VALUES (?, ?)"
 _END_FACT = "UPDATE facts SET system_to = ? WHERE id = ?"
 _CACHED_FACTS = 1_000
 _FEW_FACTS = 64
-_READ = 16
-"""So many times the bytes of its JSON the data of an event takes, about, once it is read."""
+_DECODED = 16
+"""The memory that decoded data takes, about, as a multiple of its JSON."""
 _NOTHING = (b"", b"{}")
-"""Data that was erased, as an event and as what a correction left of one; of what takes no data at all, the same."""
+"""Erased data, of an event and of a correction; events without any data have the same."""
 
 
 def _referring(shape: type[Record]) -> tuple[str, ...]:
-    """The attributes of a record that hold references."""
+    """Return the attributes of a record that hold references."""
     return tuple(name for name, field in shape.model_fields.items() if (field.alias or name) in shape.REFERENCES)
 
 
@@ -61,16 +61,16 @@ _REFERRING_INNER = {
     )
     for kind in KINDS.values()
 }
-"""By the data's type: its attributes that hold records with references, and the attributes of those that hold them."""
+"""By the type of the data: its attributes that hold records with references, and the attributes of these references."""
 
 
 def references(fact: Fact) -> set[str]:
-    """Every subject the fact's data names, evidence apart."""
+    """Return every subject that the data of a fact names, without its evidence."""
     return named_in(fact.data)
 
 
 def named_in(data: Any) -> set[str]:
-    """Every subject that data names, evidence apart."""
+    """Return every subject that data names, without its evidence."""
     named: set[str] = set()
     shape = type(data)
     _add_named(named, data, _REFERRING[shape])
@@ -90,7 +90,7 @@ def _add_named(named: set[str], record: Record, referring: Iterable[str]) -> Non
 
 
 def item_tags(fact: Fact) -> list[str]:
-    """What within its subject the fact speaks of, by slug or position: commitments, calls, declarations."""
+    """Return the tags of the list items within its subject that a fact is about: commitments, calls, declarations."""
     data: Any = fact.data
     if fact.type in ("agreement.commitment-made", "agreement.commitment-updated"):
         return [f"commitment:{data.commitment}"]
@@ -105,19 +105,19 @@ def item_tags(fact: Fact) -> list[str]:
     return []
 
 
-class Words(Interned):
-    """Texts kept once, also those that still wait to be written."""
+class Strings(Interned):
+    """Interned texts, also those that are not written yet."""
 
     connection: Buffer
     new: list[str] | None = None
-    """Those that were given a number since the batch began."""
+    """The texts that got a number since the batch began."""
 
     def number(self, text: str) -> int:
-        """The number of a text, given one now if it has none."""
+        """Return the number of a text, a new one if it has none."""
         found = self.by_text.get(text) or self.find(text)
         if found is None:
             found = self.connection.next_id("strings")
-            self.connection.put(_PUT_WORD, (found, text))
+            self.connection.put(_PUT_STRING, (found, text))
             self._remember(text, found)
             self.by_id[found] = text
             if self.new is not None:
@@ -125,13 +125,13 @@ class Words(Interned):
         return found
 
     def undo_batch(self) -> None:
-        """Drop those that were given a number since the batch began."""
+        """Drop the texts that got a number since the batch began."""
         for text in self.new or ():
             self.by_id.pop(self.by_text.pop(text, 0), None)
         self.new = None
 
     def forget(self) -> None:
-        """Drop what is cached, once it is written."""
+        """Drop the cache, once everything is written."""
         self.connection.flush()
         super().forget()
 
@@ -140,32 +140,32 @@ class Words(Interned):
 
 
 class FactStore(EventIndex):
-    """Reading and writing what is known, on the write half's connection.
+    """Events and facts, for reading and writing, on the connection of the write half.
 
-    Kept in memory until it is undone: facts by the id of their row, which never changes; subjects as last changed; and,
-    of those that lately came about and have few facts, all that is known.
+    It caches facts by the id of their row, which never changes; the records of subjects; and, of subjects that are new
+    and have few facts, everything.
     """
 
     db: Buffer
-    words: Words
+    words: Strings
 
     def __init__(self, connection: Buffer) -> None:
         super().__init__(connection)
-        self.words = Words(connection, {}, {})
+        self.words = Strings(connection, {}, {})
         self.subjects = Subjects(connection)
         self._facts_by_row: dict[int, Fact] = {}
         self._new_rows: list[int] | None = None
-        """Those of facts that the batch brought."""
+        """The rows of facts that the batch added."""
         self._merged_before: frozenset[int] | None = None
         self._merges = False
-        """Whether the batch may have changed which parties are one."""
+        """Whether the batch may have changed mergers."""
 
     def evict_if_full(self) -> None:
-        """To be called between events."""
+        """Evict subjects from a full cache. Call this between events."""
         self.subjects.evict_if_full()
 
     def begin_batch(self) -> None:
-        """What is taken in from here on can be undone until `keep_batch`."""
+        """Begin a batch: what is stored from here on can be undone until `keep_batch`."""
         self.evict_if_full()
         self.subjects.begin_batch()
         self.db.begin_batch()
@@ -173,13 +173,13 @@ class FactStore(EventIndex):
         self._merged_before = self._merged
 
     def keep_batch(self) -> None:
-        """The batch becomes part of the transaction."""
+        """Make the batch part of the transaction."""
         self.db.keep_batch()
         self.subjects.keep_batch()
         self.words.new = self._new_rows = None
 
     def undo_batch(self) -> None:
-        """All since `begin_batch` is undone; what is cached of what was known before stays."""
+        """Undo everything since `begin_batch`; what was cached before stays cached."""
         self.db.undo_batch()
         self.subjects.undo_batch()
         self.words.undo_batch()
@@ -203,43 +203,43 @@ class FactStore(EventIndex):
         self.forget_mergers()
 
     def forget_mergers(self) -> None:
-        """Of a ledger; also if the batch is undone."""
+        """Drop the cache of mergers; if the batch is undone, the one from before it is current again."""
         self._merges = True
         super().forget_mergers()
 
     def find(self, subject: str) -> int | None:
-        """The number of a subject that events are about; None if there were none."""
+        """Return the number of a subject; None if no event is about it."""
         found = self.subjects.find(subject)
         return None if found is None else found.number
 
     def name(self, number: int) -> str:
-        """The subject of a number."""
+        """Return the subject of a number."""
         return self.subjects.get(number).name
 
     def version(self, subject: str) -> int:
-        """The version of the last event about the subject, 0 if there is none."""
+        """Return the version of the last event about a subject, 0 if there is none."""
         found = self.subjects.find(subject)
         return 0 if found is None else found.version
 
     def exists(self, number: int | None) -> bool:
-        """Whether any fact about the subject stands."""
+        """Return whether a current fact creates the subject."""
         return number is not None and self.subjects.get(number).lifespan.bounds.makers > 0
 
     def start(self, numbers: Iterable[int]) -> None:
-        """All that will be known of some subjects comes from here on, until they are let go."""
+        """Cache all facts of some subjects from here on, until `discard`; they must have none yet."""
         for number in numbers:
             self.subjects.cache(self.subjects.get(number))
 
     def discard(self, numbers: Iterable[int]) -> None:
-        """Forget subjects that nothing is asked of any more; facts of them that still wait are never written."""
+        """Drop subjects for good; events and facts that are not written yet never will be."""
         for number in numbers:
             self.subjects.discard(self.subjects.get(number))
-        self.db.discard((_PUT_EVENT, _PUT_FACT, _PUT_LINK))
+        self.db.discard((_PUT_EVENT, _PUT_FACT, _PUT_TAG))
 
     # events
 
     def put_event(self, event: Event) -> int:
-        """Keep an event; the number of its subject."""
+        """Store an event; return the number of its subject."""
         kind, subject = event.kind, self.subjects.find(event.subject)
         if subject is None:
             subject = self.subjects.add(event.subject, event.version, event.position)
@@ -249,7 +249,7 @@ class FactStore(EventIndex):
             if kind.about_event:
                 subject.holds |= REMARKS
         if subject.cached is not None:
-            subject.cached.grow(_READ * len(event.data))
+            subject.cached.grow(_DECODED * len(event.data))
         self.db.put(
             _PUT_EVENT,
             (
@@ -270,28 +270,28 @@ class FactStore(EventIndex):
         return subject.number
 
     def holds(self, number: int, bit: int) -> bool:
-        """Whether a subject has or had something (see `now_holds`)."""
+        """Return whether a subject has or had something (see `now_holds`)."""
         return self.subjects.get(number).holds & bit != 0
 
     def now_holds(self, number: int, bit: int) -> None:
-        """Note for good that a subject has or had something (see `projections.engine.event_index`)."""
+        """Record for good that a subject has something, by its bit (see `projections.engine.event_index`)."""
         subject = self.subjects.get(number)
         if not subject.holds & bit:
             self.subjects.mark_dirty(subject).holds |= bit
 
     def _weigh(self, count: int) -> None:
-        """Raise TooLong where decoding so many events takes longer than the work may."""
+        """Raise TooLong where decoding `count` events takes too long."""
         self.db.limit.check(count)
 
     def mergers(self) -> list[Fact]:
-        """The standing mergers of parties, in the order of the log."""
+        """Return the current mergers of parties, in the order of the log."""
         rows = self.db.execute("SELECT DISTINCT event FROM mergers ORDER BY event").fetchall()
         return [fact for (position,) in rows if (fact := self.fact(position)) is not None]
 
     # facts
 
     def put_fact(self, fact: Fact, number: int, since: int, *, altered: bool) -> int:
-        """Believe a fact from a position on; the id of its row."""
+        """Make a fact current from a position on; return the id of its row."""
         meaning = None
         if altered:
             data = orjson.loads(fact.data.model_dump_json(exclude_unset=True, by_alias=True))
@@ -305,11 +305,11 @@ class FactStore(EventIndex):
         )
         keys = self._keys(fact)
         if keys:
-            self.db.put_all(_PUT_LINK, [(key, number, fact.kind.rank, row, at, hi) for key in sorted(keys)])
+            self.db.put_all(_PUT_TAG, [(key, number, fact.kind.rank, row, at, hi) for key in sorted(keys)])
         subject = self.subjects.get(number)
         lifespan = lifespans.extended(subject.lifespan, fact, lambda position: self.fact(position, number))
         self.subjects.mark_dirty(subject).lifespan = lifespan
-        self._keep(row, fact)
+        self._cache(row, fact)
         if self._new_rows is not None:
             self._new_rows.append(row)
         if (cached := subject.cached) is not None:
@@ -319,14 +319,14 @@ class FactStore(EventIndex):
         return row
 
     def cache_fact(self, fact: Fact, number: int) -> None:
-        """Believe a fact of a subject that is met and soon let go; nothing of it is written, so they must be few."""
+        """Cache a fact of a subject that was started; it is never written."""
         subject = self.subjects.get(number)
         assert subject.cached is not None
         subject.lifespan = lifespans.extended(subject.lifespan, fact, lambda position: self.fact(position, number))
         subject.cached.believe(fact, 0, self._keys(fact), core=describes(fact))
 
     def end_fact(self, fact: Fact, number: int, since: int) -> None:
-        """Stop believing a fact."""
+        """End a fact from a position on."""
         position = fact.position
         sql = f"SELECT id FROM facts WHERE position = ? AND system_to = {CURRENT}"
         found = self.db.execute(sql, (position,)).fetchone()
@@ -336,53 +336,53 @@ class FactStore(EventIndex):
         if subject.cached is not None:
             del subject.cached.facts[position]
         if subject.cached is not None:
-            lifespan = lifespans.recounted(self.facts(number))
+            lifespan = lifespans.summarise(self.facts(number))
         else:
             rest = Remaining(self.db, subject, lambda types: self.of_types(types, number), self.fact)
             lifespan = lifespans.reduced(subject.lifespan, fact, rest)
         self.subjects.mark_dirty(subject).lifespan = lifespan
 
     def fact(self, position: int, number: int | None = None) -> Fact | None:
-        """What is believed of the event at a position; None if it is retracted or says nothing about the world.
+        """Return the current fact of the event at a position; None if it is retracted or states no fact.
 
-        `number` is that of its subject, where it is at hand.
+        `number` is that of its subject, where the caller has it.
         """
         if number is not None and (cached := self.subjects.get(number).cached) is not None:
-            believed = cached.facts.get(position)
-            return None if believed is None else believed.fact
+            current = cached.facts.get(position)
+            return None if current is None else current.fact
         facts = self._facts(f"f.position = ? AND f.system_to = {CURRENT}", (position,), "facts_of_event")
         return next(iter(facts), None)
 
     def facts(self, number: int) -> list[Fact]:
-        """Every fact about a subject, in the order of folding."""
+        """Return every current fact about a subject, in the order of folding."""
         if (cached := self.subjects.get(number).cached) is not None:
             return [each.fact for each in cached.facts.values()]
         return self._facts(f"f.subject = ? AND f.system_to = {CURRENT}", (number,), "facts_of_subject")
 
     def describing(self, number: int) -> list[Fact]:
-        """The facts that describe the subject itself, in the order of folding."""
+        """Return the facts that describe the subject itself, in the order of folding."""
         if (cached := self.subjects.get(number).cached) is not None:
             return [each.fact for each in cached.facts.values() if each.core]
         return self._facts(f"f.subject = ? AND f.system_to = {CURRENT} AND f.core", (number,), "facts_core")
 
     def of_types(self, types: Collection[str], number: int, most: int = -1) -> list[Fact]:
-        """The facts about a subject that are of some types, in the order of folding; at most so many of each type."""
+        """Return the facts of some types about a subject, in the order of folding; at most `most` of each type."""
         if (cached := self.subjects.get(number).cached) is not None:
             return [each.fact for each in cached.facts.values() if each.fact.type in types]
         where = f"f.id IN (SELECT id FROM facts {OF_RANK} LIMIT ?)"
         ranks = ranks_of(types, self.name(number))
         return _in_order([fact for rank in ranks for fact in self._facts(where, (number, rank, most))])
 
-    def makers(self, number: int, most: int = -1) -> list[Fact]:
-        """The facts that make the subject, in the order of folding; at most so many of each type."""
+    def creating_facts(self, number: int, most: int = -1) -> list[Fact]:
+        """Return the facts that create the subject, in the order of folding; at most `most` of each type."""
         return self.of_types(lifespans.CREATING, number, most)
 
-    def ends(self, number: int) -> list[Fact]:
-        """The facts that end the subject, in the order of folding."""
+    def ending_facts(self, number: int) -> list[Fact]:
+        """Return the facts that end the subject, in the order of folding."""
         return self.of_types(lifespans.ENDING, number)
 
     def any_of(self, number: int, most: int) -> list[Fact]:
-        """Some of the facts about a subject, at most so many, in the order of folding."""
+        """Return at most `most` facts about a subject, in the order of folding."""
         if (cached := self.subjects.get(number).cached) is not None:
             return [each.fact for each in cached.facts.values()][:most]
         where = (
@@ -391,9 +391,9 @@ class FactStore(EventIndex):
         )
         return self._facts(where, (number, most))
 
-    def over_before(self, day: int, number: int, most: int) -> list[Fact]:
-        """Facts about a subject that lie before a day for certain, in the order of folding; at most so many of each
-        type. What makes or merges the subject is left out."""
+    def ended_before(self, day: int, number: int, most: int) -> list[Fact]:
+        """Return facts about a subject that are certainly before a day, in the order of folding, but none that create
+        or merge the subject; at most `most` of each type."""
         if (cached := self.subjects.get(number).cached) is not None:
             facts = [each.fact for each in cached.facts.values()]
             return [fact for fact in facts if fact.type in lifespans.NOT_MAKING and fact.span.hi < day]
@@ -402,8 +402,8 @@ class FactStore(EventIndex):
         return _in_order([fact for rank in ranks for fact in self._facts(where, (number, rank, day, most))])
 
     def begun_after(self, day: int, number: int, most: int) -> list[Fact]:
-        """Facts about a subject that lie after a day for certain, in the order of folding; at most so many. What ends
-        or merges the subject, or may follow its end, is left out."""
+        """Return at most `most` facts about a subject that are certainly after a day, in the order of folding, but none
+        that end or merge the subject or may follow its end."""
         if (cached := self.subjects.get(number).cached) is not None:
             facts = [each.fact for each in cached.facts.values()]
             return [fact for fact in facts if fact.type in lifespans.NOT_ENDING and fact.span.lo > day]
@@ -411,35 +411,35 @@ class FactStore(EventIndex):
         return self._facts(where, (number, day, most))
 
     def begun_before(self, day: int, number: int) -> list[Fact]:
-        """The facts about a subject that may lie before a day, in the order of folding."""
+        """Return the facts about a subject that may lie before a day, in the order of folding."""
         if (cached := self.subjects.get(number).cached) is not None:
             return [each.fact for each in cached.facts.values() if each.fact.span.lo < day]
         return self._facts(f"f.subject = ? AND f.system_to = {CURRENT} AND f.lo < ?", (number, day), "facts_of_subject")
 
     def membership_facts(self, group: Iterable[int], number: int) -> list[Fact]:
-        """The facts that tie any of these parties to a subject, in the order of folding."""
+        """Return the facts about the memberships of these parties in a subject, in the order of folding."""
         if (cached := self.subjects.get(number).cached) is not None:
-            believed = [each for each in cached.facts.values() if each.fact.type in MEMBERSHIP_TYPES]
-            return [each.fact for each in believed if not each.keys.isdisjoint(group)]
+            current = [each for each in cached.facts.values() if each.fact.type in MEMBERSHIP_TYPES]
+            return [each.fact for each in current if not each.keys.isdisjoint(group)]
         ranks = ", ".join(map(str, ranks_of(MEMBERSHIP_TYPES, self.name(number))))
-        return self._linked(group, number, f" AND rank IN ({ranks})")
+        return self._tagged(group, number, f" AND rank IN ({ranks})")
 
-    def tagged_facts(self, slug: str, number: int) -> list[Fact]:
-        """The facts within a subject that speak of a slug (see `item_tags`), in the order of folding."""
-        word = self.words.find(slug)
+    def tagged_facts(self, tag: str, number: int) -> list[Fact]:
+        """Return the facts about a subject with a tag (see `item_tags`), in the order of folding."""
+        word = self.words.find(tag)
         if word is None:
             return []
         if (cached := self.subjects.get(number).cached) is not None:
             return [each.fact for each in cached.facts.values() if -word in each.keys]
-        return self._linked((-word,), number)
+        return self._tagged((-word,), number)
 
-    def _linked(self, keys: Iterable[int], number: int, where: str = "") -> list[Fact]:
+    def _tagged(self, keys: Iterable[int], number: int, where: str = "") -> list[Fact]:
         where = f"f.system_to = {CURRENT} AND f.id IN (SELECT fact FROM tags WHERE key = ? AND subject = ?{where})"
         found = {fact.position: fact for key in keys for fact in self._facts(where, (key, number))}
         return _in_order(found.values())
 
-    def naming(self, number: int, limit: int) -> list[int]:
-        """Positions of standing facts about other subjects that name this one, at most so many, ascending."""
+    def positions_naming(self, number: int, limit: int) -> list[int]:
+        """Return the positions of at most `limit` current facts about other subjects that name this one, ascending."""
         rows = self.db.execute(
             "SELECT f.position FROM tags l CROSS JOIN facts f ON f.id = l.fact"
             f" WHERE l.key = ? AND l.subject <> ? AND f.system_to = {CURRENT} LIMIT ?",
@@ -448,29 +448,29 @@ class FactStore(EventIndex):
         return sorted(row[0] for row in rows)
 
     def containers(self, number: int) -> list[int]:
-        """The subjects whose facts, ever believed, name this one."""
+        """Return the subjects whose facts, past or current, name this one."""
         rows = self.db.execute("SELECT DISTINCT subject FROM tags WHERE key = ?", (number,))
         return [row[0] for row in rows]
 
     def _facts(self, where: str, values: Sequence[Any], index: str = "") -> list[Fact]:
-        """`index` is the one to be used: there are larger ones that SQLite takes for as good."""
+        """Return facts in the order of folding; `index` is prescribed, as SQLite would take a larger one."""
         facts, by = [], f"INDEXED BY {index}" if index else ""
         for (row,) in self.db.execute(f"SELECT f.id FROM facts f {by} WHERE {where}", values).fetchall():
             fact = self._facts_by_row.get(row)
             if fact is None:
                 self.db.limit.check()
                 fact = self._fact(self.db.execute(_OF_FACT, (row,)).fetchone())
-                self._keep(row, fact)
+                self._cache(row, fact)
             facts.append(fact)
         return _in_order(facts)
 
     def _keys(self, fact: Fact) -> frozenset[int]:
-        """By what a fact is found among those of its subject."""
+        """Return the tags by which a fact is found among those of its subject, as numbers."""
         keys = [self.subjects.named(subject).number for subject in references(fact)]
-        keys += [-self.words.number(slug) for slug in item_tags(fact)]
+        keys += [-self.words.number(tag) for tag in item_tags(fact)]
         return frozenset(keys)
 
-    def _keep(self, row: int, fact: Fact) -> None:
+    def _cache(self, row: int, fact: Fact) -> None:
         if len(self._facts_by_row) >= _CACHED_FACTS:
             self._facts_by_row.clear()
         self._facts_by_row[row] = fact
@@ -495,22 +495,22 @@ class FactStore(EventIndex):
             positions,
         )
 
-    def lived(self, number: int) -> lifespans.LifespanSummary:
-        """A subject's life."""
+    def lifespan_summary(self, number: int) -> lifespans.LifespanSummary:
+        """Return the lifespan of a subject."""
         return self.subjects.get(number).lifespan
 
     def bounds(self, group: Sequence[int]) -> Bounds:
-        """The bounds of a subject, or of parties found to be one."""
+        """Return the bounds of a subject, or of a cluster of merged parties."""
         return merge_lifespans([self.subjects.get(member).lifespan.bounds for member in group])
 
     def party_life(self, group: Sequence[int]) -> PartyLife | None:
-        """When a party, or parties found to be one, came about and ended; None where neither is known."""
+        """Return the life of a cluster of merged parties; None where neither beginning nor end is known."""
         bounds = self.bounds(group)
         if bounds.ended is None and (bounds.made is None or bounds.made.lo == BEFORE):
             return None
         dissolved: list[Fact] = []
         if bounds.ended is not None:
-            dissolved = [fact for member in group for fact in self.ends(member)]
+            dissolved = [fact for member in group for fact in self.ending_facts(member)]
         return PartyLife(lifespan_of(bounds), dissolved)
 
 

@@ -278,7 +278,7 @@ class Projector:
         group = self._store.cluster_of(subject.number) if subject.name.startswith("parties/") else [subject.number]
         # A name or identifier of a registration holds from the creation of all parties merged with its own.
         is_moved = old.made != new.made or (old.birth != new.birth and len(group) > 1)
-        again = [fact for each in group for fact in self._store.makers(each)] if is_moved else []
+        again = [fact for each in group for fact in self._store.creating_facts(each)] if is_moved else []
         is_whole = (old.end, old.consent, old.lapses, old.provenance) != (
             new.end,
             new.consent,

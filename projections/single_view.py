@@ -17,7 +17,7 @@ from domain.corrections import Event, Fact, stated
 from projections.engine.bitemporal import MEMBERSHIPS
 from projections.engine.clusters import add_edge, edges_of
 from projections.engine.database import complete_canonical_rows, connect, create
-from projections.engine.lifespans import NOTHING, recounted
+from projections.engine.lifespans import NOTHING, summarise
 from projections.engine.specification import Scope
 from projections.fact_store import FactStore
 from projections.projector import Projector
@@ -120,7 +120,7 @@ class SingleViewReplay:
             elif event.occurred is not None or changed[event.position]:
                 fact = self._fact(event, changed)
                 if fact is not None:
-                    store.subjects.mark_dirty(store.subjects.get(number)).lifespan = recounted([fact])
+                    store.subjects.mark_dirty(store.subjects.get(number)).lifespan = summarise([fact])
         for number in {member for each in dissolved for member in store.cluster_of(each)}:
             store.subjects.mark_dirty(store.subjects.get(number)).lifespan = NOTHING
             for event in log.of_subject(store.name(number)):

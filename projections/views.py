@@ -28,23 +28,23 @@ from projections.projector import Projector
 from projections.single_view import CHANGING
 
 INDEXES = (TEXTS, search.WRITTEN.parts, names.NAMES, names.SPELLINGS.parts)
-"""Every index of words."""
+"""Every text index."""
 SCHEMAS = (search.SCHEMA, names.SCHEMA, merkle_tree.SCHEMA, rollups.SCHEMA)
 
 
 class StaleViews(Exception):
-    """The file was folded by other code and is to be made anew."""
+    """The file was folded by other code and must be rebuilt."""
 
 
 class Views:
-    """One node's views, for writing. Raises StaleViews on opening a file that other code folded."""
+    """The views of one node, for writing. Opening a file that other code folded raises StaleViews."""
 
     def __init__(self, path: Path, erasures: int = 0, *, building: bool = False, scope: Scope = ALL_SCOPES) -> None:
-        """`erasures`, of a file that is made here, is how often the log it is folded from had erased something.
+        """Open the file, or create it; `erasures` is the number of erasures in the log, stored in a new file.
 
-        One that is `building` is an empty file to be, which a whole log is folded into before anybody asks it: until
-        `finish` it lacks what folding does without, survives no crash, and is stale to whoever else opens it. Of those,
-        one of a `scope` of everything is only ever asked for the lines of that view.
+        `building`: a whole log is folded into an empty file before it is read. Until `finish` the file lacks what
+        folding does not need, survives no crash, and is stale to others that open it. With a `scope` smaller than all
+        views it only serves the canonical rows of one view.
         """
         self._db = connect(path, building=building)
         self._is_building = building
@@ -63,7 +63,7 @@ class Views:
         self._checkpointing = WalCheckpointing(path, self.position)
 
     def _start(self) -> None:
-        """Make what folds and judges, with nothing cached."""
+        """Create the parts that fold and decide, with empty caches."""
         self._store = FactStore(self._db)
         self._projector = Projector(self._db, self._store, self._scope)
         self._decider = Decider(self._db, self._store)
@@ -73,21 +73,21 @@ class Views:
 
     @contextmanager
     def trial(self) -> Iterator[None]:
-        """Undo at its end whatever is admitted within, and leave what is cached as it was. Nothing may wait."""
+        """Undo everything admitted within, and leave caches as they were. Everything must be committed before."""
         if self.waiting:
-            raise RuntimeError("a trial would undo what waits to be committed")
-        kept = self._store, self._projector, self._decider, self._leaves, self._texts, self._names
+            raise RuntimeError("a trial would undo events that are not committed")
+        saved = self._store, self._projector, self._decider, self._leaves, self._texts, self._names
         self.begin()
         try:
             with self._db.apart():
                 self._start()
                 yield
         finally:
-            self._store, self._projector, self._decider, self._leaves, self._texts, self._names = kept
+            self._store, self._projector, self._decider, self._leaves, self._texts, self._names = saved
             self.position = self._committed
 
     def finish(self) -> None:
-        """Make what was `building` complete: to be asked, and folded on, as any other; of a portion, to be asked."""
+        """Complete a file that was `building`: then it can be read, and, if it has all views, folded further."""
         if self._scope is not ALL_SCOPES:
             complete_canonical_rows(self._db)
             return
@@ -96,27 +96,27 @@ class Views:
 
     @property
     def waiting(self) -> int:
-        """How many events are folded in that `commit` has not made visible yet."""
+        """The number of events folded since the last commit."""
         return self.position - self._committed
 
     @property
     def rows_waiting(self) -> int:
-        """How many rows of what is folded in wait in memory."""
+        """The number of rows that are not written yet."""
         return self._db.waiting
 
     def begin(self) -> None:
-        """Start a transaction, where none is open."""
+        """Begin a transaction, unless one is open."""
         if not self._db.in_transaction:
             self._db.begin()
 
     def flush(self) -> None:
-        """Write what waits in memory, so that `commit` has less to do; nobody sees it yet."""
+        """Write the rows that wait in memory, so that `commit` has less to do; readers do not see them yet."""
         self._db.restart_transaction()
         self._db.flush()
         self._store.evict_if_full()
 
     def commit(self) -> None:
-        """Make everything since `begin` visible to readers; does nothing where no transaction is open."""
+        """Make everything since `begin` visible to readers; without an open transaction do nothing."""
         if not self._db.in_transaction:
             return
         self.flush()
@@ -133,7 +133,7 @@ class Views:
             self._checkpointing.committed(self.position)
 
     def rollback(self) -> None:
-        """Undo everything since `begin`, but for what a `commit` that failed has kept after all."""
+        """Undo everything since `begin`, except what a failed `commit` has written nevertheless."""
         self._store.forget()
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
@@ -152,13 +152,14 @@ class Views:
         are_checked: bool = True,
         has_gaps: bool = False,
     ) -> None:
-        """Judge one batch and fold it in, whole or not at all; `leaves` are the Merkle leaf hashes of its log entries.
+        """Decide about one batch and fold it, whole or not at all; `leaves` are the leaf hashes of its log entries.
 
-        Raises Refused: Invalid for what does not exist, Contradiction for what cannot be; TooLong where it takes more
-        than so many seconds. With several events, a flaw's pointer starts with the event's index. Events of another log
-        whose data or texts are not here are not checked for what they speak of; they must not contradict either.
-        `has_gaps` says that the log which the events come from decided them on events that have lost their data since:
-        they need not fit what is left, but for the subjects and events that they name.
+        Raise Refused: Invalid for references to nothing, Contradiction for conflicts. Raise TooLong after `seconds`.
+        With several events, the pointer of a flaw starts with the index of the event.
+        `are_checked` is False for events of another log whose data or texts are missing: their references are not
+        checked; they must not contradict either.
+        `has_gaps` is True for events of a log that has erased data since: they need not fit the remaining data, but the
+        subjects and events that they name must exist.
         """
         position = self.position
         for part in (self._store, self._texts, self._names):
@@ -195,7 +196,7 @@ class Views:
             self._decider.decide(changed, events)
 
     def apply(self, event: Event, leaf: bytes) -> None:
-        """Fold in the next event of the log, which was judged when it was recorded; `leaf` as in `admit`."""
+        """Fold the next event of the log, which was decided when it was recorded; `leaf` is its leaf hash."""
         self._store.evict_if_full()
         if event.version == 1:
             self._store.subjects.miss(event.subject)
@@ -209,42 +210,42 @@ class Views:
         self._fold(event, changed, merge_lifespans)
 
     def store_text(self, event: Event, text: str) -> None:
-        """Keep the text of a document that the event last folded in says is stored."""
+        """Store the text of a document, after the event that says so was folded."""
         if self._scope.passages:
             documents.store_text(self._store, event, text)
 
     def position_of_text(self, subject: str, sha256: str) -> int | None:
-        """The position of the event that stored the text of this SHA-256, if it is held and the registered one."""
+        """Return the position of the event that stored the text of this SHA-256, if it is stored and registered."""
         number = self._store.find(subject)
-        held = None if number is None else documents.DocumentTexts(self._db).checked(number)
-        return held.position if held is not None and held.sha256 == sha256 else None
+        text = None if number is None else documents.DocumentTexts(self._db).checked(number)
+        return text.position if text is not None and text.sha256 == sha256 else None
 
     def has_text(self, subject: str) -> bool:
-        """Whether a text of a document is held."""
+        """Return whether a text of a document is stored."""
         number = self._store.find(subject)
         return number is not None and documents.DocumentTexts(self._db).stored(number) is not None
 
     def version(self, subject: str) -> int:
-        """The version of the last event about a subject, 0 if there is none."""
+        """Return the version of the last event about a subject, 0 if there is none."""
         return self._store.version(subject)
 
     def event(self, position: int) -> Event | None:
-        """The event at a position, as the views keep it."""
+        """Return the event at a position, as the views store it."""
         return self._store.event(position)
 
     def last(self) -> Event | None:
-        """The last event folded in."""
+        """Return the last event that was folded."""
         return self._store.event(self.position) if self.position else None
 
     def close(self) -> None:
-        """Close the file; an open transaction is undone."""
+        """Close the file and undo an open transaction."""
         self._checkpointing.close()
         self._db.close()
 
     def _store_event(self, event: Event, model: Data, changed: dict[int, list[Fact]]) -> set[int]:
-        """Keep the event and what is believed because of it; add the facts that came and went to `changed`.
+        """Store an event and its facts; add the facts that came and went to `changed`.
 
-        The parties whose being one with others it changed, all of them.
+        Return all parties whose mergers it changed.
         """
         self._check_order(event)
         number = self._store.put_event(event)
@@ -274,9 +275,9 @@ class Views:
         self.position = event.position
 
     def _root(self, event: Event) -> Event | None:
-        """The event about the world that an event about an event, or about one of those, comes down to.
+        """Return the event about the world that an event is about, directly or through others.
 
-        None where that was erased and nobody knows.
+        None where the data that names it was erased.
         """
         found: Event | None = event
         while found is not None and found.kind.about_event:
@@ -284,12 +285,12 @@ class Views:
         return found
 
     def _dispute_date(self, event: Event, changed: dict[int, list[Fact]]) -> None:
-        """Add the dates that a dispute gives to those of the fact that it speaks of, whatever other disputes give."""
+        """Add the dates that a dispute claims to those of the disputed fact."""
         dates = [claim["value"] for claim in event.plain.get("claims", ()) if claim["pointer"] == "/occurred"]
-        spoken = None if event.about is None or not dates else self._store.event(event.about)
-        before = None if spoken is None else self._store.fact(spoken.position)
-        if spoken is not None and before is not None:
-            self._change(before.subject, before, before.disputed(dates, spoken.recorded), event.position, changed)
+        target = None if event.about is None or not dates else self._store.event(event.about)
+        before = None if target is None else self._store.fact(target.position)
+        if target is not None and before is not None:
+            self._change(before.subject, before, before.disputed(dates, target.recorded), event.position, changed)
 
     def _correct(self, root: Event, position: int, changed: dict[int, list[Fact]]) -> None:
         before = self._store.fact(root.position)
@@ -299,7 +300,7 @@ class Views:
     def _change(
         self, subject: str, before: Fact | None, after: Fact | None, position: int, changed: dict[int, list[Fact]]
     ) -> None:
-        """Believe one fact in the place of another from a position on."""
+        """Replace a current fact by another from a position on; None is no fact."""
         if before == after:
             return
         number = self._store.find(subject)
@@ -324,7 +325,7 @@ class Views:
             self._projector.fold(number, facts, event.position)
 
     def _merge(self, event: Event, number: int, mergers: Sequence[Fact]) -> set[int]:
-        """Take over who is one with whom, after mergers came or went; every party in the groups this changed."""
+        """Update the clusters of parties after mergers came or went; return every party in the changed clusters."""
         store = self._store
         involved = {number, *(store.must_find(fact.data.into) for fact in mergers)}  # type: ignore[attr-defined]
         affected = {member for party in involved for member in self._store.cluster_of(party)}

@@ -1,7 +1,7 @@
-"""Who is one with whom: parties found to be the same, and the one that answers for them.
+"""Clusters of merged parties, and the survivor that answers for each.
 
-A merger is an edge from the party that was recorded twice to its survivor, taken in the order of the log; survivors
-may be merged on. Both halves, writing and reading, ask here.
+A merger is an edge from a party that was recorded twice to its survivor, in the order of the log; a survivor may be
+merged, too. Both halves of the views, writing and reading, use this module.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from projections.engine.database import AS_OF, CURRENT
 
 
 def survivor(db: sqlite3.Connection, number: int, as_of: int = CURRENT - 1) -> int:
-    """The party that answers for this one, as known at a position; itself where it was not merged."""
+    """Return the survivor of a party as of a position; itself where it was not merged."""
     seen = {number}
     while True:
         row = db.execute(f"SELECT survivor FROM mergers WHERE loser = ? AND {AS_OF}", (number, as_of, as_of)).fetchone()
@@ -23,7 +23,7 @@ def survivor(db: sqlite3.Connection, number: int, as_of: int = CURRENT - 1) -> i
 
 
 def cluster_of(db: sqlite3.Connection, number: int, as_of: int = CURRENT - 1) -> list[int]:
-    """Every party that this one is, the survivor first."""
+    """Return every party of the cluster of a party, the survivor first."""
     group = [survivor(db, number, as_of)]
     for member in group:
         rows = db.execute(
@@ -34,7 +34,7 @@ def cluster_of(db: sqlite3.Connection, number: int, as_of: int = CURRENT - 1) ->
 
 
 def replace_edges(db: sqlite3.Connection, edges: list[tuple[int, int, int]], position: int) -> None:
-    """Believe these edges (loser, survivor, event) from a position on, and no others."""
+    """Make these edges (loser, survivor, event), and no others, current from a position on."""
     current = {
         (loser, into, event): id_
         for id_, loser, into, event in db.execute(
@@ -50,7 +50,7 @@ def replace_edges(db: sqlite3.Connection, edges: list[tuple[int, int, int]], pos
 
 
 def add_edge(db: sqlite3.Connection, edge: tuple[int, int, int], position: int) -> None:
-    """Believe one more edge from a position on."""
+    """Make one more edge current from a position on."""
     db.execute(
         "INSERT INTO mergers(loser, survivor, event, system_from, system_to) VALUES (?, ?, ?, ?, ?)",
         (*edge, position, CURRENT),
@@ -58,7 +58,7 @@ def add_edge(db: sqlite3.Connection, edge: tuple[int, int, int], position: int) 
 
 
 def edges_of(mergers: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """The edges that mergers (party, into, event), in the order of the log, amount to."""
+    """Return the edges of mergers (party, into, event) in the order of the log."""
     parent: dict[int, int] = {}
 
     def find(number: int) -> int:
@@ -68,8 +68,8 @@ def edges_of(mergers: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
 
     edges = []
     for party, into, event in mergers:
-        loser, kept = find(party), find(into)
-        if loser != kept:
-            parent[loser] = kept
-            edges.append((loser, kept, event))
+        loser, into_party = find(party), find(into)
+        if loser != into_party:
+            parent[loser] = into_party
+            edges.append((loser, into_party, event))
     return edges

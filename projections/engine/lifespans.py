@@ -1,7 +1,7 @@
-"""A subject's life summed up, one fact at a time: how many there are, when they made and ended it, who signed first.
+"""The lifespan of a subject in summary: how many facts there are, the bounds of its creation and end, who signed first.
 
-It is kept with the subject, so that bounds cost nothing to read, whatever its size. When a fact is no longer believed,
-only what that fact decided is looked for among the others.
+The summary is stored with the subject, so that bounds cost nothing to read, whatever its size. When a fact ends, only
+the bounds that it decided are looked up among the other facts.
 """
 
 from __future__ import annotations
@@ -18,20 +18,19 @@ from domain.edtf import Span
 from domain.membership import CONSENTS, NO_CONSENT, FirstConsent
 
 CREATING = tuple(kind.name for kind in CATALOGUE.values() if kind.is_creating)
-"""Types that make their subject."""
+"""The types that create their subject."""
 ENDING = tuple(kind.name for kind in CATALOGUE.values() if kind.ends)
-"""Types that end their subject."""
+"""The types that end their subject."""
 _IN_TIME = [kind for kind in CATALOGUE.values() if kind.collection is not None and kind.name != "party.merged"]
 NOT_MAKING = tuple(kind.name for kind in _IN_TIME if kind.is_posted and not kind.is_creating)
 NOT_ENDING = tuple(kind.name for kind in _IN_TIME if kind.is_posted and not kind.ends and kind.name not in MAY_FOLLOW)
-"""Types that neither end nor merge their subject, and never lie after its end."""
+"""The types that neither end nor merge their subject, and never lie after its end."""
 FOLLOWING = frozenset(NOT_MAKING) - MAY_PRECEDE
-"""Types that neither make nor merge their subject, and never lie before it came about."""
+"""The types that neither create nor merge their subject, and never lie before its creation."""
 
 
 class LifespanSummary(NamedTuple):
-    """How many facts there are, and when the first of them consents to be bound; their bounds; who first signed, who
-    adopted, by position."""
+    """The number of facts, the first consent to be bound, the bounds, and the first signature and adoption."""
 
     facts: int
     consent: FirstConsent
@@ -43,41 +42,41 @@ class LifespanSummary(NamedTuple):
 NOTHING = LifespanSummary(0, NO_CONSENT, Bounds(None, None, None, None), None, None)
 
 
-def recounted(facts: Iterable[Fact]) -> LifespanSummary:
-    """The life that these facts amount to."""
-    lived, by_position = NOTHING, {fact.position: fact for fact in facts}
+def summarise(facts: Iterable[Fact]) -> LifespanSummary:
+    """Return the summary of some facts."""
+    summary, by_position = NOTHING, {fact.position: fact for fact in facts}
     for fact in by_position.values():
-        lived = extended(lived, fact, by_position.get)
-    return lived
+        summary = extended(summary, fact, by_position.get)
+    return summary
 
 
 class Rest(Protocol):
-    """The facts of a subject that remain once one is gone."""
+    """The facts of a subject that remain once one has ended."""
 
     def made(self, *types: str) -> Span | None:
-        """The earliest day on which the first fact of some making types may fall, and the latest; None without one."""
+        """Return the earliest and latest day of the first fact of some creating types; None without one."""
 
     def first(self, type_: str) -> int | None:
-        """The position of the first fact of a making type, in the order of folding."""
+        """Return the position of the first fact of a creating type, in the order of folding."""
 
     def ended(self) -> Span | None:
-        """The same as `made` of the facts that end the subject, by the days on which they take effect."""
+        """Return the same as `made` of the facts that end the subject, by the days on which they take effect."""
 
     def earliest_end(self) -> int:
-        """The first latest day of any fact of `FOLLOWING`; AFTER without one."""
+        """Return the least latest day of the facts of `FOLLOWING`; AFTER without one."""
 
     def earliest_force(self) -> int:
-        """The same of `MAY_PRECEDE`."""
+        """Return the same of `MAY_PRECEDE`."""
 
     def consent(self) -> FirstConsent:
-        """When the first consent to be bound falls."""
+        """Return the first consent to be bound."""
 
     def latest_start(self) -> int:
-        """The last earliest day of any fact of `NOT_ENDING`; BEFORE without one."""
+        """Return the greatest earliest day of the facts of `NOT_ENDING`; BEFORE without one."""
 
 
 def reduced(was: LifespanSummary, fact: Fact, rest: Rest) -> LifespanSummary:
-    """A life with one fact fewer. It asks `rest` only for what that fact may have decided."""
+    """Return a summary without a fact. It asks `rest` only for bounds that the fact may have decided."""
     facts, consent, bounds, signed_by, adopted_by = was
     made, ended, signed, adopted, makers, earliest_end, latest_start, earliest_force = bounds
     type_, span, kind = fact.type, fact.span, fact.kind
@@ -103,8 +102,8 @@ def reduced(was: LifespanSummary, fact: Fact, rest: Rest) -> LifespanSummary:
     return LifespanSummary(facts - 1, consent, bounds, signed_by, adopted_by)
 
 
-def extended(was: LifespanSummary, fact: Fact, known: Callable[[int], Fact | None]) -> LifespanSummary:
-    """A life with one fact more; `known` gives the fact of a position."""
+def extended(was: LifespanSummary, fact: Fact, fact_at: Callable[[int], Fact | None]) -> LifespanSummary:
+    """Return a summary with one more fact; `fact_at` returns the fact of a position."""
     facts, consent, bounds, signed_by, adopted_by = was
     made, ended, signed, adopted, makers, earliest_end, latest_start, earliest_force = bounds
     type_, span, kind = fact.type, fact.span, fact.kind
@@ -112,9 +111,9 @@ def extended(was: LifespanSummary, fact: Fact, known: Callable[[int], Fact | Non
         makers += 1
         made = _widened(made, made_in(fact))
         if type_ == "agreement.signed":
-            signed, signed_by = _widened(signed, span), _first(signed_by, fact, known)
+            signed, signed_by = _widened(signed, span), _first(signed_by, fact, fact_at)
         elif type_ == "agreement.adopted":
-            adopted, adopted_by = _widened(adopted, span), _first(adopted_by, fact, known)
+            adopted, adopted_by = _widened(adopted, span), _first(adopted_by, fact, fact_at)
     elif kind.ends:
         ended = _widened(ended, fact.effective)
     elif type_ in CONSENTS:
@@ -130,9 +129,9 @@ def extended(was: LifespanSummary, fact: Fact, known: Callable[[int], Fact | Non
     return LifespanSummary(facts + 1, consent, bounds, signed_by, adopted_by)
 
 
-def write(lived: LifespanSummary) -> bytes | None:
-    """A life as it is kept in a row; None where there are no facts."""
-    facts, consent, bounds, signed_by, adopted_by = lived
+def encode(summary: LifespanSummary) -> bytes | None:
+    """Return a summary as stored in a row; None where there are no facts."""
+    facts, consent, bounds, signed_by, adopted_by = summary
     if not facts:
         return None
     made, ended, signed, adopted, makers, earliest_end, latest_start, earliest_force = bounds
@@ -154,8 +153,8 @@ def write(lived: LifespanSummary) -> bytes | None:
     )
 
 
-def read(stored: bytes | None) -> LifespanSummary:
-    """The life that a row keeps."""
+def decode(stored: bytes | None) -> LifespanSummary:
+    """Return the summary stored in a row."""
     if stored is None:
         return NOTHING
     facts, makers, consent, *spans, earliest_end, latest_start, earliest_force = orjson.loads(stored)
@@ -181,11 +180,11 @@ def _span(lo: int | None, hi: int | None) -> Span | None:
 
 
 def _widened(was: Span | None, span: Span) -> Span:
-    """The earliest day on which the first of some things may fall, and the latest."""
+    """Return the earliest and latest day of the first of two facts; `was` is None where there is one."""
     return span if was is None else Span(min(was.lo, span.lo), min(was.hi, span.hi))
 
 
-def _first(was: int | None, fact: Fact, known: Callable[[int], Fact | None]) -> int:
-    """Which of two facts, by position, comes first in the order of folding."""
-    first = None if was is None else known(was)
+def _first(was: int | None, fact: Fact, fact_at: Callable[[int], Fact | None]) -> int:
+    """Return the position of the first of two facts in the order of folding."""
+    first = None if was is None else fact_at(was)
     return fact.position if first is None or fact.order < first.order else first.position

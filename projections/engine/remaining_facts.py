@@ -1,5 +1,4 @@
-"""What remains of the facts about a subject once one of them is no longer believed: each answer is found by an index,
-whatever the number of facts."""
+"""The facts of a subject that remain once one has ended: an index finds each bound, whatever the number of facts."""
 
 from __future__ import annotations
 
@@ -17,22 +16,22 @@ from projections.engine.database import CURRENT, SIGNING
 from projections.engine.subject_cache import Subject
 
 OF_RANK = f"INDEXED BY facts_of_rank WHERE subject = ? AND system_to = {CURRENT} AND rank = ?"
-"""In SQL, the facts about a subject that are of one type; by their latest days."""
+"""In SQL, the current facts of a subject of one type, by their latest days."""
 _NOT_STARTING = ", ".join(str(kind.rank) for kind in CATALOGUE.values() if kind.name not in lifespans.NOT_ENDING)
 STARTED = f"INDEXED BY facts_of_subject WHERE subject = ? AND system_to = {CURRENT} AND rank NOT IN ({_NOT_STARTING})"
-"""In SQL, the facts about a subject of `lives.NOT_ENDING`; by their earliest days."""
+"""In SQL, the current facts of a subject of `lifespans.NOT_ENDING`, by their earliest days."""
 _SIGNED = f"INDEXED BY facts_signing WHERE subject = ? AND system_to = {CURRENT} AND rank IN ({SIGNING}) AND rank = ?"
 _SIGNING = frozenset(map(int, SIGNING.split(", ")))
 
 
 def ranks_of(types: Iterable[str], subject: str) -> list[int]:
-    """The ranks of those of the types that events about a subject may be of."""
+    """Return the ranks of those of some types that events about a subject may have."""
     collection = subject.partition("/")[0]
     return [CATALOGUE[name].rank for name in types if CATALOGUE[name].collection == collection]
 
 
 class Remaining:
-    """The facts of a subject of which not all are at hand, as `lives.Rest`."""
+    """The remaining facts of a subject that is not cached, as `lifespans.Rest`."""
 
     def __init__(
         self,
@@ -41,14 +40,14 @@ class Remaining:
         of_types: Callable[[Collection[str]], Sequence[Fact]],
         fact: Callable[[int], Fact | None],
     ) -> None:
-        """`of_types` reads the facts about the subject that are of some types, few of each; `fact` one by position."""
+        """`of_types` returns the facts of some types, few of each; `fact` returns the fact of a position."""
         self._db = db
         self._subject = subject
         self._of_types = of_types
         self._fact = fact
 
     def made(self, *types: str) -> Span | None:
-        """Of `lives.Rest`."""
+        """Return the earliest and latest day of the first fact of some creating types."""
         signing = {name for name in types if CATALOGUE[name].rank in _SIGNING}
         found = [made_in(fact) for fact in self._of_types([name for name in types if name not in signing])]
         ranks = ranks_of(signing, self._subject.name)
@@ -66,23 +65,23 @@ class Remaining:
         return Span(lo, hi)
 
     def first(self, type_: str) -> int | None:
-        """Of `lives.Rest`."""
+        """Return the position of the first fact of a creating type."""
         row = self._row(
             f"SELECT position FROM facts {_SIGNED} ORDER BY at, stated, label LIMIT 1", CATALOGUE[type_].rank
         )
         return None if row is None else int(row[0])
 
     def ended(self) -> Span | None:
-        """Of `lives.Rest`."""
+        """Return the earliest and latest day of the first end."""
         spans = [fact.effective for fact in self._of_types(lifespans.ENDING)]
         return Span(min(span.lo for span in spans), min(span.hi for span in spans)) if spans else None
 
     def earliest_end(self) -> int:
-        """Of `lives.Rest`."""
+        """Return the least latest day of the facts of `FOLLOWING`."""
         return self._first_end(lifespans.FOLLOWING)
 
     def earliest_force(self) -> int:
-        """Of `lives.Rest`."""
+        """Return the least latest day of the facts of `MAY_PRECEDE`."""
         return self._first_end(MAY_PRECEDE)
 
     def _first_end(self, types: Iterable[str]) -> int:
@@ -92,7 +91,7 @@ class Remaining:
         return min([hi for hi in found if hi is not None], default=AFTER)
 
     def consent(self) -> FirstConsent:
-        """Of `lives.Rest`."""
+        """Return the first consent to be bound."""
         found = NO_CONSENT
         for rank in ranks_of(CONSENTS, self._subject.name):
             for first in (f"{_SIGNED} AND at = {AFTER}", f"{_SIGNED} ORDER BY at", f"{OF_RANK} ORDER BY hi"):
@@ -109,7 +108,7 @@ class Remaining:
         return found
 
     def latest_start(self) -> int:
-        """Of `lives.Rest`."""
+        """Return the greatest earliest day of the facts of `NOT_ENDING`."""
         row = self._row(f"SELECT lo FROM facts {STARTED} ORDER BY lo DESC LIMIT 1")
         return BEFORE if row is None else int(row[0])
 

@@ -125,7 +125,7 @@ class Subject:
         """Its columns after the name."""
         basis = None if self.basis is None else orjson.dumps(tuple(self.basis), default=tuple)
         force = None if self.force is NOTHING_IN_FORCE else orjson.dumps([_force_json(days) for days in self.force])
-        return self.version, self.last, self.holds, lifespans.write(self.lifespan), basis, force
+        return self.version, self.last, self.holds, lifespans.encode(self.lifespan), basis, force
 
 
 _FIELDS = attrgetter(*(each.name for each in fields(Subject)))
@@ -298,7 +298,7 @@ def _subject(row: Row) -> Subject:
         version,
         last,
         holds,
-        lifespans.read(lifespan),
+        lifespans.decode(lifespan),
         None if basis is None else _basis(basis),
         NOTHING_IN_FORCE if force is None else tuple(_force(days) for days in orjson.loads(force)),
         is_written=True,

@@ -1,9 +1,8 @@
-"""What is committed to a file of views is carried from its write-ahead log into the file itself by a thread of its own.
-That is thousands of pages all over a large file, and waiting for the disk, which no commit should stand still for.
+"""WAL checkpointing: a thread copies committed pages from the write-ahead log of the views into their file.
 
-All of the log is carried over where that is done before the next commit, which then writes it from its start. Where it
-never is, as the disk is slow, whoever commits carries over what has grown too long. Nothing here knows what the pages
-hold.
+These are thousands of pages all over a large file, and no commit should wait for that disk work. Where a checkpoint
+ends before the next commit, that commit writes the log from its start. Where the disk is too slow for it, a commit does
+the checkpoint once the log is too long.
 """
 
 from __future__ import annotations
@@ -14,29 +13,29 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 EVENTS = 50
-"""So many more are committed before more is carried over: little at a time, as posts wait for the same disk."""
+"""Events committed between two checkpoints: few, as posts wait for the same disk."""
 
 
 class WalCheckpointing:
-    """Of one file, on behalf of the one who writes it; for one thread at a time."""
+    """The checkpoints of one file, for its writer; used by one thread at a time."""
 
     def __init__(self, path: Path, position: int) -> None:
-        self._uri = f"{path.absolute().as_uri()}?mode=rw"  # which makes no file
-        self._begun = position
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="carrying")
-        self._carried: Future[None] | None = None
+        self._uri = f"{path.absolute().as_uri()}?mode=rw"  # a missing file is not created
+        self._position = position
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpointing")
+        self._running: Future[None] | None = None
 
     def committed(self, position: int) -> None:
-        """To be told after each commit."""
-        is_idle = self._carried is None or self._carried.done()
-        if is_idle and position - self._begun >= EVENTS:
-            self._begun = position
-            self._carried = self._pool.submit(self._carry)
+        """Start a checkpoint if it is due. Call this after each commit."""
+        is_idle = self._running is None or self._running.done()
+        if is_idle and position - self._position >= EVENTS:
+            self._position = position
+            self._running = self._pool.submit(self._checkpoint)
 
     def close(self) -> None:
-        """Waits for what is under way."""
+        """Wait for the running checkpoint."""
         self._pool.shutdown()
 
-    def _carry(self) -> None:
+    def _checkpoint(self) -> None:
         with suppress(sqlite3.Error), closing(sqlite3.connect(self._uri, uri=True)) as db:
             db.execute("PRAGMA wal_checkpoint(PASSIVE)")

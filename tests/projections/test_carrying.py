@@ -37,8 +37,8 @@ def fill(db: sqlite3.Connection, carried: WalCheckpointing, first: int = 0) -> N
     for number in range(first, first + COMMITS):
         db.execute("INSERT INTO rows VALUES (?, zeroblob(?))", (number, 3 * PAGE))
         carried.committed(number)
-        if carried._carried is not None:
-            carried._carried.result()  # else a slow disk would be what is tested
+        if carried._running is not None:
+            carried._running.result()  # else a slow disk would be what is tested
 
 
 def pages(path: Path) -> int:
@@ -84,7 +84,7 @@ def test_wal_restarts_even_if_the_next_transaction_has_read(views):
     for number in range(COMMITS):
         views.views.begin()
         assert views.views.version(f"parties/p{number}") == 0
-        if (carried := views.views._checkpointing._carried) is not None:
+        if (carried := views.views._checkpointing._running) is not None:
             carried.result()
         views.take(party(f"p{number}"))
     assert pages(Path(path)) < COMMITS

@@ -20,7 +20,7 @@ from domain.errors import Contradiction
 from domain.membership import CONSENTS as CONSENT_TYPES
 from domain.membership import MEMBERSHIP_TYPES, NO_CONSENT, membership_periods, parties_of
 from domain.subject_state import is_agreement_wide
-from projections.engine.lifespans import recounted
+from projections.engine.lifespans import summarise
 from tests.enumerated import (
     BEYOND,
     DAYS,
@@ -398,7 +398,7 @@ def test_a_membership_of_an_agreement_day_by_day(facts):
     days = membership_periods(
         own,
         [fact for fact in stated if is_agreement_wide(fact)],
-        lifespan_of(recounted(stated).bounds),
+        lifespan_of(summarise(stated).bounds),
         consented=consented.apart_from("parties/a"),
     )
     rows = {}
