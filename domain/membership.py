@@ -231,10 +231,13 @@ def evaluate_memberships(
     force, suspension, end). `consented` is the first consent of any other party. Steps recorded under several of
     `names` are one step, because these parties are merged. `party` is the lifespan of the party, if it matters.
     """
-    return _swept(_steps(own, whole, lifespan, consented, names, party), lifespan, party, is_one=len(names) < 2)
+    steps = _steps(own, whole, lifespan, consented, names, party)
+    return _swept(steps, own, lifespan, party, is_one=len(names) < 2)
 
 
-def _swept(steps: Sequence[Step], lifespan: Lifespan, party: PartyLife | None, *, is_one: bool) -> Evaluation[State]:
+def _swept(
+    steps: Sequence[Step], own: Sequence[Fact], lifespan: Lifespan, party: PartyLife | None, *, is_one: bool
+) -> Evaluation[State]:
     starts = _starts(steps, sole=lifespan.sole, is_one=is_one)
     found = sweep(steps, take, *starts)
     leavings = [index for index, step in enumerate(steps) if step.what in LEAVING]
@@ -243,11 +246,12 @@ def _swept(steps: Sequence[Step], lifespan: Lifespan, party: PartyLife | None, *
         return found
     bond = "bound" if steps[leavings[0]].what != "left" else "member"
     born = lifespan.birth.lo if party is None else max(lifespan.birth.lo, party.lifespan.birth.lo)
-    presumed = [
-        Step(f"presumed:{bond}", min(born, step.hi), step.hi, (-1, "", ""), step.fact, starts=index)
-        for index, step in enumerate(steps)
-        if step.what in LEAVING
-    ]
+    notices = {fact.position: max(lifespan.clip(fact.span).hi, born) for fact in own}
+    presumed = []
+    for index in leavings:
+        step = steps[index]
+        latest = min(step.hi, notices[step.fact])  # a party that gives notice is a party on that day
+        presumed.append(Step(f"presumed:{bond}", min(born, latest), latest, (-1, "", ""), step.fact, starts=index))
     presuming = sweep([*steps, *presumed], take, *starts)
     return found if found.consistent and not presuming.consistent else presuming
 
@@ -398,11 +402,13 @@ def membership_periods(
     """
     steps = _steps(own, whole, lifespan, consented, names, party)
     if len(names) < 2 and len(steps) <= _SHORT and all(step.lo == step.hi < AFTER for step in steps):
-        return _told_by_order(steps, lifespan, party)
-    return ranges_of(_swept(steps, lifespan, party, is_one=len(names) < 2))
+        return _told_by_order(steps, own, lifespan, party)
+    return ranges_of(_swept(steps, own, lifespan, party, is_one=len(names) < 2))
 
 
-def _told_by_order(steps: list[Step], lifespan: Lifespan, party: PartyLife | None) -> list[MembershipPeriod]:
+def _told_by_order(
+    steps: list[Step], own: Sequence[Fact], lifespan: Lifespan, party: PartyLife | None
+) -> list[MembershipPeriod]:
     """Return the periods of a membership whose dates are all exact. They depend only on the order of the steps, on
     shared days, and on the notice of each withdrawal.
     """
@@ -416,7 +422,7 @@ def _told_by_order(steps: list[Step], lifespan: Lifespan, party: PartyLife | Non
         course.append((step.what, len(days) - 1, numbers[step.fact]))
     found = _of_course(tuple(course), lifespan.sole)
     if found is None:
-        return ranges_of(_swept(steps, lifespan, party, is_one=True))
+        return ranges_of(_swept(steps, own, lifespan, party, is_one=True))
     days.append(FOREVER)
     facts = [None, *[step.fact for step in steps]]
     return [

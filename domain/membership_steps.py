@@ -109,9 +109,11 @@ def take(state: State, step: Step) -> State | None:
             state = state._replace(gone="left" if what == "dissolved" else "ended", closed=step.fact)
         return state._replace(over=True, is_party_over=state.is_party_over or what == "party-ended")
     if state.is_party_over:
+        if what in LEAVING and state.gone is None:  # an unrecorded membership has ended with the party
+            return None
         return None if what in BEGINNING or what.startswith("presumed:") else state
     if state.over:
-        may_follow = what == "notice" or (what == "withdrawn-later" and state.opened != -step.fact)
+        may_follow = what == "notice" or (what == "withdrawn-later" and state.gone == "ended")
         return state if may_follow else None
     if what.startswith("whole:"):
         return _of_all(state, what, step.fact)

@@ -56,20 +56,26 @@ def _of_party(reading: Reading, who: str) -> list[Membership] | None:
     paused = 0
     beyond: list[str] = []
     for on, fact in _in_turn(reading, own, born):
+        present = found[-1] if found and found[-1].ended is None else None
         if on > end:  # a withdrawal, or a return, that would have taken effect later
             if fact.what in ONCE and fact.what in beyond:
                 return None
             beyond.append(fact.what)
+            if fact.what == "withdrawn" and present is None:
+                begun = max(paused, found[-1].ended or 0) + 1 if found else born
+                begun_by = min(_last_notice(fact, born), end)
+                if begun <= begun_by:
+                    found.append(Membership(begun, begun_by, is_recorded=False))
             continue
-        present = found[-1] if found and found[-1].ended is None else None
         if fact.what == "withdrawn":
             if present is not None:
                 present.ended = on
             elif not found or found[-1].ended != on:
                 begun = max(paused, found[-1].ended or 0) + 1 if found else born
-                if begun > on:
+                begun_by = min(on, _last_notice(fact, born))
+                if begun > begun_by:
                     return None
-                found.append(Membership(begun, on, on, is_recorded=False))
+                found.append(Membership(begun, begun_by, on, is_recorded=False))
             continue
         if present is None:
             if found and fact.what in ("suspended", "resumed"):
@@ -81,6 +87,11 @@ def _of_party(reading: Reading, who: str) -> list[Membership] | None:
             return None
         present.facts.append((on, fact))
     return found
+
+
+def _last_notice(withdrawal: Happening, born: int) -> int:
+    """Return the last possible day of the notice; the party is a party on that day."""
+    return max(withdrawal.hi, born)
 
 
 def _in_turn(reading: Reading, own: Sequence[Happening], born: int) -> list[tuple[int, Happening]]:

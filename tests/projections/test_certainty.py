@@ -211,12 +211,13 @@ def states_by_day(found: World, subject: str) -> dict[int, dict]:
 
 def may_alternate(facts: Sequence[Happening]) -> bool:
     """Return whether a leaving may lie between two beginnings, if all are on one day: then one of these may come first."""
+    leavings = [fact.effect or (fact.lo, fact.hi) for fact in facts if fact.what in ("withdrawn", "left")]
     return any(
-        other.what == fact.what and other is not fact and fact.lo <= leaving.hi and leaving.lo <= other.hi
+        other.what == fact.what and other is not fact and fact.lo <= latest and earliest <= other.hi
         for fact in facts
         for other in facts
-        for leaving in facts
-        if fact.what in (*ONCE, "joined") and leaving.what in ("withdrawn", "left")
+        for earliest, latest in leavings
+        if fact.what in (*ONCE, "joined")
     )
 
 
@@ -295,7 +296,10 @@ def agreement_facts(draw):
     made = max(maker.hi for maker in makers)
     if len(makers) > 1:  # which of them was the first is told apart only from what comes after all
         assume(all(fact.lo >= made for fact in facts if fact not in makers))
-        assume(made == FIRST or all(fact.lo > made for fact in facts if fact.what == "withdrawn"))
+        assume(
+            made == FIRST
+            or all(min((fact.lo, *(fact.effect or ()))) > made for fact in facts if fact.what == "withdrawn")
+        )
     elif makers[0].lo < makers[0].hi and any(
         (fact.effect or (fact.lo,))[0] <= made for fact in facts if fact.what in (*CONSENTS, "withdrawn")
     ):  # what entered into force before the agreement comes before all else of the day on which that came about

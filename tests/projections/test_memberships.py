@@ -329,3 +329,46 @@ def test_merged_parties_consent_once(views: World):
     assert views.tie("parties/a", "agreements/t")["status"] == "signed"
     views.take({"type": "party.merged", "subject": "parties/b", "data": {"into": "parties/a"}})
     assert views.tie("parties/a", "agreements/t")["status"] == "in-force"
+
+
+END_OF_C = {"type": "party.dissolved", "subject": "parties/c", "occurred": "2001-06-01", "data": {}}
+ENDS = {
+    "nothing ends": ([], [("bound", "certain")], [("withdrawn", None, "2002-01-01")]),
+    "the agreement ends first": (
+        [step("terminated", "t", "2001-06-01", reason="expired")],
+        [],
+        [("ended", None, "2001-06-01")],
+    ),
+    "the party ends first": ([END_OF_C], [], [("ended", None, "2001-06-01")]),
+    "the agreement may have ended first": (
+        [step("terminated", "t", "2001", reason="expired")],
+        [("ended", "possible")],
+        [("ended", None, "2001")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_party_known_only_by_its_notice_is_a_party_from_that_day_until_an_end(case):
+    ends, held, ever = ENDS[case]
+    documents = [step("withdrawn", "t", "2001-01-01", "c", effective="2002-01-01"), *ends]
+    for order in (documents, documents[::-1]):
+        with world() as views:
+            views.take(*parties("a", "c"), signed("t", "2000-01-01", "a"), *order)
+            items = views.items("memberships", on="2001-06-01", party="parties/c")
+            assert [(item["status"], item["certainty"]) for item in items] == held
+            (item,) = views.items("memberships", on="2000-06-01", party="parties/c")
+            assert (item["status"], item["certainty"]) == ("bound", "possible")
+            assert of(views, "c") == ever
+
+
+def test_later_end_of_the_agreement_extends_a_membership_known_only_by_its_notice():
+    documents = [
+        step("withdrawn", "t", "2001-01-01", "c", effective="2002-01-01"),
+        step("terminated", "t", None, reason="expired"),
+        step("renewed", "t", "2002-06-01", until="2004"),
+    ]
+    for order in (documents, documents[::-1]):
+        with world() as views:
+            views.take(*parties("a", "c"), signed("t", "2000-01-01", "a"), *order)
+            assert of(views, "c") == [("withdrawn", None, "2002-01-01")]
