@@ -17,7 +17,7 @@ from projections.views import StaleViews
 from service.app_keys import LIVE, LOGGER, LOGS, READY, SETTINGS, WRITER
 from service.commands.writer import Unavailable
 from service.data_directory import VIEWS_ERASED, remove_unused_views
-from service.http.response_cache import KEPT_ANSWERS
+from service.http.response_cache import RESPONSE_CACHE
 from service.jobs import job
 from service.views import rebuild
 from service.views.replay_jobs import REPLAYS
@@ -83,7 +83,7 @@ class Redaction:
         async with job("service.views.rebuild", str(path), str(os.getpid())) as rebuilding:
             await rebuilding.finish()
         await rebuild.take_over(app, path)
-        app[KEPT_ANSWERS].clear()
+        app[RESPONSE_CACHE].clear()
 
 
 async def erasing(app: web.Application) -> AsyncIterator[None]:

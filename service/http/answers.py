@@ -1,23 +1,32 @@
-"""What answers have in common: the form the client would rather have, validators, and JSON bytes."""
+"""Answers: content negotiation, JSON bytes, entity tags, and the one way from the views to a response."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 
 from aiohttp import hdrs, web
 
-from service.http.fields import combined, entity_tags
+from projections.reader import Reader
+from service.app_keys import CLOCK, HEAD
+from service.http.fields import combined
+from service.http.memento import ACCEPT_DATETIME, then_of
 from service.http.negotiation import choose
 from service.http.problems import Kind, Problem
+from service.http.query_parameters import Now
+from service.http.response_cache import RESPONSE_CACHE, CachedResponse
 from service.http.responses import CompleteResponse, lines
+from service.views.readers import READERS
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 
+_Key = tuple[str, tuple[str, ...], int, int, str | None, int]
+"""Everything that an answer from the views depends on."""
+
 
 def negotiate(request: web.Request, offers: Sequence[str]) -> str:
-    """The offered media type the client would rather have. Raises a 406 problem where it takes none."""
+    """Return the offered media type that the client prefers. Raise a 406 problem where it accepts none."""
     chosen = choose(combined(request, hdrs.ACCEPT) or "", tuple(offers))
     if chosen is None:
         raise Problem(Kind.NOT_ACCEPTABLE, f"this can be answered as {', '.join(offers)}")
@@ -25,25 +34,51 @@ def negotiate(request: web.Request, offers: Sequence[str]) -> str:
 
 
 def json_answer(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> CompleteResponse:
-    """Ready bytes of JSON."""
+    """Return a response with this JSON."""
     return CompleteResponse(status, body, JSON, lines(headers) if headers else b"")
 
 
 def strong_tag(body: bytes) -> str:
-    """A strong validator of these bytes."""
+    """Return a strong entity tag of a body."""
     return f'"{sha256(body).hexdigest()[:32]}"'
 
 
-def etag_matches(request: web.Request, etag: str) -> bool:
-    """Whether the client holds an answer with this validator (`If-None-Match`, weak comparison).
+def now_of(request: web.Request) -> Now:
+    """Return the defaults of a request's two times. Raise a 400 problem for a malformed `Accept-Datetime`."""
+    app = request.app
+    return Now(app[HEAD].position, app[CLOCK](), then_of(request))
 
-    A header that is no list of entity tags holds none.
+
+async def answer_from_views(
+    request: web.Request, find: Callable[[Reader, Now], CachedResponse], *, is_quick: bool = False
+) -> CompleteResponse:
+    """Return the response that `find` makes from the views, or the cached one; 304 where the client has it.
+
+    `find` runs on a reader's thread; where it `is_quick`, first on the event loop, within a limit of time.
+    Raise a 400 problem for a malformed `Accept-Datetime`, and what `find` raises.
     """
-    held = combined(request, hdrs.IF_NONE_MATCH)
-    if held is None:
-        return False
-    try:
-        tags = entity_tags(held)
-    except ValueError:
-        return False
-    return tags == "*" or etag.removeprefix("W/").strip('"') in (tag.opaque for tag in tags)
+    now, cache = now_of(request), request.app[RESPONSE_CACHE]
+    key = _key(request.app, request, now)
+    cached = cache.get(key)
+    if cached is None:
+        readers = request.app[READERS]
+        cached = await (readers.ask_quick if is_quick else readers.ask)(lambda reader: find(reader, now))
+        resource = request.match_info.route.resource
+        assert resource is not None
+        cache.put(key, cached, resource.canonical)
+    return cached.answer(request)
+
+
+def cached_response(app: web.Application, request: web.Request) -> CachedResponse | None:
+    """Return the cached response to a request without `Accept-Datetime`: a fast path around routing.
+
+    It equals the cached response of `answer_from_views`, and saves routing and the reading of the query.
+    """
+    if ACCEPT_DATETIME.name in request.headers:
+        return None
+    return app[RESPONSE_CACHE].get(_key(app, request, Now(app[HEAD].position, app[CLOCK]())))
+
+
+def _key(app: web.Application, request: web.Request, now: Now) -> _Key:
+    accepted = tuple(request.headers.getall(hdrs.ACCEPT, ()))
+    return request.raw_path, accepted, now.head, now.today, now.then, app[READERS].generation

@@ -11,13 +11,11 @@ from aiohttp import web
 from domain.edtf import day_text
 from projections.engine.query_types import TimeSlice
 from projections.reader import Reader
-from service.http.answers import JSON, negotiate
-from service.http.lists import cached, keep
+from service.http.answers import JSON, answer_from_views, negotiate
 from service.http.memento import ACCEPT_DATETIME, said
 from service.http.operations import read_query
-from service.http.query_parameters import AS_OF, FROM, MAX_LIMIT, ON, PAGED, TO, is_day, read_pair
-from service.http.response_cache import CachedResponse, body_tag
-from service.views.readers import READERS
+from service.http.query_parameters import AS_OF, FROM, MAX_LIMIT, ON, PAGED, TO, Now, is_day, read_pair
+from service.http.response_cache import CachedResponse
 
 HISTORY = (AS_OF, ON, FROM, TO, *PAGED, ACCEPT_DATETIME)
 """What may be asked of a history, as a list or as a difference."""
@@ -36,13 +34,10 @@ def asks_difference(request: web.Request) -> bool:
 
 async def answer_difference(request: web.Request, subject: str) -> web.StreamResponse:
     """The difference. Raises Merged where neither side has a state and another party answers for the subject."""
-    now, key, ready = cached(request)
-    if ready is not None:
-        return ready.answer(request)
     negotiate(request, (JSON,))
     values = read_query(request.query, HISTORY)
 
-    def found(reader: Reader) -> CachedResponse:
+    def found(reader: Reader, now: Now) -> CachedResponse:
         first, second = read_pair(values, now, reader.position_at)
         known = max(first.as_of, second.as_of)
         difference = reader.difference(subject, first, second, most=MAX_LIMIT)
@@ -58,11 +53,9 @@ async def answer_difference(request: web.Request, subject: str) -> web.StreamRes
             answer["more"] = f"/v1/{subject}/history?as_of={known}"
         body = orjson.dumps(answer)
         of_days = is_day(values[FROM.name][0])  # two positions are no memento of anything: they stand in the address
-        return CachedResponse(body, JSON, body_tag(body), said(request, now, known, reader.recorded) if of_days else {})
+        return CachedResponse(body, JSON, said(request, now, known, reader.recorded) if of_days else {})
 
-    ready = await request.app[READERS].ask(found)
-    keep(request, key, ready)
-    return ready.answer(request)
+    return await answer_from_views(request, found)
 
 
 def _side(question: TimeSlice) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from projections.engine.query_types import BadQuestion, TimeSlice, check_after
 from service.app_keys import HEAD, LOGS, STOPPING
 from service.commands.log_entry import answered, answered_lines
 from service.event_log import LoggedEvent, LogReader
-from service.http.answers import JSON, NDJSON, etag_matches, json_answer, negotiate, strong_tag
+from service.http.answers import JSON, NDJSON, json_answer, negotiate, strong_tag
+from service.http.fields import etag_matches
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.problems import Kind, Problem
 from service.http.query_parameters import CURSOR, FORMAT, cursor, read_cursor

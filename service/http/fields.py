@@ -52,6 +52,18 @@ def charset(request: web.BaseRequest) -> str | None:
     return parse_options_header(value)[1].get("charset", "").lower() or None if ";" in value else None
 
 
+def etag_matches(request: web.BaseRequest, etag: str) -> bool:
+    """Return whether `If-None-Match` names this entity tag (weak comparison). A malformed header names none."""
+    value = combined(request, hdrs.IF_NONE_MATCH)
+    if value is None:
+        return False
+    try:
+        tags = entity_tags(value)
+    except ValueError:
+        return False
+    return tags == "*" or etag.removeprefix("W/").strip('"') in (tag.opaque for tag in tags)
+
+
 def entity_tags(value: str) -> list[EntityTag] | Literal["*"]:
     """The entity tags of `If-Match` or `If-None-Match`; empty list members are ignored (RFC 9110, section 5.6.1.2).
 

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from projections.engine.query_types import BadQuestion, Page, TimeSlice
 from projections.reader import Reader
-from service.app_keys import CLOCK, HEAD
-from service.http.answers import JSON, NDJSON, etag_matches, negotiate
+from service.http.answers import JSON, NDJSON, answer_from_views, negotiate, now_of
 from service.http.event_schemas import Schema
-from service.http.memento import ACCEPT_DATETIME, HEADERS, at, said, then_of, vary
+from service.http.fields import etag_matches
+from service.http.memento import HEADERS, at, said
 from service.http.operations import Answer, Parameter, Values, read_query
 from service.http.query_parameters import BOM, CURSOR, FORMAT, MAX_LIMIT, Asked, Now, cursor, read_list
-from service.http.response_cache import KEPT_ANSWERS, CachedResponse, body_tag, headers, question_tag
+from service.http.response_cache import CachedResponse, headers, question_tag
 from service.http.state_schemas import page_of
 from service.http.tables import Table
 from service.views.readers import READERS
@@ -42,52 +42,6 @@ class Listing:
     any_day: bool = False
 
 
-Key = tuple[str, tuple[str, ...], int, int, str | None, int]
-"""Everything that a question's answer depends on."""
-
-
-def now_of(request: web.Request) -> Now:
-    """What the request means by now. Raises a 400 problem where `Accept-Datetime` is no date."""
-    app = request.app
-    return Now(app[HEAD].position, app[CLOCK](), then_of(request))
-
-
-def cached(request: web.Request) -> tuple[Now, Key, CachedResponse | None]:
-    """What the request means by now, what its answer is kept under, and that answer if it was given before.
-
-    Raises a 400 problem where `Accept-Datetime` is no date.
-    """
-    now = now_of(request)
-    key = _key(request.app, request, now)
-    return now, key, request.app[KEPT_ANSWERS].get(key)
-
-
-def given_before(app: web.Application, request: web.Request) -> CachedResponse | None:
-    """The answer, if it was given before to a request that asks for no other time than its address says."""
-    if ACCEPT_DATETIME.name in request.headers:
-        return None
-    return app[KEPT_ANSWERS].get(_key(app, request, Now(app[HEAD].position, app[CLOCK]())))
-
-
-def keep(request: web.Request, key: Key, ready: CachedResponse) -> None:
-    """Has an answer given again to whoever asks the same."""
-    resource = request.match_info.route.resource
-    assert resource is not None
-    request.app[KEPT_ANSWERS].keep(key, ready, resource.canonical)
-
-
-def _key(app: web.Application, request: web.Request, now: Now) -> Key:
-    accepted = tuple(request.headers.getall(hdrs.ACCEPT, ()))
-    return request.raw_path, accepted, now.head, now.today, now.then, app[READERS].generation
-
-
-def moved(request: web.Request, subject: str, survivor: str) -> web.Response:
-    """308 to the same resource of the party that answers for this one, with the query as it was."""
-    path = request.path.replace(f"/{subject}", f"/{survivor}", 1)
-    target = str(request.rel_url.with_path(path, keep_query=True))
-    return web.Response(status=308, headers={"Location": target, "Cache-Control": "no-cache", "Vary": vary(request)})
-
-
 def list_answer(item: Schema) -> Answer:
     """What a list answers: a page of these items, or all of them one a line."""
     return Answer(
@@ -107,10 +61,7 @@ def about_columns(table: Table) -> str:
 
 
 async def answer_list(request: web.Request, listing: Listing) -> web.StreamResponse:
-    """The list, in the form the client would rather have. A problem is raised before anything is sent."""
-    now, key, ready = cached(request)
-    if ready is not None:
-        return ready.answer(request)
+    """Return a list in the form that the client prefers. Raise every problem before the first byte is sent."""
     form = JSON if FORMAT.name in request.query else negotiate(request, FORMS)
     values = read_query(request.query, listing.parameters)
     if FORMAT.name in values:
@@ -118,27 +69,23 @@ async def answer_list(request: web.Request, listing: Listing) -> web.StreamRespo
     if BOM.name in values and form != CSV:
         raise BadQuestion({BOM.name: "goes with CSV"})
     if form != JSON:
-        return await _streamed(request, listing, values, now, form)
+        return await _streamed(request, listing, values, form)
     source = listing.source(values)
 
-    def page(reader: Reader) -> CachedResponse:
+    def page(reader: Reader, now: Now) -> CachedResponse:
         asked = _asked(request, listing, values, now, reader)
         found = source(reader, asked.question, asked.page_size, asked.after)
         as_of = asked.question.as_of
         following = _next(request, values, now, asked.question, found)
         body = orjson.dumps({"items": found.items, "next": following, "position": as_of, **found.extra})
-        return CachedResponse(
-            body, JSON, body_tag(body), said(request, now, as_of, reader.recorded, following=following)
-        )
+        return CachedResponse(body, JSON, said(request, now, as_of, reader.recorded, following=following))
 
-    ready = await request.app[READERS].ask(page)
-    keep(request, key, ready)
-    return ready.answer(request)
+    return await answer_from_views(request, page)
 
 
-async def _streamed(request: web.Request, listing: Listing, values: Values, now: Now, form: str) -> web.StreamResponse:
-    """The whole list from where the cursor says on, or one page of it where the client gave a limit."""
-    readers, source = request.app[READERS], listing.source(values)
+async def _streamed(request: web.Request, listing: Listing, values: Values, form: str) -> web.StreamResponse:
+    """Stream a list from the cursor to its end, or one page of it where the client gave a limit."""
+    now, readers, source = now_of(request), request.app[READERS], listing.source(values)
     encode: Callable[[Iterable[Any]], bytes] = listing.table.rows if form == CSV else _lines
 
     def first(reader: Reader) -> tuple[Asked, Page, bytes, dict[str, str], str]:

@@ -15,9 +15,9 @@ from multidict import istr
 from service.app_keys import HEAD, REQUEST_ID, REQUEST_LOG, SETTINGS, STOPPING, WRITER
 from service.commands.writer import Unavailable
 from service.http.access import KEY, VERIFIED, sent_key
+from service.http.answers import cached_response
 from service.http.bodies import EXPECTS_CONTINUE
 from service.http.connections import Connection
-from service.http.lists import given_before
 from service.http.origins import ORIGINS
 from service.http.problems import Kind, Problem, refusal
 from service.http.rate_limit import RateLimiter, client_of
@@ -87,7 +87,7 @@ class Frame:
                 if waits:
                     await self._reached(request)
                 if self._is_open and method in _ASKING:
-                    ready = given_before(self._app, request)
+                    ready = cached_response(self._app, request)
                 if ready is not None:
                     response = ready.answer(request)
                 elif method == hdrs.METH_OPTIONS:

@@ -12,8 +12,9 @@ from typing import Any
 import orjson
 from aiohttp import hdrs, web
 
-from service.http.answers import JSON, etag_matches, json_answer, strong_tag
+from service.http.answers import JSON, json_answer, strong_tag
 from service.http.event_schemas import event_schemas, ref
+from service.http.fields import etag_matches
 from service.http.operations import DESCRIBED, PROBLEM, Answer, Operation, Parameter, add, read_query
 from service.http.problems import KINDS
 from service.http.state_schemas import PARTS

@@ -12,7 +12,8 @@ from aiohttp import hdrs, web
 from markupsafe import Markup, escape
 
 from domain.catalogue import CATALOGUE
-from service.http.answers import etag_matches, strong_tag
+from service.http.answers import strong_tag
+from service.http.fields import etag_matches
 from service.http.openapi import document
 from service.http.operations import DESCRIBED, Answer, Operation, add, read_query
 from service.http.templates import CONTENT_SECURITY_POLICY, HTML, TEMPLATES, make_environment

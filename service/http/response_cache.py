@@ -1,5 +1,7 @@
-"""Ready answers: bytes with what is said about them, and those of late kept, so that asking again costs next to
-nothing. An answer is kept under everything it depends on; nothing here ever has to be told that something changed."""
+"""Response cache: answers from the views as bytes with their headers, within a bound of memory.
+
+The key of an answer names everything that the answer depends on, so no entry is ever invalidated.
+"""
 
 from __future__ import annotations
 
@@ -10,86 +12,87 @@ from hashlib import sha256
 from aiohttp import web
 
 from projections.engine.database import fold
-from service.http.answers import etag_matches
+from service.http.fields import etag_matches
 from service.http.responses import CompleteResponse, lines
 
-KEPT = 32 * 2**20
-"""Most bytes of answers that are kept."""
-_KEPT_EACH = 2**20
+MOST_BYTES = 32 * 2**20
+"""The most memory that cached responses take."""
+_MOST_EACH_BYTES = 2**20
 _OVERHEAD = 1536
 
 
 class CachedResponse:
-    """An answer of status 200, complete but for what every answer bears. It does not change."""
+    """An immutable response of status 200, complete but for the headers that every response has."""
 
     __slots__ = ("body", "etag", "headers", "media_type", "route")
 
-    def __init__(self, body: bytes, media_type: str, etag: str, more: Mapping[str, str] | None = None) -> None:
-        """`more` are headers beside those that every answer of the views has."""
-        self.body = bytes(memoryview(body))  # a copy: what orjson gives holds up to three times its length in memory
+    def __init__(self, body: bytes, media_type: str, more: Mapping[str, str], *, version: int | None = None) -> None:
+        """`more`: headers beside those of every answer from the views. `version`: of the subject, for a state."""
+        self.body = bytes(memoryview(body))  # a copy: bytes from orjson hold up to three times their length in memory
         self.media_type = media_type
-        self.etag = etag
-        self.headers = lines(headers(etag, more or {}))
+        self.etag = body_tag(body, version)
+        self.headers = lines(headers(self.etag, more))
         self.route = "none"
-        """The pattern of the addresses that it was kept for."""
+        """The pattern of the resource's path, for the request log."""
 
     def answer(self, request: web.Request) -> CompleteResponse:
-        """The answer, or 304 where the client holds it."""
+        """Return the response, or 304 where the client has it."""
         if etag_matches(request, self.etag):
             return CompleteResponse(304, b"", self.media_type, self.headers)
         return CompleteResponse(200, self.body, self.media_type, self.headers)
 
 
 class ResponseCache:
-    """The answers given of late, within `KEPT` bytes; the one not asked for longest goes first."""
+    """The responses used most recently, within `most` bytes; the least recently used one is evicted first."""
 
-    def __init__(self, most: int = KEPT) -> None:
+    def __init__(self, most: int = MOST_BYTES) -> None:
         self._most = most
         self._bytes = 0
-        self._answers: OrderedDict[Hashable, CachedResponse] = OrderedDict()
+        self._responses: OrderedDict[Hashable, CachedResponse] = OrderedDict()
 
     def get(self, key: Hashable) -> CachedResponse | None:
-        ready = self._answers.get(key)
-        if ready is not None:
-            self._answers.move_to_end(key)
-        return ready
+        """Return the response that is cached under a key."""
+        cached = self._responses.get(key)
+        if cached is not None:
+            self._responses.move_to_end(key)
+        return cached
 
     def clear(self) -> None:
-        """Drops all of them."""
-        self._answers.clear()
+        """Evict all responses."""
+        self._responses.clear()
         self._bytes = 0
 
-    def keep(self, key: Hashable, ready: CachedResponse, route: str = "none") -> None:
-        """Keeps the answer unless it is large; `key` says everything that it depends on."""
-        ready.route = route
-        size = _size(key, ready)
-        if size > _KEPT_EACH or key in self._answers:
+    def put(self, key: Hashable, cached: CachedResponse, route: str = "none") -> None:
+        """Cache a response unless it is large."""
+        cached.route = route
+        size = _size(key, cached)
+        if size > _MOST_EACH_BYTES or key in self._responses:
             return
-        self._answers[key] = ready
+        self._responses[key] = cached
         self._bytes += size
         while self._bytes > self._most:
-            self._bytes -= _size(*self._answers.popitem(last=False))
+            self._bytes -= _size(*self._responses.popitem(last=False))
 
 
-def _size(key: Hashable, ready: CachedResponse) -> int:
-    """About how many bytes of memory it takes; an address, which stands in both, may be longer than what it answers."""
-    return len(ready.body) + len(repr(key)) + len(ready.headers) + _OVERHEAD
+def _size(key: Hashable, cached: CachedResponse) -> int:
+    """Return the approximate memory of an entry. The key counts too: an address may be longer than its answer."""
+    return len(cached.body) + len(repr(key)) + len(cached.headers) + _OVERHEAD
 
 
-KEPT_ANSWERS: web.AppKey[ResponseCache] = web.AppKey("kept answers", ResponseCache)
+RESPONSE_CACHE: web.AppKey[ResponseCache] = web.AppKey("response cache", ResponseCache)
 
 
 def body_tag(body: bytes, version: int | None = None) -> str:
-    """A strong validator of these bytes and of the code that folded them; of a state it opens with its version."""
+    """Return a strong entity tag of a body and of the code that folded it; a state's begins with its version."""
     digest = sha256(fold().encode() + b"\x00" + body).hexdigest()[:24]
     return f'"{digest}"' if version is None else f'"{version}-{digest}"'
 
 
-def question_tag(*asked: object) -> str:
-    """A weak validator of an answer too long to be hashed before it is sent: of all that it depends on."""
-    return 'W/"' + sha256(repr((fold(), *asked)).encode()).hexdigest()[:24] + '"'
+def question_tag(*parts: object) -> str:
+    """Return a weak entity tag of everything that an answer depends on: a stream cannot be hashed before it is sent."""
+    return 'W/"' + sha256(repr((fold(), *parts)).encode()).hexdigest()[:24] + '"'
 
 
 def headers(etag: str, more: Mapping[str, str]) -> dict[str, str]:
-    """What every answer says about itself: it may be kept, but is asked for again before it is used."""
+    """Return the headers of an answer from the views: clients may cache it, and revalidate it before each use."""
     return {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept", **more}

@@ -12,14 +12,13 @@ from aiohttp import web
 from projections.engine.query_types import Merged, Page, TimeSlice
 from projections.reader import Reader
 from service.http import graph_formats, tables
-from service.http.answers import JSON, negotiate
+from service.http.answers import JSON, answer_from_views, negotiate
 from service.http.event_schemas import ref, subject
-from service.http.lists import Listing, Source, about_columns, answer_list, cached, keep, list_answer
+from service.http.lists import Listing, Source, about_columns, answer_list, list_answer
 from service.http.memento import ACCEPT_DATETIME, HEADERS, said
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
-from service.http.query_parameters import AS_OF, BOM, FORMAT, LIMITED, MAX_LIMIT, ON, PAGED, read_times
-from service.http.response_cache import CachedResponse, body_tag
-from service.views.readers import READERS
+from service.http.query_parameters import AS_OF, BOM, FORMAT, LIMITED, MAX_LIMIT, ON, PAGED, Now, read_times
+from service.http.response_cache import CachedResponse
 
 MAX_DEPTH = 5
 MAX_NODES = 5000
@@ -112,17 +111,12 @@ async def statistics(request: web.Request) -> web.StreamResponse:
 async def _overview(
     request: web.Request, values: Values, find: Callable[[Reader, TimeSlice], dict[str, Any]], form: str
 ) -> web.StreamResponse:
-    now, key, ready = cached(request)
-    if ready is None:
+    def found(reader: Reader, now: Now) -> CachedResponse:
+        question = read_times(values, now, reader.position_at)
+        body = _DRAWN[form]({**find(reader, question), "position": question.as_of})
+        return CachedResponse(body, form, said(request, now, question.as_of, reader.recorded))
 
-        def found(reader: Reader) -> CachedResponse:
-            question = read_times(values, now, reader.position_at)
-            body = _DRAWN[form]({**find(reader, question), "position": question.as_of})
-            return CachedResponse(body, form, body_tag(body), said(request, now, question.as_of, reader.recorded))
-
-        ready = await request.app[READERS].ask(found)
-        keep(request, key, ready)
-    return ready.answer(request)
+    return await answer_from_views(request, found)
 
 
 OPERATIONS = (

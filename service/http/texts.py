@@ -19,11 +19,11 @@ from service.commands.decisions import Batch
 from service.commands.document_texts import MAX_TEXT, erasure_batch, storage_batch
 from service.http import tables
 from service.http.access import KEY
-from service.http.answers import JSON, etag_matches, json_answer, negotiate
+from service.http.answers import JSON, json_answer, negotiate, now_of
 from service.http.bodies import read_body, refuse_encoded
 from service.http.event_schemas import ref
-from service.http.fields import media_type
-from service.http.lists import Listing, Source, about_columns, answer_list, list_answer, now_of
+from service.http.fields import etag_matches, media_type
+from service.http.lists import Listing, Source, about_columns, answer_list, list_answer
 from service.http.memento import ACCEPT_DATETIME, HEADERS, said
 from service.http.operations import STRING, Answer, Operation, Parameter, Values, add, read_query
 from service.http.problems import Kind, Problem

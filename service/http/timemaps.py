@@ -9,13 +9,11 @@ from aiohttp import web
 from yarl import URL
 
 from projections.reader import Reader
-from service.http.answers import negotiate
-from service.http.lists import cached, keep
+from service.http.answers import answer_from_views, negotiate
 from service.http.memento import LINK_FORMAT, at, http_date, link
 from service.http.operations import Parameter, read_query
-from service.http.query_parameters import FROM, MAX_LIMIT, read_times
-from service.http.response_cache import CachedResponse, body_tag
-from service.views.readers import READERS
+from service.http.query_parameters import FROM, MAX_LIMIT, Now, read_times
+from service.http.response_cache import CachedResponse
 
 SINCE = Parameter(
     FROM.name,
@@ -26,22 +24,17 @@ SINCE = Parameter(
 
 async def answer_timemap(request: web.Request, subject: str, parameters: Sequence[Parameter]) -> web.StreamResponse:
     """The TimeMap of a state asked with these parameters. Raises Merged where another party answers for the subject."""
-    now, key, ready = cached(request)
-    if ready is not None:
-        return ready.answer(request)
     negotiate(request, (LINK_FORMAT,))
     values = read_query(request.query, (*parameters, SINCE))
     first = int(values.get(SINCE.name, ("1",))[0])
 
-    def found(reader: Reader) -> CachedResponse:
+    def found(reader: Reader, now: Now) -> CachedResponse:
         read_times(values, now, reader.position_at)
         mementos = reader.versions(subject, now.head, since=first - 1, limit=MAX_LIMIT + 1)
         body, headers = _written(request.rel_url, first, mementos)
-        return CachedResponse(body, LINK_FORMAT, body_tag(body), headers)
+        return CachedResponse(body, LINK_FORMAT, headers)
 
-    ready = await request.app[READERS].ask(found)
-    keep(request, key, ready)
-    return ready.answer(request)
+    return await answer_from_views(request, found)
 
 
 def _written(here: URL, first: int, mementos: Sequence[tuple[int, str]]) -> tuple[bytes, dict[str, str]]:

@@ -18,16 +18,16 @@ from projections.catalogue import LIST_VIEWS, SUBJECT_VIEWS
 from projections.engine.query_types import Merged, NotFound, Page, State, TimeSlice
 from projections.reader import Reader
 from service.http import tables
-from service.http.answers import JSON, negotiate
+from service.http.answers import JSON, answer_from_views, negotiate, now_of
 from service.http.differences import ABOUT, HISTORY, answer_difference, asks_difference
 from service.http.event_schemas import ref
 from service.http.filters import FILTER_PARAMETERS, OF_CERTAINTY
-from service.http.lists import Listing, Source, about_columns, answer_list, cached, keep, list_answer, moved
-from service.http.memento import ACCEPT_DATETIME, HEADERS, LINK_FORMAT, said
+from service.http.lists import Listing, Source, about_columns, answer_list, list_answer
+from service.http.memento import ACCEPT_DATETIME, HEADERS, LINK_FORMAT, said, vary
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.proofs import PROOF, proven
-from service.http.query_parameters import AS_OF, EVIDENCE, ON, ON_ANY, PAGED, read_times
-from service.http.response_cache import KEPT_ANSWERS, CachedResponse, ResponseCache, body_tag
+from service.http.query_parameters import AS_OF, EVIDENCE, ON, ON_ANY, PAGED, Now, read_times
+from service.http.response_cache import RESPONSE_CACHE, CachedResponse, ResponseCache
 from service.http.state_schemas import entry_name, page_of
 from service.http.timemaps import SINCE, answer_timemap
 from service.views.readers import READERS
@@ -56,7 +56,7 @@ _STATE = (AS_OF, ON, EVIDENCE, ACCEPT_DATETIME)
 _ONE = (*_STATE, PROOF)
 _PAGED = (AS_OF, ON, *PAGED, ACCEPT_DATETIME)
 _MAPPED = tuple(each for each in _ONE if each not in (AS_OF, ACCEPT_DATETIME))
-_MOVED = Answer("The party is one with another, which answers for it; the query is kept.", {}, ("Location",))
+_SURVIVOR = Answer("The party is one with another, which answers for it; the query is kept.", {}, ("Location",))
 _EVENT = Parameter(
     "event",
     "Only disputes of the events at these positions.",
@@ -112,30 +112,30 @@ def _one(collection: str) -> Operation:
     """The state of one subject."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        now, key, ready = cached(request)
-        if ready is not None:
-            return ready.answer(request)
         subject = _subject(request, collection)
         negotiate(request, (JSON,))
         values = read_query(request.query, _ONE)
         evidence = EVIDENCE.name in values
 
-        def state(reader: Reader) -> tuple[State, Mapping[str, str], CachedResponse | None]:
+        def state(reader: Reader, now: Now) -> tuple[State, Mapping[str, str]]:
             question = read_times(values, now, reader.position_at)
             found = reader.state(subject, question, evidence=evidence)
-            placed = said(request, now, question.as_of, reader.recorded, is_mapped=True)
-            return found, placed, None if PROOF.name in values else _ready(found.body, found.version, placed)
+            return found, said(request, now, question.as_of, reader.recorded, is_mapped=True)
 
         try:
-            readers = request.app[READERS]
-            found, placed, ready = await (readers.ask(state) if evidence else readers.ask_quick(state))
+            if PROOF.name in values:  # not cached: it changes with the checkpoint
+                now = now_of(request)
+                found, more = await request.app[READERS].ask(lambda reader: state(reader, now))
+                body = await proven(request, found.body)
+                return (await asyncio.to_thread(_response, body, found.version, more)).answer(request)
+
+            def response(reader: Reader, now: Now) -> CachedResponse:
+                found, more = state(reader, now)
+                return _response(found.body, found.version, more)
+
+            return await answer_from_views(request, response, is_quick=not evidence)
         except Merged as merged:
-            return moved(request, subject, merged.into)
-        if ready is None:  # not kept: it changes with the checkpoint
-            body = await proven(request, found.body)
-            return (await asyncio.to_thread(_ready, body, found.version, placed)).answer(request)
-        keep(request, key, ready)
-        return ready.answer(request)
+            return _moved(request, subject, merged.into)
 
     answers = {200: Answer("The state.", {JSON: ref(collection)}, ("ETag", *HEADERS))}
     return Operation(
@@ -152,9 +152,8 @@ def _one(collection: str) -> Operation:
     )
 
 
-def _ready(state: dict[str, Any], version: int, placed: Mapping[str, str]) -> CachedResponse:
-    body = orjson.dumps(state)
-    return CachedResponse(body, JSON, body_tag(body, version), placed)
+def _response(state: Mapping[str, Any], version: int, more: Mapping[str, str]) -> CachedResponse:
+    return CachedResponse(orjson.dumps(state), JSON, more, version=version)
 
 
 def _inner(collection: str, section: str) -> Operation:
@@ -194,7 +193,7 @@ def _inner(collection: str, section: str) -> Operation:
                 return await answer_difference(request, subject)
             return await answer_list(request, Listing(parameters, table, source))
         except Merged as merged:
-            return moved(request, subject, merged.into)
+            return _moved(request, subject, merged.into)
 
     about = "Every event of it, each with the change it made" if is_history else f"The whole of its list {section}"
     return Operation(
@@ -220,7 +219,7 @@ def _timemap(collection: str) -> Operation:
         try:
             return await answer_timemap(request, subject, _MAPPED)
         except Merged as merged:
-            return moved(request, subject, merged.into)
+            return _moved(request, subject, merged.into)
 
     return Operation(
         "GET",
@@ -243,8 +242,15 @@ def _subject(request: web.Request, collection: str) -> str:
     return f"{collection}/{slug}"
 
 
+def _moved(request: web.Request, subject: str, survivor: str) -> web.Response:
+    """Return 308 to the same resource of the surviving party, with the same query."""
+    path = request.path.replace(f"/{subject}", f"/{survivor}", 1)
+    target = str(request.rel_url.with_path(path, keep_query=True))
+    return web.Response(status=308, headers={"Location": target, "Cache-Control": "no-cache", "Vary": vary(request)})
+
+
 def _moves(collection: str) -> dict[int, Answer]:
-    return {308: _MOVED} if collection == "parties" else {}
+    return {308: _SURVIVOR} if collection == "parties" else {}
 
 
 def _operations() -> Iterator[Operation]:
@@ -261,6 +267,6 @@ OPERATIONS = tuple(_operations())
 
 
 def add_routes(app: web.Application) -> None:
-    """Adds what this module answers, and where ready answers are kept."""
-    app[KEPT_ANSWERS] = ResponseCache()
+    """Add the routes of this module, and the response cache."""
+    app[RESPONSE_CACHE] = ResponseCache()
     add(app, OPERATIONS)
