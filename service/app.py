@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from datetime import datetime
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from aiohttp import web
 
 from service import data_directory, store
 from service.api_keys import Keys
 from service.app_keys import (
+    CLEAR_CACHES,
     CLOCK,
     HEAD,
     KEYS,
@@ -48,10 +49,13 @@ from service.http import (
     views,
 )
 from service.http.access import VERIFIED, Verified
+from service.http.api_document import Document, document
 from service.http.bodies import ARRIVING, Arriving
 from service.http.fields import MOST_BYTES, MOST_LINES
 from service.http.middleware import finish
+from service.http.operations import DESCRIBED
 from service.http.origins import ORIGINS, Origins
+from service.http.protocol_errors import Runner
 from service.logging import LogWriter, make_logger
 from service.metrics import Metrics, Readiness, RequestLog
 from service.settings import Settings
@@ -88,6 +92,7 @@ def make_app(
     app[STARTED] = asyncio.Event()
     app[STARTED].set()
     app[STOPPING] = asyncio.Event()
+    app[CLEAR_CACHES] = []
     app[ARRIVING] = Arriving()
     app[ORIGINS] = Origins(settings.origins)
     app.on_response_prepare.append(finish)
@@ -122,6 +127,17 @@ def make_app(
     ):
         resource.add_routes(app)
     return app
+
+
+def make_runner(app: web.Application, *, connections: int, **more: Any) -> web.AppRunner:
+    """Return the runner of an application, for so many connections at most; `more` as `web.AppRunner` takes it."""
+    return Runner(app, connections=connections, **more)
+
+
+def api_document() -> Document:
+    """Return the OpenAPI document of the application. No data directory is opened."""
+    rows = make_app(Settings())[DESCRIBED]
+    return document(rows)
 
 
 async def _logging(app: web.Application) -> AsyncIterator[None]:

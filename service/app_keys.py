@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -29,6 +30,8 @@ READY: web.AppKey[Readiness] = web.AppKey("ready", Readiness)
 STARTED: web.AppKey[asyncio.Event] = web.AppKey("started", asyncio.Event)
 """Set once the start has succeeded; see `service.store.open_store`."""
 STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
+CLEAR_CACHES: web.AppKey[list[Callable[[], None]]] = web.AppKey("clear caches", list)
+"""Functions that empty the caches of answers. They are called once erased data has left the views."""
 WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)
 HEAD: web.AppKey[LogPosition] = web.AppKey("head", LogPosition)
 LOGS: web.AppKey[LogReaders] = web.AppKey("logs", LogReaders)

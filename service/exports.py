@@ -13,10 +13,10 @@ from typing import Any
 from projections.reader import Reader
 from service.clock import system_time
 from service.commands.log_entry import answered_lines
+from service.csv_tables import OF_VIEW
 from service.data_directory import LOG, VIEWS
 from service.event_log import LogReader
-from service.http.query_parameters import Now, read_times
-from service.http.tables import OF_VIEW
+from service.question_times import Now, read_times
 
 NAMES = tuple(OF_VIEW)
 """The views that can be exported."""

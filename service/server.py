@@ -25,11 +25,10 @@ from domain.cloudevent import PostedEvent, parse
 from domain.errors import Flaw, Refused
 from domain.tlog_formats import Verifier
 from service.api_keys import Scope
-from service.app import make_app
+from service.app import make_app, make_runner
 from service.app_keys import HEAD, KEYS, LOGGER, STARTED, WRITER
 from service.commands.decisions import Batch
-from service.http.connections import MOST_CONNECTIONS, REFUSED_AT_ONCE
-from service.http.protocol_errors import Runner
+from service.limits import MOST_CONNECTIONS, REFUSED_AT_ONCE
 from service.logging import StandardHandler
 from service.settings import Settings
 from service.transparency.checkpoint import PUBLISHER
@@ -80,7 +79,7 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
     app[STARTED].clear()
     standard = StandardHandler(app[LOGGER])
     logging.getLogger().addHandler(standard)
-    runner = Runner(app, connections=most, handle_signals=False, shutdown_timeout=STOP_SECONDS)
+    runner = make_runner(app, connections=most, handle_signals=False, shutdown_timeout=STOP_SECONDS)
     try:
         await runner.setup()
         # The present objects stay, so the garbage collector skips them. It runs less often than by default, which would

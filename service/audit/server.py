@@ -28,7 +28,7 @@ from service.audit.history import speaks_of
 from service.audit.source import StoredViews, Unreadable
 from service.audit.summary import Batches, Wanted, batches
 from service.audit.tree import ResponseCache, tiles_of
-from service.http.digests import FOLD
+from service.header_names import FOLD
 from service.transparency.static_files import MOST_BUNDLE_BYTES
 
 FETCHING = 4

@@ -13,8 +13,8 @@ import orjson
 
 from domain.quotation import Status
 from service.cli.options import Inconclusive, progress, settings_of, settings_options
+from service.csv_tables import wording
 from service.evidence import CannotCheck, CheckedDocument, Outcome, check_files, local_registry, remote_registry
-from service.http.tables import wording
 from service.settings import Settings
 
 SHOWN = 20

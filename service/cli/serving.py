@@ -10,15 +10,12 @@ from shlex import quote
 import click
 import orjson
 
-from service.app import make_app
+from service.app import api_document
 from service.cli.options import VERSION, Failed, settings_of, settings_options
 from service.event_log import LogError
-from service.http.openapi import document
-from service.http.operations import DESCRIBED
 from service.lock import InUse
 from service.server import FIRST_KEY, CannotServe, Started
 from service.server import serve as serve_until_stopped
-from service.settings import Settings
 from service.store import OtherOrigin
 from service.transparency.signing import CannotSign
 
@@ -79,5 +76,4 @@ def _print_start(started: Started) -> None:
 @click.command()
 def openapi() -> None:
     """Print the API document (OpenAPI 3.1)."""
-    rows = make_app(Settings.model_construct())[DESCRIBED]
-    click.echo(orjson.dumps(document(rows), option=orjson.OPT_INDENT_2))
+    click.echo(orjson.dumps(api_document(), option=orjson.OPT_INDENT_2))

@@ -19,7 +19,7 @@ from service.commands.write_queue import Outcome
 from service.commands.writer import Unavailable, Writer
 from service.event_log import LogReader
 from service.exported import Exported, ExportedLines, is_exported
-from service.http.problems import Kind, Problem, problem_of
+from service.problems import Kind, Problem, problem_of
 
 SLICE_LINES = 128
 SLICE_BYTES = 2**20

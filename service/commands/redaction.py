@@ -14,10 +14,9 @@ from contextlib import suppress
 from aiohttp import web
 
 from projections.views import StaleViews
-from service.app_keys import LIVE, LOGGER, LOGS, READY, SETTINGS, WRITER
+from service.app_keys import CLEAR_CACHES, LIVE, LOGGER, LOGS, READY, SETTINGS, WRITER
 from service.commands.writer import Unavailable
 from service.data_directory import VIEWS_ERASED, remove_unused_views
-from service.http.response_cache import RESPONSE_CACHE
 from service.jobs import job
 from service.views import rebuild
 from service.views.replay_jobs import REPLAYS
@@ -83,7 +82,8 @@ class Redaction:
         async with job("service.views.rebuild", str(path), str(os.getpid())) as rebuilding:
             await rebuilding.finish()
         await rebuild.take_over(app, path)
-        app[RESPONSE_CACHE].clear()
+        for clear in app[CLEAR_CACHES]:
+            clear()
 
 
 async def erasing(app: web.Application) -> AsyncIterator[None]:

@@ -8,7 +8,7 @@ import asyncio
 from aiohttp import web
 
 from service.api_keys import Key, Keys, Scope
-from service.http.problems import Kind, Problem
+from service.problems import Kind, Problem
 
 KEY: web.RequestKey[Key] = web.RequestKey("key", Key)
 """The key that a request was allowed with, where the operation needs one."""

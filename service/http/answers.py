@@ -12,14 +12,15 @@ from service.app_keys import CLOCK, HEAD
 from service.http.fields import combined
 from service.http.memento import ACCEPT_DATETIME, then_of
 from service.http.negotiation import choose
-from service.http.problems import Kind, Problem
-from service.http.query_parameters import Now
 from service.http.response_cache import RESPONSE_CACHE, CachedResponse
 from service.http.responses import CompleteResponse, lines
+from service.problems import Kind, Problem
+from service.question_times import Now
 from service.views.readers import READERS
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+TEXT = "text/plain"
 
 _Key = tuple[str, tuple[str, ...], int, int, str | None, int]
 """Everything that an answer from the views depends on."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from aiohttp import HttpVersion11, hdrs, web
 
 from service.http.fields import charset, combined
-from service.http.problems import Kind, Problem
+from service.problems import Kind, Problem
 
 SECONDS = 60.0
 """How long a body of bounded size may take to arrive, and any other be silent."""

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from service.commands.decisions import Condition
 from service.http.fields import EntityTag, combined, entity_tags
-from service.http.problems import Kind, Problem
+from service.problems import Kind, Problem
 
 _VERSION = re.compile(r"([0-9]{1,15})(?:-.*)?", re.ASCII)
 

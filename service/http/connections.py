@@ -16,16 +16,15 @@ from aiohttp.web_protocol import _ErrInfo
 
 from service.app_keys import LOGGER, METRICS
 from service.http.fields import MOST_BYTES, MOST_LINES
-from service.http.problems import KINDS, Kind, Problem
+from service.http.problem_responses import problem_response
 from service.http.unsent import MeasuredConnection
+from service.limits import MOST_CONNECTIONS, REFUSED_AT_ONCE
+from service.problems import KINDS, Kind, Problem
 
 HEAD_AT_ONCE = 2**14
 """Bytes that are received of one connection in one turn of the loop while no request has begun."""
 BODY_AT_ONCE = 2**16
 """The same of a body."""
-MOST_CONNECTIONS = 2048
-REFUSED_AT_ONCE = 256
-"""Connections beyond the most that are told why they are closed; any further one is closed without a word."""
 SMALL_BYTES = 2**12
 """Each connection may hold so much of requests that have not begun, however much others hold."""
 MOST_EACH_BYTES = 2**20
@@ -246,7 +245,7 @@ class Connection(MeasuredConnection):
         )
         if request.writer.output_size > 0:
             raise ConnectionResetError("an answer has begun already")
-        response = problem.response(request_id)
+        response = problem_response(problem, request_id)
         response.force_close()
         if status == 400:
             response.afterwards = self._linger

@@ -14,8 +14,9 @@ from projections.reader import Reader
 from service.http.answers import JSON, answer_from_views, negotiate
 from service.http.memento import ACCEPT_DATETIME, said
 from service.http.operations import read_query
-from service.http.query_parameters import AS_OF, FROM, MAX_LIMIT, ON, PAGED, TO, Now, is_day, read_pair
+from service.http.query_parameters import AS_OF, FROM, MAX_LIMIT, ON, PAGED, TO, is_day, read_pair
 from service.http.response_cache import CachedResponse
+from service.question_times import Now
 
 HISTORY = (AS_OF, ON, FROM, TO, *PAGED, ACCEPT_DATETIME)
 """What may be asked of a history, as a list or as a difference."""

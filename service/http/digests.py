@@ -20,12 +20,14 @@ from projections.reader import Reader
 from service.app_keys import CLOCK, HEAD, LOGGER, LOGS, STOPPING
 from service.commands.log_entry import event_of
 from service.event_log import LogReader
+from service.header_names import FOLD
 from service.http.answer_schemas import COUNT, POSITION, list_of, object_of
 from service.http.answers import JSON, NDJSON, json_answer, negotiate
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
-from service.http.problems import Kind, Problem
-from service.http.query_parameters import AS_OF, Now, read_times
+from service.http.query_parameters import AS_OF
 from service.jobs import Job, JobFailed
+from service.problems import Kind, Problem
+from service.question_times import Now, read_times
 from service.views.readers import READERS
 from service.views.replay_jobs import REPLAYS, TooManyReplays
 
@@ -33,8 +35,6 @@ POLL_SECONDS = 0.25
 """How soon it is noticed that nobody waits for a replay any longer."""
 MOST_DIGESTS = 2
 """Requests for digests that are answered at a time: each reads whole views."""
-FOLD = "Registry-Fold"
-"""A header of digests: the fingerprint of the code that folds. Only digests by the same code can be compared."""
 _CACHE = {"Cache-Control": "no-store"}  # what is compared is asked for each time
 _RETRY_SECONDS = "5"
 

@@ -4,71 +4,28 @@ answered as it stands in the log; nothing is taken from views."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import orjson
 from aiohttp import hdrs, web
 
-from domain.catalogue import CATALOGUE
-from domain.values import is_subject
-from projections.engine.query_types import BadQuestion, TimeSlice, check_after
+from projections.engine.query_types import TimeSlice, check_after
 from service.app_keys import HEAD, LOGS, STOPPING
-from service.commands.log_entry import answered, answered_lines
-from service.event_log import LoggedEvent, LogReader
+from service.commands.log_entry import answered
+from service.event_log import LogReader
 from service.http.answers import JSON, NDJSON, json_answer, negotiate, strong_tag
 from service.http.fields import etag_matches
+from service.http.log_filter import FILTERS, Filter, filter_of
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
-from service.http.problems import Kind, Problem
 from service.http.query_parameters import CURSOR, FORMAT, cursor, read_cursor
 from service.http.state_schemas import page_of
+from service.problems import Kind, Problem
 
 LIMIT = 50
 MAX_LIMIT = 1000
 AT_ONCE = 512
 """Events of the log that are read, and written to a client, at a time."""
 _CACHE = {"Cache-Control": "no-cache"}
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which events of the log are meant; None and empty leave nothing out."""
-
-    types: tuple[str, ...] = ()
-    subject: str | None = None
-    source: str | None = None
-
-    def read(self, log: LogReader, after: int, until: int, limit: int) -> list[LoggedEvent]:
-        """The first of those that are meant with after < position <= until."""
-        return log.read(after, until, limit, type=self.types, subject=self.subject, source=self.source)
-
-    def lines(self, log: LogReader, after: int, until: int, limit: int) -> tuple[int, int, bytes]:
-        """The same, one a line: how many, the position of the last, and the lines."""
-        rows = log.pieces(after, until, limit, type=self.types, subject=self.subject, source=self.source)
-        return len(rows), rows[-1][0] if rows else until, answered_lines(log, rows)
-
-    def passes(self, event: LoggedEvent) -> bool:
-        """Whether this one is meant."""
-        return (
-            (not self.types or event.type in self.types)
-            and self.subject in (None, event.subject)
-            and self.source in (None, event.source)
-        )
-
-
-def filter_of(values: Values) -> Filter:
-    """The filter that a query asks for. Raises BadQuestion."""
-    types = values.get("type", ())
-    (subject,) = values.get("subject", (None,))
-    (source,) = values.get("source", (None,))
-    flaws = {}
-    if unknown := [name for name in types if name not in CATALOGUE]:
-        flaws["type"] = f"{unknown[0]!r} is not a type the registry knows"
-    if subject is not None and not is_subject(subject):
-        flaws["subject"] = "is <collection>/<slug>"
-    if flaws:
-        raise BadQuestion(flaws)
-    return Filter(types, subject, source)
 
 
 async def get_events(request: web.Request) -> web.StreamResponse:
@@ -150,17 +107,6 @@ def _number(values: Values, name: str, default: int) -> int:
 
 _RECORDED = {"$ref": "#/components/schemas/RecordedEvent"}
 _POSITION: Mapping[str, object] = {"type": "integer", "minimum": 0}
-FILTERS = (
-    Parameter(
-        "type",
-        "Only events of this type; of several, separated by commas, any.",
-        {"type": "string"},
-        repeatable=True,
-        several=True,
-    ),
-    Parameter("subject", "Only events on this subject.", {"type": "string"}),
-    Parameter("source", "Only events from this source.", {"type": "string"}),
-)
 _FORMAT = Parameter(FORMAT.name, FORMAT.description, {"type": "string", "enum": ["json", "ndjson"]})
 PARAMETERS = (
     _FORMAT,

@@ -23,7 +23,7 @@ from service.http import bodies
 from service.http.answers import NDJSON
 from service.http.bodies import ARRIVING, proceed
 from service.http.connections import Connection
-from service.http.problems import Kind, Problem
+from service.problems import Kind, Problem
 
 MAX_TRIAL_LINES = 10_000
 MAX_TRIAL_BYTES = 256 * 2**20

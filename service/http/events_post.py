@@ -30,8 +30,8 @@ from service.http.conditions import condition_of
 from service.http.fields import media_type
 from service.http.operations import Answer, Operation, Parameter, add, read_query
 from service.http.overload import RETURNS, RetryTimes, rejection
-from service.http.problems import Kind, Problem
 from service.http.responses import CompleteResponse
+from service.problems import Kind, Problem
 
 JSON = "application/json"
 STRUCTURED = "application/cloudevents+json"

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from aiohttp import hdrs, web
 from werkzeug.http import parse_options_header
 
-from service.http.problems import Kind, Problem
+from service.problems import Kind, Problem
 
 MOST_BYTES = 8190
 """The longest line of a header, and the longest field whose value stands on several lines."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from service.http.tables import wording
+from service.csv_tables import wording
 
 GEXF = "application/gexf+xml"
 GRAPHML = "application/graphml+xml"

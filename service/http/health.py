@@ -11,7 +11,7 @@ from service.app_keys import CLOCK, HEAD, METRICS, READY, SETTINGS, STOPPING, WR
 from service.http.access import VERIFIED, sent_key
 from service.http.answers import JSON, json_answer
 from service.http.operations import Answer, Operation, add
-from service.http.problems import Kind, Problem
+from service.problems import Kind, Problem
 from service.transparency.checkpoint import PUBLISHER
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"

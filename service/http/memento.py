@@ -18,8 +18,9 @@ from aiohttp import web
 from yarl import URL
 
 from service.http.operations import Parameter
-from service.http.problems import Kind, Problem
-from service.http.query_parameters import AS_OF, CURSOR, Now
+from service.http.query_parameters import AS_OF, CURSOR
+from service.problems import Kind, Problem
+from service.question_times import Now
 
 LINK_FORMAT = "application/link-format"
 HEADERS = ("Link", "Memento-Datetime", "Content-Location")

@@ -14,17 +14,18 @@ from multidict import istr
 
 from service.app_keys import HEAD, REQUEST_ID, REQUEST_LOG, SETTINGS, STOPPING, WRITER
 from service.commands.writer import Unavailable
+from service.header_names import POSITION
 from service.http.access import KEY, VERIFIED, sent_key
 from service.http.answers import cached_response
 from service.http.bodies import EXPECTS_CONTINUE
 from service.http.connections import Connection
 from service.http.origins import ORIGINS
-from service.http.problems import Kind, Problem, refusal
+from service.http.problem_responses import error_response
 from service.http.rate_limit import RateLimiter, client_of
 from service.http.response_cache import CachedResponse
 from service.http.responses import SERVER, CompleteResponse
+from service.problems import Kind, Problem
 
-POSITION = "Registry-Position"
 WAIT_SECONDS = 5.0
 GONE = 499
 """The status that a request is logged with whose client did not wait for an answer."""
@@ -100,14 +101,14 @@ class Frame:
             except asyncio.CancelledError:  # aiohttp ends the body of a request that did not come whole
                 if not self._stopping.is_set() or request.content.exception() is None:
                     raise
-                response = refusal(self._app, request, Unavailable("the registry is stopping"))
+                response = error_response(self._app, request, Unavailable("the registry is stopping"))
             except ConnectionError as error:  # the client went away: there is nobody to answer
                 error.__traceback__ = None  # the request keeps the error, which would keep the body with its frames
                 raise
             except Exception as error:
                 if isinstance(error, web.HTTPException) and error.status < 400:
                     raise
-                response = refusal(self._app, request, error)
+                response = error_response(self._app, request, error)
             status, size = response.status, _size(response)
             if self._stopping.is_set() and not response.prepared:
                 response.force_close()  # so that the client sends its next request to another connection

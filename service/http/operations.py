@@ -23,7 +23,6 @@ Values = Mapping[str, tuple[str, ...]]
 """The values given for each query parameter that was given, in order."""
 
 STRING: Schema = {"type": "string"}
-PROBLEM = "application/problem+json"
 MAX_VALUE = 2000
 """Most characters of one query parameter."""
 

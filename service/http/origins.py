@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 
 from aiohttp import hdrs, web
 
-from service.http.problems import allow
 from service.http.responses import CompleteResponse, lines
+from service.problems import allow
 
 _EXPOSED = "Content-Location, ETag, Link, Memento-Datetime, Registry-Position, Retry-After, WWW-Authenticate"
 _PREFLIGHT: Mapping[str, str] = {

@@ -12,8 +12,9 @@ from aiohttp import web
 from service.app_keys import METRICS, REQUEST_ID, WRITER
 from service.commands.write_queue import MAX_QUEUED_BYTES
 from service.http.connections import Connection
-from service.http.problems import MEDIA_TYPE, Kind, Problem
+from service.http.problem_responses import MEDIA_TYPE
 from service.http.responses import CompleteResponse
+from service.problems import Kind, Problem
 
 RECORDED = 2
 """So many events are recorded for each post that may come again; to turn it away takes a seventh of one."""

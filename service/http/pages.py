@@ -13,8 +13,8 @@ from markupsafe import Markup, escape
 
 from domain.catalogue import CATALOGUE
 from service.http.answers import strong_tag
+from service.http.api_document import document
 from service.http.fields import etag_matches
-from service.http.openapi import document
 from service.http.operations import DESCRIBED, Answer, Operation, add, read_query
 from service.http.templates import CONTENT_SECURITY_POLICY, HTML, TEMPLATES, make_environment
 

@@ -9,8 +9,8 @@ from aiohttp import hdrs, web
 
 from service.http.answers import JSON, json_answer, negotiate
 from service.http.operations import Answer, Operation, Parameter, add
-from service.http.problems import KINDS, Kind, Problem
 from service.http.templates import CONTENT_SECURITY_POLICY, HTML, make_environment
+from service.problems import KINDS, Kind, Problem
 
 
 class ProblemPages:

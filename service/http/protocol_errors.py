@@ -11,8 +11,9 @@ from typing import Any
 
 from aiohttp import web
 
-from service.http.connections import MOST_CONNECTIONS, Connection, Connections
+from service.http.connections import Connection, Connections
 from service.http.middleware import Frame
+from service.limits import MOST_CONNECTIONS
 
 
 class Runner(web.AppRunner):

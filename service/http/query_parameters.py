@@ -7,31 +7,32 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
-from domain.edtf import AFTER, BEFORE, parse_day
+from domain.edtf import AFTER, BEFORE
 from domain.values import MAX_INTEGER
 from projections.engine.query_types import BadQuestion, TimeSlice
+from service import question_times
 from service.http.operations import Parameter, Values
+from service.question_times import INSTANT, POSITION, Now, read_times
 
 LIMIT = 50
 MAX_LIMIT = 1000
 
 AS_OF = Parameter(
-    "as_of",
+    question_times.AS_OF,
     "The registry as it was known then: a position, or an RFC 3339 instant. Default: now.",
     {"type": "string", "examples": ["12", "2026-01-31T09:30:00Z"]},
 )
 ON = Parameter(
-    "on",
+    question_times.ON,
     "What held in the world on that day, `YYYY-MM-DD`; `any`: whenever. Default: today (UTC).",
     {"anyOf": [{"const": "any"}, {"type": "string", "format": "date"}], "examples": ["2024-01-21", "any"]},
 )
-ON_ANY = Parameter("on", ON.description.replace("today (UTC)", "`any`"), ON.schema)
+ON_ANY = Parameter(question_times.ON, ON.description.replace("today (UTC)", "`any`"), ON.schema)
 FROM = Parameter(
     "from",
     "Answers the difference between two states instead of the list. The first: a position or an RFC 3339 instant, to"
@@ -72,27 +73,8 @@ EVIDENCE = Parameter(
 )
 
 _APART = frozenset(each.name for each in (AS_OF, ON, *PAGED))
-_INSTANT = re.compile(
-    r"(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:[Zz]|([+ -])(\d{2}):(\d{2}))", re.ASCII
-)
-_POSITION = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOST_KEYS = 16
-
-
-class Now(NamedTuple):
-    """What a question without a time means: the last event readers see, and the clock (aware, UTC).
-
-    `then` is the instant that it asks for beside its address (see `memento`), which stands in for `head`.
-    """
-
-    head: int
-    instant: datetime
-    then: str | None = None
-
-    @property
-    def today(self) -> int:
-        return self.instant.toordinal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,30 +88,6 @@ class Asked:
     @property
     def page_size(self) -> int:
         return self.limit or LIMIT
-
-
-def read_times(values: Values, now: Now, position_at: Callable[[str], int], *, any_day: bool = False) -> TimeSlice:
-    """The two times of a question. `any_day` is the default day. Raises BadQuestion.
-
-    `position_at` gives the last position recorded at or before an instant.
-    """
-    flaws: dict[str, str] = {}
-    as_of, on = now.head, None if any_day else now.today
-    if now.then is not None:
-        as_of = min(position_at(now.then), now.head)
-    if AS_OF.name in values:
-        try:
-            as_of = _as_of(values[AS_OF.name][0], now, position_at)
-        except ValueError as error:
-            flaws[AS_OF.name] = str(error)
-    if ON.name in values:
-        try:
-            on = _on(values[ON.name][0])
-        except ValueError as error:
-            flaws[ON.name] = str(error)
-    if flaws:
-        raise BadQuestion(flaws)
-    return TimeSlice(as_of, on)
 
 
 def read_list(
@@ -206,51 +164,11 @@ def cursor(path: str, values: Values, question: TimeSlice, after: list[Any]) -> 
 
 def _flaw_of_end(text: str, of_days: bool, is_first: bool) -> str | None:
     """What is wrong with the form of `from` or `to`."""
-    if not (is_day(text) or _POSITION.fullmatch(text) or _INSTANT.fullmatch(text)):
+    if not (is_day(text) or POSITION.fullmatch(text) or INSTANT.fullmatch(text)):
         return "is a position, an RFC 3339 instant or a day, written YYYY-MM-DD"
     if is_first or is_day(text) == of_days:
         return None
     return f"is {'a day' if of_days else 'a position or an instant'}, as `from` is"
-
-
-def _as_of(text: str, now: Now, position_at: Callable[[str], int]) -> int:
-    if _POSITION.fullmatch(text):
-        if int(text) > now.head:
-            raise ValueError(f"lies in the future: the log ends at position {now.head}")
-        return int(text)
-    instant = _instant(text)
-    if instant > now.instant:
-        raise ValueError("lies in the future")
-    recorded = instant.replace(tzinfo=None).isoformat(timespec="microseconds")
-    return min(position_at(f"{recorded}Z"), now.head)
-
-
-def _instant(text: str) -> datetime:
-    """An RFC 3339 instant in UTC, cut to microseconds. A space is taken for the `+` it was before it was decoded."""
-    match = _INSTANT.fullmatch(text)
-    if match is None:
-        raise ValueError("is a position, or an RFC 3339 instant such as 2026-01-31T09:30:00Z")
-    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
-    micros = int((match[7] or "").ljust(6, "0")[:6])
-    if second == 60:  # a leap second: everything of the minute
-        second, micros = 59, 999_999
-    try:
-        zone = UTC
-        if match[8] is not None:
-            offset = timedelta(hours=int(match[9]), minutes=int(match[10]))
-            zone = timezone(-offset if match[8] == "-" else offset)
-        return datetime(year, month, day, hour, minute, second, micros, zone).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError("is not an instant that exists") from None
-
-
-def _on(text: str) -> int | None:
-    if text == "any":
-        return None
-    try:
-        return parse_day(text)
-    except ValueError:
-        raise ValueError("is a day that exists, written YYYY-MM-DD, or any") from None
 
 
 def _digest(path: str, values: Values) -> str:

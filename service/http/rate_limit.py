@@ -7,7 +7,7 @@ from collections import OrderedDict
 from ipaddress import ip_address
 from math import ceil
 
-from service.http.problems import Kind, Problem
+from service.problems import Kind, Problem
 
 BURST_SECONDS = 10
 """A client that was silent for so long may send at once as many requests as it may in so long."""

@@ -11,14 +11,16 @@ from aiohttp import web
 
 from projections.engine.query_types import Merged, Page, TimeSlice
 from projections.reader import Reader
-from service.http import graph_formats, tables
+from service import csv_tables
+from service.http import graph_formats
 from service.http.answers import JSON, answer_from_views, negotiate
 from service.http.event_schemas import ref, subject
 from service.http.lists import Listing, Source, about_columns, answer_list, list_answer
 from service.http.memento import ACCEPT_DATETIME, HEADERS, said
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
-from service.http.query_parameters import AS_OF, BOM, FORMAT, LIMITED, MAX_LIMIT, ON, PAGED, Now, read_times
+from service.http.query_parameters import AS_OF, BOM, FORMAT, LIMITED, MAX_LIMIT, ON, PAGED
 from service.http.response_cache import CachedResponse
+from service.question_times import Now, read_times
 
 MAX_DEPTH = 5
 MAX_NODES = 5000
@@ -69,7 +71,7 @@ async def resolve(request: web.Request) -> web.StreamResponse:
         (name,) = values[_NAME.name]
         return lambda reader, question, limit, _: Page(reader.resolve(name, question, limit=limit), None)
 
-    return await answer_list(request, Listing(_RESOLVE, tables.RESOLVED, source))
+    return await answer_list(request, Listing(_RESOLVE, csv_tables.RESOLVED, source))
 
 
 async def search(request: web.Request) -> web.StreamResponse:
@@ -82,7 +84,7 @@ async def search(request: web.Request) -> web.StreamResponse:
             words, question, limit=limit, after=after, collection=collection
         )
 
-    return await answer_list(request, Listing(_SEARCH, tables.FOUND, source))
+    return await answer_list(request, Listing(_SEARCH, csv_tables.FOUND, source))
 
 
 async def graph(request: web.Request) -> web.StreamResponse:
@@ -130,7 +132,7 @@ OPERATIONS = (
         {200: list_answer(ref("resolve"))},
         _RESOLVE,
         (400, 401, 403, 406, 422, 503),
-        description=about_columns(tables.RESOLVED),
+        description=about_columns(csv_tables.RESOLVED),
         scope="read",
     ),
     Operation(
@@ -143,7 +145,7 @@ OPERATIONS = (
         {200: list_answer(ref("search"))},
         _SEARCH,
         (400, 401, 403, 406, 422, 503),
-        description=about_columns(tables.FOUND),
+        description=about_columns(csv_tables.FOUND),
         scope="read",
     ),
     Operation(

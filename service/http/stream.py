@@ -12,9 +12,9 @@ from aiohttp import hdrs, web
 from service.app_keys import LIVE, LOGS, METRICS, STOPPING, WRITER
 from service.event_log import LoggedEvent, LogReader
 from service.feed import BATCH, frame
-from service.http.events_get import FILTERS, Filter, filter_of
+from service.http.log_filter import FILTERS, Filter, filter_of
 from service.http.operations import Answer, Operation, Parameter, add, read_query
-from service.http.problems import Kind, Problem
+from service.problems import Kind, Problem
 
 HEARTBEAT_SECONDS = 15.0
 """After so long without an event a comment is sent."""

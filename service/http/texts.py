@@ -14,24 +14,23 @@ from domain.values import SLUG
 from projections.documents import DocumentText
 from projections.engine.query_types import NotFound
 from projections.reader import Reader
+from service import csv_tables
 from service.app_keys import HEAD, LOGS, WRITER
 from service.commands.decisions import Batch
 from service.commands.document_texts import MAX_TEXT, erasure_batch, storage_batch
-from service.http import tables
 from service.http.access import KEY
-from service.http.answers import JSON, json_answer, negotiate, now_of
+from service.http.answers import JSON, TEXT, json_answer, negotiate, now_of
 from service.http.bodies import read_body, refuse_encoded
 from service.http.event_schemas import ref
 from service.http.fields import etag_matches, media_type
 from service.http.lists import Listing, Source, about_columns, answer_list, list_answer
 from service.http.memento import ACCEPT_DATETIME, HEADERS, said
 from service.http.operations import STRING, Answer, Operation, Parameter, Values, add, read_query
-from service.http.problems import Kind, Problem
-from service.http.query_parameters import AS_OF, ON, PAGED, read_times
+from service.http.query_parameters import AS_OF, ON, PAGED
 from service.http.state_schemas import CITED
+from service.problems import Kind, Problem
+from service.question_times import read_times
 from service.views.readers import READERS
-
-TEXT = "text/plain"
 
 _SLUG = Parameter(
     "slug", "The document's place in its collection.", {"type": "string", "pattern": f"^{SLUG}$"}, "path", required=True
@@ -113,7 +112,7 @@ async def list_passages(request: web.Request) -> web.StreamResponse:
             subject, question, status=status, limit=limit, after=after
         )
 
-    return await answer_list(request, Listing(_PASSAGES, tables.PASSAGES, source))
+    return await answer_list(request, Listing(_PASSAGES, csv_tables.PASSAGES, source))
 
 
 async def _recorded(request: web.Request, batch: Batch, *, is_trial: bool, status: int = 201) -> web.StreamResponse:
@@ -215,7 +214,7 @@ OPERATIONS = (
         (400, 401, 403, 404, 406, 410, 422, 503),
         description=(
             "In the order in which they start, those that name no place last; each with the event that it supports."
-            f" {about_columns(tables.PASSAGES)}"
+            f" {about_columns(csv_tables.PASSAGES)}"
         ),
         scope="read",
     ),

@@ -12,8 +12,9 @@ from projections.reader import Reader
 from service.http.answers import answer_from_views, negotiate
 from service.http.memento import LINK_FORMAT, at, http_date, link
 from service.http.operations import Parameter, read_query
-from service.http.query_parameters import FROM, MAX_LIMIT, Now, read_times
+from service.http.query_parameters import FROM, MAX_LIMIT
 from service.http.response_cache import CachedResponse
+from service.question_times import Now, read_times
 
 SINCE = Parameter(
     FROM.name,

@@ -15,30 +15,20 @@ from projections.engine.query_types import BadQuestion
 from projections.reader import Reader
 from service.app_keys import LOGS, SETTINGS
 from service.http.answer_schemas import COUNT, STRING, list_of, object_of
-from service.http.answers import JSON, json_answer
+from service.http.answers import JSON, TEXT, json_answer
 from service.http.event_schemas import Schema
 from service.http.fields import combined
+from service.http.inclusion import published
 from service.http.negotiation import accepts_gzip
 from service.http.operations import Answer, Operation, Parameter, add, read_query
-from service.http.problems import Kind, Problem
-from service.transparency.checkpoint import PUBLISHER, Published
+from service.problems import Kind, Problem
+from service.transparency.checkpoint import PUBLISHER
 from service.views.readers import READERS
 
-TEXT = "text/plain"
 BYTES = "application/octet-stream"
 _PREFIX = "/log/tile/"
 _TEXT_TYPE = f"{TEXT}; charset=utf-8"
 _FOR_EVER = "max-age=31536000, immutable"
-
-
-def published(request: web.Request) -> Published:
-    """What is published. Raises a 503 problem where nothing is, or where the log does not continue it."""
-    publisher = request.app[PUBLISHER]
-    if publisher.refusal is not None:
-        raise Problem(Kind.NOT_READY, publisher.refusal)
-    if publisher.published is None:
-        raise Problem(Kind.NOT_READY, "no checkpoint of the log is published yet")
-    return publisher.published
 
 
 async def checkpoint(request: web.Request) -> web.StreamResponse:

@@ -223,7 +223,7 @@ async def test_proof_waits_for_its_checkpoint_for_a_bounded_time(data, monkeypat
         for slug in ("a", "b", "c"):
             position = (await registry.take(registered(slug)))["position"]
             assert f"index {position - 1}\n" in await text(registry, f"/v1/events/{position}/proof")
-        monkeypatch.setattr("service.http.proofs.WAIT_SECONDS", 0.05)
+        monkeypatch.setattr("service.http.inclusion.WAIT_SECONDS", 0.05)
         monkeypatch.setattr(checkpoint, "PERIOD_SECONDS", 60.0)
         await post(registry, "d")
         await covering(registry, 4)

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from service.http import connections
-from service.http.problems import Kind, Problem
+from service.problems import Kind, Problem
 from tests.service.world import registered
 
 SECRET = "rk_SECRET-of-the-test"

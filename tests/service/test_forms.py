@@ -10,14 +10,15 @@ import orjson
 import pytest
 
 from projections.catalogue import SUBJECT_VIEWS
-from service.http import lists, tables
+from service import csv_tables
+from service.http import lists
 from service.http.negotiation import choose
 from service.http.state_schemas import PARTS
 from tests.service.asked import event, party, seeded
 from tests.service.world import problem
 
 JSON, CSV, NDJSON = "application/json", "text/csv", "application/x-ndjson"
-VIEWS = tuple(tables.OF_VIEW)
+VIEWS = tuple(csv_tables.OF_VIEW)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +243,7 @@ async def test_separator_of_another_csv_dialect_starts_no_cell(registry):
 
 
 async def test_numbers_below_zero_are_numbers_in_csv():
-    assert tables.table("a").rows([{"a": "-1.50"}, {"a": -1}, {"a": "-x"}]) == b'-1.50\r\n-1\r\n"\'-x"\r\n'
+    assert csv_tables.table("a").rows([{"a": "-1.50"}, {"a": -1}, {"a": "-x"}]) == b'-1.50\r\n-1\r\n"\'-x"\r\n'
 
 
 async def test_csv_has_names_in_all_languages(registry):
@@ -258,7 +259,7 @@ async def test_csv_has_names_in_all_languages(registry):
 async def test_csv_columns_do_not_depend_on_the_items(registry):
     empty = {view: await (await registry.get(f"/v1/{view}", Accept=CSV)).text() for view in VIEWS}
     for view, text in empty.items():
-        assert text == ",".join(tables.OF_VIEW[view].names) + "\r\n"
+        assert text == ",".join(csv_tables.OF_VIEW[view].names) + "\r\n"
     await registry.take(party("a"))
     text = await (await registry.get("/v1/parties", Accept=CSV)).text()
     assert text.startswith(empty["parties"])
@@ -266,10 +267,12 @@ async def test_csv_columns_do_not_depend_on_the_items(registry):
 
 def test_every_member_of_an_item_has_a_column():
     shown_elsewhere = {"evidence", "more", "proofs"}
-    tabled = {view: (PARTS[view], table) for view, table in tables.OF_VIEW.items()}
-    tabled |= {name: (PARTS[name], table) for name, table in tables.OF_ENTRY.items()}
-    tabled |= {"history": (PARTS["history"], tables.HISTORY)}
-    assert set(tables.OF_ENTRY) == {f"{each}.{name}" for each, view in SUBJECT_VIEWS.items() for name in view.by_name}
+    tabled = {view: (PARTS[view], table) for view, table in csv_tables.OF_VIEW.items()}
+    tabled |= {name: (PARTS[name], table) for name, table in csv_tables.OF_ENTRY.items()}
+    tabled |= {"history": (PARTS["history"], csv_tables.HISTORY)}
+    assert set(csv_tables.OF_ENTRY) == {
+        f"{each}.{name}" for each, view in SUBJECT_VIEWS.items() for name in view.by_name
+    }
     for name, (shape, table) in tabled.items():
         columns = {column.path[0] for column in table.columns}
         assert set(shape["properties"]) - columns <= shown_elsewhere | ({"events"} if name == "history" else set()), (

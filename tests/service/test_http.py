@@ -9,7 +9,7 @@ import pytest
 
 from service.app_keys import HEAD, LOGS, READY
 from service.http import middleware
-from service.http.problems import KINDS
+from service.problems import KINDS
 from tests.service.world import STRUCTURED, problem, registered, running
 
 

@@ -13,7 +13,7 @@ import pytest
 from service.api_keys import KeyNameTaken, Keys, Scope
 from service.app_keys import READY
 from service.http.access import Verified
-from service.http.openapi import shown_path
+from service.http.api_document import shown_path
 from service.http.operations import DESCRIBED
 from tests.service.world import problem, registered, running
 

@@ -18,10 +18,10 @@ from domain.catalogue import CATALOGUE
 from domain.cloudevent import checked
 from service.app import make_app
 from service.http import search, views
+from service.http.api_document import document, shown_path
 from service.http.event_schemas import event_schemas
-from service.http.openapi import document, shown_path
 from service.http.operations import DESCRIBED
-from service.http.problems import KINDS
+from service.problems import KINDS
 from service.settings import Settings
 from tests.service.asked import event, party, seed_lines, seeded, signed
 from tests.service.world import NDJSON, registered, renamed

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from service.api_keys import Keys
 from service.http import rate_limit
-from service.http.problems import Problem
 from service.http.rate_limit import BURST_SECONDS, RateLimiter, client_of
+from service.problems import Problem
 from tests.service.world import problem, registered, running
 
 

@@ -10,7 +10,7 @@ import orjson
 from service.api_keys import Scope
 from service.app import make_app
 from service.app_keys import KEYS
-from service.http.openapi import document
+from service.http.api_document import document
 from service.http.operations import DESCRIBED
 from service.settings import Settings
 from tests.service.asked import event, party

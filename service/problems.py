@@ -1,11 +1,12 @@
-"""Everything that can go wrong for a client, as RFC 9457 problems: one table from kind to status, title and
-explanation, and how whatever is raised becomes one of them. It must never show a traceback."""
+"""Problems (RFC 9457): one table from kind to status, title and explanation, and the problem that each exception is.
+They must never show a traceback.
+"""
 
 from __future__ import annotations
 
 import errno
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -15,16 +16,13 @@ from aiohttp import hdrs, web
 
 from domain.errors import Contradiction, DifferentContent, Invalid, NotAllowed, Refused, VersionMismatch
 from projections.engine.query_types import BadQuestion, Gone, NotFound
-from service.app_keys import LOGGER, METRICS, REQUEST_ID
 from service.commands.cloudevents import Malformed
 from service.commands.write_queue import Overloaded
 from service.commands.writer import Unavailable
 from service.event_log import LogUnavailable
-from service.http.responses import CompleteResponse, lines
 
 MOST_ERRORS = 100
 RETRY_SECONDS = "1"
-MEDIA_TYPE = "application/problem+json"
 
 
 class Kind(StrEnum):
@@ -213,11 +211,6 @@ class Problem(Exception):
             document["errors"] = self.errors[:MOST_ERRORS]
         return orjson.dumps(document | self.members | more)
 
-    def response(self, request_id: str) -> CompleteResponse:
-        """The problem as an answer, which no cache gives again: what is not there yet may come to be."""
-        headers = lines({"Cache-Control": "no-cache", **self.headers})
-        return CompleteResponse(KINDS[self.kind].status, self.body(request_id=request_id), MEDIA_TYPE, headers)
-
 
 _DISK_ERRORS = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -305,17 +298,3 @@ def _of_http(error: web.HTTPException) -> Problem:
         case Kind.INTERNAL:
             return Problem(kind, _INTERNAL, headers=headers)
     return Problem(kind, error.reason, headers=headers)
-
-
-def refusal(app: web.Application, request: web.BaseRequest, error: Exception) -> CompleteResponse:
-    """The answer to a request that raised `error`; counted, and where nobody foresaw it, logged."""
-    problem, request_id = problem_of(error), request[REQUEST_ID]
-    app[METRICS].refused(problem.kind)
-    if problem.kind is Kind.INTERNAL or isinstance(error, OSError | sqlite3.Error):
-        app[LOGGER].error("unforeseen", request_id=request_id, method=request.method, path=request.path, exc_info=error)
-    return problem.response(request_id)
-
-
-def listed() -> Iterable[tuple[str, KindOfProblem]]:
-    """Every kind's address, and what it means."""
-    return ((f"/problems/{kind}", explained) for kind, explained in KINDS.items())

@@ -1,0 +1,185 @@
+"""The API document (OpenAPI 3.1), made from the rows that the routes and the checks of queries are made from. It must
+never say anything about an operation that its row does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from service.http.event_schemas import event_schemas, ref
+from service.http.operations import Answer, Operation, Parameter
+from service.http.problem_responses import MEDIA_TYPE
+from service.http.state_schemas import PARTS
+from service.problems import KINDS
+
+Document = dict[str, Any]
+
+TAGS: Mapping[str, str] = {
+    "events": "The log: what was recorded, in order, and recording more.",
+    "log": "Proof that the log was not edited: signed checkpoints, tiles, proofs (C2SP).",
+    "digests": "Proof that the views are what the log says.",
+    "parties": "Companies, states, institutes, whoever agrees to something.",
+    "agreements": "Agreements and their parties, commitments, declarations and amendments.",
+    "labs": "Laboratories with their founders, phases and calls.",
+    "platforms": "Platforms with their members, supporters and documents.",
+    "documents": "Documents that passages are cited from.",
+    "memberships": "Parties in agreements, labs and platforms.",
+    "commitments": "What parties committed themselves to.",
+    "timeline": "What happened, in the order of valid time.",
+    "finding": "Names, words, ties and counts.",
+    "problems": "What can go wrong.",
+    "pages": "For people.",
+    "running": "For those who run the registry.",
+}
+_ABOUT = """\
+Facts are recorded as events in a log that is only ever added to; everything that can be asked is folded from the log.
+
+Every question takes two times. `as_of`, a position or an instant, asks for the registry as it was known then; `on`, a
+day, for what held in the world on that day. Dates are EDTF, as far as they are known; where they leave open what was
+so, `certainty` is `possible` and `statuses` lists all that may be. An event says that something has happened: where
+its date leaves its end open (absent, `2021-08/..`, `XXXX-08-18`), it has by the day on which the event was recorded.
+A party's memberships end on the day on which it is dissolved. In place of `as_of` there is also `Accept-Datetime`
+(Memento, RFC 7089): what is known is what was recorded by the end of that second.
+
+Where reading is open, pages of any origin may read (CORS; `REGISTRY_CORS`), and OPTIONS says which methods an address
+takes. A line of a request's header has at most 8 KiB, and there are at most 64 lines.
+
+Errors are problems (RFC 9457). Every answer bears `Registry-Position`, the position of the last event that it may know
+of; sent with a request, it has the registry answer only once it knows that much.
+"""
+_HEADERS: Mapping[str, Document] = {
+    "ETag": {
+        "description": "Names this very answer. Sent as `If-None-Match`, it is answered 304 while nothing changed.",
+        "schema": {"type": "string"},
+    },
+    "Content-Location": {
+        "description": "Where `Accept-Datetime` was obeyed, the address that always answers as of that position.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "Link": {
+        "description": 'The next page, `rel="next"`, where there is one; original, TimeMap and memento (RFC 7089).',
+        "schema": {"type": "string"},
+    },
+    "Memento-Datetime": {
+        "description": "When the position that is answered from was recorded (RFC 7089), where one was asked for.",
+        "schema": {"type": "string"},
+    },
+    "Location": {"description": "The address to go to.", "schema": {"type": "string", "format": "uri-reference"}},
+    "Registry-Position": {
+        "description": "The position of the last event that the answer may know of.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+}
+_ANYWHERE = (400, 431)
+"""The statuses of requests that are not well-formed, wherever they lead."""
+_ENDS_WITH_PATTERN = re.compile(r"\{(\w+):[^/]*\}(?=/|$)")
+
+
+def document(operations: Iterable[Operation]) -> Document:
+    """The whole document."""
+    described = list(operations)
+    paths: dict[str, Document] = {}
+    for each in described:
+        paths.setdefault(shown_path(each.path), {})[each.method.lower()] = _operation(each)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Agreement Registry",
+            "version": version("agreement-registry"),
+            "summary": "Who agreed what, when, on what evidence.",
+            "description": _ABOUT,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted({**event_schemas(), **PARTS}.items())),
+            "responses": {f"Problem{status}": _problem(status) for status in _statuses()},
+            "headers": dict(_HEADERS),
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key made with `registry keys create`. Reading needs none unless so configured.",
+                }
+            },
+        },
+    }
+
+
+def shown_path(path: str) -> str:
+    """The path of a route without the patterns of its parts."""
+    return _ENDS_WITH_PATTERN.sub(r"{\1}", path)
+
+
+def _operation(row: Operation) -> Document:
+    answers = {str(status): _answer(answer) for status, answer in row.answers.items()}
+    if row.method == "GET" and "ETag" in row.answers[200].headers:
+        answers["304"] = {"description": "The client holds this answer.", "headers": _headers(row.answers[200].headers)}
+    for status in (*row.problems, *_ANYWHERE):
+        answers[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+    described: Document = {
+        "operationId": row.name,
+        "tags": [row.tag],
+        "summary": row.summary,
+        "parameters": [_parameter(each) for each in row.parameters],
+        "responses": dict(sorted(answers.items())),
+    }
+    if row.description:
+        described["description"] = row.description
+    if row.body is not None:
+        described["requestBody"] = {"required": True, "content": _content(row.body)}
+    if row.scope == "read" and not row.keyed:
+        described["security"] = [{}, {"key": []}]
+    elif row.scope is not None:
+        described["security"] = [{"key": []}]
+    return described
+
+
+def _parameter(parameter: Parameter) -> Document:
+    schema: Document = dict(parameter.schema)
+    if parameter.repeatable or parameter.several:
+        schema = {"type": "array", "items": schema}
+    style = {"style": "form", "explode": False} if parameter.several else {}
+    return {
+        "name": str(parameter.name),
+        "in": parameter.where,
+        "required": parameter.required or parameter.where == "path",
+        "description": parameter.description,
+        **style,
+        "schema": schema,
+    }
+
+
+def _answer(answer: Answer) -> Document:
+    said: Document = {"description": answer.description, "headers": _headers(answer.headers)}
+    if answer.content:
+        said["content"] = _content(answer.content)
+    return said
+
+
+def _content(content: Mapping[str, Any]) -> Document:
+    return {media_type: {"schema": schema} for media_type, schema in content.items()}
+
+
+def _headers(names: Iterable[str]) -> Document:
+    return {str(name): {"$ref": f"#/components/headers/{name}"} for name in (*names, "Registry-Position")}
+
+
+def _statuses() -> list[int]:
+    return sorted({explained.status for explained in KINDS.values()})
+
+
+def _problem(status: int) -> Document:
+    """Any problem of a status; its kinds are told apart by `type`."""
+    kinds = {f"/problems/{kind}": explained for kind, explained in KINDS.items() if explained.status == status}
+    told = [f"`{address}`: {explained.title}. {explained.text}" for address, explained in kinds.items()]
+    schema = {"allOf": [ref("Problem"), {"properties": {"type": {"enum": list(kinds)}, "status": {"const": status}}}]}
+    return {
+        "description": "\n\n".join(told),
+        "headers": _headers(()),
+        "content": {MEDIA_TYPE: {"schema": schema}},
+    }
