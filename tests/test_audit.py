@@ -31,7 +31,7 @@ from service.audit.order import Order
 from service.audit.report import Check
 from service.audit.run import Asked, audit
 from service.audit.sequence import Sequences, Unique
-from service.audit.summary import Batch, Looking, Wanted
+from service.audit.summary import Batch, Wanted, summarize
 from service.audit.targets import open_source
 from service.commands.log_entry import answered as answer
 from service.commands.log_entry import logged
@@ -905,10 +905,10 @@ def test_order_is_checked_with_little_memory(tmp_path, most):
             folder.mkdir()
             check = Check("order")
             order = Order(check, Sequences(folder, most), Unique(folder, most))
-            looking = Looking(Wanted(evidence=False, rules=False))
+            wanted = Wanted(evidence=False, rules=False)
             for first in range(0, len(events), at_once):
                 some = events[first : first + at_once]
-                order.take(Batch(looking.plain(some) if together else None, some.copy))
+                order.take(Batch(summarize(some, wanted) if together else None, some.copy))
             order.end([events].copy)
             assert {(each.position, each.field) for each in check.findings} == expected, (name, at_once, check.findings)
 

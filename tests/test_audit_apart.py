@@ -131,7 +131,7 @@ def test_processes_run_no_code_of_the_directory_that_the_audit_was_started_in(st
         (tmp_path / name).write_text("raise SystemExit('code of somebody')")
     monkeypatch.chdir(tmp_path)
     with closing(workers.looked_at(story.data / "log.sqlite", story.head, AT_ONCE, WANTED, 2)) as batches:
-        assert all(plain is not None for plain in batches)
+        assert all(summary is not None for summary in batches)
 
 
 def test_a_process_that_cannot_go_on_makes_the_audit_fail(story, data, monkeypatch):

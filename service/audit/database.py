@@ -24,7 +24,7 @@ from service.audit.document_texts import ReadText
 from service.audit.event_rows import Row, stored
 from service.audit.history import speaks_of
 from service.audit.source import StoredViews, Unreadable
-from service.audit.summary import Batch, Batches, Looking, Wanted
+from service.audit.summary import Batch, Batches, Wanted, batches
 from service.audit.tree import ResponseCache, tiles_of
 from service.audit.workers import looked_at, processes
 from service.data_directory import CHECKPOINT, LOG, SIGNING_KEY, VIEWS, wal_of
@@ -90,23 +90,16 @@ class Database:
     def batches(self, wanted: Wanted) -> Batches:
         count = processes(self.head)
         if not count:
-            looking = Looking(wanted)
-            for position in range(0, self.head, AT_ONCE):
-                found = self._found(position)
-                yield Batch(looking.plain(found), partial(stored, found))
+            yield from batches(self.rows(), wanted)
             return
         with closing(looked_at(self._path, self.head, AT_ONCE, wanted, count)) as told:
-            for position, plain in zip(range(0, self.head, AT_ONCE), told, strict=True):
-                yield Batch(plain, partial(self._some, position))
+            for position, summary in zip(range(0, self.head, AT_ONCE), told, strict=True):
+                yield Batch(summary, partial(self._some, position))
 
     def _some(self, position: int) -> list[Row]:
-        """The next events after a position."""
-        return stored(self._found(position))
-
-    def _found(self, position: int) -> list[tuple[Any, ...]]:
-        """The next events after a position, as the table has them."""
+        """Return the next events after a position. Raises Unreadable."""
         try:
-            return self._log.rows(position, min(position + AT_ONCE, self.head))
+            return stored(self._log.rows(position, min(position + AT_ONCE, self.head)))
         except Damaged as error:
             raise Unreadable(f"{self._path.name} cannot be read after position {position}: {error}") from None
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-_BESIDE = ("time", "occurred", "recorded", "actor")
+BESIDE = ("time", "occurred", "recorded", "actor")
 
 
 class Row(NamedTuple):
@@ -59,15 +59,15 @@ class Row(NamedTuple):
         if self.beside is not None:
             return self.beside[index]
         try:
-            return orjson.loads(self.entry).get(_BESIDE[index])
+            return orjson.loads(self.entry).get(BESIDE[index])
         except (ValueError, AttributeError):
             return None
 
 
-_SIMPLE = (*Row._fields[:6], *_BESIDE)
+_SIMPLE = (*Row._fields[:6], *BESIDE)
 _SIMPLE_TYPES = {str, int, type(None)}
 _row = tuple.__new__  # a third of what calling the class takes
-_ANSWERED = frozenset((*Row._fields, *_BESIDE, "specversion")) - {"beside", "flaw"}
+_ANSWERED = frozenset((*Row._fields, *BESIDE, "specversion")) - {"beside", "flaw"}
 
 
 def stored(rows: Iterable[tuple[Any, ...]]) -> list[Row]:

@@ -4,7 +4,6 @@ never go back, and no two events of one name. In memory that does not grow with 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
 from typing import Any
 
 from domain.values import MAX_INTEGER
@@ -37,27 +36,26 @@ class Order:
 
     def take(self, batch: Batch) -> None:
         """Check the next events. Raises as reading them does."""
-        plain = batch.plain
-        if plain is None:
+        summary = batch.summary
+        if summary is None:
             self._names.take([row[4:6] for row in batch.rows])
             self._take_each(batch.rows)
             return
-        for source, ids in plain.ids:
-            self._names.take(zip(repeat(source), ids))
-        since, until = plain.recorded
-        if plain.first != self.position + 1 or since < self._recorded:
+        self._names.take(summary.names)
+        since, until = summary.recorded
+        if summary.first != self.position + 1 or since < self._recorded:
             self._take_each(batch.rows)
             return
-        self._subjects.evict_if_full(plain.events)
+        self._subjects.evict_if_full(summary.events)
         last = self._subjects.last
         known = last.get
-        for subject in [subject for subject, version in plain.since.items() if version != known(subject, 0) + 1]:
-            before = self._subjects.follow(subject, plain.since[subject])
+        for subject in [subject for subject, version in summary.since.items() if version != known(subject, 0) + 1]:
+            before = self._subjects.follow(subject, summary.since[subject])
             if before is not None:
                 row = next(row for row in batch.rows if row.subject == subject)
                 self._find(row, "version", _NOT_NEXT, before + 1, row.version)
-        last.update(plain.until)
-        self.position, self._recorded = self.position + plain.events, until
+        last.update(summary.until)
+        self.position, self._recorded = self.position + summary.events, until
 
     def _take_each(self, rows: Sequence[Row]) -> None:
         """Check events one by one, to name what of them does not fit."""

@@ -48,7 +48,7 @@ class Folded:
 
     def take(self, batch: Batch) -> None:
         """Fold in the next events, each of which fits by itself, and none is missing."""
-        are_valid = batch.plain is not None and batch.plain.are_valid
+        are_valid = batch.summary is not None and batch.summary.are_valid
         for first in range(0, len(batch.rows) if self.broken is None else 0, AT_ONCE):
             some = batch.rows[first : first + AT_ONCE]
             for index, row in enumerate(() if are_valid else some):

@@ -190,11 +190,11 @@ class _Audit:
         with self._in_order.timed():
             self._order.take(batch)
         with self._of_entries.timed():
-            if batch.plain is None:
+            if batch.summary is None:
                 self._noted.take(self._entries.take(batch.rows))
             else:
-                self._entries.count(batch.count, batch.plain.erased)
-                self._noted.take(batch.plain.noted)
+                self._entries.count(batch.count, batch.summary.erased)
+                self._noted.take(batch.summary.noted)
         with self._of_tiles.timed():
             self._grow(batch)
         count = sum(check.count for check in self._of_log)

@@ -1,146 +1,123 @@
-"""What an audit has to know of many events that fit each by itself and follow one another, as nearly all events do: all
-that comes after is said of this, and the events themselves are looked at again only where it does not fit."""
+"""Summaries of batches: the facts about many passing events that the later checks need.
+
+A process can make a summary and send it to the audit. The events themselves are read again only where a later check
+fails.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import cached_property, partial
-from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from domain.merkle import HASH_BYTES, leaf_hash
 from domain.values import MAX_INTEGER
-from service.audit.columns import Columns, columns_of
-from service.audit.event_checks import Forms, flaws, invalid
+from service.audit.event_checks import flaws, invalid
 from service.audit.event_rows import Row
 from service.audit.history import noted_of
 
 
 class Wanted(NamedTuple):
-    """What is to be told of events beside what every audit needs."""
+    """The optional parts of a summary."""
 
     evidence: bool
-    """Those that only cite documents."""
+    """Whether events that only cite documents are noted."""
     rules: bool
-    """Whether their data is what their types have."""
+    """Whether data is checked by the rules for its type."""
 
 
-class Plain(NamedTuple):
-    """Events of which each fits by itself, and of which only the first can fail to follow the one before."""
+class Summary(NamedTuple):
+    """A batch in which every event passes by itself and follows the one before. Only its first event may not follow the
+    batch before."""
 
     first: int
-    """The position of the first."""
+    """The position of the first event."""
     events: int
     recorded: tuple[str, str]
-    """When the first and the last of them were recorded."""
+    """When the first and the last event were recorded."""
     since: dict[str, int]
+    """The first version of each subject."""
     until: dict[str, int]
-    """The first and the last version of each subject."""
-    ids: list[tuple[str, Sequence[str]]]
-    """The ids of each source."""
+    """The last version of each subject."""
+    names: list[tuple[str, str]]
+    """The source and id of each event."""
     erased: int
-    """How many have lost their data."""
+    """The number of events without data."""
     noted: list[Row]
-    """Those that later ones may depend on."""
+    """The events that later ones may depend on."""
     are_valid: bool
-    """Whether the data of each is what its type has, where that was wanted."""
+    """Whether the data of every event obeys the rules for its type; False if this was not wanted."""
     hashes: bytes
-    """The leaf hash of each, one after the other."""
+    """The leaf hashes, one after the other."""
 
 
 class Batch:
-    """Some of the events, one after the other. `plain` is None where each has to be looked at."""
+    """Successive events. `summary` is None where each event must be checked to name its faults."""
 
-    def __init__(self, plain: Plain | None, read: Callable[[], list[Row]]) -> None:
-        self.plain = plain
+    def __init__(self, summary: Summary | None, read: Callable[[], list[Row]]) -> None:
+        self.summary = summary
         self._read = read
 
     @property
     def count(self) -> int:
-        """How many there are."""
-        return len(self.rows) if self.plain is None else self.plain.events
+        """The number of events."""
+        return len(self.rows) if self.summary is None else self.summary.events
 
     def leaves(self, first: int, count: int) -> list[bytes]:
-        """The leaf hashes of some of them."""
-        if self.plain is None:
+        """Return the leaf hashes of `count` events from index `first` on."""
+        if self.summary is None:
             return [leaf_hash(row.entry) for row in self.rows[first : first + count]]
-        hashes = self.plain.hashes
+        hashes = self.summary.hashes
         return [
             hashes[at : at + HASH_BYTES] for at in range(first * HASH_BYTES, (first + count) * HASH_BYTES, HASH_BYTES)
         ]
 
     @cached_property
     def rows(self) -> list[Row]:
-        """The events as they are kept. Raises as reading them does."""
+        """The events. Reading them raises what the source raises."""
         return self._read()
 
 
 Batches = Generator[Batch, None, None]
-"""Batches in order, and what is needed to look at them, which goes with this."""
+"""Batches in order. Closing the generator frees what it uses."""
 
 
-class Looking:
-    """Looks at one batch after the other, and remembers what it has seen."""
-
-    def __init__(self, wanted: Wanted) -> None:
-        self._wanted = wanted
-        self._forms = Forms()
-
-    def plain(self, rows: Sequence[Sequence[Any]]) -> Plain | None:
-        """What there is to know of events (see `columns_of`); None where each has to be looked at."""
-        columns = columns_of(rows)
-        if columns is None:
-            return None
-        versions = _versions(columns)
-        if versions is None or any(flaws(Row(*rows[index])) for index in self._forms.suspects(columns)):
-            return None
-        evidence, rules = self._wanted
-        return Plain(
-            columns.position[0],
-            len(rows),
-            (columns.recorded[0], columns.recorded[-1]),
-            *versions,
-            _ids(columns),
-            columns.data.count(b""),
-            [Row(*rows[index]) for index in noted_of(columns.type, columns.data, evidence=evidence)],
-            rules
-            and not any(data and invalid(Row(*row)) is not None for row, data in zip(rows, columns.data, strict=True)),
-            b"".join([sha256(b"\x00" + entry).digest() for entry in columns.entry]),
-        )
+def summarize(rows: Sequence[Row], wanted: Wanted) -> Summary | None:
+    """Return the summary of a batch, or None if it is empty or one of its events fails a check."""
+    if not rows or any(map(flaws, rows)):
+        return None
+    versions, recorded = _versions(rows), [row.recorded for row in rows]
+    if versions is None or recorded != sorted(recorded):
+        return None
+    noted = noted_of([row.type for row in rows], [row.data for row in rows], evidence=wanted.evidence)
+    return Summary(
+        rows[0].position,
+        len(rows),
+        (recorded[0], recorded[-1]),
+        *versions,
+        [row[4:6] for row in rows],
+        sum(not row.data for row in rows),
+        [rows[index] for index in noted],
+        wanted.rules and not any(row.data and invalid(row) is not None for row in rows),
+        b"".join([leaf_hash(row.entry) for row in rows]),
+    )
 
 
 def batches(some: Iterable[list[Row]], wanted: Wanted) -> Batches:
-    """Batches of the events that are given, looked at here."""
-    looking = Looking(wanted)
+    """Yield a batch for each list of events, summarized in this process."""
     for rows in some:
-        yield Batch(looking.plain(rows), partial(list, rows))
+        yield Batch(summarize(rows, wanted), partial(list, rows))
 
 
-def _versions(columns: Columns) -> tuple[dict[str, int], dict[str, int]] | None:
-    """The first and the last version of each subject; None where events do not follow one another."""
-    first, count = columns.position[0], len(columns.position)
-    if columns.position != tuple(range(first, first + count)) or [*columns.recorded] != sorted(columns.recorded):
-        return None
-    if max(columns.version) > MAX_INTEGER:
-        return None
+def _versions(rows: Sequence[Row]) -> tuple[dict[str, int], dict[str, int]] | None:
+    """Return the first and the last version of each subject, or None if positions or versions do not follow."""
     since: dict[str, int] = {}
     until: dict[str, int] = {}
-    known = until.get
-    for subject, version in zip(columns.subject, columns.version, strict=True):
-        before = known(subject)
-        if before is None:
-            since[subject] = version
-        elif version != before + 1:
+    for position, row in enumerate(rows, rows[0].position):
+        subject, version = row.subject, row.version
+        before = until.get(subject)
+        if row.position != position or version > MAX_INTEGER or (before is not None and version != before + 1):
             return None
+        since.setdefault(subject, version)
         until[subject] = version
     return since, until
-
-
-def _ids(columns: Columns) -> list[tuple[str, Sequence[str]]]:
-    sources = set(columns.source)
-    if len(sources) == 1:
-        return [(columns.source[0], columns.id)]
-    found: dict[str, list[str]] = {source: [] for source in sources}
-    for source, id_ in zip(columns.source, columns.id, strict=True):
-        found[source].append(id_)
-    return [*found.items()]

@@ -17,9 +17,12 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 
 from service.audit.checkpoints import CannotAudit
-from service.audit.summary import Looking, Plain, Wanted
+from service.audit.event_rows import stored
+from service.audit.summary import Summary, Wanted, summarize
 from service.event_log.scan import Damaged, Scan
 from service.worker_pool import cores
+
+Summaries = Generator[Summary | None, None, None]
 
 OBJECTS = 100_000
 """Objects made between two searches for garbage: events come by thousands, and searching takes a tenth of the time."""
@@ -33,7 +36,7 @@ def processes(events: int) -> int:
     return count if count > 1 and events >= LEAST else 0
 
 
-def looked_at(path: Path, until: int, at_once: int, wanted: Wanted, count: int) -> Generator[Plain | None, None, None]:
+def looked_at(path: Path, until: int, at_once: int, wanted: Wanted, count: int) -> Summaries:
     """What there is to know of each batch of `at_once` positions, in order, by `count` processes; None where its events
     have to be looked at one by one.
 
@@ -53,16 +56,16 @@ def looked_at(path: Path, until: int, at_once: int, wanted: Wanted, count: int) 
             yield _told(started[batch % count])
 
 
-def _told(process: Popen[bytes]) -> Plain | None:
+def _told(process: Popen[bytes]) -> Summary | None:
     """The next thing that one of the processes says."""
     assert process.stdout is not None
     assert process.stderr is not None
     try:
-        plain: Plain | None = pickle.load(process.stdout)  # noqa: S301 - by a process of ours, of what it has checked
+        summary: Summary | None = pickle.load(process.stdout)  # noqa: S301 - by a process of ours, of what it has checked
     except (EOFError, pickle.UnpicklingError):
         *_, said = ["", *process.stderr.read().decode(errors="replace").splitlines()]
         raise CannotAudit(f"a process of the audit ended, with status {process.wait()} {said}".rstrip()) from None
-    return plain
+    return summary
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -72,13 +75,13 @@ def main(arguments: Sequence[str]) -> None:
     until, at_once, evidence, rules, number, count = map(int, numbers)
     gc.set_threshold(OBJECTS, 50, 50)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    looking = Looking(Wanted(evidence=bool(evidence), rules=bool(rules)))
+    wanted = Wanted(evidence=bool(evidence), rules=bool(rules))
     with closing(Scan(Path(path))) as scan, closing(sys.stdout.buffer) as output:
         for position in range(number * at_once, until, count * at_once):
-            plain = None
+            summary = None
             with suppress(Damaged):  # which whoever looks at its events will find too
-                plain = looking.plain(scan.rows(position, min(position + at_once, until)))
-            pickle.dump(plain, output, pickle.HIGHEST_PROTOCOL)
+                summary = summarize(stored(scan.rows(position, min(position + at_once, until))), wanted)
+            pickle.dump(summary, output, pickle.HIGHEST_PROTOCOL)
             output.flush()
 
 

@@ -1,4 +1,4 @@
-"""Checks of many events together equal the checks of each event alone."""
+"""A batch has a summary exactly if each of its events passes, whatever the bytes of the events are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from service.audit.event_rows import Row, answered, stored
 from service.audit.order import Order
 from service.audit.report import Check, Finding
 from service.audit.sequence import Sequences, Unique
-from service.audit.summary import Batch, Looking, Wanted
+from service.audit.summary import Batch, Wanted, summarize
 from service.commands.log_entry import answered as answer
 from service.commands.log_entry import logged
 from service.event_log import LoggedEvent
@@ -30,7 +30,7 @@ FIELDS = ("actor", "id", "occurred", "position", "recorded", "source", "subject"
 
 
 def event(position: int = 1, **more: Any) -> LoggedEvent:
-    """Return a well-formed event at a position, the first about its subject, with these changes."""
+    """Return a well-formed event, the first of its subject, with the given fields."""
     made = Event(
         position,
         1,
@@ -48,17 +48,17 @@ def event(position: int = 1, **more: Any) -> LoggedEvent:
 
 
 def row_of(found: LoggedEvent) -> Row:
-    """Return the event as a row of the log's table."""
+    """Return the row of an event in the log's table."""
     return stored([tuple(getattr(found, name) for name in Row._fields[:11])])[0]
 
 
-def looked_at(rows: list[Row]) -> Batch:
-    """Events that were looked at together."""
-    return Batch(Looking(Wanted(evidence=True, rules=True)).plain(rows), rows.copy)
+def batch_of(rows: list[Row]) -> Batch:
+    """Return a batch of events with its summary, if it has one."""
+    return Batch(summarize(rows, Wanted(evidence=True, rules=True)), rows.copy)
 
 
 def of_order(batch: Batch) -> list[Finding]:
-    """What is found in the order of events."""
+    """Return the findings in the order of events."""
     order = Check("order")
     with TemporaryDirectory() as folder:
         Order(order, Sequences(Path(folder)), Unique(Path(folder))).take(batch)
@@ -66,20 +66,20 @@ def of_order(batch: Batch) -> list[Finding]:
 
 
 def one_by_one(rows: list[Row]) -> tuple[list[Finding], list[Row]]:
-    """What is found in each event by itself, and those in which nothing is."""
+    """Return the findings of each event by itself, and the events without findings."""
     found = [flaws(row) for row in rows]
     return [each for some in found for each in some], [row for row, some in zip(rows, found, strict=True) if not some]
 
 
 def agree(*rows: Row) -> list[Finding]:
-    """What is found in events, which is the same one by one."""
-    check, batch = Check("of each"), looked_at([*rows])
+    """Return the findings of events, after comparing the batch with its events one by one."""
+    check, batch = Check("of each"), batch_of([*rows])
     found, fitting = one_by_one([*rows])
     assert Entries(check, check).take(rows) == fitting
-    places = {(each.position, each.field): each for each in reversed(found)}  # the first of each is told
+    places = {(each.position, each.field): each for each in reversed(found)}  # a check has one finding for a field
     assert sorted(check.findings, key=str) == sorted(places.values(), key=str)
     in_order = of_order(Batch(None, [*rows].copy))
-    if batch.plain is None:
+    if batch.summary is None:
         assert found or in_order
     else:
         assert not found
@@ -90,30 +90,26 @@ def agree(*rows: Row) -> list[Finding]:
 
 @pytest.mark.parametrize("strange", STRANGE[1:-2])
 @pytest.mark.parametrize("name", ["id", "source", "actor"])
-def test_any_valid_event_passes(name, strange):
+def test_texts_that_posts_may_hold_pass(name, strange):
     made = event(2, **{name: strange}, time="2020-01-01T00:00:00Z", occurred=None)
     rows = [row_of(event(1)), row_of(made), row_of(event(3))]
-    assert looked_at(rows).plain is not None
+    assert batch_of(rows).summary is not None
     assert agree(*rows) == []
     assert agree(*(answered(answer(each)) for each in (event(1), made, event(3)))) == []
 
 
-def test_fast_path_handles_plain_events(monkeypatch):
-    def looked_by_itself(_: Row) -> None:
-        raise AssertionError("one event was looked at by itself")
-
-    monkeypatch.setattr("service.audit.summary.flaws", looked_by_itself)
+def test_events_that_pass_have_a_summary():
     for rows in (
         [row_of(event(position)) for position in range(1, 9)],
         [answered(answer(event(position))) for position in range(1, 9)],
     ):
-        batch = looked_at(rows)
-        assert batch.plain is not None
-        assert batch.plain.are_valid
+        batch = batch_of(rows)
+        assert batch.summary is not None
+        assert batch.summary.are_valid
         assert of_order(batch) == []
 
 
-def test_name_with_quotes_cannot_add_fields_to_the_entry():
+def test_id_with_quotes_adds_no_field_to_an_entry():
     made, name = event(2), 'a","more":"b'
     entry = made.entry.replace(b'"id":"id 2"', f'"id":"{name}"'.encode())
     (finding, *_) = agree(row_of(event(1)), row_of(made._replace(id=name, entry=entry)), row_of(event(3)))
@@ -125,8 +121,8 @@ def test_name_with_quotes_cannot_add_fields_to_the_entry():
     st.one_of(st.sampled_from(STRANGE), st.none(), st.booleans(), st.integers(-1, 3), st.just(1.0), st.text()),
     st.booleans(),
 )
-def test_any_entry_gets_the_same_verdict(name, value, is_beside):
-    """With what is changed in the entry alone, and beside it too."""
+def test_changed_field_of_an_entry_fails_in_a_batch_as_alone(name, value, is_beside):
+    """The field is changed in the entry alone, or also beside it."""
     made = event(2)
     entry = orjson.dumps({**orjson.loads(made.entry), name: value}, option=orjson.OPT_SORT_KEYS)
     changed = made._replace(entry=entry)
@@ -139,7 +135,7 @@ def test_any_entry_gets_the_same_verdict(name, value, is_beside):
 
 
 @given(st.binary(max_size=40), st.sampled_from(("entry", "data", "salt")), st.booleans())
-def test_any_stored_bytes_get_the_same_verdict(content, name, is_put_in):
+def test_changed_bytes_fail_in_a_batch_as_alone(content, name, is_put_in):
     made = event(2)
     kept = getattr(made, name)
     content = kept[:9] + content + kept[9:] if is_put_in else content
@@ -147,7 +143,7 @@ def test_any_stored_bytes_get_the_same_verdict(content, name, is_put_in):
 
 
 @given(st.binary(max_size=9), st.binary(max_size=20))
-def test_erased_event_passes_if_nothing_of_it_is_stored(salt, digest):
+def test_erased_event_passes_only_without_data_and_salt(salt, digest):
     made = event(2)
     assert agree(row_of(event(1)), row_of(made._replace(data=b"", salt=b"")), row_of(event(3))) == []
     agree(row_of(event(1)), row_of(made._replace(data=b"", salt=salt)), row_of(event(3)))
