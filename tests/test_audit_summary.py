@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,7 @@ from service.audit.event_checks import Entries, flaws
 from service.audit.event_rows import Row, answered, stored
 from service.audit.order import Order
 from service.audit.report import Check, Finding
-from service.audit.sequence import Sequences, Unique
+from service.audit.sequence import Sequences
 from service.audit.summary import Batch, Wanted, summarize
 from service.commands.log_entry import answered as answer
 from service.commands.log_entry import logged
@@ -60,8 +61,8 @@ def batch_of(rows: list[Row]) -> Batch:
 def of_order(batch: Batch) -> list[Finding]:
     """Return the findings in the order of events."""
     order = Check("order")
-    with TemporaryDirectory() as folder:
-        Order(order, Sequences(Path(folder)), Unique(Path(folder))).take(batch)
+    with TemporaryDirectory() as folder, closing(Sequences(Path(folder))) as sequences:
+        Order(order, sequences).take(batch)
     return order.findings
 
 

@@ -1,5 +1,8 @@
-"""Whether events stand in order: positions without gap, the versions of each subject likewise, times of recording that
-never go back, and no two events of one name. In memory that does not grow with the log."""
+"""The check of the order of events: positions without gaps, versions of each subject without gaps, times of recording
+that never go back, and no two events with one name.
+
+Its memory does not grow with the log.
+"""
 
 from __future__ import annotations
 
@@ -9,57 +12,52 @@ from typing import Any
 from domain.values import MAX_INTEGER
 from service.audit.event_rows import Row
 from service.audit.report import MOST_FINDINGS, Check, Finding
-from service.audit.sequence import Sequences, Unique, name_hash
+from service.audit.sequence import Sequences
 from service.audit.summary import Batch
 
 _NOT_NEXT = "does not follow the last of its subject"
 
 
 class Order:
-    """Checks the order of events as they come."""
+    """Checks batches in the order in which they come."""
 
-    def __init__(self, check: Check, subjects: Sequences, names: Unique) -> None:
-        """What does not fit goes to the check."""
+    def __init__(self, check: Check, sequences: Sequences) -> None:
+        """Findings go to the check."""
         self._check = check
-        self._subjects = subjects
-        self._names = names
+        self._sequences = sequences
         self.position = 0
         """The last position."""
         self.broken: int | None = None
-        """The position that was to come at the first gap, if there is one: no tree can be made of what follows."""
+        """The first position that is missing, if any. No tree can be made of the events after it."""
         self._recorded = ""
 
     @property
-    def subjects(self) -> int | None:
-        """How many subjects were seen; None where they were too many to count."""
-        return self._subjects.count
+    def subjects(self) -> int:
+        """The number of subjects."""
+        return self._sequences.subjects
 
     def take(self, batch: Batch) -> None:
-        """Check the next events. Raises as reading them does."""
+        """Check the next events. Raises what reading them raises."""
         summary = batch.summary
         if summary is None:
-            self._names.take([row[4:6] for row in batch.rows])
+            self._sequences.add_names([row[4:6] for row in batch.rows])
             self._take_each(batch.rows)
             return
-        self._names.take(summary.names)
+        self._sequences.add_names(summary.names)
         since, until = summary.recorded
         if summary.first != self.position + 1 or since < self._recorded:
             self._take_each(batch.rows)
             return
-        self._subjects.evict_if_full(summary.events)
-        last = self._subjects.last
-        known = last.get
-        for subject in [subject for subject, version in summary.since.items() if version != known(subject, 0) + 1]:
-            before = self._subjects.follow(subject, summary.since[subject])
-            if before is not None:
+        for subject, version in summary.since.items():
+            before = self._sequences.version(subject)
+            if version != before + 1:
                 row = next(row for row in batch.rows if row.subject == subject)
                 self._find(row, "version", _NOT_NEXT, before + 1, row.version)
-        last.update(summary.until)
+        self._sequences.set_versions(summary.until)
         self.position, self._recorded = self.position + summary.events, until
 
     def _take_each(self, rows: Sequence[Row]) -> None:
-        """Check events one by one, to name what of them does not fit."""
-        self._subjects.evict_if_full(len(rows))
+        """Check events one by one, to name each fault."""
         expected, recorded = self.position, self._recorded
         for row in rows:
             expected += 1
@@ -78,23 +76,18 @@ class Order:
         self.position, self._recorded = expected, recorded
 
     def lacks(self, until: int) -> None:
-        """Say that the events after the last one, up to a position, are not there."""
+        """Add a finding if the log ends before the position `until`."""
         if self.position < until:
             self._missing(self.position + 1, until)
 
     def end(self, again: Callable[[], Iterable[Sequence[Row]]]) -> None:
-        """Check what could not be checked before the last event; `again` gives all events once more, if need be."""
-        broken, repeated = self._subjects.broken(), self._names.repeated(MOST_FINDINGS)
-        if not broken and not repeated:
+        """Check names, after the last event. `again` reads all events once more, which happens only if names may be
+        repeated."""
+        repeated = self._sequences.repeated(MOST_FINDINGS)
+        if not repeated:
             return
-        last: dict[str, int] = {}
         seen: set[tuple[Any, ...]] = set()
         for row in (row for rows in again() for row in rows):
-            if broken and name_hash(row.subject) in broken:
-                before = last.get(row.subject, 0)
-                if row.version != before + 1:
-                    self._find(row, "version", _NOT_NEXT, before + 1, row.version)
-                last[row.subject] = row.version
             name = row[4:6]
             if hash(name) in repeated:
                 if name in seen:
@@ -102,12 +95,13 @@ class Order:
                 seen.add(name)
 
     def _follow(self, row: Row) -> None:
-        """Check that the version of an event follows the last of its subject."""
+        """Check that the version of an event follows the last one of its subject."""
         subject, version = row.subject, row.version
         if type(version) is int and 0 < version <= MAX_INTEGER and isinstance(subject, str):
-            before = self._subjects.follow(subject, version)
-            if before is not None:
+            before = self._sequences.version(subject)
+            if version != before + 1:
                 self._find(row, "version", _NOT_NEXT, before + 1, version)
+            self._sequences.set_versions({subject: version})
         else:
             self._find(row, "version", "is no number of a subject", found=version)
 

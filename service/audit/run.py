@@ -23,7 +23,7 @@ from service.audit.order import Order
 from service.audit.redactions import check_redactions
 from service.audit.refold import Folded
 from service.audit.report import Check, Finding, Report, Verdict, counted
-from service.audit.sequence import Sequences, Unique
+from service.audit.sequence import Sequences
 from service.audit.source import CannotAudit, Progress, Source, Unreadable
 from service.audit.summary import Batch, Batches, Wanted
 from service.audit.tree import Growth, Tiles
@@ -88,7 +88,7 @@ class _Audit:
         self._views = report.check("views")
         self._of_log = (self._in_order, self._of_entries, self._of_data, self._of_tiles)
         self._found = 0  # so far, while the events go by
-        self._order = Order(self._in_order, Sequences(folder), Unique(folder))
+        self._order = Order(self._in_order, held.enter_context(closing(Sequences(folder))))
         self._entries = Entries(self._of_entries, self._of_data)
         sizes = [each.checkpoint.size for each in (source.signed, asked.since) if each is not None]
         self._growth = Growth(sizes)
@@ -230,8 +230,8 @@ class _Audit:
             order.lacks(source.head)
             order.end(source.rows)
         name_missing(self._in_order, source.recalled)
-        subjects = "" if order.subjects is None else f" of {counted(order.subjects, 'subject')}"
-        says = f"{counted(order.position, 'event')}: positions, versions{subjects}, times of recording, names"
+        subjects = counted(order.subjects, "subject")
+        says = f"{counted(order.position, 'event')}: positions, versions of {subjects}, times of recording, names"
         self._report.events = order.position
         self._in_order.ended(says)
         self._of_entries.ended("each in its one form (RFC 8785), and what stands beside it")
