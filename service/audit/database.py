@@ -26,7 +26,7 @@ from service.audit.history import speaks_of
 from service.audit.source import StoredViews, Unreadable
 from service.audit.summary import Batch, Batches, Wanted, batches
 from service.audit.tree import ResponseCache, tiles_of
-from service.audit.workers import looked_at, processes
+from service.audit.workers import processes, summaries
 from service.data_directory import CHECKPOINT, LOG, SIGNING_KEY, VIEWS, wal_of
 from service.event_log import LogError
 from service.event_log.scan import Damaged, Inspection, Scan, difference, read_only, schema
@@ -92,8 +92,8 @@ class Database:
         if not count:
             yield from batches(self.rows(), wanted)
             return
-        with closing(looked_at(self._path, self.head, AT_ONCE, wanted, count)) as told:
-            for position, summary in zip(range(0, self.head, AT_ONCE), told, strict=True):
+        with closing(summaries(self._path, self.head, AT_ONCE, wanted, count)) as found:
+            for position, summary in zip(range(0, self.head, AT_ONCE), found, strict=True):
                 yield Batch(summary, partial(self._some, position))
 
     def _some(self, position: int) -> list[Row]:

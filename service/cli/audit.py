@@ -19,7 +19,7 @@ from service.audit.report import Verdict
 from service.audit.run import Asked, unfit
 from service.audit.run import audit as run
 from service.audit.targets import open_source
-from service.audit.workers import OBJECTS
+from service.worker_pool import OBJECTS
 from service.cli.options import Inconclusive, progress, settings_of, settings_options
 
 _FILE = click.Path(path_type=Path, dir_okay=False)

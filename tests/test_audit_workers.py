@@ -1,16 +1,17 @@
-"""An audit by several processes finds what one process finds, and none of them outlives it."""
+"""Worker processes find what one process finds, and none of them outlives the audit."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from hashlib import sha256
+from multiprocessing import active_children
 from pathlib import Path
-from subprocess import Popen
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from service.audit.checkpoints import CannotAudit
 from service.audit.run import Asked, audit
 from service.audit.summary import Wanted
 from service.audit.targets import open_source
+from service.audit.workers import summaries
 from service.worker_pool import MOST
 from tests.contract.audited import Story, entry_with, rows, tampered
 
@@ -28,16 +30,17 @@ AT_ONCE = 32
 CHANGED = "UPDATE events SET data = CAST(replace(CAST(data AS TEXT), ?, ?) AS BLOB) WHERE position = ?"
 STARTED = """
 import sys, time
+from multiprocessing import active_children
 from pathlib import Path
-from subprocess import Popen
-from service.audit import workers
 from service.audit.summary import Wanted
-workers.Popen = lambda *args, **more: started.append(Popen(*args, **more)) or started[-1]
-started = []
-told = workers.looked_at(Path(sys.argv[1]), int(sys.argv[2]), 1, Wanted(True, True), 2)
-next(told)
-print(*[each.pid for each in started], flush=True)
-time.sleep(60)
+from service.audit.workers import summaries
+found = summaries(Path(sys.argv[1]), int(sys.argv[2]), 1, Wanted(True, True), 2)
+next(found)
+print(*[each.pid for each in active_children()], flush=True)
+try:
+    time.sleep(60)
+finally:
+    found.close()
 """
 
 
@@ -47,7 +50,7 @@ def data(story: Story, tmp_path: Path) -> Path:
 
 
 def audited(data: Path, monkeypatch, count: int, **asked: Any) -> dict[str, Any]:
-    """Return the report of an audit by this number of processes, without its duration."""
+    """Return the report of an audit by `count` processes, without times."""
     monkeypatch.setattr("service.audit.database.processes", lambda _: count)
     monkeypatch.setattr("service.audit.database.AT_ONCE", AT_ONCE)
     with closing(open_source(str(data))) as source:
@@ -58,7 +61,7 @@ def audited(data: Path, monkeypatch, count: int, **asked: Any) -> dict[str, Any]
 
 
 def with_data(story: Story, data: Path, content: bytes) -> tuple[str, bytes, bytes, int]:
-    """Set the data of an event, and its hash in the entry."""
+    """Return the statement that changes the data of an event and its entry alike."""
     at = story.agreement
     ((salt,),) = rows(data, "SELECT salt FROM events WHERE position = ?", at)
     entry = entry_with(data, at, data_sha256=sha256(salt + content).hexdigest())
@@ -106,7 +109,7 @@ def test_several_processes_find_the_faults_that_one_finds(story, data, monkeypat
     assert audited(data, monkeypatch, 2) == alone
 
 
-def test_changed_leaf_is_named_whichever_process_checked_it(story, data, monkeypatch):
+def test_changed_leaf_is_named_also_by_worker_processes(story, data, monkeypatch):
     tampered(data, "UPDATE tree SET hash = zeroblob(32) WHERE id IN (0, 100, 256)", file="views.sqlite")
     alone = audited(data, monkeypatch, 0, views=False)
     assert [each["position"] for each in alone["findings"]] == [1, 101, 257]
@@ -115,7 +118,7 @@ def test_changed_leaf_is_named_whichever_process_checked_it(story, data, monkeyp
     )
 
 
-def test_damaged_file_is_detected_at_its_place(data, monkeypatch):
+def test_worker_processes_find_damage_of_the_file(data, monkeypatch):
     content = bytearray((data / "log.sqlite").read_bytes())
     page = content.index(b'"An agreement"') // 8192 * 8192
     content[page : page + 100] = b"\xff" * 100
@@ -125,59 +128,52 @@ def test_damaged_file_is_detected_at_its_place(data, monkeypatch):
     assert audited(data, monkeypatch, 2) == alone
 
 
-def test_processes_run_no_code_of_the_directory_that_the_audit_was_started_in(story, tmp_path, monkeypatch):
+def test_worker_processes_import_nothing_from_the_working_directory(story, tmp_path, monkeypatch):
     (tmp_path / "service" / "audit").mkdir(parents=True)
-    for name in ("service/__init__.py", "service/audit/__init__.py", "service/audit/workers.py"):
-        (tmp_path / name).write_text("raise SystemExit('code of somebody')")
+    for name in ("struct.py", "service/__init__.py", "service/audit/__init__.py", "service/audit/workers.py"):
+        (tmp_path / name).write_text("raise SystemExit('code of the working directory')")
     monkeypatch.chdir(tmp_path)
-    with closing(workers.looked_at(story.data / "log.sqlite", story.head, AT_ONCE, WANTED, 2)) as batches:
-        assert all(summary is not None for summary in batches)
+    with closing(summaries(story.data / "log.sqlite", story.head, AT_ONCE, WANTED, 2)) as found:
+        assert all(summary is not None for summary in found)
+    assert "PYTHONSAFEPATH" not in os.environ
 
 
-def test_a_process_that_cannot_go_on_makes_the_audit_fail(story, data, monkeypatch):
+def test_worker_that_cannot_open_the_log_fails_the_audit(data):
     with (
-        closing(workers.looked_at(data / "nowhere.sqlite", 10, 1, WANTED, 2)) as batches,
-        pytest.raises(CannotAudit, match=r"status 1 .*nowhere\.sqlite cannot be opened"),
+        closing(summaries(data / "nowhere.sqlite", 10, 1, WANTED, 2)) as found,
+        pytest.raises(CannotAudit, match=r"nowhere\.sqlite cannot be opened"),
     ):
-        next(batches)
+        next(found)
 
 
-@pytest.mark.parametrize(
-    ("ends", "status"),
-    [
-        ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
-        ("", 0),
-        ("sys.stdout.buffer.write(pickle.dumps(b'half of it')[:9])", 0),
-    ],
-)
-def test_a_process_that_ends_makes_the_audit_fail_and_the_others_end_with_it(data, monkeypatch, ends, status):
-    started: list[Popen[bytes]] = []
-
-    def start(command: Sequence[str], **more: Any) -> Popen[bytes]:
-        ending = (sys.executable, "-c", f"import os, pickle, signal, sys\n{ends}")
-        started.append(Popen(ending if len(started) == 1 else command, **more))
-        return started[-1]
-
-    monkeypatch.setattr(workers, "Popen", start)
-    monkeypatch.setattr("service.audit.database.processes", lambda _: 3)
-    monkeypatch.setattr("service.audit.database.AT_ONCE", 1)
-    with closing(open_source(str(data))) as source, pytest.raises(CannotAudit, match=rf"ended, with status {status}$"):
-        audit(source, Asked(views=False), lambda _: None)
-    assert len(started) == 3
-    assert all(each.returncode is not None for each in started)
+def test_worker_that_is_killed_fails_the_audit_and_ends_the_others(data, story):
+    with closing(summaries(data / "log.sqlite", story.head, 1, WANTED, 3)) as found:
+        next(found)
+        workers_ = active_children()
+        workers_[0].kill()
+        with pytest.raises(CannotAudit, match="worker process of the audit ended"):
+            list(found)
+    assert not any(each.is_alive() for each in workers_)
 
 
-@pytest.mark.skipif(
-    not Path("/proc/self/stat").exists(), reason="only Linux tells whether a process of others is there"
-)
-def test_processes_end_when_the_audit_is_killed(story):
+def test_closing_ends_the_workers(data, story):
+    with closing(summaries(data / "log.sqlite", story.head, 1, WANTED, 2)) as found:
+        next(found)
+        workers_ = active_children()
+        assert workers_
+    assert not any(each.is_alive() for each in workers_)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux shows whether a process of others runs")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_workers_end_when_the_audit_is_killed_or_interrupted(story, number):
     command = [sys.executable, "-c", STARTED, str(story.data / "log.sqlite"), str(story.head)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as audit_:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as audit_:
         assert audit_.stdout is not None
         pids = audit_.stdout.readline().split()
-        assert len(pids) == 2
-        assert any(is_running(pid) for pid in pids)
-        audit_.kill()
+        assert pids
+        assert all(is_running(pid) for pid in pids)
+        audit_.send_signal(number)
     until = time.monotonic() + 20
     while any(is_running(pid) for pid in pids):
         assert time.monotonic() < until
@@ -192,7 +188,7 @@ def is_running(pid: str) -> bool:
         return False
 
 
-def test_a_small_log_or_one_core_takes_no_processes(monkeypatch):
+def test_small_log_or_single_core_uses_no_workers(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
     assert workers.processes(workers.LEAST - 1) == 0
     assert workers.processes(workers.LEAST) == 2
