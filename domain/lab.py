@@ -12,19 +12,29 @@ from domain.values import MAX_ITEMS, Agreement, Duration, Party, Slug, Text
 
 
 class Phase(Record):
-    phase: Slug
-    title: Text | None = None
-    duration: Duration | None = None
-    after: Annotated[tuple[Slug, ...], Field(max_length=1000)] | None = None
+    """A phase of a laboratory, planned with its founding."""
+
+    phase: Slug = Field(description="The slug by which later events name the phase.")
+    title: Text | None = Field(None, description="The title of the phase.")
+    duration: Duration | None = Field(None, description="How long it is planned to last (ISO 8601, such as `P3Y`).")
+    after: Annotated[tuple[Slug, ...], Field(max_length=1000)] | None = Field(
+        None, description="The phases that must be completed before it starts."
+    )
 
 
 class LabFounded(Data):
-    name: Text
-    founders: Annotated[tuple[Party, ...], Field(min_length=1, max_length=MAX_ITEMS)]
-    under: Agreement | None = None
-    place: Text | None = None
-    fields: Terms | None = None
-    phases: Annotated[tuple[Phase, ...], Field(max_length=1000)] | None = None
+    """A laboratory is founded. That is not yet built, and built is not yet working: see `lab.opened`."""
+
+    name: Text = Field(description="The name it goes by.")
+    founders: Annotated[tuple[Party, ...], Field(min_length=1, max_length=MAX_ITEMS)] = Field(
+        description="The parties that found it."
+    )
+    under: Agreement | None = Field(None, description="The agreement under which it is founded.")
+    place: Text | None = Field(None, description="Where it stands.")
+    fields: Terms | None = Field(None, description="The fields of its research.")
+    phases: Annotated[tuple[Phase, ...], Field(max_length=1000)] | None = Field(
+        None, description="The phases in which it is built or works."
+    )
 
     @model_validator(mode="after")
     def _phased(self) -> LabFounded:
@@ -46,16 +56,20 @@ class LabFounded(Data):
 
 
 class LabOpened(Data):
-    pass
+    """A laboratory starts to work."""
 
 
 class OfPhase(Data):
-    phase: Slug
+    """A phase of a laboratory starts or is completed."""
+
+    phase: Slug = Field(description="The slug of the phase, as the founding names it.")
 
 
 class Vacancies(Record):
-    min: Count | None = None
-    max: Count | None = None
+    """How many positions a call offers."""
+
+    min: Count | None = Field(None, description="The least number of positions.")
+    max: Count | None = Field(None, description="The most positions.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Vacancies:
@@ -65,20 +79,24 @@ class Vacancies(Record):
 
 
 class RecruitmentOpened(Data):
-    call: Slug
-    role: Text
-    positions: Vacancies | None = None
-    fields: Terms | None = None
-    place: Text | None = None
+    """A laboratory opens a call for applications."""
+
+    call: Slug = Field(description="The slug by which later events name the call.")
+    role: Text = Field(description="The role for which people are wanted.")
+    positions: Vacancies | None = Field(None, description="How many positions there are.")
+    fields: Terms | None = Field(None, description="The fields of research in which people are wanted.")
+    place: Text | None = Field(None, description="Where the work is.")
 
 
 class RecruitmentClosed(Data):
-    call: Slug
-    hired: Count | None = None
+    """A call for applications is closed."""
+
+    call: Slug = Field(description="The slug of the call, as its opening names it.")
+    hired: Count | None = Field(None, description="How many people were hired.")
 
 
 class LabClosed(Data):
-    pass
+    """A laboratory ends."""
 
 
 LAB = Aggregate(

@@ -19,50 +19,73 @@ PartyKind = Literal[
     "university",
     "association",
     "international-organization",
+    "armed-group",
     "person",
     "other",
 ]
 
 
 class Identifier(Record):
-    scheme: Scheme
-    value: Label
+    """An identifier of a party, unique within its scheme."""
+
+    scheme: Scheme = Field(description="The register that gave it, such as `lei`, `ror`, `wikidata` or `uscc`.")
+    value: Label = Field(description="The identifier within that scheme.")
 
 
 class PartyRegistered(Data):
-    name: Text
-    kind: PartyKind
-    other_names: Texts | None = None
-    identifiers: Annotated[tuple[Identifier, ...], Field(max_length=1000)] | None = None
-    jurisdiction: Jurisdiction | None = None
-    part_of: Party | None = None
+    """A party is put on record. `occurred` is the day on which it came about; without it, it has existed always."""
+
+    name: Text = Field(description="The name it goes by.")
+    kind: PartyKind = Field(description="What kind of party it is.")
+    other_names: Texts | None = Field(None, description="Further names, such as acronyms and translations.")
+    identifiers: Annotated[tuple[Identifier, ...], Field(max_length=1000)] | None = Field(
+        None, description="Its identifiers in other registers."
+    )
+    jurisdiction: Jurisdiction | None = Field(
+        None, description="The country or region under whose law it stands (ISO 3166)."
+    )
+    part_of: Party | None = Field(None, description="The party that it is part of.")
 
 
 class PartyRenamed(Data):
-    name: Text
+    """A party goes by another name from that day on."""
+
+    name: Text = Field(description="The new name. The old one is still found.")
 
 
 class PartyNameAdded(Data):
-    name: Text
+    """A further name of a party becomes known."""
+
+    name: Text = Field(description="The further name.")
 
 
 class PartyIdentified(Data):
-    scheme: Scheme
-    value: Label
+    """An identifier of a party becomes known."""
+
+    scheme: Scheme = Field(description="The register that gave it, such as `lei`, `ror`, `wikidata` or `uscc`.")
+    value: Label = Field(description="The identifier within that scheme.")
 
 
 class PartyReorganized(Data):
+    """A party becomes part of another one, or of none."""
+
     NULLABLE = frozenset(("part_of",))
 
-    part_of: Annotated[Party | None, WithJsonSchema({"type": ["string", "null"], "pattern": f"^parties/{SLUG}$"})]
+    part_of: Annotated[Party | None, WithJsonSchema({"type": ["string", "null"], "pattern": f"^parties/{SLUG}$"})] = (
+        Field(description="The party that it is part of from that day on; null for none.")
+    )
 
 
 class PartyMerged(Data):
-    into: Party
+    """A party was recorded twice: both subjects are one party. It is not a merger of companies."""
+
+    into: Party = Field(description="The subject that answers for both.")
 
 
 class PartyDissolved(Data):
-    successors: Parties | None = None
+    """A party ends. Its memberships end on that day."""
+
+    successors: Parties | None = Field(None, description="The parties that succeed it.")
 
 
 PARTY = Aggregate(

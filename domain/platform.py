@@ -4,42 +4,60 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from domain.event_type import Aggregate, Creates, EventType
-from domain.payload import Data, Parties, Texts
+from domain.payload import Data, Parties, Platforms, Texts
 from domain.values import Edtf, Party, Text
 
 
 class PlatformLaunched(Data):
-    name: Text
-    place: Text | None = None
-    purpose: Text | None = None
-    directions: Texts | None = None
-    convened_by: Parties | None = None
-    target: Text | None = None
-    target_date: Edtf | None = None
+    """A platform starts to exist."""
+
+    name: Text = Field(description="The name it goes by.")
+    place: Text | None = Field(None, description="Where it was launched.")
+    purpose: Text | None = Field(None, description="What it is for.")
+    directions: Texts | None = Field(None, description="The directions of its work.")
+    convened_by: Parties | None = Field(None, description="The parties that convened it.")
+    target: Text | None = Field(None, description="What it wants to reach.")
+    target_date: Edtf | None = Field(None, description="When it wants to reach its target.")
 
 
 class MemberJoined(Data):
-    party: Party
-    category: Text | None = None
+    """A party becomes a member of a platform."""
+
+    party: Party = Field(description="The party that joins.")
+    category: Text | None = Field(None, description="The category of the membership, such as full or associate.")
 
 
 class MemberLeft(Data):
-    party: Party
+    """A party is no longer a member of a platform."""
+
+    party: Party = Field(description="The party that leaves.")
 
 
 class SupporterAdded(Data):
-    party: Party
-    support: Literal["political", "research", "funding", "other"] | None = None
+    """A party supports a platform, without being a member by that."""
+
+    party: Party = Field(description="The party that supports it.")
+    support: Literal["political", "research", "funding", "other"] | None = Field(
+        None, description="What kind of support it gives."
+    )
 
 
 class DocumentAdopted(Data):
-    title: Text
-    kind: Literal["charter", "rules", "structure", "strategy", "other"]
+    """A platform adopts a document of its own, such as a charter."""
+
+    title: Text = Field(description="The title of the document.")
+    kind: Literal["charter", "rules", "structure", "strategy", "other"] = Field(
+        description="What kind of document it is."
+    )
 
 
 class PlatformDissolved(Data):
-    pass
+    """A platform ends. Its memberships end on that day."""
+
+    successors: Platforms | None = Field(None, description="The platforms that succeed it.")
 
 
 PLATFORM = Aggregate(
@@ -69,6 +87,7 @@ PLATFORM = Aggregate(
             ends=True,
             status="dissolved",
             date_field="dissolved",
+            attributes=("successors",),
             agreement_wide=True,
         ),
     ),

@@ -192,6 +192,7 @@ Slug = Annotated[str, StringConstraints(pattern=f"^{SLUG}$")]
 Subject = Annotated[str, StringConstraints(pattern=f"^({'|'.join(COLLECTIONS)})/{SLUG}$"), REFERENCE]
 Party = Annotated[str, StringConstraints(pattern=f"^parties/{SLUG}$"), REFERENCE]
 Agreement = Annotated[str, StringConstraints(pattern=f"^agreements/{SLUG}$"), REFERENCE]
+Platform = Annotated[str, StringConstraints(pattern=f"^platforms/{SLUG}$"), REFERENCE]
 Document = Annotated[str, StringConstraints(pattern=f"^documents/{SLUG}$"), REFERENCE]
 Label = Annotated[
     str,

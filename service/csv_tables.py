@@ -122,11 +122,12 @@ OF_VIEW: Mapping[str, Table] = {
     "platforms": table(
         *("subject", "name!", "place!", "purpose!", "directions", "convened_by", "target!", "target_date", "launched"),
         *("dissolved", "members", "supporters", "documents"),
-        *("status", "certainty", "statuses", "version", "position", *_LAST),
+        *("status", "certainty", "statuses", "version", "position", *_LAST, "successors"),
     ),
     "documents": table(
         *("subject", "title!", "publisher!", "language", "published", "url", "sha256", "original.sha256"),
         *("original.media_type", "status", "certainty", "statuses", "version", "position", *_LAST, "text.characters"),
+        "citation!",
     ),
     "memberships": table(
         *("party.subject", "party.name!", "in.subject", "in.name!", "category!", "role!", *_TIE, "steps", *_LAST),

@@ -98,7 +98,7 @@ async def check_files(registry: Registry, paths: Sequence[Path]) -> AsyncIterato
         found = []
         try:
             for document in known:
-                if document["sha256"] == digest:
+                if document.get("sha256") == digest:
                     raw = await asyncio.to_thread(path.read_bytes)
                     await registry.put(document["subject"], raw)
                     items, used = await registry.passages(document["subject"])

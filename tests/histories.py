@@ -123,8 +123,11 @@ DATA: dict[str, st.SearchStrategy] = {
     "platform.member-left": fields({"party": parties}),
     "platform.supporter-added": fields({"party": parties}, support=st.just("funding")),
     "platform.document-adopted": fields({"title": texts, "kind": st.just("charter")}),
-    "platform.dissolved": fields({}),
-    "document.registered": fields({"title": texts, "sha256": st.just(SHA)}, published=dates.filter(bool)),
+    "platform.dissolved": fields({}, successors=st.just(["platforms/p"])),
+    "document.registered": st.one_of(
+        fields({"title": texts, "sha256": st.just(SHA)}, published=dates.filter(bool), citation=texts),
+        fields({"title": texts, "citation": texts}, url=st.just("https://example.org/x")),
+    ),
 }
 CREATING = (
     "party.registered",

@@ -7,17 +7,20 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from domain.catalogue import CATALOGUE
 from domain.cloudevent import MAX_ATTRIBUTE
 from domain.event_type import EventType
-from domain.values import COLLECTIONS, SLUG
+from domain.values import COLLECTIONS, SLUG, Edtf, Pointer, Text
 
 Schema = dict[str, Any]
 _AT = "#/components/schemas/"
 _SHARED = {"Text": "Text", "EDTF date": "Edtf", "JSON Pointer": "Pointer"}
 """Titles of values that stand in many models, and the component that each becomes."""
+_SHARED_TYPES: Mapping[str, Any] = {"Text": Text, "Edtf": Edtf, "Pointer": Pointer}
+"""The type of each of these components."""
 
 
 def ref(name: str) -> Schema:
@@ -106,8 +109,9 @@ def _tidied(schema: Any, shared: dict[str, Schema]) -> Any:
         return schema
     name = _SHARED.get(schema.get("title", "")) if isinstance(schema.get("title"), str) else None
     if name is not None and not _is_nullable(schema):
-        shared.setdefault(name, {key: value for key, value in schema.items() if key not in ("title", "default")})
-        return ref(name)
+        shared.setdefault(name, _of_shared(name))
+        own = schema.get("description")
+        return ref(name) if own in (None, shared[name].get("description")) else {**ref(name), "description": own}
     tidied = {
         key: {field: _tidied(value, shared) for field, value in part.items()}
         if key == "properties"
@@ -120,10 +124,17 @@ def _tidied(schema: Any, shared: dict[str, Schema]) -> Any:
         # A field that may be left out but not be null (`domain.values.Maybe`) is drawn with null as an alternative.
         alternatives = [each for each in tidied.pop("anyOf", ()) if each != {"type": "null"}]
         if len(alternatives) == 1:
-            tidied |= alternatives[0]
+            tidied = {**alternatives[0], **tidied}
         elif alternatives:
             tidied["anyOf"] = alternatives
     return tidied
+
+
+@cache
+def _of_shared(name: str) -> Schema:
+    """Return the schema of a shared component, without what one field says of it."""
+    schema = TypeAdapter(_SHARED_TYPES[name]).json_schema()
+    return {key: value for key, value in schema.items() if key != "title"}
 
 
 def _is_nullable(schema: Schema) -> bool:

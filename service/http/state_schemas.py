@@ -246,13 +246,16 @@ _THINGS: Mapping[str, Schema] = {
             "target_date": EDTF,
             "launched": EDTF,
             "dissolved": EDTF,
+            "successors": list_of(REFERENCE),
         },
         "A platform, with its members and supporters.",
     ),
     "documents": _state(
         "documents",
-        {"title": TEXT, "sha256": STRING},
+        {"title": TEXT},
         {
+            "sha256": STRING,
+            "citation": TEXT,
             "publisher": TEXT,
             "language": STRING,
             "published": EDTF,

@@ -646,8 +646,9 @@ def test_wrong_durations(shared, duration):
 
 def test_a_platform_over_the_years(shared):
     one, two = shared.parties(2)
-    subject = f"platforms/{shared.new('f')}"
+    subject, following = f"platforms/{shared.new('f')}", f"platforms/{shared.new('f')}"
     shared.take(
+        event("platform.launched", following, "2019-01-01", name="F"),
         event(
             "platform.launched",
             subject,
@@ -663,7 +664,7 @@ def test_a_platform_over_the_years(shared):
         event("platform.member-joined", subject, "2011-01-01", party=one, category="car maker"),
         event("platform.supporter-added", subject, "2011-02-01", party=two, support="funding"),
         event("platform.document-adopted", subject, "2011-03-01", title="Charter", kind="charter"),
-        event("platform.dissolved", subject, "2020-01-01"),
+        event("platform.dissolved", subject, "2020-01-01", successors=[following]),
     )
     first = shared.state(subject, on="2010-01-01")
     assert (first["status"], first["purpose"], first["directions"], first["target"], first["target_date"]) == (
@@ -688,7 +689,8 @@ def test_a_platform_over_the_years(shared):
     assert (supporter["party"]["subject"], supporter["support"]) == (two, "funding")
     assert statuses(later["documents"], "title", "kind") == [("Charter", "charter")]
     end = shared.state(subject, on="2020-01-01")
-    assert (end["status"], end["members"]) == ("dissolved", [])
+    assert (end["status"], end["members"], ref(end["successors"])) == ("dissolved", [], [following])
+    assert subject in [each["subject"] for each in shared.items("/v1/platforms", status="dissolved", on="2020-01-01")]
     assert shared.items("/v1/memberships", in_=subject, on="2020-01-01") == []
 
 
@@ -715,6 +717,25 @@ def test_a_document(shared):
         {"title": ""},
     ):
         shared.refused(event("document.registered", f"documents/{shared.new('d')}", **{**data, **bad}), status=422)
+
+
+@pytest.mark.parametrize("given", [{"citation": {"en": "1 UNTS 1"}}, {"url": "https://x.example/d"}])
+def test_a_document_is_registered_by_its_url_or_citation_alone(shared, given):
+    subject, party = f"documents/{shared.new('d')}", f"parties/{shared.new('p')}"
+    shared.refused(event("document.registered", subject, title="D"), status=422)
+    quoted = {"document": subject, "exact": "words"}
+    _, supported = shared.take(
+        event("document.registered", subject, title="D", **given),
+        event("party.registered", party, name="P", kind="armed-group", evidence=[quoted]),
+    )
+    state = shared.state(subject)
+    assert {name: state[name] for name in given} == given
+    assert "sha256" not in state
+    (passage,) = shared.state(party, evidence="full")["evidence"][str(supported)]
+    assert passage["status"] == "unverified"
+    (cited,) = shared.items(f"/v1/{subject}/passages")
+    assert (cited["exact"], cited["status"]) == ("words", "unverified")
+    assert party in [each["subject"] for each in shared.items("/v1/parties", kind="armed-group")]
 
 
 @pytest.mark.parametrize("type_", ["document.text-stored", "document.text-erased"])

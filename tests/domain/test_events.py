@@ -144,12 +144,13 @@ MINIMAL_AND_FULL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "platform.member-left": ({"party": "parties/a"}, {"party": "parties/a"}),
     "platform.supporter-added": ({"party": "parties/a"}, {"party": "parties/a", "support": "political"}),
     "platform.document-adopted": ({"title": "t", "kind": "charter"}, {"title": {"en": "t"}, "kind": "strategy"}),
-    "platform.dissolved": ({}, {}),
+    "platform.dissolved": ({}, {"successors": ["platforms/q"]}),
     "document.registered": (
         {"title": "t", "sha256": SHA},
         {
             "title": "t",
             "sha256": SHA,
+            "citation": {"en": "1 UNTS 1"},
             "publisher": "p",
             "language": "zh-Hans",
             "published": "2024-01",
@@ -179,6 +180,7 @@ MINIMAL_AND_FULL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 POSTED = sorted(set(MINIMAL_AND_FULL))
 REQUIRED = {name: sorted(minimal) for name, (minimal, _) in MINIMAL_AND_FULL.items()}
 del REQUIRED["event.corrected"]  # needs data or a date, whichever
+REQUIRED["document.registered"] = ["title"]  # and sha256, url or citation
 
 
 def posted(kind: str, data: Any = None, **attributes: Any) -> dict[str, Any]:
@@ -338,6 +340,7 @@ def test_wrong_values_are_refused_with_their_pointer(kind, data, at):
         ("party.renamed", {"name": "x", "evidence": [{"document": "documents/d", "start": 1}]}),
         ("party.renamed", {"name": "x", "evidence": [{"document": "documents/d", "start": 5, "end": 5}]}),
         ("event.corrected", {"event": 1, "reason": "r"}),
+        ("document.registered", {"title": "t", "publisher": "p"}),
         ("event.corrected", {"event": 1, "reason": "r", "data": {"n": 1.5}}),
         ("event.corrected", {"event": 1, "reason": "r", "data": {"n": {"ñ": 1}}}),
     ],
