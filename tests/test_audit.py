@@ -25,11 +25,11 @@ from projections.names import NAMES
 from projections.table_comparison import COMPARED_TABLES, ROLLUPS, UNNUMBERED_COLUMNS
 from projections.views import INDEXES
 from service.audit.checkpoints import MOST_NOTE_BYTES, CannotAudit, NoCheckpoint, read_kept, read_signed
-from service.audit.compare import Comparing
+from service.audit.compare import Comparison
 from service.audit.event_rows import Row, answered
 from service.audit.order import Order
 from service.audit.report import Check
-from service.audit.run import Asked, audit
+from service.audit.run import AuditOptions, audit
 from service.audit.sequence import Sequences
 from service.audit.summary import Batch, Wanted, summarize
 from service.audit.targets import open_source
@@ -58,7 +58,7 @@ def data(story: Story, tmp_path: Path) -> Path:
 def audited(target: Path | str, **asked: Any) -> Audited:
     """Return the report of an audit."""
     with closing(open_source(str(target))) as source:
-        document = audit(source, Asked(**asked), lambda _: None).document
+        document = audit(source, AuditOptions(**asked), lambda _: None).document
     return Audited(document["status"], json.loads(json.dumps(document)))
 
 
@@ -116,7 +116,7 @@ def test_equal_tables_need_no_comparison_of_canonical_rows(story, data, monkeypa
     def told_apart(*_: object) -> bool:
         raise AssertionError("lines were compared")
 
-    monkeypatch.setattr(Comparing, "_agree", told_apart)
+    monkeypatch.setattr(Comparison, "_agree", told_apart)
     fits(data)
     rebuilt(data)
     fits(data)
@@ -656,7 +656,7 @@ def test_erasure_during_an_audit_never_fails_it(story, data, monkeypatch):
 
         for target in (str(data), server.address):
             with closing(open_source(target)) as source:
-                report = audit(source, Asked(), erase)
+                report = audit(source, AuditOptions(), erase)
             assert not report.findings
             assert report.check("redactions").result == "pass"
             assert report.verdict.status in (0, 2)

@@ -15,7 +15,7 @@ import pytest
 from service.audit.checkpoints import CannotAudit
 from service.audit.client import MOST_BYTES
 from service.audit.report import Report
-from service.audit.run import Asked, audit
+from service.audit.run import AuditOptions, audit
 from service.audit.targets import open_source
 from service.settings import Settings
 from service.transparency.static_export import TileLog
@@ -95,7 +95,7 @@ def audited(exported, monkeypatch) -> Callable[[Lie], Report]:
 
     def audited(lie: Lie) -> Report:
         with serving(exported, lie) as address, closing(open_source(address)) as source:
-            return audit(source, Asked(), lambda _: None)
+            return audit(source, AuditOptions(), lambda _: None)
 
     return audited
 

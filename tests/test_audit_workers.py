@@ -18,7 +18,7 @@ import pytest
 
 from service.audit import workers
 from service.audit.checkpoints import CannotAudit
-from service.audit.run import Asked, audit
+from service.audit.run import AuditOptions, audit
 from service.audit.summary import Wanted
 from service.audit.targets import open_source
 from service.audit.workers import summaries
@@ -54,7 +54,7 @@ def audited(data: Path, monkeypatch, count: int, **asked: Any) -> dict[str, Any]
     monkeypatch.setattr("service.audit.database.processes", lambda _: count)
     monkeypatch.setattr("service.audit.database.AT_ONCE", AT_ONCE)
     with closing(open_source(str(data))) as source:
-        document = audit(source, Asked(**asked), lambda _: None).document
+        document = audit(source, AuditOptions(**asked), lambda _: None).document
     for check in (document, *document["checks"]):
         del check["seconds"]
     return document

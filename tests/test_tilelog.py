@@ -11,7 +11,7 @@ import pytest
 
 from service.audit.checkpoints import CannotAudit
 from service.audit.report import Report
-from service.audit.run import Asked, audit
+from service.audit.run import AuditOptions, audit
 from service.audit.targets import open_source
 from service.data_directory import CHECKPOINT, SIGNING_KEY
 from service.exports import NothingToExport
@@ -34,7 +34,7 @@ def export(data: Path, out: Path, *, texts: bool = True) -> None:
 
 def audited(out: Path) -> Report:
     with closing(open_source(str(out))) as source:
-        return audit(source, Asked(), lambda _: None)
+        return audit(source, AuditOptions(), lambda _: None)
 
 
 class BrokenOff(Exception):

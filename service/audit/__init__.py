@@ -1,16 +1,15 @@
-"""The audit: everything that a log claims, worked out again from its bytes.
+"""The audit: every claim of a log, computed again from the bytes of its events.
 
-It believes nothing that the audited side computed. Events come as they are kept, answered or exported; order, entries,
-data, tree, signatures, evidence and views are then derived anew and compared with what is kept beside them. What it
-rests on is the log's verifier key and, against a history that was rewritten and signed again, a checkpoint that the
-auditor kept: give both yourself. It changes nothing that it audits.
+It trusts no result of the audited registry and changes nothing there. It computes order, entries, data, tree, evidence
+and views again and compares them with the stored ones. It trusts the log's verifier key and, against a history that was
+rewritten and signed again, a checkpoint that the auditor saved: the auditor should give both.
 
 The JSON report (`Report.document`):
 
     {"target": str, "origin": str | null, "key": str | null,    the verifier key that signatures were held to
-     "events": int,                                             that were read
+     "events": int,                                             the number of events read
      "checkpoint": {"size": int, "root": hex} | null,
-     "digests": {view: "sha256:..."},                           of the views that the audit folded
+     "digests": {view: "sha256:..."},                           of the audit's own views
      "verdict": "pass" | "fail" | "inconclusive",
      "status": 0 | 1 | 2,                                       the exit status
      "seconds": number,
@@ -18,6 +17,6 @@ The JSON report (`Report.document`):
      "findings": [{"check", "position" | null, "subject" | null, "field" | null, "says", "expected", "found"}],
      "notes": [str]}
 
-Where it could not be begun or ended, there are only `target`, `verdict`, `status` and a `reason`.
-Findings are in the order of positions, those of no event in particular at the end; of each check the first hundred.
+If the audit could not run, there are only `target`, `verdict`, `status` and a `reason`.
+Findings are in the order of positions, those without a position last. Each check has its first hundred.
 """

@@ -1,5 +1,8 @@
-"""Checkpoints: whether the log's is signed by its key, whether it continues one that the auditor kept, and who else
-signed it. What the auditor kept is the only thing that shows a history rewritten and signed again."""
+"""Checks of checkpoints: the signature of the log, the cosignatures of witnesses, and the consistency with a checkpoint
+that the auditor saved.
+
+Only a saved checkpoint shows a history that was rewritten and signed again.
+"""
 
 from __future__ import annotations
 
@@ -18,27 +21,27 @@ from service.transparency.signing import is_cosigned, is_signed
 
 SAVED_MODE = 0o644
 MOST_NOTE_BYTES = 2**16
-"""The most that is read of a checkpoint: a note has at most 100 signatures, of some 200 bytes each."""
+"""The limit of a checkpoint: a note has at most 100 signatures of some 200 bytes each."""
 
 
 class CannotAudit(Exception):
-    """Nothing can be checked at all. Its text is one line that says what would be right."""
+    """The audit cannot run. The argument is one line that says what to do."""
 
 
 class NoCheckpoint(CannotAudit):
-    """What stands in the place of the log's checkpoint is none: that does not fit, and nothing rests on anything."""
+    """The log's checkpoint is not readable as one, which is a finding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A checkpoint and the note it stands in. Nothing is verified."""
+    """A checkpoint and its note, not verified."""
 
     note: Note
     checkpoint: Checkpoint
 
 
 def read_file(path: Path, most: int) -> bytes:
-    """The content of a regular file of at most so many bytes. Raises OSError, also for a larger one."""
+    """Return the content of a regular file of at most `most` bytes. Raises OSError, also for a larger one."""
     with path.open("rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "is no regular file")
@@ -49,7 +52,7 @@ def read_file(path: Path, most: int) -> bytes:
 
 
 def read_signed(content: bytes, name: str) -> Signed:
-    """A checkpoint by its bytes. Raises NoCheckpoint, by the name it has for people."""
+    """Return the checkpoint in these bytes. Raises NoCheckpoint with `name`."""
     try:
         note = parse_note(content.decode())
         return Signed(note, parse_checkpoint(note.text))
@@ -58,7 +61,7 @@ def read_signed(content: bytes, name: str) -> Signed:
 
 
 def read_kept(path: Path) -> Signed:
-    """The checkpoint that an auditor kept. Raises CannotAudit."""
+    """Return the checkpoint that an auditor saved. Raises CannotAudit."""
     try:
         return read_signed(read_file(path, MOST_NOTE_BYTES), str(path))
     except NoCheckpoint as error:
@@ -72,7 +75,7 @@ def read_kept(path: Path) -> Signed:
 
 
 def read_verifier(text: str, algorithm: bytes, option: str) -> Verifier:
-    """A verifier key as it is given, or in a file. Raises CannotAudit."""
+    """Return the verifier key in a text, or in the file that the text names. Raises CannotAudit."""
     if "+" not in text:
         try:
             text = read_file(Path(text), MOST_NOTE_BYTES).decode()
@@ -85,7 +88,7 @@ def read_verifier(text: str, algorithm: bytes, option: str) -> Verifier:
 
 
 def check_signature(check: Check, signed: Signed, verifier: Verifier, origin: str | None) -> None:
-    """Check that the log's checkpoint is the log's: of its name, and by its key."""
+    """Check the name and the signature of the log's checkpoint."""
     checkpoint = signed.checkpoint
     if checkpoint.origin != verifier.name:
         check.find(Finding("is of another log than the key", None, None, "origin", verifier.name, checkpoint.origin))
@@ -100,7 +103,7 @@ def check_signature(check: Check, signed: Signed, verifier: Verifier, origin: st
 
 
 def check_witnesses(check: Check, signed: Signed, witnesses: Sequence[Verifier], quorum: int) -> None:
-    """Check the cosignatures of those whom the auditor trusts, and that there are enough of them."""
+    """Check the cosignatures of the witnesses, and that `quorum` of them signed."""
     good = 0
     for witness in witnesses:
         given = signed.note.by(witness)
@@ -114,7 +117,7 @@ def check_witnesses(check: Check, signed: Signed, witnesses: Sequence[Verifier],
 
 
 def check_root(check: Check, signed: Signed, growth: Growth, broken: int | None) -> None:
-    """Check that the tree of the log's first events has the root that was signed for them."""
+    """Check that the tree of the signed events has the signed root."""
     checkpoint = signed.checkpoint
     if broken is not None and broken <= checkpoint.size:
         check.ended(f"the tree ends where position {broken} is missing", Verdict.INCONCLUSIVE)
@@ -133,14 +136,14 @@ def check_root(check: Check, signed: Signed, growth: Growth, broken: int | None)
 
 
 def check_since(
-    check: Check, kept: Signed, now: Signed, verifier: Verifier, growth: Growth, broken: int | None
+    check: Check, saved: Signed, now: Signed, verifier: Verifier, growth: Growth, broken: int | None
 ) -> None:
-    """Check that the log continues the checkpoint that the auditor kept."""
-    before = kept.checkpoint
+    """Check that the log continues the checkpoint that the auditor saved."""
+    before = saved.checkpoint
     if before.origin != now.checkpoint.origin:
         check.find(Finding("is of another log", None, None, "origin", before.origin, now.checkpoint.origin))
         return
-    if not is_signed(kept.note, verifier):
+    if not is_signed(saved.note, verifier):
         check.find(Finding("is not by the key that the log is signed by now", None, None, "signature", verifier.text))
         return
     if before.size > now.checkpoint.size:
@@ -163,5 +166,5 @@ def check_since(
 
 
 def save(path: Path, signed: Signed) -> None:
-    """Keep a checkpoint for the next audit: whole, or as it was. Raises OSError."""
+    """Save a checkpoint for the next audit, atomically. Raises OSError."""
     replace(path, signed.note.signed.encode(), SAVED_MODE)

@@ -1,4 +1,4 @@
-"""Asking a registry over HTTP, from threads: each has a connection of its own, kept from one question to the next."""
+"""An HTTP client of a registry for several threads. Each thread has one persistent connection."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from service.audit.checkpoints import CannotAudit
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 600.0
-"""How long may pass until something of an answer comes; digests of large views take their time."""
+"""The time limit for the next bytes of an answer. Digests of large views take long."""
 MOST_BYTES = 2**24
-"""The most that is read of an answer, and of one line of a streamed one. An event has at most 1 MiB of data."""
+"""The limit of an answer, and of one line of a streamed answer. An event has at most 1 MiB of data."""
 NDJSON = "application/x-ndjson"
 _CHUNK = 2**18
 _MOST_REASON = 2**16
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Refused(Exception):
-    """The answer is a refusal; its status, and what it says."""
+    """An answer with a status other than 200. The argument is its reason."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -33,10 +33,10 @@ class Refused(Exception):
 
 
 class Client:
-    """Asks one server. Every method raises CannotAudit where it cannot be reached, and may be called in any thread."""
+    """A client of one server. Every method raises CannotAudit if the server is unreachable; any thread may call it."""
 
     def __init__(self, url: str, key: str | None) -> None:
-        """Raises CannotAudit where `url` is no address."""
+        """Raises CannotAudit if `url` is no address."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -52,27 +52,27 @@ class Client:
         self._made: list[http.client.HTTPConnection] = []
 
     def get(self, path: str, most: int = MOST_BYTES) -> bytes:
-        """The whole answer, of at most so many bytes. Raises Refused."""
-        return self.ask(path, most=most)[0]
+        """Return the body of an answer of at most `most` bytes. Raises Refused."""
+        return self.get_with_header(path, most=most)[0]
 
-    def ask(self, path: str, header: str = "", most: int = MOST_BYTES) -> tuple[bytes, str | None]:
-        """The whole answer, of at most so many bytes, and one of its headers. Raises Refused."""
+    def get_with_header(self, path: str, header: str = "", most: int = MOST_BYTES) -> tuple[bytes, str | None]:
+        """Return the body of an answer of at most `most` bytes, and one of its headers. Raises Refused."""
 
-        def whole(connection: http.client.HTTPConnection) -> tuple[bytes, str | None]:
+        def body(connection: http.client.HTTPConnection) -> tuple[bytes, str | None]:
             response = self._answer(connection, path)
             if response.status != 200:
                 raise Refused(response.status, self._reason(connection, response))
             content = response.read(most + 1)
             if len(content) > most:
                 raise self._too_long(connection, path, most)
-            if response.length:  # nothing else tells of an answer that was cut off
+            if response.length:  # http.client does not report a truncated answer
                 raise http.client.IncompleteRead(content, response.length)
             return content, response.headers.get(header)
 
-        return self._asked(whole)
+        return self._requested(body)
 
     def lines(self, path: str) -> Iterator[list[bytes]]:
-        """An answer as NDJSON, as many lines at a time as have come, on a connection of its own. Raises Refused."""
+        """Yield the lines of an NDJSON answer as they arrive, over a connection of its own. Raises Refused."""
         connection = self._connected()
         try:
             response = self._answer(connection, path, NDJSON)
@@ -85,7 +85,7 @@ class Client:
                     yield whole
                 if len(rest) > MOST_BYTES:
                     raise self._too_long(connection, path, MOST_BYTES)
-            if response.length:  # what lacks at the end of an answer of known length is told by nobody else
+            if response.length:  # http.client does not report a truncated answer
                 raise http.client.IncompleteRead(rest, response.length)
             if rest:
                 yield [rest]
@@ -95,14 +95,14 @@ class Client:
             connection.close()
 
     def close(self) -> None:
-        """Closes every connection; nobody asks any more."""
+        """Close every connection, after the last request."""
         for connection in self._made:
             connection.close()
 
-    def _asked(self, ask: Callable[[http.client.HTTPConnection], T]) -> T:
-        """What an answer is made into; asked again where a connection that was kept has been closed meanwhile."""
-        kept: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
-        for connection in (kept, None):
+    def _requested(self, ask: Callable[[http.client.HTTPConnection], T]) -> T:
+        """Return the result of a request. It is repeated once if the server has closed the persistent connection."""
+        persistent: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
+        for connection in (persistent, None):
             try:
                 if connection is None:
                     connection = self._own.connection = self._connected()  # noqa: PLW2901 - the one to ask now
@@ -111,9 +111,9 @@ class Client:
                 if connection is not None:
                     connection.close()
                 self._own.connection = None
-                if connection is not kept:
+                if connection is not persistent:
                     raise CannotAudit(self._broken(error)) from None
-        raise AssertionError("the second is never the one that was kept")
+        raise AssertionError("the second attempt has a new connection")
 
     def _connected(self) -> http.client.HTTPConnection:
         connection = self._make(self._host, self._port, timeout=CONNECT_SECONDS)
@@ -142,7 +142,7 @@ class Client:
 
     def _reason(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> str:
         content = response.read(_MOST_REASON)
-        if not response.isclosed():  # the rest would be taken for the next answer
+        if not response.isclosed():  # the rest would be read as the next answer
             connection.close()
         try:
             problem = orjson.loads(content)

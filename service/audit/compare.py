@@ -1,5 +1,4 @@
-"""Stored views compared with those that the audit folded. Where they differ it tells which line does, and on which
-event that line rests."""
+"""The comparison of stored views with the audit's own: a finding names the line that differs and its source event."""
 
 from __future__ import annotations
 
@@ -20,13 +19,13 @@ from service.audit.report import Check, Finding, Verdict
 from service.audit.source import CannotAudit, StoredViews, Unreadable
 
 PASTS = 2
-"""Earlier positions, drawn by lot, as of which digests are compared too where nothing but digests is to be had."""
+"""Random earlier positions as of which digests are compared, if only digests are available."""
 _AHEAD = 64
-"""Lines that are looked ahead to tell one that is missing or too many from one that was changed."""
+"""Lines to look ahead: they distinguish a missing or additional line from a changed one."""
 _RESTS_ON = ("position", "borne_by", "event")
 _SAYS = "is not what the log says"
 _UNTIL = 2
-"""Where a row of `ROLLUPS` has the position that it counts up to."""
+"""The column of `ROLLUPS` with the position up to which a row counts."""
 _EARLIER = " and every earlier one"
 
 Line = Mapping[str, Any]
@@ -37,20 +36,20 @@ def _each(some: Iterable[list[tuple[Any, ...]]]) -> Iterator[tuple[Any, ...]]:
     return chain.from_iterable(some)
 
 
-class Comparing:
-    """Compares all views as of one position, and what they hold of earlier ones."""
+class Comparison:
+    """Compares all views as of one position, and their earlier rows."""
 
     def __init__(
         self, check: Check, folded: FoldedReader, stored: StoredViews, as_of: int, *, digests: bool = True
     ) -> None:
-        """What does not fit goes to the check. Without `digests` they are told only where that is how views compare."""
+        """Findings go to the check. Without `digests`, only the digests that the comparison needs are computed."""
         self._check = check
         self._folded = folded
         self._stored = stored
         self._as_of = as_of
         self._digests = digests
         self.digests: dict[str, str] = {}
-        """The digest of each view, of what the audit folded."""
+        """The digest of each view that the audit folded."""
 
     def run(self) -> None:
         """Compare them. Raises CannotAudit."""
@@ -83,8 +82,9 @@ class Comparing:
         self._check.ended(whole + earlier)
 
     def _are_alike(self) -> bool:
-        """Whether nothing needs to be told of both, as they are the same row for row: so they are as a rule, and that
-        takes a thirtieth of the time. Where they are not, they may still say the same."""
+        """Return whether both files have the same rows. This fast path takes a thirtieth of the time of the general
+        comparison, which follows if it is False: views can still be equal then.
+        """
         if not self._is_up_to_date or self._folded.is_blind:
             return False
         path = self._stored.path
@@ -92,11 +92,11 @@ class Comparing:
 
     @property
     def _is_up_to_date(self) -> bool:
-        """Whether both have taken in the same events: what has no positions can be compared only then."""
+        """Whether both hold the same events. Tables without positions can be compared only then."""
         return self._as_of == self._stored.position == self._folded.position
 
     def _unlike_values(self) -> Iterator[Finding]:
-        """Yield a finding for each table without positions that does not hold what the log says."""
+        """Yield a finding for each table without positions that differs."""
         for table in UNNUMBERED_COLUMNS:
             try:
                 pairs = zip_longest(self._folded.values(table), self._stored.values(table))
@@ -109,7 +109,7 @@ class Comparing:
                 yield Finding(_SAYS, None, None, f"table {table}", expected, found)
 
     def _broken_indexes(self) -> Iterator[Finding]:
-        """Yield a finding for each index of words that does not hold what its table holds."""
+        """Yield a finding for each text index that differs from its table."""
         try:
             for name in self._stored.broken_indexes():
                 yield Finding("does not hold what its table holds", None, None, f"index {name}_fts")
@@ -117,7 +117,7 @@ class Comparing:
             yield Finding(str(error), field="indexes of words")
 
     def _compare_counts(self) -> None:
-        """Compare what statistics are told from, where all that is counted has the same numbers."""
+        """Compare the rollups behind the statistics, if the counted tables are equal."""
         try:
             pairs = zip_longest(_each(self._folded.stored(ROLLUPS)), _each(self._stored.stored(ROLLUPS) or ()))
             unlike = next((mine or row for mine, row in pairs if mine != row), None)
@@ -128,7 +128,7 @@ class Comparing:
             self._check.find(Finding(_SAYS, unlike[_UNTIL], None, f"table {ROLLUPS}"))
 
     def _agree(self, view: str) -> bool:
-        """Whether a view is the same; by its lines where they are to be had, else by its digest."""
+        """Return whether a view is equal: by its lines if they are available, else by its digest."""
         digest, same = sha256(), True
         try:
             theirs = self._stored.lines(view, self._as_of)
@@ -146,7 +146,7 @@ class Comparing:
         return same
 
     def _compare_pasts(self, found: list[Finding]) -> str:
-        """Compare what was known earlier, where nothing else differs; add what does to `found`, and say what was."""
+        """Compare earlier rows, if nothing else differs. Append findings to `found`; return words for the report."""
         if self._stored.lines(VIEWS[0], self._as_of) is not None:
             for table in self._folded.tables():
                 try:
@@ -166,7 +166,7 @@ class Comparing:
         ours, theirs = self._folded.rows(table, self._as_of), self._stored.rows(table, self._as_of)
         for mine, row in zip_longest(ours, theirs):
             if mine != row:
-                found.append(self._told(f"table {table}", _ahead(mine, ours), _ahead(row, theirs)))
+                found.append(self._difference(f"table {table}", _ahead(mine, ours), _ahead(row, theirs)))
                 return
 
     def _first_difference(self, view: str) -> Finding:
@@ -175,8 +175,8 @@ class Comparing:
             ours = self._folded.lines(view, self._as_of)
             while (mine := next(ours, None)) == (line := next(theirs, None)) and mine is not None:
                 pass
-            both = [_said(each) for each in _ahead(mine, ours)], [_said(each) for each in _ahead(line, theirs)]
-            return self._told(f"view {view}", *both)
+            both = [_parsed(each) for each in _ahead(mine, ours)], [_parsed(each) for each in _ahead(line, theirs)]
+            return self._difference(f"view {view}", *both)
         if self._stored.any_position:
             return self._first_digest(view, self._as_of)
         found = self._stored.digests(self._as_of, (view,)).get(view)
@@ -186,13 +186,13 @@ class Comparing:
         try:
             position = self._first_position(view, past)
             found = self._stored.digests(position, (view,)).get(view)
-        except (CannotAudit, Unreadable):  # that it is different is certain all the same
+        except (CannotAudit, Unreadable):  # the view differs in any case
             return Finding(f"{_SAYS}, as of position {past}", None, None, f"view {view}")
         expected = self._folded.digest(view, position)
         return Finding(f"{_SAYS}, from here on", position, self._subject(position), f"view {view}", expected, found)
 
-    def _told(self, where: str, ours: list[Line], theirs: list[Line]) -> Finding:
-        """What is different where the next lines are these."""
+    def _difference(self, where: str, ours: list[Line], theirs: list[Line]) -> Finding:
+        """Return the finding for the first of these lines that differs."""
         if not theirs or (ours and theirs[0] in ours[1:]):
             return self._placed(where, ours[0], "is not there", "", ours[0], None)
         if not ours or ours[0] in theirs[1:]:
@@ -201,7 +201,7 @@ class Comparing:
         return self._placed(where, ours[0], _SAYS, at, expected, found)
 
     def _placed(self, where: str, line: Line, says: str, at: str, expected: Any, found: Any) -> Finding:
-        """`line` is what the log says, or the one that is too many."""
+        """Return a finding at the source event of a line."""
         known = [line[name] for name in ("system_from", *_RESTS_ON) if type(line.get(name)) is int and line[name] > 0]
         position = known[0] if known else self._first_position(where.removeprefix("view "), self._as_of)
         subject = next((line[name] for name in ("subject", "in", "container", "document") if line.get(name)), None)
@@ -209,7 +209,7 @@ class Comparing:
         return Finding(says, position, subject or self._subject(position), field, expected, found)
 
     def _first_position(self, view: str, past: int) -> int:
-        """The first position as of which a view is different: a row that was changed is known from its event on."""
+        """Return the first position as of which a view differs: a changed row exists from its source event on."""
         low, high = 0, past
         while high - low > 1:
             middle = (low + high) // 2
@@ -222,7 +222,7 @@ class Comparing:
 
 
 def first_difference(one: Any, other: Any, at: str = "") -> tuple[str, Any, Any]:
-    """A pointer to where two JSON values first differ, and what each has there."""
+    """Return a pointer to the first difference of two JSON values, and both values there."""
     if isinstance(one, bytes) and isinstance(other, bytes):
         with suppress(ValueError):
             one, other = orjson.loads(one), orjson.loads(other)
@@ -243,7 +243,7 @@ def _ahead(line: T | None, lines: Iterator[T]) -> list[T]:
     return [] if line is None else [line, *islice(lines, _AHEAD)]
 
 
-def _said(line: bytes) -> Line:
+def _parsed(line: bytes) -> Line:
     try:
         found = orjson.loads(line)
     except ValueError:

@@ -1,5 +1,7 @@
-"""A data directory as it stands on the disk, or any log's file: read without a server, and also while one runs. Nothing
-in it is changed, and nothing but its bytes is believed."""
+"""A data directory or a log's file as the source of an audit, also while a server runs on it.
+
+It changes no file.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,10 @@ from projections.views import INDEXES, SCHEMAS
 from service.audit.checkpoints import MOST_NOTE_BYTES, CannotAudit, read_file, read_signed
 from service.audit.document_texts import ReadText
 from service.audit.event_rows import Row, stored
-from service.audit.history import speaks_of
+from service.audit.history import about_of
 from service.audit.source import StoredViews, Unreadable
 from service.audit.summary import Batch, Batches, Wanted, batches
-from service.audit.tree import ResponseCache, tiles_of
+from service.audit.tree import StoredTiles, tiles_of
 from service.audit.workers import processes, summaries
 from service.data_directory import CHECKPOINT, LOG, SIGNING_KEY, VIEWS, wal_of
 from service.event_log import LogError
@@ -36,10 +38,10 @@ AT_ONCE = 4 * TILE_WIDTH
 
 
 class Database:
-    """A log in a file, with the views, the checkpoint and the key that stand beside it."""
+    """A log's file, with the views, the checkpoint and the key beside it."""
 
     def __init__(self, path: Path, signing_key: Path | None = None) -> None:
-        """`path` is a data directory, or the file of a log; `signing_key` is where its key is, if not beside it.
+        """`path` is a data directory or a log's file; `signing_key` is the file of its key, if that is elsewhere.
 
         Raises CannotAudit.
         """
@@ -62,7 +64,7 @@ class Database:
             raise CannotAudit(f"{self._folder / CHECKPOINT}: {error.strerror}") from None
         self.signed = read_signed(content, str(self._folder / CHECKPOINT))
         try:
-            # In the order in which events reach them, so that while a server runs the log has what the others have.
+            # The log comes last: while a server runs, it holds every event that the views and the checkpoint hold.
             self._views: _Views | str = _Views.opened(self._views_path)
             self._log = Scan(self._path)
             self.head = self._log.head()
@@ -75,13 +77,13 @@ class Database:
 
     def key(self) -> tuple[str, str]:
         path = self._signing_key
-        said = ""
+        reason = ""
         for name in dict.fromkeys((self.origin, self.signed.checkpoint.origin)):
             try:
                 return read_key(path, name or "").verifier.text, path.name
             except (CannotSign, OSError) as error:
-                said = said or (f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error))
-        raise CannotAudit(f"{said}; or give the log's verifier key with --vkey")
+                reason = reason or (f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error))
+        raise CannotAudit(f"{reason}; or give the log's verifier key with --vkey")
 
     def rows(self) -> Iterator[list[Row]]:
         for position in range(0, self.head, AT_ONCE):
@@ -110,25 +112,25 @@ class Database:
             found[self._views_path.name] = [self._views]
         return found
 
-    def later(self) -> Mapping[int, int]:
+    def later_redactions(self) -> Mapping[int, int]:
         found: dict[int, int] = {}
         position, head = self.head, self._log.head()
         while position < head:
             until = min(position + AT_ONCE, head)
             for row in stored(self._log.rows(position, until)):
-                if row.type == "event.redacted" and (about := speaks_of(row.data)) is not None:
+                if row.type == "event.redacted" and (about := about_of(row.data)) is not None:
                     found[about] = row.position
             position = until
         return found
 
-    def kept(self) -> ResponseCache:
+    def tiles(self) -> StoredTiles:
         if isinstance(self._views, str):
             return
         for tile in tiles_of(self._views.position):
             if tile.level is not None:
                 yield tile, self._views.hashes(tile.level, tile.number * TILE_WIDTH, tile.width)
 
-    def reading(self) -> ReadText | str:
+    def text_reader(self) -> ReadText | str:
         def read(event: Event) -> bytes | None:
             try:
                 text = self._log.text(event.position)
@@ -141,12 +143,12 @@ class Database:
     def views(self) -> StoredViews | str:
         return self._views
 
-    def recalled(self, position: int, row: Row | None) -> Mapping[str, Any] | None:
+    def recall(self, position: int, row: Row | None) -> Mapping[str, Any] | None:
         del row
-        return None if isinstance(self._views, str) else self._views.recalled(position)
+        return None if isinstance(self._views, str) else self._views.recall(position)
 
     def erasures(self) -> tuple[str, str]:
-        """How often something was erased from the log: at the beginning, and by now."""
+        """Return the number of erasures from the log: at the start of the audit, and now."""
         return self._erasures, self._log.meta("erasures") or "0"
 
     def finish(self) -> None:
@@ -161,13 +163,13 @@ class Database:
 
 
 class _OtherSchema(str):
-    """Why views are not read whose tables are others than their code makes."""
+    """The reason why views with an unexpected schema are not read."""
 
     __slots__ = ()
 
 
 class _Views:
-    """The file of views in a data directory."""
+    """The views' file of a data directory."""
 
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self.path: Path | None = path
@@ -180,7 +182,7 @@ class _Views:
 
     @classmethod
     def opened(cls, path: Path) -> _Views | str:
-        """Why they are of no use, if so."""
+        """Return the views in a file, or why they cannot be used."""
         if not path.exists():
             return f"there are none in {path.parent}; registry rebuild makes them from the log"
         try:
@@ -189,18 +191,18 @@ class _Views:
             return f"{path.name} cannot be opened: {error}"
         try:
             views = cls(path, db)
-            said: str
+            reason: str
             if views._meta("fold") == fold():
                 name = difference(schema(db), _expected_schema())
                 if name is None:
                     return views
-                said = _OtherSchema(f"the schema of its {name} is another")
+                reason = _OtherSchema(f"the schema of its {name} is another")
             else:
-                said = f"{path.name} was folded by another version of the registry than this command is"
+                reason = f"{path.name} was folded by another version of the registry than this command is"
         except (sqlite3.Error, LookupError, ValueError) as error:
-            said = f"{path.name} cannot be read: {error}"
+            reason = f"{path.name} cannot be read: {error}"
         db.close()
-        return said
+        return reason
 
     def digests(self, as_of: int, views: Sequence[str]) -> Mapping[str, str]:
         with _Reading():
@@ -238,14 +240,14 @@ class _Views:
         return None
 
     def hashes(self, level: int, first: int, count: int) -> bytes:
-        """Stored hashes of the tree, as a tile has them."""
+        """Return stored hashes of the tree in the form of a tile. Raises Unreadable."""
         try:
             return b"".join(merkle_tree.hashes(self._db, level, first, count))
         except (sqlite3.Error, TypeError) as error:
             raise Unreadable(f"the stored tree cannot be read: {error}") from None
 
-    def recalled(self, position: int) -> Mapping[str, Any] | None:
-        """How they keep an event."""
+    def recall(self, position: int) -> Mapping[str, Any] | None:
+        """Return an event as the views hold it, or None."""
         with suppress(Exception):
             lines = self._digests.some("history", position, (0, position - 1), 1).lines
             found: Mapping[str, Any] = orjson.loads(lines[0])
@@ -271,7 +273,7 @@ def _expected_schema() -> dict[str, str]:
 
 
 class _Reading:
-    """Within it, whatever goes wrong in reading views makes them Unreadable: they may hold anything at all."""
+    """A context that turns every error into Unreadable: the views are untrusted."""
 
     def __enter__(self) -> None:
         pass

@@ -1,5 +1,4 @@
-"""The texts of documents, wherever there are any: kept by the audited side, or brought by the auditor. A text is taken
-for what it is by its SHA-256 alone."""
+"""The texts of documents, from the audited registry or from the auditor. Its SHA-256 alone identifies a text."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from service.audit.history import DOCUMENTS, NotedEvents
 from service.audit.report import Check, Finding, Verdict, counted
 
 ReadText = Callable[[Event], bytes | None]
-"""The text that an event says is stored, as it is kept now; None where it is not."""
+"""Returns the text that an event stored, as it is now; None if it is gone."""
 
 _REGISTERED = f"{DOCUMENTS} AND type = 'document.registered'"
 _STORED = (
@@ -21,36 +20,36 @@ _STORED = (
     f" {DOCUMENTS.replace('type', 'later.type')} AND later.type = 'document.text-erased'"
     " AND later.subject = noted.subject AND later.position > noted.position) AND source = ?"
 )
-"""What the log of an origin stored and was not erased later. Texts that other logs stored are not here."""
-_REMEMBERED = 10_000
+"""Texts that the log of an origin stored and did not erase. A log does not hold texts that other logs stored."""
+_CACHED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
-    """A text that the auditor brings."""
+class AuditorText:
+    """A text that the auditor gives."""
 
     path: Path
     sha256: str
 
     @classmethod
-    def of(cls, path: Path) -> Brought:
-        """The text in a file. Raises OSError."""
+    def of(cls, path: Path) -> AuditorText:
+        """Return the text in a file. Raises OSError."""
         return cls(path, sha256(path.read_bytes()).hexdigest())
 
 
 class Texts:
-    """Texts by document, once a log has gone by."""
+    """Texts by document, after the pass over the log."""
 
-    def __init__(self, noted: NotedEvents, origin: str, read: ReadText | None, brought: Iterable[Brought]) -> None:
-        """`read` is None where the audited side gives no texts; `origin` is the log's."""
+    def __init__(self, noted: NotedEvents, origin: str, read: ReadText | None, given: Iterable[AuditorText]) -> None:
+        """`read` is None if the audited registry gives no texts; `origin` is the log's."""
         self._noted = noted
         self._origin = origin
         self._read = read
-        self._brought = {each.sha256: each for each in brought}
+        self._given = {each.sha256: each for each in given}
         self._digests: dict[str, str | None] = {}
 
     def check(self, check: Check, otherwise: str) -> None:
-        """Check that every text that is kept is the one that was stored; `otherwise` says why that cannot be."""
+        """Check that every stored text is unchanged. `otherwise` says why texts are not available."""
         count = 0
         for event in self._noted.events(_STORED, self._origin):
             count += 1
@@ -69,24 +68,24 @@ class Texts:
             check.ended(f"{counted(count, 'text')}, by SHA-256" if count else "no texts are kept")
 
     def strangers(self) -> list[Path]:
-        """The files brought that are the text of no document registered."""
-        left = dict(self._brought)
+        """Return the auditor's files that are the text of no registered document."""
+        left = dict(self._given)
         if left:
             for event in self._noted.events(_REGISTERED):
-                left.pop(self._said(event) or "", None)
+                left.pop(self._registered(event) or "", None)
         return [each.path for each in left.values()]
 
     def is_there(self, document: str) -> bool:
-        """Whether there is a text of a document that may be the one registered."""
+        """Return whether a text of a document may be available."""
         digest = self._digest(document)
-        return digest is not None and (digest in self._brought or self._stored(document) is not None)
+        return digest is not None and (digest in self._given or self._stored(document) is not None)
 
     def text(self, document: str) -> str | None:
-        """The text of a document, if there is one of the SHA-256 registered."""
+        """Return the text of a document with the registered SHA-256, or None."""
         digest = self._digest(document)
         content = None
-        if digest in self._brought:
-            content = self._brought[digest].path.read_bytes()
+        if digest in self._given:
+            content = self._given[digest].path.read_bytes()
         elif self._read is not None and (event := self._stored(document)) is not None:
             content = self._read(event)
         if content is None or sha256(content).hexdigest() != digest:
@@ -99,18 +98,20 @@ class Texts:
         return next(self._noted.events(f"{_STORED} AND subject = ?", self._origin, document), None)
 
     def _digest(self, document: str) -> str | None:
-        """The SHA-256 that is registered of a document."""
+        """Return the registered SHA-256 of a document, or None."""
         if document not in self._digests:
-            if len(self._digests) >= _REMEMBERED:
+            if len(self._digests) >= _CACHED:
                 self._digests.clear()
-            found = [self._said(event) for event in self._noted.events(f"{_REGISTERED} AND subject = ?", document)]
+            found = [
+                self._registered(event) for event in self._noted.events(f"{_REGISTERED} AND subject = ?", document)
+            ]
             self._digests[document] = next((digest for digest in reversed(found) if digest is not None), None)
         return self._digests[document]
 
-    def _said(self, event: Event) -> str | None:
-        """The SHA-256 that an event registers, as far as it stands."""
-        standing = self._noted.standing(event)
-        if standing.retracted_by(event) is not None:
+    def _registered(self, event: Event) -> str | None:
+        """Return the SHA-256 that an event registers, after corrections; None if the event is retracted."""
+        corrections = self._noted.corrections(event)
+        if corrections.retracted_by(event) is not None:
             return None
-        digest = standing.meaning(event).data.get("sha256")
+        digest = corrections.meaning(event).data.get("sha256")
         return digest if isinstance(digest, str) else None

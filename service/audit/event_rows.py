@@ -1,5 +1,7 @@
-"""An event as it was found, whoever keeps it: a row of the log's table, or a line that `/v1/events` answers. Nothing of
-it may be relied on before it was checked, not even the types of its values."""
+"""Unchecked events: rows of the log's table, or lines of the answer of `/v1/events`.
+
+No value may be relied on before it is checked, not even its type.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,11 @@ BESIDE = ("time", "occurred", "recorded", "actor")
 
 
 class Row(NamedTuple):
-    """One event. `entry`, `data` and `salt` are bytes; the two last are empty where nothing is kept. All else is what a
-    database may hold.
+    """One event. `entry`, `data` and `salt` are bytes; data and salt are empty if nothing is stored. Any other field
+    has any type that a database can hold.
 
-    `beside` are time, occurred, recorded and actor as they are told; None where only the entry says them, as in the
-    log's table. `flaw` says what is wrong with the form of the row itself: a field, and what about it.
+    `beside` is time, occurred, recorded and actor as an answer gives them; None if only the entry holds them, as in the
+    log's table. `flaw` is a fault in the form of the row itself: a field, and the fault.
     """
 
     position: Any
@@ -37,25 +39,25 @@ class Row(NamedTuple):
 
     @property
     def time(self) -> Any:
-        """When it happened, as its source says."""
-        return self._told(0)
+        """The CloudEvents time."""
+        return self._beside(0)
 
     @property
     def occurred(self) -> Any:
-        """When what it tells of happened."""
-        return self._told(1)
+        """When the fact happened."""
+        return self._beside(1)
 
     @property
     def recorded(self) -> Any:
-        """When it was recorded."""
-        return self._told(2)
+        """When the event was recorded."""
+        return self._beside(2)
 
     @property
     def actor(self) -> Any:
-        """Who had it recorded."""
-        return self._told(3)
+        """The client that posted it."""
+        return self._beside(3)
 
-    def _told(self, index: int) -> Any:
+    def _beside(self, index: int) -> Any:
         if self.beside is not None:
             return self.beside[index]
         try:
@@ -66,37 +68,37 @@ class Row(NamedTuple):
 
 _SIMPLE = (*Row._fields[:6], *BESIDE)
 _SIMPLE_TYPES = {str, int, type(None)}
-_row = tuple.__new__  # a third of what calling the class takes
+_row = tuple.__new__  # takes a third of the time of calling the class
 _ANSWERED = frozenset((*Row._fields, *BESIDE, "specversion")) - {"beside", "flaw"}
 
 
 def stored(rows: Iterable[tuple[Any, ...]]) -> list[Row]:
-    """Rows of the log's table (see `Scan.rows`)."""
+    """Return rows of the log's table (see `Scan.rows`) as events."""
     return [
-        _row(Row, (*row, None, None)) if type(row[6]) is type(row[7]) is type(row[8]) is bytes else _mended(row)
+        _row(Row, (*row, None, None)) if type(row[6]) is type(row[7]) is type(row[8]) is bytes else _with_bytes(row)
         for row in rows
     ]
 
 
-def _mended(row: tuple[Any, ...]) -> Row:
-    """A row that holds something else than bytes where bytes should be."""
+def _with_bytes(row: tuple[Any, ...]) -> Row:
+    """Return the event of a row that has a value of another type where bytes should be."""
     names = ("entry", "data", "salt")
     name = next(name for name, value in zip(names, row[6:9], strict=True) if type(value) is not bytes)
-    kept = [_bytes(value) for value in row[6:9]]
-    return Row._make((*row[:6], *kept, *row[9:], None, (name, "is not stored as bytes")))
+    contents = [_bytes(value) for value in row[6:9]]
+    return Row._make((*row[:6], *contents, *row[9:], None, (name, "is not stored as bytes")))
 
 
 def answered(line: bytes) -> Row:
-    """A line of events as they are answered. Raises ValueError where it is no JSON object at all."""
-    said = orjson.loads(line)
-    if not isinstance(said, dict):
+    """Return the event of a line of `/v1/events`. Raises ValueError if the line is no JSON object."""
+    fields = orjson.loads(line)
+    if not isinstance(fields, dict):
         raise ValueError("it is no JSON object")
     flaw: tuple[str, str] | None = None
-    if strange := said.keys() - _ANSWERED:
+    if strange := fields.keys() - _ANSWERED:
         flaw = min(strange), "is nothing that an event has"
-    if said.get("specversion") != "1.0":
+    if fields.get("specversion") != "1.0":
         flaw = "specversion", "is not 1.0"
-    entry, salt, data = said.get("entry"), said.get("salt"), b""
+    entry, salt, data = fields.get("entry"), fields.get("salt"), b""
     if not isinstance(entry, str):
         flaw = "entry", "is missing, or no text"
         entry = ""
@@ -106,28 +108,28 @@ def answered(line: bytes) -> Row:
         except (Base64Error, ValueError, TypeError):
             flaw = "salt", "is not base64"
             salt = b""
-    if not {type(said.get(name)) for name in _SIMPLE} <= _SIMPLE_TYPES:
-        name = next(name for name in _SIMPLE if type(said.get(name)) not in _SIMPLE_TYPES)
+    if not {type(fields.get(name)) for name in _SIMPLE} <= _SIMPLE_TYPES:
+        name = next(name for name in _SIMPLE if type(fields.get(name)) not in _SIMPLE_TYPES)
         flaw = name, "is neither a text nor a number"
-        said |= {name: str(said[name]) for name in _SIMPLE if type(said.get(name)) not in _SIMPLE_TYPES}
-    if "data" in said:
-        try:  # the form that was hashed, which need not be the one that came over the wire
-            data = orjson.dumps(said["data"], option=orjson.OPT_SORT_KEYS)
+        fields |= {name: str(fields[name]) for name in _SIMPLE if type(fields.get(name)) not in _SIMPLE_TYPES}
+    if "data" in fields:
+        try:  # the form that was hashed; the answer may use another one
+            data = orjson.dumps(fields["data"], option=orjson.OPT_SORT_KEYS)
         except TypeError:
             flaw = "data", "is nested too deep"
     return Row(
-        said.get("position"),
-        said.get("version"),
-        said.get("subject"),
-        said.get("type"),
-        said.get("source"),
-        said.get("id"),
+        fields.get("position"),
+        fields.get("version"),
+        fields.get("subject"),
+        fields.get("type"),
+        fields.get("source"),
+        fields.get("id"),
         entry.encode(),
         data,
         salt or b"",
-        said.get("redacted"),
-        said.get("about"),
-        (said.get("time"), said.get("occurred"), said.get("recorded"), said.get("actor")),
+        fields.get("redacted"),
+        fields.get("about"),
+        (fields.get("time"), fields.get("occurred"), fields.get("recorded"), fields.get("actor")),
         flaw,
     )
 

@@ -1,4 +1,4 @@
-"""Whether every passage that stands is in the text of its document, as far as there is one to look into."""
+"""The check of evidence: every current quotation stands in the text of its document, if the text is available."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ALONE = """
 SELECT position, subject, data FROM noted
 WHERE cites AND about IS NULL AND NOT EXISTS (SELECT 1 FROM noted AS other WHERE other.about = noted.position)
 """
-"""Events that give passages, speak of no other, and are spoken of by none: nearly all, in most logs."""
+"""Events with quotations that are about no other event and that no other event is about: most events of most logs."""
 _INVOLVED = """
 WITH RECURSIVE involved(position) AS (
     SELECT position FROM noted WHERE cites
@@ -30,12 +30,12 @@ SELECT involved.position,
     ifnull(noted.subject, (SELECT subject FROM noted AS other WHERE other.about = involved.position))
 FROM involved LEFT JOIN noted USING (position)
 """
-"""All others that passages may support, and their subjects."""
+"""All other events that quotations may support, and their subjects."""
 _AT_ONCE = 1000
 
 
 class Evidence:
-    """The passages of a log that has gone by."""
+    """The quotations of a log, after the pass over it."""
 
     def __init__(self, noted: NotedEvents, texts: Texts) -> None:
         self._noted = noted
@@ -43,7 +43,7 @@ class Evidence:
         self._counts = dict.fromkeys(Status, 0)
 
     def check(self, check: Check) -> None:
-        """Check every standing passage."""
+        """Check every current quotation."""
         db = self._noted.db
         db.execute(_SCHEMA)
         given = self._given()
@@ -74,7 +74,7 @@ class Evidence:
                 check.find(Finding(f"{flaw.detail} ({document})", by, subject, at, found=passage.get("exact")))
 
     def _given(self) -> Iterator[tuple[str, int, str, int, bytes]]:
-        """Every passage that there may be a text for; the others are counted, and no more."""
+        """Yield every quotation whose text may be available, and count the others."""
         for by, subject, place, passage in self._passages():
             if self._texts.is_there(passage["document"]):
                 yield passage["document"], by, subject, place, orjson.dumps(passage)
@@ -82,17 +82,17 @@ class Evidence:
                 self._counts[Status.UNVERIFIED] += 1
 
     def _passages(self) -> Iterator[tuple[int, str, int, dict[str, Any]]]:
-        """Every passage that stands: the event that gives it, its subject, its place there, and what it says."""
+        """Yield every current quotation: the position and subject of its event, its index there, and its content."""
         for position, subject, data in self._noted.db.execute(_ALONE):
             for place, passage in enumerate(orjson.loads(data).get("evidence", ())):
                 yield position, subject, place, passage
         for position, subject in self._noted.db.execute(_INVOLVED):
             event = self._noted.event(position) or _unnoted(position, subject)
-            given = passages(self._noted.standing(event), event)
+            given = passages(self._noted.corrections(event), event)
             for (by, place), passage in placed(given).items():
                 yield by, subject, place, passage
 
 
 def _unnoted(position: int, subject: str) -> Event:
-    """An event of which nothing was noted: it cites nothing itself."""
+    """Return an event that was not noted, as it has no quotations itself."""
     return Event(position, 0, subject, "", "", "", None, None, b"{}", "", "")

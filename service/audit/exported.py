@@ -1,5 +1,5 @@
-"""A directory that `registry export --tiles` wrote, audited offline: a static log with the events, and the digests of
-the views, beside it."""
+"""An exported directory as the source of an audit: the static log, events and digests that `registry export --tiles`
+wrote."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from projections.engine.database import fold
 from service.audit.checkpoints import MOST_NOTE_BYTES, CannotAudit, read_file, read_signed
 from service.audit.document_texts import ReadText
 from service.audit.event_rows import Row, answered
-from service.audit.source import StoredViews, Unreadable
+from service.audit.source import DigestsOnly, StoredViews, Unreadable
 from service.audit.summary import Batches, Wanted, batches
-from service.audit.tree import ResponseCache, tiles_of
+from service.audit.tree import StoredTiles, tiles_of
 from service.commands.document_texts import MAX_TEXT
 from service.transparency.static_files import CHECKPOINT, DIGESTS, EVENTS, MOST_BUNDLE_BYTES, TEXTS, VKEY, text_path
 
@@ -30,7 +30,7 @@ class Exported:
     """An exported log."""
 
     def __init__(self, path: Path) -> None:
-        """Raises CannotAudit, also where the export was not finished."""
+        """Raises CannotAudit, also if the export is not complete."""
         self.target = str(path)
         self.origin: str | None = None
         self.has_files = False
@@ -38,10 +38,10 @@ class Exported:
         try:
             self.signed = read_signed(read_file(path / CHECKPOINT, MOST_NOTE_BYTES), str(path / CHECKPOINT))
             self.head = self.signed.checkpoint.size
-            said = orjson.loads(read_file(path / DIGESTS, MOST_NOTE_BYTES))
-            self._fold = said["fold"]
+            document = orjson.loads(read_file(path / DIGESTS, MOST_NOTE_BYTES))
+            self._fold = document["fold"]
             self._digests = _Digests(
-                int(said["position"]), {str(view): str(of) for view, of in said["digests"].items()}
+                int(document["position"]), {str(view): str(of) for view, of in document["digests"].items()}
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise CannotAudit(f"{path} holds no export that was finished: registry export --tiles {path}") from None
@@ -59,7 +59,7 @@ class Exported:
         position = 0
         try:
             with (self._path / EVENTS).open("rb") as file:
-                lines = islice(_lines(file), self.head)  # what follows is of an export that was broken off
+                lines = islice(_lines(file), self.head)  # later lines are of an export that did not end
                 while some := list(islice(lines, _AT_ONCE)):
                     try:
                         rows = [answered(line) for line in some]
@@ -76,10 +76,10 @@ class Exported:
     def damages(self) -> Mapping[str, Sequence[str]]:
         return {}
 
-    def later(self) -> Mapping[int, int]:
+    def later_redactions(self) -> Mapping[int, int]:
         return {}
 
-    def kept(self) -> ResponseCache:
+    def tiles(self) -> StoredTiles:
         for tile in tiles_of(self.head):
             for width in _partials(self._path, tile):
                 if width < tile.width:
@@ -87,7 +87,7 @@ class Exported:
                     yield narrower, self._tile(narrower)
             yield tile, self._tile(tile)
 
-    def reading(self) -> ReadText | str:
+    def text_reader(self) -> ReadText | str:
         if not (self._path / TEXTS).is_dir():
             return "not among what was exported (export --texts)"
 
@@ -105,7 +105,7 @@ class Exported:
             return f"the digests in {DIGESTS} are of views that another version of the registry folded"
         return self._digests
 
-    def recalled(self, position: int, row: Row | None) -> Mapping[str, Any] | None:
+    def recall(self, position: int, row: Row | None) -> Mapping[str, Any] | None:
         del position, row
         return None
 
@@ -122,44 +122,24 @@ class Exported:
             return None
 
 
-class _Digests:
+class _Digests(DigestsOnly):
     """The digests of the views as of the position of the export."""
 
     def __init__(self, position: int, digests: Mapping[str, str]) -> None:
         self.position = position
         self._digests = digests
-        self.path: Path | None = None
         self.any_position = False
 
     def digests(self, as_of: int, views: Sequence[str]) -> Mapping[str, str]:
         assert as_of == self.position
         return {view: self._digests[view] for view in views if view in self._digests}
 
-    def lines(self, view: str, as_of: int) -> Iterator[bytes] | None:
-        del view, as_of
-        return None
-
-    def rows(self, table: str, as_of: int) -> Iterator[dict[str, Any]]:
-        del table, as_of
-        return iter(())
-
-    def stored(self, table: str) -> Iterator[list[tuple[Any, ...]]] | None:
-        del table
-        return None
-
-    def values(self, table: str) -> Iterator[tuple[Any, ...]]:
-        del table
-        return iter(())
-
-    def broken_indexes(self) -> Sequence[str]:
-        return ()
-
     def is_passing(self) -> str | None:
         return None
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file. Raises Unreadable for one that no event is as long as."""
+    """Yield the lines of a file. Raises Unreadable for a line that is too long for an event."""
     while line := file.readline(MOST_LINE_BYTES + 1):
         if len(line) > MOST_LINE_BYTES:
             raise Unreadable(f"a line of {EVENTS} has more than {MOST_LINE_BYTES} bytes")
@@ -167,7 +147,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _partials(directory: Path, tile: Tile) -> list[int]:
-    """The widths of the partial tiles that an exported log has of a tile's number, ascending."""
+    """Return the widths of the partial tiles with a tile's number, ascending."""
     folder = (directory / Tile(tile.level, tile.number, 1).path).parent
     try:
         return sorted(int(path.name) for path in folder.iterdir() if path.name.isascii() and path.name.isdecimal())

@@ -1,5 +1,5 @@
-"""The events that what comes later may depend on: those that speak of others, cite a document, register one or say what
-became of its text, unite parties, or have lost their data. Noted in a file, as there may be any number of them."""
+"""A temporary SQLite file of the events that later checks need: those about other events, citations, documents and
+their texts, mergers of parties, and events without data."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from domain.corrections import Corrections, Event, erased_data
 from domain.values import MAX_INTEGER
 from service.audit.event_rows import Row
 
-_SPEAKING = frozenset(name for name, kind in CATALOGUE.items() if kind.about_event)
+_ABOUT_EVENTS = frozenset(name for name, kind in CATALOGUE.items() if kind.about_event)
 _OTHERS = frozenset(("document.registered", "document.text-stored", "document.text-erased", "party.merged"))
-_NOTED = _SPEAKING | _OTHERS
+_NOTED = _ABOUT_EVENTS | _OTHERS
 _CITING = b'"evidence"'
 _SCHEMA = """
 CREATE TABLE noted(
@@ -25,7 +25,7 @@ CREATE TABLE noted(
     redacted INTEGER, erased INTEGER NOT NULL, cites INTEGER NOT NULL, data BLOB NOT NULL);
 """
 DOCUMENTS = "type >= 'document.' AND type < 'document/'"
-"""The condition that an index goes by, to be repeated word for word: events of documents."""
+"""The condition of an index: events of documents. A query must repeat it word for word to use the index."""
 _INDEXES = (
     "speaking ON noted(about) WHERE about IS NOT NULL",
     f"documents ON noted(subject) WHERE {DOCUMENTS}",
@@ -34,10 +34,10 @@ _INDEXES = (
 
 
 class NotedEvents:
-    """Events noted while the log goes by; asked once it has."""
+    """Events that are noted during the pass over the log, and read after it."""
 
     def __init__(self, folder: Path, *, evidence: bool = True) -> None:
-        """Files go to the folder. What only cites documents is noted where `evidence` is wanted."""
+        """Create the file in the folder. Events that only cite documents are noted if `evidence` is True."""
         self._evidence = evidence
         self.db = sqlite3.connect(folder / "noted.sqlite", isolation_level=None)
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE"):
@@ -46,12 +46,12 @@ class NotedEvents:
         self.db.execute("BEGIN")
 
     def take(self, rows: Sequence[Row]) -> None:
-        """Note what is to be noted of the next events, each of which fits by itself."""
+        """Note the next events, as far as later checks need them. Each of them must pass by itself."""
         found = []
         for index in noted_of([row.type for row in rows], [row.data for row in rows], evidence=self._evidence):
             row = rows[index]
             data, redacted = row.data, _number(row.redacted)
-            about = _number(row.about) if not data else speaks_of(data) if row.type in _SPEAKING else None
+            about = _number(row.about) if not data else about_of(data) if row.type in _ABOUT_EVENTS else None
             cites = self._evidence and _CITING in data
             places = (row.position, row.type, row.subject, row.source)
             found.append((*places, row.occurred, about, redacted, not data, cites, data))
@@ -59,13 +59,13 @@ class NotedEvents:
             self.db.executemany("INSERT OR IGNORE INTO noted VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", found)
 
     def end(self) -> None:
-        """Every event has gone by."""
+        """End the pass: create the indexes."""
         for index in _INDEXES:
             self.db.execute(f"CREATE INDEX {index}")
         self.db.execute("COMMIT")
 
     def events(self, where: str, *values: object) -> Iterator[Event]:
-        """The events noted that meet a condition, in order. `version`, names and times are not noted."""
+        """Yield the noted events that meet an SQL condition, in order. Versions, names and times are not noted."""
         rows = self.db.execute(
             f"SELECT position, type, subject, occurred, about, erased, data FROM noted WHERE {where} ORDER BY position",
             values,
@@ -73,11 +73,11 @@ class NotedEvents:
         return map(_event_of, rows)
 
     def event(self, position: int) -> Event | None:
-        """One of them."""
+        """Return the noted event at a position, or None."""
         return next(self.events("position = ?", position), None)
 
-    def standing(self, root: Event) -> Corrections:
-        """What stands of an event, by all that speak of it, directly or through others."""
+    def corrections(self, root: Event) -> Corrections:
+        """Return the corrections of an event: all events about it, directly or through others."""
         about: dict[int, list[Event]] = {}
         pending = [root.position]
         while pending:
@@ -88,26 +88,26 @@ class NotedEvents:
         return Corrections(about)
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self.db.close()
 
 
 def noted_of(types: Iterable[Any], data: Iterable[bytes], *, evidence: bool) -> list[int]:
-    """Which of some events are to be noted; those that only cite documents too where `evidence` is wanted."""
+    """Return the indexes of the events to note, with those that only cite documents if `evidence` is True."""
     return [
         index
-        for index, (type_, kept) in enumerate(zip(types, data, strict=True))
-        if not kept or type_ in _NOTED or (evidence and _CITING in kept)
+        for index, (type_, content) in enumerate(zip(types, data, strict=True))
+        if not content or type_ in _NOTED or (evidence and _CITING in content)
     ]
 
 
-def speaks_of(data: bytes) -> int | None:
-    """The position of the event that an event with this data speaks of."""
+def about_of(data: bytes) -> int | None:
+    """Return the position of the event that an event with this data is about, or None."""
     try:
-        said = orjson.loads(data)
+        fields = orjson.loads(data)
     except ValueError:
         return None
-    return _number(said.get("event")) if isinstance(said, dict) else None
+    return _number(fields.get("event")) if isinstance(fields, dict) else None
 
 
 def _number(value: Any) -> int | None:
@@ -116,5 +116,5 @@ def _number(value: Any) -> int | None:
 
 def _event_of(row: tuple[Any, ...]) -> Event:
     position, type_, subject, occurred, about, erased, data = row
-    kept = erased_data(about) if erased else data
-    return Event(position, 0, subject, type_, "", "", None, occurred, kept, "", "", bool(erased))
+    left = erased_data(about) if erased else data
+    return Event(position, 0, subject, type_, "", "", None, occurred, left, "", "", bool(erased))

@@ -1,4 +1,4 @@
-"""Whether data is missing only where a later event had it erased, and gone where one had."""
+"""The check of redactions: data is missing exactly where a later event had it erased."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from service.audit.history import NotedEvents
 from service.audit.report import Check, Finding, counted
 
 _MAY_BE_ONE = "SELECT 1 FROM noted WHERE type = 'party.merged' AND position < ? LIMIT 1"
-"""Whether parties were said to be one before a position: then events about one may be spoken of under the other."""
+"""Whether parties were merged before a position: the redaction of an event may then name the other party."""
 
 
 def check_redactions(noted: NotedEvents, check: Check, later: Callable[[], Mapping[int, int]]) -> str | None:
-    """Check every event without data, and every event that one says is erased; what else is to be told.
+    """Check every event without data and every redacted event. Return a note for the report, or None.
 
-    `later` gives redactions that came after the last event of the audit: the event that each names, and its position.
+    `later` returns the redactions after the last event of the audit: positions of redacted events, and of their
+    redactions.
     """
     count = unseen = 0
     recent: Mapping[int, int] | None = None
@@ -32,11 +33,11 @@ def check_redactions(noted: NotedEvents, check: Check, later: Callable[[], Mappi
         event = noted.event(by)
         unseen += event is not None and event.erased
         count += 1
-    kept = noted.db.execute(
+    remaining = noted.db.execute(
         "SELECT r.position, r.subject, r.about FROM noted r WHERE r.type = 'event.redacted' AND NOT r.erased"
         " AND NOT EXISTS (SELECT 1 FROM noted e WHERE e.position = r.about AND e.erased)"
     )
-    for position, subject, about in kept:
+    for position, subject, about in remaining:
         says = f"is still there, though the event at position {position} had it erased"
         check.find(Finding(says, about, subject, "data"))
     check.ended(f"{counted(count, 'event')}, by later events that say so" if count else "nothing was erased")
@@ -49,7 +50,7 @@ def check_redactions(noted: NotedEvents, check: Check, later: Callable[[], Mappi
 
 
 def _redaction(noted: NotedEvents, position: int, subject: str) -> int | None:
-    """The event that had the data of another erased: later, of the same subject or one that may be the same."""
+    """Return the position of the redaction of an event, or None: a later event of the same or a merged subject."""
     found = noted.db.execute(
         "SELECT position, subject FROM noted WHERE about = ? AND type = 'event.redacted' AND position > ?"
         " ORDER BY position",

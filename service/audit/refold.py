@@ -1,5 +1,7 @@
-"""The views, folded anew from the events that the audit has read, by the one loop that folds any log into any views. It
-stops where the log does not fit, for from there on the views cannot either."""
+"""The audit's own views: the same loop that folds every log folds the events that the audit has read.
+
+The fold stops at the first fault of the log, as views cannot be right after it.
+"""
 
 from __future__ import annotations
 
@@ -30,24 +32,24 @@ from service.views.follower import AT_ONCE, catch_up
 
 
 class Folded:
-    """Views of the audit's own."""
+    """The audit's own views, while they are folded."""
 
     def __init__(self, check: Check, folder: Path, origin: str, read: ReadText | None) -> None:
-        """What no view can be folded from goes to the check; `read` is None where no texts are to be had."""
+        """Events that cannot be folded are findings of the check. `read` is None if texts are not available."""
         self._check = check
         self._path = folder / VIEWS
         self._views = Views(self._path, building=True)
         self._feed = _Feed(origin, read)
         self.broken: str | None = None
-        """Why no more is folded, if so."""
+        """The reason why the fold stopped, or None."""
 
     @property
     def position(self) -> int:
-        """The last event folded in."""
+        """The position of the last folded event."""
         return self._views.position
 
     def take(self, batch: Batch) -> None:
-        """Fold in the next events, each of which fits by itself, and none is missing."""
+        """Fold the next events. Each of them must pass by itself, and none may be missing."""
         are_valid = batch.summary is not None and batch.summary.are_valid
         for first in range(0, len(batch.rows) if self.broken is None else 0, AT_ONCE):
             some = batch.rows[first : first + AT_ONCE]
@@ -62,16 +64,16 @@ class Folded:
                 return
 
     def stop(self, reason: str) -> None:
-        """Fold nothing more."""
+        """Stop the fold."""
         self.broken = self.broken or reason
 
     def reader(self) -> FoldedReader:
-        """What was folded; nothing more is. Whoever asked for it closes it."""
+        """End the fold and return its reader. The caller closes the reader."""
         self._views.finish()
         return FoldedReader(self._path, self._feed)
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._views.close()
 
     def _fold(self, rows: Sequence[Row]) -> None:
@@ -79,9 +81,9 @@ class Folded:
         try:
             catch_up(self._feed, self._views)
             self._feed.forget_erased()
-        except sqlite3.OperationalError as error:  # a full disk, for one, is not the log's fault
+        except sqlite3.OperationalError as error:  # for example a full disk, which is no fault of the log
             raise CannotAudit(f"the views cannot be folded anew in {self._path.parent}: {error}") from None
-        except Exception as error:  # noqa: BLE001 - whatever it is, these events do it
+        except Exception as error:  # noqa: BLE001 - untrusted events decide which error it is
             if len(rows) == 1:
                 says = f"cannot be folded: {type(error).__name__} {error}".rstrip()
                 self._stop(Finding(says, rows[0].position, rows[0].subject, "event"))
@@ -95,85 +97,85 @@ class Folded:
 
 
 class FoldedReader:
-    """Asks views that were folded anew."""
+    """Reads the audit's own views."""
 
     def __init__(self, path: Path, feed: _Feed) -> None:
-        """`feed` knows what texts were not to be had."""
+        """`feed` holds the texts that were not available."""
         self._reader = Reader(path)
         self._db = read_only(path)
         self._feed = feed
         self.position = self._reader.head()
-        """The last event folded in."""
+        """The position of the last folded event."""
         self.is_blind = feed.is_blind
-        """Whether no texts were to be had."""
+        """Whether texts of documents were not available."""
 
     def lines(self, view: str, as_of: int) -> Iterator[bytes]:
-        """What a view holds as of a position."""
+        """Return the canonical rows of a view as of a position."""
         lines = self._reader.lines(view, as_of)
         if view != "documents" or not self._feed.is_blind:
             return lines
         return (line for each in lines if (line := self._with_text(each, as_of)))
 
     def digest(self, view: str, as_of: int) -> str:
-        """The digest of those lines."""
+        """Return the digest of a view as of a position."""
         digest = sha256()
         for line in self.lines(view, as_of):
             digest.update(line)
         return written(digest.digest())
 
     def tables(self) -> list[str]:
-        """The tables whose rows are known from one position to another."""
+        """Return the bitemporal tables."""
         return table_comparison.tables(self._db)
 
     def rows(self, table: str, as_of: int) -> Iterator[dict[str, Any]]:
-        """Every row that was known up to a position."""
+        """Return every row of a table with a system time up to a position."""
         return table_comparison.rows(self._db, table, as_of)
 
     def stored(self, table: str) -> Iterator[list[tuple[Any, ...]]]:
-        """The rows of a table as they are stored."""
+        """Return the rows of a table as they are stored."""
         return table_comparison.stored(self._db, table)
 
     def values(self, table: str) -> Iterator[tuple[Any, ...]]:
-        """The rows of a table in the order of their values."""
+        """Return the rows of a table in the order of their values."""
         return table_comparison.values(self._db, table)
 
     def is_like(self, path: Path) -> bool:
-        """Whether another file of views can be read and has the same rows."""
+        """Return whether another file of views is readable and has the same rows."""
         try:
             return are_alike(self._db, path)
         except sqlite3.Error:
             return False
 
     def event(self, position: int) -> dict[str, Any]:
-        """An event as the views keep it."""
+        """Return an event as the views hold it."""
         lines = self._reader.some_canonical_rows("history", position, (0, position - 1)).lines
         found: dict[str, Any] = orjson.loads(lines[0]) if lines else {}
         return found
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._reader.close()
         self._db.close()
 
     def _with_text(self, line: bytes, as_of: int) -> bytes:
-        """A line as it would be with the text of a document, of which all that stands in it is in the log.
+        """Return a line of a document's text as it would be if the text were available: the log holds all its fields.
 
-        Nothing is left of a text that was erased, as of whatever position.
+        An erased text has no line, as of any position.
         """
         if b'"characters":' not in line:
             return line
-        said = orjson.loads(line)
-        if "text" in said and "sha256" in said:
-            unread = self._feed.unread.get(said["subject"])
+        fields = orjson.loads(line)
+        if "text" in fields and "sha256" in fields:
+            unread = self._feed.unread.get(fields["subject"])
             if unread is None or as_of < unread.position:
                 return b""
-            said["characters"], said["sha256"] = unread.characters, unread.sha256
-            said["text"] = f"sha256:{unread.sha256}"
-        return orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE)
+            fields["characters"], fields["sha256"] = unread.characters, unread.sha256
+            fields["text"] = f"sha256:{unread.sha256}"
+        return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
 
 
 class _Unread(NamedTuple):
-    """What the log says of a text that is not to be had, and the position from which on it is kept."""
+    """The fields of a text that is not available, and the position that stored it."""
 
     sha256: str
     characters: int
@@ -181,7 +183,7 @@ class _Unread(NamedTuple):
 
 
 class _Feed:
-    """Events that were read already, as a log to catch up with. It `is_blind` where no texts are to be had."""
+    """Events in memory, as a log that views can follow. `is_blind` if texts of documents are not available."""
 
     def __init__(self, origin: str, read: ReadText | None) -> None:
         self._origin = origin
@@ -191,25 +193,25 @@ class _Feed:
         self.unread: dict[str, _Unread] = {}
 
     def read(self, after: int = 0, until: int | None = None, limit: int = AT_ONCE) -> list[LoggedEvent]:
-        """The events that wait, once."""
+        """Return the next events in memory."""
         del until
         return [event for event in self.events if event.position > after][:limit]
 
     def forget_erased(self) -> None:
-        """Drop the texts that the events which were just read say are erased."""
+        """Drop the texts that the events in memory erase."""
         for event in self.events:
             unread = self.unread.get(event.subject)
             if event.type == "document.text-erased" and unread is not None and unread.position < event.position:
                 del self.unread[event.subject]
 
     def text(self, position: int) -> str | None:
-        """The text that an event says is stored."""
+        """Return the text that an event stored."""
         event = next(event for event in self.events if event.position == position)
         if event.source != self._origin:  # another log stored it
             return None
         if self._read is None:
-            said = orjson.loads(event.data or b"{}")
-            self.unread[event.subject] = _Unread(said.get("sha256", ""), said.get("characters", 0), position)
+            fields = orjson.loads(event.data or b"{}")
+            self.unread[event.subject] = _Unread(fields.get("sha256", ""), fields.get("characters", 0), position)
             return ""
         content = self._read(Event(position, 0, event.subject, event.type, "", "", None, None, event.data, "", ""))
         return None if content is None else content.decode("utf-8", "replace")

@@ -1,5 +1,7 @@
-"""The report of an audit: its checks with their verdicts, its findings and notes, as lines for people and as one JSON
-document. It holds a bounded number of findings and counts the rest."""
+"""The report of an audit: checks with verdicts, findings and notes, as lines for people and as one JSON document.
+
+It holds a bounded number of findings and counts the rest.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,9 @@ from time import perf_counter
 from typing import Any
 
 MOST_FINDINGS = 100
-"""Kept of each check; the others are counted."""
+"""Findings of each check in the report. The others are only counted."""
 SHOWN = 10
-"""Findings told to people, after the first."""
+"""Findings in the lines for people, after the first."""
 _LONGEST = 120
 
 
@@ -113,13 +115,13 @@ class Report:
     size: int | None = None
     root: str | None = None
     digests: dict[str, str] = field(default_factory=dict)
-    """Of the views as the audit folded them."""
+    """Of the audit's own views."""
     checks: list[Check] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def check(self, name: str) -> Check:
-        """A check that begins, or has begun."""
+        """Return the check with a name, which is created on first use."""
         found = next((each for each in self.checks if each.name == name), None)
         if found is None:
             found = Check(name)
@@ -134,7 +136,7 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """Of all checks together."""
+        """The verdict of all checks together."""
         results = {check.result for check in self.checks}
         for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
             if verdict in results:
@@ -143,7 +145,7 @@ class Report:
 
     @property
     def lines(self) -> Iterator[str]:
-        """For people."""
+        """The report as lines for people."""
         yield f"Audit of {self.target}" + (f", log {self.origin}" if self.origin else "")
         for check in self.checks:
             took = f" ({check.seconds:.1f} s)" if check.seconds >= 0.05 else ""
@@ -178,7 +180,7 @@ class Report:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The same for programs; its form is described in `service.audit`."""
+        """The report as a JSON document; `service.audit` describes its form."""
         return {
             "target": self.target,
             "origin": self.origin,
@@ -206,8 +208,8 @@ class Report:
                     "subject": finding.subject,
                     "field": finding.field,
                     "says": finding.says,
-                    "expected": _plain(finding.expected),
-                    "found": _plain(finding.found),
+                    "expected": _json_value(finding.expected),
+                    "found": _json_value(finding.found),
                 }
                 for check, finding in self.findings
             ],
@@ -216,12 +218,12 @@ class Report:
 
 
 def counted(count: int, one: str, more: str | None = None) -> str:
-    """So many of something."""
+    """Return a number with its noun in the right form."""
     return f"{count} {one if count == 1 else more or f'{one}s'}"
 
 
-def _plain(value: Any) -> Any:
-    """A value that JSON can hold, whatever was found."""
+def _json_value(value: Any) -> Any:
+    """Return a value that JSON can hold, for any value found."""
     match value:
         case None | bool() | int() | float():
             return value
@@ -230,14 +232,14 @@ def _plain(value: Any) -> Any:
         case str():
             return value.encode("utf-8", "replace").decode()
         case list() | tuple():
-            return [_plain(part) for part in value]
+            return [_json_value(part) for part in value]
         case dict():
-            return {str(name): _plain(part) for name, part in value.items()}
+            return {str(name): _json_value(part) for name, part in value.items()}
         case _:
             return str(value)
 
 
 def _short(value: Any) -> str:
-    plain = _plain(value)
+    plain = _json_value(value)
     text = f"{plain!r}" if isinstance(plain, str) else str(plain)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -1,5 +1,7 @@
-"""An audit from beginning to end: one pass over the events, in memory that does not grow with them, then what can only
-be said once all were seen."""
+"""One audit from start to end: a pass over the events, then the checks that need all of them.
+
+Its memory does not grow with the log.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from time import perf_counter
 
 from domain.tlog_formats import ED25519, Verifier
 from service.audit.checkpoints import Signed, check_root, check_signature, check_since, check_witnesses, read_verifier
-from service.audit.compare import Comparing
-from service.audit.document_texts import Brought, Texts
+from service.audit.compare import Comparison
+from service.audit.document_texts import AuditorText, Texts
 from service.audit.event_checks import Entries
 from service.audit.evidence import Evidence
 from service.audit.history import NotedEvents
@@ -32,47 +34,47 @@ _UNFIT = "the log itself fails"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What the auditor brings, and what is to be left out. Without a key the one is used that is found."""
+class AuditOptions:
+    """The inputs of the auditor, and the checks to run. Without a verifier key, the audit uses the one it finds."""
 
     verifier: Verifier | None = None
     since: Signed | None = None
     witnesses: Sequence[Verifier] = ()
     quorum: int = 0
-    brought: Sequence[Brought] = ()
+    texts: Sequence[AuditorText] = ()
     evidence: bool = True
     views: bool = True
     digests: bool = True
-    """Of the views, also where nothing but the report needs them."""
+    """Whether the report holds the digests of the views."""
 
 
-def audit(source: Source, asked: Asked, progress: Progress) -> Report:
-    """Audit a log. Raises CannotAudit where that cannot be begun, or not be ended."""
+def audit(source: Source, options: AuditOptions, progress: Progress) -> Report:
+    """Audit a log. Raises CannotAudit if the audit cannot start or end."""
     began = perf_counter()
-    with ExitStack() as held:
-        folder = Path(held.enter_context(TemporaryDirectory(prefix="registry-audit-")))
-        report = _Audit(source, asked, folder, held).run(progress)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="registry-audit-")))
+        report = _Audit(source, options, folder, stack).run(progress)
     report.seconds = perf_counter() - began
     return report
 
 
 def unfit(target: str, reason: str) -> Report:
-    """The report on a log that has no checkpoint to hold it to, but something else in its place."""
+    """Return the report on a log whose checkpoint is not readable as one."""
     report = Report(target)
     report.check("signature").find(Finding(reason, field="checkpoint"))
     return report
 
 
 class _Audit:
-    """One audit. Its checks stand in the report in the order in which they are made here."""
+    """One audit. The report has its checks in the order of their creation here."""
 
-    def __init__(self, source: Source, asked: Asked, folder: Path, held: ExitStack) -> None:
-        self._held = held
+    def __init__(self, source: Source, options: AuditOptions, folder: Path, stack: ExitStack) -> None:
+        self._stack = stack
         self._source = source
-        self._asked = asked
+        self._options = options
         self._report = report = Report(source.target)
         self._signature = report.check("signature")
-        if asked.witnesses:
+        if options.witnesses:
             report.check("witnesses")
         self._files = report.check("files") if source.has_files else None
         self._in_order = report.check("order")
@@ -81,30 +83,30 @@ class _Audit:
         self._redactions = report.check("redactions")
         self._of_tiles = report.check("tiles")
         self._root = report.check("root")
-        if asked.since is not None:
+        if options.since is not None:
             report.check("since")
         self._texts = report.check("texts")
         self._evidence = report.check("evidence")
         self._views = report.check("views")
         self._of_log = (self._in_order, self._of_entries, self._of_data, self._of_tiles)
-        self._found = 0  # so far, while the events go by
-        self._order = Order(self._in_order, held.enter_context(closing(Sequences(folder))))
+        self._found = 0  # findings in checks of the log so far
+        self._order = Order(self._in_order, stack.enter_context(closing(Sequences(folder))))
         self._entries = Entries(self._of_entries, self._of_data)
-        sizes = [each.checkpoint.size for each in (source.signed, asked.since) if each is not None]
+        sizes = [each.checkpoint.size for each in (source.signed, options.since) if each is not None]
         self._growth = Growth(sizes)
-        self._tiles = Tiles(self._of_tiles, self._growth, source.kept())
-        self._noted = held.enter_context(closing(NotedEvents(folder, evidence=asked.evidence)))
-        reading = source.reading()
+        self._tiles = Tiles(self._of_tiles, self._growth, source.tiles())
+        self._noted = stack.enter_context(closing(NotedEvents(folder, evidence=options.evidence)))
+        reading = source.text_reader()
         self._read = None if isinstance(reading, str) else reading
         self._without = reading if isinstance(reading, str) else ""
         self._folded = (
-            held.enter_context(closing(Folded(self._views, folder, source.signed.checkpoint.origin, self._read)))
-            if asked.views
+            stack.enter_context(closing(Folded(self._views, folder, source.signed.checkpoint.origin, self._read)))
+            if options.views
             else None
         )
 
     def run(self, progress: Progress) -> Report:
-        """What was found, also where the audit broke off once something was."""
+        """Return the report, also if the audit stopped early after a finding."""
         report = self._report
         try:
             self._run(progress)
@@ -124,30 +126,30 @@ class _Audit:
             self._check_growth(verifier)
             self._check_noted()
             self._check_views()
-        except CannotAudit:  # what is wrong with the files may say why
+        except CannotAudit:  # damage of the files may be the reason
             self._check_files(inspected)
             raise
         self._check_files(inspected)
 
     def _check_signed(self) -> Verifier:
-        report, source, asked = self._report, self._source, self._asked
-        verifier = asked.verifier
+        report, source, options = self._report, self._source, self._options
+        verifier = options.verifier
         if verifier is None:
             text, whence = source.key()
             verifier = read_verifier(text, ED25519, whence)
             report.notes.append(f"the key is the one in {whence}; --vkey holds the log to one that you keep")
         check_signature(self._signature, source.signed, verifier, source.origin)
-        if asked.witnesses:
-            check_witnesses(report.check("witnesses"), source.signed, asked.witnesses, asked.quorum)
+        if options.witnesses:
+            check_witnesses(report.check("witnesses"), source.signed, options.witnesses, options.quorum)
         checkpoint = source.signed.checkpoint
         report.origin, report.key = checkpoint.origin, verifier.text
         report.size, report.root = checkpoint.size, checkpoint.root.hex()
         return verifier
 
     def _inspected(self) -> Future[Mapping[str, Sequence[str]]] | None:
-        """What is wrong with the structure of the files, once a thread of its own has found out."""
+        """Start the check of the structure of the files in a thread of its own, and return its result."""
         check = self._files
-        if check is None or not self._asked.views:
+        if check is None or not self._options.views:
             return None
 
         def inspect() -> Mapping[str, Sequence[str]]:
@@ -155,7 +157,7 @@ class _Audit:
                 return self._source.damages()
 
         pool = ThreadPoolExecutor(1)
-        self._held.callback(pool.shutdown, wait=False)
+        self._stack.callback(pool.shutdown, wait=False)
         return pool.submit(inspect)
 
     def _check_files(self, inspected: Future[Mapping[str, Sequence[str]]] | None) -> None:
@@ -170,11 +172,11 @@ class _Audit:
                 self._files.find(Finding(damage, field=name))
         self._files.ended(f"the structure of {' and '.join(found)}")
 
-    # while the events go by
+    # the pass
 
     def _pass(self, progress: Progress) -> None:
         try:
-            wanted = Wanted(evidence=self._asked.evidence, rules=self._asked.views)
+            wanted = Wanted(evidence=self._options.evidence, rules=self._options.views)
             with closing(self._source.batches(wanted)) as batches:
                 while (batch := self._next(batches)) is not None:
                     self._take(batch)
@@ -183,7 +185,7 @@ class _Audit:
             self._in_order.find(Finding(str(error), self._order.position + 1, field="position"))
 
     def _next(self, batches: Batches) -> Batch | None:
-        with self._of_entries.timed():  # what is said of each event by itself is nearly all there is to do
+        with self._of_entries.timed():  # reading includes the checks of each event
             return next(batches, None)
 
     def _take(self, batch: Batch) -> None:
@@ -201,7 +203,7 @@ class _Audit:
         if count != self._found:
             self._found = count
             for check in self._of_log:
-                name_changed(check, batch.rows, self._source.recalled)
+                name_changed(check, batch.rows, self._source.recall)
         if self._folded is not None:
             if count:
                 self._folded.stop(_UNFIT)
@@ -209,7 +211,7 @@ class _Audit:
                 self._folded.take(batch)
 
     def _grow(self, batch: Batch) -> None:
-        """Add to the tree, up to the first gap, and compare the tiles that are complete by that."""
+        """Add leaves to the tree, up to the first gap, and compare the tiles that are complete then."""
         growth, broken = self._growth, self._order.broken
         whole = batch.count if broken is None else max(0, min(batch.count, broken - 1 - growth.size))
         at = 0
@@ -222,14 +224,14 @@ class _Audit:
             except Unreadable as error:
                 self._of_tiles.find(Finding(str(error), field="tiles"))
 
-    # once all went by
+    # after the pass
 
     def _end_pass(self) -> None:
         order, entries, source = self._order, self._entries, self._source
         with self._in_order.timed():
             order.lacks(source.head)
             order.end(source.rows)
-        name_missing(self._in_order, source.recalled)
+        name_missing(self._in_order, source.recall)
         subjects = counted(order.subjects, "subject")
         says = f"{counted(order.position, 'event')}: positions, versions of {subjects}, times of recording, names"
         self._report.events = order.position
@@ -241,40 +243,40 @@ class _Audit:
         if self._tiles.count or source.signed.checkpoint.size == 0 or not isinstance(stored, str):
             self._of_tiles.ended(f"{counted(self._tiles.count, 'tile')}, each hash")
         else:
-            self._of_tiles.ended(stored, Verdict.INCONCLUSIVE if self._asked.views else Verdict.SKIPPED)
+            self._of_tiles.ended(stored, Verdict.INCONCLUSIVE if self._options.views else Verdict.SKIPPED)
 
     def _check_growth(self, verifier: Verifier) -> None:
         source, growth, broken = self._source, self._growth, self._order.broken
         with self._root.timed():
             check_root(self._root, source.signed, growth, broken)
         checks = [self._root]
-        if self._asked.since is not None:
+        if self._options.since is not None:
             checks.append(self._report.check("since"))
-            check_since(checks[-1], self._asked.since, source.signed, verifier, growth, broken)
+            check_since(checks[-1], self._options.since, source.signed, verifier, growth, broken)
         for check in checks:
-            name_missing(check, source.recalled)
+            name_missing(check, source.recall)
 
     def _check_noted(self) -> None:
-        """What later events say of earlier ones, and what texts say."""
+        """Check redactions, texts of documents and evidence."""
         noted = self._noted
         noted.end()
         lacking = self._order.broken is not None or self._order.position < self._source.signed.checkpoint.size
-        if lacking:  # what later events say may be just what is missing
+        if lacking:  # the missing events may be the ones that these checks need
             for check in (self._redactions, self._texts, self._evidence):
                 check.ended("not every event is there", Verdict.INCONCLUSIVE)
             return
 
         def check_erased() -> None:
-            note = check_redactions(noted, self._redactions, self._source.later)
+            note = check_redactions(noted, self._redactions, self._source.later_redactions)
             if note is not None:
                 self._report.notes.append(note)
 
         _guarded(self._redactions, check_erased)
-        if not self._asked.evidence:
+        if not self._options.evidence:
             for check in (self._texts, self._evidence):
                 check.ended("", Verdict.SKIPPED)
             return
-        texts = Texts(noted, self._source.signed.checkpoint.origin, self._read, self._asked.brought)
+        texts = Texts(noted, self._source.signed.checkpoint.origin, self._read, self._options.texts)
         _guarded(self._texts, lambda: texts.check(self._texts, self._without))
         _guarded(self._evidence, lambda: Evidence(noted, texts).check(self._evidence))
 
@@ -295,21 +297,23 @@ class _Audit:
         if stored.position > head:
             says = f"is in the views, which go on to {stored.position}, and not in the log"
             self._views.find(Finding(says, head + 1, field="position"))
-            name_missing(self._views, self._source.recalled)
+            name_missing(self._views, self._source.recall)
         elif stored.position < head:
             self._report.notes.append(f"the stored views lack the last {counted(head - stored.position, 'event')}")
         with closing(folded.reader()) as reader:
-            comparing = Comparing(self._views, reader, stored, min(head, stored.position), digests=self._asked.digests)
+            comparing = Comparison(
+                self._views, reader, stored, min(head, stored.position), digests=self._options.digests
+            )
             _guarded(self._views, comparing.run)
         self._report.digests = comparing.digests
 
 
 def _guarded(check: Check, work: Callable[[], None]) -> None:
-    """Makes a check of what may hold anything at all: that it fails says so, and no more."""
+    """Run a check of untrusted bytes. An unexpected error makes it inconclusive and does not end the audit."""
     with check.timed():
         try:
             work()
         except CannotAudit:
             raise
-        except Exception as error:  # noqa: BLE001 - the bytes of others decide what goes wrong
+        except Exception as error:  # noqa: BLE001 - untrusted bytes decide which error it is
             check.ended(f"{type(error).__name__}: {error}", Verdict.INCONCLUSIVE)

@@ -1,4 +1,4 @@
-"""A registry that is served, audited over HTTP: its events, tiles, texts and digests, and nothing it says of them."""
+"""A served registry as the source of an audit: its events, tiles, texts and digests, over HTTP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -24,19 +23,19 @@ from service.audit.checkpoints import MOST_NOTE_BYTES, CannotAudit, NoCheckpoint
 from service.audit.client import MOST_BYTES, Client, Refused
 from service.audit.document_texts import ReadText
 from service.audit.event_rows import Row, answered
-from service.audit.history import speaks_of
-from service.audit.source import StoredViews, Unreadable
+from service.audit.history import about_of
+from service.audit.source import DigestsOnly, StoredViews, Unreadable
 from service.audit.summary import Batches, Wanted, batches
-from service.audit.tree import ResponseCache, tiles_of
+from service.audit.tree import StoredTiles, tiles_of
 from service.header_names import FOLD
 from service.transparency.static_files import MOST_BUNDLE_BYTES
 
 FETCHING = 4
-"""Tiles that are asked for at a time."""
+"""Concurrent requests for tiles."""
 MOST_RECALLS = 5
-"""Histories that are asked for, to name what was changed."""
+"""Requests for histories that name a change."""
 MOST_LATER = 1_000_000
-"""Redactions that are read of those recorded during the audit."""
+"""Redactions during the audit that are read."""
 _AHEAD = 4 * FETCHING
 _AT_ONCE = 1000
 
@@ -53,7 +52,7 @@ class Server:
         self._key = key
         self._recalls = 0
         self.fold: str | None = None
-        """The fingerprint of the code that folded its views, where it tells."""
+        """The fingerprint of the code that folded its views, if an answer had it."""
         self._pool = ThreadPoolExecutor(FETCHING, thread_name_prefix="audit")
         try:
             self._begin()
@@ -62,7 +61,7 @@ class Server:
             raise
 
     def _begin(self) -> None:
-        # First what is promised, so that everything that is asked for later covers it.
+        # The checkpoint comes first, so that every later answer covers it.
         path = "/log/checkpoint"
         try:
             self.signed = read_signed(self._get(path, MOST_NOTE_BYTES), f"{self.target}{path}")
@@ -87,15 +86,15 @@ class Server:
     def damages(self) -> Mapping[str, Sequence[str]]:
         return {}
 
-    def later(self) -> Mapping[int, int]:
+    def later_redactions(self) -> Mapping[int, int]:
         found: dict[int, int] = {}
         for rows in self._rows(f"/v1/events?after={self.head}&type=event.redacted", MOST_LATER):
             for row in rows:
-                if row.type == "event.redacted" and (about := speaks_of(row.data)) is not None:
+                if row.type == "event.redacted" and (about := about_of(row.data)) is not None:
                     found[about] = row.position
         return found
 
-    def kept(self) -> ResponseCache:
+    def tiles(self) -> StoredTiles:
         waiting: deque[tuple[Tile, Future[bytes | None]]] = deque()
         for tile in tiles_of(self.signed.checkpoint.size):
             waiting.append((tile, self._pool.submit(self._tile, tile)))
@@ -105,7 +104,7 @@ class Server:
         for first, fetched in waiting:
             yield first, fetched.result()
 
-    def reading(self) -> ReadText | str:
+    def text_reader(self) -> ReadText | str:
         if self._key is None:
             return "given only to those with a key (--key)"
 
@@ -122,7 +121,7 @@ class Server:
     def views(self) -> StoredViews | str:
         return _Digests(self)
 
-    def recalled(self, position: int, row: Row | None) -> Mapping[str, Any] | None:
+    def recall(self, position: int, row: Row | None) -> Mapping[str, Any] | None:
         if row is None or not isinstance(row.subject, str) or self._recalls == MOST_RECALLS:
             return None
         self._recalls += 1
@@ -146,10 +145,10 @@ class Server:
         self._client.close()
 
     def digests(self, as_of: int, views: Sequence[str]) -> Mapping[str, str]:
-        """The digests of views as of a position, as they are answered."""
+        """Return the digests of views as of a position. Raises Unreadable, CannotAudit."""
         wanted = "".join(f"&view={view}" for view in views)
         try:
-            content, self.fold = self._client.ask(f"/v1/digests?as_of={as_of}{wanted}", FOLD)
+            content, self.fold = self._client.get_with_header(f"/v1/digests?as_of={as_of}{wanted}", FOLD)
             found = orjson.loads(content)["digests"]
             return {str(view): str(digest) for view, digest in found.items()}
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -166,8 +165,9 @@ class Server:
             raise CannotAudit(str(refused)) from None
 
     def _rows(self, path: str, most: int) -> Iterator[list[Row]]:
-        """The events of a streamed answer, which is read no further than one event beyond so many: that one tells that
-        there are too many. Raises Unreadable.
+        """Yield the events of a streamed answer, at most one more than `most`: that one shows that there are too many.
+
+        Raises Unreadable.
         """
         count = 0
         try:
@@ -194,11 +194,8 @@ class Server:
 
 
 def _recalled(item: Mapping[str, Any], row: Row, earlier: Mapping[int, Mapping[str, Any]]) -> Mapping[str, Any]:
-    """An event as a history tells it, after the `earlier` items of the history.
-
-    Its data is there where it can be shown to be what the log's entry commits to.
-    """
-    kept = {
+    """Return an event of a history that has the `earlier` items. It has data only if the log's entry commits to it."""
+    found = {
         name: item.get(name) for name in ("version", "type", "source", "id", "time", "occurred", "recorded", "actor")
     }
     evidence = [
@@ -206,19 +203,19 @@ def _recalled(item: Mapping[str, Any], row: Row, earlier: Mapping[int, Mapping[s
     ]
     data = _posted(CATALOGUE[row.type].data, {**item["data"], **({"evidence": evidence} if evidence else {})})
     given, kind, about = data, row.type, item
-    while kind == "event.corrected" and "data" in given:  # what a correction gives is of the type corrected
+    while kind == "event.corrected" and "data" in given:  # the data of a correction has the type of the corrected event
         about = earlier[about["data"]["event"]]
         kind = about["type"]
         inner = _posted(CATALOGUE[kind].data, given["data"])
         given["data"], given = inner, inner
     committed = orjson.loads(row.entry).get("data_sha256")
     if sha256(row.salt + orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest() == committed:
-        kept["data"] = data
-    return kept
+        found["data"] = data
+    return found
 
 
 def _posted(shape: type[Record], data: Mapping[str, Any]) -> dict[str, Any]:
-    """Data as it was posted: references, which the declared types of the fields tell, as they are written."""
+    """Return data as it was posted: fields that are declared as references hold the subject alone."""
     found: dict[str, Any] = {}
     for name, value in data.items():
         inner = shape.INNER.get(name)
@@ -232,44 +229,24 @@ def _posted(shape: type[Record], data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _each(change: Callable[[Any], Any], value: Any) -> Any:
-    """An object changed, or each of a list of them; anything else as it is."""
+    """Apply `change` to an object, or to each object of a list. Return any other value unchanged."""
     if isinstance(value, list):
         return [_each(change, part) for part in value]
     return change(value) if isinstance(value, dict) and value else value
 
 
-class _Digests:
-    """The views that a server answers from, of which it tells no more than digests."""
+class _Digests(DigestsOnly):
+    """The digests of a server's views."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self.position = server.head
-        self.path: Path | None = None
         self.any_position = True
 
     def digests(self, as_of: int, views: Sequence[str]) -> Mapping[str, str]:
         return self._server.digests(as_of, views)
 
-    def lines(self, view: str, as_of: int) -> Iterator[bytes] | None:
-        del view, as_of
-        return None
-
-    def rows(self, table: str, as_of: int) -> Iterator[dict[str, Any]]:
-        del table, as_of
-        return iter(())
-
-    def stored(self, table: str) -> Iterator[list[tuple[Any, ...]]] | None:
-        del table
-        return None
-
-    def values(self, table: str) -> Iterator[tuple[Any, ...]]:
-        del table
-        return iter(())
-
-    def broken_indexes(self) -> Sequence[str]:
-        return ()
-
     def is_passing(self) -> str | None:
         if self._server.fold not in (None, fold()):
             return "the server is another version of the registry than this command, and its views are others"
-        return "something was erased during the audit: audit it again" if self._server.later() else None
+        return "something was erased during the audit: audit it again" if self._server.later_redactions() else None

@@ -1,5 +1,7 @@
-"""What an audit reads from: a data directory, a server, or an exported directory. Each gives bytes and claims; none of
-them judges."""
+"""The port of an audit: a data directory, a server or an exported directory that gives bytes and claims.
+
+A source checks nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,99 +13,122 @@ from service.audit.checkpoints import CannotAudit, Signed
 from service.audit.document_texts import ReadText
 from service.audit.event_rows import Row
 from service.audit.summary import Batches, Wanted
-from service.audit.tree import ResponseCache
+from service.audit.tree import StoredTiles
 
 __all__ = ["CannotAudit", "Source", "StoredViews", "Unreadable"]
 
 
 class Unreadable(Exception):
-    """What is kept cannot be read any further, so it does not fit. The argument says why."""
+    """The source is damaged from here on, which is a finding. The argument says why."""
 
 
 class StoredViews(Protocol):
-    """The views that are kept or served, to be compared with those folded anew."""
+    """The stored or served views, to compare with the audit's own."""
 
     position: int
-    """The last event they hold, or that they are asked about."""
+    """The position of their last event."""
     any_position: bool
-    """Whether digests are to be had as of any other position."""
+    """Whether digests are available as of any other position."""
     path: Path | None
-    """The file that they are in, where there is one to be compared."""
+    """Their file, or None."""
 
     def digests(self, as_of: int, views: Sequence[str]) -> Mapping[str, str]:
-        """The digests of views as of a position. Raises Unreadable, CannotAudit."""
+        """Return the digests of views as of a position. Raises Unreadable, CannotAudit."""
 
     def lines(self, view: str, as_of: int) -> Iterator[bytes] | None:
-        """What a view holds; None where only digests are to be had. Raises Unreadable."""
+        """Return the canonical rows of a view; None if only digests are available. Raises Unreadable."""
 
     def rows(self, table: str, as_of: int) -> Iterator[dict[str, Any]]:
-        """Every row known up to a position (see `rectangles`), where lines are to be had. Raises Unreadable."""
+        """Return every row of a table with a system time up to a position, if available. Raises Unreadable."""
 
     def stored(self, table: str) -> Iterator[list[tuple[Any, ...]]] | None:
-        """The rows of a table as they are stored (see `rectangles`); None where lines are not to be had, or these rows
-        are of another position than any that is asked for. Raises Unreadable."""
+        """Return the rows of a table as they are stored; None if lines are not available. Raises Unreadable."""
 
     def values(self, table: str) -> Iterator[tuple[Any, ...]]:
-        """The rows of a table in the order of their values (see `rectangles.values`), where lines are to be had. Raises
-        Unreadable."""
+        """Return the rows of a table in the order of their values, if lines are available. Raises Unreadable."""
 
     def broken_indexes(self) -> Sequence[str]:
-        """The indexes of words that do not hold what their tables do, where lines are to be had. Raises Unreadable."""
+        """Return the text indexes that differ from their tables, if lines are available. Raises Unreadable."""
 
     def is_passing(self) -> str | None:
-        """Why they were others while they were compared, if they were: nothing can be said about them then."""
+        """Return why the views changed during the comparison, which makes it inconclusive; None if they did not."""
+
+
+class DigestsOnly:
+    """Stored views of which only digests are available. The subclasses say which."""
+
+    path: Path | None = None
+
+    def lines(self, view: str, as_of: int) -> Iterator[bytes] | None:
+        del view, as_of
+        return None
+
+    def rows(self, table: str, as_of: int) -> Iterator[dict[str, Any]]:
+        del table, as_of
+        return iter(())
+
+    def stored(self, table: str) -> Iterator[list[tuple[Any, ...]]] | None:
+        del table
+        return None
+
+    def values(self, table: str) -> Iterator[tuple[Any, ...]]:
+        del table
+        return iter(())
+
+    def broken_indexes(self) -> Sequence[str]:
+        return ()
 
 
 class Source(Protocol):
-    """One log with what is kept beside it, as it was at one moment. Every method may raise CannotAudit."""
+    """One log and the files beside it, at one moment. Every method may raise CannotAudit."""
 
     target: str
-    """How people call it."""
+    """Its name for people."""
     signed: Signed
     """The newest checkpoint."""
     origin: str | None
-    """How the log is named elsewhere than in the checkpoint."""
+    """The name of the log outside the checkpoint, if there is one."""
     head: int
-    """The last position that is read."""
+    """The last position to read."""
     has_files: bool
-    """Whether there are databases whose structure can be checked."""
+    """Whether it has database files."""
 
     def key(self) -> tuple[str, str]:
-        """The text of the log's verifier key as it is found there, and where."""
+        """Return the text of the log's verifier key, and its place."""
 
     def rows(self) -> Iterator[list[Row]]:
-        """Every event up to `head`, some at a time, in order. Raises Unreadable."""
+        """Yield all events up to `head`, in order, as lists. Raises Unreadable."""
 
     def batches(self, wanted: Wanted) -> Batches:
-        """The same, looked at one by one wherever that is done. Raises Unreadable."""
+        """Yield all events up to `head`, in order, as batches. Raises Unreadable."""
 
     def damages(self) -> Mapping[str, Sequence[str]]:
-        """What is wrong with the structure of each file."""
+        """Return the damages of the structure of each file."""
 
-    def later(self) -> Mapping[int, int]:
-        """Redactions that were recorded after `head`: the event that each names, and its own position."""
+    def later_redactions(self) -> Mapping[int, int]:
+        """Return the redactions after `head`: positions of redacted events, and of their redactions."""
 
-    def kept(self) -> ResponseCache:
-        """The tiles that are kept or served."""
+    def tiles(self) -> StoredTiles:
+        """Yield the stored or served tiles."""
 
-    def reading(self) -> ReadText | str:
-        """How texts of documents are read; or how they would be to be had."""
+    def text_reader(self) -> ReadText | str:
+        """Return a reader of texts of documents, or how to make them available."""
 
     def views(self) -> StoredViews | str:
-        """The stored views; or why there are none to compare with."""
+        """Return the stored views, or why there are none to compare."""
 
-    def recalled(self, position: int, row: Row | None) -> Mapping[str, Any] | None:
-        """How the stored views keep an event, as far as that can be looked up: it may tell what was changed in the log.
+    def recall(self, position: int, row: Row | None) -> Mapping[str, Any] | None:
+        """Return an event as the stored views hold it, or None: it may show the change in the log.
 
-        `row` is what the log has at the position, if anything.
+        `row` is the event at the position in the log, if there is one.
         """
 
     def finish(self) -> None:
-        """Raises CannotAudit where it was not the same from beginning to end."""
+        """Raise CannotAudit if the source changed during the audit."""
 
     def close(self) -> None:
-        """Lets go of what is open."""
+        """Close the files and connections."""
 
 
 Progress = Callable[[int], None]
-"""Hears how many events were taken since it was last called."""
+"""Receives the number of events since its last call."""

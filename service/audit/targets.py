@@ -1,4 +1,4 @@
-"""Which kind of thing is to be audited, by what it is called and what is there."""
+"""The choice of the source of an audit by its address or path."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from service.transparency.static_files import CHECKPOINT, EVENTS, VKEY
 
 
 def open_source(target: str, key: str | None = None, signing_key: Path | None = None) -> Source:
-    """What a target names. `key` lets read at a server; `signing_key` is that of a data directory, if it is elsewhere.
+    """Return the source of a target. `key` is an API key of a server; `signing_key` is the key file of a data
+    directory, if that is elsewhere.
 
     Raises CannotAudit.
     """
     if target.startswith(("http://", "https://")):
-        from service.audit.server import Server  # the names of headers bring the whole of HTTP with them
+        from service.audit.server import Server  # it imports the HTTP package, which takes long
 
         return Server(target.rstrip("/"), key)
     path = Path(target)

@@ -1,5 +1,7 @@
-"""The Merkle tree of the log, grown from the leaf hashes that the audit made itself, and the tiles of it that are kept
-or served, compared with it. In memory are the hashes above the leaves, and the leaves of tiles yet to be compared."""
+"""The Merkle tree of the audit's own leaf hashes, and the comparison of stored or served tiles with it.
+
+Memory holds the hashes above the leaves, and the leaves of the tiles that are not compared yet.
+"""
 
 from __future__ import annotations
 
@@ -15,27 +17,27 @@ from service.audit.event_rows import Row
 from service.audit.report import Check, Finding
 from service.audit.summary import Batch
 
-ResponseCache = Iterator[tuple[Tile, bytes | None]]
-"""Tiles and what they hold, None where one is missing: those of leaves and of entries, by the last entry each covers,
-then those above."""
+StoredTiles = Iterator[tuple[Tile, bytes | None]]
+"""Tiles and their content, None for a missing tile: tiles of leaves and entries in the order of the last entry that
+each covers, then the levels above."""
 
 
 class Growth:
-    """The tree of what was added so far, whose root at some sizes, given from the start, can be asked at the end."""
+    """A tree that grows. Its root is available at its present size, and at the sizes given at the start."""
 
     def __init__(self, sizes: Iterable[int]) -> None:
         self.size = 0
         self._asked = {size // TILE_WIDTH for size in sizes}
-        self._leaves: dict[int, list[bytes]] = {}  # by tile: the last, and those that a root asked for cuts through
+        self._leaves: dict[int, list[bytes]] = {}  # by tile: the last, and those that one of the given sizes cuts
         self._above: list[list[bytes]] = []  # stored hashes of levels 1 and up
 
     @property
     def room(self) -> int:
-        """How many leaves may be added at once."""
+        """The number of leaves that one call of `add` may add."""
         return TILE_WIDTH - self.size % TILE_WIDTH
 
     def add(self, leaves: Sequence[bytes]) -> None:
-        """Add the next leaf hashes, no more than there is room for."""
+        """Add the next leaf hashes, at most `room` of them."""
         number, filled = divmod(self.size, TILE_WIDTH)
         if not filled:
             if number and number - 1 not in self._asked:
@@ -53,39 +55,41 @@ class Growth:
             level += 1
 
     def hashes(self, level: int, first: int, count: int) -> list[bytes]:
-        """Stored hashes of a level (see `domain.merkle`); fewer where there are no more. Of leaves of one tile only."""
+        """Return stored hashes of a level (see `domain.merkle`), fewer if there are no more. Leaves are of one tile."""
         if level:
             return self._above[level - 1][first : first + count] if level <= len(self._above) else []
         number, start = divmod(first, TILE_WIDTH)
         return self._leaves.get(number, [])[start : start + count]
 
     def root(self, size: int) -> bytes:
-        """The root at a size that was asked for, or at the present one."""
+        """Return the root at the present size or at one of the given sizes."""
         return root(size, self.hashes)
 
 
 class Tiles:
     """Compares tiles with the tree as it grows."""
 
-    def __init__(self, check: Check, growth: Growth, kept: ResponseCache) -> None:
-        """What does not fit goes to the check."""
+    def __init__(self, check: Check, growth: Growth, stored: StoredTiles) -> None:
+        """Findings go to the check."""
         self._check = check
         self._growth = growth
-        self._kept = kept
+        self._stored = stored
         self._next: tuple[Tile, bytes | None] | None = None
         self._begun = False
-        self._covered: list[tuple[Batch, int, int]] = []  # events of the last tile: of a batch, from one to another
+        self._covered: list[tuple[Batch, int, int]] = []  # events of the last tile: a batch, its first and last index
         self.count = 0
         """Tiles that were compared."""
 
     def take(self, batch: Batch, first: int, count: int) -> None:
-        """Compare every tile that the tree covers by now; it has just grown by so many events of a batch, from `first`
-        on. Raises Unreadable."""
+        """Compare every tile that the tree covers now, after it grew by `count` events of a batch from `first` on.
+
+        Raises Unreadable.
+        """
         if (self._growth.size - count) % TILE_WIDTH == 0:
             self._covered.clear()
         self._covered.append((batch, first, first + count))
         if not self._begun:
-            self._begun, self._next = True, next(self._kept, None)
+            self._begun, self._next = True, next(self._stored, None)
         while self._next is not None:
             tile, content = self._next
             if (tile.number * TILE_WIDTH + tile.width) << 8 * (tile.level or 0) > self._growth.size:
@@ -97,10 +101,10 @@ class Tiles:
             else:
                 self._compare_hashes(tile, tile.level, content)
             self.count += 1
-            self._next = next(self._kept, None)
+            self._next = next(self._stored, None)
 
     def _row(self, index: int) -> Row | None:
-        """One of the events of the last tile."""
+        """Return an event of the last tile, or None."""
         for batch, first, end in self._covered:
             if index < end - first:
                 return batch.rows[first + index]
@@ -143,7 +147,7 @@ class Tiles:
         level = tile.level or 0
         first = (tile.number * TILE_WIDTH + index << 8 * level) + 1
         if level and any(first <= (each.position or 0) < first + (1 << 8 * level) for each in self._check.findings):
-            return  # it follows from what was found below
+            return  # it follows from a finding on a lower level
         field = f"{tile.path}, hash {index}" if expected is not None else tile.path
         subject = None
         if level == 0 and (row := self._row(index)) is not None:
@@ -154,7 +158,7 @@ class Tiles:
 
 
 def tiles_of(size: int) -> Iterator[Tile]:
-    """Every tile of a log of a size, in the order in which `Tiles` takes them."""
+    """Yield every tile of a log of a size, in the order in which `Tiles` takes them."""
     for number, width in _widths(size):
         yield Tile(0, number, width)
         yield Tile(None, number, width)
@@ -166,7 +170,7 @@ def tiles_of(size: int) -> Iterator[Tile]:
 
 
 def difference(one: bytes, other: bytes) -> tuple[str, object, object]:
-    """The first field in which two entries differ, and what each says; `entry` and both where that cannot be told."""
+    """Return the first field in which two entries differ, and both values; else `entry` and both entries."""
     with suppress(ValueError):
         said, found = orjson.loads(one), orjson.loads(other)
         if isinstance(said, dict) and isinstance(found, dict):
@@ -182,7 +186,7 @@ def _widths(count: int) -> Iterator[tuple[int, int]]:
 
 
 def _folded(hashes: Sequence[bytes]) -> bytes:
-    """The root over the hashes of a full tile. Written out, as it is what most of the tree's time is spent on."""
+    """Return the root over the hashes of a full tile. It equals `domain.merkle.root`; it takes most of the time."""
     while len(hashes) > 1:
         hashes = [
             sha256(b"\x01" + left + right).digest() for left, right in zip(hashes[::2], hashes[1::2], strict=True)

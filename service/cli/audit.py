@@ -14,9 +14,9 @@ import orjson
 from domain.tlog_formats import COSIGNATURE, ED25519
 from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_kept, read_verifier
 from service.audit.checkpoints import save as keep
-from service.audit.document_texts import Brought
+from service.audit.document_texts import AuditorText
 from service.audit.report import Verdict
-from service.audit.run import Asked, unfit
+from service.audit.run import AuditOptions, unfit
 from service.audit.run import audit as run
 from service.audit.targets import open_source
 from service.worker_pool import OBJECTS
@@ -99,12 +99,12 @@ def audit(
         raise click.UsageError(f"--quorum {quorum} needs as many witnesses: name them with --witness")
     gc.set_threshold(OBJECTS, 50, 50)
     try:
-        request = Asked(
+        request = AuditOptions(
             None if vkey is None else read_verifier(vkey, ED25519, "--vkey"),
             None if since is None else read_kept(since),
             [read_verifier(text, COSIGNATURE, "--witness") for text in witnesses],
             quorum,
-            [Brought.of(path) for path in _files(documents)],
+            [AuditorText.of(path) for path in _files(documents)],
             not no_evidence,
             not no_views,
             as_json,
