@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -17,7 +18,7 @@ from domain.catalogue import CATALOGUE
 from domain.cloudevent import MAX_ATTRIBUTE, canonical, checked
 from domain.edtf import parse_edtf
 from domain.values import is_subject
-from service.audit.event_rows import BESIDE, Row
+from service.audit.event_rows import Row
 from service.audit.report import Check, Finding
 from service.commands.log_entry import SALT_BYTES
 
@@ -26,7 +27,6 @@ _RECORDED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _OPTIONAL = ("occurred", "time")
-_STORED = ("id", "position", "source", "subject", "type", "version")
 _COMPARED = (
     "actor",
     "id",
@@ -75,6 +75,58 @@ class Entries:
 
 def flaws(row: Row) -> list[Finding]:
     """Return the findings of one event. An earlier version of the shape of its type is no finding."""
+    return [] if passes(row) else compared(row)
+
+
+def passes(row: Row) -> bool:
+    """Return whether the entry is the one that the other fields make. If so, `compared` finds nothing.
+
+    This fast path saves a third of an audit without views. An event without data, or of an earlier shape, may pass all
+    the same.
+    """
+    kind = _KINDS.get(row.type)
+    if kind is None or row.flaw is not None or not row.data or len(row.salt) != SALT_BYTES:
+        return False
+    collection, shape = kind
+    entry = {"actor": row.actor, "data_sha256": sha256(row.salt + row.data).hexdigest(), "id": row.id}
+    if row.occurred is not None:
+        entry["occurred"] = row.occurred
+    entry["position"] = row.position
+    entry["recorded"] = row.recorded
+    entry["source"] = row.source
+    entry["specversion"] = "1.0"
+    entry["subject"] = row.subject
+    if row.time is not None:
+        entry["time"] = row.time
+    entry["type"] = row.type
+    entry["v"] = shape
+    entry["version"] = row.version
+    try:
+        return (
+            orjson.dumps(entry) == row.entry
+            and _flaw("position", row.position) is None
+            and _flaw("version", row.version) is None
+            and _flaw("id", row.id) is None
+            and _has_form("recorded", row.recorded)
+            and _has_form("source", row.source)
+            and _has_form("subject", row.subject)
+            and _has_form("actor", row.actor)
+            and (row.occurred is None or _has_form("occurred", row.occurred))
+            and (row.time is None or _has_form("time", row.time))
+            and (collection is None or row.subject.startswith(f"{collection}/"))
+        )
+    except TypeError:  # a value that JSON or a cache cannot hold
+        return False
+
+
+@lru_cache(maxsize=50_000)
+def _has_form(name: str, value: Any) -> bool:
+    """Return whether an attribute has its form. Most values come again."""
+    return _flaw(name, value) is None
+
+
+def compared(row: Row) -> list[Finding]:
+    """Return the findings of one event, by each of its fields."""
     named: list[Finding] = []
 
     def find(says: str, field: str, expected: Any = None, found: Any = None) -> None:
@@ -95,8 +147,7 @@ def flaws(row: Row) -> list[Finding]:
         find("is no type that this version of the registry knows", "type", found=row.type)
     v = entry.get("v")
     is_earlier = type(v) is int and 0 < v < shape
-    beside = {name: getattr(row, name) for name in _STORED}
-    beside |= zip(BESIDE, row.beside or map(entry.get, BESIDE), strict=True)
+    beside = {name: getattr(row, name) for name in _COMPARED if name not in ("specversion", "v")}
     beside |= {"specversion": "1.0", "v": v if is_earlier or not shape else shape}
     for name in _COMPARED:
         expected, found = entry.get(name), beside[name]

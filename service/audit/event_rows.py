@@ -17,10 +17,10 @@ BESIDE = ("time", "occurred", "recorded", "actor")
 
 class Row(NamedTuple):
     """One event. `entry`, `data` and `salt` are bytes; data and salt are empty if nothing is stored. Any other field
-    has any type that a database can hold.
+    has any type that a database or JSON can hold.
 
-    `beside` is time, occurred, recorded and actor as an answer gives them; None if only the entry holds them, as in the
-    log's table. `flaw` is a fault in the form of the row itself: a field, and the fault.
+    `time`, `occurred`, `recorded` and `actor` come from the answer, or from the entry, as the log's table has no such
+    columns. `flaw` is a fault in the form of the row itself: a field, and the fault.
     """
 
     position: Any
@@ -34,50 +34,36 @@ class Row(NamedTuple):
     salt: bytes
     redacted: Any = None
     about: Any = None
-    beside: tuple[Any, Any, Any, Any] | None = None
+    time: Any = None
+    occurred: Any = None
+    recorded: Any = None
+    actor: Any = None
     flaw: tuple[str, str] | None = None
-
-    @property
-    def time(self) -> Any:
-        """The CloudEvents time."""
-        return self._beside(0)
-
-    @property
-    def occurred(self) -> Any:
-        """When the fact happened."""
-        return self._beside(1)
-
-    @property
-    def recorded(self) -> Any:
-        """When the event was recorded."""
-        return self._beside(2)
-
-    @property
-    def actor(self) -> Any:
-        """The client that posted it."""
-        return self._beside(3)
-
-    def _beside(self, index: int) -> Any:
-        if self.beside is not None:
-            return self.beside[index]
-        try:
-            return orjson.loads(self.entry).get(BESIDE[index])
-        except (ValueError, AttributeError):
-            return None
 
 
 _SIMPLE = (*Row._fields[:6], *BESIDE)
 _SIMPLE_TYPES = {str, int, type(None)}
 _row = tuple.__new__  # takes a third of the time of calling the class
-_ANSWERED = frozenset((*Row._fields, *BESIDE, "specversion")) - {"beside", "flaw"}
+_ANSWERED = frozenset((*Row._fields, "specversion")) - {"flaw"}
 
 
 def stored(rows: Iterable[tuple[Any, ...]]) -> list[Row]:
     """Return rows of the log's table (see `Scan.rows`) as events."""
     return [
-        _row(Row, (*row, None, None)) if type(row[6]) is type(row[7]) is type(row[8]) is bytes else _with_bytes(row)
+        _row(Row, (*row, *_beside(row[6]), None))
+        if type(row[6]) is type(row[7]) is type(row[8]) is bytes
+        else _with_bytes(row)
         for row in rows
     ]
+
+
+def _beside(entry: bytes) -> tuple[Any, Any, Any, Any]:
+    """Return time, occurred, recorded and actor of an entry."""
+    try:
+        fields = orjson.loads(entry)
+        return fields.get("time"), fields.get("occurred"), fields.get("recorded"), fields.get("actor")
+    except (ValueError, AttributeError):
+        return None, None, None, None
 
 
 def _with_bytes(row: tuple[Any, ...]) -> Row:
@@ -85,7 +71,7 @@ def _with_bytes(row: tuple[Any, ...]) -> Row:
     names = ("entry", "data", "salt")
     name = next(name for name, value in zip(names, row[6:9], strict=True) if type(value) is not bytes)
     contents = [_bytes(value) for value in row[6:9]]
-    return Row._make((*row[:6], *contents, *row[9:], None, (name, "is not stored as bytes")))
+    return Row._make((*row[:6], *contents, *row[9:], *_beside(contents[0]), (name, "is not stored as bytes")))
 
 
 def answered(line: bytes) -> Row:
@@ -129,7 +115,10 @@ def answered(line: bytes) -> Row:
         salt or b"",
         fields.get("redacted"),
         fields.get("about"),
-        (fields.get("time"), fields.get("occurred"), fields.get("recorded"), fields.get("actor")),
+        fields.get("time"),
+        fields.get("occurred"),
+        fields.get("recorded"),
+        fields.get("actor"),
         flaw,
     )
 

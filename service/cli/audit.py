@@ -19,8 +19,8 @@ from service.audit.report import Verdict
 from service.audit.run import AuditOptions, unfit
 from service.audit.run import audit as run
 from service.audit.targets import open_source
-from service.worker_pool import OBJECTS
 from service.cli.options import Inconclusive, progress, settings_of, settings_options
+from service.worker_pool import OBJECTS
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
