@@ -22,7 +22,8 @@ from service.audit.event_rows import Row
 from service.audit.report import Check, Finding
 from service.commands.log_entry import SALT_BYTES
 
-_KINDS = {name: (kind.collection, kind.shape) for name, kind in CATALOGUE.items()}
+_KINDS = {name: (f"{kind.collection}/" if kind.collection else "", kind.shape) for name, kind in CATALOGUE.items()}
+"""The beginning of the subject of each type, and the version of the shape of its data."""
 _RECORDED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -84,36 +85,37 @@ def passes(row: Row) -> bool:
     This fast path saves a third of an audit without views. An event without data, or of an earlier shape, may pass all
     the same.
     """
-    kind = _KINDS.get(row.type)
-    if kind is None or row.flaw is not None or not row.data or len(row.salt) != SALT_BYTES:
+    position, version, subject, type_, source, id_, entry, data, salt, _, _, time, occurred, recorded, actor, flaw = row
+    kind = _KINDS.get(type_)
+    if kind is None or flaw is not None or not data or len(salt) != SALT_BYTES:
         return False
-    collection, shape = kind
-    entry = {"actor": row.actor, "data_sha256": sha256(row.salt + row.data).hexdigest(), "id": row.id}
-    if row.occurred is not None:
-        entry["occurred"] = row.occurred
-    entry["position"] = row.position
-    entry["recorded"] = row.recorded
-    entry["source"] = row.source
-    entry["specversion"] = "1.0"
-    entry["subject"] = row.subject
-    if row.time is not None:
-        entry["time"] = row.time
-    entry["type"] = row.type
-    entry["v"] = shape
-    entry["version"] = row.version
+    beginning, shape = kind
+    fields = {"actor": actor, "data_sha256": sha256(salt + data).hexdigest(), "id": id_}
+    if occurred is not None:
+        fields["occurred"] = occurred
+    fields["position"] = position
+    fields["recorded"] = recorded
+    fields["source"] = source
+    fields["specversion"] = "1.0"
+    fields["subject"] = subject
+    if time is not None:
+        fields["time"] = time
+    fields["type"] = type_
+    fields["v"] = shape
+    fields["version"] = version
     try:
         return (
-            orjson.dumps(entry) == row.entry
-            and _flaw("position", row.position) is None
-            and _flaw("version", row.version) is None
-            and _flaw("id", row.id) is None
-            and _has_form("recorded", row.recorded)
-            and _has_form("source", row.source)
-            and _has_form("subject", row.subject)
-            and _has_form("actor", row.actor)
-            and (row.occurred is None or _has_form("occurred", row.occurred))
-            and (row.time is None or _has_form("time", row.time))
-            and (collection is None or row.subject.startswith(f"{collection}/"))
+            orjson.dumps(fields) == entry
+            and type(position) is type(version) is int
+            and position > 0 < version
+            and _flaw("id", id_) is None
+            and _is_instant(recorded)
+            and _has_form("source", source)
+            and _has_form("subject", subject)
+            and _has_form("actor", actor)
+            and (occurred is None or _has_form("occurred", occurred))
+            and (time is None or _has_form("time", time))
+            and subject.startswith(beginning)
         )
     except TypeError:  # a value that JSON or a cache cannot hold
         return False
@@ -142,7 +144,7 @@ def compared(row: Row) -> list[Finding]:
     if not isinstance(entry, dict):
         find("is no JSON object", "entry", found=row.entry)
         return named
-    collection, shape = _KINDS.get(row.type, (None, 0)) if isinstance(row.type, str) else (None, 0)
+    beginning, shape = _KINDS.get(row.type, ("", 0)) if isinstance(row.type, str) else ("", 0)
     if not shape:
         find("is no type that this version of the registry knows", "type", found=row.type)
     v = entry.get("v")
@@ -157,8 +159,8 @@ def compared(row: Row) -> list[Finding]:
             flaw = _flaw(name, found)
             if flaw is not None:
                 find(flaw, name, found=found)
-    if collection is not None and isinstance(row.subject, str) and not row.subject.startswith(f"{collection}/"):
-        find(f"is not in {collection}/, as a subject of {row.type} is", "subject", found=row.subject)
+    if isinstance(row.subject, str) and not row.subject.startswith(beginning):
+        find(f"is not in {beginning}, as a subject of {row.type} is", "subject", found=row.subject)
     if extra := sorted(entry.keys() - _FIELDS):
         find("is in the entry and should not be", extra[0], found=entry[extra[0]])
     if orjson.dumps(entry, option=orjson.OPT_SORT_KEYS) != row.entry:

@@ -50,20 +50,18 @@ _ANSWERED = frozenset((*Row._fields, "specversion")) - {"flaw"}
 def stored(rows: Iterable[tuple[Any, ...]]) -> list[Row]:
     """Return rows of the log's table (see `Scan.rows`) as events."""
     return [
-        _row(Row, (*row, *_beside(row[6]), None))
-        if type(row[6]) is type(row[7]) is type(row[8]) is bytes
-        else _with_bytes(row)
+        _row(Row, row + _beside(row[6])) if type(row[6]) is type(row[7]) is type(row[8]) is bytes else _with_bytes(row)
         for row in rows
     ]
 
 
-def _beside(entry: bytes) -> tuple[Any, Any, Any, Any]:
-    """Return time, occurred, recorded and actor of an entry."""
+def _beside(entry: bytes, flaw: tuple[str, str] | None = None) -> tuple[Any, ...]:
+    """Return time, occurred, recorded and actor of an entry, and the flaw: the end of a row."""
     try:
         fields = orjson.loads(entry)
-        return fields.get("time"), fields.get("occurred"), fields.get("recorded"), fields.get("actor")
+        return fields.get("time"), fields.get("occurred"), fields.get("recorded"), fields.get("actor"), flaw
     except (ValueError, AttributeError):
-        return None, None, None, None
+        return None, None, None, None, flaw
 
 
 def _with_bytes(row: tuple[Any, ...]) -> Row:
@@ -71,7 +69,7 @@ def _with_bytes(row: tuple[Any, ...]) -> Row:
     names = ("entry", "data", "salt")
     name = next(name for name, value in zip(names, row[6:9], strict=True) if type(value) is not bytes)
     contents = [_bytes(value) for value in row[6:9]]
-    return Row._make((*row[:6], *contents, *row[9:], *_beside(contents[0]), (name, "is not stored as bytes")))
+    return Row._make((*row[:6], *contents, *row[9:], *_beside(contents[0], (name, "is not stored as bytes"))))
 
 
 def answered(line: bytes) -> Row:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 _SCHEMA = """
 CREATE TABLE subjects(name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE names(hash INTEGER PRIMARY KEY, is_repeated INTEGER NOT NULL);
+CREATE TABLE names(hash INTEGER NOT NULL);
 """
 _CACHE_KIB = 2**16
 
@@ -23,7 +23,7 @@ class Sequences:
     def __init__(self, folder: Path) -> None:
         """Create the file in the folder."""
         self._db = sqlite3.connect(folder / "sequences.sqlite", isolation_level=None)
-        for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KIB}"):
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE", f"cache_size = -{_CACHE_KIB}"):
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(_SCHEMA)
         self._db.execute("BEGIN")
@@ -45,17 +45,14 @@ class Sequences:
 
     def add_names(self, names: Iterable[Hashable]) -> None:
         """Add the names of the next events."""
-        self._db.executemany(
-            "INSERT INTO names VALUES (?, 0) ON CONFLICT(hash) DO UPDATE SET is_repeated = 1",
-            [(hash_,) for hash_ in sorted(map(hash, names))],
-        )
+        self._db.executemany("INSERT INTO names VALUES (?)", [(hash(name),) for name in names])
 
     def repeated(self, most: int) -> set[int]:
         """Return the hashes (Python's `hash`) of at most `most` names that came more than once.
 
         Different names can share a hash, so the caller must compare the names. Equal names never have different hashes.
         """
-        rows = self._db.execute("SELECT hash FROM names WHERE is_repeated LIMIT ?", (most,))
+        rows = self._db.execute("SELECT hash FROM names GROUP BY hash HAVING count(*) > 1 LIMIT ?", (most,))
         return {hash_ for (hash_,) in rows}
 
     def close(self) -> None:
