@@ -39,7 +39,7 @@ ORDER = {
 """The order of fields in a state."""
 
 
-_MADE_WITH = {
+_CREATION_ATTRIBUTES = {
     type_: sorted({*FIELDS[type_], *([DATES[type_]] if type_ in DATES else ())}, key=ORDER.__getitem__)
     for type_, kind in CATALOGUE.items()
     if kind.is_creating
@@ -53,10 +53,10 @@ def until_of(fact: Fact) -> str | None:
     return until
 
 
-def made_with(fact: Fact) -> dict[str, Any]:
+def creation_attributes(fact: Fact) -> dict[str, Any]:
     """Return the attributes of a creating fact, in the order of a state."""
     fields: dict[str, Any] = {}
-    for name in _MADE_WITH[fact.type]:
+    for name in _CREATION_ATTRIBUTES[fact.type]:
         value = getattr(fact.data, name) if name in FIELDS[fact.type] else fact.occurred
         if value is not None:
             fields[name] = _plain(name, value)
@@ -69,8 +69,8 @@ class Attributes:
     """
 
     def __init__(self, facts: Sequence[Fact]) -> None:
-        self._making = [fact for fact in facts if fact.creates]
-        others = facts[len(self._making) :]
+        self._creating = [fact for fact in facts if fact.creates]
+        others = facts[len(self._creating) :]
         self._dated = [fact for fact in others if fact.is_dated]
         self._undated = [fact for fact in others if not fact.is_dated]
         self._earlier: list[bool] | None = None
@@ -81,11 +81,11 @@ class Attributes:
         """Return the attributes on a day and their source events, not to be changed. Days are requested in ascending
         order.
         """
-        earlier = [fact.span.lo <= day or fact.kind.creates is Creates.ONCE for fact in self._making]
+        earlier = [fact.span.lo <= day or fact.kind.creates is Creates.ONCE for fact in self._creating]
         if earlier != self._earlier:
             self._earlier, self._taken, self._so_far = earlier, 0, _Described()
-            first = self._making[0] if self._making else None
-            for fact, is_earlier in zip(self._making, earlier, strict=True):
+            first = self._creating[0] if self._creating else None
+            for fact, is_earlier in zip(self._creating, earlier, strict=True):
                 again = fact.kind.creates is Creates.AGAIN and fact is not first
                 self._so_far.take(fact, later=not is_earlier, again=again)
         while self._taken < len(self._dated) and self._dated[self._taken].span.lo <= day:

@@ -61,7 +61,7 @@ ALWAYS = Span(BEFORE, BEFORE)
 """The creation of a subject that has existed always."""
 
 
-def made_in(fact: Fact) -> Span:
+def creation_days(fact: Fact) -> Span:
     """Return the days on which a creating event may have created its subject.
 
     A party or document registered without a date has existed always.
@@ -74,27 +74,27 @@ def lifespan_of(bounds: Bounds) -> Lifespan:
     if bounds.made is None:
         return Lifespan(ALWAYS)
     if bounds.adopted is not None and bounds.signed is not None:
-        adopted, signed = order_makers(bounds.adopted, bounds.signed)
-        birth = Span(min(adopted.lo, signed.lo), min(adopted.hi, signed.hi))
+        adopted, signed = order_creations(bounds.adopted, bounds.signed)
+        creation = Span(min(adopted.lo, signed.lo), min(adopted.hi, signed.hi))
     else:
-        birth = bounds.made
-    birth = Span(birth.lo, max(birth.lo, min(birth.hi, bounds.made_by)))
+        creation = bounds.made
+    creation = Span(creation.lo, max(creation.lo, min(creation.hi, bounds.made_by)))
     end = bounds.ended
     if end is not None:
-        lo = max(end.lo, birth.lo)
+        lo = max(end.lo, creation.lo)
         end = Span(min(max(lo, bounds.latest_start), end.hi), end.hi)
     is_signed = bounds.signed is not None and bounds.adopted is None
-    return Lifespan(birth, end, sole=bounds.makers == 1, by_signature=is_signed)
+    return Lifespan(creation, end, has_single_creation=bounds.makers == 1, is_created_by_signature=is_signed)
 
 
-def order_makers(adopted: Span, signed: Span) -> tuple[Span, Span]:
+def order_creations(adopted: Span, signed: Span) -> tuple[Span, Span]:
     """Bound an adoption by the first signature, if their dates leave the order open."""
     if adopted.lo <= signed.hi:
         return Span(adopted.lo, min(adopted.hi, signed.hi)), Span(max(signed.lo, adopted.lo), signed.hi)
     return adopted, signed
 
 
-def before_birth(facts: Sequence[Fact], makers: Sequence[Fact]) -> Iterator[Conflict]:
+def before_creation(facts: Sequence[Fact], makers: Sequence[Fact]) -> Iterator[Conflict]:
     """Yield facts that certainly lie before the creation of their subject."""
     earliest = min((maker.span.lo for maker in makers), default=BEFORE)
     apart = (
@@ -127,7 +127,7 @@ def after_end(facts: Sequence[Fact], ends: Sequence[Fact]) -> Iterator[Conflict]
             )
 
 
-def lasted(bounds: Bounds) -> Span | None:
+def existence_of(bounds: Bounds) -> Span | None:
     """Return the earliest possible creation and the latest possible end of a party; None if neither is known."""
     begun = BEFORE if bounds.made is None else bounds.made.lo
     ended = AFTER if bounds.ended is None else bounds.ended.hi
@@ -140,7 +140,7 @@ def outside_party(steps: Sequence[Fact], lifespan: Sequence[Fact], name: str) ->
     `life` are the creations and dissolutions of the party and of those merged with it.
     """
     makers = [fact for fact in lifespan if fact.creates]
-    begun = min((made_in(maker).lo for maker in makers), default=BEFORE)
+    begun = min((creation_days(maker).lo for maker in makers), default=BEFORE)
     early = [step for step in steps if step.span.hi < begun]
     if early:
         yield Conflict(
@@ -156,7 +156,7 @@ def outside_party(steps: Sequence[Fact], lifespan: Sequence[Fact], name: str) ->
             )
 
 
-_ONCE_A_TIE = {
+_ONCE_A_MEMBERSHIP = {
     "agreement.signed": "signs",
     "agreement.ratified": "ratifies",
     "agreement.acceded": "accedes",
@@ -170,22 +170,22 @@ _FEW_AGAIN = 16
 
 def is_repeated(own: Sequence[Fact]) -> bool:
     """Return whether a party repeats a step that needs a leaving between: if not, `twice` finds nothing."""
-    once = [fact.type for fact in own if fact.type in _ONCE_A_TIE]
+    once = [fact.type for fact in own if fact.type in _ONCE_A_MEMBERSHIP]
     return len(set(once)) < len(once)
 
 
-def twice(own: Sequence[Fact], is_consistent: Callable[[Sequence[Fact]], bool]) -> Iterator[Conflict]:
+def twice(own: Sequence[Fact], is_satisfiable: Callable[[Sequence[Fact]], bool]) -> Iterator[Conflict]:
     """Yield steps of a party that signs, ratifies, accedes or joins again without a possible leaving between.
 
-    `is_consistent` returns whether some facts of the party have a possible world.
+    `is_satisfiable` returns whether some facts of the party have a possible world.
     """
     leavings = [fact for fact in own if fact.type in LEAVING_TYPES]
-    for kind, verb in _ONCE_A_TIE.items():
+    for kind, verb in _ONCE_A_MEMBERSHIP.items():
         again = [fact for fact in own if fact.type == kind]
-        if len(again) < 2 or is_consistent([*again, *leavings]):
+        if len(again) < 2 or is_satisfiable([*again, *leavings]):
             continue
         tried = again if len(again) <= _FEW_AGAIN else ()
-        needed = [fact for fact in tried if is_consistent([*(each for each in again if each is not fact), *leavings])]
+        needed = [fact for fact in tried if is_satisfiable([*(each for each in again if each is not fact), *leavings])]
         yield Conflict(f"a party {verb} a second time with no leaving between", _named(needed or again))
 
 
@@ -220,7 +220,7 @@ def all_after(direct: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
     return reached
 
 
-def made_twice(makers: Sequence[Fact]) -> Iterator[Conflict]:
+def created_twice(makers: Sequence[Fact]) -> Iterator[Conflict]:
     """Yield a second event of a type that creates its subject once."""
     once = [maker for maker in makers if maker.kind.creates is Creates.ONCE]
     if len(once) > 1:

@@ -155,30 +155,30 @@ class Corrections:
 
     def retracted_by(self, event: Event) -> int | None:
         """Return the position of the first current retraction of the event, if there is one."""
-        for other, _ in self._speaking_of(event, "event.retracted"):
+        for other, _ in self._current_about(event, "event.retracted"):
             return other.position
         return None
 
-    def meaning(self, event: Event) -> EffectiveEvent:
+    def effective_event(self, event: Event) -> EffectiveEvent:
         """Return the event after its current corrections: the latest wins, field by field.
 
         A correction whose own data was erased leaves the event without data.
         """
         data, occurred, erased = event.plain, event.occurred, event.erased
         positions = [event.position]
-        for other, said in self._speaking_of(event, "event.corrected"):
-            if "data" not in said and "occurred" not in said:
+        for other, content in self._current_about(event, "event.corrected"):
+            if "data" not in content and "occurred" not in content:
                 data, erased = {name: value for name, value in data.items() if name == "event"}, True
-            elif "data" in said:
-                kept = {name: value for name, value in data.items() if name in ("evidence", "note")}
-                data, erased = {**kept, **said["data"]}, False
-            if "occurred" in said:
-                occurred = said["occurred"]
+            elif "data" in content:
+                retained = {name: value for name, value in data.items() if name in ("evidence", "note")}
+                data, erased = {**retained, **content["data"]}, False
+            if "occurred" in content:
+                occurred = content["occurred"]
             positions.append(other.position)
         disputes = tuple(
             Dispute(claim["pointer"], claim["value"], other.position)
-            for other, said in self._speaking_of(event, "event.disputed")
-            for claim in said.get("claims", ())
+            for other, content in self._current_about(event, "event.disputed")
+            for claim in content.get("claims", ())
         )
         return EffectiveEvent(data, occurred, tuple(positions), disputes, erased)
 
@@ -190,48 +190,48 @@ class Corrections:
         """
         if self.retracted_by(event) is not None:
             return None
-        meaning = self.meaning(event)
-        if meaning.erased and not stands_erased(event.kind):
+        effective = self.effective_event(event)
+        if effective.erased and not counts_when_erased(event.kind):
             return None
         if claimed is None:
-            claimed = [dispute.value for dispute in meaning.disputes if dispute.pointer == "/occurred"]
-        span, latest = _span([meaning.occurred, *claimed], event.recorded)
+            claimed = [dispute.value for dispute in effective.disputes if dispute.pointer == "/occurred"]
+        span, latest = _span([effective.occurred, *claimed], event.recorded)
         return Fact(
             event.position,
             event.subject,
             event.type,
             event.source,
             event.id,
-            meaning.occurred,
+            effective.occurred,
             span,
             latest,
-            event.kind.nothing if meaning.erased else event.kind.data.model_validate_json(to_json(meaning.data)),
-            meaning.positions,
+            event.kind.nothing if effective.erased else event.kind.data.model_validate_json(to_json(effective.data)),
+            effective.positions,
         )
 
     def passages(self, event: Event) -> list[tuple[int, dict[str, Any]]]:
         """Return the evidence for an event, each passage with the position of the event that gives it."""
-        cited = [(event.position, passage) for passage in self.meaning(event).data.get("evidence", ())]
-        for other, said in self._speaking_of(event, "evidence.added"):
-            cited += [(other.position, passage) for passage in said.get("evidence", ())]
+        cited = [(event.position, passage) for passage in self.effective_event(event).data.get("evidence", ())]
+        for other, content in self._current_about(event, "evidence.added"):
+            cited += [(other.position, passage) for passage in content.get("evidence", ())]
         return cited
 
-    def _speaking_of(self, event: Event, *types: str) -> list[tuple[Event, dict[str, Any]]]:
-        standing = []
+    def _current_about(self, event: Event, *types: str) -> list[tuple[Event, dict[str, Any]]]:
+        current = []
         for other in self._about.get(event.position, ()):
             if other.type in types and self.retracted_by(other) is None:
-                said = self.meaning(other).data
-                if said.get("event") == event.position:
-                    standing.append((other, said))
-        return standing
+                content = self.effective_event(other).data
+                if content.get("event") == event.position:
+                    current.append((other, content))
+        return current
 
 
-def stated(event: Event, model: Data) -> Fact | None:
+def uncorrected_fact(event: Event, model: Data) -> Fact | None:
     """Return the fact of an event about the world that no other event is about; `model` is its data.
 
     Return None if its data was erased, unless it created or ended its subject.
     """
-    if event.erased and not stands_erased(event.kind):
+    if event.erased and not counts_when_erased(event.kind):
         return None
     span, latest = _span([event.occurred], event.recorded)
     return Fact(
@@ -256,6 +256,6 @@ def _span(dates: Sequence[str | None], recorded: str) -> tuple[Span, int]:
     return span, max(span_of(occurred).hi for occurred in dates)
 
 
-def stands_erased(kind: EventType) -> bool:
+def counts_when_erased(kind: EventType) -> bool:
     """Return whether an event of a type still counts once its data is erased."""
     return kind.creates is not Creates.NEVER or kind.ends

@@ -14,22 +14,22 @@ from domain.conflicts import all_after
 from domain.corrections import Fact
 from domain.edtf import Span
 from domain.membership import FOREVER, Lifespan
-from domain.possible_worlds import Evaluation, Step, sweep
+from domain.possible_worlds import Evaluation, Step, evaluate
 
 
 class ItemPeriod(NamedTuple):
     """A list item over the days `since` to before `until`; `value` is JSON-ready, with its source events in `events`.
 
-    `last` marks its last days, `ever` are its possible final statuses.
+    `is_final_period` marks its last days, `final_statuses` are its possible final statuses.
     """
 
-    since: int
-    until: int
+    valid_from: int
+    valid_to: int
     status: str | None
     statuses: tuple[str, ...]
-    certain: bool
-    last: bool
-    ever: tuple[str, ...]
+    is_certain: bool
+    is_final_period: bool
+    final_statuses: tuple[str, ...]
     value: Mapping[str, Any]
 
 
@@ -46,11 +46,11 @@ _NOT_YET = ""
 
 def _set(state: str, step: Step) -> str | None:
     """Return the status after a step: an opening, then changes. A completed phase does not start again."""
-    if step.what.startswith("="):
-        return step.what.removeprefix("=")
+    if step.name.startswith("="):
+        return step.name.removeprefix("=")
     if state == _NOT_YET:
         return None
-    return state if (state, step.what) == ("completed", "started") else step.what
+    return state if (state, step.name) == ("completed", "started") else step.name
 
 
 def _follow(
@@ -64,29 +64,29 @@ def _follow(
 
     `reaches` gives, by position, the possible days of a change where they are fewer than its date allows.
     """
-    span = lifespan.birth if opening.creates else lifespan.clip(opening.span)
+    span = lifespan.creation if opening.creates else lifespan.clip(opening.span)
     steps = [Step(f"={status}", span.lo, span.hi, (-1, "", ""), opening.position)]
     for fact, following in changes:
         reach = lifespan.clip(fact.span) if reaches is None else reaches[fact.position]
         order = (fact.kind.rank, fact.source, fact.id)
         steps.append(Step(following, max(reach.lo, min(span.lo, reach.hi)), reach.hi, order, fact.position))
-    return sweep(steps, _set, _NOT_YET)
+    return evaluate(steps, _set, _NOT_YET)
 
 
 def _ranges(found: Evaluation[str]) -> Iterator[tuple[int, int, str, tuple[str, ...], bool, bool, tuple[str, ...]]]:
     kept: list[tuple[int, int, str, tuple[str, ...], bool]] = []
-    for cell, following in zip(found.cells, [*found.cells[1:], None], strict=True):
-        if cell.earliest == _NOT_YET:
+    for segment, following in zip(found.segments, [*found.segments[1:], None], strict=True):
+        if segment.default_state == _NOT_YET:
             continue
-        until = FOREVER if following is None else following.since
-        row = (cell.since, until, cell.earliest, _in_order(cell.states), len(cell.states) == 1)
+        until = FOREVER if following is None else following.valid_from
+        row = (segment.valid_from, until, segment.default_state, _in_order(segment.states), len(segment.states) == 1)
         if kept and kept[-1][1] == row[0] and kept[-1][2:] == row[2:]:
             kept[-1] = (kept[-1][0], *row[1:])
         else:
             kept.append(row)
-    ever = _in_order(found.final)
+    final_statuses = _in_order(found.end_states)
     for index, row in enumerate(kept):
-        yield (*row, index == len(kept) - 1, ever)
+        yield (*row, index == len(kept) - 1, final_statuses)
 
 
 def _in_order(states: frozenset[str]) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def _listed(parties: Sequence[str] | None) -> list[dict[str, str]] | None:
     return None if parties is None else [{"subject": party} for party in parties]
 
 
-def simple_days(fact: Fact, value: Mapping[str, Any], lifespan: Lifespan) -> list[ItemPeriod]:
+def simple_periods(fact: Fact, value: Mapping[str, Any], lifespan: Lifespan) -> list[ItemPeriod]:
     """Return the periods of an item that has one fact and no status."""
     found = _follow(fact, "made", (), lifespan)
     shown = {**value, "events": _positions(fact)}
@@ -118,7 +118,7 @@ def simple_days(fact: Fact, value: Mapping[str, Any], lifespan: Lifespan) -> lis
     ]
 
 
-def commitment_days(opening: Fact, updates: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
+def commitment_periods(opening: Fact, updates: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
     """Return the periods of a commitment: planned until an update, which may come after the end of the agreement."""
     data: Any = opening.data
     reaches = {fact.position: lifespan._replace(end=None).clip(fact.span) for fact in updates}
@@ -137,8 +137,8 @@ def commitment_days(opening: Fact, updates: Sequence[Fact], lifespan: Lifespan) 
         fields["with"] = _listed(data.with_)
     fields["events"] = _positions(opening, *updates)
     return [
-        ItemPeriod(since, until, status, known, certain, last, ever, fields)
-        for since, until, status, known, certain, last, ever in _ranges(found)
+        ItemPeriod(since, until, status, known, certain, last, final_statuses, fields)
+        for since, until, status, known, certain, last, final_statuses in _ranges(found)
     ]
 
 
@@ -150,7 +150,7 @@ def _once(ending: dict[str, Any], status: str) -> dict[str, Any]:
     return ending if status in _ENDED else {}
 
 
-def call_days(opening: Fact, closings: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
+def call_periods(opening: Fact, closings: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
     """Return the periods of a recruitment call."""
     data: Any = opening.data
     found = _follow(opening, "open", [(fact, "closed") for fact in closings], lifespan)
@@ -168,13 +168,20 @@ def call_days(opening: Fact, closings: Sequence[Fact], lifespan: Lifespan) -> li
     positions = _positions(opening, *closings)
     return [
         ItemPeriod(
-            since, until, status, known, certain, last, ever, fields | _once(ending, status) | {"events": positions}
+            since,
+            until,
+            status,
+            known,
+            certain,
+            last,
+            final_statuses,
+            fields | _once(ending, status) | {"events": positions},
         )
-        for since, until, status, known, certain, last, ever in _ranges(found)
+        for since, until, status, known, certain, last, final_statuses in _ranges(found)
     ]
 
 
-def declaration_days(opening: Fact, withdrawals: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
+def declaration_periods(opening: Fact, withdrawals: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
     """Return the periods of a reservation, declaration or objection."""
     data: Any = opening.data
     found = _follow(opening, "made", [(fact, "withdrawn") for fact in withdrawals], lifespan)
@@ -190,27 +197,34 @@ def declaration_days(opening: Fact, withdrawals: Sequence[Fact], lifespan: Lifes
     positions = _positions(opening, *withdrawals)
     return [
         ItemPeriod(
-            since, until, status, known, certain, last, ever, fields | _once(ending, status) | {"events": positions}
+            since,
+            until,
+            status,
+            known,
+            certain,
+            last,
+            final_statuses,
+            fields | _once(ending, status) | {"events": positions},
         )
-        for since, until, status, known, certain, last, ever in _ranges(found)
+        for since, until, status, known, certain, last, final_statuses in _ranges(found)
     ]
 
 
-def phase_days(founding: Fact, happened: Sequence[Fact], lifespan: Lifespan) -> dict[str, list[ItemPeriod]]:
+def phase_periods(founding: Fact, happened: Sequence[Fact], lifespan: Lifespan) -> dict[str, list[ItemPeriod]]:
     """Return the periods of every phase of a lab; `waits_for` names the phases that an unstarted phase is contingent
     on.
     """
     data: Any = founding.data
     phases = data.phases or ()
-    sweeps: dict[str, Evaluation[str]] = {}
+    evaluations: dict[str, Evaluation[str]] = {}
     own: dict[str, list[Fact]] = {phase.phase: [] for phase in phases}
     for fact in happened:
         own.setdefault(fact.data.phase, []).append(fact)  # type: ignore[attr-defined]
     reaches = _phase_reaches({phase.phase: phase.after or () for phase in phases}, happened, lifespan)
     for phase in phases:
         changes = [(fact, "started" if fact.type == "lab.phase-started" else "completed") for fact in own[phase.phase]]
-        sweeps[phase.phase] = _follow(founding, "planned", changes, lifespan, reaches)
-    completed = {name: _first_day(found, "completed") for name, found in sweeps.items()}
+        evaluations[phase.phase] = _follow(founding, "planned", changes, lifespan, reaches)
+    completed = {name: _first_day(found, "completed") for name, found in evaluations.items()}
     listed: dict[str, list[ItemPeriod]] = {}
     for phase in phases:
         started, ended = (
@@ -230,7 +244,7 @@ def phase_days(founding: Fact, happened: Sequence[Fact], lifespan: Lifespan) -> 
             if fact is not None and fact.occurred is not None
         }
         listed[phase.phase] = []
-        for since, until, status, known, certain, last, ever in _ranges(sweeps[phase.phase]):
+        for since, until, status, known, certain, last, final_statuses in _ranges(evaluations[phase.phase]):
             waits = {name: completed.get(name, FOREVER) for name in phase.after or ()} if status == "planned" else {}
             turns = (*waits.values(), *(day for day, _ in steps.values()))
             for first, end in pairwise(sorted({since, until, *(day for day in turns if since < day < until)})):
@@ -239,7 +253,7 @@ def phase_days(founding: Fact, happened: Sequence[Fact], lifespan: Lifespan) -> 
                 if status == "planned":
                     value["waits_for"] = still
                 final = last and end == until
-                listed[phase.phase].append(ItemPeriod(first, end, status, known, certain, final, ever, value))
+                listed[phase.phase].append(ItemPeriod(first, end, status, known, certain, final, final_statuses, value))
     return listed
 
 
@@ -262,4 +276,4 @@ def _phase_reaches(
 
 
 def _first_day(found: Evaluation[str], status: str) -> int:
-    return next((cell.since for cell in found.cells if cell.earliest == status), FOREVER)
+    return next((segment.valid_from for segment in found.segments if segment.default_state == status), FOREVER)

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from domain.catalogue import CATALOGUE
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, Span
-from domain.membership_steps import BEGINNING, CREATING, INTO_FORCE, LEAVING, Former, State, take
-from domain.possible_worlds import Evaluation, Segment, Step, in_turn, sweep
+from domain.membership_steps import BEGINNING, CREATING, INTO_FORCE, LEAVING, FormerMembership, MembershipState, evolve
+from domain.possible_worlds import Evaluation, Segment, Step, evaluate, in_turn
 
 FOREVER = AFTER + 1
 """The exclusive end of a range of days that does not end."""
@@ -25,42 +25,42 @@ FOREVER = AFTER + 1
 class Lifespan(NamedTuple):
     """When a subject was created and when it ended; `end` is None while no end is recorded.
 
-    `sole`: only one event creates it, so that nothing precedes that event in any possible world. `by_signature`: it was
-    signed, not adopted, so an earlier date may be that of an entry into force.
+    `has_single_creation`: only one event creates it, so that nothing precedes that event in any possible world.
+    `is_created_by_signature`: it was signed, not adopted, so that its entry into force may have an earlier date.
     """
 
-    birth: Span
+    creation: Span
     end: Span | None = None
-    sole: bool = False
-    by_signature: bool = False
+    has_single_creation: bool = False
+    is_created_by_signature: bool = False
 
     def clip(self, span: Span) -> Span:
         """Return the part of a date's span within this lifespan; the whole span if there is none."""
         lo, hi = span
-        birth, end = self.birth, self.end
-        if lo >= birth.lo and (end is None or hi <= end.hi):
+        creation, end = self.creation, self.end
+        if lo >= creation.lo and (end is None or hi <= end.hi):
             return span
-        lo = max(lo, birth.lo)
+        lo = max(lo, creation.lo)
         if end is not None and hi > end.hi:
             hi = end.hi
         return Span(lo, hi) if lo <= hi else span
 
     def end_of(self, span: Span) -> Span:
         """Return the possible days of an end: none before the last fact."""
-        lo = max(span.lo, self.end.lo if self.end is not None else self.birth.lo)
+        lo = max(span.lo, self.end.lo if self.end is not None else self.creation.lo)
         return Span(lo, span.hi) if lo <= span.hi else span
 
 
-class PartyLife(NamedTuple):
+class PartyLifespan(NamedTuple):
     """The lifespan of a party, and its dissolutions, after which it has no membership."""
 
     lifespan: Lifespan
     dissolved: Sequence[Fact] = ()
 
-    def bears_on(self, own: Sequence[Fact]) -> bool:
-        """Return whether a membership with these facts depends on it."""
-        birth = self.lifespan.birth.lo
-        return bool(self.dissolved) or any(fact.span.lo < birth for fact in own)
+    def affects(self, own: Sequence[Fact]) -> bool:
+        """Return whether a membership with these facts depends on this lifespan."""
+        creation = self.lifespan.creation.lo
+        return bool(self.dissolved) or any(fact.span.lo < creation for fact in own)
 
 
 class FirstConsent(NamedTuple):
@@ -77,7 +77,7 @@ class FirstConsent(NamedTuple):
     hi_by: str
     hi_else: int
 
-    def apart_from(self, party: str) -> Span:
+    def of_others(self, party: str) -> Span:
         """Return the days of the first consent of the other parties; `Span(AFTER, AFTER)` if there is none."""
         return Span(
             self.lo if self.lo_by != party else self.lo_else,
@@ -91,9 +91,10 @@ class FirstConsent(NamedTuple):
             *_two_first(self.hi, self.hi_by, self.hi_else, span.hi, party),
         )
 
-    def as_of_force(self, first: int, last: int) -> FirstConsent:
-        """Return the same, with days cut to `first` and `last`, those of entries into force: equal values have equal
-        effects.
+    def cut_to(self, first: int, last: int) -> FirstConsent:
+        """Return the same with the days before `first` and after `last` made equal: they have equal effects.
+
+        `first` and `last` are the bounds of the entries into force of the agreement.
         """
 
         def day(of: int) -> int:
@@ -120,7 +121,7 @@ NO_CONSENT = FirstConsent(AFTER, "", AFTER, AFTER, "", AFTER)
 NEVER = Span(AFTER, AFTER)
 
 
-class Force(NamedTuple):
+class InForcePossibilities(NamedTuple):
     """Whether a membership, while its agreement lasts, may be in force, may be suspended, may be neither."""
 
     in_force: bool
@@ -128,30 +129,33 @@ class Force(NamedTuple):
     neither: bool
 
 
-_NO_FORCE = Force(False, False, True)
+_NO_FORCE = InForcePossibilities(False, False, True)
 
 
 class MembershipPeriod(NamedTuple):
-    """A membership over the days `since` to before `until`; no day if it ended on the day of the next beginning.
+    """A membership on the days from `valid_from` to before `valid_to`; none if it ended on the day of the next one.
 
-    `interval` counts from 0. `opened` and `closed` are positions of the facts that began and ended it (None: not
-    recorded). `last` marks the last status of the interval, `ever` are its possible final statuses. `bearer` is the
-    fact by which it is in force or suspended, `waited` the withdrawal that had to take effect before it began.
+    `interval` numbers the memberships of the party from 0.
+    `statuses` are the possible statuses, in their order; `is_certain` says that there is only one.
+    `is_final_period` marks the last period of an interval, `final_statuses` are the possible last statuses.
+    `begun_by` and `ended_by` are the positions of the facts that began and ended it; None where not recorded.
+    `source_event` is the position of the fact by which it is in force or suspended.
+    `waited_for` is the position of the withdrawal that had to take effect before it began.
     """
 
-    since: int
-    until: int
+    valid_from: int
+    valid_to: int
     interval: int
     status: str
     statuses: tuple[str, ...]
-    certain: bool
-    last: bool
-    ever: tuple[str, ...]
-    opened: int | None
-    closed: int | None
-    force: Force
-    bearer: int | None = None
-    waited: int | None = None
+    is_certain: bool
+    is_final_period: bool
+    final_statuses: tuple[str, ...]
+    begun_by: int | None
+    ended_by: int | None
+    force: InForcePossibilities
+    source_event: int | None = None
+    waited_for: int | None = None
 
 
 ORDER_OF_STATUSES = (
@@ -199,8 +203,8 @@ _END_FIRST = -1
 """The place of an end in the order of facts: on one day it is taken before a new beginning."""
 _CONSENT_RANK = CATALOGUE["agreement.ratified"].rank
 _MOST_STARTS = 16
-"""Beyond this number of ways to assign entries into force to memberships, each gets the first possible one."""
-_STEP_OF_ALL = {kind: what if what in _ENDING else f"whole:{what}" for kind, what in _STEP_OF.items()}
+"""Beyond this number of ways to assign entries into force to memberships, each belongs to the first possible one."""
+_AGREEMENT_WIDE_STEPS = {kind: what if what in _ENDING else f"agreement-wide:{what}" for kind, what in _STEP_OF.items()}
 STEP_TYPES = frozenset(
     (
         "agreement.signed",
@@ -218,71 +222,81 @@ MEMBERSHIP_TYPES = frozenset(_STEP_OF) - {"agreement.terminated", "lab.closed", 
 
 def evaluate_memberships(
     own: Sequence[Fact],
-    whole: Sequence[Fact],
+    agreement_wide: Sequence[Fact],
     lifespan: Lifespan,
     *,
     consented: Span = NEVER,
     names: Sequence[str] = (),
-    party: PartyLife | None = None,
-) -> Evaluation[State]:
+    party: PartyLifespan | None = None,
+) -> Evaluation[MembershipState]:
     """Return every possible state of a membership on every day.
 
-    `own` are the facts of the party within the subject; `whole` the agreement-wide facts of the subject (entry into
-    force, suspension, end). `consented` is the first consent of any other party. Steps recorded under several of
-    `names` are one step, because these parties are merged. `party` is the lifespan of the party, if it matters.
+    `own` are the facts of the party within the subject.
+    `agreement_wide` are the facts that change every membership of the subject (entry into force, suspension, end).
+    `consented` are the possible days of the first consent of any other party.
+    `names` are those of merged parties: a step recorded under several of them is one step.
+    `party` is the lifespan of the party, if it matters.
     """
-    steps = _steps(own, whole, lifespan, consented, names, party)
-    return _swept(steps, own, lifespan, party, is_one=len(names) < 2)
+    steps = _steps(own, agreement_wide, lifespan, consented, names, party)
+    return _evaluate(steps, own, lifespan, party, is_one=len(names) < 2)
 
 
-def _swept(
-    steps: Sequence[Step], own: Sequence[Fact], lifespan: Lifespan, party: PartyLife | None, *, is_one: bool
-) -> Evaluation[State]:
-    starts = _starts(steps, sole=lifespan.sole, is_one=is_one)
-    found = sweep(steps, take, *starts)
-    leavings = [index for index, step in enumerate(steps) if step.what in LEAVING]
+def _evaluate(
+    steps: Sequence[Step], own: Sequence[Fact], lifespan: Lifespan, party: PartyLifespan | None, *, is_one: bool
+) -> Evaluation[MembershipState]:
+    starts = _initial_states(steps, has_single_creation=lifespan.has_single_creation, is_one=is_one)
+    found = evaluate(steps, evolve, *starts)
+    leavings = [index for index, step in enumerate(steps) if step.name in LEAVING]
     is_precise = all(step.lo == step.hi for step in steps)
     if not leavings or (is_precise and not _may_presume(steps, found)):
         return found
-    bond = "bound" if steps[leavings[0]].what != "left" else "member"
-    born = lifespan.birth.lo if party is None else max(lifespan.birth.lo, party.lifespan.birth.lo)
-    notices = {fact.position: max(lifespan.clip(fact.span).hi, born) for fact in own}
+    base_status = "bound" if steps[leavings[0]].name != "left" else "member"
+    created = lifespan.creation.lo if party is None else max(lifespan.creation.lo, party.lifespan.creation.lo)
+    notices = {fact.position: max(lifespan.clip(fact.span).hi, created) for fact in own}
     presumed = []
     for index in leavings:
         step = steps[index]
         latest = min(step.hi, notices[step.fact])  # a party that gives notice is a party on that day
-        presumed.append(Step(f"presumed:{bond}", min(born, latest), latest, (-1, "", ""), step.fact, starts=index))
-    presuming = sweep([*steps, *presumed], take, *starts)
-    return found if found.consistent and not presuming.consistent else presuming
+        presumed.append(
+            Step(f"presumed:{base_status}", min(created, latest), latest, (-1, "", ""), step.fact, starts=index)
+        )
+    presuming = evaluate([*steps, *presumed], evolve, *starts)
+    return found if found.is_satisfiable and not presuming.is_satisfiable else presuming
 
 
-def _may_presume(steps: Sequence[Step], found: Evaluation[State]) -> bool:
+def _may_presume(steps: Sequence[Step], found: Evaluation[MembershipState]) -> bool:
     """Return whether, with exact dates, a leaving may have ended a membership without a recorded beginning.
 
     It was refused, or it follows an end, or it shares a day with a beginning.
     """
-    if not found.consistent:
+    if not found.is_satisfiable:
         return True
-    turns = {step.lo for step in steps if step.what not in LEAVING and not step.what.startswith("whole:")}
+    turns = {step.lo for step in steps if step.name not in LEAVING and not step.name.startswith("agreement-wide:")}
     for step in steps:
-        if step.what in LEAVING and step.lo in turns:
-            before = next((cell.earliest for cell in reversed(found.cells) if cell.since < step.lo), State())
-            if before.gone is not None or before.status is None:
+        if step.name in LEAVING and step.lo in turns:
+            before = next(
+                (segment.default_state for segment in reversed(found.segments) if segment.valid_from < step.lo),
+                MembershipState(),
+            )
+            if before.end_status is not None or before.status is None:
                 return True
     return False
 
 
-def _starts(steps: Sequence[Step], *, sole: bool, is_one: bool) -> list[State]:
+def _initial_states(steps: Sequence[Step], *, has_single_creation: bool, is_one: bool) -> list[MembershipState]:
     """Return the initial states of a membership, by the number of leavings before each entry into force of its own.
 
     The number matters only if the agreement also enters into force as a whole.
     """
-    start = State(unborn=sole and any(step.what in CREATING or step.what == "made" for step in steps))
-    own = [step for step in steps if step.what == "entered-into-force"]
-    if not own or all(step.what != "whole:entered-into-force" for step in steps):
+    start = MembershipState(
+        is_before_creation=has_single_creation
+        and any(step.name in CREATING or step.name == "created" for step in steps)
+    )
+    own = [step for step in steps if step.name == "entered-into-force"]
+    if not own or all(step.name != "agreement-wide:entered-into-force" for step in steps):
         return [start]
-    leavings = [step for step in steps if step.what in LEAVING]
-    notices = {step.fact: step.lo for step in steps if step.what == "notice"}
+    leavings = [step for step in steps if step.name in LEAVING]
+    notices = {step.fact: step.lo for step in steps if step.name == "notice"}
     ways = []
     for step in own:
         before = {(each.lo, each.hi) for each in leavings if each.hi <= step.lo}
@@ -291,25 +305,25 @@ def _starts(steps: Sequence[Step], *, sole: bool, is_one: bool) -> list[State]:
         ways.append([(step.fact, number) for number in range(least, max(least, most) + 1)])
     if prod(map(len, ways)) > _MOST_STARTS:
         ways = [each[:1] for each in ways]
-    return [start._replace(awaited=awaited) for awaited in product(*ways)]
+    return [start._replace(own_entries_into_force=entries) for entries in product(*ways)]
 
 
 def _steps(
     own: Sequence[Fact],
-    whole: Sequence[Fact],
+    agreement_wide: Sequence[Fact],
     lifespan: Lifespan,
     consented: Span,
     names: Sequence[str],
-    party: PartyLife | None,
+    party: PartyLifespan | None,
 ) -> list[Step]:
     steps = [_step(fact, _STEP_OF[fact.type], lifespan, names, party) for fact in own]
     steps += [_notice(fact, lifespan) for fact in own if _is_waited_for(fact, own, lifespan)]
-    steps += [_step(fact, _STEP_OF_ALL[fact.type], lifespan, (), None) for fact in whole]
-    birth = lifespan.birth
-    may_precede = any(step.what in INTO_FORCE and step.lo < birth.hi for step in steps)
-    is_alone = lifespan.sole and lifespan.by_signature
-    if is_alone and birth.lo < birth.hi and may_precede and not any(fact.creates for fact in own):
-        steps.append(Step("made", birth.lo, birth.hi, (_END_FIRST, "", "")))
+    steps += [_step(fact, _AGREEMENT_WIDE_STEPS[fact.type], lifespan, (), None) for fact in agreement_wide]
+    creation = lifespan.creation
+    may_precede = any(step.name in INTO_FORCE and step.lo < creation.hi for step in steps)
+    is_only_signed = lifespan.has_single_creation and lifespan.is_created_by_signature
+    if is_only_signed and creation.lo < creation.hi and may_precede and not any(fact.creates for fact in own):
+        steps.append(Step("created", creation.lo, creation.hi, (_END_FIRST, "", "")))
     if any(fact.type == "agreement.signed" for fact in own):
         steps += _consent(steps, consented, lifespan)
     if party is not None:
@@ -320,14 +334,14 @@ def _steps(
 
 
 def _consent(steps: Sequence[Step], consented: Span, lifespan: Lifespan) -> list[Step]:
-    """Return the step of the first consent of the other parties, if an entry into force of the whole may follow it."""
-    days = [(step.lo, step.hi) for step in steps if step.what == "whole:entered-into-force"]
+    """Return the first consent of the other parties as a step, if an entry into force of the agreement may follow."""
+    days = [(step.lo, step.hi) for step in steps if step.name == "agreement-wide:entered-into-force"]
     span = lifespan.clip(consented)
     if not days or consented == NEVER or span.lo > max(hi for _, hi in days):
         return []
     if span.hi <= min(lo for lo, _ in days):
         span = Span(BEFORE, BEFORE)
-    return [Step("whole:consented", span.lo, span.hi, (_CONSENT_RANK, "", ""))]
+    return [Step("agreement-wide:consented", span.lo, span.hi, (_CONSENT_RANK, "", ""))]
 
 
 def _is_waited_for(fact: Fact, own: Sequence[Fact], lifespan: Lifespan) -> bool:
@@ -340,7 +354,7 @@ def _is_waited_for(fact: Fact, own: Sequence[Fact], lifespan: Lifespan) -> bool:
     return any(
         _STEP_OF[each.type] in BEGINNING and notice.lo <= each.span.hi and each.span.lo < effective.hi
         for each in own
-        if not (lifespan.sole and each.creates)
+        if not (lifespan.has_single_creation and each.creates)
     )
 
 
@@ -349,33 +363,33 @@ def _notice(fact: Fact, lifespan: Lifespan) -> Step:
     return Step("notice", span.lo, span.hi, (_END_FIRST, fact.source, fact.id), fact.position)
 
 
-def _step(fact: Fact, what: str, lifespan: Lifespan, names: Sequence[str], party: PartyLife | None) -> Step:
+def _step(fact: Fact, name: str, lifespan: Lifespan, names: Sequence[str], party: PartyLifespan | None) -> Step:
     effective, kind = fact.effective, fact.kind
-    if what in _ENDING:
+    if name in _ENDING:
         span = lifespan.end_of(effective)
     elif fact.type == "agreement.entered-into-force":
-        span = held_from(effective, lifespan)
+        span = in_force_from(effective, lifespan)
     elif effective == fact.span:
-        span = lifespan.birth if lifespan.sole and kind.is_creating else lifespan.clip(effective)
+        span = lifespan.creation if lifespan.has_single_creation and kind.is_creating else lifespan.clip(effective)
     else:  # a notice is given while the agreement lasts; its effect may come later
-        born = lifespan.birth.lo
-        what, span = "withdrawn-later", Span(max(effective.lo, born), max(effective.hi, born))
+        created = lifespan.creation.lo
+        name, span = "withdrawn-later", Span(max(effective.lo, created), max(effective.hi, created))
     if party is not None and fact.type in STEP_TYPES:
         span = party.lifespan.clip(span)
-    who = next((name for name in names if name in parties_of(fact)), "") if len(names) > 1 else ""
-    is_leaving = what in LEAVING
+    who = next((each for each in names if each in parties_of(fact)), "") if len(names) > 1 else ""
+    is_leaving = name in LEAVING
     order = (_END_FIRST if is_leaving else kind.rank, fact.source, fact.id)
-    return Step(what, span.lo, span.hi, order, fact.position, who, "leaving" if is_leaving else "")
+    return Step(name, span.lo, span.hi, order, fact.position, who, "leaving" if is_leaving else "")
 
 
-def held_from(span: Span, lifespan: Lifespan) -> Span:
+def in_force_from(span: Span, lifespan: Lifespan) -> Span:
     """Return the days from which an entry into force holds: from the signature on, if it is dated before."""
-    birth = lifespan.birth
-    if not lifespan.by_signature:
+    creation = lifespan.creation
+    if not lifespan.is_created_by_signature:
         return lifespan.clip(span)
-    if lifespan.sole and birth.lo < birth.hi:  # it is taken on its own day, and comes into effect with the agreement
+    if lifespan.has_single_creation and creation.lo < creation.hi:  # a step of its own day, in effect from the creation
         return Span(span.lo, lifespan.clip(span).hi)
-    return lifespan.clip(Span(max(span.lo, birth.lo), max(span.hi, birth.lo)))
+    return lifespan.clip(Span(max(span.lo, creation.lo), max(span.hi, creation.lo)))
 
 
 def parties_of(fact: Fact) -> list[str]:
@@ -390,143 +404,145 @@ def parties_of(fact: Fact) -> list[str]:
 
 def membership_periods(
     own: Sequence[Fact],
-    whole: Sequence[Fact],
+    agreement_wide: Sequence[Fact],
     lifespan: Lifespan,
     *,
     consented: Span = NEVER,
     names: Sequence[str] = (),
-    party: PartyLife | None = None,
+    party: PartyLifespan | None = None,
 ) -> list[MembershipPeriod]:
     """Return the periods of a membership, as few as possible, without days before its certain beginning. The arguments
     are those of `evaluate_memberships`.
     """
-    steps = _steps(own, whole, lifespan, consented, names, party)
+    steps = _steps(own, agreement_wide, lifespan, consented, names, party)
     if len(names) < 2 and len(steps) <= _SHORT and all(step.lo == step.hi < AFTER for step in steps):
-        return _told_by_order(steps, own, lifespan, party)
-    return ranges_of(_swept(steps, own, lifespan, party, is_one=len(names) < 2))
+        return _periods_of_exact_dates(steps, own, lifespan, party)
+    return periods_of(_evaluate(steps, own, lifespan, party, is_one=len(names) < 2))
 
 
-def _told_by_order(
-    steps: list[Step], own: Sequence[Fact], lifespan: Lifespan, party: PartyLife | None
+def _periods_of_exact_dates(
+    steps: list[Step], own: Sequence[Fact], lifespan: Lifespan, party: PartyLifespan | None
 ) -> list[MembershipPeriod]:
-    """Return the periods of a membership whose dates are all exact. They depend only on the order of the steps, on
-    shared days, and on the notice of each withdrawal.
+    """Return the periods of a membership with exact dates only: a fast path that equals the general evaluation.
+
+    They depend only on the order of the steps and on which steps share a day, so that they are cached by these.
     """
     if len(steps) > 1:
         steps.sort(key=in_turn)
-    days, course = [BEFORE], []
-    numbers = {step.fact: number for number, step in enumerate(steps, 1) if step.what != "notice"}
+    days, sequence = [BEFORE], []
+    numbers = {step.fact: number for number, step in enumerate(steps, 1) if step.name != "notice"}
     for step in steps:
         if step.lo > days[-1]:
             days.append(step.lo)
-        course.append((step.what, len(days) - 1, numbers[step.fact]))
-    found = _of_course(tuple(course), lifespan.sole)
+        sequence.append((step.name, len(days) - 1, numbers[step.fact]))
+    found = _periods_by_order(tuple(sequence), lifespan.has_single_creation)
     if found is None:
-        return ranges_of(_swept(steps, own, lifespan, party, is_one=True))
+        return periods_of(_evaluate(steps, own, lifespan, party, is_one=True))
     days.append(FOREVER)
     facts = [None, *[step.fact for step in steps]]
     return [
         each._replace(
-            since=days[each.since],
-            until=days[each.until],
-            opened=facts[each.opened],
-            closed=facts[each.closed],
-            bearer=facts[each.bearer],
-            waited=facts[each.waited],
+            valid_from=days[each.valid_from],
+            valid_to=days[each.valid_to],
+            begun_by=facts[each.begun_by],
+            ended_by=facts[each.ended_by],
+            source_event=facts[each.source_event],
+            waited_for=facts[each.waited_for],
         )
         for each in found
     ]
 
 
 @lru_cache(maxsize=1024)
-def _of_course(course: tuple[tuple[str, int, int], ...], sole: bool) -> list[Any] | None:
-    """Return the periods of steps on numbered days; opened and closed by the number of a step (from 1; 0 for none).
-    None if a step may need an unrecorded one.
+def _periods_by_order(sequence: tuple[tuple[str, int, int], ...], has_single_creation: bool) -> list[Any] | None:
+    """Return the periods of steps (name, day, step), with days from 0 and steps from 1 as numbers; step 0 is none.
+
+    Return None if a step may need an unrecorded one.
     """
     steps = [
         Step(what, day, day, (place, "", ""), number, daily="leaving" if what in LEAVING else "")
-        for place, (what, day, number) in enumerate(course)
+        for place, (what, day, number) in enumerate(sequence)
     ]
-    found = sweep(steps, take, *_starts(steps, sole=sole, is_one=True))
+    found = evaluate(steps, evolve, *_initial_states(steps, has_single_creation=has_single_creation, is_one=True))
     if _may_presume(steps, found):
         return None
-    never = course[-1][1] + 1
+    never = sequence[-1][1] + 1
     return [
         days._replace(
-            until=min(days.until, never),
-            opened=days.opened or 0,
-            closed=days.closed or 0,
-            bearer=days.bearer or 0,
-            waited=days.waited or 0,
+            valid_to=min(days.valid_to, never),
+            begun_by=days.begun_by or 0,
+            ended_by=days.ended_by or 0,
+            source_event=days.source_event or 0,
+            waited_for=days.waited_for or 0,
         )
-        for days in ranges_of(found)
+        for days in periods_of(found)
     ]
 
 
-def ranges_of(found: Evaluation[State]) -> list[MembershipPeriod]:
+def periods_of(found: Evaluation[MembershipState]) -> list[MembershipPeriod]:
     """Return the periods of an evaluated membership."""
-    ranges: list[MembershipPeriod] = []
-    interval, opened = -1, 0
-    for cell, following in zip(found.cells, [*found.cells[1:], None], strict=True):
-        state = cell.earliest
+    periods: list[MembershipPeriod] = []
+    interval, begun_by = -1, 0
+    for segment, following in zip(found.segments, [*found.segments[1:], None], strict=True):
+        state = segment.default_state
         if state.status is None:
             continue
-        if state.opened != opened:
+        if state.begun_by != begun_by:
             former = state.former
-            if former is not None and (not ranges or ranges[-1].closed != former.closed):
-                interval += not ranges or former.opened != max(opened, 0)
-                ranges.append(_ended_at_once(cell, former, interval))
-            interval, opened = interval + 1, state.opened
-        days = _days(cell, following.since if following else FOREVER, interval)
-        previous = ranges[-1] if ranges else None
-        if previous is not None and previous.until == days.since and _alike(previous, days):
-            ranges[-1] = previous._replace(until=days.until)
+            if former is not None and (not periods or periods[-1].ended_by != former.ended_by):
+                interval += not periods or former.begun_by != max(begun_by, 0)
+                periods.append(_without_days(segment, former, interval))
+            interval, begun_by = interval + 1, state.begun_by
+        days = _period(segment, following.valid_from if following else FOREVER, interval)
+        previous = periods[-1] if periods else None
+        if previous is not None and previous.valid_to == days.valid_from and _differ_in_days_only(previous, days):
+            periods[-1] = previous._replace(valid_to=days.valid_to)
         else:
-            ranges.append(days)
-    ever = _in_order({state.status for state in found.final})
-    if len(ranges) == 1:
-        return [ranges[0]._replace(last=True, ever=ever)]
-    closed = {days.interval: days.closed for days in ranges}
-    final = {days.interval: index for index, days in enumerate(ranges)}
+            periods.append(days)
+    final_statuses = _in_order({state.status for state in found.end_states})
+    if len(periods) == 1:
+        return [periods[0]._replace(is_final_period=True, final_statuses=final_statuses)]
+    ended_by = {days.interval: days.ended_by for days in periods}
+    final = {days.interval: index for index, days in enumerate(periods)}
     return [
         days._replace(
-            closed=closed[days.interval],
-            last=final[days.interval] == index,
-            ever=ever if days.interval == interval else (ranges[final[days.interval]].status,),
+            ended_by=ended_by[days.interval],
+            is_final_period=final[days.interval] == index,
+            final_statuses=final_statuses if days.interval == interval else (periods[final[days.interval]].status,),
         )
-        for index, days in enumerate(ranges)
+        for index, days in enumerate(periods)
     ]
 
 
-def _ended_at_once(cell: Segment[State], former: Former, interval: int) -> MembershipPeriod:
-    """Return the end of a membership on the day of the next beginning: it has no day."""
+def _without_days(segment: Segment[MembershipState], former: FormerMembership, interval: int) -> MembershipPeriod:
+    """Return the period of a membership that ended on the day of the next beginning: it has no day."""
     known: set[str | None] = {
-        former.gone if each.former is not None or each.gone is not None else each.status
-        for each in cell.states
+        former.end_status if each.former is not None or each.end_status is not None else each.status
+        for each in segment.states
         if each.status is not None
     }
     return MembershipPeriod(
-        cell.since,
-        cell.since,
+        segment.valid_from,
+        segment.valid_from,
         interval,
-        former.gone,
+        former.end_status,
         _in_order(known),
         len(known) == 1,
         False,
         (),
-        former.opened or None,
-        former.closed,
+        former.begun_by or None,
+        former.ended_by,
         _NO_FORCE,
     )
 
 
-def _days(cell: Segment[State], until: int, interval: int) -> MembershipPeriod:
-    state = cell.earliest
+def _period(segment: Segment[MembershipState], until: int, interval: int) -> MembershipPeriod:
+    state = segment.default_state
     status = state.status
     assert status is not None
-    known = {each.status for each in cell.states}
+    known = {each.status for each in segment.states}
     return MembershipPeriod(
-        cell.since,
+        segment.valid_from,
         until,
         interval,
         status,
@@ -534,11 +550,11 @@ def _days(cell: Segment[State], until: int, interval: int) -> MembershipPeriod:
         len(known) == 1,
         False,
         (),
-        state.opened if state.opened > 0 else None,
-        state.closed if state.closed > 0 else None,
-        _force(cell),
-        state.bearer or None,
-        state.former.closed if state.waited and state.former is not None else None,
+        state.begun_by if state.begun_by > 0 else None,
+        state.ended_by if state.ended_by > 0 else None,
+        _force(segment),
+        state.source_event or None,
+        state.former.ended_by if state.has_waited and state.former is not None else None,
     )
 
 
@@ -550,39 +566,48 @@ def _in_order(statuses: set[str | None]) -> tuple[str, ...]:
     return tuple(each for each in ORDER_OF_STATUSES if each in statuses)
 
 
-def _force(cell: Segment[State]) -> Force:
-    standing = {
-        None if each.gone == "withdrawn" else each.standing
-        for each in cell.states
-        if each.gone != "ended" and not each.unborn
+def _force(segment: Segment[MembershipState]) -> InForcePossibilities:
+    statuses = {
+        None if each.end_status == "withdrawn" else each.ongoing_status
+        for each in segment.states
+        if each.end_status != "ended" and not each.is_before_creation
     }
-    return Force("in-force" in standing, "suspended" in standing, bool(standing - {"in-force", "suspended"}))
+    return InForcePossibilities(
+        "in-force" in statuses, "suspended" in statuses, bool(statuses - {"in-force", "suspended"})
+    )
 
 
-def _alike(one: MembershipPeriod, other: MembershipPeriod) -> bool:
+def _differ_in_days_only(one: MembershipPeriod, other: MembershipPeriod) -> bool:
     return one[2:] == other[2:]
 
 
-def lapse(ranges: Sequence[MembershipPeriod], lapses: Sequence[tuple[int, int]]) -> list[MembershipPeriod]:
-    """Return the periods with the days of `lapses` (since, until), on which the agreement is past its `until`, possibly
-    ended.
+def with_lapses(periods: Sequence[MembershipPeriod], lapses: Sequence[tuple[int, int]]) -> list[MembershipPeriod]:
+    """Return the periods, possibly ended on the days of `lapses`, on which the agreement is past its `until`.
+
+    A lapse is its first day and the day after its last one.
     """
     if not lapses:
-        return list(ranges)
+        return list(periods)
     found: list[MembershipPeriod] = []
-    for days in ranges:
-        if days.since == days.until:
+    for days in periods:
+        if days.valid_from == days.valid_to:
             found.append(days)
             continue
-        cuts = {days.since, days.until, *(day for lapsed in lapses for day in lapsed if days.since < day < days.until)}
+        cuts = {
+            days.valid_from,
+            days.valid_to,
+            *(day for lapsed in lapses for day in lapsed if days.valid_from < day < days.valid_to),
+        }
         ordered = sorted(cuts)
         for since, until in pairwise(ordered):
-            part = days._replace(since=since, until=until, last=days.last and until == days.until)
+            part = days._replace(
+                valid_from=since, valid_to=until, is_final_period=days.is_final_period and until == days.valid_to
+            )
             if days.status not in ("withdrawn", "ended") and any(lo <= since < hi for lo, hi in lapses):
-                statuses, ever = (
+                statuses, final_statuses = (
                     tuple(each for each in ORDER_OF_STATUSES if each in {*known, "ended"})
-                    for known in (days.statuses, days.ever)
+                    for known in (days.statuses, days.final_statuses)
                 )
-                part = part._replace(status="ended", statuses=statuses, certain=False, ever=ever)
+                part = part._replace(status="ended", statuses=statuses, is_certain=False, final_statuses=final_statuses)
             found.append(part)
     return found

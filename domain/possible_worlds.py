@@ -42,7 +42,7 @@ class Step(NamedTuple):
     that need it, before that other step.
     """
 
-    what: str
+    name: str
     lo: int
     hi: int
     order: Order = (0, "", "")
@@ -59,20 +59,20 @@ in_turn = itemgetter(Step._fields.index("lo"), Step._fields.index("order"))
 class Segment(NamedTuple, Generic[S]):
     """The days from `since` to the next segment: the state with each date at its earliest, and all possible states."""
 
-    since: int
-    earliest: S
+    valid_from: int
+    default_state: S
     states: frozenset[S]
 
 
 class Evaluation(NamedTuple, Generic[S]):
     """The segments in order, the first since `BEFORE`, and the possible states after every step.
 
-    `consistent` is False if no world passes the state machine; then refused steps are left out.
+    `is_satisfiable` is False if no world passes the state machine; then refused steps are left out.
     """
 
-    cells: tuple[Segment[S], ...]
-    final: frozenset[S]
-    consistent: bool
+    segments: tuple[Segment[S], ...]
+    end_states: frozenset[S]
+    is_satisfiable: bool
 
 
 Machine = Callable[[S, Step], "S | None"]
@@ -100,7 +100,7 @@ class _Way(NamedTuple, Generic[S]):
     starts: int
 
 
-def sweep(steps: Sequence[Step], machine: Machine[S], *starts: S) -> Evaluation[S]:
+def evaluate(steps: Sequence[Step], machine: Machine[S], *starts: S) -> Evaluation[S]:
     """Return all possible states over all days; a world begins in any one of `starts`."""
     if len(steps) == 1 and (following := machine(starts[0], steps[0])) is not None and steps[0].starts < 0:
         return _alone(steps[0], starts[0], following)
@@ -114,15 +114,15 @@ def sweep(steps: Sequence[Step], machine: Machine[S], *starts: S) -> Evaluation[
 
     try:
         for in_order in (True, False):
-            found = _Readings(_bounded(steps), machine, starts, in_order=in_order).sweep()
+            found = _PossibleWorlds(_bounded(steps), machine, starts, in_order=in_order).evaluate()
             if found is not None:
                 return found
-        forgiven = _Readings(_bounded(recorded), forgiving, starts).sweep()
+        forgiven = _PossibleWorlds(_bounded(recorded), forgiving, starts).evaluate()
         assert forgiven is not None
-        return forgiven._replace(consistent=False)
+        return forgiven._replace(is_satisfiable=False)
     except _TooManyWays:
         earliest = [step._replace(hi=step.lo) for step in recorded]
-        return _precise(earliest, machine, starts)._replace(consistent=True)
+        return _precise(earliest, machine, starts)._replace(is_satisfiable=True)
 
 
 class _TooManyWays(Exception):
@@ -131,26 +131,26 @@ class _TooManyWays(Exception):
 
 def _alone(step: Step, before: S, after: S) -> Evaluation[S]:
     """Evaluate a single step, which may fall on any of its days."""
-    cells = [] if step.lo == BEFORE else [Segment(BEFORE, before, frozenset((before,)))]
+    segments = [] if step.lo == BEFORE else [Segment(BEFORE, before, frozenset((before,)))]
     if step.lo < step.hi:
-        cells.append(Segment(step.lo, after, frozenset((before, after))))
+        segments.append(Segment(step.lo, after, frozenset((before, after))))
     if step.hi < AFTER or step.lo == AFTER:
-        cells.append(Segment(step.hi, after, frozenset((after,))))
-    return Evaluation(tuple(cells), frozenset((after,)), True)
+        segments.append(Segment(step.hi, after, frozenset((after,))))
+    return Evaluation(tuple(segments), frozenset((after,)), True)
 
 
 def _precise(steps: Sequence[Step], machine: Machine[S], starts: Sequence[S]) -> Evaluation[S]:
     found = _day_by_day(steps, machine, starts[0])
     for start in starts[1:]:
-        if found.consistent:
+        if found.is_satisfiable:
             break
         other = _day_by_day(steps, machine, start)
-        found = other if other.consistent else found
+        found = other if other.is_satisfiable else found
     return found
 
 
 def _day_by_day(steps: Sequence[Step], machine: Machine[S], start: S) -> Evaluation[S]:
-    cells = [Segment(BEFORE, start, frozenset((start,)))]
+    segments = [Segment(BEFORE, start, frozenset((start,)))]
     state, consistent = start, True
     ordered = sorted(steps, key=in_turn)
     at, count = 0, len(ordered)
@@ -167,9 +167,9 @@ def _day_by_day(steps: Sequence[Step], machine: Machine[S], start: S) -> Evaluat
         else:
             consistent = False
         if day == BEFORE:
-            cells.clear()
-        cells.append(Segment(day, state, frozenset((state,))))
-    return Evaluation(tuple(cells), frozenset((state,)), consistent)
+            segments.clear()
+        segments.append(Segment(day, state, frozenset((state,))))
+    return Evaluation(tuple(segments), frozenset((state,)), consistent)
 
 
 def _on_one_day(todo: list[Step], machine: Machine[S], state: S) -> tuple[S, bool]:
@@ -208,7 +208,7 @@ def _bounded(steps: Sequence[Step]) -> list[Step]:
     return bounded
 
 
-class _Readings(Generic[S]):
+class _PossibleWorlds(Generic[S]):
     """All possible worlds of some steps, by the sets of steps that may be done."""
 
     def __init__(
@@ -227,7 +227,7 @@ class _Readings(Generic[S]):
         self._ways: dict[_Done[S], list[_Way[S]]] = {}
         self._count = 0
 
-    def sweep(self) -> Evaluation[S] | None:
+    def evaluate(self) -> Evaluation[S] | None:
         """Return all possible states over all days; None if there is no world."""
         soonest = self._soonest()
         latest = self._latest(soonest)
@@ -244,7 +244,7 @@ class _Readings(Generic[S]):
         for day in earliest:
             changes.setdefault(day, [])
         held: Counter[S] = Counter()
-        cells: list[Segment[S]] = []
+        segments: list[Segment[S]] = []
         state = self._starts[0].state
         for day in sorted(day for day in changes if day < AFTER):
             for sign, changed in changes[day]:
@@ -252,8 +252,8 @@ class _Readings(Generic[S]):
                 if not held[changed]:
                     del held[changed]
             state = earliest.get(day, state)
-            cells.append(Segment(day, state, frozenset(held)))
-        return Evaluation(tuple(cells), final, True)
+            segments.append(Segment(day, state, frozenset(held)))
+        return Evaluation(tuple(segments), final, True)
 
     def _is_all(self, done: _Done[S]) -> bool:
         return done.steps & self._all == self._all

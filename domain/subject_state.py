@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from domain.agreement import OfParty
-from domain.attributes import FIELDS, ORDER, Attributes, made_with, until_of
+from domain.attributes import FIELDS, ORDER, Attributes, creation_attributes, until_of
 from domain.catalogue import AGGREGATES, CATALOGUE
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, Span, parse_edtf
-from domain.membership import FOREVER, Force, Lifespan, MembershipPeriod
-from domain.possible_worlds import Segment, Step, in_turn, sweep
+from domain.membership import FOREVER, InForcePossibilities, Lifespan, MembershipPeriod
+from domain.possible_worlds import Segment, Step, evaluate, in_turn
 
 STATUSES = {aggregate.collection: aggregate.statuses for aggregate in AGGREGATES}
 """The statuses of each collection's subjects, in their order."""
@@ -52,29 +52,29 @@ class DatedMark(NamedTuple):
 class StatePeriod(NamedTuple):
     """A subject state over the days `since` to before `until`; `provenance` has the source events of each field."""
 
-    since: int
-    until: int
+    valid_from: int
+    valid_to: int
     status: str
     statuses: tuple[str, ...]
-    certain: bool
+    is_certain: bool
     fields: Mapping[str, Any]
     provenance: Mapping[str, tuple[int, ...]]
-    last: bool = False
-    ever: tuple[str, ...] = ()
+    is_final_period: bool = False
+    final_statuses: tuple[str, ...] = ()
     lapsed: bool = False
 
 
 class InForcePeriod(NamedTuple):
     """The joint force of all memberships of an agreement over some days."""
 
-    since: int
-    until: int
-    likely: str | None
-    may: Force
+    valid_from: int
+    valid_to: int
+    default_status: str | None
+    possible: InForcePossibilities
     position: int | None
 
 
-class _Whole(NamedTuple):
+class _OwnState(NamedTuple):
     made: str | None = None
     in_force: bool = False
     suspended: bool = False
@@ -98,7 +98,7 @@ def state_periods(
         ((name, mark),) = marks.items()
         made = lifespan.clip(mark.span)
         if facts[0].span.lo <= made.lo:
-            return _made_alone(facts[0], name, mark, made)
+            return _single_fact_periods(facts[0], name, mark, made)
     steps = [
         Step(_STATUS_OF[name], *lifespan.clip(mark.span), (-1, name, ""), mark.position) for name, mark in marks.items()
     ]
@@ -111,10 +111,10 @@ def state_periods(
     signed = marks.get("agreement.signed")
     if signed is not None and signed.occurred is None:
         signed = None
-    found = sweep(steps, _take, _Whole())
-    cells = found.cells
-    bounds = {cell.since for cell in cells}
-    bounds.update([days.since for days in force])
+    found = evaluate(steps, _take, _OwnState())
+    segments = found.segments
+    bounds = {segment.valid_from for segment in segments}
+    bounds.update([days.valid_from for days in force])
     for fact in facts:
         bounds.add(fact.span.lo)
         lasting = until_of(fact)
@@ -122,40 +122,45 @@ def state_periods(
             bounds.add(_last_day(lasting) + 1)
     ordered = sorted([day for day in bounds if day < AFTER])
     ranges: list[StatePeriod] = []
-    cell_at, force_at, describing = 0, 0, Attributes(facts)
+    segment_at, force_at, describing = 0, 0, Attributes(facts)
     for since, until in zip(ordered, [*ordered[1:], FOREVER], strict=True):
-        while cell_at + 1 < len(cells) and cells[cell_at + 1].since <= since:
-            cell_at += 1
-        while force_at + 1 < len(force) and force[force_at + 1].since <= since:
+        while segment_at + 1 < len(segments) and segments[segment_at + 1].valid_from <= since:
+            segment_at += 1
+        while force_at + 1 < len(force) and force[force_at + 1].valid_from <= since:
             force_at += 1
         joint = force[force_at] if force else None
-        days = _range(since, until, collection, cells[cell_at], joint, describing, steps, signed)
+        days = _range(since, until, collection, segments[segment_at], joint, describing, steps, signed)
         if days is None:
             continue
-        if ranges and ranges[-1].until == since and ranges[-1][2:] == days[2:]:
-            ranges[-1] = ranges[-1]._replace(until=until)
+        if ranges and ranges[-1].valid_to == since and ranges[-1][2:] == days[2:]:
+            ranges[-1] = ranges[-1]._replace(valid_to=until)
         else:
             ranges.append(days)
     if ranges:
-        last, likely = ranges[-1], force[-1].likely if force else None
-        ever = {_with_ties(_plain_status(collection, state), likely) for state in found.final}
+        last, default_status = ranges[-1], force[-1].default_status if force else None
+        final_statuses = {
+            _with_memberships(_plain_status(collection, state), default_status) for state in found.end_states
+        }
         if last.lapsed:
-            ever.add(last.status)
-        ranges[-1] = last._replace(last=True, ever=_in_order(ever, collection))
+            final_statuses.add(last.status)
+        ranges[-1] = last._replace(is_final_period=True, final_statuses=_in_order(final_statuses, collection))
     return ranges
 
 
-def _made_alone(fact: Fact, name: str, mark: DatedMark, made: Span) -> list[StatePeriod]:
+def _single_fact_periods(fact: Fact, name: str, mark: DatedMark, made: Span) -> list[StatePeriod]:
     """Return the periods of a subject with a single fact: a fast path that equals the general evaluation."""
-    fields, status, bearers = made_with(fact), _STATUS_OF[name], (mark.position,)
+    fields, status, sources = creation_attributes(fact), _STATUS_OF[name], (mark.position,)
     provenance = dict.fromkeys(fields, fact.positions)
     if name == "agreement.signed" and mark.occurred is not None:
-        fields["signed"], provenance["signed"] = mark.occurred, bearers
-    provenance["status"] = bearers
+        fields["signed"], provenance["signed"] = mark.occurred, sources
+    provenance["status"] = sources
     days = StatePeriod(made.lo, FOREVER, status, (status,), made.lo == made.hi, fields, provenance, True, (status,))
-    if days.certain or made.hi == AFTER:
+    if days.is_certain or made.hi == AFTER:
         return [days]
-    return [days._replace(until=made.hi, last=False, ever=()), days._replace(since=made.hi, certain=True)]
+    return [
+        days._replace(valid_to=made.hi, is_final_period=False, final_statuses=()),
+        days._replace(valid_from=made.hi, is_certain=True),
+    ]
 
 
 def _last_day(until: str) -> int:
@@ -171,25 +176,25 @@ def _ordered(
     return {name: fields[name] for name in names if name in fields}, {name: provenance[name] for name in names}
 
 
-def _take(state: _Whole, step: Step) -> _Whole | None:
+def _take(state: _OwnState, step: Step) -> _OwnState | None:
     made, in_force, suspended, ended = state
-    if step.what == "in-force":  # it may be dated before the signature, and holds from then on
-        return _Whole(made, True, suspended, ended)
+    if step.name == "in-force":  # it may be dated before the signature, and holds from then on
+        return _OwnState(made, True, suspended, ended)
     if made is None and step.order[0] >= 0:
         return None
-    match step.what:
+    match step.name:
         case "suspended":
-            return _Whole(made, in_force, True, ended)
+            return _OwnState(made, in_force, True, ended)
         case "resumed":
-            return _Whole(made, True, False, ended)
+            return _OwnState(made, True, False, ended)
         case "terminated" | "dissolved" | "closed":
-            return _Whole(made, in_force, suspended, True)
+            return _OwnState(made, in_force, suspended, True)
         case "adopted" if made == "signed":
             return state
-    return _Whole(step.what, in_force, suspended, ended)
+    return _OwnState(step.name, in_force, suspended, ended)
 
 
-def _plain_status(collection: str, state: _Whole) -> str | None:
+def _plain_status(collection: str, state: _OwnState) -> str | None:
     if state.made is None:
         return None
     if state.ended:
@@ -203,27 +208,33 @@ def _range(
     since: int,
     until: int,
     collection: str,
-    cell: Segment[_Whole],
+    segment: Segment[_OwnState],
     force: InForcePeriod | None,
     describing: Attributes,
     steps: Sequence[Step],
     signed: DatedMark | None,
 ) -> StatePeriod | None:
-    status = _with_ties(_plain_status(collection, cell.earliest), force.likely if force else None)
+    status = _with_memberships(
+        _plain_status(collection, segment.default_state), force.default_status if force else None
+    )
     if status is None:
         return None
     may = _possible(force)
-    known = {_with_ties(_plain_status(collection, state), likely) for state in cell.states for likely in may}
-    described, borne = describing.on(since)
-    fields, provenance = {**described}, {**borne}
-    if signed is not None and any(step.what == "signed" and step.lo <= since for step in steps):
+    known = {
+        _with_memberships(_plain_status(collection, state), default_status)
+        for state in segment.states
+        for default_status in may
+    }
+    described, sources = describing.on(since)
+    fields, provenance = {**described}, {**sources}
+    if signed is not None and any(step.name == "signed" and step.lo <= since for step in steps):
         fields["signed"], provenance["signed"] = signed.occurred, (signed.position,)
     lapsed = False
     if "until" in fields and status != "terminated" and _last_day(fields["until"]) < since:
         lapsed, status = True, "terminated"
         known.add(status)
-    deciding = _bearing_status(since, collection, status, steps)
-    if force is not None and force.position is not None and status == force.likely and not deciding:
+    deciding = _status_sources(since, collection, status, steps)
+    if force is not None and force.position is not None and status == force.default_status and not deciding:
         deciding = [force.position]
     if lapsed:
         deciding = list(provenance["until"])
@@ -240,11 +251,11 @@ def _range(
     )
 
 
-def _bearing_status(on: int, collection: str, status: str, steps: Sequence[Step]) -> list[int]:
+def _status_sources(on: int, collection: str, status: str, steps: Sequence[Step]) -> list[int]:
     """Return the facts behind the status of a subject on a day: the one that set it, and later ones that confirm it.
     Empty if its own steps give another status.
     """
-    state, provenance = _Whole(), list[int]()
+    state, provenance = _OwnState(), list[int]()
     own: str | None = None
     made = min(step.lo for step in steps if step.order[0] < 0)
     for step in sorted([step._replace(lo=max(step.lo, made)) for step in steps], key=in_turn):
@@ -254,7 +265,7 @@ def _bearing_status(on: int, collection: str, status: str, steps: Sequence[Step]
         was, own, state = own, _plain_status(collection, following), following
         if own != was:
             provenance = [step.fact]
-        elif step.what == own:
+        elif step.name == own:
             provenance.append(step.fact)
     return provenance if own == status else []
 
@@ -263,14 +274,14 @@ def _in_order(statuses: set[str | None], collection: str) -> tuple[str, ...]:
     return tuple([each for each in STATUSES[collection] if each in statuses])
 
 
-def _with_ties(status: str | None, likely: str | None) -> str | None:
-    return likely if likely is not None and status in ("adopted", "signed") else status
+def _with_memberships(status: str | None, default_status: str | None) -> str | None:
+    return default_status if default_status is not None and status in ("adopted", "signed") else status
 
 
 def _possible(force: InForcePeriod | None) -> list[str | None]:
     if force is None:
         return [None]
-    in_force, suspended, neither = force.may
+    in_force, suspended, neither = force.possible
     may: list[str | None] = ["in-force"] if in_force else []
     if suspended:
         may.append("suspended")
@@ -288,29 +299,31 @@ def in_force_periods(ties: Iterable[tuple[MembershipPeriod, int | None]]) -> lis
     changes: dict[int, list[tuple[int, MembershipPeriod, int | None]]] = {BEFORE: []}
     for days, position in ties:
         if days.force.in_force or days.force.suspended:
-            changes.setdefault(days.since, []).append((1, days, position))
-            changes.setdefault(days.until, []).append((-1, days, position))
-    counts = dict.fromkeys(("likely", "stopped", "must", "may", "may_stop", "must_either"), 0)
-    bearers: dict[str, Counter[int]] = {"in-force": Counter(), "suspended": Counter()}
+            changes.setdefault(days.valid_from, []).append((1, days, position))
+            changes.setdefault(days.valid_to, []).append((-1, days, position))
+    counts = dict.fromkeys(("default_status", "stopped", "must", "may", "may_stop", "must_either"), 0)
+    sources: dict[str, Counter[int]] = {"in-force": Counter(), "suspended": Counter()}
     found: list[InForcePeriod] = []
     bounds = sorted(day for day in changes if day < AFTER)
     for since, until in zip(bounds, [*bounds[1:], FOREVER], strict=True):
         for sign, days, position in sorted(changes[since], key=lambda change: -change[0]):  # what goes on stays first
-            counts["likely"] += sign * (days.status == "in-force")
+            counts["default_status"] += sign * (days.status == "in-force")
             counts["stopped"] += sign * (days.status == "suspended")
-            counts["must"] += sign * (days.force == Force(True, False, False))
+            counts["must"] += sign * (days.force == InForcePossibilities(True, False, False))
             counts["may"] += sign * days.force.in_force
             counts["may_stop"] += sign * days.force.suspended
             counts["must_either"] += sign * (not days.force.neither)
-            if position is not None and days.status in bearers:
-                bearers[days.status][position] += sign
-                if not bearers[days.status][position]:
-                    del bearers[days.status][position]
-        likely = "in-force" if counts["likely"] else "suspended" if counts["stopped"] else None
-        may = Force(counts["may"] > 0, not counts["must"] and counts["may_stop"] > 0, counts["must_either"] == 0)
-        position = next(iter(bearers[likely]), None) if likely is not None else None
-        if found and found[-1][2:] == (likely, may, position):
-            found[-1] = found[-1]._replace(until=until)
+            if position is not None and days.status in sources:
+                sources[days.status][position] += sign
+                if not sources[days.status][position]:
+                    del sources[days.status][position]
+        default_status = "in-force" if counts["default_status"] else "suspended" if counts["stopped"] else None
+        may = InForcePossibilities(
+            counts["may"] > 0, not counts["must"] and counts["may_stop"] > 0, counts["must_either"] == 0
+        )
+        position = next(iter(sources[default_status]), None) if default_status is not None else None
+        if found and found[-1][2:] == (default_status, may, position):
+            found[-1] = found[-1]._replace(valid_to=until)
         else:
-            found.append(InForcePeriod(since, until, likely, may, position))
+            found.append(InForcePeriod(since, until, default_status, may, position))
     return found

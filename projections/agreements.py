@@ -8,7 +8,7 @@ from typing import Any, get_args
 from domain.agreement import AGREEMENT, AgreementAmended, AgreementKind
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, parse_day
-from domain.list_items import declaration_days
+from domain.list_items import declaration_periods
 from projections.commitments import COMMITMENT_LIST
 from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.database import IMPRECISE
@@ -49,7 +49,7 @@ DECLARATIONS = opened_list(
     1,
     opening="agreement.declaration-made",
     keys=_declaration_keys,
-    periods=declaration_days,
+    periods=declaration_periods,
     label=lambda opening, _: f"{opening.source} {opening.id}",
     references=("party",),
 )

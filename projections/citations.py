@@ -113,7 +113,7 @@ def _fact(event: Event, corrections: Corrections) -> dict[str, Any]:
         "position": event.position,
         "subject": Reference(event.subject),
         "type": event.type,
-        "occurred": corrections.meaning(event).occurred,
+        "occurred": corrections.effective_event(event).occurred,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from domain.commitment import CommitmentKind, CommitmentMade, CommitmentUpdated
 from domain.corrections import Fact
 from domain.edtf import BEFORE, parse_day
-from domain.list_items import COMMITMENT_STATUSES, STATUS_ORDER, commitment_days
+from domain.list_items import COMMITMENT_STATUSES, STATUS_ORDER, commitment_periods
 from projections.engine import canonical_rows
 from projections.engine.filters import CERTAINTY, WORDS, Day, Filter, SubjectOf, of_kind, of_status
 from projections.engine.item_lists import Terms, opened_list
@@ -42,7 +42,7 @@ COMMITMENT_LIST = opened_list(
     _NUMBER,
     opening="agreement.commitment-made",
     keys=_keys,
-    periods=commitment_days,
+    periods=commitment_periods,
     is_view=True,
     terms=Terms("party", _parties, are_subjects=True),
     references=("by", "with"),
@@ -80,7 +80,7 @@ def _query(planner: Planner) -> Listing:
     query.add(f"t.{_OWN}")
     query.add(as_of_and_on("t", question), *times(question))
     if "status" not in planner.filters and question.on is not None:
-        query.add("t.mask & ?", _CURRENT)
+        query.add("t.possible_statuses & ?", _CURRENT)
     match planner.sort:
         case "agreement":
             order = Order(("+t.label" if query.narrow else "t.label",), (str,), planner.is_descending)

@@ -20,9 +20,9 @@ from domain.conflicts import (
     Conflict,
     after_end,
     all_after,
-    before_birth,
-    lasted,
-    made_twice,
+    before_creation,
+    created_twice,
+    existence_of,
     outside_party,
     too_early_phases,
     untitled,
@@ -157,7 +157,7 @@ class Decider:
 
     def _uncorrectable(self, target: Event, given: Mapping[str, Any], at: str) -> Iterator[Flaw]:
         """Yield the flaws of data, at a pointer, that would replace the data of an event."""
-        said = self._store.corrections(target).meaning(target).data
+        said = self._store.corrections(target).effective_event(target).data
         corrected: Any
         corrected, flaws = checked(target.kind, {**{name: said[name] for name in _KEPT if name in said}, **given})
         yield from (Flaw(at + flaw.pointer, flaw.detail) for flaw in flaws)
@@ -176,7 +176,7 @@ class Decider:
 
     def _undisputable(self, target: Event, model: Any, at: str) -> Iterator[Flaw]:
         """Yield the claims about places that the event does not have, or with values that cannot be there."""
-        data = self._store.corrections(target).meaning(target).data
+        data = self._store.corrections(target).effective_event(target).data
         for index, claim in enumerate(model.claims):
             if (flaw := self._unclaimable(target, data, claim.pointer, claim.value)) is not None:
                 yield Flaw(f"{at}/claims/{index}{flaw.pointer}", flaw.detail)
@@ -211,7 +211,7 @@ class Decider:
                 claims = value if not rest else [value]
                 if len(rest) == 2:
                     claims = [{**data["claims"][int(rest[0])], rest[1]: value}]
-                said = self._store.corrections(spoken).meaning(spoken).data
+                said = self._store.corrections(spoken).effective_event(spoken).data
                 flaws = (self._unclaimable(spoken, said, each["pointer"], each["value"]) for each in claims)
         return next((f"could not stand there: {flaw.detail}" for flaw in flaws if flaw is not None), None)
 
@@ -339,7 +339,7 @@ class Decider:
                 yield Conflict(f"{name} is referred to by other facts", tuple(named))
             return
         if any(fact.kind.creates is Creates.ONCE for fact in makers_changed):
-            yield from made_twice(store.creating_facts(number, _MOST_NAMED))
+            yield from created_twice(store.creating_facts(number, _MOST_NAMED))
         if name.startswith("agreements/") and untitled([fact for fact in store.describing(number) if fact.creates]):
             makers = store.creating_facts(number, _MOST_NAMED)
             yield Conflict(f"{name} would be left without title and kind", _positions(makers))
@@ -402,11 +402,11 @@ class Decider:
         makers = [fact for member in group for fact in store.creating_facts(member, _MOST_NAMED)]
         if len(group) > 1:  # only changed facts: those of the others from before the merger do not contradict
             current = [fact for fact in facts if store.fact(fact.position) == fact]
-            yield from before_birth(current, makers)
+            yield from before_creation(current, makers)
             yield from after_end(current, ends)
             ends = [fact for fact in current if fact.kind.ends]
         elif bounds.made is not None:
-            yield from before_birth(store.ended_before(bounds.made.lo, subject.number, _MOST_NAMED), makers)
+            yield from before_creation(store.ended_before(bounds.made.lo, subject.number, _MOST_NAMED), makers)
         for end in ends:
             day = end.effective.hi
             later = [fact for member in group for fact in store.begun_after(day, member, _MOST_NAMED)]
@@ -420,7 +420,7 @@ class Decider:
                 continue
             for name in parties_of(fact):
                 group = store.cluster_of(store.must_find(name))
-                lifespan = lasted(store.bounds(group))
+                lifespan = existence_of(store.bounds(group))
                 if lifespan is None or (fact.span.hi >= lifespan.lo and fact.span.lo <= lifespan.hi):
                     continue
                 if store.fact(fact.position, number) == fact:
@@ -434,7 +434,7 @@ class Decider:
     def _steps_of(self, group: Sequence[int]) -> Iterator[Conflict]:
         """Yield the steps of merged parties outside their lifespan."""
         store = self._store
-        lifespan = lasted(store.bounds(group))
+        lifespan = existence_of(store.bounds(group))
         if lifespan is None:
             return
         rows = self._db.execute(

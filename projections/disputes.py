@@ -82,7 +82,7 @@ def _replace(store: FactStore, event: Event, position: int, cache: dict[int, boo
     claims: list[dict[str, Any]] = []
     corrections = store.corrections(event)
     if corrections.retracted_by(event) is None and _is_current(store, event.about, cache):
-        claims = corrections.meaning(event).data.get("claims", [])
+        claims = corrections.effective_event(event).data.get("claims", [])
     wanted = {(place, orjson.dumps(claim)) for place, claim in enumerate(claims)}
     rows = store.db.execute(
         f"SELECT place, claim, id FROM disputes WHERE event = ? AND system_to = {CURRENT}", (event.position,)

@@ -15,7 +15,7 @@ import orjson
 from domain.conflicts import Bounds, lifespan_of, merge_lifespans
 from domain.corrections import Event, Fact
 from domain.edtf import BEFORE, Span
-from domain.membership import MEMBERSHIP_TYPES, PartyLife
+from domain.membership import MEMBERSHIP_TYPES, PartyLifespan
 from domain.payload import Record
 from domain.subject_state import describes
 from projections.engine import lifespans
@@ -503,7 +503,7 @@ class FactStore(EventIndex):
         """Return the bounds of a subject, or of a cluster of merged parties."""
         return merge_lifespans([self.subjects.get(member).lifespan.bounds for member in group])
 
-    def party_life(self, group: Sequence[int]) -> PartyLife | None:
+    def party_lifespan(self, group: Sequence[int]) -> PartyLifespan | None:
         """Return the life of a cluster of merged parties; None where neither beginning nor end is known."""
         bounds = self.bounds(group)
         if bounds.ended is None and (bounds.made is None or bounds.made.lo == BEFORE):
@@ -511,7 +511,7 @@ class FactStore(EventIndex):
         dissolved: list[Fact] = []
         if bounds.ended is not None:
             dissolved = [fact for member in group for fact in self.ending_facts(member)]
-        return PartyLife(lifespan_of(bounds), dissolved)
+        return PartyLifespan(lifespan_of(bounds), dissolved)
 
 
 def _in_order(facts: Iterable[Fact]) -> list[Fact]:

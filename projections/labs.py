@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from domain.corrections import Fact
 from domain.lab import LAB, LabFounded, OfPhase, RecruitmentClosed, RecruitmentOpened
-from domain.list_items import call_days, phase_days
+from domain.list_items import call_periods, phase_periods
 from domain.membership import Lifespan
 from projections.engine.filters import CERTAINTY, WORDS, Filter, SubjectOf, Word, of_status
 from projections.engine.item_lists import Item, ItemList, MembershipList, opened_list
@@ -29,7 +29,7 @@ def _phase(facts: Sequence[Fact], key: str, lifespan: Lifespan) -> list[Item]:
     founding = next((fact for fact in facts if fact.type == "lab.founded"), None)
     if founding is None:
         return []
-    phases = phase_days(founding, [fact for fact in facts if fact.type != "lab.founded"], lifespan)
+    phases = phase_periods(founding, [fact for fact in facts if fact.type != "lab.founded"], lifespan)
     slug = key.partition(":")[2]
     if slug not in phases:  # the data of the founding, which planned it, was erased
         return []
@@ -45,7 +45,7 @@ def _call_keys(fact: Fact) -> Sequence[str]:
     return [f"call:{data.call}"] if isinstance(data, RecruitmentOpened | RecruitmentClosed) else ()
 
 
-CALLS = opened_list("calls", 4, opening="lab.recruitment-opened", keys=_call_keys, periods=call_days)
+CALLS = opened_list("calls", 4, opening="lab.recruitment-opened", keys=_call_keys, periods=call_periods)
 
 LABS = subject_view(
     LAB,

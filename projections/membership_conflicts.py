@@ -38,9 +38,9 @@ def repeated_memberships(
         group = {store.name(member) for member in store.cluster_of(party)}
         before = [fact for fact in own if fact.position not in new and fact.position not in earlier]
         before += [fact for fact in earlier.values() if fact not in own and not group.isdisjoint(parties_of(fact))]
-        for is_consistent in (strictly, leniently) if len(group) > 1 else (strictly,):
-            if not is_consistent(own) and is_consistent(before):
-                yield from twice(own, is_consistent)
+        for is_satisfiable in (strictly, leniently) if len(group) > 1 else (strictly,):
+            if not is_satisfiable(own) and is_satisfiable(before):
+                yield from twice(own, is_satisfiable)
 
 
 def split_memberships(store: FactStore, parties: Iterable[int]) -> Iterator[Conflict]:
@@ -74,4 +74,4 @@ def _is_satisfiable(
     limit: Limit, whole: Sequence[Fact], lifespan: Lifespan, names: Sequence[str], some: Sequence[Fact]
 ) -> bool:
     limit.check(2 * len(some))  # facts that contradict take more than one step each
-    return evaluate_memberships(some, whole, lifespan, names=names).consistent
+    return evaluate_memberships(some, whole, lifespan, names=names).is_satisfiable

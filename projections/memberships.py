@@ -14,7 +14,7 @@ import orjson
 from domain.agreement import AgreementSigned
 from domain.corrections import Fact
 from domain.edtf import UNKNOWN
-from domain.membership import LEAVING_TYPES, ORDER_OF_STATUSES, Force, Lifespan, MembershipPeriod
+from domain.membership import LEAVING_TYPES, ORDER_OF_STATUSES, InForcePossibilities, Lifespan, MembershipPeriod
 from domain.platform import MemberJoined
 from domain.values import texts_of
 from projections.engine import bitemporal
@@ -61,24 +61,35 @@ def membership_drafts(
     for interval, alike in groupby(ranges, key=attrgetter("interval")):
         steps = steps_of[interval]
         first = next(alike)  # what began an interval, and ended it, did so on each of its days
-        opened = facts.get(first.opened) if first.opened is not None else None
-        closed = facts.get(first.closed) if first.closed is not None else None
-        waited = facts.get(first.waited) if first.waited is not None else None
+        opened = facts.get(first.begun_by) if first.begun_by is not None else None
+        closed = facts.get(first.ended_by) if first.ended_by is not None else None
+        waited_for = facts.get(first.waited_for) if first.waited_for is not None else None
         category, roles = _category_and_roles(steps)
         others = [*whole, closed] if closed is not None and closed in dissolved else whole
-        body = encode_membership(steps, others, waited or opened, closed, category)
-        began = waited.effective if waited is not None else opened.span if opened is not None else UNKNOWN
+        body = encode_membership(steps, others, waited_for or opened, closed, category)
+        began = waited_for.effective if waited_for is not None else opened.span if opened is not None else UNKNOWN
         at = began.sort_key[0]
         categories = "\n".join([text.casefold() for text in texts_of(category)]) or None
         for each in (first, *alike):
-            status = _status_columns(each.status, each.statuses, each.certain, each.ever, each.force)
-            columns = (interval, each.since, each.until, int(each.last), *status, each.bearer or 0, at, categories)
+            status = _status_columns(each.status, each.statuses, each.is_certain, each.final_statuses, each.force)
+            columns = (
+                interval,
+                each.valid_from,
+                each.valid_to,
+                int(each.is_final_period),
+                *status,
+                each.source_event or 0,
+                at,
+                categories,
+            )
             drafts.append((columns, body, roles))
     return drafts
 
 
 @cache
-def _status_columns(status: str, statuses: tuple[str, ...], certain: bool, ever: tuple[str, ...], force: Force) -> Row:
+def _status_columns(
+    status: str, statuses: tuple[str, ...], certain: bool, final_statuses: tuple[str, ...], force: InForcePossibilities
+) -> Row:
     """Return the columns from `status` to `force`."""
     in_force, suspended, neither = force
     order = ORDER_OF_STATUSES
@@ -86,7 +97,7 @@ def _status_columns(status: str, statuses: tuple[str, ...], certain: bool, ever:
         order.index(status),
         possible_statuses_mask(statuses, order),
         int(certain),
-        possible_statuses_mask(ever, order),
+        possible_statuses_mask(final_statuses, order),
         in_force | suspended << 1 | neither << 2,
     )
 
@@ -117,14 +128,14 @@ def _by_interval(
     if len(starts) < 2:
         return dict.fromkeys(starts, own)
     intervals = sorted(starts)
-    days = [starts[interval].since for interval in intervals]
+    days = [starts[interval].valid_from for interval in intervals]
     known = {
         position: at
         for at, interval in enumerate(intervals)
-        for position in (starts[interval].opened, starts[interval].closed)
+        for position in (starts[interval].begun_by, starts[interval].ended_by)
         if position is not None
     }
-    notices = [fact for fact in own if fact.position in {first.waited for first in starts.values()}]
+    notices = [fact for fact in own if fact.position in {first.waited_for for first in starts.values()}]
     found: dict[int, list[Fact]] = {interval: [] for interval in intervals}
     for fact in own:
         day = lifespan.clip(fact.effective).lo
@@ -201,14 +212,14 @@ def _body(stored: Any, role: Any) -> Any:
 
 
 def _membership(row: Sequence[Any]) -> dict[str, Any]:
-    container, party, interval, force, bearer, at, category, label, role, body = row[:10]
+    container, party, interval, force, source_event, at, category, label, role, body = row[:10]
     return {
         "party": party,
         "in": container,
         "interval": interval,
         **period(row[10:], ORDER_OF_STATUSES),
         "may_be": names_of_bits(force, _FORCE),
-        "borne_by": bearer,
+        "borne_by": source_event,
         "earliest": encoded_day(at),
         "category": category,
         "label": label,
@@ -218,7 +229,7 @@ def _membership(row: Sequence[Any]) -> dict[str, Any]:
 
 _ROWS = Part(
     ("t.container", "t.party", "t.interval", "t.valid_from", "t.id"),
-    f"s.name, m.name, t.interval, t.force, t.bearer, t.at, t.category, t.container_name || ' ' || t.party_name"
+    f"s.name, m.name, t.interval, t.force, t.source_event, t.at, t.category, t.container_name || ' ' || t.party_name"
     f" || printf(' %04d', t.interval), t.role, t.body, {PERIOD}",
     "memberships t INDEXED BY memberships_of_container CROSS JOIN subjects s ON s.id = t.container"
     f" CROSS JOIN subjects m ON m.id = t.party WHERE {KNOWN.format('t')}",

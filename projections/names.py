@@ -356,6 +356,6 @@ def _mostly(asked: _Asked, kept: Sequence[str], near: Mapping[str, float]) -> fl
 def _goes_by(db: sqlite3.Connection, subject: int, matched: str, as_of: int) -> bool:
     """Whether what was matched is the name that the party bears in the end."""
     row = db.execute(
-        f"SELECT name FROM subject_states WHERE subject = ? AND {AS_OF} AND last", (subject, as_of, as_of)
+        f"SELECT name FROM subject_states WHERE subject = ? AND {AS_OF} AND is_final_period", (subject, as_of, as_of)
     ).fetchone()
     return row is not None and row[0] is not None and matched in texts_of(orjson.loads(row[0]))

@@ -36,11 +36,13 @@ def _former_names(describing: Sequence[Fact], states: Sequence[StatePeriod]) -> 
             continue
         runs: list[tuple[int, int]] = []
         for state in states:
-            if state.fields.get("name") != name and (fact.creates or not fact.is_dated or fact.span.lo <= state.since):
-                if runs and runs[-1][1] == state.since:
-                    runs[-1] = (runs[-1][0], state.until)
+            if state.fields.get("name") != name and (
+                fact.creates or not fact.is_dated or fact.span.lo <= state.valid_from
+            ):
+                if runs and runs[-1][1] == state.valid_from:
+                    runs[-1] = (runs[-1][0], state.valid_to)
                 else:
-                    runs.append((state.since, state.until))
+                    runs.append((state.valid_from, state.valid_to))
         value = {"name": name, "events": list(fact.positions)}
         found[f"{FORMER}{fact.position}"] = [
             Item(

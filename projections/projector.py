@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 from domain.attributes import until_of
-from domain.conflicts import Bounds, lifespan_of, order_makers
+from domain.conflicts import Bounds, lifespan_of, order_creations
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, Span
 from domain.membership import (
@@ -22,13 +22,13 @@ from domain.membership import (
     NO_CONSENT,
     ORDER_OF_STATUSES,
     FirstConsent,
-    Force,
+    InForcePossibilities,
     Lifespan,
     MembershipPeriod,
-    held_from,
-    lapse,
+    in_force_from,
     membership_periods,
     parties_of,
+    with_lapses,
 )
 from domain.subject_state import (
     DatedMark,
@@ -59,7 +59,7 @@ from projections.list_item_projector import ListItemProjector
 from projections.memberships import MembershipDraft, membership_drafts
 
 _WITH_FORCE = (
-    "SELECT valid_from, valid_to, status, force, bearer, party_name"
+    "SELECT valid_from, valid_to, status, force, source_event, party_name"
     f" FROM memberships INDEXED BY memberships_of_container WHERE container = ? AND system_to = {CURRENT} AND force & 3"
 )
 _WITHOUT_BEGINNING = (
@@ -68,7 +68,7 @@ _WITHOUT_BEGINNING = (
 )
 _VALID_FROM, _VALID_TO, _STATUS, _FORCE, _SOURCE_EVENT, _EARLIEST, _PARTY_NAME = (
     MEMBERSHIP_COLUMNS.index(name)
-    for name in ("valid_from", "valid_to", "status", "force", "bearer", "at", "party_name")
+    for name in ("valid_from", "valid_to", "status", "force", "source_event", "at", "party_name")
 )
 
 
@@ -112,7 +112,7 @@ class Projector:
             subject = self._store.subjects.get(self._store.survivor(number))
         self._store.subjects.save_for_undo(subject)
         was: Context | None = subject.context
-        shown = None if was is None or whole else (was.states, was.lifespan.birth)
+        shown = None if was is None or whole else (was.states, was.lifespan.creation)
         describing = whole or any(fact.creates or describes(fact) for fact in changed)
         context = self._context(subject, collection, None if describing else was)
         parties, again, everything = self._to_fold(subject, context, changed)
@@ -131,7 +131,7 @@ class Projector:
             position,
             everything=whole or everything,
         )
-        if shown != (context.states, context.lifespan.birth):
+        if shown != (context.states, context.lifespan.creation):
             self._write_states(subject, collection, context.states, context, position)
         was_basis = subject.basis
         self._keep(subject, context)
@@ -219,12 +219,12 @@ class Projector:
         states = _state_periods(collection, describing, marks, lifespan, subject.force) if lasts else None
         whole = [fact for fact in describing if is_agreement_wide(fact)]
         basis = Basis(
-            lifespan.birth.lo,
+            lifespan.creation.lo,
             None if lifespan.end is None else (lifespan.end.lo, lifespan.end.hi),
             _consent(subject, whole, lifespan),
             () if states is None else _lapses(states),
             tuple([(fact.type, *fact.effective, fact.occurred, fact.positions) for fact in whole]),
-            lifespan.birth.hi if lifespan.sole or collection == "parties" else None,
+            lifespan.creation.hi if lifespan.has_single_creation or collection == "parties" else None,
         )
         return Context(lifespan, describing, whole, marks, subject.force, basis, states)
 
@@ -240,13 +240,13 @@ class Projector:
     ) -> dict[str, DatedMark]:
         if collection != "agreements":
             return {
-                fact.type: DatedMark(lifespan.birth, fact.position, fact.occurred)
+                fact.type: DatedMark(lifespan.creation, fact.position, fact.occurred)
                 for fact in describing
                 if fact.creates
             }
         adopted, signed = bounds.adopted, bounds.signed
         if adopted is not None and signed is not None:
-            adopted, signed = order_makers(adopted, signed)
+            adopted, signed = order_creations(adopted, signed)
         born = adopted if adopted is not None and (signed is None or adopted.lo <= signed.hi) else signed
         marks = {}
         for name, span, position in (
@@ -255,7 +255,7 @@ class Projector:
         ):
             if span is not None and position is not None:
                 fact = self._store.fact(position, subject.number)
-                days = lifespan.birth if span is born else span
+                days = lifespan.creation if span is born else span
                 marks[name] = (
                     DatedMark(days, position)
                     if fact is None
@@ -277,7 +277,7 @@ class Projector:
             return named, (), False
         group = self._store.cluster_of(subject.number) if subject.name.startswith("parties/") else [subject.number]
         # A name or identifier of a registration holds from the creation of all parties merged with its own.
-        is_moved = old.made != new.made or (old.birth != new.birth and len(group) > 1)
+        is_moved = old.made != new.made or (old.creation != new.creation and len(group) > 1)
         again = [fact for each in group for fact in self._store.creating_facts(each)] if is_moved else []
         is_whole = (old.end, old.consent, old.lapses, old.provenance) != (
             new.end,
@@ -285,8 +285,8 @@ class Projector:
             new.lapses,
             new.provenance,
         )
-        if old.birth != new.birth:
-            day = max(old.birth, new.birth)
+        if old.creation != new.creation:
+            day = max(old.creation, new.creation)
             again += [fact for each in group for fact in self._store.begun_before(day, each)]
             is_whole |= any(fact.span.lo < day for fact in context.whole)
             named.update(self._members_from_creation(subject))
@@ -365,8 +365,8 @@ class Projector:
 
         `shared` holds, by position, the rows of memberships that rest on one signature alone, which are the same.
         """
-        party = self._store.party_life(group)
-        if party is not None and not party.bears_on(own):
+        party = self._store.party_lifespan(group)
+        if party is not None and not party.affects(own):
             party = None
         is_shared = len(own) == 1 and party is None and own[0].type not in CONSENTS
         drafts = shared.get(own[0].position) if is_shared else None
@@ -375,7 +375,7 @@ class Projector:
             lifespan, whole, consented = context.lifespan, context.whole, self._consented(own, context, names)
             days = membership_periods(own, whole, lifespan, consented=consented, names=names, party=party)
             dissolved = () if party is None else party.dissolved
-            drafts = membership_drafts(own, whole, lifespan, lapse(days, context.basis.lapses), dissolved)
+            drafts = membership_drafts(own, whole, lifespan, with_lapses(days, context.basis.lapses), dissolved)
             if is_shared:
                 shared[own[0].position] = drafts
         return drafts
@@ -384,14 +384,14 @@ class Projector:
         """Return when the first of the other parties consented to be bound, as far as the membership depends on it."""
         consent = context.basis.consent
         if consent == NO_CONSENT or not any(fact.type in CONSENTS for fact in own):
-            return consent.apart_from("")
+            return consent.of_others("")
         if not names:
-            return consent.apart_from(parties_of(own[-1])[0])
+            return consent.of_others(parties_of(own[-1])[0])
         others = NO_CONSENT
         for fact in self._store.facts(self._store.must_find(own[0].subject)):
             if fact.type in CONSENTS and fact not in own:
                 others = others.extended(parties_of(fact)[0], fact.span)
-        return others.apart_from("")
+        return others.of_others("")
 
     def _changes_force(self, force: Sequence[InForcePeriod], closed: Sequence[Row], opened: Sequence[Row]) -> bool:
         """Return whether rows that came and went may change what is in force by all memberships of an agreement."""
@@ -400,7 +400,11 @@ class Projector:
         counted = [row for row in opened if row[_FORCE] & 3]
         if not counted:
             return False
-        settled_days = [(days.since, days.until) for days in force if days.may == Force(True, False, False)]
+        settled_days = [
+            (days.valid_from, days.valid_to)
+            for days in force
+            if days.possible == InForcePossibilities(True, False, False)
+        ]
         return any(
             not any(since <= row[_VALID_FROM] and row[_VALID_TO] <= until for since, until in settled_days)
             for row in counted
@@ -414,11 +418,11 @@ class Projector:
         else:
             rows = self._db.execute(_WITH_FORCE, (subject.number,))
         periods = []
-        for valid_from, valid_to, status, force, bearer, _ in sorted(rows, key=itemgetter(5, 0)):
-            may = Force(bool(force & 1), bool(force & 2), bool(force & 4))
+        for valid_from, valid_to, status, force, source_event, _ in sorted(rows, key=itemgetter(5, 0)):
+            may = InForcePossibilities(bool(force & 1), bool(force & 2), bool(force & 4))
             name = ORDER_OF_STATUSES[status]
             period = MembershipPeriod(valid_from, valid_to, 0, name, (), False, False, (), None, None, may)
-            periods.append((period, bearer or None))
+            periods.append((period, source_event or None))
         return tuple(in_force_periods(periods))
 
     # states
@@ -446,10 +450,10 @@ class Projector:
 
 def _consent(subject: Subject, whole: Sequence[Fact], lifespan: Lifespan) -> FirstConsent:
     """Return the first consent to be bound by an agreement, as far as its own entry into force depends on it."""
-    days = [held_from(fact.span, lifespan) for fact in whole if fact.type == "agreement.entered-into-force"]
+    days = [in_force_from(fact.span, lifespan) for fact in whole if fact.type == "agreement.entered-into-force"]
     if not days:
         return NO_CONSENT
-    return subject.lifespan.consent.as_of_force(min(day.lo for day in days), max(day.hi for day in days))
+    return subject.lifespan.consent.cut_to(min(day.lo for day in days), max(day.hi for day in days))
 
 
 def _state_periods(
@@ -475,8 +479,8 @@ def _lapses(states: Iterable[StatePeriod]) -> tuple[tuple[int, int], ...]:
     """Return the days on which an agreement is past its `until`, on which its memberships depend."""
     found: list[tuple[int, int]] = []
     for days in states:
-        if days.lapsed and found and found[-1][1] == days.since:
-            found[-1] = (found[-1][0], days.until)
+        if days.lapsed and found and found[-1][1] == days.valid_from:
+            found[-1] = (found[-1][0], days.valid_to)
         elif days.lapsed:
-            found.append((days.since, days.until))
+            found.append((days.valid_from, days.valid_to))
     return tuple(found)

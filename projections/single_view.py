@@ -13,7 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
-from domain.corrections import Event, Fact, stated
+from domain.corrections import Event, Fact, uncorrected_fact
 from projections.engine.bitemporal import MEMBERSHIPS
 from projections.engine.clusters import add_edge, edges_of
 from projections.engine.database import complete_canonical_rows, connect, create
@@ -174,4 +174,4 @@ class SingleViewReplay:
             return None
         if changed[event.position]:
             return self._store.corrections(event, also="event.disputed").fact(event)
-        return stated(event, event.model)
+        return uncorrected_fact(event, event.model)

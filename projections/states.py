@@ -189,7 +189,7 @@ class States:
         references: list[dict[str, Any]],
         most: int,
     ) -> dict[str, Any]:
-        status, mask, certain, name, stored = row[2:7]
+        status, possible_statuses, certain, name, stored = row[2:7]
         fields, provenance = decode_subject_state(stored, NAMED[subject.collection], name)
         if _MENTIONS_SUBJECT in stored:
             references += references_in([refer(fields, REFERENCES)])
@@ -198,7 +198,7 @@ class States:
             "version": subject.version,
             "position": subject.position,
             **fields,
-            **claim(STATUSES[subject.collection], status, mask, certain),
+            **claim(STATUSES[subject.collection], status, possible_statuses, certain),
         }
         if (
             subject.collection == "documents"
@@ -407,8 +407,8 @@ def _membership_item(
     reference = Reference(row[0])
     role, columns = row[1], row[2:]
     if columns not in decoded:
-        status, mask, certain, stored = columns
-        claimed, rest = claim(ORDER_OF_STATUSES, status, mask, certain), decode_membership(stored)
+        status, possible_statuses, certain, stored = columns
+        claimed, rest = claim(ORDER_OF_STATUSES, status, possible_statuses, certain), decode_membership(stored)
         category = rest.pop("category")
         if listed.has_category:
             claimed["category"] = category

@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
-from domain.corrections import Event, Fact, stated
+from domain.corrections import Event, Fact, uncorrected_fact
 from domain.errors import Contradiction, Flaw, Invalid, Refused
 from domain.payload import Data
 from projections import disputes, documents, names, search
@@ -256,7 +256,7 @@ class Views:
         if event.type == "document.text-erased":
             documents.erase_text(self._store, event)
         elif event.kind.collection is not None and event.kind.is_posted:
-            if (fact := stated(event, model)) is None:
+            if (fact := uncorrected_fact(event, model)) is None:
                 return set()
             self._put(fact, number, event.position, changed, altered=False)
         elif event.type == "event.disputed":

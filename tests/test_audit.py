@@ -559,8 +559,8 @@ def test_a_false_quotation_is_named(story, data):
         (f"UPDATE subject_states SET status = 2 WHERE collection = 3 AND {KNOWN}", "platforms/p", "view platforms, /status"),
         (f"UPDATE subject_states SET name = CAST(replace(CAST(name AS TEXT), 'A lab', 'A tab') AS BLOB) WHERE collection = 2 AND {KNOWN}", "labs/l", "view labs, /name"),
         (f"UPDATE subject_states SET body = CAST(replace(CAST(body AS TEXT), 'founded', 'foundet') AS BLOB) WHERE collection = 2 AND {KNOWN}", "labs/l", "view labs, /body/fields/founded"),
-        (f"UPDATE memberships SET valid_from = valid_from + 1 WHERE container_name = 'labs/l' AND NOT last AND {KNOWN}", "labs/l", "view memberships, /from"),
-        (f"DELETE FROM memberships WHERE container_name = 'labs/l' AND last AND {KNOWN}", "labs/l", "view memberships"),
+        (f"UPDATE memberships SET valid_from = valid_from + 1 WHERE container_name = 'labs/l' AND NOT is_final_period AND {KNOWN}", "labs/l", "view memberships, /from"),
+        (f"DELETE FROM memberships WHERE container_name = 'labs/l' AND is_final_period AND {KNOWN}", "labs/l", "view memberships"),
         ("UPDATE list_items SET kind = 'talent' WHERE section = 0", "agreements/a", "view commitments, /kind"),
         ("UPDATE facts SET lo = lo + 1 WHERE position = {signed} AND system_to > 9999", "agreements/a", "view timeline, /earliest"),
         ("UPDATE events SET recorded = '2020-01-01T00:00:00.000000Z' WHERE position = {signed}", "agreements/a", "view timeline, /recorded"),
@@ -665,7 +665,11 @@ def test_erasure_during_an_audit_never_fails_it(story, data, monkeypatch):
 
 
 def test_views_that_a_server_folded_by_other_code_cannot_be_compared(story, data, monkeypatch):
-    tampered(data, "UPDATE memberships SET status = 0 WHERE container_name = 'labs/l' AND last", file="views.sqlite")
+    tampered(
+        data,
+        "UPDATE memberships SET status = 0 WHERE container_name = 'labs/l' AND is_final_period",
+        file="views.sqlite",
+    )
     with Server(data) as server:
         assert audited(server.address).unfit == {"views"}
         monkeypatch.setattr("service.audit.server.fold", lambda: "another")

@@ -24,7 +24,7 @@ from projections.engine.row_codecs import decode_subject_state
 
 KNOWN = "{0}.system_from <= :as_of AND {0}.system_to > :as_of"
 """In SQL, that a row of a table was known at the position."""
-PERIOD = "t.valid_from, t.valid_to, t.last, t.status, t.mask, t.certain, t.ever"
+PERIOD = "t.valid_from, t.valid_to, t.is_final_period, t.status, t.possible_statuses, t.is_certain, t.final_statuses"
 """In SQL, the columns that `period` takes."""
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
 """The errors of reading a body that was tampered with."""
@@ -77,11 +77,11 @@ def encoded_day(day: Any, unbounded: int = AFTER) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def names_of_bits(mask: Any, order: Sequence[str]) -> Any:
-    """Return the names of a mask's bits."""
-    if not isinstance(mask, int) or not 0 <= mask < 1 << len(order):
-        return mask
-    return [name for index, name in enumerate(order) if mask >> index & 1]
+def names_of_bits(bits: Any, order: Sequence[str]) -> Any:
+    """Return the names that bits stand for; a value that no such bits can be is returned as it is."""
+    if not isinstance(bits, int) or not 0 <= bits < 1 << len(order):
+        return bits
+    return [name for index, name in enumerate(order) if bits >> index & 1]
 
 
 def name_at(index: Any, order: Sequence[str]) -> Any:
@@ -101,15 +101,15 @@ def stored_json(stored: Any) -> Any:
 
 def period(row: Row, order: Sequence[str]) -> dict[str, Any]:
     """Return the period of a row, from `PERIOD`, with its statuses."""
-    since, until, last, status, mask, certain, ever = row
+    valid_from, valid_to, is_final_period, status, possible_statuses, is_certain, final_statuses = row
     return {
-        "from": encoded_day(since, BEFORE),
-        "until": encoded_day(until, FOREVER),
-        "last": encoded_boolean(last),
+        "from": encoded_day(valid_from, BEFORE),
+        "until": encoded_day(valid_to, FOREVER),
+        "last": encoded_boolean(is_final_period),
         "status": name_at(status, order),
-        "statuses": names_of_bits(mask, order),
-        "certain": encoded_boolean(certain),
-        "ever": names_of_bits(ever, order),
+        "statuses": names_of_bits(possible_statuses, order),
+        "certain": encoded_boolean(is_certain),
+        "ever": names_of_bits(final_statuses, order),
     }
 
 

@@ -25,7 +25,7 @@ from domain.edtf import AFTER
 from projections.engine.buffer import Buffer
 
 CURRENT = 2**47 - 1
-"""The `system_to` of what is still known: the most that SQLite keeps in six bytes, and no position ever comes near it.
+"""The `system_to` of current rows: the greatest number that SQLite stores in six bytes; no position comes near it.
 
 In SQL it stands as a literal: compared with a parameter, SQLite must plan a query anew at every call to see whether a
 partial index serves it (measured: 5 times the price of a lookup).
@@ -46,7 +46,7 @@ SIGNING = ", ".join(
 )
 """The ranks of the events that make an agreement or consent to be bound by it, of which it may have many, in SQL."""
 
-UNSURE = "(certain = 0 OR ever <> 1 << status)"
+UNSURE = "(is_certain = 0 OR final_statuses <> 1 << status)"
 """In SQL, that what a row claims is not certain, on its days or whenever."""
 
 _DISSOLVED = CATALOGUE["party.dissolved"].rank
@@ -60,7 +60,7 @@ CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE strings(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE subjects(
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, last INTEGER NOT NULL,
-    holds INTEGER NOT NULL, life BLOB, basis BLOB, force BLOB);
+    holds INTEGER NOT NULL, lifespan BLOB, basis BLOB, force BLOB);
 CREATE TABLE events(
     position INTEGER PRIMARY KEY, subject INTEGER NOT NULL, version INTEGER NOT NULL, rank INTEGER NOT NULL,
     recorded TEXT NOT NULL, about INTEGER, source INTEGER NOT NULL, id TEXT NOT NULL, time TEXT, occurred TEXT,
@@ -104,22 +104,24 @@ CREATE INDEX mergers_of_survivor ON mergers(survivor);
 CREATE TABLE subject_states(
     id INTEGER PRIMARY KEY, subject INTEGER NOT NULL, collection INTEGER NOT NULL,
     system_from INTEGER NOT NULL, system_to INTEGER NOT NULL, valid_from INTEGER NOT NULL, valid_to INTEGER NOT NULL,
-    last INTEGER NOT NULL, status INTEGER NOT NULL, mask INTEGER NOT NULL, certain INTEGER NOT NULL,
-    ever INTEGER NOT NULL, kind TEXT, jurisdiction TEXT, sort TEXT NOT NULL, at INTEGER NOT NULL,
-    upto INTEGER NOT NULL, ref INTEGER, name BLOB, body BLOB NOT NULL);
+    is_final_period INTEGER NOT NULL, status INTEGER NOT NULL, possible_statuses INTEGER NOT NULL,
+    is_certain INTEGER NOT NULL, final_statuses INTEGER NOT NULL, kind TEXT, jurisdiction TEXT, sort TEXT NOT NULL,
+    at INTEGER NOT NULL, upto INTEGER NOT NULL, ref INTEGER, name BLOB, body BLOB NOT NULL);
 CREATE INDEX subject_states_of_subject ON subject_states(subject, system_to);
 CREATE TABLE memberships(
     id INTEGER PRIMARY KEY, container INTEGER NOT NULL, party INTEGER NOT NULL, interval INTEGER NOT NULL,
     system_from INTEGER NOT NULL, system_to INTEGER NOT NULL, valid_from INTEGER NOT NULL, valid_to INTEGER NOT NULL,
-    last INTEGER NOT NULL, status INTEGER NOT NULL, mask INTEGER NOT NULL, certain INTEGER NOT NULL,
-    ever INTEGER NOT NULL, force INTEGER NOT NULL, bearer INTEGER NOT NULL, at INTEGER NOT NULL, category TEXT,
+    is_final_period INTEGER NOT NULL, status INTEGER NOT NULL, possible_statuses INTEGER NOT NULL,
+    is_certain INTEGER NOT NULL, final_statuses INTEGER NOT NULL, force INTEGER NOT NULL,
+    source_event INTEGER NOT NULL, at INTEGER NOT NULL, category TEXT,
     role BLOB, container_name TEXT NOT NULL, party_name TEXT NOT NULL, body BLOB NOT NULL);
 CREATE INDEX memberships_of_container ON memberships(container, party, system_to);
 CREATE INDEX memberships_unbegun ON memberships(container, party) WHERE system_to = {CURRENT} AND at = {AFTER};
 CREATE TABLE list_items(
     id INTEGER PRIMARY KEY, subject INTEGER NOT NULL, section INTEGER NOT NULL, key INTEGER NOT NULL,
     system_from INTEGER NOT NULL, system_to INTEGER NOT NULL, valid_from INTEGER NOT NULL, valid_to INTEGER NOT NULL,
-    last INTEGER NOT NULL, status INTEGER, mask INTEGER NOT NULL, certain INTEGER NOT NULL, ever INTEGER NOT NULL,
+    is_final_period INTEGER NOT NULL, status INTEGER, possible_statuses INTEGER NOT NULL,
+    is_certain INTEGER NOT NULL, final_statuses INTEGER NOT NULL,
     kind TEXT, due INTEGER NOT NULL, at INTEGER NOT NULL, label TEXT NOT NULL, body BLOB NOT NULL);
 CREATE INDEX list_items_of_subject ON list_items(subject, section, key, system_to);
 CREATE TABLE terms(
@@ -134,16 +136,18 @@ CREATE INDEX facts_in_time ON facts(rank, {SPAN}, at, hi, label);
 CREATE INDEX facts_by_subject ON facts(subject, at, hi);
 CREATE INDEX subject_states_by_name ON subject_states(collection, sort);
 CREATE INDEX subject_states_by_kind ON subject_states(collection, kind);
-CREATE INDEX subject_states_by_status ON subject_states(collection, mask, ever, valid_to, valid_from, system_to);
+CREATE INDEX subject_states_by_status ON subject_states(
+    collection, possible_statuses, final_statuses, valid_to, valid_from, system_to);
 CREATE INDEX subject_states_by_date ON subject_states(collection, at);
 CREATE INDEX subject_states_imprecise ON subject_states(collection, upto, at) WHERE {IMPRECISE};
 CREATE INDEX subject_states_unsure ON subject_states(collection, valid_to, valid_from, system_to) WHERE {UNSURE};
 CREATE INDEX subject_states_by_ref ON subject_states(ref) WHERE ref IS NOT NULL;
 CREATE INDEX memberships_of_party ON memberships(
-    party, container_name, interval, system_to, system_from, valid_from, valid_to, last, mask, status, container);
+    party, container_name, interval, system_to, system_from, valid_from, valid_to, is_final_period,
+    possible_statuses, status, container);
 CREATE INDEX memberships_in_order ON memberships(container, at, party_name, interval);
 CREATE INDEX memberships_as_known ON memberships(container);
-CREATE INDEX memberships_by_status ON memberships(mask, ever, valid_to, valid_from, system_to);
+CREATE INDEX memberships_by_status ON memberships(possible_statuses, final_statuses, valid_to, valid_from, system_to);
 CREATE INDEX memberships_unsure ON memberships(valid_to, valid_from, system_to) WHERE {UNSURE};
 CREATE INDEX memberships_by_date ON memberships(at);
 CREATE INDEX memberships_by_category ON memberships(category) WHERE category IS NOT NULL;
@@ -151,7 +155,8 @@ CREATE INDEX memberships_by_name ON memberships(container, party_name, interval)
 CREATE INDEX list_items_in_order ON list_items(subject, section, at, label);
 CREATE INDEX list_items_as_known ON list_items(subject, section);
 CREATE INDEX list_items_by_label ON list_items(label) WHERE section = 0;
-CREATE INDEX list_items_by_status ON list_items(mask, ever, valid_to, valid_from, system_to) WHERE section = 0;
+CREATE INDEX list_items_by_status ON list_items(possible_statuses, final_statuses, valid_to, valid_from, system_to)
+    WHERE section = 0;
 CREATE INDEX list_items_unsure ON list_items(valid_to, valid_from, system_to) WHERE section = 0 AND {UNSURE};
 CREATE INDEX list_items_by_kind ON list_items(kind) WHERE section = 0;
 CREATE INDEX list_items_by_date ON list_items(at, label) WHERE section = 0;

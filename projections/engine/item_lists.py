@@ -14,7 +14,7 @@ import orjson
 
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, span_of
-from domain.list_items import STATUS_ORDER, ItemPeriod, simple_days
+from domain.list_items import STATUS_ORDER, ItemPeriod, simple_periods
 from domain.membership import Lifespan
 from domain.subject_state import StatePeriod
 from projections.engine.buffer import Row
@@ -103,7 +103,7 @@ def simple_list(
         if value is None:
             return []
         label = f"{fact.span.sort_key[0]:07} {fact.source} {fact.id} {int(key.rpartition(':')[2]):04}"
-        return [Item(period, fact, label) for period in simple_days(fact, value, lifespan)]
+        return [Item(period, fact, label) for period in simple_periods(fact, value, lifespan)]
 
     return ItemList(name=name, number=number, keys=keys, fold=fold, derive=derive, terms=terms, references=references)
 
@@ -156,13 +156,13 @@ def list_item_row(items: ItemList, subject: str, item: Item) -> Row:
     """Return the columns of an item's row after its subject, list and key."""
     period = item.period
     return (
-        period.since,
-        period.until,
-        int(period.last),
+        period.valid_from,
+        period.valid_to,
+        int(period.is_final_period),
         STATUS_ORDER.index(period.status) if period.status is not None else None,
         possible_statuses_mask(period.statuses, STATUS_ORDER),
-        int(period.certain),
-        possible_statuses_mask(period.ever, STATUS_ORDER),
+        int(period.is_certain),
+        possible_statuses_mask(period.final_statuses, STATUS_ORDER),
         period.value.get("kind"),
         _due(period.value["due"]) if "due" in period.value else AFTER,
         item.opening.span.sort_key[0],

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import orjson
 
 from domain.catalogue import CATALOGUE
-from domain.conflicts import MAY_FOLLOW, MAY_PRECEDE, Bounds, made_in
+from domain.conflicts import MAY_FOLLOW, MAY_PRECEDE, Bounds, creation_days
 from domain.corrections import Fact
 from domain.edtf import Span
 from domain.membership import CONSENTS, NO_CONSENT, FirstConsent
@@ -109,7 +109,7 @@ def extended(was: LifespanSummary, fact: Fact, fact_at: Callable[[int], Fact | N
     type_, span, kind = fact.type, fact.span, fact.kind
     if kind.is_creating:
         makers += 1
-        made = _widened(made, made_in(fact))
+        made = _widened(made, creation_days(fact))
         if type_ == "agreement.signed":
             signed, signed_by = _widened(signed, span), _first(signed_by, fact, fact_at)
         elif type_ == "agreement.adopted":

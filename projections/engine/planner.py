@@ -132,7 +132,7 @@ class Planner:
             return
         masks, evers = ({pair[at] for pair in pairs} for at in (0, 1))
         day, days = _on(question)
-        possible = f"mask IN ({places([*masks])}) AND ever IN ({places([*evers])})"
+        possible = f"possible_statuses IN ({places([*masks])}) AND final_statuses IN ({places([*evers])})"
         values = (*masks, *evers, *days, question.as_of)
         self.among(
             f"SELECT id FROM {self._table} WHERE {self._condition} AND {possible}{day} AND system_to > ?", *values
@@ -154,13 +154,14 @@ class Planner:
 
     def _masks(self) -> Iterator[tuple[int, int]]:
         """Yield the pairs of possible statuses, on the days of a row and in the end, as bits; there are few pairs."""
-        pairs = f"SELECT mask, ever FROM {self._table} WHERE {self._condition}"
-        last = self._db.execute(f"{pairs} ORDER BY mask, ever LIMIT 1").fetchone()
+        pairs = f"SELECT possible_statuses, final_statuses FROM {self._table} WHERE {self._condition}"
+        order = " ORDER BY possible_statuses, final_statuses LIMIT 1"
+        last = self._db.execute(f"{pairs}{order}").fetchone()
         while last is not None:
             yield last
             last = (
-                self._db.execute(f"{pairs} AND mask = ? AND ever > ? ORDER BY ever LIMIT 1", last).fetchone()
-                or self._db.execute(f"{pairs} AND mask > ? ORDER BY mask, ever LIMIT 1", last[:1]).fetchone()
+                self._db.execute(f"{pairs} AND possible_statuses = ? AND final_statuses > ?{order}", last).fetchone()
+                or self._db.execute(f"{pairs} AND possible_statuses > ?{order}", last[:1]).fetchone()
             )
 
     def by_term(self, kind: str, term: str) -> None:
@@ -197,8 +198,8 @@ class Planner:
         """
         if self.query.statuses is not None:
             for item, row in zip(items, rows, strict=True):
-                _, mask, certain = row[at : at + 3]
-                is_known = (certain or self.question.on is None) and not mask & ~self.query.statuses
+                _, possible_statuses, certain = row[at : at + 3]
+                is_known = (certain or self.question.on is None) and not possible_statuses & ~self.query.statuses
                 item["certainty"] = "certain" if is_known else "possible"
         return items
 

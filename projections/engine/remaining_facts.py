@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from domain.catalogue import CATALOGUE
-from domain.conflicts import MAY_PRECEDE, made_in
+from domain.conflicts import MAY_PRECEDE, creation_days
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, Span
 from domain.membership import CONSENTS, NO_CONSENT, FirstConsent, parties_of
@@ -49,7 +49,7 @@ class Remaining:
     def made(self, *types: str) -> Span | None:
         """Return the earliest and latest day of the first fact of some creating types."""
         signing = {name for name in types if CATALOGUE[name].rank in _SIGNING}
-        found = [made_in(fact) for fact in self._of_types([name for name in types if name not in signing])]
+        found = [creation_days(fact) for fact in self._of_types([name for name in types if name not in signing])]
         ranks = ranks_of(signing, self._subject.name)
         found += [span for rank in ranks if (span := self._signed(rank)) is not None]
         return Span(min(span.lo for span in found), min(span.hi for span in found)) if found else None

@@ -227,18 +227,29 @@ def _changes(db: sqlite3.Connection, start: int, end: int, ids: dict[str, int]) 
     signed = f"CASE WHEN collection = {_AGREEMENTS} AND upto >= 0 AND at < {AFTER} THEN at END"
     columns = f"{_CLAIM}, collection, status, kind, {signed}, upto"
     for count, rows in _moved(db, "subject_states", columns, start, end, ids):
-        for since, until, last, certain, ever, collection, status, kind, at, upto in rows:
-            _put(deltas, f"subject {collection} {status} {kind or ''}", count, since, until, last, certain, ever)
+        for since, until, is_final_period, is_certain, is_settled, collection, status, kind, at, upto in rows:
+            _put(
+                deltas,
+                f"subject {collection} {status} {kind or ''}",
+                count,
+                since,
+                until,
+                is_final_period,
+                is_certain,
+                is_settled,
+            )
             if at is not None:
                 is_within = _is_within(at, upto)
-                _put(deltas, f"signed {_year(at)}", count, since, until, last, is_within, is_within)
-    for count, rows in _moved(db, "memberships", f"{_CLAIM}, status, party, mask & {HOLDING}", start, end, ids):
-        for since, until, last, on_days, ever, status, party, may_hold in rows:
+                _put(deltas, f"signed {_year(at)}", count, since, until, is_final_period, is_within, is_within)
+    for count, rows in _moved(
+        db, "memberships", f"{_CLAIM}, status, party, possible_statuses & {HOLDING}", start, end, ids
+    ):
+        for since, until, is_final_period, on_days, is_settled, status, party, may_hold in rows:
             for what in (f"membership {status}", f"party {party}"):
                 if may_hold:
-                    _put(deltas, what, count, since, until, 0, on_days, ever)
-                if last:
-                    whenever[f"{what} {ever}"] += count
+                    _put(deltas, what, count, since, until, 0, on_days, is_settled)
+                if is_final_period:
+                    whenever[f"{what} {is_settled}"] += count
     for count, rows in _moved(db, "list_items", f"{_CLAIM}, section, status, kind", start, end, ids):
         for *days, section, status, kind in rows:
             if section == 0:
@@ -246,17 +257,26 @@ def _changes(db: sqlite3.Connection, start: int, end: int, ids: dict[str, int]) 
     return deltas
 
 
-_CLAIM = "valid_from, valid_to, last, certain, ever = 1 << status"
+_CLAIM = "valid_from, valid_to, is_final_period, is_certain, final_statuses = 1 << status"
 """The days of a row, whether it is the final period, and whether its status is certain: on these days, in the end."""
 
 
-def _put(deltas: Deltas, what: str, count: int, since: int, until: int, last: int, certain: int, ever: int) -> None:
-    on_days = f"{what} {certain}"
+def _put(
+    deltas: Deltas,
+    what: str,
+    count: int,
+    since: int,
+    until: int,
+    is_final_period: int,
+    is_certain: int,
+    is_settled: int,
+) -> None:
+    on_days = f"{what} {is_certain}"
     deltas[since][on_days] += count
     if until <= AFTER:
         deltas[until][on_days] -= count
-    if last:
-        deltas[_WHENEVER][f"{what} {ever}"] += count
+    if is_final_period:
+        deltas[_WHENEVER][f"{what} {is_settled}"] += count
 
 
 def _is_within(lo: int, hi: int) -> int:

@@ -16,7 +16,7 @@ import orjson
 
 from domain.corrections import Fact
 from domain.edtf import BEFORE
-from domain.membership import FOREVER, FirstConsent, Force
+from domain.membership import FOREVER, FirstConsent, InForcePossibilities
 from domain.subject_state import InForcePeriod
 from projections.engine import lifespans
 from projections.engine.buffer import Buffer, Row
@@ -25,10 +25,10 @@ _MOST = 5_000
 _MOST_CACHED = 1_000
 _MOST_BYTES = 64 * 2**20
 """Of memory, about, that what is at hand may take: one subject may have thousands of rows by a single fact."""
-_COLUMNS = "id, name, version, last, holds, life, basis, force"
+_COLUMNS = "id, name, version, last, holds, lifespan, basis, force"
 _INSERT = f"INSERT INTO subjects({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_UPDATE = "UPDATE subjects SET version = ?, last = ?, holds = ?, life = ?, basis = ?, force = ? WHERE id = ?"
-NOTHING_IN_FORCE = (InForcePeriod(BEFORE, FOREVER, None, Force(False, False, True), None),)
+_UPDATE = "UPDATE subjects SET version = ?, last = ?, holds = ?, lifespan = ?, basis = ?, force = ? WHERE id = ?"
+NOTHING_IN_FORCE = (InForcePeriod(BEFORE, FOREVER, None, InForcePossibilities(False, False, True), None),)
 
 RowsKey = tuple[Any, ...]
 
@@ -39,7 +39,7 @@ class Basis(NamedTuple):
     `until`; what bears on all ties; by when it had come about.
     """
 
-    birth: int
+    creation: int
     end: tuple[int, int] | None
     consent: FirstConsent
     lapses: tuple[tuple[int, int], ...]
@@ -307,9 +307,9 @@ def _subject(row: Row) -> Subject:
 
 
 def _basis(stored: bytes) -> Basis:
-    birth, end, consent, lapses, provenance, made = orjson.loads(stored)
+    creation, end, consent, lapses, provenance, made = orjson.loads(stored)
     return Basis(
-        birth,
+        creation,
         None if end is None else tuple(end),
         FirstConsent(*consent),
         tuple([(since, until) for since, until in lapses]),
@@ -319,9 +319,9 @@ def _basis(stored: bytes) -> Basis:
 
 
 def _force_json(days: InForcePeriod) -> list[Any]:
-    return [days.since, days.until, days.likely, list(days.may), days.position]
+    return [days.valid_from, days.valid_to, days.default_status, list(days.possible), days.position]
 
 
 def _force(days: list[Any]) -> InForcePeriod:
-    since, until, likely, may, position = days
-    return InForcePeriod(since, until, likely, Force(*may), position)
+    since, until, default_status, may, position = days
+    return InForcePeriod(since, until, default_status, InForcePossibilities(*may), position)

@@ -24,19 +24,19 @@ def subject_state_row(view: SubjectView, period: StatePeriod, lifespan: Lifespan
     """
     order, fields = view.aggregate.statuses, period.fields
     name = fields.get(view.aggregate.name_field)
-    span = lifespan.birth if view.date_field is None else span_of(fields.get(view.date_field))
+    span = lifespan.creation if view.date_field is None else span_of(fields.get(view.date_field))
     upto = span.hi
     if view.name == "agreements":
         upto = min(upto, signed) if "signed" in period.provenance else -1
     return (
         COLLECTIONS.index(view.name),
-        period.since,
-        period.until,
-        int(period.last),
+        period.valid_from,
+        period.valid_to,
+        int(period.is_final_period),
         order.index(period.status),
         possible_statuses_mask(period.statuses, order),
-        int(period.certain),
-        possible_statuses_mask(period.ever, order),
+        int(period.is_certain),
+        possible_statuses_mask(period.final_statuses, order),
         fields.get("kind"),
         fields.get("jurisdiction"),
         next(iter(texts_of(name)), "").casefold()[:_SORTED_CHARACTERS],

@@ -113,5 +113,5 @@ class Texts:
         corrections = self._noted.corrections(event)
         if corrections.retracted_by(event) is not None:
             return None
-        digest = corrections.meaning(event).data.get("sha256")
+        digest = corrections.effective_event(event).data.get("sha256")
         return digest if isinstance(digest, str) else None

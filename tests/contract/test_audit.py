@@ -116,7 +116,11 @@ def test_audit_detects_a_server_with_a_changed_entry(story, data):
 
 
 def test_audit_detects_a_server_with_changed_views(story, data):
-    tampered(data, "UPDATE memberships SET status = 0 WHERE container_name = 'labs/l' AND last", file="views.sqlite")
+    tampered(
+        data,
+        "UPDATE memberships SET status = 0 WHERE container_name = 'labs/l' AND is_final_period",
+        file="views.sqlite",
+    )
     with Server(data) as server:
         found = audited(server.address)
         assert found.unfit == {"views"}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.edtf import AFTER, BEFORE
-from domain.possible_worlds import MOST_IMPRECISE, MOST_WAYS, Step, sweep
+from domain.possible_worlds import MOST_IMPRECISE, MOST_WAYS, Step, evaluate
 
 Steps = frozenset[str]
 NONE: Steps = frozenset()
@@ -17,7 +17,7 @@ def count(state: int, step: Step) -> int:
 
 
 def each_once(state: Steps, step: Step) -> Steps | None:
-    return None if step.what in state else state | {step.what}
+    return None if step.name in state else state | {step.name}
 
 
 def steps(number: int, lo: int, hi: int, what: str = "{}") -> list[Step]:
@@ -25,18 +25,18 @@ def steps(number: int, lo: int, hi: int, what: str = "{}") -> list[Step]:
 
 
 def test_exact_date_gives_one_possible_world():
-    found = sweep([Step("a", 5, 5), Step("b", 7, 7)], count, 0)
-    assert [(cell.since, cell.earliest, set(cell.states)) for cell in found.cells] == [
+    found = evaluate([Step("a", 5, 5), Step("b", 7, 7)], count, 0)
+    assert [(segment.valid_from, segment.default_state, set(segment.states)) for segment in found.segments] == [
         (0, 0, {0}),
         (5, 1, {1}),
         (7, 2, {2}),
     ]
-    assert (set(found.final), found.consistent) == ({2}, True)
+    assert (set(found.end_states), found.is_satisfiable) == ({2}, True)
 
 
 def test_imprecise_date_is_possible_until_its_last_day():
-    found = sweep([Step("a", 5, 8)], count, 0)
-    assert [(cell.since, cell.earliest, set(cell.states)) for cell in found.cells] == [
+    found = evaluate([Step("a", 5, 8)], count, 0)
+    assert [(segment.valid_from, segment.default_state, set(segment.states)) for segment in found.segments] == [
         (0, 0, {0}),
         (5, 1, {0, 1}),
         (8, 1, {1}),
@@ -44,14 +44,14 @@ def test_imprecise_date_is_possible_until_its_last_day():
 
 
 def test_states_reached_only_by_a_contradiction_are_not_possible():
-    found = sweep([Step("same", 5, 9), Step("same", 7, 7)], each_once, NONE)
-    assert not found.consistent
-    assert set(found.final) == {frozenset(("same",))}
+    found = evaluate([Step("same", 5, 9), Step("same", 7, 7)], each_once, NONE)
+    assert not found.is_satisfiable
+    assert set(found.end_states) == {frozenset(("same",))}
 
 
 def test_too_many_imprecise_dates_are_evaluated_at_their_earliest_day():
-    found = sweep(steps(MOST_IMPRECISE + 3, 5, 9), count, 0)
-    known = {cell.since: (cell.earliest, set(cell.states)) for cell in found.cells}
+    found = evaluate(steps(MOST_IMPRECISE + 3, 5, 9), count, 0)
+    known = {segment.valid_from: (segment.default_state, set(segment.states)) for segment in found.segments}
     assert known[5] == (MOST_IMPRECISE + 3, set(range(3, MOST_IMPRECISE + 4)))
     assert known[9] == (MOST_IMPRECISE + 3, {MOST_IMPRECISE + 3})
 
@@ -65,8 +65,8 @@ def test_evaluation_of_many_dates_takes_bounded_time():
             calls += 1
             return each_once(state, step)
 
-        found = sweep(many, counted, NONE)
-        assert found.cells[-1].earliest
+        found = evaluate(many, counted, NONE)
+        assert found.segments[-1].default_state
         assert calls < 50 * MOST_WAYS
 
 
@@ -77,10 +77,12 @@ def test_evaluation_of_many_dates_takes_bounded_time():
 )
 def test_single_step_gives_the_same_as_beside_a_step_without_effect(days):
     def heed_the_one(state: int, step: Step) -> int:
-        return state + (step.what == "one")
+        return state + (step.name == "one")
 
     lo, hi = days
-    alone = sweep([Step("one", lo, hi)], heed_the_one, 0)
+    alone = evaluate([Step("one", lo, hi)], heed_the_one, 0)
     for day in (1, AFTER - 1):
-        beside = sweep([Step("one", lo, hi), Step("other", day, day, (1, "", ""))], heed_the_one, 0)
-        assert alone == beside._replace(cells=tuple(cell for cell in beside.cells if cell.since in (BEFORE, lo, hi)))
+        beside = evaluate([Step("one", lo, hi), Step("other", day, day, (1, "", ""))], heed_the_one, 0)
+        assert alone == beside._replace(
+            segments=tuple(segment for segment in beside.segments if segment.valid_from in (BEFORE, lo, hi))
+        )

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from domain.catalogue import CATALOGUE
 from domain.corrections import Fact
 from domain.edtf import BEFORE, Span, parse_edtf, span_of
-from domain.membership import FOREVER, Force, Lifespan
+from domain.membership import FOREVER, InForcePossibilities, Lifespan
 from domain.subject_state import DatedMark, InForcePeriod, describes, state_periods
 from tests import histories
 
-NOTHING_IN_FORCE = [InForcePeriod(BEFORE, FOREVER, None, Force(False, False, True), None)]
+NOTHING_IN_FORCE = [InForcePeriod(BEFORE, FOREVER, None, InForcePossibilities(False, False, True), None)]
 
 
 @st.composite
@@ -48,7 +48,9 @@ def test_state_of_a_single_fact_equals_the_general_evaluation(fact, data):
     own = data.draw(st.booleans())
     span = fact.span if own else data.draw(spans)
     lifespan = Lifespan(
-        data.draw(st.sampled_from((span, fact.span, parse_edtf("2021-02")))), data.draw(st.none() | spans), sole=own
+        data.draw(st.sampled_from((span, fact.span, parse_edtf("2021-02")))),
+        data.draw(st.none() | spans),
+        has_single_creation=own,
     )
     marks = {fact.type: DatedMark(span, 7 if own else 8, data.draw(st.sampled_from((None, fact.occurred))))}
     collection = fact.subject.partition("/")[0]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from domain.catalogue import CATALOGUE
 from domain.corrections import Fact
 from domain.edtf import BEFORE, UNKNOWN, Span, parse_edtf, span_of
-from domain.membership import NEVER, Lifespan, PartyLife, evaluate_memberships, membership_periods, ranges_of
+from domain.membership import NEVER, Lifespan, PartyLifespan, evaluate_memberships, membership_periods, periods_of
 
 OF_AGREEMENTS = ("signed", "ratified", "acceded", "entered-into-force", "provisionally-applied", "suspended", "resumed")
 OWN = tuple(f"agreement.{what}" for what in (*OF_AGREEMENTS, "withdrawn"))
@@ -59,7 +59,7 @@ consents = st.sampled_from((NEVER, *map(parse_edtf, ("2020-03-10", "2021-05-05",
 
 
 @st.composite
-def party_lifespans(draw: Any) -> PartyLife | None:
+def party_lifespans(draw: Any) -> PartyLifespan | None:
     """Draw the lifespan of a party, if any of it is known."""
     born = draw(st.sampled_from((None, "2019", "2020-03-11")))
     occurred = draw(st.sampled_from((None, "2021-05-05", "2021", "2022-01-01")))
@@ -71,13 +71,13 @@ def party_lifespans(draw: Any) -> PartyLife | None:
         Fact(200, "parties/a", kind, "s", "e200", occurred, span, span.hi, CATALOGUE[kind].nothing, (200,))
         for span in ([] if end is None else [end])
     ]
-    return PartyLife(Lifespan(Span(BEFORE, BEFORE) if born is None else span_of(born), end), ended)
+    return PartyLifespan(Lifespan(Span(BEFORE, BEFORE) if born is None else span_of(born), end), ended)
 
 
 @given(ties, lives, consents, party_lifespans())
 def test_membership_equals_the_general_evaluation(told, lifespan, consented, party):
     own, whole = told
-    swept = ranges_of(evaluate_memberships(own, whole, lifespan, consented=consented, party=party))
+    swept = periods_of(evaluate_memberships(own, whole, lifespan, consented=consented, party=party))
     assert membership_periods(own, whole, lifespan, consented=consented, party=party) == swept
 
 
@@ -87,7 +87,7 @@ def test_only_ends_follow_the_end_of_a_party(told, lifespan, party):
     if party is None or party.lifespan.end is None:
         return
     for days in membership_periods(own, whole, lifespan, party=party):
-        if days.since >= party.lifespan.end.hi:
+        if days.valid_from >= party.lifespan.end.hi:
             assert days.status in ("ended", "withdrawn", "left")
 
 

@@ -403,13 +403,13 @@ def test_a_membership_of_an_agreement_day_by_day(facts):
         own,
         [fact for fact in stated if is_agreement_wide(fact)],
         lifespan_of(summarise(stated).bounds),
-        consented=consented.apart_from("parties/a"),
+        consented=consented.of_others("parties/a"),
     )
     rows = {}
     for on in DAYS:
         for each in days:
-            if each.since <= parse_day(day(on)) < each.until:
-                certainty = "certain" if each.certain else "possible"
+            if each.valid_from <= parse_day(day(on)) < each.valid_to:
+                certainty = "certain" if each.is_certain else "possible"
                 rows[on] = {"status": each.status, "statuses": each.statuses, "certainty": certainty}
     agree(expected, rows)
 

@@ -112,7 +112,7 @@ def naive(events: list[Event], slug: str, text: str | None) -> tuple[list[tuple]
                 there = text if start is None else text[start:end] if end <= len(text) else None
                 holds = there is not None and (exact is None or (exact in there if start is None else exact == there))
                 status = "verified" if holds else "failed"
-            occurred = str(standing.meaning(each).occurred)
+            occurred = str(standing.effective_event(each).occurred)
             place = (-1, -1) if start is None else (start, end)
             found.append((*place, exact or "", status, by, each.position, each.type, occurred))
             if start is not None:

@@ -50,7 +50,7 @@ def naive(events: list[Event], subject: str) -> list[dict[str, Any]]:
         {**claim, "position": each.position, "event": each.about}
         for each in events
         if each.type == "event.disputed" and each.subject == subject and stands(each)
-        for claim in standing.meaning(each).data["claims"]
+        for claim in standing.effective_event(each).data["claims"]
     ]
 
 

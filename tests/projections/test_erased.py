@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.catalogue import CATALOGUE
-from domain.corrections import Event, erased_data, stands_erased
+from domain.corrections import Event, counts_when_erased, erased_data
 from domain.errors import Refused
 from projections.engine.query_types import Merged
 from tests.given import (
@@ -110,7 +110,7 @@ def test_erased_creation_still_creates_its_subject(kind):
         assert "Zwyzzerdd" not in str(left.state(subject, as_of=at))
         assert "name" not in state
         assert "title" not in state
-        assert stands_erased(CATALOGUE[kind])
+        assert counts_when_erased(CATALOGUE[kind])
 
 
 def test_memberships_and_list_items_of_erased_data_are_gone_and_the_others_stay():

@@ -30,14 +30,14 @@ def counted(found: World, on: str | None, as_of: int) -> dict[str, Any]:
     held = ("last", ()) if on is None else ("valid_from <= ? AND valid_to > ?", (parse_day(on),) * 2)
 
     def count(columns: str, table: str) -> Counter[Any]:
-        holds = f" AND mask & {HOLDING}" if table == "memberships" and on is not None else ""
+        holds = f" AND possible_statuses & {HOLDING}" if table == "memberships" and on is not None else ""
         rows = found.reader._db.execute(
             f"SELECT {columns} FROM {table} WHERE system_from <= ? AND system_to > ? AND {held[0]}{holds}",
             (as_of, as_of, *held[1]),
         )
         return Counter(row[0] if len(row) == 1 else row for row in rows.fetchall())
 
-    sure = "ever = 1 << status" if on is None else "certain"
+    sure = "final_statuses = 1 << status" if on is None else "is_certain"
     claimed = count(f"collection, {sure}", "subject_states")
     states = count("collection, status, kind", "subject_states")
     facts = found.reader._db.execute(
