@@ -9,80 +9,153 @@ from pydantic import Field, model_validator
 from domain.commitment import CommitmentMade, CommitmentUpdated
 from domain.declaration import DeclarationMade, DeclarationWithdrawn
 from domain.event_type import Aggregate, Creates, EventType, TakesEffect
-from domain.payload import Data, Record, Terms, flawed
-from domain.values import MAX_ITEMS, Agreement, Edtf, Party, Text
+from domain.payload import Data, Languages, Parties, Record, Terms, Texts, flawed
+from domain.values import MAX_ITEMS, Agreement, Edtf, Party, Text, text_key
 
-AgreementKind = Literal["framework", "contract", "investment", "cooperation", "memorandum", "treaty", "other"]
+AgreementKind = Literal[
+    "framework",
+    "contract",
+    "investment",
+    "cooperation",
+    "joint-venture",
+    "memorandum",
+    "joint-statement",
+    "political-commitment",
+    "treaty",
+    "protocol",
+    "amendment",
+    "exchange-of-notes",
+    "ceasefire",
+    "resolution",
+    "other",
+]
+_DESCRIBING = (
+    *("title", "kind", "under", "scope", "place", "summary", "until"),
+    *("other_titles", "languages", "depositary", "secretariat"),
+)
+"""The fields that describe an agreement."""
 
 
 class Described(Data):
     """The describing fields of an agreement."""
 
-    under: Agreement | None = None
-    scope: Terms | None = None
-    place: Text | None = None
-    summary: Text | None = None
-    until: Edtf | None = None
+    under: Agreement | None = Field(None, description="The agreement under which it was made.")
+    scope: Terms | None = Field(None, description="The terms of what it is about.")
+    place: Text | None = Field(None, description="Where it was adopted or signed.")
+    summary: Text | None = Field(None, description="What it says, in short.")
+    until: Edtf | None = Field(None, description="The last day of its term.")
+    other_titles: Texts | None = Field(None, description="Other titles by which it is known.")
+    languages: Languages | None = Field(None, description="The languages of its authentic texts.")
+    depositary: Party | None = Field(None, description="The party with which instruments are deposited.")
+    secretariat: Party | None = Field(None, description="The party that serves as its secretariat.")
 
 
 class AgreementAdopted(Described):
-    title: Text
-    kind: AgreementKind
+    """The text of an agreement is adopted, with no signatory yet."""
+
+    title: Text = Field(description="The title of the agreement.")
+    kind: AgreementKind = Field(description="What kind of agreement it is.")
 
 
 class Signatory(Record):
-    party: Party
-    role: Text | None = None
+    """A party that signs, and the role in which it does."""
+
+    party: Party = Field(description="The party that signs.")
+    role: Text | None = Field(None, description="The role in which it signs.")
 
 
 class AgreementSigned(Described):
-    parties: Annotated[tuple[Signatory, ...], Field(min_length=1, max_length=MAX_ITEMS)]
-    title: Text | None = None
-    kind: AgreementKind | None = None
+    """Parties sign an agreement on one date. Later signatures are events of their own."""
+
+    parties: Annotated[tuple[Signatory, ...], Field(min_length=1, max_length=MAX_ITEMS)] = Field(
+        description="The parties that sign; a party stands once for each of its roles."
+    )
+    title: Text | None = Field(None, description="The title, required in the first event of an agreement.")
+    kind: AgreementKind | None = Field(None, description="The kind, required in the first event of an agreement.")
+    place: Text | None = Field(None, description="Where it was signed on that date.")
 
     @model_validator(mode="after")
     def _distinct(self) -> AgreementSigned:
-        if len({signatory.party for signatory in self.parties}) < len(self.parties):
-            raise flawed("/parties", "a party signs once in one event")
+        roles = {(each.party, None if each.role is None else text_key(each.role)) for each in self.parties}
+        if len(roles) < len(self.parties):
+            raise flawed("/parties", "a party signs once in one role")
         return self
 
 
 class AgreementRatified(Data):
-    party: Party
-    instrument: Literal["ratification", "acceptance", "approval"] | None = None
+    """A party consents to be bound by an agreement that it signed or adopted."""
+
+    party: Party = Field(description="The party that consents.")
+    instrument: (
+        Literal["ratification", "acceptance", "approval", "definitive-signature", "consent", "formal-confirmation"]
+        | None
+    ) = Field(None, description="The form in which it consents.")
+    territory: Text | None = Field(None, description="The territory to which its consent extends.")
 
 
 class AgreementAcceded(Data):
-    party: Party
-    instrument: Literal["accession", "succession", "continued-application"] | None = None
+    """A party consents to be bound by an agreement that it did not sign."""
+
+    party: Party = Field(description="The party that accedes.")
+    instrument: Literal["accession", "succession", "continued-application", "participation"] | None = Field(
+        None, description="The form in which it accedes; `participation` takes part without a signature."
+    )
+    territory: Text | None = Field(None, description="The territory to which its accession extends.")
 
 
 class OfParty(Data):
     """A step of one party, or of the agreement itself where `party` is absent."""
 
-    party: Party | None = None
+    party: Party | None = Field(None, description="The party; absent: the agreement as a whole.")
+
+
+class EnteredIntoForce(OfParty):
+    """An agreement enters into force, as a whole or for one party."""
+
+    party: Party | None = Field(None, description="The party for which it enters into force; absent: as a whole.")
+    with_: Parties | None = Field(
+        None, alias="with", description="The parties between which and `party` alone it enters into force."
+    )
+
+    @model_validator(mode="after")
+    def _of_one(self) -> EnteredIntoForce:
+        if self.with_ is None:
+            return self
+        if self.party is None:
+            raise flawed("/party", "is required beside with")
+        if self.party in self.with_ or len(set(self.with_)) < len(self.with_):
+            raise flawed("/with", "names other parties, each once")
+        return self
 
 
 class AgreementAmended(Data):
-    summary: Text
-    title: Text | None = None
-    scope_added: Terms | None = None
-    scope_removed: Terms | None = None
-    until: Edtf | None = None
-    by: Agreement | None = None
+    """An agreement is amended."""
+
+    summary: Text = Field(description="What is amended, in short.")
+    title: Text | None = Field(None, description="The new title.")
+    scope_added: Terms | None = Field(None, description="The terms that are added to its scope.")
+    scope_removed: Terms | None = Field(None, description="The terms that are removed from its scope.")
+    until: Edtf | None = Field(None, description="The last day of its new term.")
+    by: Agreement | None = Field(None, description="The agreement that amends it.")
 
 
 class AgreementRenewed(Data):
-    until: Edtf | None = None
+    """An agreement is renewed for another term."""
+
+    until: Edtf | None = Field(None, description="The last day of the new term; absent: without a last day.")
 
 
 class AgreementWithdrawn(TakesEffect):
-    party: Party
+    """A party withdraws from an agreement: `occurred` is its notice."""
+
+    party: Party = Field(description="The party that withdraws.")
 
 
 class AgreementTerminated(TakesEffect):
-    reason: Literal["expired", "completed", "terminated", "superseded"]
-    superseded_by: Agreement | None = None
+    """An agreement ends."""
+
+    reason: Literal["expired", "completed", "terminated", "superseded"] = Field(description="Why it ends.")
+    superseded_by: Agreement | None = Field(None, description="The agreement that supersedes it.")
 
 
 AGREEMENT = Aggregate(
@@ -98,7 +171,7 @@ AGREEMENT = Aggregate(
             creates=Creates.AGAIN,
             status="adopted",
             date_field="adopted",
-            attributes=("title", "kind", "under", "scope", "place", "summary", "until"),
+            attributes=_DESCRIBING,
         ),
         EventType(
             name="agreement.signed",
@@ -107,7 +180,7 @@ AGREEMENT = Aggregate(
             rank=5,
             creates=Creates.AGAIN,
             status="signed",
-            attributes=("title", "kind", "under", "scope", "place", "summary", "until"),
+            attributes=_DESCRIBING,
         ),
         EventType(name="agreement.ratified", data=AgreementRatified, collection="agreements", rank=11),
         EventType(name="agreement.acceded", data=AgreementAcceded, collection="agreements", rank=12),
@@ -116,7 +189,7 @@ AGREEMENT = Aggregate(
         ),
         EventType(
             name="agreement.entered-into-force",
-            data=OfParty,
+            data=EnteredIntoForce,
             collection="agreements",
             rank=14,
             status="in-force",

@@ -19,7 +19,7 @@ _KINDS = [kind for aggregate in AGGREGATES for kind in aggregate.events]
 DATES = {kind.name: kind.date_field for kind in _KINDS if kind.date_field is not None}
 """The field that shows when an event occurred, by type."""
 
-TEXTS = frozenset(("name", "title", "summary", "place", "purpose", "target"))
+TEXTS = frozenset(("name", "title", "other_titles", "summary", "place", "purpose", "target"))
 """Fields in which what is undated never overrides what is dated."""
 
 FIELDS = {kind.name: kind.attributes for kind in _KINDS if kind.attributes}

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from domain.payload import Data, Position
-from domain.values import Party, Text
+from domain.values import LongText, Party, Text
 
 
 class DeclarationMade(Data):
-    party: Party
-    kind: Literal["reservation", "declaration", "objection"]
-    text: Text
-    provision: Text | None = None
+    """A party makes a reservation or declaration, or objects to one."""
+
+    party: Party = Field(description="The party that declares.")
+    kind: Literal["reservation", "declaration", "objection"] = Field(description="What kind of declaration it is.")
+    text: LongText | None = Field(None, description="The text, where it is known.")
+    provision: Text | None = Field(None, description="The provision that it is about.")
+    about: Position | None = Field(None, description="The position of the declaration that it objects to.")
+    territory: Text | None = Field(None, description="The territory that it is about.")
 
 
 class DeclarationWithdrawn(Data):
-    event: Position
+    """A declaration is withdrawn."""
+
+    event: Position = Field(description="The position of the declaration.")

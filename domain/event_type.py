@@ -8,6 +8,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, get_origin
 
+from pydantic import Field
+
 from domain.payload import Data
 from domain.values import Edtf
 
@@ -18,7 +20,7 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 class TakesEffect(Data):
     """`occurred` is the notice; it takes effect on `effective`, by default the same day."""
 
-    effective: Edtf | None = None
+    effective: Edtf | None = Field(None, description="When it takes effect; absent: on the day of `occurred`.")
 
 
 class Creates(StrEnum):

@@ -33,7 +33,7 @@ class ItemPeriod(NamedTuple):
     value: Mapping[str, Any]
 
 
-COMMITMENT_STATUSES = ("planned", "in-progress", "fulfilled", "cancelled")
+COMMITMENT_STATUSES = ("planned", "in-progress", "fulfilled", "breached", "cancelled")
 PHASE_STATUSES = ("planned", "started", "completed")
 CALL_STATUSES = ("open", "closed")
 DECLARATION_STATUSES = ("made", "withdrawn")
@@ -130,7 +130,7 @@ def commitment_periods(opening: Fact, updates: Sequence[Fact], lifespan: Lifespa
         by=_listed(data.by),
         place=data.place,
         due=data.due,
-        amount=data.amount.model_dump() if data.amount else None,
+        amount=data.amount.model_dump(exclude_none=True) if data.amount else None,
         made=opening.occurred,
     )
     if data.with_ is not None:
@@ -191,6 +191,8 @@ def declaration_periods(opening: Fact, withdrawals: Sequence[Fact], lifespan: Li
         kind=data.kind,
         text=data.text,
         provision=data.provision,
+        about=data.about,
+        territory=data.territory,
         made=opening.occurred,
     )
     ending = _present(withdrawn=withdrawals[0].occurred) if withdrawals else {}

@@ -6,7 +6,7 @@ intervals (joined, left, joined again). A leaving without a recorded joining end
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from itertools import pairwise, product
 from math import prod
@@ -396,10 +396,24 @@ def parties_of(fact: Fact) -> list[str]:
     """Return the parties whose memberships a fact of `MEMBERSHIP_TYPES` creates or changes."""
     data: Any = fact.data
     if fact.type == "agreement.signed":
-        return [signatory.party for signatory in data.parties]
+        return list(dict.fromkeys(signatory.party for signatory in data.parties))
     if fact.type == "lab.founded":
         return list(data.founders)
     return [data.party] if data.party is not None else []
+
+
+def is_member(fact: Fact, names: Collection[str]) -> bool:
+    """Return whether a fact of `MEMBERSHIP_TYPES` that names one of these parties is about its membership.
+
+    It may name others: a depositary, a secretariat, the parties between which alone an agreement enters into force.
+    """
+    data: Any = fact.data
+    match fact.type:
+        case "agreement.signed" if data.depositary in names or data.secretariat in names:
+            return any(signatory.party in names for signatory in data.parties)
+        case "agreement.entered-into-force":
+            return data.party in names
+    return True
 
 
 def membership_periods(

@@ -12,12 +12,25 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from domain.values import MAX_INTEGER, MAX_ITEMS, MAX_TEXT, REFERENCE, Document, Party, Platform, Pointer, Text, pointer
+from domain.values import (
+    MAX_INTEGER,
+    MAX_ITEMS,
+    MAX_TEXT,
+    REFERENCE,
+    Document,
+    Language,
+    Party,
+    Platform,
+    Pointer,
+    Text,
+    pointer,
+)
 
 Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 Position = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 Terms = Annotated[tuple[Text, ...], Field(max_length=1000)]
 Texts = Annotated[tuple[Text, ...], Field(max_length=1000)]
+Languages = Annotated[tuple[Language, ...], Field(max_length=1000)]
 Parties = Annotated[tuple[Party, ...], Field(max_length=MAX_ITEMS)]
 Platforms = Annotated[tuple[Platform, ...], Field(max_length=MAX_ITEMS)]
 

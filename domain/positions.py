@@ -1,4 +1,4 @@
-"""Positions inside the data of events: an event about an event names it by its position in the log."""
+"""Positions inside the data of events: events name other events by their positions in the log."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from domain.catalogue import CATALOGUE
 
-FIELD = "event"
-"""The field that holds a position, in whichever type of event there is one."""
-_CLAIMED = f"/data/{FIELD}"
+FIELDS = ("event", "about")
+"""The fields that hold a position, in whichever type of event there is one."""
+_CLAIMED = frozenset(f"/data/{field}" for field in FIELDS)
 
 
 def names_positions(type_: str) -> bool:
     """Return whether data of this type names an event by its position."""
-    return FIELD in CATALOGUE[type_].data.model_fields
+    return not CATALOGUE[type_].data.model_fields.keys().isdisjoint(FIELDS)
 
 
 def with_positions(data: Mapping[str, Any], move: Callable[[int], int]) -> dict[str, Any]:
@@ -24,8 +24,9 @@ def with_positions(data: Mapping[str, Any], move: Callable[[int], int]) -> dict[
     too.
     """
     moved = dict(data)
-    if isinstance(at := moved.get(FIELD), int):
-        moved[FIELD] = move(at)
+    for field in FIELDS:
+        if isinstance(at := moved.get(field), int):
+            moved[field] = move(at)
     if isinstance(inner := moved.get("data"), Mapping):
         moved["data"] = with_positions(inner, move)
     if isinstance(claims := moved.get("claims"), list):
@@ -35,7 +36,7 @@ def with_positions(data: Mapping[str, Any], move: Callable[[int], int]) -> dict[
 
 def _with_position(claim: Any, move: Callable[[int], int]) -> Any:
     match claim:
-        case {"pointer": str() as pointer, "value": int() as at} if pointer == _CLAIMED:
+        case {"pointer": str() as pointer, "value": int() as at} if pointer in _CLAIMED:
             return {**claim, "value": move(at)}
         case _:
             return claim

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, PlainValidator, StringConstraints, ValidationInfo, WithJsonSchema
@@ -18,6 +19,7 @@ from domain.edtf import parse_edtf
 COLLECTIONS = ("parties", "agreements", "labs", "platforms", "documents")
 SLUG = "[a-z0-9][a-z0-9-]{0,99}"
 MAX_TEXT = 20_000
+MAX_LONG_TEXT = 100_000
 MAX_ITEMS = 10_000
 MAX_INTEGER = 2**53 - 1
 
@@ -79,7 +81,16 @@ def _error(detail: str) -> PydanticCustomError:
 
 
 def _text(value: Any, info: ValidationInfo) -> str | dict[str, str]:
-    if isinstance(value, str) and 0 < len(value) <= MAX_TEXT and not value.isspace():  # nearly all are
+    return _checked_text(value, info, MAX_TEXT)
+
+
+def _long_text(value: Any, info: ValidationInfo) -> str | dict[str, str]:
+    return _checked_text(value, info, MAX_LONG_TEXT)
+
+
+def _checked_text(value: Any, info: ValidationInfo, most: int) -> str | dict[str, str]:
+    """Return a text with at most so many characters in each language."""
+    if isinstance(value, str) and 0 < len(value) <= most and not value.isspace():  # nearly all are
         return value
     if isinstance(value, str):
         wordings = {"": value}
@@ -93,17 +104,17 @@ def _text(value: Any, info: ValidationInfo) -> str | dict[str, str]:
     else:
         raise _error("a text is a string or a map from language tags to strings")
     for wording in wordings.values():
-        _wording(wording)
+        _wording(wording, most)
     return value  # type: ignore[no-any-return]  # checked above
 
 
-def _wording(value: Any) -> str:
+def _wording(value: Any, most: int) -> str:
     if not isinstance(value, str):
         raise _error("a text in one language is a string")
     if not value.strip():
         raise _error("a text is not empty")
-    if len(value) > MAX_TEXT:
-        raise _error(f"a text has at most {MAX_TEXT} characters")
+    if len(value) > most:
+        raise _error(f"a text has at most {most} characters")
     return value
 
 
@@ -161,21 +172,23 @@ def _json(value: Any) -> Any:
     return value
 
 
-Text = Annotated[
-    str | dict[str, str],
-    PlainValidator(_text),
-    WithJsonSchema(
+def _text_schema(title: str, most: int) -> WithJsonSchema:
+    wording = {"type": "string", "minLength": 1, "maxLength": most}
+    return WithJsonSchema(
         {
-            "title": "Text",
+            "title": title,
             "description": "A string, or a map from BCP 47 language tags to strings.",
-            "oneOf": [
-                {"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
-                {"type": "object", "minProperties": 1, "additionalProperties": {"type": "string", "minLength": 1}},
-            ],
+            "oneOf": [wording, {"type": "object", "minProperties": 1, "additionalProperties": wording}],
         }
-    ),
+    )
+
+
+Text = Annotated[str | dict[str, str], PlainValidator(_text), _text_schema("Text for people", MAX_TEXT)]
+LongText = Annotated[
+    str | dict[str, str], PlainValidator(_long_text), _text_schema("Long text for people", MAX_LONG_TEXT)
 ]
-Wording = Annotated[str, AfterValidator(_wording)]
+"""A text that is longer than others, such as that of a declaration."""
+Wording = Annotated[str, AfterValidator(partial(_wording, most=MAX_TEXT))]
 """A text in one language."""
 Edtf = Annotated[
     str,

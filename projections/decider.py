@@ -249,9 +249,15 @@ class Decider:
                 if data.phase not in self._phases(store.tagged_facts("phases", number)):
                     yield Flaw("/data/phase", f"the lab was founded without a phase {data.phase}")
             case "agreement.declaration-withdrawn":
-                made = store.tagged_facts(f"declaration:{data.event}", number)
-                if not any(fact.type in _OPENING_TYPES for fact in made):
+                if not self._is_declaration(data.event, number):
                     yield Flaw("/data/event", f"there is no declaration on this agreement at position {data.event}")
+            case "agreement.declaration-made" if data.about is not None:
+                if not self._is_declaration(data.about, number):
+                    yield Flaw("/data/about", f"there is no declaration on this agreement at position {data.about}")
+
+    def _is_declaration(self, position: int, number: int) -> bool:
+        """Return whether the event at a position is a current declaration on an agreement."""
+        return any(fact.position == position for fact in self._store.tagged_facts(f"declaration:{position}", number))
 
     def _check_merger(self, event: Event, model: Any) -> None:
         party, into = self._store.must_find(event.subject), self._store.must_find(model.into)
@@ -453,7 +459,7 @@ class Decider:
 
     def _openings(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
         store = self._store
-        for slug in sorted({slug for fact in facts for slug in item_tags(fact)}):
+        for slug in sorted({slug for fact in facts for slug in item_tags(fact) if not slug.startswith("about:")}):
             spoken = store.tagged_facts(slug, number)
             if slug == "phases":
                 yield from self._phase_conflicts(spoken)
@@ -464,6 +470,15 @@ class Decider:
                 yield Conflict(f"facts rest on the opening of {slug.replace(':', ' ')}", _positions(rest))
             if len(openings) > 1:
                 yield Conflict(f"{slug.replace(':', ' ')} is already there", _positions(openings))
+        yield from self._objections(number, facts)
+
+    def _objections(self, number: int, facts: Sequence[Fact]) -> Iterator[Conflict]:
+        """Yield objections to declarations that are not current, after these facts changed."""
+        spoken_of = {fact.position for fact in facts} | {getattr(fact.data, "about", None) for fact in facts}
+        for position in sorted(at for at in spoken_of if at is not None):
+            objections = self._store.tagged_facts(f"about:{position}", number)
+            if objections and not self._is_declaration(position, number):
+                yield Conflict(f"facts rest on the declaration at position {position}", _positions(objections))
 
     def _phase_conflicts(self, spoken: Sequence[Fact]) -> Iterator[Conflict]:
         phases = self._phases(spoken)

@@ -15,7 +15,7 @@ import orjson
 from domain.conflicts import Bounds, lifespan_of, merge_lifespans
 from domain.corrections import Event, Fact
 from domain.edtf import BEFORE, Span
-from domain.membership import MEMBERSHIP_TYPES, PartyLifespan
+from domain.membership import MEMBERSHIP_TYPES, PartyLifespan, is_member
 from domain.payload import Record
 from domain.subject_state import describes
 from projections.engine import lifespans
@@ -99,7 +99,8 @@ def item_tags(fact: Fact) -> list[str]:
     if fact.type in ("lab.phase-started", "lab.phase-completed", "lab.founded"):
         return ["phases"]
     if fact.type == "agreement.declaration-made":
-        return [f"declaration:{fact.position}"]
+        about = [] if data.about is None else [f"about:{data.about}"]
+        return [f"declaration:{fact.position}", *about]
     if fact.type == "agreement.declaration-withdrawn":
         return [f"declaration:{data.event}"]
     return []
@@ -420,9 +421,16 @@ class FactStore(EventIndex):
         """Return the facts about the memberships of these parties in a subject, in the order of folding."""
         if (cached := self.subjects.get(number).cached) is not None:
             current = [each for each in cached.facts.values() if each.fact.type in MEMBERSHIP_TYPES]
-            return [each.fact for each in current if not each.keys.isdisjoint(group)]
-        ranks = ", ".join(map(str, ranks_of(MEMBERSHIP_TYPES, self.name(number))))
-        return self._tagged(group, number, f" AND rank IN ({ranks})")
+            found = [each.fact for each in current if not each.keys.isdisjoint(group)]
+        else:
+            ranks = ", ".join(map(str, ranks_of(MEMBERSHIP_TYPES, self.name(number))))
+            found = self._tagged(group, number, f" AND rank IN ({ranks})")
+        return self.of_members(found, group)
+
+    def of_members(self, facts: Iterable[Fact], group: Iterable[int]) -> list[Fact]:
+        """Return those of some facts, which name these parties, that are about their memberships."""
+        names = {self.name(member) for member in group}
+        return [fact for fact in facts if is_member(fact, names)]
 
     def tagged_facts(self, tag: str, number: int) -> list[Fact]:
         """Return the facts about a subject with a tag (see `item_tags`), in the order of folding."""

@@ -103,7 +103,9 @@ def _status_columns(
 
 
 def _category_and_roles(steps: Iterable[Fact]) -> tuple[Any, dict[str, bytes]]:
-    """Return the last category of a member, and by party the last role in which it signed, where they are given."""
+    """Return the last category of a member, and by party the role in which it last signed, as JSON; of several roles in
+    one signing the list.
+    """
     category: Any = None
     roles: dict[str, bytes] = {}
     for fact in steps:
@@ -111,9 +113,12 @@ def _category_and_roles(steps: Iterable[Fact]) -> tuple[Any, dict[str, bytes]]:
         if isinstance(data, MemberJoined) and data.category is not None:
             category = data.category
         elif isinstance(data, AgreementSigned):
+            said: dict[str, list[Any]] = {}
             for signatory in data.parties:
                 if signatory.role is not None:
-                    roles[signatory.party] = orjson.dumps(signatory.role)
+                    said.setdefault(signatory.party, []).append(signatory.role)
+            for party, each in said.items():
+                roles[party] = orjson.dumps(each if len(each) > 1 else each[0])
     return category, roles
 
 

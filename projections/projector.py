@@ -349,6 +349,7 @@ class Projector:
                 own = self._store.membership_facts(group, subject.number)
             else:
                 own = [each.fact for each in membership_facts if not each.keys.isdisjoint(group)]
+                own = self._store.of_members(own, group)
             self._db.limit.check(len(own))
             drafts = self._drafts(group, own, context, shared) if own else []
             name, party_name = subject.name, self._store.subjects.get(party).name

@@ -27,7 +27,7 @@ from projections.engine.item_lists import ItemList, MembershipList
 from projections.engine.query_types import Gone, Merged, NotFound, Page, State, TimeSlice, check_after
 from projections.engine.reference_values import Reference, refer, references_in
 from projections.engine.references import References
-from projections.engine.row_codecs import NAMED, decode_membership, decode_subject_state
+from projections.engine.row_codecs import NAMED, decode_membership, decode_subject_state, roles_of
 from projections.engine.time_limit import Limit
 from projections.engine.time_slices import (
     as_of_and_on,
@@ -412,12 +412,14 @@ def _membership_item(
         category = rest.pop("category")
         if listed.has_category:
             claimed["category"] = category
-        if not listed.has_steps:
+        if listed.has_steps:
+            references += references_in(rest["steps"])
+        else:
             del rest["steps"]
         decoded[columns] = claimed, rest
     claimed, rest = decoded[columns]
     if role is not None:
-        claimed = {**claimed, "role": orjson.loads(role)}
+        claimed = {**claimed, **roles_of(role)}
     references.append(reference)
     if not listed.is_inline:
         return {"party": reference, **claimed, **rest}

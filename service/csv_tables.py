@@ -113,7 +113,8 @@ OF_VIEW: Mapping[str, Table] = {
         *("subject", "title!", "kind", "under.subject", "under.name!", "scope", "place!", "summary!", "adopted"),
         *("signed", "entered_into_force", "until", "terminated", "reason", "superseded_by.subject"),
         *("superseded_by.name!", "parties", "commitments", "declarations", "amendments"),
-        *("status", "certainty", "statuses", "version", "position", *_LAST),
+        *("status", "certainty", "statuses", "version", "position", *_LAST, "other_titles", "languages"),
+        *("depositary.subject", "depositary.name!", "secretariat.subject", "secretariat.name!"),
     ),
     "labs": table(
         *("subject", "name!", "under.subject", "under.name!", "place!", "fields", "founded", "opened", "closed"),
@@ -131,10 +132,11 @@ OF_VIEW: Mapping[str, Table] = {
     ),
     "memberships": table(
         *("party.subject", "party.name!", "in.subject", "in.name!", "category!", "role!", *_TIE, "steps", *_LAST),
+        "roles",
     ),
     "commitments": table(
         *("agreement.subject", "agreement.name!", "commitment", "kind", "title!", "by", "with", "place!", "due"),
-        *("amount.value", "amount.currency", "made", "status", "certainty", "statuses", *_LAST),
+        *("amount.value", "amount.currency", "made", "status", "certainty", "statuses", *_LAST, "amount.unit!"),
     ),
     "timeline": table(
         *("position", "occurred", "certainty", "type", "subject.subject", "subject.name!", "data", "source", "id"),
@@ -150,14 +152,14 @@ HISTORY = table(
 OF_ENTRY: Mapping[str, Table] = {
     "parties.other_names": table("name!", "certainty", *_LAST),
     "parties.identifiers": table("scheme", "value", "certainty", *_LAST),
-    "agreements.parties": table("party.subject", "party.name!", "role!", *_TIE, "steps", *_LAST),
+    "agreements.parties": table("party.subject", "party.name!", "role!", *_TIE, "steps", *_LAST, "roles"),
     "agreements.commitments": table(
         *("commitment", "kind", "title!", "by", "with", "place!", "due", "amount.value", "amount.currency", "made"),
-        *("status", "certainty", "statuses", *_LAST),
+        *("status", "certainty", "statuses", *_LAST, "amount.unit!"),
     ),
     "agreements.declarations": table(
         *("event", "party.subject", "party.name!", "kind", "text!", "provision!", "made", "withdrawn"),
-        *("status", "certainty", "statuses", *_LAST),
+        *("status", "certainty", "statuses", *_LAST, "about", "territory!"),
     ),
     "agreements.amendments": table(
         *("summary!", "title!", "scope_added", "scope_removed", "until", "by.subject", "by.name!", "occurred"),

@@ -59,11 +59,22 @@ def fields(needed: Mapping[str, st.SearchStrategy], **optional: st.SearchStrateg
     return st.fixed_dictionaries(dict(needed), optional=with_notes)
 
 
-_described = {"under": agreements, "scope": terms, "place": texts, "summary": texts, "until": dates.filter(bool)}
-_signatories = st.lists(parties, min_size=1, max_size=3, unique=True).map(
-    lambda each: [{"party": party} for party in each]
-)
+_described = {
+    "under": agreements,
+    "scope": terms,
+    "place": texts,
+    "summary": texts,
+    "until": dates.filter(bool),
+    "other_titles": st.lists(texts, max_size=2),
+    "languages": st.just(["en", "zh"]),
+    "depositary": parties,
+    "secretariat": parties,
+}
+_signatories = st.lists(
+    st.tuples(parties, st.sampled_from((None, None, "host", "guest"))), min_size=1, max_size=4, unique=True
+).map(lambda each: [{"party": party} | ({"role": role} if role else {}) for party, role in each])
 _of_party = fields({}, party=parties)
+_with_others = st.permutations(PARTIES).map(lambda each: {"party": each[0], "with": each[1:]})
 _treaty = {"title": texts, "kind": st.sampled_from(("treaty", "contract"))}
 _phases = st.just([{"phase": "x"}, {"phase": "y", "after": ["x"]}])
 _event = st.integers(0, 10**6)
@@ -85,9 +96,9 @@ DATA: dict[str, st.SearchStrategy] = {
     "party.dissolved": fields({}, successors=several),
     "agreement.adopted": fields(_treaty, **_described),
     "agreement.signed": fields({"parties": _signatories, **_treaty}, **_described),
-    "agreement.ratified": fields({"party": parties}, instrument=st.just("approval")),
-    "agreement.acceded": fields({"party": parties}),
-    "agreement.entered-into-force": _of_party,
+    "agreement.ratified": fields({"party": parties}, instrument=st.just("approval"), territory=texts),
+    "agreement.acceded": fields({"party": parties}, territory=texts),
+    "agreement.entered-into-force": st.one_of(_of_party, _with_others),
     "agreement.amended": fields(
         {"summary": texts}, title=texts, scope_added=terms, scope_removed=terms, until=dates.filter(bool), by=agreements
     ),
@@ -99,17 +110,22 @@ DATA: dict[str, st.SearchStrategy] = {
     "agreement.terminated": fields(
         {"reason": st.just("expired")}, effective=dates.filter(bool), superseded_by=agreements
     ),
-    "agreement.declaration-made": fields({"party": parties, "kind": st.just("reservation"), "text": texts}),
+    "agreement.declaration-made": fields(
+        {"party": parties, "kind": st.just("reservation")}, text=texts, territory=texts, about=_event
+    ),
     "agreement.declaration-withdrawn": fields({"event": _event}),
     "agreement.commitment-made": fields(
         {"commitment": slugs, "kind": st.just("research"), "title": texts},
         by=several,
         due=dates.filter(bool),
-        amount=st.just({"value": "1.5", "currency": "CNY"}),
+        amount=st.sampled_from(({"value": "1.5", "currency": "CNY"}, {"value": "2", "unit": "MWh"})),
         **{"with": several},
     ),
     "agreement.commitment-updated": fields(
-        {"commitment": slugs, "status": st.sampled_from(("planned", "in-progress", "fulfilled", "cancelled"))}
+        {
+            "commitment": slugs,
+            "status": st.sampled_from(("planned", "in-progress", "fulfilled", "breached", "cancelled")),
+        }
     ),
     "lab.founded": fields({"name": texts, "founders": several, "phases": _phases}, under=agreements, fields=terms),
     "lab.opened": fields({}),
@@ -206,7 +222,7 @@ def histories(draw: Any, *, most: int = 20, undone: bool = True) -> list[dict[st
         make(draw(st.sampled_from(("agreement.adopted", "agreement.signed"))), "agreements/t")
         make("agreement.adopted", "agreements/s")
         add("agreement.commitment-made", "agreements/t")["commitment"] = "x"
-        add("agreement.declaration-made", "agreements/t")
+        add("agreement.declaration-made", "agreements/t").pop("about", None)
     if "labs" in collections:
         make("lab.founded", "labs/l")
         add("lab.recruitment-opened", "labs/l")["call"] = "x"
@@ -234,12 +250,14 @@ def histories(draw: Any, *, most: int = 20, undone: bool = True) -> list[dict[st
 
 def posted(document: dict[str, Any], positions: Mapping[str, int], world: World) -> dict[str, Any]:
     """Return a document with the position of the event it is about."""
-    spoken = document["data"].get("event")
+    spoken = document["data"].get("event", document["data"].get("about"))
+    field = "event" if "event" in document["data"] else "about"
     if isinstance(spoken, str):
         return {**document, "data": {**document["data"], "event": positions.get(spoken, 10**6)}}
     if isinstance(spoken, int):
         made = [event.position for event in world.events if event.type == "agreement.declaration-made"]
-        return {**document, "data": {**document["data"], "event": made[spoken % len(made)] if made else 10**6}}
+        at = made[spoken % len(made)] if made else 10**6
+        return {**document, "data": {**document["data"], field: at}}
     return document
 
 

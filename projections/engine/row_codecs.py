@@ -9,11 +9,12 @@ from typing import Any
 
 import orjson
 
-from domain.agreement import AgreementAcceded, AgreementRatified, AgreementSigned
+from domain.agreement import AgreementAcceded, AgreementRatified, AgreementSigned, EnteredIntoForce
 from domain.attributes import ORDER
 from domain.catalogue import AGGREGATES, CATALOGUE
 from domain.corrections import Fact
 from domain.event_type import TakesEffect
+from projections.engine.reference_values import Reference
 
 NAMED = {aggregate.collection: aggregate.name_field for aggregate in AGGREGATES}
 """The field that is a thing's name, by collection: it stands in a column of its own."""
@@ -98,11 +99,17 @@ def decode_membership_span(stored: bytes) -> dict[str, Any]:
     return span
 
 
+def roles_of(stored: bytes) -> dict[str, Any]:
+    """Return the role in which a party signed, and all its roles where it has several, as answered."""
+    said = orjson.loads(stored)
+    return {"role": said[0], "roles": said} if isinstance(said, list) else {"role": said}
+
+
 def canonical_membership(stored: bytes, role: bytes | None) -> dict[str, Any]:
     """All that the body of a tie's row and its role say; nothing that they leave open."""
     steps, more = _parts(stored)
     span = _span(steps, more, [[_TYPES[rank], *rest] for rank, *rest in steps])
-    said: dict[str, Any] = {} if role is None else {"role": orjson.loads(role)}
+    said: dict[str, Any] = {} if role is None else roles_of(role)
     if "category" in more:
         said["category"] = more["category"]
     said |= {name: value for name, value in span.items() if value is not None}
@@ -128,6 +135,8 @@ def _span(steps: Sequence[Step], more: Mapping[str, Any], told: list[Any]) -> di
 
 def _read_step(step: Step) -> dict[str, Any]:
     more = step[3] if len(step) > 3 else {}
+    if "with" in more:
+        more["with"] = [Reference(party) for party in more["with"]]
     return {"type": _TYPES[step[0]], "occurred": step[1], **more, "events": step[2]}
 
 
@@ -142,13 +151,16 @@ def _effective(fact: Fact) -> str | None:
 
 def _step(fact: Fact) -> Step:
     step: Step = [fact.kind.rank, fact.occurred, fact.positions]
-    data = fact.data
+    data, more = fact.data, dict[str, Any]()
     if isinstance(data, _CONSENTS):
-        if data.instrument is not None:
-            step.append({"instrument": data.instrument})
+        more = {"instrument": data.instrument, "territory": data.territory}
     elif isinstance(data, AgreementSigned):
-        if data.place is not None:
-            step.append({"place": data.place})
-    elif isinstance(data, TakesEffect) and data.effective is not None:
-        step.append({"effective": data.effective})
+        more = {"place": data.place}
+    elif isinstance(data, TakesEffect):
+        more = {"effective": data.effective}
+    elif isinstance(data, EnteredIntoForce):
+        more = {"with": data.with_}
+    more = {name: value for name, value in more.items() if value is not None}
+    if more:
+        step.append(more)
     return step

@@ -16,6 +16,7 @@ from operator import add
 from typing import Any
 
 from domain.catalogue import CATALOGUE
+from domain.payload import Record
 from projections.engine.chinese import simplified
 
 LONGEST = 64
@@ -38,7 +39,7 @@ _DOTTED = re.compile(r"\b(?:[^\W\d_]\.){2,}")
 _PLAIN = re.compile("[\x00-\x7f\u3001\u3002\u4e00-\u9fff]*")
 _WHOLE_LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th", "ı": "i"})
 
-_NAMES = ("name", "title", "other_names")
+_NAMES = ("name", "title", "other_names", "other_titles")
 _TEXTS = (
     "summary",
     "text",
@@ -54,9 +55,10 @@ _TEXTS = (
     "role",
     "category",
     "publisher",
+    "territory",
     "note",
 )
-_INNER = {"identifiers": "value", "phases": "title", "parties": "role"}
+_INNER = {"identifiers": "value", "phases": "title", "parties": "role", "amount": "unit"}
 _TITLES_OF_PARTS = frozenset(("agreement.commitment-made", "platform.document-adopted"))
 
 
@@ -265,12 +267,12 @@ def wordings(kind: str, data: Mapping[str, Any]) -> list[Wording]:
             found.append((value, names))
             continue
         inner = _INNER.get(field)
-        for each in (value,) if isinstance(value, dict) else value:
+        for each in (value,) if isinstance(value, dict | Record) else value:
             text = each
             if inner is not None:
                 text = each.get(inner) if isinstance(each, dict) else getattr(each, inner)
             if isinstance(text, str):
                 found.append((text, names))
-            elif text is not None:
+            elif isinstance(text, dict):
                 found += [(wording, names) for wording in text.values()]
     return found

@@ -11,7 +11,7 @@ from domain.list_items import STATUS_ORDER
 from domain.membership import ENDED_STATUSES, ORDER_OF_STATUSES
 from projections.engine.query_types import TimeSlice
 from projections.engine.reference_values import Reference, refer
-from projections.engine.row_codecs import decode_membership
+from projections.engine.row_codecs import decode_membership, roles_of
 
 HOLDING = sum(1 << index for index, status in enumerate(ORDER_OF_STATUSES) if status not in ENDED_STATUSES)
 """The statuses in which a membership holds, as bits."""
@@ -90,7 +90,7 @@ def membership(row: Sequence[Any]) -> dict[str, Any]:
         "in": Reference(container),
         **claim(ORDER_OF_STATUSES, status, possible_statuses, certain),
         "category": told.pop("category"),
-        **({} if role is None else {"role": orjson.loads(role)}),
+        **({} if role is None else roles_of(role)),
         **told,
     }
 

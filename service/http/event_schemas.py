@@ -13,13 +13,18 @@ from pydantic.json_schema import models_json_schema
 from domain.catalogue import CATALOGUE
 from domain.cloudevent import MAX_ATTRIBUTE
 from domain.event_type import EventType
-from domain.values import COLLECTIONS, SLUG, Edtf, Pointer, Text
+from domain.values import COLLECTIONS, SLUG, Edtf, LongText, Pointer, Text
 
 Schema = dict[str, Any]
 _AT = "#/components/schemas/"
-_SHARED = {"Text": "Text", "EDTF date": "Edtf", "JSON Pointer": "Pointer"}
+_SHARED = {
+    "Text for people": "Text",
+    "Long text for people": "LongText",
+    "EDTF date": "Edtf",
+    "JSON Pointer": "Pointer",
+}
 """Titles of values that stand in many models, and the component that each becomes."""
-_SHARED_TYPES: Mapping[str, Any] = {"Text": Text, "Edtf": Edtf, "Pointer": Pointer}
+_SHARED_TYPES: Mapping[str, Any] = {"Text": Text, "LongText": LongText, "Edtf": Edtf, "Pointer": Pointer}
 """The type of each of these components."""
 
 

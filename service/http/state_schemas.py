@@ -126,24 +126,41 @@ _STEPS = list_of(
         {
             "effective": EDTF,
             "instrument": STRING,
+            "territory": {**TEXT, "description": "Of a consent: the territory to which it extends."},
             "place": {**TEXT, "description": "Of a signature: where it was signed."},
+            "with": {
+                **list_of(REFERENCE),
+                "description": "Of an entry into force: the parties with which alone it is in force.",
+            },
         },
     )
 )
+
+_ROLES: Mapping[str, Schema] = {
+    "role": {**TEXT, "description": "The role in which it signed; of several the first."},
+    "roles": {**list_of(TEXT), "description": "Every role in which it signed, if there are several."},
+}
 
 _ENTRIES: Mapping[str, Schema] = {
     "parties.other_names": _entry({"name": TEXT}, {}, about="A name a party bears beside the one it goes by."),
     "parties.identifiers": _entry({"scheme": STRING, "value": STRING}, {}),
     "agreements.parties": _entry(
         {"party": REFERENCE, **TIED, "steps": _STEPS},
-        {"role": TEXT},
+        _ROLES,
         ORDER_OF_STATUSES,
         "A party to an agreement, with each of its steps.",
     ),
     "agreements.commitments": _entry(*_COMMITMENT, COMMITMENT_STATUSES),
     "agreements.declarations": _entry(
-        {"event": POSITION, "party": REFERENCE, "kind": STRING, "text": TEXT},
-        {"provision": TEXT, "made": EDTF, "withdrawn": EDTF},
+        {"event": POSITION, "party": REFERENCE, "kind": STRING},
+        {
+            "text": ref("LongText"),
+            "provision": TEXT,
+            "about": {**POSITION, "description": "The position of the declaration that it objects to."},
+            "territory": TEXT,
+            "made": EDTF,
+            "withdrawn": EDTF,
+        },
         DECLARATION_STATUSES,
     ),
     "agreements.amendments": _entry(
@@ -212,6 +229,10 @@ _THINGS: Mapping[str, Schema] = {
             "place": TEXT,
             "summary": TEXT,
             "until": EDTF,
+            "other_titles": list_of(TEXT),
+            "languages": list_of(STRING),
+            "depositary": REFERENCE,
+            "secretariat": REFERENCE,
             "adopted": EDTF,
             "signed": EDTF,
             "entered_into_force": EDTF,
@@ -276,7 +297,7 @@ _PATCH: Schema = {
 _OTHER_ITEMS: Mapping[str, Schema] = {
     "memberships": _entry(
         {"party": REFERENCE, "in": REFERENCE, "category": nullable(TEXT), **TIED, "steps": _STEPS},
-        {"role": TEXT},
+        _ROLES,
         ORDER_OF_STATUSES,
         "A party in an agreement, a lab or a platform, over one interval.",
     ),

@@ -33,8 +33,16 @@ DESCRIBED = {
     "place": "Beijing",
     "summary": {"en": "all"},
     "until": "2030",
+    "other_titles": ["U", {"zh": "乌"}],
+    "languages": ["en", "zh-Hans"],
+    "depositary": "parties/d",
+    "secretariat": "parties/s",
 }
-SIGNATORIES = [{"party": "parties/a", "role": {"en": "depositary"}}, {"party": "parties/b"}]
+SIGNATORIES = [
+    {"party": "parties/a", "role": {"en": "depositary"}},
+    {"party": "parties/a", "role": "host"},
+    {"party": "parties/b"},
+]
 OF_PARTY: tuple[dict, dict] = ({}, {"party": "parties/a"})
 
 MINIMAL_AND_FULL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -60,9 +68,15 @@ MINIMAL_AND_FULL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"parties": [{"party": "parties/a"}]},
         {"parties": SIGNATORIES, "title": "t", "kind": "framework", **DESCRIBED},
     ),
-    "agreement.ratified": ({"party": "parties/a"}, {"party": "parties/a", "instrument": "approval"}),
-    "agreement.acceded": ({"party": "parties/a"}, {"party": "parties/a", "instrument": "continued-application"}),
-    "agreement.entered-into-force": OF_PARTY,
+    "agreement.ratified": (
+        {"party": "parties/a"},
+        {"party": "parties/a", "instrument": "formal-confirmation", "territory": {"en": "Guam"}},
+    ),
+    "agreement.acceded": (
+        {"party": "parties/a"},
+        {"party": "parties/a", "instrument": "participation", "territory": "Guam"},
+    ),
+    "agreement.entered-into-force": ({}, {"party": "parties/a", "with": ["parties/b", "parties/c"]}),
     "agreement.provisionally-applied": OF_PARTY,
     "agreement.suspended": OF_PARTY,
     "agreement.resumed": OF_PARTY,
@@ -84,8 +98,15 @@ MINIMAL_AND_FULL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"reason": "superseded", "effective": "2024-01", "superseded_by": "agreements/b"},
     ),
     "agreement.declaration-made": (
-        {"party": "parties/a", "kind": "objection", "text": "no"},
-        {"party": "parties/a", "kind": "reservation", "text": {"en": "no"}, "provision": "Article 3"},
+        {"party": "parties/a", "kind": "objection"},
+        {
+            "party": "parties/a",
+            "kind": "reservation",
+            "text": {"en": "no"},
+            "provision": "Article 3",
+            "about": 7,
+            "territory": "Guam",
+        },
     ),
     "agreement.declaration-withdrawn": ({"event": 1}, {"event": 2**53 - 1}),
     "agreement.commitment-made": (
@@ -103,7 +124,7 @@ MINIMAL_AND_FULL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "agreement.commitment-updated": (
         {"commitment": "c", "status": "planned"},
-        {"commitment": "c", "status": "cancelled"},
+        {"commitment": "c", "status": "breached"},
     ),
     "lab.founded": (
         {"name": "l", "founders": ["parties/a"]},
@@ -324,6 +345,22 @@ def test_wrong_values_are_refused_with_their_pointer(kind, data, at):
     ("kind", "data"),
     [
         ("agreement.signed", {"parties": [{"party": "parties/a"}, {"party": "parties/a"}]}),
+        (
+            "agreement.signed",
+            {"parties": [{"party": "parties/a", "role": {"en": "x"}}, {"party": "parties/a", "role": {"EN": "x"}}]},
+        ),
+        ("agreement.entered-into-force", {"with": ["parties/b"]}),
+        ("agreement.entered-into-force", {"party": "parties/a", "with": ["parties/a"]}),
+        ("agreement.commitment-made", {"commitment": "c", "kind": "other", "title": "t", "amount": {"value": "1"}}),
+        (
+            "agreement.commitment-made",
+            {
+                "commitment": "c",
+                "kind": "other",
+                "title": "t",
+                "amount": {"value": "1", "currency": "CNY", "unit": "t"},
+            },
+        ),
         ("lab.founded", {"name": "l", "founders": ["parties/a", "parties/a"]}),
         ("lab.founded", {"name": "l", "founders": ["parties/a"], "phases": [{"phase": "x"}, {"phase": "x"}]}),
         ("lab.founded", {"name": "l", "founders": ["parties/a"], "phases": [{"phase": "x", "after": ["y"]}]}),
