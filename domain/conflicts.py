@@ -164,18 +164,26 @@ _ONCE_A_MEMBERSHIP = {
 }
 
 
+_CHANGE = "platform.member-changed"
+_AROUND_CHANGE = frozenset(("platform.member-joined", "platform.member-left"))
+"""The types on whose order it rests whether a party may change its category."""
+
 _FEW_AGAIN = 16
 """Of more conflicting facts, the innocent ones are not sorted out: each would take a sweep over all."""
 
 
 def is_repeated(own: Sequence[Fact]) -> bool:
-    """Return whether a party repeats a step that needs a leaving between: if not, `twice` finds nothing."""
-    once = [fact.type for fact in own if fact.type in _ONCE_A_MEMBERSHIP]
-    return len(set(once)) < len(once)
+    """Return whether a party repeats a step that needs a leaving between, or changes its category and joins or leaves:
+    if not, `twice` finds nothing.
+    """
+    types = [fact.type for fact in own]
+    once = [each for each in types if each in _ONCE_A_MEMBERSHIP]
+    return len(set(once)) < len(once) or (_CHANGE in types and not _AROUND_CHANGE.isdisjoint(types))
 
 
 def twice(own: Sequence[Fact], is_satisfiable: Callable[[Sequence[Fact]], bool]) -> Iterator[Conflict]:
-    """Yield steps of a party that signs, ratifies, accedes or joins again without a possible leaving between.
+    """Yield the steps of a party that contradict each other: it signs, ratifies, accedes or joins again without a
+    possible leaving between, or changes its category while it is no member.
 
     `is_satisfiable` returns whether some facts of the party have a possible world.
     """
@@ -187,6 +195,11 @@ def twice(own: Sequence[Fact], is_satisfiable: Callable[[Sequence[Fact]], bool])
         tried = again if len(again) <= _FEW_AGAIN else ()
         needed = [fact for fact in tried if is_satisfiable([*(each for each in again if each is not fact), *leavings])]
         yield Conflict(f"a party {verb} a second time with no leaving between", _named(needed or again))
+        return
+    around = [fact for fact in own if fact.type in _AROUND_CHANGE]
+    changes = [fact for fact in own if fact.type == _CHANGE]
+    if around and changes and not is_satisfiable([*around, *changes]):
+        yield Conflict("a party changes its category while it is no member", _named([*changes, *around]))
 
 
 def too_early_phases(after: Mapping[str, frozenset[str]], happened: Sequence[Fact]) -> Iterator[Conflict]:

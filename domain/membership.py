@@ -15,7 +15,16 @@ from typing import Any, NamedTuple
 from domain.catalogue import CATALOGUE
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, Span
-from domain.membership_steps import BEGINNING, CREATING, INTO_FORCE, LEAVING, FormerMembership, MembershipState, evolve
+from domain.membership_steps import (
+    BEGINNING,
+    CREATING,
+    INTO_FORCE,
+    LEAVING,
+    PRESUMING,
+    FormerMembership,
+    MembershipState,
+    evolve,
+)
 from domain.possible_worlds import Evaluation, Segment, Step, evaluate, in_turn
 
 FOREVER = AFTER + 1
@@ -141,6 +150,7 @@ class MembershipPeriod(NamedTuple):
     `begun_by` and `ended_by` are the positions of the facts that began and ended it; None where not recorded.
     `source_event` is the position of the fact by which it is in force or suspended.
     `waited_for` is the position of the withdrawal that had to take effect before it began.
+    `changed_by` is the position of the last change of its category.
     """
 
     valid_from: int
@@ -156,6 +166,7 @@ class MembershipPeriod(NamedTuple):
     force: InForcePossibilities
     source_event: int | None = None
     waited_for: int | None = None
+    changed_by: int | None = None
 
 
 ORDER_OF_STATUSES = (
@@ -193,6 +204,7 @@ _STEP_OF = {
     "lab.founded": "founded",
     "lab.closed": "ended",
     "platform.member-joined": "joined",
+    "platform.member-changed": "changed",
     "platform.member-left": "left",
     "platform.dissolved": "dissolved",
 }
@@ -202,6 +214,8 @@ _ENDING = ("ended", "dissolved")
 _END_FIRST = -1
 """The place of an end in the order of facts: on one day it is taken before a new beginning."""
 _CONSENT_RANK = CATALOGUE["agreement.ratified"].rank
+_PLACES = {"changed": CATALOGUE["platform.member-joined"].rank + 1}
+"""The places of steps whose types came later than others, in the order of facts on one day: before the end of all."""
 _MOST_STARTS = 16
 """Beyond this number of ways to assign entries into force to memberships, each belongs to the first possible one."""
 _AGREEMENT_WIDE_STEPS = {kind: what if what in _ENDING else f"agreement-wide:{what}" for kind, what in _STEP_OF.items()}
@@ -212,6 +226,7 @@ STEP_TYPES = frozenset(
         "agreement.acceded",
         "lab.founded",
         "platform.member-joined",
+        "platform.member-changed",
     )
 )
 """The types whose facts are steps of a party: not before its creation, nor after its dissolution."""
@@ -246,15 +261,15 @@ def _evaluate(
 ) -> Evaluation[MembershipState]:
     starts = _initial_states(steps, has_single_creation=lifespan.has_single_creation, is_one=is_one)
     found = evaluate(steps, evolve, *starts)
-    leavings = [index for index, step in enumerate(steps) if step.name in LEAVING]
+    presuming_steps = [index for index, step in enumerate(steps) if step.name in PRESUMING]
     is_precise = all(step.lo == step.hi for step in steps)
-    if not leavings or (is_precise and not _may_presume(steps, found)):
+    if not presuming_steps or (is_precise and not _may_presume(steps, found)):
         return found
-    base_status = "bound" if steps[leavings[0]].name != "left" else "member"
+    base_status = "member" if steps[presuming_steps[0]].name in ("left", "changed") else "bound"
     created = lifespan.creation.lo if party is None else max(lifespan.creation.lo, party.lifespan.creation.lo)
     notices = {fact.position: max(lifespan.clip(fact.span).hi, created) for fact in own}
     presumed = []
-    for index in leavings:
+    for index in presuming_steps:
         step = steps[index]
         latest = min(step.hi, notices[step.fact])  # a party that gives notice is a party on that day
         presumed.append(
@@ -378,7 +393,7 @@ def _step(fact: Fact, name: str, lifespan: Lifespan, names: Sequence[str], party
         span = party.lifespan.clip(span)
     who = next((each for each in names if each in parties_of(fact)), "") if len(names) > 1 else ""
     is_leaving = name in LEAVING
-    order = (_END_FIRST if is_leaving else kind.rank, fact.source, fact.id)
+    order = (_END_FIRST if is_leaving else _PLACES.get(name, kind.rank), fact.source, fact.id)
     return Step(name, span.lo, span.hi, order, fact.position, who, "leaving" if is_leaving else "")
 
 
@@ -462,6 +477,7 @@ def _periods_of_exact_dates(
             ended_by=facts[each.ended_by],
             source_event=facts[each.source_event],
             waited_for=facts[each.waited_for],
+            changed_by=facts[each.changed_by],
         )
         for each in found
     ]
@@ -488,6 +504,7 @@ def _periods_by_order(sequence: tuple[tuple[str, int, int], ...], has_single_cre
             ended_by=days.ended_by or 0,
             source_event=days.source_event or 0,
             waited_for=days.waited_for or 0,
+            changed_by=days.changed_by or 0,
         )
         for days in periods_of(found)
     ]
@@ -569,6 +586,7 @@ def _period(segment: Segment[MembershipState], until: int, interval: int) -> Mem
         _force(segment),
         state.source_event or None,
         state.former.ended_by if state.has_waited and state.former is not None else None,
+        state.changed_by or None,
     )
 
 

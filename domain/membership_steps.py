@@ -16,6 +16,8 @@ ENDING = ("ended", "dissolved", "party-ended")
 LEAVING = ("left", "withdrawn", "withdrawn-later")
 BEGINNING = ("signed", "ratified", "acceded", "joined", "founded")
 """Steps that begin a new membership after an end, or after the notice of one."""
+PRESUMING = (*LEAVING, "changed")
+"""Steps that only a membership can take: if none is recorded, one of unknown beginning is presumed."""
 
 _ONCE = {"signed": "signed", "ratified": "bound", "acceded": "bound", "joined": "member", "founded": "founder"}
 _CONSENTS = ("ratified", "acceded")
@@ -36,8 +38,8 @@ class FormerMembership(NamedTuple):
 class MembershipState(NamedTuple):
     """A membership after some steps, in one possible world.
 
-    The fields that end in `_by` are positions of facts, 0 for none. `begun_by` is minus the position of the leaving if
-    no beginning was recorded.
+    The fields that end in `_by` are positions of facts, 0 for none. `begun_by` is minus the position of the first step
+    of `PRESUMING` if no beginning was recorded.
     """
 
     base_status: str | None = None
@@ -49,6 +51,8 @@ class MembershipState(NamedTuple):
     suspended_by: int = 0
     agreement_suspended_by: int = 0
     """The suspension of the whole agreement."""
+    changed_by: int = 0
+    """The last change of the category of a member."""
     end_status: str | None = None
     begun_by: int = 0
     ended_by: int = 0
@@ -112,7 +116,7 @@ def evolve(state: MembershipState, step: Step) -> MembershipState | None:
     if state.has_party_ended:
         if what in LEAVING and state.end_status is None:  # an unrecorded membership has ended with the party
             return None
-        return None if what in BEGINNING or what.startswith("presumed:") else state
+        return None if what in BEGINNING or what == "changed" or what.startswith("presumed:") else state
     if state.has_ended:
         may_follow = what == "notice" or (what == "withdrawn-later" and state.end_status == "ended")
         return state if may_follow else None
@@ -133,6 +137,9 @@ def evolve(state: MembershipState, step: Step) -> MembershipState | None:
     if what.startswith("presumed:"):
         base_status = what.removeprefix("presumed:")
         return state._replace(base_status=base_status, begun_by=-step.fact) if state.status is None else None
+    if what == "changed":
+        is_member = state.status is not None and _is_member_for(state, step)
+        return state._replace(changed_by=step.fact) if is_member else None
     if state.begun_by < 0:
         return None
     if what == "entered-into-force" and not _is_of_this_membership(state, step, state.leavings):
@@ -220,7 +227,7 @@ def _leave(state: MembershipState, step: Step) -> MembershipState | None:
     if state.end_status is not None:  # the same leaving, recorded of a party that was recorded twice
         again = step.who in names and ("left", step.who) not in state.taken
         return state._replace(taken=state.taken | {("left", step.who)}) if again else None
-    if state.status is None or (state.begun_by < 0 and state.begun_by != -step.fact):
+    if state.status is None or not _is_member_for(state, step):
         return None
     if state.returning is not None:
         return state.returning._replace(
@@ -238,6 +245,11 @@ def _leave(state: MembershipState, step: Step) -> MembershipState | None:
         leavings=state.leavings + 1,
         taken=state.taken | {("left", step.who)},
     )
+
+
+def _is_member_for(state: MembershipState, step: Step) -> bool:
+    """Return whether the membership is recorded, is presumed for the sake of this step, or was already changed."""
+    return state.begun_by >= 0 or state.begun_by == -step.fact or state.changed_by > 0
 
 
 def _evolve_agreement_wide(state: MembershipState, what: str, fact: int) -> MembershipState:

@@ -30,6 +30,13 @@ class MemberJoined(Data):
     category: Text | None = Field(None, description="The category of the membership, such as full or associate.")
 
 
+class MemberChanged(Data):
+    """The category of a membership changes, as from associate to full. The membership goes on."""
+
+    party: Party = Field(description="The party whose membership changes.")
+    category: Text = Field(description="The category from that day on.")
+
+
 class MemberLeft(Data):
     """A party is no longer a member of a platform."""
 
@@ -79,6 +86,7 @@ PLATFORM = Aggregate(
         EventType(name="platform.member-left", data=MemberLeft, collection="platforms", rank=30),
         EventType(name="platform.supporter-added", data=SupporterAdded, collection="platforms", rank=31),
         EventType(name="platform.document-adopted", data=DocumentAdopted, collection="platforms", rank=32),
+        EventType(name="platform.member-changed", data=MemberChanged, collection="platforms", rank=44),
         EventType(
             name="platform.dissolved",
             data=PlatformDissolved,

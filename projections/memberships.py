@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -15,7 +15,7 @@ from domain.agreement import AgreementSigned
 from domain.corrections import Fact
 from domain.edtf import UNKNOWN
 from domain.membership import LEAVING_TYPES, ORDER_OF_STATUSES, InForcePossibilities, Lifespan, MembershipPeriod
-from domain.platform import MemberJoined
+from domain.platform import MemberChanged, MemberJoined
 from domain.values import texts_of
 from projections.engine import bitemporal
 from projections.engine.buffer import Row
@@ -66,23 +66,26 @@ def membership_drafts(
         waited_for = facts.get(first.waited_for) if first.waited_for is not None else None
         category, roles = _category_and_roles(steps)
         others = [*whole, closed] if closed is not None and closed in dissolved else whole
-        body = encode_membership(steps, others, waited_for or opened, closed, category)
         began = waited_for.effective if waited_for is not None else opened.span if opened is not None else UNKNOWN
         at = began.sort_key[0]
-        categories = "\n".join([text.casefold() for text in texts_of(category)]) or None
-        for each in (first, *alike):
-            status = _status_columns(each.status, each.statuses, each.is_certain, each.final_statuses, each.force)
-            columns = (
-                interval,
-                each.valid_from,
-                each.valid_to,
-                int(each.is_final_period),
-                *status,
-                each.source_event or 0,
-                at,
-                categories,
-            )
-            drafts.append((columns, body, roles))
+        for changed_by, of_category in groupby((first, *alike), key=attrgetter("changed_by")):
+            if changed_by is not None:
+                category = cast("MemberChanged", facts[changed_by].data).category
+            body = encode_membership(steps, others, waited_for or opened, closed, category)
+            categories = "\n".join([text.casefold() for text in texts_of(category)]) or None
+            for each in of_category:
+                status = _status_columns(each.status, each.statuses, each.is_certain, each.final_statuses, each.force)
+                columns = (
+                    interval,
+                    each.valid_from,
+                    each.valid_to,
+                    int(each.is_final_period),
+                    *status,
+                    each.source_event or 0,
+                    at,
+                    categories,
+                )
+                drafts.append((columns, body, roles))
     return drafts
 
 
@@ -103,7 +106,7 @@ def _status_columns(
 
 
 def _category_and_roles(steps: Iterable[Fact]) -> tuple[Any, dict[str, bytes]]:
-    """Return the last category of a member, and by party the role in which it last signed, as JSON; of several roles in
+    """Return the last category in which a member joined, and by party the role in which it last signed, as JSON; of several roles in
     one signing the list.
     """
     category: Any = None

@@ -221,6 +221,12 @@ def joined(slug: str, platform_slug: str, occurred: str | None = None, **data: A
     return event("platform.member-joined", f"platforms/{platform_slug}", occurred, **data)
 
 
+def changed(slug: str, platform_slug: str, category: Any, occurred: str | None = None) -> dict[str, Any]:
+    """Return the change of the category of a party's membership in a platform."""
+    data = {"party": f"parties/{slug}", "category": category}
+    return event("platform.member-changed", f"platforms/{platform_slug}", occurred, **data)
+
+
 def left(slug: str, platform_slug: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
     """Return the leaving of a party from a platform."""
     return event("platform.member-left", f"platforms/{platform_slug}", occurred, party=f"parties/{slug}", **data)

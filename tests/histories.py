@@ -136,6 +136,7 @@ DATA: dict[str, st.SearchStrategy] = {
     "lab.closed": fields({}),
     "platform.launched": fields({"name": texts}, convened_by=several, target_date=dates.filter(bool)),
     "platform.member-joined": fields({"party": parties}, category=texts),
+    "platform.member-changed": fields({"party": parties, "category": texts}),
     "platform.member-left": fields({"party": parties}),
     "platform.supporter-added": fields({"party": parties}, support=st.just("funding")),
     "platform.document-adopted": fields({"title": texts, "kind": st.just("charter")}),

@@ -14,6 +14,7 @@ from domain.attributes import ORDER
 from domain.catalogue import AGGREGATES, CATALOGUE
 from domain.corrections import Fact
 from domain.event_type import TakesEffect
+from domain.platform import MemberChanged
 from projections.engine.reference_values import Reference
 
 NAMED = {aggregate.collection: aggregate.name_field for aggregate in AGGREGATES}
@@ -160,6 +161,8 @@ def _step(fact: Fact) -> Step:
         more = {"effective": data.effective}
     elif isinstance(data, EnteredIntoForce):
         more = {"with": data.with_}
+    elif isinstance(data, MemberChanged):
+        more = {"category": data.category}
     more = {name: value for name, value in more.items() if value is not None}
     if more:
         step.append(more)

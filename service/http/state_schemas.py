@@ -132,6 +132,7 @@ _STEPS = list_of(
                 **list_of(REFERENCE),
                 "description": "Of an entry into force: the parties with which alone it is in force.",
             },
+            "category": {**TEXT, "description": "Of a change of category: the category from then on."},
         },
     )
 )

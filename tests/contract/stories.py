@@ -111,6 +111,7 @@ class Cast:
             ("lab.phase-started", self.lab, {"phase": choice.choice("ab")}), ("lab.phase-completed", self.lab, {"phase": choice.choice("ab")}),
             ("lab.recruitment-opened", self.lab, {"call": f"k{choice.randrange(3)}", "role": "R"}), ("lab.recruitment-closed", self.lab, {"call": f"k{choice.randrange(3)}", "hired": number}),
             ("platform.member-joined", platform, {"party": party, "category": choice.choice("xy")}), ("platform.member-joined", platform, {"party": party}), ("platform.member-left", platform, {"party": party}),
+            ("platform.member-changed", platform, {"party": party, "category": choice.choice("xyz")}),
             ("platform.supporter-added", platform, {"party": party, "support": "funding"}), ("platform.document-adopted", platform, {"title": f"d{number}", "kind": "rules"}),
             ("platform.dissolved", platform, {}) if seldom else ("platform.member-joined", platform, {"party": other}),
         ]  # fmt: skip

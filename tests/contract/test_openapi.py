@@ -47,6 +47,7 @@ TYPES = [
     "platform.launched",
     "platform.member-joined",
     "platform.member-left",
+    "platform.member-changed",
     "platform.supporter-added",
     "platform.document-adopted",
     "platform.dissolved",
@@ -129,6 +130,7 @@ def story(shared):
         event("platform.member-joined", platform, "2002", party=one, category="maker"),
         event("platform.supporter-added", platform, "2002", party=two, support="funding"),
         event("platform.document-adopted", platform, "2002", title="Charter", kind="charter"),
+        event("platform.member-changed", platform, "2003", party=one, category={"en": "full"}),
     )
     shared.take(
         event(

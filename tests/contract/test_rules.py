@@ -300,6 +300,40 @@ def test_leaving_between_allows_the_step_again(shared, step):
     shared.take(make(subject, party, "2012-01-01"))
 
 
+def test_who_joins_later_or_ends_before_changes_no_category(shared):
+    party, gone = shared.parties(2)
+    subject, launch = launched(shared, "2000-01-01")
+    dissolved = shared.took(event("party.dissolved", gone, "2005-01-01"))
+    joined = shared.took(event("platform.member-joined", subject, "2010-01-01", party=party, category="associate"))
+    change = lambda on, who=party: event("platform.member-changed", subject, on, party=who, category="full")  # noqa: E731
+    assert way(shared.refused(change("2009-12-31"), status=409)) == {joined}
+    assert launch in way(shared.refused(change("1999-12-31"), status=409))
+    assert dissolved in way(shared.refused(change("2005-01-02", gone), status=409))
+    for on in ("2010-01-01", "2012-01-01", "2009/2010", None):
+        shared.take(change(on))
+
+
+def test_change_of_category_without_a_recorded_joining_is_taken(shared):
+    one, two = shared.parties(2)
+    subject, _ = launched(shared, "2000-01-01")
+    shared.take(
+        event("platform.member-changed", subject, "2010-01-01", party=one, category="full"),
+        event("platform.member-joined", subject, "2001-01-01", party=two),
+        event("platform.member-left", subject, "2003-01-01", party=two),
+        event("platform.member-changed", subject, "2010-01-01", party=two, category="full"),
+    )
+    for party in (one, two):
+        (held,) = shared.items("/v1/memberships", party=party, on="2010-01-01")
+        assert (held["status"], held["category"], held["from"], held["certainty"]) == (
+            "member",
+            "full",
+            None,
+            "certain",
+        )
+        (possible,) = shared.items("/v1/memberships", party=party, on="2009-12-31", certainty="possible")
+        assert (possible["status"], possible["category"]) == ("member", None)
+
+
 @pytest.mark.parametrize("leaving", [None, "2011", "XXXX-07-01", "2010/2012"])
 def test_leaving_that_may_lie_between_allows_the_step_again(shared, leaving):
     party = shared.party()

@@ -162,6 +162,10 @@ MINIMAL_AND_FULL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
     ),
     "platform.member-joined": ({"party": "parties/a"}, {"party": "parties/a", "category": "core"}),
+    "platform.member-changed": (
+        {"party": "parties/a", "category": "full"},
+        {"party": "parties/a", "category": {"en": "full"}},
+    ),
     "platform.member-left": ({"party": "parties/a"}, {"party": "parties/a"}),
     "platform.supporter-added": ({"party": "parties/a"}, {"party": "parties/a", "support": "political"}),
     "platform.document-adopted": ({"title": "t", "kind": "charter"}, {"title": {"en": "t"}, "kind": "strategy"}),

@@ -16,8 +16,13 @@ from domain.membership import NEVER, Lifespan, PartyLifespan, evaluate_membershi
 OF_AGREEMENTS = ("signed", "ratified", "acceded", "entered-into-force", "provisionally-applied", "suspended", "resumed")
 OWN = tuple(f"agreement.{what}" for what in (*OF_AGREEMENTS, "withdrawn"))
 WHOLE = tuple(f"agreement.{what}" for what in (*OF_AGREEMENTS[3:], "terminated"))
-MEMBER = ("platform.member-joined", "platform.member-left")
-ANY_DATA: dict[str, Any] = {"party": "parties/a", "parties": ({"party": "parties/a"},), "reason": "expired"}
+MEMBER = ("platform.member-joined", "platform.member-changed", "platform.member-left")
+ANY_DATA: dict[str, Any] = {
+    "party": "parties/a",
+    "parties": ({"party": "parties/a"},),
+    "reason": "expired",
+    "category": "full",
+}
 
 precise = st.sampled_from(("2020-03-10", "2020-03-11", "2021-05-05", "2022-01-01"))
 dates = st.one_of(precise, st.sampled_from((None, "2020", "2021-02/2021-06", "2020/..")))

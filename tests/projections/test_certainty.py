@@ -56,6 +56,7 @@ RANKS = {
     "started": 25,
     "completed": 26,
     "joined": 29,
+    "changed": 30,
     "left": -1,
     "terminated": 33,
     "closed": 34,
@@ -105,6 +106,13 @@ def platform_membership(reading: Reading) -> list[Timeline]:
         match fact.what:
             case "joined":
                 return None if status in ("member", "over", "none") else ("member", today, gaps)
+            case "changed" if status in ("over", "none"):
+                return None
+            case "changed" if status == "member":
+                return state
+            case "changed":
+                begun = since if status is None else since + 1
+                return ("member", today, (*gaps, (begun, today, "member"))) if begun <= today else None
             case "left" if status in ("over", "none"):
                 return None
             case "left":
@@ -144,7 +152,7 @@ def spans(draw, *, undated: bool = True) -> Any:
 def platform_facts(draw):
     facts = [spanned(draw(spans(undated=False)), "launched", None, RANKS["launched"], "0")]
     for index in range(draw(st.integers(1, 4))):
-        what = draw(st.sampled_from(("joined", "left")))
+        what = draw(st.sampled_from(("joined", "joined", "left", "left", "changed")))
         facts.append(spanned(draw(spans()), what, "a", RANKS[what], f"{index + 1}"))
     if draw(st.integers(0, 2)) == 0:
         facts.append(spanned(draw(spans()), "dissolved", None, RANKS["dissolved"], "9"))
@@ -155,6 +163,7 @@ def platform_facts(draw):
 TYPES = {
     "launched": "platform.launched",
     "joined": "platform.member-joined",
+    "changed": "platform.member-changed",
     "left": "platform.member-left",
     "dissolved": "platform.dissolved",
 }
@@ -165,6 +174,8 @@ def post_platform(found: World, facts: Sequence[Happening]) -> None:
     documents = []
     for fact in facts:
         data = {"party": "parties/a"} if fact.who else {"name": "p"} if fact.what == "launched" else {}
+        if fact.what == "changed":
+            data["category"] = "full"
         documents.append(event(TYPES[fact.what], "platforms/p", edtf(fact.lo, fact.hi), id_=fact.id, **data))
     found.batch(*documents)
 

@@ -10,7 +10,21 @@ from typing import Any
 import pytest
 
 from domain.errors import Contradiction
-from tests.given import World, adopted, joined, left, parties, party, platform, retracted, signed, step, world
+from tests.given import (
+    World,
+    adopted,
+    changed,
+    event,
+    joined,
+    left,
+    parties,
+    party,
+    platform,
+    retracted,
+    signed,
+    step,
+    world,
+)
 
 Asked = tuple[str, str, list[str]]
 """A party, a day, and the statuses of its memberships that hold on it."""
@@ -372,3 +386,74 @@ def test_later_end_of_the_agreement_extends_a_membership_known_only_by_its_notic
         with world() as views:
             views.take(*parties("a", "c"), signed("t", "2000-01-01", "a"), *order)
             assert of(views, "c") == [("withdrawn", None, "2002-01-01")]
+
+
+# categories of members
+
+
+MEMBERS = (
+    platform("p", "2000-01-01"),
+    joined("a", "p", "2001-01-01", category="associate"),
+    changed("a", "p", "full", "2005-01-01"),
+    changed("a", "p", {"en": "honorary", "de": "Ehrenmitglied"}, "2010-01-01"),
+    left("a", "p", "2020-01-01"),
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_category_changes_within_one_membership_in_any_order(seed):
+    later = list(MEMBERS[1:])
+    Random(seed).shuffle(later)
+    with world() as found:
+        found.take(*parties("a"), MEMBERS[0], *later)
+        for on, category in (("2001-01-01", "associate"), ("2005-01-01", "full"), ("2009-12-31", "full")):
+            (tie,) = found.items("memberships", on=on)
+            assert (tie["status"], tie["category"], tie["from"], tie["to"]) == (
+                "member",
+                category,
+                "2001-01-01",
+                "2020-01-01",
+            )
+            assert [step["type"] for step in tie["steps"]] == [document["type"] for document in MEMBERS[1:]]
+            (member,) = found.state("platforms/p", on=on)["members"]
+            assert member["category"] == category
+            assert [tie] == found.items("memberships", on=on, category=category)
+        assert found.items("memberships", on="2012-01-01", category="ehrenmitglied") != []
+        assert found.items("memberships", on="2012-01-01", category="full") == []
+        (tie,) = found.items("memberships", on=None)
+        assert (tie["status"], tie["category"]) == ("left", MEMBERS[3]["data"]["category"])
+        assert tie["steps"][1]["category"] == "full"
+
+
+def test_retracted_change_of_category_gives_the_earlier_one_back(views: World):
+    views.take(*parties("a"), *MEMBERS[:3])
+    views.take(retracted("platforms/p", views.head))
+    (tie,) = views.items("memberships", on="2006-01-01")
+    assert (tie["category"], len(tie["steps"])) == ("associate", 1)
+    (tie,) = views.items("memberships", on="2006-01-01", as_of=views.head - 1)
+    assert tie["category"] == "full"
+
+
+def test_new_membership_has_its_own_category(views: World):
+    views.take(*parties("a"), *MEMBERS, joined("a", "p", "2022-01-01"))
+    (tie,) = views.items("memberships", on="2022-01-01")
+    assert (tie["category"], tie["from"]) == (None, "2022-01-01")
+
+
+def test_merged_members_have_the_category_of_the_last_change(views: World):
+    again = joined("b", "p", "2002-01-01", category="observer")
+    views.take(*parties("a", "b"), *MEMBERS[:2], again, changed("b", "p", "full", "2005-01-01"))
+    views.take(event("party.merged", "parties/b", into="parties/a"))
+    assert [tie["category"] for tie in views.items("memberships", on="2004-01-01")] == ["observer"]
+    assert [tie["category"] for tie in views.items("memberships", on="2005-01-01")] == ["full"]
+
+
+def test_change_of_category_before_the_joining_is_refused(views: World):
+    views.take(*parties("a"), *MEMBERS[:2])
+    before = changed("a", "p", "full", "2000-12-31")
+    assert "while it is no member" in str(views.refused(before))
+    views.take(left("a", "p", "2000-06-01"))
+    assert "while it is no member" in str(views.refused(changed("a", "p", "full", "2000-06-01")))
+    views.refused(before)
+    views.take(changed("a", "p", "full", "2000-05-31"))
+    assert [tie["from"] for tie in views.items("memberships", on="2000-05-31")] == [None]
