@@ -106,8 +106,8 @@ def _status_columns(
 
 
 def _category_and_roles(steps: Iterable[Fact]) -> tuple[Any, dict[str, bytes]]:
-    """Return the last category in which a member joined, and by party the role in which it last signed, as JSON; of several roles in
-    one signing the list.
+    """Return the last category in which a member joined, and by party the role in which it last signed, as JSON; of
+    several roles in one signing the list.
     """
     category: Any = None
     roles: dict[str, bytes] = {}
