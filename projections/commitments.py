@@ -16,7 +16,7 @@ from projections.engine.planner import Planner
 from projections.engine.query_parts import Order, by_date, places
 from projections.engine.reference_values import Reference
 from projections.engine.specification import Digest, Items, Listing, Rows, RowView, Scope
-from projections.engine.time_slices import as_of_and_on, claims, list_item, times
+from projections.engine.time_slices import as_of_and_on, claim_columns, list_item, times
 
 _NUMBER = 0
 """The number of the list. Partial indexes of the table of items are over these alone."""
@@ -99,7 +99,7 @@ def _query(planner: Planner) -> Listing:
         ]
         return planner.certified(found, rows, 1)
 
-    return Listing(f"t.subject, {claims('t', question)}, t.body FROM list_items t", order, items)
+    return Listing(f"t.subject, {claim_columns('t', question)}, t.body FROM list_items t", order, items)
 
 
 COMMITMENTS = RowView(

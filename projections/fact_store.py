@@ -314,7 +314,7 @@ class FactStore(EventIndex):
         if self._new_rows is not None:
             self._new_rows.append(row)
         if (cached := subject.cached) is not None:
-            cached.believe(fact, row, keys, core=core)
+            cached.add(fact, row, keys, core=core)
             if len(cached.facts) > _FEW_FACTS:
                 self.subjects.evict(subject)
         return row
@@ -324,7 +324,7 @@ class FactStore(EventIndex):
         subject = self.subjects.get(number)
         assert subject.cached is not None
         subject.lifespan = lifespans.extended(subject.lifespan, fact, lambda position: self.fact(position, number))
-        subject.cached.believe(fact, 0, self._keys(fact), core=describes(fact))
+        subject.cached.add(fact, 0, self._keys(fact), core=describes(fact))
 
     def end_fact(self, fact: Fact, number: int, since: int) -> None:
         """End a fact from a position on."""

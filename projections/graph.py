@@ -16,7 +16,7 @@ from projections.engine.event_index import EventIndex
 from projections.engine.query_types import TimeSlice
 from projections.engine.reference_values import Reference
 from projections.engine.row_codecs import decode_membership_span, decode_unnamed_state
-from projections.engine.time_slices import as_of_and_on, claim, claims, holds, times
+from projections.engine.time_slices import as_of_and_on, claim, claim_columns, holds, times
 from projections.platforms import SUPPORTERS
 from projections.states import States
 
@@ -84,7 +84,7 @@ class Graph:
         for node in nodes.values():
             node["collection"] = node["subject"].partition("/")[0]
         rows = self._db.execute(
-            f"SELECT t.subject, t.kind, {claims('t', question)} FROM json_each(?) j CROSS JOIN subject_states t"
+            f"SELECT t.subject, t.kind, {claim_columns('t', question)} FROM json_each(?) j CROSS JOIN subject_states t"
             f" ON t.subject = j.value WHERE {as_of_and_on('t', question)}",
             (_json(nodes), *times(question)),
         )
@@ -171,7 +171,7 @@ class Graph:
         }
         parties = [each for each in inner if each not in containers]
         outer = containers.difference(inner) if len(parties) <= _FEW_PARTIES else set()
-        columns = f"r.interval, r.party, r.container, {claims('r', question)}, r.body"
+        columns = f"r.interval, r.party, r.container, {claim_columns('r', question)}, r.body"
         rows = self._db.execute(
             f"SELECT {columns} FROM json_each(?) j CROSS JOIN memberships r ON r.id IN"
             f" (SELECT x.id FROM memberships x WHERE x.container = j.value AND {holds('x', question)} LIMIT ?)",

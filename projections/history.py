@@ -10,7 +10,7 @@ from jsonpatch import make_patch
 
 from domain.corrections import Event
 from projections.engine.canonical_rows import Part, Row, stored_json
-from projections.engine.database import DISSOLVED, LIFE_ENDED
+from projections.engine.database import DISSOLVED, LIFESPAN_CHANGED
 from projections.engine.event_index import EventIndex, type_of
 from projections.engine.query_types import Difference, Gone, Merged, NotFound, Page, TimeSlice, check_after
 from projections.engine.reference_values import Reference, referred
@@ -162,8 +162,8 @@ class History:
         moved = self._db.execute(
             "SELECT subject, system_from FROM facts INDEXED BY facts_dissolved"
             f" WHERE {DISSOLVED} AND system_from > ? AND system_from <= ?"
-            " UNION SELECT subject, system_to FROM facts INDEXED BY facts_life_ended"
-            f" WHERE {LIFE_ENDED} AND system_to > ? AND system_to <= ?",
+            " UNION SELECT subject, system_to FROM facts INDEXED BY facts_lifespan_changed"
+            f" WHERE {LIFESPAN_CHANGED} AND system_to > ? AND system_to <= ?",
             (since, until, since, until),
         ).fetchall()
         found = {position for party, position in moved if self._is_in(party, group, position)}

@@ -277,7 +277,7 @@ class Projector:
             return named, (), False
         group = self._store.cluster_of(subject.number) if subject.name.startswith("parties/") else [subject.number]
         # A name or identifier of a registration holds from the creation of all parties merged with its own.
-        is_moved = old.made != new.made or (old.creation != new.creation and len(group) > 1)
+        is_moved = old.created_by != new.created_by or (old.creation != new.creation and len(group) > 1)
         again = [fact for each in group for fact in self._store.creating_facts(each)] if is_moved else []
         is_whole = (old.end, old.consent, old.lapses, old.provenance) != (
             new.end,
@@ -290,8 +290,10 @@ class Projector:
             again += [fact for each in group for fact in self._store.begun_before(day, each)]
             is_whole |= any(fact.span.lo < day for fact in context.whole)
             named.update(self._members_from_creation(subject))
-        if old.made != new.made and subject.name.startswith("agreements/"):  # it may be in force from that day on
-            day = max(old.made or BEFORE, new.made or BEFORE)
+        if old.created_by != new.created_by and subject.name.startswith(
+            "agreements/"
+        ):  # it may be in force from that day on
+            day = max(old.created_by or BEFORE, new.created_by or BEFORE)
             again += self._store.begun_before(day, subject.number)
             is_whole |= any(fact.span.lo < day for fact in context.whole)
         named |= self._parties_of(again)

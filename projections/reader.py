@@ -1,6 +1,6 @@
-"""The read half of one node's views: every question the registry answers, on a read-only connection of its own.
+"""The read half of the views of a node: every query of the registry, on a read-only connection of its own.
 
-Sees what was committed, never waits for the write half, and is used by one thread at a time.
+It sees committed events only and never waits for the write half. One thread at a time uses it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from projections.timeline import Timeline
 
 
 class Reader:
-    """Answers questions about one file of views."""
+    """Answers queries from one file of views."""
 
     def __init__(self, path: Path) -> None:
         self._db = connect(path, read_only=True)
@@ -48,14 +48,14 @@ class Reader:
         self._seen = -1
 
     def _refresh(self) -> None:
-        """Drop what is kept in memory of mergers, once the file has changed."""
+        """Drop the cached mergers if the file has changed."""
         (version,) = self._db.execute("PRAGMA data_version").fetchone()
         if version != self._seen:
             self._seen = version
             self._index.forget_mergers()
 
     def hashes(self, level: int, first: int, count: int) -> list[bytes]:
-        """Stored hashes of the log's Merkle tree (see `domain.merkle`); fewer where it holds no more."""
+        """Return at most `count` hashes of the Merkle tree (see `domain.merkle`), from `first` on."""
         return merkle_tree.hashes(self._db, level, first, count)
 
     def close(self) -> None:
@@ -63,17 +63,17 @@ class Reader:
         self._db.close()
 
     def head(self) -> int:
-        """The position of the last event the views hold, 0 if none."""
+        """Return the position of the views: that of the last folded event, 0 if there is none."""
         row = self._db.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
         return int(row[0])
 
     def erasures(self) -> int:
-        """How often the log that the views were folded from had erased something."""
+        """Return the number of erasures of the log when the views were begun."""
         row = self._db.execute("SELECT value FROM meta WHERE name = 'erasures'").fetchone()
         return int(row[0])
 
     def position_at(self, recorded: str) -> int:
-        """The last position recorded at or before an instant, written like `2026-01-31T09:30:00.123456Z`."""
+        """Return the last position recorded at or before an instant in the form `2026-01-31T09:30:00.123456Z`."""
         low, high = 0, self.head()
         while low < high:
             middle = (low + high + 1) // 2
@@ -85,11 +85,11 @@ class Reader:
         return low
 
     def limited(self, seconds: float) -> AbstractContextManager[None]:
-        """Within it, a state that takes more than so many seconds raises TooLong."""
+        """Limit the time of a state: in this context one that takes longer than `seconds` raises TooLong."""
         return self._states.limit.set_to(seconds, self._db)
 
     def state(self, subject: str, question: TimeSlice, *, evidence: bool = False) -> State:
-        """What a subject is. Raises NotFound, Gone, Merged."""
+        """Return the state of a subject. Raise NotFound, Gone, Merged."""
         self._refresh()
         return self._states.state(subject, question, evidence=evidence)
 
@@ -104,13 +104,13 @@ class Reader:
         after: Sequence[Any] | None,
         evidence: bool = False,
     ) -> Page:
-        """One page of a list (see `projections.catalogue`). Raises BadQuestion."""
+        """Return one page of a list (see `projections.catalogue`). Raise BadQuestion."""
         self._refresh()
         if view == "timeline":
             page = self._timeline.page(question, filters, sort=sort, limit=limit, after=after)
         else:
             page = self._lists.page(view, question, filters, sort=sort, limit=limit, after=after)
-        if view not in SUBJECT_VIEWS:  # items of the others are states, which are whole
+        if view not in SUBJECT_VIEWS:  # the items of those are states, which have both already
             self._annotations.show_disputes(page.items, question)
             self._references.name_others(page.items, question)
         if evidence:
@@ -128,10 +128,10 @@ class Reader:
         after: Sequence[Any] | None,
         events: Sequence[int] = (),
     ) -> Page:
-        """The whole of a list inside a state, or what is of these `certainties`; of disputes only those of some
-        `events`, where any are named.
+        """Return one page of a list inside a state.
 
-        Raises NotFound, Gone, Merged.
+        `certainties`, if any, select its items; `events`, if any, select disputes by the event in dispute.
+        Raise NotFound, Gone, Merged.
         """
         self._refresh()
         number = self._states.number(subject, question)
@@ -145,32 +145,32 @@ class Reader:
     def passages(
         self, subject: str, question: TimeSlice, *, status: str | None, limit: int, after: Sequence[Any] | None
     ) -> Page:
-        """The standing passages that cite a document, and how much of it is used. Raises NotFound, Gone."""
+        """Return one page of the current passages that cite a document, and the cited share. Raise NotFound, Gone."""
         self._refresh()
         page = self._citations.page(subject, question, status=status, limit=limit, after=after)
         self._references.name_others([page.items], question)
         return page
 
-    def stands(self, subject: str, as_of: int) -> None:
-        """Returns if any fact stands about a subject. Raises NotFound, Gone, Merged."""
+    def check_exists(self, subject: str, as_of: int) -> None:
+        """Raise NotFound, Gone or Merged unless a subject has a current fact."""
         self._refresh()
         self._states.number(subject, TimeSlice(as_of, None))
 
     def document_text(self, subject: str, as_of: int) -> DocumentText | None:
-        """The text that is held of a document."""
+        """Return the stored text of a document without its characters; None if no text is stored."""
         number = self._index.find(subject)
         return None if number is None else self._states.texts.stored(number, as_of)
 
     def text(self, subject: str, as_of: int) -> tuple[DocumentText, str]:
-        """That text itself. Raises NotFound, also where none is held; Gone."""
-        self.stands(subject, as_of)
-        held = self.document_text(subject, as_of)
-        if held is None:
-            raise NotFound(f"no text of {subject} is held")
-        return held, self._states.texts.text(held)
+        """Return the stored text of a document. Raise NotFound, also if no text is stored; Gone."""
+        self.check_exists(subject, as_of)
+        stored = self.document_text(subject, as_of)
+        if stored is None:
+            raise NotFound(f"no text of {subject} is stored")
+        return stored, self._states.texts.text(stored)
 
     def history(self, subject: str, question: TimeSlice, *, limit: int, after: Sequence[Any] | None) -> Page:
-        """Every event about a subject and what it changed. Raises NotFound, Merged."""
+        """Return one page of the events about a subject, each with the change it made. Raise NotFound, Merged."""
         self._refresh()
         page = self._history.history(subject, question, limit=limit, after=after)
         self._annotations.show_disputes(page.items, question)
@@ -178,28 +178,31 @@ class Reader:
         return page
 
     def difference(self, subject: str, first: TimeSlice, second: TimeSlice, *, most: int) -> Difference:
-        """What turns one state of a subject into another. Raises NotFound, Merged."""
+        """Return the patch from one state of a subject to another, and at most `most` of the events between.
+
+        Raise NotFound, Merged.
+        """
         self._refresh()
         return self._history.difference(subject, first, second, most)
 
     def versions(self, subject: str, as_of: int, *, since: int, limit: int) -> list[tuple[int, str]]:
-        """The positions of a subject's history after `since`, and when each was recorded. Raises NotFound, Merged."""
+        """Return the versions of a subject after `since`: position and time of recording. Raise NotFound, Merged."""
         self._refresh()
         return self._history.versions(subject, as_of, since, limit)
 
     def recorded(self, position: int) -> str | None:
-        """When the event at a position was recorded; None where there is none."""
+        """Return when the event at a position was recorded; None if there is no such event."""
         return self._history.recorded(position)
 
     def resolve(self, name: str, question: TimeSlice, *, limit: int) -> list[dict[str, Any]]:
-        """Which party is meant: ranked, each with `subject`, `name`, `matched` and `score`."""
+        """Return the parties that a name may mean, ranked, each with `subject`, `name`, `matched` and `score`."""
         self._refresh()
         return self._named(names.resolve(self._db, name, question.as_of, limit), question)
 
     def search(
         self, words: str, question: TimeSlice, *, limit: int, after: Sequence[Any] | None, collection: str | None = None
     ) -> Page:
-        """Subjects that any text of theirs matches: ranked, each with `subject`, `name`, `snippet` and `score`."""
+        """Return a page of subjects with a matching text, ranked: `subject`, `name`, `snippet` and `score` of each."""
         self._refresh()
         check_after(after, int)
         start = max(0, after[0]) if after else 0
@@ -208,25 +211,25 @@ class Reader:
         return Page(self._named(hits[:limit], question), following)
 
     def graph(self, center: str | None, depth: int, question: TimeSlice, limit: int) -> dict[str, Any]:
-        """Who is tied to whom and by what. Raises NotFound, Gone, Merged."""
+        """Return the graph of subjects and their connections around a subject. Raise NotFound, Gone, Merged."""
         self._refresh()
         return self._graph.graph(center, depth, question, limit)
 
     def statistics(self, question: TimeSlice) -> dict[str, Any]:
-        """Counts by type, kind, status, year and party."""
+        """Return counts by type, kind, status, year and party."""
         self._refresh()
         return self._statistics.statistics(question)
 
     def lines(self, view: str, as_of: int) -> Iterator[bytes]:
-        """What a view (one of `digests.VIEWS`) holds as of a position, line by line, in constant memory."""
+        """Yield the canonical rows of a view (one of `digests.VIEWS`) as of a position, in constant memory."""
         return self._digests.lines(view, as_of)
 
     def some_canonical_rows(self, view: str, as_of: int, after: Sequence[Any] | None) -> Lines:
-        """Some of those lines, found within milliseconds, and where to go on."""
+        """Return some of these rows, found within milliseconds, and the key to continue after."""
         return self._digests.some(view, as_of, after)
 
     def digest(self, view: str, as_of: int) -> str:
-        """`sha256:` and the SHA-256 of those lines."""
+        """Return `sha256:` and the SHA-256 of these rows in hexadecimal."""
         return self._digests.digest(view, as_of)
 
     def _named(self, hits: Sequence[Mapping[str, Any]], question: TimeSlice) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ from projections.engine.time_limit import Limit
 from projections.engine.time_slices import (
     as_of_and_on,
     claim,
-    claims,
+    claim_columns,
     holds,
     is_certain,
     list_item,
@@ -189,7 +189,7 @@ class States:
         references: list[dict[str, Any]],
         most: int,
     ) -> dict[str, Any]:
-        status, possible_statuses, certain, name, stored = row[2:7]
+        status, possible, certain, name, stored = row[2:7]
         fields, provenance = decode_subject_state(stored, NAMED[subject.collection], name)
         if _MENTIONS_SUBJECT in stored:
             references += references_in([refer(fields, REFERENCES)])
@@ -198,7 +198,7 @@ class States:
             "version": subject.version,
             "position": subject.position,
             **fields,
-            **claim(STATUSES[subject.collection], status, possible_statuses, certain),
+            **claim(STATUSES[subject.collection], status, possible, certain),
         }
         if (
             subject.collection == "documents"
@@ -297,8 +297,9 @@ class States:
                     places.setdefault(_most_rows(items.name, most), []).append(place)
         for most_rows, some in places.items():
             rows = self._db.execute(
-                f"SELECT r.at, r.label, r.id, r.subject, r.section, {claims('r', question)}, r.body FROM json_each(?) j"
-                f" CROSS JOIN list_items r ON r.id IN (SELECT x.id FROM list_items x INDEXED BY list_items_{by}"
+                f"SELECT r.at, r.label, r.id, r.subject, r.section, {claim_columns('r', question)}, r.body"
+                " FROM json_each(?) j CROSS JOIN list_items r ON r.id IN ("
+                f"SELECT x.id FROM list_items x INDEXED BY list_items_{by}"
                 f" WHERE x.subject = j.value / {_NUMBERS} AND x.section = j.value % {_NUMBERS}"
                 f"{until} AND {as_of_and_on('x', question)} ORDER BY x.at, x.label, x.id LIMIT ?)",
                 (_json(some), *self._until("list_items", question, by), *times(question), most_rows + 1),
@@ -340,7 +341,7 @@ class States:
             source = (
                 f"list_items r WHERE r.subject = ? AND r.section = {listed.number} AND {as_of_and_on('r', question)}"
             )
-            order, columns = "r.at, r.label, r.id", f"{claims('r', question)}, r.body"
+            order, columns = "r.at, r.label, r.id", f"{claim_columns('r', question)}, r.body"
         if len(set(certainties)) == 1:
             source += f" AND {'NOT ' if 'possible' in certainties else ''}{is_certain('r', question)}"
         keys = order.split(", ")
@@ -360,7 +361,7 @@ class States:
     def _names_page(self, number: int, question: TimeSlice, limit: int, after: Sequence[Any] | None) -> Page:
         """Return a page of the other names of a party, each text once, for which all names are read."""
         rows = self._db.execute(
-            f"SELECT r.at, r.label, r.id, {claims('r', question)}, r.body FROM list_items r WHERE r.subject = ?"
+            f"SELECT r.at, r.label, r.id, {claim_columns('r', question)}, r.body FROM list_items r WHERE r.subject = ?"
             f" AND r.section = {OTHER_NAMES.number} AND {as_of_and_on('r', question)}"
             " ORDER BY r.at, r.label, r.id",
             (number, *times(question)),
@@ -407,8 +408,8 @@ def _membership_item(
     reference = Reference(row[0])
     role, columns = row[1], row[2:]
     if columns not in decoded:
-        status, possible_statuses, certain, stored = columns
-        claimed, rest = claim(ORDER_OF_STATUSES, status, possible_statuses, certain), decode_membership(stored)
+        status, possible, certain, stored = columns
+        claimed, rest = claim(ORDER_OF_STATUSES, status, possible, certain), decode_membership(stored)
         category = rest.pop("category")
         if listed.has_category:
             claimed["category"] = category
@@ -429,7 +430,7 @@ def _membership_item(
 
 def _membership_columns(question: TimeSlice) -> str:
     """Return the columns of `memberships r` that an item of a list inside a state is made of."""
-    return f"r.party_name, r.role, {claims('r', question)}, r.body"
+    return f"r.party_name, r.role, {claim_columns('r', question)}, r.body"
 
 
 def _shown(table: str, listed: MembershipList, question: TimeSlice) -> str:

@@ -1,5 +1,8 @@
-"""The tables that folded days are kept in, and how the rows of one key give way to others: those that are no longer
-believed are closed, new ones are put, and what stays as it was is not touched. It knows nothing of what rows mean."""
+"""Bitemporal tables: replaces the current rows of a key by others, from a position on.
+
+Rows that are no longer current get their `system_to`, new rows are inserted, and unchanged rows are not touched. This
+module does not know the meaning of rows.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from projections.engine.database import CURRENT
 from projections.engine.subject_cache import Subject
 
 STATE_TERMS = ("scope", "fields")
-"""The kinds of terms that subject states are found by."""
+"""The kinds of terms by which subject states are found."""
 PUT_TERM = "INSERT INTO terms VALUES (?, ?, ?)"
-"""Has a row, by its id, found by a value: kind, value, owner."""
+"""Adds a term by which a row is found: kind, value, id of the row."""
 
 SUBJECT_STATE_COLUMNS = (
     "subject",
@@ -77,12 +80,12 @@ LIST_ITEM_COLUMNS = (
 COLLECTIONS = tuple(STATUSES)
 _NO_ROWS: dict[Row, int] = {}
 _ROW = 4096
-"""Bytes that a row at hand takes, about, beside its body."""
+"""The approximate bytes of memory of a cached row beside its body."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of rows: its name, the columns that are folded, how many of the first say whose a row is."""
+    """A bitemporal table: its name, the folded columns, and how many of the first ones are the key of a row."""
 
     name: str
     columns: tuple[str, ...]
@@ -90,20 +93,20 @@ class Table:
 
     @cached_property
     def select(self) -> str:
-        """What selects the present rows of a key."""
+        """The statement that selects the current rows of a key."""
         where = " AND ".join(f"{column} = ?" for column in self.columns[: self.keys])
         return f"SELECT id, {', '.join(self.columns)} FROM {self.name} WHERE {where} AND system_to = {CURRENT}"
 
     @cached_property
     def insert(self) -> str:
-        """What adds a row, believed from a position on."""
+        """The statement that inserts a row, current from a position on."""
         places = ", ".join("?" * len(self.columns))
         columns = ", ".join(self.columns)
         return f"INSERT INTO {self.name}(id, {columns}, system_from, system_to) VALUES (?, {places}, ?, {CURRENT})"
 
     @cached_property
-    def close(self) -> str:
-        """What ends a row's being believed."""
+    def end(self) -> str:
+        """The statement that ends a row at a position."""
         return f"UPDATE {self.name} SET system_to = ? WHERE id = ?"
 
 
@@ -115,15 +118,16 @@ LIST_ITEMS = Table("list_items", LIST_ITEM_COLUMNS, 3)
 def write(
     db: Buffer, table: Table, subject: Subject, wanted: Mapping[Row, Sequence[Row]], position: int
 ) -> tuple[list[Row], list[tuple[Row, int]]]:
-    """Believe exactly these rows of some keys from a position on; the rows closed, and those opened with their ids.
+    """Make exactly the `wanted` rows of some keys of a subject current from a position on.
 
-    `subject` is whose rows they are. A row's first columns are the key's; those `wanted` lack them.
+    Return the ended rows, and the inserted ones with their ids. A row begins with the columns of its key; the rows of
+    `wanted`, which are by key, lack these.
     """
     cached, size = subject.cached, 0
-    closed: list[Row] = []
-    opened: list[tuple[Row, int]] = []
+    ended: list[Row] = []
+    inserted: list[tuple[Row, int]] = []
     present: dict[Row, dict[Row, int]] = {}
-    for key in wanted:  # all of them before any is put, which the next question would have written by itself
+    for key in wanted:  # first all reads, then all writes: a read flushes the buffered rows
         db.limit.check()
         if cached is None:
             present[key] = {row[1:]: row[0] for row in db.execute(table.select, key).fetchall()}
@@ -131,23 +135,23 @@ def write(
             present[key] = cached.rows.get((table.name, *key), _NO_ROWS)
     for key, rows in wanted.items():
         place, current = (table.name, *key), present[key]
-        come, kept = [key + row for row in rows], _NO_ROWS
+        new, unchanged = [key + row for row in rows], _NO_ROWS
         if current:
-            kept = {row: number for row, number in current.items() if row in come}
-            come = [row for row in come if row not in kept]
+            unchanged = {row: number for row, number in current.items() if row in new}
+            new = [row for row in new if row not in unchanged]
             for row, number in current.items():
-                if row not in kept:
-                    db.amend(table.close, (position, number))
-                    closed.append(row)
+                if row not in unchanged:
+                    db.amend(table.end, (position, number))
+                    ended.append(row)
                     size -= _ROW + len(row[-1])
-        if not come and len(kept) == len(current):
+        if not new and len(unchanged) == len(current):
             continue
-        numbered = dict(zip(come, db.next_ids(table.name, len(come)), strict=True))
-        opened += numbered.items()
+        numbered = dict(zip(new, db.next_ids(table.name, len(new)), strict=True))
+        inserted += numbered.items()
         if cached is not None:
-            cached.rows[place] = {**kept, **numbered} if kept else numbered
-    if opened:
-        db.put_all(table.insert, [(number, *row, position) for row, number in opened])
+            cached.rows[place] = {**unchanged, **numbered} if unchanged else numbered
+    if inserted:
+        db.put_all(table.insert, [(number, *row, position) for row, number in inserted])
     if cached is not None:
-        cached.grow(size + sum([_ROW + len(row[-1]) for row, _ in opened]))
-    return closed, opened
+        cached.grow(size + sum([_ROW + len(row[-1]) for row, _ in inserted]))
+    return ended, inserted

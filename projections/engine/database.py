@@ -1,8 +1,8 @@
-"""The SQLite file that a node's views live in: its tables, its connections, its fingerprint.
+"""The SQLite file of the views of a node: its tables, its connections, and the fingerprint of the code that folds.
 
-Everything in it is folded from the log and may be deleted. A row is known from position `system_from` to before
-`system_to` (transaction time), and holds in the world from day `valid_from` to before `valid_to` (valid time). Nothing
-here knows what the rows mean.
+Everything in it is folded from the log and may be deleted. A row is current from position `system_from` to before
+`system_to` (transaction time), and holds from day `valid_from` to before `valid_to` (valid time). This module does not
+know the meaning of rows.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ from projections.engine.buffer import Buffer
 CURRENT = 2**47 - 1
 """The `system_to` of current rows: the greatest number that SQLite stores in six bytes; no position comes near it.
 
-In SQL it stands as a literal: compared with a parameter, SQLite must plan a query anew at every call to see whether a
-partial index serves it (measured: 5 times the price of a lookup).
+In SQL it is a literal. If it were a parameter, SQLite would plan a query again at every call, to see whether a partial
+index serves it (measured: 5 times the price of a lookup).
 """
 
 AS_OF = "system_from <= ? AND system_to > ?"
-"""In SQL, that a row was known at a position, which is bound twice."""
+"""In SQL, the condition that a row was current as of a position, which is bound twice."""
 
 SPAN = "CASE WHEN hi - at <= 31 THEN 0 WHEN hi - at <= 400 THEN 1 ELSE 2 END"
-"""In SQL, how imprecise a fact's date is: some days, some months, or longer; without an earliest day, the first."""
+"""In SQL, the imprecision of the date of a fact: 0 is some days or no earliest day, 1 some months, 2 longer."""
 
 IMPRECISE = f"upto >= 0 AND (upto <> at OR at = {AFTER})"
-"""In SQL, that a subject has a date, and not just one day: `at` is then no bound of it (see `domain.edtf`)."""
+"""In SQL, the condition that the date of a subject has several days."""
 
 SIGNING = ", ".join(
     str(CATALOGUE[name].rank)
     for name in ("agreement.adopted", "agreement.signed", "agreement.ratified", "agreement.acceded")
 )
-"""The ranks of the events that make an agreement or consent to be bound by it, of which it may have many, in SQL."""
+"""In SQL, the ranks of the events that create an agreement or consent to be bound by it. It may have many of them."""
 
 UNSURE = "(is_certain = 0 OR final_statuses <> 1 << status)"
-"""In SQL, that what a row claims is not certain, on its days or whenever."""
+"""In SQL, the condition that the claim of a row is only possible: on its days, or without a day."""
 
 _DISSOLVED = CATALOGUE["party.dissolved"].rank
 DISSOLVED = f"rank = {_DISSOLVED}"
-"""In SQL, that a fact is about the end of a party."""
-LIFE_ENDED = f"system_to <> {CURRENT} AND rank IN ({CATALOGUE['party.registered'].rank}, {_DISSOLVED})"
-"""In SQL, that a fact about the beginning or the end of a party is no longer believed."""
+"""In SQL, the condition that a fact is a dissolution of a party."""
+LIFESPAN_CHANGED = f"system_to <> {CURRENT} AND rank IN ({CATALOGUE['party.registered'].rank}, {_DISSOLVED})"
+"""In SQL, the condition that a registration or dissolution of a party is no longer current."""
 
 _SCHEMA = f"""
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -127,7 +127,7 @@ CREATE INDEX list_items_of_subject ON list_items(subject, section, key, system_t
 CREATE TABLE terms(
     kind TEXT NOT NULL, value TEXT NOT NULL, owner INTEGER NOT NULL, PRIMARY KEY (kind, value, owner)) WITHOUT ROWID;
 """
-_ASKED = f"""
+_QUERY_INDEXES = f"""
 CREATE INDEX events_of_subject ON events(subject);
 CREATE INDEX events_speaking ON events(subject, rank) WHERE about IS NOT NULL;
 CREATE INDEX disputes_of_subject ON disputes(subject, event, place, system_from, system_to);
@@ -164,16 +164,16 @@ CREATE INDEX list_items_by_due ON list_items(due, label) WHERE section = 0;
 CREATE INDEX tags_in_time ON tags(key, at, hi, fact) WHERE key > 0;
 CREATE INDEX terms_of_owner ON terms(owner, kind);
 CREATE INDEX facts_dissolved ON facts(system_from) WHERE {DISSOLVED};
-CREATE INDEX facts_life_ended ON facts(system_to) WHERE {LIFE_ENDED};
+CREATE INDEX facts_lifespan_changed ON facts(system_to) WHERE {LIFESPAN_CHANGED};
 CREATE INDEX facts_ended ON facts(system_to) WHERE system_to <> {CURRENT};
 CREATE INDEX subject_states_ended ON subject_states(system_to) WHERE system_to <> {CURRENT};
 CREATE INDEX memberships_ended ON memberships(system_to) WHERE system_to <> {CURRENT};
 CREATE INDEX list_items_ended ON list_items(system_to) WHERE system_to <> {CURRENT};
 """
-"""The indexes that folding never reads: questions do, and judging what is posted."""
+"""The indexes that folding never reads; queries and decisions do."""
 
-_OF_LINES = (["list_items_in_order"], ["terms_of_owner"])
-"""Those of them that lines are read by."""
+_CANONICAL_ROW_INDEXES = (["list_items_in_order"], ["terms_of_owner"])
+"""The indexes among these that canonical rows need."""
 
 _SERVED = ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 16000", "cache_size = -32768")
 _BUILDING = ("journal_mode = MEMORY", "synchronous = OFF", "cache_size = -65536")
@@ -188,9 +188,9 @@ def connect(path: Path, *, read_only: Literal[True]) -> sqlite3.Connection: ...
 
 
 def connect(path: Path, *, read_only: bool = False, building: bool = False) -> sqlite3.Connection:
-    """A connection in autocommit mode, usable from any one thread at a time.
+    """Return a connection in autocommit mode, which any one thread at a time may use.
 
-    What it writes to a file that is still `building` survives neither a crash nor a power cut.
+    Writes to a file that is `building` survive neither a crash nor a power cut.
     """
     if read_only:
         connection = sqlite3.connect(
@@ -213,30 +213,34 @@ def connect(path: Path, *, read_only: bool = False, building: bool = False) -> s
 
 
 def _read_only_uri(path: Path) -> str:
-    """The address of a file that is only read.
+    """Return the URI of a file that is only read.
 
-    SQLite makes files beside a database in WAL mode, even to read it. Where it cannot, the file is read without them;
-    that is safe while there is no write-ahead log, as nobody writes in that directory.
+    SQLite creates files beside a database in WAL mode, even to read it. Where it cannot, the file is opened as
+    immutable; this is safe without a write-ahead log, as nobody can write in that directory.
     """
     is_fixed = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
     return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if is_fixed else ''}"
 
 
 def create(connection: sqlite3.Connection, schemas: Iterable[str], *, building: bool = False) -> None:
-    """Make every table in an empty file; of one that is `building` no code may take itself for the one that folded it,
-    nor ask it anything, before `complete`."""
+    """Create every table in an empty file.
+
+    A file that is `building` has no fingerprint and no indexes for queries until `complete`.
+    """
     connection.execute("BEGIN IMMEDIATE")
-    _run(connection, _SCHEMA + "".join(schemas) + ("" if building else _ASKED))
+    _run(connection, _SCHEMA + "".join(schemas) + ("" if building else _QUERY_INDEXES))
     connection.execute("INSERT INTO meta VALUES ('fold', ?), ('position', '0')", ("" if building else fold(),))
     connection.execute("COMMIT")
 
 
 def complete(connection: sqlite3.Connection, fill: Callable[[], None]) -> None:
-    """Make a file that was `building` what any other is; `fill` adds what is made with the help of the indexes. All its
-    rows at once, sorted, are put into an index in a tenth of the time that one after the other takes."""
-    connection.execute("PRAGMA temp_store = FILE")  # what is sorted may be larger than memory
+    """Complete a file that was `building`: add the indexes for queries, then the fingerprint.
+
+    `fill` adds the rows that need these indexes. To index all rows at once takes a tenth of the time of one by one.
+    """
+    connection.execute("PRAGMA temp_store = FILE")  # the rows to sort may be larger than memory
     connection.execute("BEGIN IMMEDIATE")
-    _run(connection, _ASKED)
+    _run(connection, _QUERY_INDEXES)
     fill()
     connection.execute("UPDATE meta SET value = ? WHERE name = 'fold'", (fold(),))
     connection.execute("COMMIT")
@@ -245,9 +249,12 @@ def complete(connection: sqlite3.Connection, fill: Callable[[], None]) -> None:
 
 
 def complete_canonical_rows(connection: sqlite3.Connection) -> None:
-    """Make of a file that is `building` one that can tell its lines (see `projections.digests`), and no more."""
+    """Add to a file that is `building` only the indexes that canonical rows need (see `projections.digests`)."""
     connection.execute("PRAGMA temp_store = FILE")
-    _run(connection, ";\n".join(each for each in _ASKED.split(";\n") if each.split()[2:3] in _OF_LINES))
+    _run(
+        connection,
+        ";\n".join(each for each in _QUERY_INDEXES.split(";\n") if each.split()[2:3] in _CANONICAL_ROW_INDEXES),
+    )
 
 
 def _run(connection: sqlite3.Connection, script: str) -> None:
@@ -257,14 +264,16 @@ def _run(connection: sqlite3.Connection, script: str) -> None:
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:
-    """Whether the file has no tables yet."""
+    """Return whether the file has no tables yet."""
     return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
 
 
 @lru_cache(maxsize=1)
 def fold() -> str:
-    """The fingerprint of the code that folds: SHA-256 over its sources and the versions of the dictionaries it indexes
-    texts by, 16 hexadecimal digits."""
+    """Return the fingerprint of the code that folds, 16 hexadecimal digits.
+
+    It is a SHA-256 over the sources of `domain` and `projections` and the versions of the dictionaries for texts.
+    """
     digest = hashlib.sha256()
     for dictionary in (unidata_version, version("opencc"), version("pypinyin")):
         digest.update(dictionary.encode() + b"\0")
@@ -276,9 +285,10 @@ def fold() -> str:
 
 
 def first_after(db: sqlite3.Connection, table: str, position: int, least: int | None = None) -> int:
-    """The id of the first row of a table not yet known at a position: ids ascend as rows come to be known.
+    """Return the id of the first row of a table that was recorded after a position; ids ascend with positions.
 
-    It is looked for from the end down or, where it is no less than an id, from that on up; near there it is found soon.
+    The search goes down from the last row or, if `least` is given as a lower bound of the id, up from there. It is fast
+    near its start.
     """
     (last,) = db.execute(f"SELECT max(id) FROM {table}").fetchone()
     low, high, step = least or 1, (last or 0) + 1, 64

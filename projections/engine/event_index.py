@@ -1,4 +1,4 @@
-"""Events, and the numbers of subjects and words: what both halves of the views, writing and reading, start from."""
+"""The index of events: events by position, and the numbers of subjects and strings. Both halves of the views use it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from projections.engine.database import CURRENT
 KINDS: Mapping[int, EventType] = {kind.rank: kind for kind in CATALOGUE.values()}
 """The event types by rank."""
 REMARKS = 1 << 30
-"""The bit in what a subject `holds`, beside one for each section with entries, that says: events about its events."""
+"""The bit of `holds` of a subject with events about its events. Each list with items has a bit of its own."""
 TEXT = 1 << 29
-"""The bit that says: its text is held, or was."""
+"""The bit of `holds` of a document whose text is, or was, stored."""
 _CACHED = 20_000
 _REDACTED = CATALOGUE["event.redacted"].rank
 DISPUTED = CATALOGUE["event.disputed"].rank
@@ -34,14 +34,14 @@ def type_of(rank: Any) -> Any:
 
 @dataclass(slots=True)
 class Interned:
-    """Texts kept once, by number. The cache is bounded, and dropped when a transaction is undone."""
+    """The table of strings, each stored once, by number. Its bounded cache ends when a transaction is undone."""
 
     connection: sqlite3.Connection
     by_text: dict[str, int]
     by_id: dict[int, str]
 
     def number(self, text: str) -> int:
-        """The number of a text, given one now if it has none."""
+        """Return the number of a string; store the string if it has none."""
         found = self.find(text)
         if found is None:
             found = self.connection.execute("INSERT INTO strings(text) VALUES (?)", (text,)).lastrowid
@@ -50,7 +50,7 @@ class Interned:
         return found
 
     def find(self, text: str) -> int | None:
-        """The number of a text, None if it has none."""
+        """Return the number of a string; None if it is not stored."""
         found = self.by_text.get(text)
         if found is None:
             row = self._written("SELECT id FROM strings WHERE text = ?", text)
@@ -69,7 +69,7 @@ class Interned:
         return self.connection.execute(statement, (value,)).fetchone()
 
     def text(self, number: int) -> str:
-        """The text of a number."""
+        """Return the string of a number."""
         found = self.by_id.get(number)
         if found is None:
             if len(self.by_id) >= _CACHED:
@@ -79,7 +79,7 @@ class Interned:
         return found
 
     def forget(self) -> None:
-        """Drop what is cached."""
+        """Drop the cache."""
         self.by_text.clear()
         self.by_id.clear()
 
@@ -95,14 +95,14 @@ class EventIndex:
         self._merged: frozenset[int] | None = None
 
     def forget(self) -> None:
-        """Drop caches, after a transaction was undone."""
+        """Drop the caches, after a transaction was undone."""
         self.words.forget()
         self._ids.clear()
         self._names.clear()
         self.forget_mergers()
 
     def find(self, subject: str) -> int | None:
-        """The number of a subject that events are about; None if there were none."""
+        """Return the number of a subject; None if no event is about it."""
         found = self._ids.get(subject)
         if found is None:
             row = self.db.execute("SELECT id FROM subjects WHERE name = ?", (subject,)).fetchone()
@@ -121,14 +121,14 @@ class EventIndex:
         self._names[number] = subject
 
     def must_find(self, subject: str) -> int:
-        """The number of a subject that was named where only what exists may be. Raises LookupError."""
+        """Return the number of a subject. Raise LookupError if no event is about it."""
         found = self.find(subject)
         if found is None:
             raise LookupError(f"{subject} is named before any event is about it")
         return found
 
     def name(self, number: int) -> str:
-        """The subject of a number."""
+        """Return the subject name of a number."""
         found = self._names.get(number)
         if found is None:
             if len(self._names) >= _CACHED:
@@ -138,19 +138,19 @@ class EventIndex:
         return found
 
     def survivor(self, number: int, as_of: int = CURRENT - 1) -> int:
-        """The party that answers for this one, as known at a position; itself where it was not merged."""
+        """Return the survivor of a party as of a position; the party itself if it was not merged."""
         if self._merged is None:
             self._merged = self._ever_merged()
         return survivor(self.db, number, as_of) if number in self._merged else number
 
     def cluster_of(self, number: int, as_of: int = CURRENT - 1) -> list[int]:
-        """Every party that this one is, the survivor first."""
+        """Return every party of the cluster of a party as of a position, the survivor first."""
         if self._merged is None:
             self._merged = self._ever_merged()
         return cluster_of(self.db, number, as_of) if number in self._merged else [number]
 
     def forget_mergers(self) -> None:
-        """To be called once mergers may have changed: nearly every party never was in one, which is kept in memory."""
+        """Drop the cached set of parties that were ever merged. Call it when mergers may have changed."""
         self._merged = None
 
     def _ever_merged(self) -> frozenset[int]:
@@ -158,12 +158,12 @@ class EventIndex:
         return frozenset(number for row in rows for number in row)
 
     def event(self, position: int) -> Event | None:
-        """The event at a position."""
+        """Return the event at a position; None if there is none."""
         row = self.db.execute("SELECT * FROM events WHERE position = ?", (position,)).fetchone()
         return self.decoded(row) if row else None
 
     def events(self, positions: Iterable[int]) -> dict[int, Event]:
-        """The events at some positions."""
+        """Return the events at some positions, by position."""
         rows = self.db.execute(
             "SELECT e.* FROM json_each(?) j CROSS JOIN events e ON e.position = j.value",
             (orjson.dumps(list(positions)).decode(),),
@@ -171,15 +171,17 @@ class EventIndex:
         return {row[0]: self.decoded(row) for row in rows}
 
     def redacted_by(self, position: int) -> int | None:
-        """The position of the event that had the data of the event at a position erased."""
+        """Return the position of the redaction of the event at a position; None if there is none."""
         row = self.db.execute(
             "SELECT position FROM events WHERE about = ? AND rank = ? LIMIT 1", (position, _REDACTED)
         ).fetchone()
         return row[0] if row else None
 
     def corrections(self, root: Event, as_of: int = CURRENT, also: str | None = None) -> Corrections:
-        """What stands of an event by the corrections and retractions up to a position that speak of it, directly or
-        through others; `also` by events of another type, which are not read otherwise as there may be many."""
+        """Return the corrections and retractions of an event, directly or through others, up to a position.
+
+        `also` is one more type of events about events to read; there may be many of them.
+        """
         ranks = _ALTERING if also is None else (*_ALTERING, CATALOGUE[also].rank)
         about: dict[int, list[Event]] = {}
         pending = [root.position]
@@ -197,10 +199,10 @@ class EventIndex:
         return Corrections(about)
 
     def _weigh(self, count: int) -> None:
-        """Called before so many events are decoded; may break off the work."""
+        """Check the time limit before `count` events are decoded. The read half has no limit here."""
 
     def decoded(self, row: Sequence[Any]) -> Event:
-        """The event of a row of `events`, which keeps nothing as the data of an erased one."""
+        """Return the event of a row of `events`; the data of an erased event is stored as an empty string."""
         position, subject, version, rank, recorded, about, source, id_, time, occurred, actor, data = row
         return Event(
             position,

@@ -21,7 +21,7 @@ from projections.engine.event_index import EventIndex
 from projections.engine.query_parts import Query, Tied, places
 from projections.engine.query_types import ANY_STATUS, TimeSlice
 from projections.engine.text_filter import matching
-from projections.engine.time_slices import is_certain, may_be
+from projections.engine.time_slices import is_certain, possible_statuses
 
 STEPS = 300_000
 """Steps of SQLite's machine that a walk may take, some milliseconds; at most twice as many."""
@@ -124,7 +124,7 @@ class Planner:
             return
         question, bits = self.question, sum(1 << order.index(status) for status in set(statuses))
         self.query.statuses = bits
-        self.query.add(f"{may_be('t', question)} & ?", bits)
+        self.query.add(f"{possible_statuses('t', question)} & ?", bits)
         at = 0 if question.on is not None else 1
         pairs = [pair for pair in self._masks() if pair[at] & bits]
         if not pairs:
@@ -198,8 +198,8 @@ class Planner:
         """
         if self.query.statuses is not None:
             for item, row in zip(items, rows, strict=True):
-                _, possible_statuses, certain = row[at : at + 3]
-                is_known = (certain or self.question.on is None) and not possible_statuses & ~self.query.statuses
+                _, possible, certain = row[at : at + 3]
+                is_known = (certain or self.question.on is None) and not possible & ~self.query.statuses
                 item["certainty"] = "certain" if is_known else "possible"
         return items
 

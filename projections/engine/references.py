@@ -1,5 +1,7 @@
-"""References to other subjects inside answers, `{"subject": ...}`: who answers for each, and its name as of the
-question. Looked up for a whole page at once, and never kept."""
+"""Names of other subjects in answers: fills each reference `{"subject": ...}` with the survivor and its name.
+
+Names are looked up for a page at once, as of the position and on the day of the query, and never cached.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +19,21 @@ from projections.engine.time_slices import as_of_and_on, times
 
 
 class References:
-    """Names of others, on one connection."""
+    """Fills references, on one connection."""
 
     def __init__(self, db: sqlite3.Connection, index: EventIndex) -> None:
         self._db = db
         self._index = index
 
     def name_others(self, items: Iterable[Any], question: TimeSlice) -> None:
-        """Put the survivor and its name into every reference inside these items; none of them is one itself."""
+        """Fill every reference inside some items. No item is a reference itself."""
         self.name(references_in(items), question)
 
     def name(self, references: Iterable[dict[str, Any]], question: TimeSlice, *, names: bool = True) -> None:
-        """Put the survivor, and its name unless it has one or none are wanted, into references."""
+        """Fill references with the survivor and, unless `names` is False, its name; skip those with a name.
+
+        The name follows the subject; other fields of a reference come after both.
+        """
         pending = [reference for reference in references if "name" not in reference]
         numbers: dict[str, int | None] = {}
         for reference in pending:
@@ -52,13 +57,13 @@ class References:
                 reference.update(rest)
 
     def named(self, subject: str, question: TimeSlice) -> tuple[str, Any]:
-        """The subject that answers for this one, and its name on the day."""
+        """Return the survivor of a subject and its name on the day."""
         reference = Reference(subject)
         self.name([reference], question)
         return reference["subject"], reference["name"]
 
     def names(self, numbers: Iterable[int], question: TimeSlice) -> dict[int, Any]:
-        """The names of subjects on the day; of one that had not come about, the first it had."""
+        """Return the names of subjects on the day; before the creation of a subject its first name."""
         known: dict[int, Any] = dict.fromkeys(numbers)
         if not known:
             return known

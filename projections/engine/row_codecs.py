@@ -1,5 +1,7 @@
-"""What rows keep in JSON beside their columns: written as short as can be, read as it is answered, spelled out as lines
-say it. Knows neither tables nor questions."""
+"""Row codecs: encode the JSON that rows hold beside their columns, and decode it for answers and canonical rows.
+
+The stored form is as short as possible. This module knows neither tables nor queries.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from domain.platform import MemberChanged
 from projections.engine.reference_values import Reference
 
 NAMED = {aggregate.collection: aggregate.name_field for aggregate in AGGREGATES}
-"""The field that is a thing's name, by collection: it stands in a column of its own."""
+"""The field that names a subject, by collection. It has a column of its own."""
 
 _TYPES = {kind.rank: name for name, kind in CATALOGUE.items()}
 _NAMES = frozenset(NAMED.values())
@@ -26,7 +28,7 @@ _NAMELESS = b"null"
 _CONSENTS = (AgreementRatified, AgreementAcceded)
 
 Step = list[Any]
-"""A fact that a tie rests on: the rank of its type, when it occurred, the events it stands by, perhaps more of it."""
+"""A fact of a membership: the rank of its type, `occurred`, its source events, and perhaps further fields."""
 
 
 @cache
@@ -36,23 +38,23 @@ def possible_statuses_mask(statuses: tuple[str, ...], order: tuple[str, ...]) ->
 
 
 def encode_subject_state(fields: Mapping[str, Any], provenance: Mapping[str, Sequence[int]]) -> bytes:
-    """The body of a thing's row: its fields but for its name, and the events that bear each.
+    """Encode a subject state: its fields without the name, and the source events of each.
 
-    What bears the first of them bears all of them and the status, unless something else is said.
+    The source events of the first field are stored once, for all fields with the same ones; only others are listed.
     """
     first = next(iter(provenance.values()), ())
-    kept = {name: value for name, value in fields.items() if name not in _NAMES}
+    unnamed = {name: value for name, value in fields.items() if name not in _NAMES}
     if provenance.keys() == {*fields, "status"} and len(set(provenance.values())) == 1:
-        return orjson.dumps([kept, first])
+        return orjson.dumps([unnamed, first])
     alike = [name for name in (*fields, "status") if provenance.get(name) == first]
     others = {name: provenance.get(name) for name in (*fields, "status", *provenance) if name not in alike}
-    return orjson.dumps([kept, first, others] if others else [kept, first])
+    return orjson.dumps([unnamed, first, others] if others else [unnamed, first])
 
 
 def decode_subject_state(stored: bytes, named: str, name: bytes) -> tuple[dict[str, Any], dict[str, list[int]]]:
-    """A thing's fields and the events that bear each, from its body and its name in JSON (one of `NAMED`)."""
-    kept, first, *others = orjson.loads(stored)
-    fields = kept if name == _NAMELESS else {named: orjson.loads(name), **kept}
+    """Decode a subject state: its fields, with the name under the field `named`, and the source events of each."""
+    unnamed, first, *others = orjson.loads(stored)
+    fields = unnamed if name == _NAMELESS else {named: orjson.loads(name), **unnamed}
     events = dict.fromkeys((*fields, "status"), first)
     if others:
         events |= others[0]
@@ -61,40 +63,40 @@ def decode_subject_state(stored: bytes, named: str, name: bytes) -> tuple[dict[s
 
 
 def decode_unnamed_state(stored: bytes) -> tuple[dict[str, Any], dict[str, list[int]]]:
-    """The same but for its name."""
+    """Decode a subject state without its name."""
     return decode_subject_state(stored, "", _NAMELESS)
 
 
 def encode_membership(
     steps: Sequence[Fact], whole: Sequence[Fact], opened: Fact | None, closed: Fact | None, category: Any
 ) -> bytes:
-    """The body of a tie's row: its steps, and what else there is to say of it but for the party's role.
+    """Encode a membership without the role of the party.
 
-    It began with the first step, unless something else is said: where a return waits for a withdrawal to take effect,
-    that is `opened`. `whole` are the events beside the steps' that bear it.
+    `whole` are its agreement-wide facts. `opened` is stored only where its date is not that of the first step, as for
+    a return that waits for a withdrawal to take effect.
     """
-    told = [_step(fact) for fact in steps]
+    encoded = [_step(fact) for fact in steps]
     more: dict[str, Any] = {}
     if category is not None:
         more["category"] = category
     began = _effective(opened) if opened is not None else None
-    if began != _first_date(told):
+    if began != _first_date(encoded):
         more["from"] = began
     if closed is not None and (ended := _effective(closed)) is not None:
         more["to"] = ended
     if whole:
         more["whole"] = sorted({position for fact in whole for position in fact.positions})
-    return orjson.dumps([told, more] if more else [told])
+    return orjson.dumps([encoded, more] if more else [encoded])
 
 
 def decode_membership(stored: bytes) -> dict[str, Any]:
-    """A tie as answered but for its party, its container, its status and its role: the category comes first."""
+    """Decode a membership as answered, the category first; party, container, status and role have columns."""
     steps, more = _parts(stored)
     return {"category": more.get("category")} | _span(steps, more, [_read_step(step) for step in steps])
 
 
 def decode_membership_span(stored: bytes) -> dict[str, Any]:
-    """When a tie began and ended, and the events that bear it."""
+    """Decode when a membership began and ended, and its source events."""
     span = _span(*_parts(stored), [])
     del span["steps"]
     return span
@@ -102,21 +104,21 @@ def decode_membership_span(stored: bytes) -> dict[str, Any]:
 
 def roles_of(stored: bytes) -> dict[str, Any]:
     """Return the role in which a party signed, and all its roles where it has several, as answered."""
-    said = orjson.loads(stored)
-    return {"role": said[0], "roles": said} if isinstance(said, list) else {"role": said}
+    role = orjson.loads(stored)
+    return {"role": role[0], "roles": role} if isinstance(role, list) else {"role": role}
 
 
 def canonical_membership(stored: bytes, role: bytes | None) -> dict[str, Any]:
-    """All that the body of a tie's row and its role say; nothing that they leave open."""
+    """Decode a membership with its role for a canonical row: only the fields that are stored."""
     steps, more = _parts(stored)
     span = _span(steps, more, [[_TYPES[rank], *rest] for rank, *rest in steps])
-    said: dict[str, Any] = {} if role is None else roles_of(role)
+    fields: dict[str, Any] = {} if role is None else roles_of(role)
     if "category" in more:
-        said["category"] = more["category"]
-    said |= {name: value for name, value in span.items() if value is not None}
+        fields["category"] = more["category"]
+    fields |= {name: value for name, value in span.items() if value is not None}
     if "whole" not in more:
-        del said["events"]
-    return said
+        del fields["events"]
+    return fields
 
 
 def _parts(stored: bytes) -> tuple[list[Step], dict[str, Any]]:
@@ -124,14 +126,14 @@ def _parts(stored: bytes) -> tuple[list[Step], dict[str, Any]]:
     return body[0], body[1] if len(body) > 1 else {}
 
 
-def _span(steps: Sequence[Step], more: Mapping[str, Any], told: list[Any]) -> dict[str, Any]:
-    """When a tie began and ended, its steps as `told`, and the events that bear it."""
+def _span(steps: Sequence[Step], more: Mapping[str, Any], shown: list[Any]) -> dict[str, Any]:
+    """Return when a membership began and ended, its steps as `shown`, and its source events."""
     if len(steps) == 1 and "whole" not in more:
         events = steps[0][2]
     else:
         events = sorted({position for step in steps for position in step[2]}.union(more.get("whole", ())))
     began = more["from"] if "from" in more else _first_date(steps)
-    return {"from": began, "to": more.get("to"), "steps": told, "events": events}
+    return {"from": began, "to": more.get("to"), "steps": shown, "events": events}
 
 
 def _read_step(step: Step) -> dict[str, Any]:

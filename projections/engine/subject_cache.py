@@ -1,7 +1,7 @@
-"""What the write half keeps in memory of subjects, so that events about one that was lately written about read nothing.
+"""The cache of subjects of the write half: an event about a cached subject reads nothing from the file.
 
-A subject's record is written when what waits is (`projections.engine.buffer`), once for however many events changed it.
-Undoing a batch brings the records it touched back to what they were. It knows no rules and folds nothing.
+The record of a subject is written with the buffered rows (`projections.engine.buffer`), once for all events that
+changed it. Undoing a batch restores the records that it changed. This module knows no rules and folds nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from projections.engine.buffer import Buffer, Row
 _MOST = 5_000
 _MOST_CACHED = 1_000
 _MOST_BYTES = 64 * 2**20
-"""Of memory, about, that what is at hand may take: one subject may have thousands of rows by a single fact."""
+"""Approximate memory of all cached subjects: one fact may give a subject thousands of rows."""
 _COLUMNS = "id, name, version, last, holds, lifespan, basis, force"
 _INSERT = f"INSERT INTO subjects({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _UPDATE = "UPDATE subjects SET version = ?, last = ?, holds = ?, lifespan = ?, basis = ?, force = ? WHERE id = ?"
@@ -34,9 +34,13 @@ RowsKey = tuple[Any, ...]
 
 
 class Basis(NamedTuple):
-    """What a subject's ties depend on beside their own facts: when it came about, at the earliest, and ended; the first
-    consent to be bound, as far as entries into force of the whole depend on it; the days on which it is past its
-    `until`; what bears on all ties; by when it had come about.
+    """The inputs of the memberships of a subject beside their own facts: if these change, memberships are folded again.
+
+    `creation` is the first possible day of its creation, `end` the possible days of its end.
+    `consent` is the first consent to be bound, as far as entries into force depend on it.
+    `lapses` are the days on which it is past its `until`.
+    `provenance` describes the agreement-wide facts.
+    `created_by` is the last possible day of its creation, if something depends on it.
     """
 
     creation: int
@@ -44,11 +48,11 @@ class Basis(NamedTuple):
     consent: FirstConsent
     lapses: tuple[tuple[int, int], ...]
     provenance: tuple[tuple[Any, ...], ...]
-    made: int | None
+    created_by: int | None
 
 
 class CachedFact(NamedTuple):
-    """A standing fact, the id of its row, the keys it is linked by, and whether it describes its subject itself."""
+    """A current fact, the id of its row, its tags, and whether it describes its subject itself (`core`)."""
 
     fact: Fact
     row: int
@@ -58,25 +62,26 @@ class CachedFact(NamedTuple):
 
 @dataclass(slots=True)
 class Weight:
-    """Bytes of memory, about."""
+    """An approximate number of bytes of memory."""
 
     bytes: int = 0
 
 
 @dataclass(slots=True)
 class CachedSubject:
-    """All that is known of a subject with few facts: what stands of it, by position, and its present rows, with their
-    ids, by table and key. `total` is the weight of all that are at hand together.
+    """All current facts and rows of a subject with few facts.
+
+    `facts` are by position, in the order of folding; `rows` are by table and key, each with its id.
+    `total` is the weight of all cached subjects, `own` the weight of this one.
     """
 
     total: Weight
     own: int = 0
     facts: dict[int, CachedFact] = field(default_factory=dict)
-    """In the order of folding."""
     rows: dict[RowsKey, dict[Row, int]] = field(default_factory=dict)
 
-    def believe(self, fact: Fact, row: int, keys: frozenset[int], *, core: bool) -> None:
-        """One fact more stands."""
+    def add(self, fact: Fact, row: int, keys: frozenset[int], *, core: bool) -> None:
+        """Add a current fact."""
         last = next(reversed(self.facts.values()), None)
         self.facts[fact.position] = CachedFact(fact, row, keys, core)
         if last is not None and fact.order < last.fact.order:
@@ -84,16 +89,16 @@ class CachedSubject:
             self.facts = dict(ordered)
 
     def copied(self) -> CachedSubject:
-        """The same as it is now. Its rows by key are replaced, never altered."""
+        """Return a copy for undoing. It is shallow: rows of a key are replaced, never changed."""
         return CachedSubject(self.total, self.own, dict(self.facts), dict(self.rows))
 
     def grow(self, size: int) -> None:
-        """It takes so many bytes more."""
+        """Add `size` bytes to the weight."""
         self.own += size
         self.total.bytes += size
 
     def of(self, table: str) -> Iterator[Row]:
-        """Every present row in a table."""
+        """Yield every current row of a table."""
         for place, rows in self.rows.items():
             if place[0] == table:
                 yield from rows
@@ -101,9 +106,14 @@ class CachedSubject:
 
 @dataclass(slots=True)
 class Subject:
-    """A subject that events are about. `holds` are bits (see `projections.engine.event_index`); `lifespan` sums up its
-    facts (see `projections.engine.lifespans`); `basis` is what its memberships were folded with, `force` what was in
-    force through them.
+    """The record of a subject that events are about.
+
+    `last` is the position of the last of them.
+    `holds` are bits for its lists that have items (see `projections.engine.event_index`).
+    `lifespan` summarises its facts (see `projections.engine.lifespans`).
+    `basis` are the inputs with which its memberships were folded, `force` is the joint force of these memberships.
+    `context` is the cache of `projections.projector`.
+    `is_written` says that the file has a row of it, `is_changed` that the record differs from that row.
     """
 
     number: int
@@ -116,13 +126,12 @@ class Subject:
     force: Sequence[InForcePeriod] = NOTHING_IN_FORCE
     cached: CachedSubject | None = None
     context: Any = None
-    """What `projections.projector` keeps of it."""
     is_written: bool = False
     is_changed: bool = True
 
     @property
     def row(self) -> Row:
-        """Its columns after the name."""
+        """The columns after the name."""
         basis = None if self.basis is None else orjson.dumps(tuple(self.basis), default=tuple)
         force = None if self.force is NOTHING_IN_FORCE else orjson.dumps([_force_json(days) for days in self.force])
         return self.version, self.last, self.holds, lifespans.encode(self.lifespan), basis, force
@@ -132,7 +141,7 @@ _FIELDS = attrgetter(*(each.name for each in fields(Subject)))
 
 
 class Subjects:
-    """The records of subjects, on the write half's connection."""
+    """The records of subjects, on the connection of the write half."""
 
     def __init__(self, db: Buffer) -> None:
         self._db = db
@@ -146,55 +155,57 @@ class Subjects:
         db.flush_dirty = self._flush_dirty
 
     def find(self, name: str) -> Subject | None:
-        """The subject of a name; None if no event is about it."""
+        """Return the subject with a name; None if no event is about it."""
         found = self._by_name.get(name)
         if found is None and name not in self._absent:
             row = self._db.look(f"SELECT {_COLUMNS} FROM subjects WHERE name = ?", (name,))
             if row is None:
                 self._absent[name] = None
             else:
-                found = self._keep(_subject(row))
+                found = self._remember(_subject(row))
         return found
 
     def miss(self, name: str) -> None:
-        """Look for no subject of a name that no event was about yet."""
+        """Note that no event is about a name yet, so that `find` does not look it up."""
         self._absent[name] = None
 
     def named(self, name: str) -> Subject:
-        """The subject of a name where only what exists may be named. Raises LookupError."""
+        """Return the subject with a name. Raise LookupError if no event is about it."""
         found = self._by_name.get(name) or self.find(name)
         if found is None:
             raise LookupError(f"{name} is named before any event is about it")
         return found
 
     def get(self, number: int) -> Subject:
-        """The subject of a number, which there is."""
+        """Return the subject with a number, which must exist."""
         found = self._by_number.get(number)
         if found is None:
-            found = self._keep(_subject(self._db.look(f"SELECT {_COLUMNS} FROM subjects WHERE id = ?", (number,))))
+            found = self._remember(_subject(self._db.look(f"SELECT {_COLUMNS} FROM subjects WHERE id = ?", (number,))))
         return found
 
     def add(self, name: str, version: int, last: int) -> Subject:
-        """A subject that an event is about for the first time."""
+        """Return a new subject, for its first event."""
         subject = Subject(self._db.next_id("subjects"), name, version, last, cached=CachedSubject(self._weight))
         self._absent.pop(name, None)
         self._cached[subject.number] = subject
-        self._changed[subject.number] = self._keep(subject)
+        self._changed[subject.number] = self._remember(subject)
         self._db.is_settled = False
         if self._before is not None:
             self._before[subject.number] = None
         return subject
 
     def save_for_undo(self, subject: Subject) -> None:
-        """To be called, in each batch, before what is at hand of a subject changes, or its context."""
+        """Save the record of a subject for `undo_batch`. Call it before its cache or its context changes."""
         if self._before is not None and subject.number not in self._before:
             self._before[subject.number] = before = Subject(*_FIELDS(subject))
             before.context = copy(subject.context)
             before.cached = None if subject.cached is None else subject.cached.copied()
 
     def mark_dirty(self, subject: Subject) -> Subject:
-        """The same; to be called right before something of it is changed, with no question to the database between.
-        Values that it holds are replaced, never altered.
+        """Save the record for `undo_batch` and mark it as changed. Return it.
+
+        Call it immediately before a change, without a query of the database in between: that would write the record.
+        Values in the record are replaced, never changed.
         """
         self.save_for_undo(subject)
         subject.is_changed = True
@@ -203,26 +214,26 @@ class Subjects:
         return subject
 
     def cache(self, subject: Subject) -> None:
-        """Keep at hand all that will be known of a subject, of which nothing is known yet."""
+        """Cache a subject that has no facts yet."""
         subject.cached = CachedSubject(self._weight)
         self._cached[subject.number] = subject
 
     def discard(self, subject: Subject) -> None:
-        """Forget a subject; what changed of its record is never written."""
+        """Drop a subject; changes of its record are never written."""
         self.evict(subject)
         self._changed.pop(subject.number, None)
         self._by_number.pop(subject.number, None)
         self._by_name.pop(subject.name, None)
 
     def evict(self, subject: Subject) -> None:
-        """Keep no longer at hand all that is known of it."""
+        """Drop the cached facts and rows of a subject."""
         if subject.cached is not None:
             subject.cached.grow(-subject.cached.own)
             subject.cached = None
         self._cached.pop(subject.number, None)
 
     def evict_if_full(self) -> None:
-        """Keep no more than is worth it. Whoever holds a record or changes one is done with it."""
+        """Evict the oldest subjects beyond the limits. No caller may hold a record from before."""
         while self._cached and (len(self._cached) > _MOST_CACHED or self._weight.bytes > _MOST_BYTES):
             oldest = next(iter(self._cached.values()))
             oldest.context = None
@@ -236,15 +247,15 @@ class Subjects:
             del self._absent[next(iter(self._absent))]
 
     def begin_batch(self) -> None:
-        """What is changed from here on can be undone until `keep_batch`."""
+        """Begin a batch: changes from here on can be undone until `keep_batch`."""
         self._before = {}
 
     def keep_batch(self) -> None:
-        """The batch becomes part of the transaction."""
+        """End the batch: its changes become part of the transaction."""
         self._before = None
 
     def undo_batch(self) -> None:
-        """Every record is what it was when the batch began, and what is at hand of it too."""
+        """Restore every record, and its cache, as it was when the batch began."""
         assert self._before is not None
         for number, before in self._before.items():
             subject = self._by_number.pop(number)
@@ -254,7 +265,7 @@ class Subjects:
             if before is None:
                 self._absent[subject.name] = None
             else:
-                self._keep(before)
+                self._remember(before)
                 if before.cached is not None:
                     self._cached[number] = before
                     self._weight.bytes += before.cached.own
@@ -263,18 +274,18 @@ class Subjects:
         self._before = None
 
     def forget(self) -> None:
-        """Drop everything, after the transaction was undone or what waited was written."""
+        """Drop everything, after the transaction was undone or the buffered rows were written."""
         for records in (self._by_number, self._by_name, self._cached, self._changed, self._absent):
             records.clear()
         self._weight.bytes = 0
         self._before = None
 
-    def _keep(self, subject: Subject) -> Subject:
+    def _remember(self, subject: Subject) -> Subject:
         self._by_number[subject.number] = self._by_name[subject.name] = subject
         return subject
 
     def _flush_dirty(self, earlier: bool) -> None:
-        """Put the rows of changed records; `earlier`: as they were before the batch."""
+        """Put the rows of changed records into the buffer; with `earlier` as they were before the batch."""
         before = self._before if earlier and self._before is not None else {}
         for number, subject in list(self._changed.items()):
             was = before.get(number, subject)
@@ -307,14 +318,14 @@ def _subject(row: Row) -> Subject:
 
 
 def _basis(stored: bytes) -> Basis:
-    creation, end, consent, lapses, provenance, made = orjson.loads(stored)
+    creation, end, consent, lapses, provenance, created_by = orjson.loads(stored)
     return Basis(
         creation,
         None if end is None else tuple(end),
         FirstConsent(*consent),
         tuple([(since, until) for since, until in lapses]),
         tuple([(*said, tuple(positions)) for *said, positions in provenance]),
-        made,
+        created_by,
     )
 
 

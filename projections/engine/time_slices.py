@@ -1,4 +1,4 @@
-"""How rows are cut by a question's two times, in SQL, and what a row that is left says."""
+"""Time slices: the SQL that selects rows as of a position and on a day, and the JSON of a selected row."""
 
 from __future__ import annotations
 
@@ -18,89 +18,95 @@ HOLDING = sum(1 << index for index, status in enumerate(ORDER_OF_STATUSES) if st
 
 
 def as_of_and_on(table: str, question: TimeSlice) -> str:
-    """The condition that a row was known then and held on the day; its values are `times`."""
+    """Return the condition that a row was current as of the position and valid on the day; `times` gives its values.
+
+    Without a day, the condition selects the final period of each interval.
+    """
     if question.on is None:
         return f"{table}.system_from <= ? AND {table}.system_to > ? AND {table}.is_final_period"
     return f"{table}.system_from <= ? AND {table}.system_to > ? AND {table}.valid_from <= ? AND {table}.valid_to > ?"
 
 
 def times(question: TimeSlice) -> tuple[int, ...]:
-    """The values for `rectangle`."""
+    """Return the values of `as_of_and_on`."""
     if question.on is None:
         return (question.as_of, question.as_of)
     return (question.as_of, question.as_of, question.on, question.on)
 
 
 def holds(table: str, question: TimeSlice) -> str:
-    """The condition that a membership was known then and may hold on the day; its values are `times`. Whenever: any."""
+    """Return the condition of `as_of_and_on` for memberships that may hold on the day; without a day for all."""
     return as_of_and_on(table, question) + (
         "" if question.on is None else f" AND {table}.possible_statuses & {HOLDING}"
     )
 
 
-def claims(table: str, question: TimeSlice) -> str:
-    """The columns that `claim` takes: the status, all that may be, whether it is certain."""
+def claim_columns(table: str, question: TimeSlice) -> str:
+    """Return the columns that `claim` takes: the status, the possible statuses, whether it is certain."""
     if question.on is None:
-        return f"{table}.status, {may_be(table, question)}, {table}.final_statuses = 1 << {table}.status"
-    return f"{table}.status, {may_be(table, question)}, {table}.is_certain"
+        return f"{table}.status, {possible_statuses(table, question)}, {table}.final_statuses = 1 << {table}.status"
+    return f"{table}.status, {possible_statuses(table, question)}, {table}.is_certain"
 
 
-def may_be(table: str, question: TimeSlice) -> str:
-    """The column of all statuses that may be, as bits."""
+def possible_statuses(table: str, question: TimeSlice) -> str:
+    """Return the column of the possible statuses, as bits."""
     return f"{table}.possible_statuses" if question.on is not None else f"{table}.final_statuses"
 
 
 def is_certain(table: str, question: TimeSlice, statuses: int | None = None) -> str:
-    """The condition that what a row claims is certain; `statuses` are those asked for, as bits, where some are.
+    """Return the condition that the claim of a row is certain; `statuses` are the requested ones, as bits, if any.
 
-    On a day a claim of several statuses does not say whether it might be none yet, so that it counts as possible.
+    On a day, a row with several possible statuses does not say whether the item may also have none yet, so that its
+    claim counts as possible.
     """
     if statuses is None and question.on is None:
         return f"({table}.status IS NULL OR {table}.final_statuses = 1 << {table}.status)"
     on_that_day = "" if question.on is None else f"{table}.is_certain AND "
     other = 0 if statuses is None else ~statuses
-    return f"({on_that_day}NOT ({may_be(table, question)} & {other}))"
+    return f"({on_that_day}NOT ({possible_statuses(table, question)} & {other}))"
 
 
 def subject_state_columns(question: TimeSlice) -> str:
-    """The columns of `things t` and its `subjects s` that a state is made of."""
-    return f"t.subject, t.collection, {claims('t', question)}, t.name, t.body, s.name, s.version, s.last, s.holds"
+    """Return the columns of `subject_states t` and `subjects s` of which a state is made."""
+    return (
+        f"t.subject, t.collection, {claim_columns('t', question)}, t.name, t.body, s.name, s.version, s.last, s.holds"
+    )
 
 
-def claim(order: Sequence[str], status: int, possible_statuses: int, certain: int) -> dict[str, Any]:
-    """A status as answered."""
+def claim(order: Sequence[str], status: int, possible: int, certain: int) -> dict[str, Any]:
+    """Return the status of an item as answered, with `statuses` if several are possible, and `certainty`."""
     claimed: dict[str, Any] = {"status": order[status]}
-    if possible_statuses & (possible_statuses - 1):
-        claimed["statuses"] = [name for index, name in enumerate(order) if possible_statuses >> index & 1]
+    if possible & (possible - 1):
+        claimed["statuses"] = [name for index, name in enumerate(order) if possible >> index & 1]
     claimed["certainty"] = "certain" if certain else "possible"
     return claimed
 
 
 def membership_columns(table: str, question: TimeSlice) -> str:
-    """The columns that `membership` takes."""
-    return f"{table}.party_name, {table}.container_name, {claims(table, question)}, {table}.role, {table}.body"
+    """Return the columns that `membership` takes."""
+    return f"{table}.party_name, {table}.container_name, {claim_columns(table, question)}, {table}.role, {table}.body"
 
 
 def membership(row: Sequence[Any]) -> dict[str, Any]:
-    """A tie as answered, from `membership_columns`."""
-    party, container, status, possible_statuses, certain, role, stored = row
-    told = decode_membership(stored)
+    """Return a membership as answered, from `membership_columns`."""
+    party, container, status, possible, certain, role, stored = row
+    fields = decode_membership(stored)
     return {
         "party": Reference(party),
         "in": Reference(container),
-        **claim(ORDER_OF_STATUSES, status, possible_statuses, certain),
-        "category": told.pop("category"),
+        **claim(ORDER_OF_STATUSES, status, possible, certain),
+        "category": fields.pop("category"),
         **({} if role is None else roles_of(role)),
-        **told,
+        **fields,
     }
 
 
 def list_item(row: Sequence[Any], question: TimeSlice, references: Sequence[str]) -> dict[str, Any]:
-    """Return a list item as answered, from `claims` and the body; `references` are its fields that name subjects."""
-    status, possible_statuses, certain, stored = row
+    """Return a list item as answered, from `claim_columns` and the body; `references` are its fields with subjects."""
+    status, possible, certain, stored = row
     body = refer(orjson.loads(stored), references)
     if status is not None:
-        body |= claim(STATUS_ORDER, status, possible_statuses, certain)
+        body |= claim(STATUS_ORDER, status, possible, certain)
     elif question.on is not None and not certain:
         body["certainty"] = "possible"
     return body

@@ -81,7 +81,7 @@ async def delete_text(request: web.Request) -> web.StreamResponse:
             before, held = held, now()
             if held == before:
                 raise
-    raise NotFound(f"no text of {subject} is held")
+    raise NotFound(f"no text of {subject} is stored")
 
 
 async def get_text(request: web.Request) -> web.StreamResponse:
@@ -138,7 +138,7 @@ def _is_trial(request: web.Request) -> bool:
 def _refuse_absent(request: web.Request, subject: str) -> None:
     """Raises NotFound, Gone."""
     position = request.app[HEAD].position
-    request.app[READERS].here(lambda reader: reader.stands(subject, position))
+    request.app[READERS].here(lambda reader: reader.check_exists(subject, position))
 
 
 def _subject(request: web.Request) -> str:

@@ -27,7 +27,7 @@ from tests.steps import steps
 
 def counted(found: World, on: str | None, as_of: int) -> dict[str, Any]:
     """Return some of the statistics by counting rows."""
-    held = ("last", ()) if on is None else ("valid_from <= ? AND valid_to > ?", (parse_day(on),) * 2)
+    held = ("is_final_period", ()) if on is None else ("valid_from <= ? AND valid_to > ?", (parse_day(on),) * 2)
 
     def count(columns: str, table: str) -> Counter[Any]:
         holds = f" AND possible_statuses & {HOLDING}" if table == "memberships" and on is not None else ""
