@@ -1,16 +1,23 @@
-"""Agreements: the data of their events, and what each event does to an agreement."""
+"""Agreements: the data of their events, what each event does to an agreement, and what contradicts an agreement."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from domain.commitment import CommitmentMade, CommitmentUpdated
 from domain.declaration import DeclarationMade, DeclarationWithdrawn
+from domain.errors import MOST_NAMED, Conflict, Flaw
 from domain.event_type import Aggregate, Creates, EventType, TakesEffect
+from domain.opened_items import OpenedItems
 from domain.payload import Data, Languages, Parties, Record, Terms, Texts, flawed
 from domain.values import MAX_ITEMS, Agreement, Edtf, Party, Text, text_key
+
+if TYPE_CHECKING:  # the catalogue, on which these depend, is built from this module
+    from domain.corrections import Fact
+    from domain.history import History
 
 AgreementKind = Literal[
     "framework",
@@ -245,3 +252,80 @@ AGREEMENT = Aggregate(
         ),
     ),
 )
+
+COMMITMENTS = OpenedItems(
+    name="commitment",
+    field="commitment",
+    opened_by="agreement.commitment-made",
+    changed_by="agreement.commitment-updated",
+    missing="no commitment {} was made",
+)
+DECLARATIONS = OpenedItems(
+    name="declaration",
+    field="event",
+    opened_by="agreement.declaration-made",
+    changed_by="agreement.declaration-withdrawn",
+    missing="there is no declaration on this agreement at position {}",
+    by_position=True,
+)
+
+
+def flaws(history: History, agreement: str, type_: str, data: Data) -> Iterator[Flaw]:
+    """Yield what an event lacks: the commitment that it updates, the declaration that it withdraws or objects to."""
+    yield from COMMITMENTS.flaws(history, agreement, type_, data)
+    yield from DECLARATIONS.flaws(history, agreement, type_, data)
+    objected = data.about if isinstance(data, DeclarationMade) else None
+    if objected is not None and not _is_declared(history, agreement, objected):
+        yield Flaw("/data/about", DECLARATIONS.missing.format(objected))
+
+
+def first_event_flaws(data: Data) -> Iterator[Flaw]:
+    """Yield what a first signature lacks."""
+    if isinstance(data, AgreementSigned):
+        for name in ("title", "kind"):
+            if getattr(data, name) is None:
+                yield Flaw(f"/data/{name}", "is required in the first event of an agreement")
+
+
+def untitled_conflicts(history: History, agreement: str) -> Iterator[Conflict]:
+    """Yield that an agreement would have no title or no kind, after facts that create it came or went.
+
+    Erased data may have had them.
+    """
+    creating = [fact for fact in history.state_facts(agreement) if fact.creates]
+    if not any(not fact.data.model_fields_set or _has_title_and_kind(fact.data) for fact in creating):
+        types = tuple(kind.name for kind in AGREEMENT.events if kind.is_creating)
+        positions = [fact.position for fact in history.facts(agreement, types, limit=MOST_NAMED)]
+        yield Conflict(f"{agreement} would be left without title and kind", tuple(sorted(positions)[:MOST_NAMED]))
+
+
+def _has_title_and_kind(data: Data) -> bool:
+    return getattr(data, "title", None) is not None and getattr(data, "kind", None) is not None
+
+
+def conflicts(history: History, agreement: str, changed: Sequence[Fact]) -> Iterator[Conflict]:
+    """Yield conflicts among commitments and declarations, after some facts about their agreement came or went."""
+    yield from COMMITMENTS.conflicts(history, agreement, changed)
+    yield from DECLARATIONS.conflicts(history, agreement, changed)
+    yield from _objection_conflicts(history, agreement, changed)
+
+
+def _objection_conflicts(history: History, agreement: str, changed: Sequence[Fact]) -> Iterator[Conflict]:
+    """Yield objections to declarations that are not current, after some facts came or went."""
+    declared = [fact for fact in changed if fact.type == DECLARATIONS.opened_by]
+    positions = {fact.position for fact in declared} | {fact.data.about for fact in declared}  # type: ignore[attr-defined]
+    for position in sorted(each for each in positions if each is not None):
+        objections = [fact.position for fact in history.item_facts(agreement, objection_tag(position))]
+        if objections and not _is_declared(history, agreement, position):
+            detail = f"facts rest on the declaration at position {position}"
+            yield Conflict(detail, tuple(sorted(objections)[:MOST_NAMED]))
+
+
+def _is_declared(history: History, agreement: str, position: int) -> bool:
+    """Return whether the event at a position is a current declaration on an agreement."""
+    return any(fact.position == position for fact in history.item_facts(agreement, f"{DECLARATIONS.name}:{position}"))
+
+
+def objection_tag(position: int) -> str:
+    """Return the tag of the objections to the declaration at a position."""
+    return f"about:{position}"

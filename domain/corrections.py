@@ -6,7 +6,7 @@ facts are current. Nothing here checks facts against each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, NamedTuple
@@ -17,6 +17,9 @@ from domain.catalogue import CATALOGUE
 from domain.edtf import AFTER, BEFORE, Span, day_of, parse_edtf, span_of, span_recorded
 from domain.event_type import Creates, EventType, TakesEffect
 from domain.payload import Data
+
+ALTERING = frozenset(("event.corrected", "event.retracted"))
+"""The types that alter the event that they are about."""
 
 
 class Event(NamedTuple):
@@ -216,6 +219,16 @@ class Corrections:
             cited += [(other.position, passage) for passage in content.get("evidence", ())]
         return cited
 
+    def supporting_passages(self, event: Event) -> list[tuple[int, dict[str, Any]]]:
+        """Return the current passages that support an event, each with the position of the event that gives it.
+
+        The passages of an `evidence.added` support the event that it is about, not itself.
+        """
+        if self.retracted_by(event) is not None:
+            return []
+        is_evidence = event.type == "evidence.added"
+        return [(by, passage) for by, passage in self.passages(event) if not is_evidence or by != event.position]
+
     def _current_about(self, event: Event, *types: str) -> list[tuple[Event, dict[str, Any]]]:
         current = []
         for other in self._about.get(event.position, ()):
@@ -224,6 +237,15 @@ class Corrections:
                 if content.get("event") == event.position:
                     current.append((other, content))
         return current
+
+
+def altered(event: Event, event_at: Callable[[int], Event | None]) -> Iterator[Event]:
+    """Yield the events that a correction or retraction may alter: its target, the target of its target, and so on."""
+    target = event if event.type in ALTERING else None
+    while target is not None and target.about is not None:
+        target = event_at(target.about)
+        if target is not None:
+            yield target
 
 
 def uncorrected_fact(event: Event, model: Data) -> Fact | None:

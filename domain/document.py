@@ -1,12 +1,26 @@
-"""Documents: the data of their events, and what each event does to a document."""
+"""Documents: the data of their events, what each event does to a document, and what contradicts a document: a text that
+is not the registered one, a false quotation.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
 from pydantic import Field, model_validator
 
+from domain.errors import Contradiction, Flaw, Invalid
 from domain.event_type import Aggregate, Creates, EventType
 from domain.payload import Count, Data, Record, flawed
+from domain.quotation import flaw_of
 from domain.values import Edtf, Language, MediaType, Sha256, Text, Url
+
+if TYPE_CHECKING:  # the catalogue, on which these depend, is built from this module
+    from domain.corrections import Event
+    from domain.history import History
+
+_CHARACTERS = 4096
+"""Characters of a text that are searched in one step of `History.check_time`."""
 
 
 class Original(Record):
@@ -63,3 +77,46 @@ DOCUMENT = Aggregate(
         EventType(name="document.text-erased", data=OfText, collection="documents", rank=43, is_posted=False),
     ),
 )
+
+
+def registered_sha256(history: History, document: str) -> str | None:
+    """Return the registered SHA-256 of a document's text; None if it was retracted or erased."""
+    for fact in history.facts(document, ("document.registered",), limit=1):
+        assert isinstance(fact.data, DocumentRegistered)
+        return fact.data.sha256
+    return None
+
+
+def check_text(history: History, event: Event, data: OfText) -> None:
+    """Raise Invalid if a text to be stored is not the registered one, Contradiction if another is stored already, or if
+    a text to be erased is not stored.
+    """
+    document, stored = event.subject, history.stored_text(event.subject)
+    if event.type == "document.text-erased":
+        if stored is None:
+            raise Contradiction(f"no text of {document} is held")
+        if (stored.sha256, stored.characters) != (data.sha256, data.characters):
+            raise Contradiction(f"the text of {document} that is held is another", positions=[stored.position])
+        return
+    registered = registered_sha256(history, document)
+    if data.sha256 != registered:
+        detail = f"the SHA-256 of this text is {data.sha256}; registered of {document} is {registered or 'none'}"
+        raise Invalid(detail, [Flaw("", detail)])
+    if stored is not None:
+        detail = f"a text of {document} is held already, of SHA-256 {stored.sha256}; another takes its deletion"
+        raise Contradiction(detail, positions=[stored.position])
+
+
+def false_quotations(history: History, data: Mapping[str, Any], at: str) -> Iterator[Flaw]:
+    """Yield the passages in the evidence of data, at a pointer, that are not in the stored text of their document.
+
+    A text that is not the registered one is not compared.
+    """
+    for index, passage in enumerate(data.get("evidence", ())):
+        document = passage["document"]
+        stored = history.stored_text(document)
+        if stored is None or stored.sha256 != registered_sha256(history, document):
+            continue
+        history.check_time(stored.characters // _CHARACTERS)
+        if (flaw := flaw_of(passage, history.text(document))) is not None:
+            yield Flaw(f"{at}/evidence/{index}{flaw.pointer}", flaw.detail)

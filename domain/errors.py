@@ -17,6 +17,18 @@ class Flaw:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Facts that cannot all be true, by `positions`."""
+
+    detail: str
+    positions: tuple[int, ...]
+
+
+MOST_NAMED = 100
+"""Most positions that one conflict names."""
+
+
 class Refused(Exception):
     """A fact is refused. `positions` are the conflicting events, ascending."""
 

@@ -1,14 +1,21 @@
-"""Labs: the data of their events, and what each event does to a lab."""
+"""Labs: the data of their events, what each event does to a lab, and what contradicts a lab."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
 
+from domain.errors import MOST_NAMED, Conflict, Flaw
 from domain.event_type import Aggregate, Creates, EventType
+from domain.opened_items import OpenedItems
 from domain.payload import Count, Data, Record, Terms, flawed
 from domain.values import MAX_ITEMS, Agreement, Duration, Party, Slug, Text
+
+if TYPE_CHECKING:  # the catalogue, on which these depend, is built from this module
+    from domain.corrections import Fact
+    from domain.history import History
 
 
 class Phase(Record):
@@ -133,3 +140,79 @@ LAB = Aggregate(
         ),
     ),
 )
+
+CALLS = OpenedItems(
+    name="call",
+    field="call",
+    opened_by="lab.recruitment-opened",
+    changed_by="lab.recruitment-closed",
+    missing="no call {} was opened",
+)
+PHASES_TAG = "phases"
+"""The tag of all facts about the phases of a lab, which depend on each other."""
+PHASE_TYPES = frozenset(("lab.founded", "lab.phase-started", "lab.phase-completed"))
+
+
+def flaws(history: History, lab: str, type_: str, data: Data) -> Iterator[Flaw]:
+    """Yield what an event about a lab lacks: the phase that it changes, the call that it closes."""
+    if isinstance(data, OfPhase) and data.phase not in _planned_phases(history.item_facts(lab, PHASES_TAG)):
+        yield Flaw("/data/phase", f"the lab was founded without a phase {data.phase}")
+    yield from CALLS.flaws(history, lab, type_, data)
+
+
+def conflicts(history: History, lab: str, changed: Sequence[Fact]) -> Iterator[Conflict]:
+    """Yield conflicts among the phases and calls of a lab, after some facts about it came or went."""
+    yield from CALLS.conflicts(history, lab, changed)
+    if any(fact.type in PHASE_TYPES for fact in changed):
+        yield from _phase_conflicts(history.item_facts(lab, PHASES_TAG))
+
+
+def _phase_conflicts(facts: Sequence[Fact]) -> Iterator[Conflict]:
+    planned = _planned_phases(facts)
+    steps = [fact for fact in facts if isinstance(fact.data, OfPhase)]
+    if lost := [fact.position for fact in steps if _phase(fact) not in planned]:
+        yield Conflict("facts rest on phases the lab would not have", tuple(sorted(lost)[:MOST_NAMED]))
+    yield from _early_phases(all_after(planned), steps)
+
+
+def _early_phases(after: Mapping[str, frozenset[str]], steps: Sequence[Fact]) -> Iterator[Conflict]:
+    """Yield phases that start before the recorded completion of one they are contingent on; `after` is transitive."""
+    starts = [fact for fact in steps if fact.type == "lab.phase-started"]
+    completions = [fact for fact in steps if fact.type == "lab.phase-completed"]
+    for start in starts:
+        for completion in completions:
+            phase, needed = _phase(start), _phase(completion)
+            if start.span.hi < completion.span.lo and needed in after.get(phase, ()):
+                yield Conflict(
+                    f"phase {phase} starts before {needed}, which it is contingent on, is completed",
+                    (start.position, completion.position),
+                )
+
+
+def all_after(direct: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
+    """Return every phase that each phase is contingent on, directly or through others."""
+    reached: dict[str, frozenset[str]] = {}
+    for phase in direct:
+        pending, seen = list(direct[phase]), set[str]()
+        while pending:
+            other = pending.pop()
+            if other not in seen:
+                seen.add(other)
+                pending += direct.get(other, ())
+        reached[phase] = frozenset(seen)
+    return reached
+
+
+def _planned_phases(facts: Sequence[Fact]) -> dict[str, Sequence[str]]:
+    """Return the phases with which a lab was founded, each with those that it is directly contingent on."""
+    return {
+        phase.phase: phase.after or ()
+        for fact in facts
+        if isinstance(fact.data, LabFounded)
+        for phase in fact.data.phases or ()
+    }
+
+
+def _phase(fact: Fact) -> str:
+    assert isinstance(fact.data, OfPhase)
+    return fact.data.phase

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from domain.conflicts import all_after
+from domain.agreement import COMMITMENTS, DECLARATIONS, objection_tag
 from domain.corrections import Fact
+from domain.declaration import DeclarationMade
 from domain.edtf import Span
+from domain.lab import CALLS, PHASE_TYPES, PHASES_TAG, all_after
 from domain.membership import FOREVER, Lifespan
 from domain.possible_worlds import Evaluation, Step, evaluate
 
@@ -38,6 +40,21 @@ PHASE_STATUSES = ("planned", "started", "completed")
 CALL_STATUSES = ("open", "closed")
 DECLARATION_STATUSES = ("made", "withdrawn")
 STATUS_ORDER = COMMITMENT_STATUSES + PHASE_STATUSES[1:] + CALL_STATUSES + DECLARATION_STATUSES
+
+
+_OPENED = {
+    type_: items for items in (COMMITMENTS, DECLARATIONS, CALLS) for type_ in (items.opened_by, items.changed_by)
+}
+
+
+def item_tags(fact: Fact) -> list[str]:
+    """Return the tags of the list items of its subject that a fact opens or changes."""
+    items = _OPENED.get(fact.type)
+    if items is None:
+        return [PHASES_TAG] if fact.type in PHASE_TYPES else []
+    if isinstance(fact.data, DeclarationMade) and fact.data.about is not None:
+        return [items.tag(fact), objection_tag(fact.data.about)]
+    return [items.tag(fact)]
 
 
 _NOT_YET = ""

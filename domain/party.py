@@ -1,14 +1,24 @@
-"""Parties: the data of their events, and what each event does to a party."""
+"""Parties: the data of their events, what each event does to a party, and what contradicts a party."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Hashable, Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import Field, WithJsonSchema
 
+from domain.edtf import AFTER, BEFORE
+from domain.errors import MOST_NAMED, Conflict, Contradiction
 from domain.event_type import Aggregate, Creates, EventType
 from domain.payload import Data, Parties, Record, Texts
 from domain.values import SLUG, Jurisdiction, Label, Party, Scheme, Text
+
+if TYPE_CHECKING:  # the catalogue, on which these depend, is built from this module
+    from domain.corrections import Fact
+    from domain.history import History
+
+_LONGEST_CHAIN = 10_000
+T = TypeVar("T", bound=Hashable)
 
 PartyKind = Literal[
     "company",
@@ -127,3 +137,96 @@ PARTY = Aggregate(
         ),
     ),
 )
+
+
+def merger_edges(mergers: Iterable[tuple[T, T, int]]) -> list[tuple[T, T, int]]:
+    """Return the edges (merged party, survivor, position) that mergers (party, into, position) add to the clusters of
+    parties, in the order of the log. A merger within one cluster adds none.
+    """
+    survivors: dict[T, T] = {}
+
+    def survivor(party: T) -> T:
+        while party in survivors:
+            party = survivors[party]
+        return party
+
+    edges = []
+    for party, into, position in mergers:
+        merged, surviving = survivor(party), survivor(into)
+        if merged != surviving:
+            survivors[merged] = surviving
+            edges.append((merged, surviving, position))
+    return edges
+
+
+def check_merger(history: History, party: str, data: PartyMerged) -> None:
+    """Raise Contradiction if two parties are merged already."""
+    group = history.cluster(party)
+    if data.into in group:
+        edges = merger_edges(_mergers(history))
+        positions = [position for merged, _, position in edges if merged in group]
+        raise Contradiction(f"{party} and {data.into} are one already", positions=positions)
+
+
+def merger_conflicts(history: History) -> Iterator[Conflict]:
+    """Yield current mergers of parties that are merged without them: mergers in a circle."""
+    mergers = _mergers(history)
+    needed = {position for *_, position in merger_edges(mergers)}
+    for party, _, position in mergers:
+        if position not in needed:
+            group = history.cluster(party)
+            others = [other for merged, _, other in mergers if merged in group]
+            yield Conflict(f"{party} would be merged in a circle", (position, *others[:MOST_NAMED]))
+
+
+def _mergers(history: History) -> list[tuple[str, str, int]]:
+    return [(fact.subject, fact.data.into, fact.position) for fact in history.mergers()]  # type: ignore[attr-defined]
+
+
+def part_of_itself(history: History, party: str) -> Iterator[Conflict]:
+    """Yield the conflict that a party would be part of itself, through a chain that holds on some day for certain."""
+    start = history.cluster(party)[0]
+    pending: list[tuple[str, int, int, tuple[int, ...]]] = [(start, BEFORE, AFTER, ())]
+    seen: set[tuple[str, int, int]] = set()
+    while pending and len(seen) < _LONGEST_CHAIN:
+        member, lo, hi, positions = pending.pop()
+        for parent, since, until, by in _certain_parents(history, member):
+            first, last = max(lo, since), min(hi, until)
+            if first > last:
+                continue
+            if parent == start:
+                yield Conflict(f"{start} would be part of itself", (*positions, *by))
+                return
+            if (parent, first, last) not in seen:
+                seen.add((parent, first, last))
+                pending.append((parent, first, last, (*positions, *by)))
+
+
+def _certain_parents(history: History, party: str) -> list[tuple[str, int, int, tuple[int, ...]]]:
+    """Return what a party is part of for certain: (parent, first day, last day, positions)."""
+    stated = [fact for member in history.cluster(party) for fact in history.state_facts(member) if _states_parent(fact)]
+    found = []
+    for fact in stated:
+        parent: str | None = fact.data.part_of  # type: ignore[attr-defined]
+        if parent is None:
+            continue
+        lo, hi = (BEFORE, BEFORE) if fact.creates and not fact.is_dated else fact.span
+        later = [
+            other.span.lo
+            for other in stated
+            if other is not fact and not other.creates and (other.span.hi, other.order) > (lo, fact.order)
+        ]
+        until = min(later, default=AFTER + 1) - 1
+        if hi <= until:
+            found.append((history.cluster(parent)[0], hi, until, fact.positions))
+    return found
+
+
+def _states_parent(fact: Fact) -> bool:
+    """Return whether a fact says what its party is part of, or that it is part of none."""
+    match fact.data:
+        case PartyReorganized():
+            return True
+        case PartyRegistered(part_of=parent):
+            return parent is not None
+    return False

@@ -6,6 +6,7 @@ Shapes only. Flaws carry pointers into the posted document.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -151,3 +152,32 @@ def references_in(
                 yield path, each
             elif isinstance(each, Mapping) and (inner := shape.INNER.get(name)) is not None:
                 yield from references_in(inner, each, path)
+
+
+def subjects_in(record: Record) -> set[str]:
+    """Return every subject that a record names, without those in its evidence."""
+    named: set[str] = set()
+    references, inner = _attributes(type(record))
+    for name in references:
+        value = getattr(record, name)
+        if isinstance(value, str):
+            named.add(value)
+        elif value is not None:
+            named.update(value)
+    for name in inner:
+        value = getattr(record, name)
+        for part in (value,) if isinstance(value, Record) else value or ():
+            named |= subjects_in(part)
+    return named
+
+
+@cache
+def _attributes(shape: type[Record]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the attributes of a record with references, and those with records that have references."""
+    references, inner = [], []
+    for name, field in shape.model_fields.items():
+        if (field.alias or name) in shape.REFERENCES:
+            references.append(name)
+        elif name != "evidence" and (within := shape.INNER.get(field.alias or name)) and any(_attributes(within)):
+            inner.append(name)
+    return tuple(references), tuple(inner)

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 from domain.corrections import Corrections, Event
-from projections.documents import NOWHERE, DocumentText, passages, placed
+from projections.documents import NOWHERE, DocumentText, placed
 from projections.engine.database import AS_OF
 from projections.engine.event_index import EventIndex
 from projections.engine.query_types import Page, TimeSlice, check_after
@@ -104,7 +104,7 @@ class _Supported:
         event = index.event(position)
         assert event is not None
         corrections = index.corrections(event, as_of, "evidence.added")
-        self.passages = placed(passages(corrections, event))
+        self.passages = placed(corrections.supporting_passages(event))
         self.shown = _fact(event, corrections)
 
 

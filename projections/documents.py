@@ -9,12 +9,12 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from domain.corrections import Corrections, Event
+from domain.corrections import ALTERING, Event, altered
 from domain.document import DOCUMENT
 from domain.payload import Data
 from domain.values import MAX_INTEGER
@@ -78,8 +78,6 @@ Citation = tuple[int, int, int, int, int, int]
 """The number of the document, start, stop, the positions of the supported and of the citing event, and the place among
 the passages that the citing event gives."""
 
-ALTERING = frozenset(("event.corrected", "event.retracted"))
-"""Events that may change the passages of the event that they are about."""
 _PUT = (
     "INSERT INTO citations(document, start, stop, fact, event, place, system_from, system_to)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -162,7 +160,7 @@ def erase_text(store: FactStore, event: Event) -> None:
 def cite(store: FactStore, event: Event, model: Data) -> None:
     """Store the citations that an event gives, and update those of the events that it corrects or retracts."""
     if event.type in ALTERING:
-        for changed in altered(store, event):
+        for changed in altered(event, store.event):
             _replace(store, changed, event.position)
     if not model.evidence:
         return
@@ -191,32 +189,12 @@ def cite(store: FactStore, event: Event, model: Data) -> None:
     )
 
 
-def altered(store: EventIndex, event: Event) -> Iterator[Event]:
-    """Yield the events whose passages a correction or retraction may change: its target, its target's target ..."""
-    target = event if event.type in ALTERING else None
-    while target is not None and target.about is not None:
-        target = store.event(target.about)
-        if target is not None:
-            yield target
-
-
 def citing(db: sqlite3.Connection, document: int, limit: int) -> list[int]:
     """Return the positions of at most `limit` events with current citations of a document, ascending."""
     rows = db.execute(
         f"SELECT DISTINCT event FROM citations WHERE document = ? AND system_to = {CURRENT} LIMIT ?", (document, limit)
     )
     return sorted(row[0] for row in rows)
-
-
-def passages(corrections: Corrections, event: Event) -> list[tuple[int, dict[str, Any]]]:
-    """Return the current passages that support an event, each with the position of the event that gives it.
-
-    The passages of an `evidence.added` support the event that it is about, not itself.
-    """
-    if corrections.retracted_by(event) is not None:
-        return []
-    own = event.type == "evidence.added"
-    return [(by, passage) for by, passage in corrections.passages(event) if not own or by != event.position]
 
 
 def placed(given: Iterable[tuple[int, dict[str, Any]]]) -> dict[tuple[int, int], dict[str, Any]]:
@@ -246,7 +224,7 @@ def _placed(store: EventIndex, supported: Event, given: Iterable[tuple[int, dict
 def _replace(store: FactStore, supported: Event, position: int) -> None:
     """Replace the citations that supported an event before a position by those that support it now."""
     before, now = (
-        _placed(store, supported, passages(store.corrections(supported, as_of, "evidence.added"), supported))
+        _placed(store, supported, store.corrections(supported, as_of, "evidence.added").supporting_passages(supported))
         for as_of in (position - 1, position)
     )
     store.db.executemany(

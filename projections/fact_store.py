@@ -12,13 +12,25 @@ from typing import Any
 
 import orjson
 
-from domain.conflicts import Bounds, lifespan_of, merge_lifespans
 from domain.corrections import Event, Fact
 from domain.edtf import BEFORE, Span
+from domain.lifespan import (
+    CREATING,
+    ENDING,
+    NOT_CREATING,
+    NOT_ENDING,
+    Bounds,
+    LifespanSummary,
+    lifespan_of,
+    merge_lifespans,
+    summarise,
+    with_fact,
+    without_fact,
+)
+from domain.list_items import item_tags
 from domain.membership import MEMBERSHIP_TYPES, PartyLifespan, is_member
-from domain.payload import Record
+from domain.payload import subjects_in
 from domain.subject_state import describes
-from projections.engine import lifespans
 from projections.engine.buffer import Buffer
 from projections.engine.database import CURRENT
 from projections.engine.event_index import KINDS, REMARKS, EventIndex, Interned
@@ -43,67 +55,6 @@ _DECODED = 16
 """The memory that decoded data takes, about, as a multiple of its JSON."""
 _NOTHING = (b"", b"{}")
 """Erased data, of an event and of a correction; events without any data have the same."""
-
-
-def _referring(shape: type[Record]) -> tuple[str, ...]:
-    """Return the attributes of a record that hold references."""
-    return tuple(name for name, field in shape.model_fields.items() if (field.alias or name) in shape.REFERENCES)
-
-
-_REFERRING = {kind.data: _referring(kind.data) for kind in KINDS.values()}
-_REFERRING_INNER = {
-    kind.data: tuple(
-        (name, referring)
-        for name, field in kind.data.model_fields.items()
-        if name != "evidence"
-        and (inner := kind.data.INNER.get(field.alias or name)) is not None
-        and (referring := _referring(inner))
-    )
-    for kind in KINDS.values()
-}
-"""By the type of the data: its attributes that hold records with references, and the attributes of these references."""
-
-
-def references(fact: Fact) -> set[str]:
-    """Return every subject that the data of a fact names, without its evidence."""
-    return named_in(fact.data)
-
-
-def named_in(data: Any) -> set[str]:
-    """Return every subject that data names, without its evidence."""
-    named: set[str] = set()
-    shape = type(data)
-    _add_named(named, data, _REFERRING[shape])
-    for name, referring in _REFERRING_INNER[shape]:
-        for inner in getattr(data, name) or ():
-            _add_named(named, inner, referring)
-    return named
-
-
-def _add_named(named: set[str], record: Record, referring: Iterable[str]) -> None:
-    for name in referring:
-        value = getattr(record, name)
-        if isinstance(value, str):
-            named.add(value)
-        elif value is not None:
-            named.update(value)
-
-
-def item_tags(fact: Fact) -> list[str]:
-    """Return the tags of the list items within its subject that a fact is about: commitments, calls, declarations."""
-    data: Any = fact.data
-    if fact.type in ("agreement.commitment-made", "agreement.commitment-updated"):
-        return [f"commitment:{data.commitment}"]
-    if fact.type in ("lab.recruitment-opened", "lab.recruitment-closed"):
-        return [f"call:{data.call}"]
-    if fact.type in ("lab.phase-started", "lab.phase-completed", "lab.founded"):
-        return ["phases"]
-    if fact.type == "agreement.declaration-made":
-        about = [] if data.about is None else [f"about:{data.about}"]
-        return [f"declaration:{fact.position}", *about]
-    if fact.type == "agreement.declaration-withdrawn":
-        return [f"declaration:{data.event}"]
-    return []
 
 
 class Strings(Interned):
@@ -224,7 +175,7 @@ class FactStore(EventIndex):
 
     def exists(self, number: int | None) -> bool:
         """Return whether a current fact creates the subject."""
-        return number is not None and self.subjects.get(number).lifespan.bounds.makers > 0
+        return number is not None and self.subjects.get(number).lifespan.exists
 
     def start(self, numbers: Iterable[int]) -> None:
         """Cache all facts of some subjects from here on, until `discard`; they must have none yet."""
@@ -308,7 +259,7 @@ class FactStore(EventIndex):
         if keys:
             self.db.put_all(_PUT_TAG, [(key, number, fact.kind.rank, row, at, hi) for key in sorted(keys)])
         subject = self.subjects.get(number)
-        lifespan = lifespans.extended(subject.lifespan, fact, lambda position: self.fact(position, number))
+        lifespan = with_fact(subject.lifespan, fact, lambda position: self.fact(position, number))
         self.subjects.mark_dirty(subject).lifespan = lifespan
         self._cache(row, fact)
         if self._new_rows is not None:
@@ -323,7 +274,7 @@ class FactStore(EventIndex):
         """Cache a fact of a subject that was started; it is never written."""
         subject = self.subjects.get(number)
         assert subject.cached is not None
-        subject.lifespan = lifespans.extended(subject.lifespan, fact, lambda position: self.fact(position, number))
+        subject.lifespan = with_fact(subject.lifespan, fact, lambda position: self.fact(position, number))
         subject.cached.add(fact, 0, self._keys(fact), core=describes(fact))
 
     def end_fact(self, fact: Fact, number: int, since: int) -> None:
@@ -337,10 +288,10 @@ class FactStore(EventIndex):
         if subject.cached is not None:
             del subject.cached.facts[position]
         if subject.cached is not None:
-            lifespan = lifespans.summarise(self.facts(number))
+            lifespan = summarise(self.facts(number))
         else:
             rest = Remaining(self.db, subject, lambda types: self.of_types(types, number), self.fact)
-            lifespan = lifespans.reduced(subject.lifespan, fact, rest)
+            lifespan = without_fact(subject.lifespan, fact, rest)
         self.subjects.mark_dirty(subject).lifespan = lifespan
 
     def fact(self, position: int, number: int | None = None) -> Fact | None:
@@ -376,11 +327,11 @@ class FactStore(EventIndex):
 
     def creating_facts(self, number: int, most: int = -1) -> list[Fact]:
         """Return the facts that create the subject, in the order of folding; at most `most` of each type."""
-        return self.of_types(lifespans.CREATING, number, most)
+        return self.of_types(CREATING, number, most)
 
     def ending_facts(self, number: int) -> list[Fact]:
         """Return the facts that end the subject, in the order of folding."""
-        return self.of_types(lifespans.ENDING, number)
+        return self.of_types(ENDING, number)
 
     def any_of(self, number: int, most: int) -> list[Fact]:
         """Return at most `most` facts about a subject, in the order of folding."""
@@ -397,9 +348,9 @@ class FactStore(EventIndex):
         or merge the subject; at most `most` of each type."""
         if (cached := self.subjects.get(number).cached) is not None:
             facts = [each.fact for each in cached.facts.values()]
-            return [fact for fact in facts if fact.type in lifespans.NOT_MAKING and fact.span.hi < day]
+            return [fact for fact in facts if fact.type in NOT_CREATING and fact.span.hi < day]
         where = f"f.id IN (SELECT id FROM facts {OF_RANK} AND hi < ? LIMIT ?)"
-        ranks = ranks_of(lifespans.NOT_MAKING, self.name(number))
+        ranks = ranks_of(NOT_CREATING, self.name(number))
         return _in_order([fact for rank in ranks for fact in self._facts(where, (number, rank, day, most))])
 
     def begun_after(self, day: int, number: int, most: int) -> list[Fact]:
@@ -407,7 +358,7 @@ class FactStore(EventIndex):
         that end or merge the subject or may follow its end."""
         if (cached := self.subjects.get(number).cached) is not None:
             facts = [each.fact for each in cached.facts.values()]
-            return [fact for fact in facts if fact.type in lifespans.NOT_ENDING and fact.span.lo > day]
+            return [fact for fact in facts if fact.type in NOT_ENDING and fact.span.lo > day]
         where = f"f.id IN (SELECT id FROM facts {STARTED} AND lo > ? LIMIT ?)"
         return self._facts(where, (number, day, most))
 
@@ -433,7 +384,7 @@ class FactStore(EventIndex):
         return [fact for fact in facts if is_member(fact, names)]
 
     def tagged_facts(self, tag: str, number: int) -> list[Fact]:
-        """Return the facts about a subject with a tag (see `item_tags`), in the order of folding."""
+        """Return the facts about a subject with a tag (see `domain.list_items.item_tags`), in the order of folding."""
         word = self.words.find(tag)
         if word is None:
             return []
@@ -474,7 +425,7 @@ class FactStore(EventIndex):
 
     def _keys(self, fact: Fact) -> frozenset[int]:
         """Return the tags by which a fact is found among those of its subject, as numbers."""
-        keys = [self.subjects.named(subject).number for subject in references(fact)]
+        keys = [self.subjects.named(subject).number for subject in subjects_in(fact.data)]
         keys += [-self.words.number(tag) for tag in item_tags(fact)]
         return frozenset(keys)
 
@@ -503,7 +454,7 @@ class FactStore(EventIndex):
             positions,
         )
 
-    def lifespan_summary(self, number: int) -> lifespans.LifespanSummary:
+    def lifespan_summary(self, number: int) -> LifespanSummary:
         """Return the lifespan of a subject."""
         return self.subjects.get(number).lifespan
 
@@ -514,7 +465,7 @@ class FactStore(EventIndex):
     def party_lifespan(self, group: Sequence[int]) -> PartyLifespan | None:
         """Return the life of a cluster of merged parties; None where neither beginning nor end is known."""
         bounds = self.bounds(group)
-        if bounds.ended is None and (bounds.made is None or bounds.made.lo == BEFORE):
+        if bounds.ended is None and (bounds.created is None or bounds.created.lo == BEFORE):
             return None
         dissolved: list[Fact] = []
         if bounds.ended is not None:

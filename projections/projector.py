@@ -13,9 +13,9 @@ from operator import itemgetter
 from typing import Any
 
 from domain.attributes import until_of
-from domain.conflicts import Bounds, lifespan_of, order_creations
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, Span
+from domain.lifespan import Bounds, lifespan_of, order_creations
 from domain.membership import (
     CONSENTS,
     MEMBERSHIP_TYPES,

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Protocol
 
 from domain.corrections import Event, Fact, uncorrected_fact
+from domain.lifespan import NO_FACTS, summarise
+from domain.party import merger_edges
 from projections.engine.bitemporal import MEMBERSHIPS
-from projections.engine.clusters import add_edge, edges_of
+from projections.engine.clusters import add_edge
 from projections.engine.database import complete_canonical_rows, connect, create
-from projections.engine.lifespans import NOTHING, summarise
 from projections.engine.specification import Scope
 from projections.fact_store import FactStore
 from projections.projector import Projector
@@ -105,7 +106,7 @@ class SingleViewReplay:
             (store.must_find(fact.subject), store.must_find(fact.data.into), fact.position)  # type: ignore[attr-defined]
             for fact in current
         ]
-        for edge in edges_of(mergers):
+        for edge in merger_edges(mergers):
             add_edge(self._db, edge, edge[-1])
         store.forget_mergers()
 
@@ -122,7 +123,7 @@ class SingleViewReplay:
                 if fact is not None:
                     store.subjects.mark_dirty(store.subjects.get(number)).lifespan = summarise([fact])
         for number in {member for each in dissolved for member in store.cluster_of(each)}:
-            store.subjects.mark_dirty(store.subjects.get(number)).lifespan = NOTHING
+            store.subjects.mark_dirty(store.subjects.get(number)).lifespan = NO_FACTS
             for event in log.of_subject(store.name(number)):
                 store.evict_if_full()
                 if (fact := self._fact(event, changed)) is not None:

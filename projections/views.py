@@ -6,25 +6,25 @@ Nothing is written outside a transaction that the caller began. A batch that is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
 from domain.corrections import Event, Fact, uncorrected_fact
-from domain.errors import Contradiction, Flaw, Invalid, Refused
+from domain.party import merger_edges
 from domain.payload import Data
 from projections import disputes, documents, names, search
 from projections.catalogue import ALL_SCOPES
-from projections.decider import Decider
 from projections.engine import merkle_tree, rollups
-from projections.engine.clusters import add_edge, edges_of, replace_edges
+from projections.engine.clusters import add_edge, replace_edges
 from projections.engine.database import complete, complete_canonical_rows, connect, create, fold, is_empty
 from projections.engine.specification import Scope
 from projections.engine.text_index import TEXTS
 from projections.engine.wal_checkpointing import WalCheckpointing
 from projections.fact_store import FactStore
 from projections.projector import Projector
+from projections.recorded_history import RecordedHistory
 from projections.single_view import CHANGING
 
 INDEXES = (TEXTS, search.WRITTEN.parts, names.NAMES, names.SPELLINGS.parts)
@@ -66,7 +66,9 @@ class Views:
         """Create the parts that fold and decide, with empty caches."""
         self._store = FactStore(self._db)
         self._projector = Projector(self._db, self._store, self._scope)
-        self._decider = Decider(self._db, self._store)
+        self._document_texts = documents.DocumentTexts(self._db)
+        self._appended: tuple[Event, dict[int, list[Fact]], set[int]] | None = None
+        """The last event of the batch, which is not folded yet."""
         self._leaves: list[bytes] = []
         self._texts = search.TextWriter(self._db)
         self._names = names.NameWriter(self._db)
@@ -76,14 +78,14 @@ class Views:
         """Undo everything admitted within, and leave caches as they were. Everything must be committed before."""
         if self.waiting:
             raise RuntimeError("a trial would undo events that are not committed")
-        saved = self._store, self._projector, self._decider, self._leaves, self._texts, self._names
+        saved = self._store, self._projector, self._document_texts, self._leaves, self._texts, self._names
         self.begin()
         try:
             with self._db.apart():
                 self._start()
                 yield
         finally:
-            self._store, self._projector, self._decider, self._leaves, self._texts, self._names = saved
+            self._store, self._projector, self._document_texts, self._leaves, self._texts, self._names = saved
             self.position = self._committed
 
     def finish(self) -> None:
@@ -143,32 +145,22 @@ class Views:
         self._names.forget()
         self._leaves.clear()
 
-    def admit(
-        self,
-        events: Sequence[Event],
-        leaves: Sequence[bytes],
-        seconds: float | None = None,
-        *,
-        are_checked: bool = True,
-        has_gaps: bool = False,
-    ) -> None:
-        """Decide about one batch and fold it, whole or not at all; `leaves` are the leaf hashes of its log entries.
+    @contextmanager
+    def batch(self, leaves: Sequence[bytes], seconds: float | None = None) -> Iterator[RecordedHistory]:
+        """Fold a batch of events, whole or not at all; `leaves` are the leaf hashes of their log entries.
 
-        Raise Refused: Invalid for references to nothing, Contradiction for conflicts. Raise TooLong after `seconds`.
-        With several events, the pointer of a flaw starts with the index of the event.
-        `are_checked` is False for events of another log whose data or texts are missing: their references are not
-        checked; they must not contradict either.
-        `has_gaps` is True for events of a log that has erased data since: they need not fit the remaining data, but the
-        subjects and events that they name must exist.
+        The block appends the events to the history that it gets. If it raises, nothing of the batch remains. Raise
+        TooLong after `seconds`.
         """
         position = self.position
         for part in (self._store, self._texts, self._names):
             part.begin_batch()
         try:
             with nullcontext() if seconds is None else self._db.limit.set_to(seconds, self._db):
-                self._admit(events, are_checked=are_checked, has_gaps=has_gaps)
+                yield RecordedHistory(self._store, self._document_texts, self._append)
+                self._fold_appended()
         except BaseException:
-            self.position = position
+            self.position, self._appended = position, None
             for part in (self._store, self._texts, self._names):
                 part.undo_batch()
             raise
@@ -176,24 +168,17 @@ class Views:
             part.keep_batch()
         self._leaves += leaves
 
-    def _admit(self, events: Sequence[Event], *, are_checked: bool, has_gaps: bool) -> None:
+    def _append(self, event: Event, model: Data) -> Mapping[int, Sequence[Fact]]:
+        """Store an event of a batch; it is folded after it was decided, or before the next one is stored."""
+        self._fold_appended()
         changed: dict[int, list[Fact]] = {}
-        for index, event in enumerate(events):
-            try:
-                model = event.model
-                if are_checked:
-                    self._decider.check(event, model, has_gaps=has_gaps)
-                mine: dict[int, list[Fact]] = {}
-                merge_lifespans = self._store_event(event, model, mine)
-                if len(events) == 1 and not has_gaps:
-                    self._decider.decide(mine, events)
-                self._fold(event, mine, merge_lifespans)
-                for number, facts in mine.items():
-                    changed.setdefault(number, []).extend(facts)
-            except Refused as refused:
-                raise _within(refused, index, len(events)) from None
-        if len(events) > 1:
-            self._decider.decide(changed, events)
+        self._appended = event, changed, self._store_event(event, model, changed)
+        return changed
+
+    def _fold_appended(self) -> None:
+        if self._appended is not None:
+            self._fold(*self._appended)
+            self._appended = None
 
     def apply(self, event: Event, leaf: bytes) -> None:
         """Fold the next event of the log, which was decided when it was recorded; `leaf` is its leaf hash."""
@@ -217,13 +202,13 @@ class Views:
     def position_of_text(self, subject: str, sha256: str) -> int | None:
         """Return the position of the event that stored the text of this SHA-256, if it is stored and registered."""
         number = self._store.find(subject)
-        text = None if number is None else documents.DocumentTexts(self._db).checked(number)
+        text = None if number is None else self._document_texts.checked(number)
         return text.position if text is not None and text.sha256 == sha256 else None
 
     def has_text(self, subject: str) -> bool:
         """Return whether a text of a document is stored."""
         number = self._store.find(subject)
-        return number is not None and documents.DocumentTexts(self._db).stored(number) is not None
+        return number is not None and self._document_texts.stored(number) is not None
 
     def version(self, subject: str) -> int:
         """Return the version of the last event about a subject, 0 if there is none."""
@@ -339,18 +324,10 @@ class Views:
                 (store.must_find(fact.subject), store.must_find(fact.data.into), fact.position)  # type: ignore[attr-defined]
                 for fact in store.mergers()
             ]
-            replace_edges(self._db, edges_of(current), event.position)
+            replace_edges(self._db, merger_edges(current), event.position)
             store.forget_mergers()
         return affected | {member for party in involved for member in self._store.cluster_of(party)}
 
     def _meta(self, name: str) -> str:
         row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else ""
-
-
-def _within(refused: Refused, index: int, count: int) -> Refused:
-    if count == 1:
-        return refused
-    flaws = [Flaw(f"/{index}{flaw.pointer}", flaw.detail) for flaw in refused.flaws]
-    kind = Invalid if isinstance(refused, Invalid) else Contradiction
-    return kind(refused.detail, flaws, refused.positions)

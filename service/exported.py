@@ -18,9 +18,9 @@ import orjson
 
 from domain.cloudevent import Erasure, PostedEvent, parse_exported
 from domain.errors import Flaw, Invalid
+from domain.payload import subjects_in
 from domain.positions import names_positions, with_positions
 from domain.values import MAX_INTEGER
-from projections.fact_store import named_in
 from service.commands.cloudevents import Find, parsed
 from service.commands.decisions import Batch, Targets
 from service.commands.log_entry import SALT_BYTES
@@ -103,7 +103,7 @@ class ExportedLines:
         targets = self._targets(posted)
         if posted.erasure is not None:
             self._erased.add(posted.subject)
-        has_gaps = may_erase and not self._erased.isdisjoint((posted.subject, *named_in(posted.model)))
+        has_gaps = may_erase and not self._erased.isdisjoint((posted.subject, *subjects_in(posted.model)))
         self._positions.expect(position, posted.source, posted.id)
         batch = Batch((posted,), actor, size, may_erase=may_erase, is_exported=True, targets=targets, has_gaps=has_gaps)
         return Exported(batch, position, self._positions)

@@ -15,6 +15,7 @@ from typing import Any
 
 from domain.cloudevent import parse
 from domain.corrections import Event
+from domain.decide import decide
 from domain.edtf import parse_day
 from domain.errors import Refused
 from domain.merkle import leaf_hash
@@ -78,7 +79,8 @@ class World:
         self._made += len(documents)
         self.views.begin()
         try:
-            self.views.admit(events, [leaf_hash(event.data) for event in events])
+            with self.views.batch([leaf_hash(event.data) for event in events]) as history:
+                decide(history, events)
         except BaseException:
             self.views.rollback()
             raise

@@ -55,21 +55,3 @@ def add_edge(db: sqlite3.Connection, edge: tuple[int, int, int], position: int) 
         "INSERT INTO mergers(loser, survivor, event, system_from, system_to) VALUES (?, ?, ?, ?, ?)",
         (*edge, position, CURRENT),
     )
-
-
-def edges_of(mergers: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """Return the edges of mergers (party, into, event) in the order of the log."""
-    parent: dict[int, int] = {}
-
-    def find(number: int) -> int:
-        while number in parent:
-            number = parent[number]
-        return number
-
-    edges = []
-    for party, into, event in mergers:
-        loser, into_party = find(party), find(into)
-        if loser != into_party:
-            parent[loser] = into_party
-            edges.append((loser, into_party, event))
-    return edges

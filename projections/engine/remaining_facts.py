@@ -7,19 +7,18 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from domain.catalogue import CATALOGUE
-from domain.conflicts import MAY_PRECEDE, creation_days
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, Span
+from domain.lifespan import ENDING, FOLLOWING, MAY_PRECEDE, NOT_ENDING, creation_days
 from domain.membership import CONSENTS, NO_CONSENT, FirstConsent, parties_of
-from projections.engine import lifespans
 from projections.engine.database import CURRENT, SIGNING
 from projections.engine.subject_cache import Subject
 
 OF_RANK = f"INDEXED BY facts_of_rank WHERE subject = ? AND system_to = {CURRENT} AND rank = ?"
 """In SQL, the current facts of a subject of one type, by their latest days."""
-_NOT_STARTING = ", ".join(str(kind.rank) for kind in CATALOGUE.values() if kind.name not in lifespans.NOT_ENDING)
+_NOT_STARTING = ", ".join(str(kind.rank) for kind in CATALOGUE.values() if kind.name not in NOT_ENDING)
 STARTED = f"INDEXED BY facts_of_subject WHERE subject = ? AND system_to = {CURRENT} AND rank NOT IN ({_NOT_STARTING})"
-"""In SQL, the current facts of a subject of `lifespans.NOT_ENDING`, by their earliest days."""
+"""In SQL, the current facts of a subject of `NOT_ENDING`, by their earliest days."""
 _SIGNED = f"INDEXED BY facts_signing WHERE subject = ? AND system_to = {CURRENT} AND rank IN ({SIGNING}) AND rank = ?"
 _SIGNING = frozenset(map(int, SIGNING.split(", ")))
 
@@ -31,7 +30,7 @@ def ranks_of(types: Iterable[str], subject: str) -> list[int]:
 
 
 class Remaining:
-    """The remaining facts of a subject that is not cached, as `lifespans.Rest`."""
+    """The remaining facts of a subject that is not cached, as `domain.lifespan.RemainingFacts`."""
 
     def __init__(
         self,
@@ -46,7 +45,7 @@ class Remaining:
         self._of_types = of_types
         self._fact = fact
 
-    def made(self, *types: str) -> Span | None:
+    def created(self, *types: str) -> Span | None:
         """Return the earliest and latest day of the first fact of some creating types."""
         signing = {name for name in types if CATALOGUE[name].rank in _SIGNING}
         found = [creation_days(fact) for fact in self._of_types([name for name in types if name not in signing])]
@@ -73,12 +72,12 @@ class Remaining:
 
     def ended(self) -> Span | None:
         """Return the earliest and latest day of the first end."""
-        spans = [fact.effective for fact in self._of_types(lifespans.ENDING)]
+        spans = [fact.effective for fact in self._of_types(ENDING)]
         return Span(min(span.lo for span in spans), min(span.hi for span in spans)) if spans else None
 
     def earliest_end(self) -> int:
         """Return the least latest day of the facts of `FOLLOWING`."""
-        return self._first_end(lifespans.FOLLOWING)
+        return self._first_end(FOLLOWING)
 
     def earliest_force(self) -> int:
         """Return the least latest day of the facts of `MAY_PRECEDE`."""

@@ -16,6 +16,7 @@ import orjson
 
 from domain.corrections import Fact
 from domain.edtf import BEFORE
+from domain.lifespan import NO_FACTS, LifespanSummary
 from domain.membership import FOREVER, FirstConsent, InForcePossibilities
 from domain.subject_state import InForcePeriod
 from projections.engine import lifespans
@@ -110,7 +111,7 @@ class Subject:
 
     `last` is the position of the last of them.
     `holds` are bits for its lists that have items (see `projections.engine.event_index`).
-    `lifespan` summarises its facts (see `projections.engine.lifespans`).
+    `lifespan` summarises its facts (see `domain.lifespan`).
     `basis` are the inputs with which its memberships were folded, `force` is the joint force of these memberships.
     `context` is the cache of `projections.projector`.
     `is_written` says that the file has a row of it, `is_changed` that the record differs from that row.
@@ -121,7 +122,7 @@ class Subject:
     version: int
     last: int
     holds: int = 0
-    lifespan: lifespans.LifespanSummary = lifespans.NOTHING
+    lifespan: LifespanSummary = NO_FACTS
     basis: Basis | None = None
     force: Sequence[InForcePeriod] = NOTHING_IN_FORCE
     cached: CachedSubject | None = None

@@ -10,7 +10,7 @@ import orjson
 
 from domain.corrections import Event
 from domain.quotation import Status, flaw_of, status_of
-from projections.documents import passages, placed
+from projections.documents import placed
 from service.audit.document_texts import Texts
 from service.audit.history import NotedEvents
 from service.audit.report import Check, Finding, Verdict, counted
@@ -88,7 +88,7 @@ class Evidence:
                 yield position, subject, place, passage
         for position, subject in self._noted.db.execute(_INVOLVED):
             event = self._noted.event(position) or _unnoted(position, subject)
-            given = passages(self._noted.corrections(event), event)
+            given = self._noted.corrections(event).supporting_passages(event)
             for (by, place), passage in placed(given).items():
                 yield by, subject, place, passage
 

@@ -14,6 +14,7 @@ import orjson
 
 from domain.cloudevent import PostedEvent, canonical, checked
 from domain.corrections import Event
+from domain.decide import decide
 from domain.errors import Contradiction, DifferentContent, Flaw, Invalid, NotAllowed, Refused, VersionMismatch
 from domain.merkle import leaf_hash
 from domain.positions import with_positions
@@ -124,13 +125,9 @@ class Decisions:
         stored = [logged(event, erasure) for event in events]
         if events:
             try:
-                self._views.admit(
-                    events,
-                    [leaf_hash(each.entry) for each in stored],
-                    seconds,
-                    are_checked=erasure is None and not (batch.is_exported and events[0].type in _OF_TEXTS),
-                    has_gaps=batch.has_gaps,
-                )
+                with self._views.batch([leaf_hash(each.entry) for each in stored], seconds) as history:
+                    are_checked = erasure is None and not (batch.is_exported and events[0].type in _OF_TEXTS)
+                    decide(history, events, are_checked=are_checked, has_gaps=batch.has_gaps)
             except Refused as refused:
                 if batch.is_list:
                     _point_into_list(refused, [index for index in fresh if index not in same], len(batch.events))

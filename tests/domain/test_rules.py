@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.catalogue import CATALOGUE
-from domain.conflicts import is_repeated, twice
 from domain.corrections import Fact
 from domain.edtf import span_of
 from domain.membership import MEMBERSHIP_TYPES
+from domain.membership_conflicts import contradicting_steps, may_contradict
 
 
 @given(st.lists(st.sampled_from(sorted(MEMBERSHIP_TYPES)), max_size=6))
-def test_fast_check_for_repeated_steps_equals_the_general_check(kinds):
+def test_fast_check_for_contradicting_steps_equals_the_general_check(kinds):
     own = [
         Fact(
             at,
@@ -29,4 +29,4 @@ def test_fast_check_for_repeated_steps_equals_the_general_check(kinds):
         )
         for at, kind in enumerate(kinds, 1)
     ]
-    assert bool(list(twice(own, lambda some: False))) == is_repeated(own)
+    assert bool(list(contradicting_steps(own, lambda some: False))) == may_contradict(own)

@@ -79,9 +79,9 @@ def outcome(found: World, *documents: dict[str, Any]) -> str:
 
 def broken_off(found: World, *documents: dict[str, Any]) -> None:
     """Start a batch and find at once that it takes too long."""
-    admit = found.views.admit
+    batch = found.views.batch
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(found.views, "admit", lambda events, leaves: admit(events, leaves, 0.0))
+        patch.setattr(found.views, "batch", lambda leaves: batch(leaves, 0.0))
         with pytest.raises(TooLong):
             found.batch(*documents)
 

@@ -13,14 +13,13 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from domain.catalogue import CATALOGUE
-from domain.conflicts import lifespan_of
 from domain.corrections import Fact
 from domain.edtf import parse_day, span_of
 from domain.errors import Contradiction
+from domain.lifespan import lifespan_of, summarise
 from domain.membership import CONSENTS as CONSENT_TYPES
 from domain.membership import MEMBERSHIP_TYPES, NO_CONSENT, membership_periods, parties_of
 from domain.subject_state import is_agreement_wide
-from projections.engine.lifespans import summarise
 from tests.enumerated import (
     BEYOND,
     DAYS,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from domain.corrections import Corrections, Event
+from domain.decide import decide
 from domain.errors import Refused
 from domain.merkle import leaf_hash
 from projections.engine.query_types import Gone
@@ -39,7 +40,8 @@ def recorded(views: World, kind: str, slug: str, text: str) -> int:
     )
     views.views.begin()
     try:
-        views.views.admit([own], [leaf_hash(own.data)])
+        with views.views.batch([leaf_hash(own.data)]) as history:
+            decide(history, [own])
         if kind == "document.text-stored":
             views.views.store_text(own, text)
     except BaseException:

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from domain.corrections import Event
 from domain.errors import Refused
+from domain.lifespan import summarise
 from projections import fact_store
 from projections.digests import VIEWS
-from projections.engine import event_index, lifespans, subject_cache
+from projections.engine import event_index, subject_cache
 from projections.engine.bitemporal import MEMBERSHIPS
 from projections.views import Views
 from tests.given import World, event, joined, left, parties, party, platform, signed, world
@@ -81,7 +82,7 @@ def test_cached_lifespan_of_a_large_subject_equals_that_of_all_its_facts(documen
         taken_in_one_transaction(found, documents)
         written = found.views._store
         for (number,) in written.db.execute("SELECT id FROM subjects").fetchall():
-            assert written.lifespan_summary(number) == lifespans.summarise(written.facts(number))
+            assert written.lifespan_summary(number) == summarise(written.facts(number))
 
 
 def test_refused_post_among_others_leaves_nothing():

@@ -10,6 +10,7 @@ from time import sleep
 
 import pytest
 
+import domain.decide
 from domain.cloudevent import parse
 from domain.errors import DifferentContent
 from projections.views import Views
@@ -307,15 +308,13 @@ async def test_while_views_lag_readiness_is_red_and_nothing_is_decided(registry,
 
 
 async def test_batch_that_raises_in_a_rule_fails_alone(registry, monkeypatch):
-    views = registry.app[WRITER].views
-    real = views.admit
 
-    def admit(events, *more, **checks):
+    def decide(history, events, **checks):
         if events[0].subject == "parties/poison":
             raise ZeroDivisionError
-        real(events, *more, **checks)
+        domain.decide.decide(history, events, **checks)
 
-    monkeypatch.setattr(views, "admit", admit)
+    monkeypatch.setattr("service.commands.decisions.decide", decide)
     slugs = ["a", "poison", "b"]
     answers = await asyncio.gather(*(registry.post(registered(slug)) for slug in slugs))
     assert [answer.status for answer in answers] == [201, 500, 201]
@@ -436,14 +435,13 @@ async def test_queued_validations_are_bounded_like_posts(registry, monkeypatch):
 
 
 async def test_large_batch_does_not_block_the_event_loop(registry, monkeypatch):
-    views = registry.app[WRITER].views
-    real, decided_on = views.admit, []
+    decided_on = []
 
-    def admit(events, *more, **checks):
+    def decide(history, events, **checks):
         decided_on.append((len(events), threading.get_ident()))
-        real(events, *more, **checks)
+        domain.decide.decide(history, events, **checks)
 
-    monkeypatch.setattr(views, "admit", admit)
+    monkeypatch.setattr("service.commands.decisions.decide", decide)
     monkeypatch.setattr(writing, "LOOP_SECONDS", 60.0)
     await registry.take([registered("alone")])
     await registry.take([registered(f"p{number}") for number in range(1000)])
@@ -454,15 +452,13 @@ async def test_large_batch_does_not_block_the_event_loop(registry, monkeypatch):
 
 
 async def test_slow_batch_moves_to_the_thread_with_all_after_it(registry, monkeypatch):
-    views = registry.app[WRITER].views
-    real = views.admit
     threads: dict[str, list[int]] = {}
 
-    def admit(events, *more, **named):
+    def decide(history, events, **checks):
         threads.setdefault(events[0].subject, []).append(threading.get_ident())
-        real(events, *more, **named)
+        domain.decide.decide(history, events, **checks)
 
-    monkeypatch.setattr(views, "admit", admit)
+    monkeypatch.setattr("service.commands.decisions.decide", decide)
     monkeypatch.setattr(writing, "LOOP_SECONDS", 0.0)
     posted = [registered("a"), registered("a", id="again"), registered("b"), renamed("a", "c"), registered("b", id="x")]
     answers = await asyncio.gather(*(registry.post(each) for each in posted))

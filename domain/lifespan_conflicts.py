@@ -1,0 +1,176 @@
+"""What contradicts the lifespan of a subject: a fact certainly before its creation or after its end, a second creation,
+facts without any creation.
+
+A contradiction is certain: no possible dates of the facts avoid it. A missing fact is no contradiction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+
+from domain.corrections import Fact
+from domain.edtf import AFTER, BEFORE, Span, day_text
+from domain.errors import MOST_NAMED, Conflict
+from domain.event_type import Creates
+from domain.history import History
+from domain.lifespan import CREATING, ENDING, MAY_FOLLOW, MAY_PRECEDE, Bounds, creation_days, merge_lifespans
+from domain.membership import STEP_TYPES, parties_of
+
+
+def creation_conflicts(history: History, subject: str, creating: Sequence[Fact]) -> Iterator[Conflict]:
+    """Yield conflicts after facts that create a subject came or went: facts without a creation, a second creation."""
+    if not history.lifespan(subject).exists:
+        if rest := history.facts(subject, limit=MOST_NAMED):
+            yield Conflict(f"facts about {subject} rest on what makes it", positions_of(rest))
+        elif creating and (referring := history.referring(subject, MOST_NAMED)):
+            yield Conflict(f"{subject} is referred to by other facts", tuple(referring))
+    elif any(fact.kind.creates is Creates.ONCE for fact in creating):
+        yield from created_twice(history.facts(subject, CREATING, limit=MOST_NAMED))
+
+
+def created_twice(creating: Sequence[Fact]) -> Iterator[Conflict]:
+    """Yield a second event of a type that creates its subject once."""
+    once = [fact for fact in creating if fact.kind.creates is Creates.ONCE]
+    if len(once) > 1:
+        yield Conflict(f"{once[0].subject} is already {once[0].type.partition('.')[2]}", _named(once))
+
+
+def lifespan_conflicts(history: History, subject: str, changed: Sequence[Fact]) -> Iterator[Conflict]:
+    """Yield facts outside the lifespan of a subject, after some facts about it came or went.
+
+    Of merged parties only the changed facts are checked: facts from before the merger may contradict each other.
+    """
+    group = history.cluster(subject)
+    bounds = bounds_of(history, group)
+    is_early = bounds.created is not None and bounds.created_by < bounds.created.lo
+    is_late = bounds.ended is not None and bounds.latest_start > bounds.ended.hi
+    ends = [] if bounds.ended is None else [fact for member in group for fact in history.facts(member, ENDING)]
+    if not is_early and not is_late and _may_be_one_end(ends):
+        return
+    creating = [fact for member in group for fact in history.facts(member, CREATING, limit=MOST_NAMED)]
+    if len(group) > 1:
+        current = [fact for fact in changed if history.is_current(fact)]
+        yield from before_creation(current, creating)
+        yield from after_end(current, ends)
+        ends = [fact for fact in current if fact.kind.ends]
+    elif bounds.created is not None:
+        yield from before_creation(history.facts_before(subject, bounds.created.lo, MOST_NAMED), creating)
+    for end in ends:
+        day = end.effective.hi
+        later = [fact for member in group for fact in history.facts_after(member, day, MOST_NAMED)]
+        yield from after_end(sorted([*later, *ends], key=attrgetter("order")), [end])
+
+
+def _may_be_one_end(ends: Sequence[Fact]) -> bool:
+    """Return whether several facts may date the same end."""
+    return all(end.effective.lo <= other.effective.hi for end in ends for other in ends)
+
+
+def before_creation(facts: Sequence[Fact], creating: Sequence[Fact]) -> Iterator[Conflict]:
+    """Yield facts that certainly lie before the creation of their subject."""
+    earliest = min((fact.span.lo for fact in creating), default=BEFORE)
+    excepted = {"party.merged"}
+    if not any(fact.type == "agreement.adopted" for fact in creating):
+        excepted |= MAY_PRECEDE
+    early = [fact for fact in facts if not fact.creates and fact.type not in excepted and fact.span.hi < earliest]
+    if early:
+        yield Conflict(
+            f"{early[0].type} falls before {early[0].subject} came about, no earlier than {day_text(earliest)}",
+            (*_named(early), *_named(creating)),
+        )
+
+
+def after_end(facts: Sequence[Fact], ends: Sequence[Fact]) -> Iterator[Conflict]:
+    """Yield facts that certainly lie after the end of their subject."""
+    for end in ends:
+        latest = end.effective.hi
+        late = [
+            fact
+            for fact in facts
+            if fact.type not in ("party.merged", *MAY_FOLLOW)
+            and (fact.effective if fact.kind.ends else fact.span).lo > latest
+        ]
+        if late:
+            yield Conflict(
+                f"{late[0].type} falls after {end.subject} ended, no later than {day_text(latest)}",
+                (end.position, *_named(late)),
+            )
+
+
+def step_conflicts(history: History, changed: Sequence[Fact]) -> Iterator[Conflict]:
+    """Yield steps, among changed facts, of parties before their creation or after their dissolution."""
+    for fact in changed:
+        if fact.type not in STEP_TYPES:
+            continue
+        for party in parties_of(fact):
+            group = history.cluster(party)
+            span = _existence_span(bounds_of(history, group))
+            if span is None or (fact.span.hi >= span.lo and fact.span.lo <= span.hi):
+                continue
+            if history.is_current(fact):
+                yield from outside_lifespan([fact], _lifespan_facts(history, group), party)
+
+
+def steps_of_party_conflicts(history: History, party: str, changed: Sequence[Fact]) -> Iterator[Conflict]:
+    """Yield steps of a party outside its lifespan, after facts about the party came or went."""
+    if any(fact.creates or fact.kind.ends or fact.type == "party.merged" for fact in changed):
+        yield from cluster_step_conflicts(history, history.cluster(party))
+
+
+def cluster_step_conflicts(history: History, group: Sequence[str]) -> Iterator[Conflict]:
+    """Yield steps of merged parties before their creation or after their dissolution."""
+    span = _existence_span(bounds_of(history, group))
+    if span is None:
+        return
+    steps = history.steps_outside(group, span, MOST_NAMED)
+    if steps:
+        yield from outside_lifespan(steps, _lifespan_facts(history, group), group[0])
+
+
+def outside_lifespan(steps: Sequence[Fact], lifespan: Sequence[Fact], party: str) -> Iterator[Conflict]:
+    """Yield steps of a party that certainly lie before its creation or after its dissolution.
+
+    `lifespan` are the creations and dissolutions of the party and of those merged with it.
+    """
+    creating = [fact for fact in lifespan if fact.creates]
+    created = min((creation_days(fact).lo for fact in creating), default=BEFORE)
+    early = [step for step in steps if step.span.hi < created]
+    if early:
+        yield Conflict(
+            f"{early[0].type} falls before {party} came about, no earlier than {day_text(created)}",
+            (*_named(early), *_named(creating)),
+        )
+    for end in lifespan:
+        late = [step for step in steps if end.kind.ends and step.span.lo > end.span.hi]
+        if late:
+            yield Conflict(
+                f"{late[0].type} falls after {party} was dissolved, no later than {day_text(end.span.hi)}",
+                (*_named(late), end.position),
+            )
+
+
+def bounds_of(history: History, group: Sequence[str]) -> Bounds:
+    """Return the bounds of a subject, or of merged parties."""
+    return merge_lifespans([history.lifespan(member).bounds for member in group])
+
+
+def positions_of(facts: Sequence[Fact]) -> tuple[int, ...]:
+    """Return the positions of facts, ascending, as many as a conflict names."""
+    return tuple(sorted(fact.position for fact in facts))[:MOST_NAMED]
+
+
+def _existence_span(bounds: Bounds) -> Span | None:
+    """Return the earliest possible creation and the latest possible end of a party; None if neither is known."""
+    created = BEFORE if bounds.created is None else bounds.created.lo
+    ended = AFTER if bounds.ended is None else bounds.ended.hi
+    return None if created == BEFORE and ended == AFTER else Span(created, ended)
+
+
+def _lifespan_facts(history: History, group: Sequence[str]) -> list[Fact]:
+    """Return the facts that create and end merged parties."""
+    return [fact for member in group for fact in history.facts(member, (*CREATING, *ENDING))]
+
+
+def _named(facts: Sequence[Fact]) -> tuple[int, ...]:
+    return tuple(fact.position for fact in facts[:MOST_NAMED])

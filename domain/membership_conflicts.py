@@ -1,0 +1,122 @@
+"""What contradicts a membership: a party signs, ratifies, accedes or joins a second time, with no leaving that may lie
+between, or it changes its category while it is no member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from functools import partial
+
+from domain.corrections import Fact
+from domain.errors import MOST_NAMED, Conflict
+from domain.history import History
+from domain.lifespan import lifespan_of
+from domain.membership import LEAVING_TYPES, MEMBERSHIP_TYPES, Lifespan, evaluate_memberships, parties_of
+from domain.subject_state import is_agreement_wide
+
+IsSatisfiable = Callable[[Sequence[Fact]], bool]
+"""Returns whether some facts of one membership have a possible world."""
+
+_ONCE = {
+    "agreement.signed": "signs",
+    "agreement.ratified": "ratifies",
+    "agreement.acceded": "accedes",
+    "platform.member-joined": "joins",
+}
+"""The steps that need a leaving before they are taken again."""
+_CHANGE = "platform.member-changed"
+_AROUND_CHANGE = frozenset(("platform.member-joined", "platform.member-left"))
+"""The types on whose order it depends whether a party may change its category."""
+_FEW_AGAIN = 16
+"""Of more conflicting facts, those that cause the conflict are not singled out: each costs one evaluation of all."""
+_CONTAINERS = ("agreements/", "labs/", "platforms/")
+
+
+def membership_conflicts(
+    history: History, container: str, changed: Sequence[Fact], new: Container[int]
+) -> Iterator[Conflict]:
+    """Yield conflicts among the memberships in a subject, after some facts about it came or went; `new` are the
+    positions of the batch.
+
+    Steps of two parties from before their merger do not contradict each other; a later step of either may.
+    """
+    changing = [fact for fact in changed if fact.type in MEMBERSHIP_TYPES]
+    parties = {history.cluster(party)[0] for fact in changing for party in parties_of(fact)}
+    if not parties:
+        return
+    earlier = {fact.position: fact for fact in reversed(changing) if fact.position not in new}
+    for party, own, strictly, leniently in _contradicting(history, container, parties):
+        group = history.cluster(party)
+        before = [fact for fact in own if fact.position not in new and fact.position not in earlier]
+        before += [fact for fact in earlier.values() if fact not in own and not set(group).isdisjoint(parties_of(fact))]
+        for is_satisfiable in (strictly, leniently) if len(group) > 1 else (strictly,):
+            if not is_satisfiable(own) and is_satisfiable(before):
+                yield from contradicting_steps(own, is_satisfiable)
+
+
+def split_conflicts(history: History, parties: Iterable[str]) -> Iterator[Conflict]:
+    """Yield conflicts among the memberships of parties that are no longer merged, which the merger had prevented."""
+    members = {member for party in parties for member in history.cluster(party)}
+    survivors = {history.cluster(member)[0] for member in members}
+    containers = {container for member in members for container in history.containers(member)}
+    for container in sorted(containers):
+        if container.startswith(_CONTAINERS):
+            for _, own, _, leniently in _contradicting(history, container, survivors):
+                if not leniently(own):
+                    yield from contradicting_steps(own, leniently)
+
+
+def may_contradict(own: Sequence[Fact]) -> bool:
+    """Return whether a party repeats a step that needs a leaving between, or changes its category and joins or leaves:
+    if not, `contradicting_steps` yields nothing.
+    """
+    types = [fact.type for fact in own]
+    once = [each for each in types if each in _ONCE]
+    return len(set(once)) < len(once) or (_CHANGE in types and not _AROUND_CHANGE.isdisjoint(types))
+
+
+def contradicting_steps(own: Sequence[Fact], is_satisfiable: IsSatisfiable) -> Iterator[Conflict]:
+    """Yield the steps of a party that contradict each other: it signs, ratifies, accedes or joins again without a
+    possible leaving between, or changes its category while it is no member.
+    """
+    leavings = [fact for fact in own if fact.type in LEAVING_TYPES]
+    for kind, verb in _ONCE.items():
+        again = [fact for fact in own if fact.type == kind]
+        if len(again) < 2 or is_satisfiable([*again, *leavings]):
+            continue
+        tried = again if len(again) <= _FEW_AGAIN else ()
+        needed = [fact for fact in tried if is_satisfiable([*(each for each in again if each is not fact), *leavings])]
+        yield Conflict(f"a party {verb} a second time with no leaving between", _named(needed or again))
+        return
+    around = [fact for fact in own if fact.type in _AROUND_CHANGE]
+    changes = [fact for fact in own if fact.type == _CHANGE]
+    if around and changes and not is_satisfiable([*around, *changes]):
+        yield Conflict("a party changes its category while it is no member", _named([*changes, *around]))
+
+
+def _named(facts: Sequence[Fact]) -> tuple[int, ...]:
+    return tuple(fact.position for fact in facts[:MOST_NAMED])
+
+
+def _contradicting(
+    history: History, container: str, parties: Iterable[str]
+) -> Iterator[tuple[str, Sequence[Fact], IsSatisfiable, IsSatisfiable]]:
+    """Yield each party that repeats a step, its facts, and two tests of whether some of them are satisfiable: strictly,
+    and leniently, where the same step of several merged parties is one step.
+    """
+    for party in sorted(parties):
+        group = history.cluster(party)
+        own = history.membership_facts(container, group)
+        if not may_contradict(own):
+            continue
+        lifespan = lifespan_of(history.lifespan(container).bounds)
+        whole = [fact for fact in history.state_facts(container) if is_agreement_wide(fact)]
+        is_satisfiable = partial(_is_satisfiable, history, whole, lifespan)
+        yield party, own, partial(is_satisfiable, ()), partial(is_satisfiable, group)
+
+
+def _is_satisfiable(
+    history: History, whole: Sequence[Fact], lifespan: Lifespan, names: Sequence[str], some: Sequence[Fact]
+) -> bool:
+    history.check_time(2 * len(some))  # without a possible world, each fact takes more than one step
+    return evaluate_memberships(some, whole, lifespan, names=names).is_satisfiable
