@@ -1,7 +1,8 @@
-"""Which party is meant by a name: in any language, by an alias, a former name, an acronym, an identifier, or nearly.
+"""Name resolution: ranks the parties that a name may mean, in any language, by alias, former name, acronym, identifier
+or similar spelling.
 
-Candidates come from indexes over whole names, their words, and the spellings of those words, each bounded; only they
-are compared. Nothing here decides: it ranks, and a score of 1 says that the name is one the party goes by.
+Candidates come from bounded lookups of whole names, of words and of similar words; only candidates are compared. A
+score of 1 says that the party has this name.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from projections.engine.text_analysis import (
     pairs_of,
     runs_of,
 )
-from projections.engine.text_index import Clause, InvertedIndex, Spelled, Spellings
+from projections.engine.text_index import Clause, InvertedIndex, Spellings, VocabularyWriter
 from projections.engine.text_lookup import TextLookup
 
 NAMES = InvertedIndex("names")
@@ -47,16 +48,16 @@ _ABBREVIATED = re.compile(r"(.*\S)\s*[(（]([A-Z][A-Z0-9&.-]{1,11})[)）]\s*", r
 _LONGEST_WHOLE = 200
 _COMPARED = 200
 _EQUAL = 2_000
-"""Most facts compared that are equal to what is asked for but for what is folded: so many parties may share a name."""
+"""The most facts compared that have the same name except for case and the like: so many parties may share a name."""
 _MOST_WORDS = 12
 _PARTED = 6
 _LEAST = 0.55
-_ALIKE = 0.7
+_SIMILAR = 0.7
 _MOSTLY = 0.6
 
 
 class Match(TypedDict):
-    """A party, by its number, and which of its names was matched how well."""
+    """A party, by its number, its matching name, and the score of the match."""
 
     subject: int
     matched: str
@@ -64,7 +65,7 @@ class Match(TypedDict):
 
 
 class _Likeness(NamedTuple):
-    """How well a name was matched; the better one is the smaller."""
+    """The quality of a match, as a sort key: better is smaller."""
 
     negative: float
     difference: int
@@ -77,7 +78,7 @@ class _Likeness(NamedTuple):
 
 @dataclass(slots=True)
 class _BestScores:
-    """The best score of all names found so far, and of those that are not only near spellings."""
+    """The best score of all names found so far, and of those that are more than similar spellings (`sure`)."""
 
     best: float = 0.0
     sure: float = 0.0
@@ -89,16 +90,16 @@ class _BestScores:
 
 
 class NameWriter:
-    """The index of names, for adding to it, on the write half's connection."""
+    """Adds to the index of names, on the connection of the write half."""
 
     def __init__(self, db: Buffer) -> None:
         self._db = db
-        self._spelled = Spelled(SPELLINGS, db)
-        self.begin_batch, self.keep_batch = self._spelled.begin_batch, self._spelled.keep_batch
-        self.undo_batch, self.forget = self._spelled.undo_batch, self._spelled.forget
+        self._vocabulary = vocabulary = VocabularyWriter(SPELLINGS, db)
+        self.begin_batch, self.keep_batch = vocabulary.begin_batch, vocabulary.keep_batch
+        self.undo_batch, self.forget = vocabulary.undo_batch, vocabulary.forget
 
     def add(self, fact_id: int, fact: Fact) -> None:
-        """Index a version of a fact. To be called once for every row of `facts`, in the order of their ids."""
+        """Index a version of a fact. Call it once for every row of `facts`, in the order of their ids."""
         NAMES.add(self._db, fact_id, " ".join(dict.fromkeys(self._tokens(fact)) if fact.type in _NAMING else ()))
 
     def _tokens(self, fact: Fact) -> list[str]:
@@ -106,16 +107,16 @@ class NameWriter:
         data = vars(fact.data)
         for name in _names(fact.type, data):
             runs = runs_of(name)
-            kept = bare(runs)
+            without_form = bare(runs)
             for form in _forms(name):
                 tokens += [_whole("k", "".join(runs_of(form))), _whole("k", key_of(form))]
-            tokens += ["w" + run[:LONGEST] for run in (*runs, *kept)]
-            for spelling in (*_readings(runs), *_readings(kept)):
+            tokens += ["w" + run[:LONGEST] for run in (*runs, *without_form)]
+            for spelling in (*_pinyin(runs), *_pinyin(without_form)):
                 tokens.append(_whole("k", spelling))
             tokens += ["w" + spelling for spelling in sorted(spellings_of(runs))]
             tokens += ["p" + pair for run in runs if is_unspaced(run) for pair in pairs_of(run)]
             tokens += ["i" + acronym for acronym in sorted(acronyms_of(name))]
-            self._spelled.add(kept)
+            self._vocabulary.add(without_form)
         for scheme, value in _identifiers(fact.type, data):
             for parts in (runs_of(value), runs_of(scheme) + runs_of(value)):
                 tokens.append(_whole("d", "".join(parts)))
@@ -123,25 +124,25 @@ class NameWriter:
 
 
 def resolve(db: sqlite3.Connection, name: str, as_of: int, limit: int) -> list[Match]:
-    """The parties that may be meant, best first, each once; none where nothing is near.
+    """Return the parties that a name may mean, each once, the best first.
 
-    1 for a name or identifier that is the party's, case, width, diacritics, punctuation, invisible characters, forms of
-    Chinese characters and company forms apart; 0.95 for its pinyin; 0.9 for initials; less for names that hold all the
-    words, and for near spellings. Of equal scores, the nearest spelling
-    comes first, then those that go by the name today, then in the order of the subjects: nothing depends on when
-    something was recorded. Merged parties count as the survivor of then; any text may be asked.
+    The score is 1 for a name or identifier of the party (ignoring case, width, diacritics, punctuation, invisible
+    characters, forms of Chinese characters and company forms), 0.95 for its pinyin, 0.9 for initials, less for a name
+    that has all the words and for a similar spelling. Of equal scores the most similar spelling comes first, then a
+    party whose present name this is, then the order of the subjects, never that of recording. Merged parties count as
+    their survivor as of the position.
     """
-    asked = _Asked.of(name)
-    if asked is None:
+    wanted = _Query.of(name)
+    if wanted is None:
         return []
-    candidates = _Candidates(db, asked, as_of)
+    candidates = _Candidates(db, wanted, as_of)
     best: dict[int, _Likeness] = {}
     found = _BestScores()
     for clauses, most in candidates.clauses(found):
         for subject, kind, data in candidates.facts(clauses, most):
-            for matched, score, is_near in _matches(asked, kind, data):
+            for matched, score, is_near in _matches(wanted, kind, data):
                 found.add(score, is_near=is_near)
-                likeness = _Likeness(-round(score, 4), _difference(asked, matched), matched)
+                likeness = _Likeness(-round(score, 4), _difference(wanted, matched), matched)
                 if score >= _LEAST and (subject not in best or likeness < best[subject]):
                     best[subject] = likeness
     ranked = sorted(
@@ -154,7 +155,7 @@ def resolve(db: sqlite3.Connection, name: str, as_of: int, limit: int) -> list[M
 
 
 def _names(kind: str, data: Mapping[str, Any]) -> Iterator[str]:
-    """Every wording of every name that a fact gives a party."""
+    """Yield every wording of every name that a fact gives to a party."""
     if kind in _NAMED:
         yield from texts_of(data["name"])
         for other in data.get("other_names") or ():
@@ -162,7 +163,7 @@ def _names(kind: str, data: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _forms(name: str) -> list[str]:
-    """A name as it stands and, where it ends with its abbreviation in brackets, either alone."""
+    """Return a name and, if it ends with its abbreviation in brackets, the name without it and the abbreviation."""
     abbreviated = _ABBREVIATED.fullmatch(name)
     return [name, *abbreviated.groups()] if abbreviated else [name]
 
@@ -184,8 +185,8 @@ def _whole(sort: str, joined: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A name that is asked for: as it is spelled, whole, without its company form, and by words."""
+class _Query:
+    """A name to resolve: as spelled, joined, without its company form (`key`), and by words."""
 
     spelled: str
     joined: str
@@ -194,52 +195,52 @@ class _Asked:
     acronyms: frozenset[str]
 
     @property
-    def telling(self) -> tuple[str, ...]:
-        """The words without the small ones; all of them where nothing else is left."""
+    def significant(self) -> tuple[str, ...]:
+        """The words without small ones such as `of`; all words if there are no others."""
         return tuple(word for word in self.words if not is_small(word)) or self.words
 
     @staticmethod
-    def of(name: str) -> _Asked | None:
+    def of(name: str) -> _Query | None:
         name = name[:1000]
         runs = runs_of(name)
         if not runs:
             return None
         words = dict.fromkeys(word[:LONGEST] for word in bare(runs))
-        return _Asked(_spelled(name), "".join(runs), key_of(name), tuple(words)[:_MOST_WORDS], acronyms_of(name))
+        return _Query(_spelled(name), "".join(runs), key_of(name), tuple(words)[:_MOST_WORDS], acronyms_of(name))
 
 
 class _Candidates:
-    """The facts to compare with one name, stage by stage."""
+    """The facts to compare with a name, stage by stage."""
 
-    def __init__(self, db: sqlite3.Connection, asked: _Asked, as_of: int) -> None:
+    def __init__(self, db: sqlite3.Connection, wanted: _Query, as_of: int) -> None:
         self._db = db
-        self._asked = asked
-        self._finding = TextLookup(db, NAMES.look(db), as_of)
+        self._wanted = wanted
+        self._lookup = TextLookup(db, NAMES.look(db), as_of)
 
     def name(self, subject: int) -> str:
-        return self._finding.name(subject)
+        return self._lookup.name(subject)
 
     def facts(self, clauses: Sequence[Clause], most: int) -> Iterator[tuple[int, str, dict[str, Any]]]:
-        return self._finding.facts(clauses, most)
+        return self._lookup.facts(clauses, most)
 
     def clauses(self, found: _BestScores) -> Iterator[tuple[list[Clause], int]]:
-        """What to look up and how much of it, the surest first; near spellings only where nothing sure was found.
+        """Yield the clauses to look up and the most candidates of each stage, the surest stage first.
 
-        `found` is kept up to date while the clauses are taken.
+        The caller updates `found` between the stages; similar spellings are looked up only if nothing sure was found.
         """
-        asked = self._asked
-        exact = [_whole("k", asked.joined), _whole("k", asked.key), _whole("d", asked.joined)]
+        wanted = self._wanted
+        exact = [_whole("k", wanted.joined), _whole("k", wanted.key), _whole("d", wanted.joined)]
         yield [[[*dict.fromkeys(exact)]]], _EQUAL
-        # Apart from names that are it, as very many may share a few initials.
-        yield [[[_whole("i", asked.joined), *(f"k{acronym}" for acronym in sorted(asked.acronyms))]]], _COMPARED
-        every_word = [[token] for word in asked.words for token in _of_word(word)]
-        yield [every_word, [[f"w{asked.key}"]]], _COMPARED  # syllables of pinyin may be written apart
+        # A stage of its own with a bound of its own, as very many parties may share a few initials.
+        yield [[[_whole("i", wanted.joined), *(f"k{acronym}" for acronym in sorted(wanted.acronyms))]]], _COMPARED
+        every_word = [[token] for word in wanted.words for token in _of_word(word)]
+        yield [every_word, [[f"w{wanted.key}"]]], _COMPARED  # syllables of pinyin may be written as separate words
         if found.sure >= 0.9:
             return
         look = SPELLINGS.look(self._db)
         spelled = [
-            list(dict.fromkeys(f"w{near}" for near in (word, *SPELLINGS.near(look, word, _ALIKE))))
-            for word in asked.telling
+            list(dict.fromkeys(f"w{near}" for near in (word, *SPELLINGS.near(look, word, _SIMILAR))))
+            for word in wanted.significant
         ]
         yield [spelled], _COMPARED
         for fewer in (1, 2):
@@ -254,19 +255,19 @@ def _of_word(word: str) -> list[str]:
 # comparing
 
 
-def _matches(asked: _Asked, kind: str, data: Mapping[str, Any]) -> Iterator[tuple[str, float, bool]]:
-    """The names and identifiers that a fact gives a party, each with its score, and whether it is only near."""
+def _matches(wanted: _Query, kind: str, data: Mapping[str, Any]) -> Iterator[tuple[str, float, bool]]:
+    """Yield the names and identifiers of a fact: each with its score, and whether it is a similar spelling only."""
     for name in _names(kind, data):
-        score, is_near = max(_likeness(asked, form) for form in _forms(name))
+        score, is_near = max(_likeness(wanted, form) for form in _forms(name))
         yield name, score, is_near
     for scheme, value in _identifiers(kind, data):
         of_value = "".join(runs_of(value))
-        if asked.joined in (of_value, "".join(runs_of(scheme)) + of_value):
+        if wanted.joined in (of_value, "".join(runs_of(scheme)) + of_value):
             yield f"{scheme}:{value}", 1.0, False
 
 
-def _readings(runs: Sequence[str]) -> list[str]:
-    """The runs as one with what is Chinese in pinyin, ü as u and as v; none where nothing is."""
+def _pinyin(runs: Sequence[str]) -> list[str]:
+    """Return the joined runs with Chinese as pinyin, ü as u and as v; nothing without Chinese."""
     spelled = ["".join(syllables_of(run)) for run in runs]
     if not any(spelled):
         return []
@@ -278,83 +279,86 @@ def _spelled(name: str) -> str:
     return " ".join(normalize("NFC", name).split())
 
 
-def _difference(asked: _Asked, name: str) -> int:
-    """How far the spelling of a name is from that asked for: 0 the same, 1 but for case, 2 but for what is folded, 3
-    beyond that."""
+def _difference(wanted: _Query, name: str) -> int:
+    """Return how much a name differs from the query: 0 not at all, 1 in case, 2 in folded characters, 3 more."""
     spelled = _spelled(name)
-    if spelled == asked.spelled:
+    if spelled == wanted.spelled:
         return 0
-    if spelled.casefold() == asked.spelled.casefold():
+    if spelled.casefold() == wanted.spelled.casefold():
         return 1
-    return 2 if "".join(runs_of(name)) == asked.joined else 3
+    return 2 if "".join(runs_of(name)) == wanted.joined else 3
 
 
-def _likeness(asked: _Asked, name: str) -> tuple[float, bool]:
-    """How surely one name means the other, 0 to 1, and whether it is only a near spelling."""
-    if sure := _sureness(asked, name):
+def _likeness(wanted: _Query, name: str) -> tuple[float, bool]:
+    """Return the score of a name, 0 to 1, and whether it is a similar spelling only."""
+    if sure := _sureness(wanted, name):
         return sure, False
-    return _nearness(asked, name), True
+    return _similarity(wanted, name), True
 
 
-def _sureness(asked: _Asked, name: str) -> float:
-    """How surely one name means the other, 0 to 1, where it is the same, initials, pinyin or all the words; else 0."""
+def _sureness(wanted: _Query, name: str) -> float:
+    """Return the score of the same name, of initials, of pinyin, or of a name with all the words; otherwise 0."""
     runs, key = runs_of(name), key_of(name)
     joined = "".join(runs)
-    if asked.joined == joined or asked.key == key:
+    if wanted.joined == joined or wanted.key == key:
         return 1.0
-    if asked.joined.isascii() and 2 <= len(asked.joined) <= 16 and asked.joined in acronyms_of(name):
-        return 0.9 if len(asked.joined) > 2 else 0.8
-    if joined in asked.acronyms:
+    if wanted.joined.isascii() and 2 <= len(wanted.joined) <= 16 and wanted.joined in acronyms_of(name):
+        return 0.9 if len(wanted.joined) > 2 else 0.8
+    if joined in wanted.acronyms:
         return 0.65 if len(joined) > 2 else 0.6
-    kept = bare(runs)
-    if in_pinyin := _readings(kept):
-        if not {asked.joined, asked.key}.isdisjoint((*_readings(runs), *in_pinyin)):
+    if in_pinyin := _pinyin(bare(runs)):
+        if not {wanted.joined, wanted.key}.isdisjoint((*_pinyin(runs), *in_pinyin)):
             return 0.95
         spellings = spellings_of(runs)
-        if asked.key in spellings or spellings.issuperset(asked.words):
-            return 0.6 + 0.3 * min(1.0, len(asked.key) / len(in_pinyin[0]))
-    if all(word in joined if is_unspaced(word) else word in runs for word in asked.words):
-        return _held(asked, key)
+        if wanted.key in spellings or spellings.issuperset(wanted.words):
+            return 0.6 + 0.3 * min(1.0, len(wanted.key) / len(in_pinyin[0]))
+    if all(word in joined if is_unspaced(word) else word in runs for word in wanted.words):
+        return _score_of_all_words(wanted, key)
     return 0.0
 
 
-def _held(asked: _Asked, key: str) -> float:
-    """The score of a name, given by its key, that holds all the words."""
-    return 0.6 + 0.35 * min(1.0, len(asked.key) / max(1, len(key)))
+def _score_of_all_words(wanted: _Query, key: str) -> float:
+    """Return the score of a name, by its key, that has all the words."""
+    return 0.6 + 0.35 * min(1.0, len(wanted.key) / max(1, len(key)))
 
 
-def _nearness(asked: _Asked, name: str) -> float:
-    """How surely one name means the other, 0 to 0.95, by how near it is spelled."""
-    key, kept = key_of(name), bare(runs_of(name))
-    one, other = " ".join(asked.words), " ".join(kept)
-    whole = max(fuzz.ratio(one, other), fuzz.ratio(asked.key, key), 0.97 * fuzz.token_sort_ratio(one, other)) / 100
-    near = {word: max((OSA.normalized_similarity(word, run) for run in kept), default=0.0) for word in asked.words}
-    by_words = _held(asked, key) * sum(near.values()) / len(near) if min(near.values()) >= _ALIKE else 0.0
-    return max(0.95 * max(by_words, whole if whole >= 0.75 else 0.0), _mostly(asked, kept, near))
+def _similarity(wanted: _Query, name: str) -> float:
+    """Return the score of a similar spelling, 0 to 0.95."""
+    key, without_form = key_of(name), bare(runs_of(name))
+    one, other = " ".join(wanted.words), " ".join(without_form)
+    whole = max(fuzz.ratio(one, other), fuzz.ratio(wanted.key, key), 0.97 * fuzz.token_sort_ratio(one, other)) / 100
+    near = {
+        word: max((OSA.normalized_similarity(word, run) for run in without_form), default=0.0) for word in wanted.words
+    }
+    by_words = (
+        _score_of_all_words(wanted, key) * sum(near.values()) / len(near) if min(near.values()) >= _SIMILAR else 0.0
+    )
+    return max(0.95 * max(by_words, whole if whole >= 0.75 else 0.0), _score_of_most_words(wanted, without_form, near))
 
 
-def _mostly(asked: _Asked, kept: Sequence[str], near: Mapping[str, float]) -> float:
-    """How surely a name is meant that holds two or more of the words, and others as initials or not at all; 0 if not.
+def _score_of_most_words(wanted: _Query, runs: Sequence[str], near: Mapping[str, float]) -> float:
+    """Return the score of a name that has at least two of the words, perhaps others as initials; otherwise 0.
 
-    Words count by their letters. 0.6 to 0.85 where all are held, and less than 0.7 where some are missing.
+    Words count by their letters. The score is 0.6 to 0.85 if no word is missing, else less than 0.7.
     """
-    telling = asked.telling
-    held = [word for word in telling if near[word] >= _ALIKE]
-    missing = [word for word in telling if near[word] < _ALIKE]
-    stood_for = {word: abbreviated_by(word, kept) for word in missing} if held else {}
-    letters = sum(map(len, held)) + sum(len(run) for run in kept if is_small(run))
-    letters += sum(map(len, stood_for.values()))
-    coverage = min(1.0, letters / max(1, sum(map(len, kept))))
-    if missing and held and all(stood_for.values()):
-        return (0.6 + 0.25 * coverage) * sum(near[word] for word in held) / len(held)
-    share = sum(len(word) for word in telling if word in held or stood_for.get(word)) / sum(map(len, telling))
-    if len(held) < 2 or share < _MOSTLY:
+    significant = wanted.significant
+    present = [word for word in significant if near[word] >= _SIMILAR]
+    missing = [word for word in significant if near[word] < _SIMILAR]
+    abbreviated = {word: abbreviated_by(word, runs) for word in missing} if present else {}
+    letters = sum(map(len, present)) + sum(len(run) for run in runs if is_small(run))
+    letters += sum(map(len, abbreviated.values()))
+    coverage = min(1.0, letters / max(1, sum(map(len, runs))))
+    if missing and present and all(abbreviated.values()):
+        return (0.6 + 0.25 * coverage) * sum(near[word] for word in present) / len(present)
+    matched = sum(len(word) for word in significant if word in present or abbreviated.get(word))
+    share = matched / sum(map(len, significant))
+    if len(present) < 2 or share < _MOSTLY:
         return 0.0
     return _LEAST + 0.15 * share * coverage
 
 
 def _goes_by(db: sqlite3.Connection, subject: int, matched: str, as_of: int) -> bool:
-    """Whether what was matched is the name that the party bears in the end."""
+    """Return whether a party has a name in its final period."""
     row = db.execute(
         f"SELECT name FROM subject_states WHERE subject = ? AND {AS_OF} AND is_final_period", (subject, as_of, as_of)
     ).fetchone()

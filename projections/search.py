@@ -1,9 +1,9 @@
-"""Full text over all collections: every text of every fact, found by its words as known at a position.
+"""Full-text search over all collections: finds the subjects of facts by the words of their texts, as of a position.
 
-Names come before other texts, whole words before beginnings, all of the words before near
-spellings of them, these before some. What is looked at is bounded: of very many matches those with the fewest words are
-ranked. Equals are in the order of their subjects: nothing depends on when something was recorded. Nothing is ever
-removed: whether a fact is still believed is asked of `facts` on reading.
+Names rank before other texts, whole words before prefixes, all words before similar spellings of them, and these before
+some of the words. The number of candidates is bounded: of very many matches those with the fewest words are ranked.
+Equal hits are in the order of their subjects, never of recording. No row of the index is ever removed: a lookup checks
+in `facts` whether a fact is current.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from projections.engine.buffer import Buffer
 from projections.engine.chinese import spellings_of
 from projections.engine.text_analysis import (
     LONGEST,
-    Asked,
+    TextQuery,
     Wording,
     acronyms_of,
-    asked,
     excerpt,
     is_unspaced,
     pairs_of,
+    parsed,
     runs_of,
     wordings,
     words_of,
 )
-from projections.engine.text_index import TEXTS, Clause, Met, Spelled, Spellings
+from projections.engine.text_index import TEXTS, Clause, IndexedWords, Spellings, VocabularyWriter
 from projections.engine.text_lookup import TextLookup
 
 WRITTEN = Spellings("written")
@@ -40,8 +40,8 @@ SCHEMA = TEXTS.schema + WRITTEN.schema
 
 _REMEMBERED = 50_000
 _SHORT = 200
-"""Longer texts are hardly the same again, as places and fields are, and the pairs of 20,000 Chinese letters take
-megabytes of memory."""
+"""Texts up to this length are cached, as places and fields repeat. Long texts hardly do, and the bigrams of 20,000
+Chinese characters take megabytes of memory."""
 _RANKED = 200
 _BEGINNINGS = 40
 _PARTED = 8
@@ -50,12 +50,12 @@ _HANDFUL = 5
 _SPELLED = 8
 _SPELLINGS = 32
 _LONGEST_SPELLED = 20
-_ALIKE = 0.75
+_SIMILAR = 0.75
 _ALL = 2**62
 
 
 class Hit(TypedDict):
-    """A subject, by its number, that was found; `snippet` is the text it was found by, or the part around the words."""
+    """A subject, by its number, that was found. `snippet` is the matching text, or the part of it around the words."""
 
     subject: int
     snippet: str
@@ -63,49 +63,49 @@ class Hit(TypedDict):
 
 
 class TextWriter:
-    """The index of all texts, for adding to it, on the write half's connection."""
+    """Adds to the index of all texts, on the connection of the write half."""
 
     def __init__(self, db: Buffer) -> None:
         self._db = db
-        self._spelled = Spelled(WRITTEN, db)
-        self._met = Met()
+        self._vocabulary = VocabularyWriter(WRITTEN, db)
+        self._indexed = IndexedWords()
 
     def add(self, fact_id: int, fact: Fact) -> None:
-        """Index a version of a fact. To be called once for every row of `facts`, in the order of their ids."""
+        """Index a version of a fact. Call it once for every row of `facts`, in the order of their ids."""
         tokens, words = tokens_of(fact.subject, fact.type, vars(fact.data))
         TEXTS.add(self._db, fact_id, tokens)
-        if new := [word for word in words if word not in self._met and word.isalpha()]:
-            if len(self._met) > _REMEMBERED:
-                self._met.clear()
-            self._met.update(new)
-            self._spelled.add([word for word in new if not is_unspaced(word)])
+        if new := [word for word in words if word not in self._indexed and word.isalpha()]:
+            if len(self._indexed) > _REMEMBERED:
+                self._indexed.clear()
+            self._indexed.update(new)
+            self._vocabulary.add([word for word in new if not is_unspaced(word)])
 
     def begin_batch(self) -> None:
-        """What is added from here on can be undone until `keep_batch`."""
-        self._spelled.begin_batch()
-        self._met.begin_batch()
+        """Begin a batch: additions from here on can be undone until `keep_batch`."""
+        self._vocabulary.begin_batch()
+        self._indexed.begin_batch()
 
     def keep_batch(self) -> None:
-        """The batch becomes part of the transaction."""
-        self._spelled.keep_batch()
-        self._met.keep_batch()
+        """End the batch: it becomes part of the transaction."""
+        self._vocabulary.keep_batch()
+        self._indexed.keep_batch()
 
     def undo_batch(self) -> None:
-        """All since `begin_batch` is undone."""
-        self._spelled.undo_batch()
-        self._met.undo_batch()
+        """Undo everything since `begin_batch`."""
+        self._vocabulary.undo_batch()
+        self._indexed.undo_batch()
 
     def forget(self) -> None:
-        """To be called once what waits is written, or undone."""
-        self._spelled.forget()
-        self._met.clear()
+        """Clear the caches. Call it after the buffered rows were written or undone."""
+        self._vocabulary.forget()
+        self._indexed.clear()
 
 
 def tokens_of(subject: str, kind: str, data: Mapping[str, Any]) -> tuple[str, dict[str, None]]:
-    """What a fact is found by, each once, a space between them; nothing where it has no text. And its words.
+    """Return the tokens of a fact, each once, separated by spaces, and its words; both are empty without a text.
 
-    `a` and a word of any text, `n` and one of a name of the subject itself, both also with what a Chinese name is in
-    pinyin; `x` and the beginning of a whole name; `c` and its collection.
+    A token is `a` and a word of any text, `n` and a word of a name of the subject itself, `x` and the beginning of a
+    whole name, or `c` and the collection. A Chinese name has `a` and `n` tokens for its pinyin, too.
     """
     words: dict[str, None] = {}
     naming: dict[str, None] = {}
@@ -114,7 +114,7 @@ def tokens_of(subject: str, kind: str, data: Mapping[str, Any]) -> tuple[str, di
     collection = subject.partition("/")[0]
     for text, names in wordings(kind, data):
         if not names:
-            words |= _words(text) if len(text) > _SHORT else _words_before(text)
+            words |= _words(text) if len(text) > _SHORT else _cached_words(text)
         elif found := _words(text):
             words |= found
             naming |= found
@@ -128,26 +128,26 @@ def tokens_of(subject: str, kind: str, data: Mapping[str, Any]) -> tuple[str, di
 
 
 def _words(text: str) -> dict[str, None]:
-    """The words of a text, each once. To be read only."""
+    """Return the words of a text, each once. The cached result may not be changed."""
     return dict.fromkeys(words_of(text))
 
 
-_words_before = lru_cache(maxsize=1024)(_words)
+_cached_words = lru_cache(maxsize=1024)(_words)
 
 
 def search(
     db: sqlite3.Connection, q: str, as_of: int, *, collection: str | None = None, limit: int = 50, offset: int = 0
 ) -> list[Hit]:
-    """The best hits from the `offset`th on, one a subject, best first.
+    """Return the best hits from `offset` on, one for each subject, the best first.
 
-    Merged parties count as the survivor of then; what was wholly retracted by then does not show. The same question as
-    of the same position keeps its order while more is recorded, but for beginnings and near spellings that very many
-    words share. Any text may be asked; one without letters or digits finds nothing.
+    Merged parties count as their survivor as of the position; a subject that was retracted by then is no hit. The order
+    as of a position does not change when more events are recorded, except among prefixes and similar spellings of very
+    many words. A query without letters or digits finds nothing.
     """
-    question = asked(q)
-    if not question.words:
+    query = parsed(q)
+    if not query.words:
         return []
-    ranking = _Ranking(db, question, as_of, collection)
+    ranking = _Ranking(db, query, as_of, collection)
     found: dict[int, _Candidate] = {}
     for level, clauses in ranking.levels(found):
         for candidate in ranking.ranked(level, clauses, found):
@@ -162,7 +162,7 @@ def search(
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """A kind of match: the score of the poorest, how much a good one adds."""
+    """A kind of match: the score of its poorest hit, and how much a better hit may add."""
 
     least: float
     more: float
@@ -188,29 +188,30 @@ class _Candidate:
 
 
 class _Ranking:
-    """One question, put to the index level by level."""
+    """Ranks the hits of one query, level by level."""
 
-    def __init__(self, db: sqlite3.Connection, question: Asked, as_of: int, collection: str | None) -> None:
-        self._asked = question
+    def __init__(self, db: sqlite3.Connection, query: TextQuery, as_of: int, collection: str | None) -> None:
+        self._query = query
         self._index = TEXTS.look(db)
-        self._finding = TextLookup(db, self._index, as_of)
-        # Syllables of pinyin may be written apart.
-        self._joined = "".join(question.runs) if len(question.runs) > 1 and all(map(str.isascii, question.runs)) else ""
+        self._lookup = TextLookup(db, self._index, as_of)
+        # Syllables of pinyin may be written as separate words.
+        self._joined = "".join(query.runs) if len(query.runs) > 1 and all(map(str.isascii, query.runs)) else ""
         self._within: Clause = [] if collection is None else [[f"c{collection}"]]
 
         self._near: dict[str, dict[str, float]] = {}
 
     @property
-    def shown(self) -> Asked:
-        """What to show of a text: what is asked for, or what is spelled nearly so."""
-        return Asked(self._asked.runs, (*self._asked.words, *(near for each in self._near.values() for near in each)))
+    def shown(self) -> TextQuery:
+        """The query with similar spellings, for the snippet of a text."""
+        similar = (near for each in self._near.values() for near in each)
+        return TextQuery(self._query.runs, (*self._query.words, *similar))
 
     def levels(self, found: Sized) -> Iterator[tuple[_Level, list[Clause]]]:
-        """The kinds of match from the best on, and what the index is asked for each; the poorer while few are found."""
-        words, whole = self._asked.words, _whole(self._asked.runs)
-        is_open = self._asked.open_word is not None
+        """Yield the kinds of match and their clauses, the best kind first; poorer ones only while hits are few."""
+        words, whole = self._query.words, _whole(self._query.runs)
+        is_open = self._query.open_word is not None
         yield _EXACT, [[[f"x{whole}"]]]
-        yield _BEGINS, [[self._beginning(f"x{whole}" if is_unspaced(self._asked.runs[-1]) else f"x{whole}·")]]
+        yield _BEGINS, [[self._beginning(f"x{whole}" if is_unspaced(self._query.runs[-1]) else f"x{whole}·")]]
         in_one = [[[f"n{self._joined}"]]] if self._joined else []
         yield _NAMED, [self._every_word("n", begun=False), *in_one]
         if is_open:
@@ -228,98 +229,100 @@ class _Ranking:
             yield _BARELY, [[[f"a{word}" for word in words]]]
 
     def ranked(self, level: _Level, clauses: list[Clause], found: Container[int]) -> list[_Candidate]:
-        """The facts that match and are about others than those found, best first."""
+        """Return the candidates of a level about subjects not yet found, the best first."""
         candidates = []
-        for subject, kind, data in self._finding.facts([[*each, *self._within] for each in clauses], _RANKED, found):
+        for subject, kind, data in self._lookup.facts([[*each, *self._within] for each in clauses], _RANKED, found):
             if level in (_NAME_NEARLY, _NEARLY):
-                likeness, text = self._judge_nearly(wordings(kind, data))
+                likeness, text = self._score_similar(wordings(kind, data))
                 if likeness == 0:
                     continue
                 candidates.append(_Candidate(subject, text, level.least + level.more * likeness))
                 continue
-            share, likeness, text = self._judge(wordings(kind, data))
+            share, likeness, text = self._score(wordings(kind, data))
             if level is _BARELY:
                 if share < 0.5:
                     continue
                 likeness *= share
             candidates.append(_Candidate(subject, text, level.least + level.more * likeness))
-        name = self._finding.name
+        name = self._lookup.name
         return sorted(candidates, key=lambda each: (-each.score, name(each.subject), each.text))
 
     def _beginning(self, prefix: str) -> list[str]:
         return self._index.beginning(prefix, _BEGINNINGS)
 
     def _every_word(self, sort: str, *, begun: bool) -> Clause:
-        """Every word, the last one only begun; of a single Chinese character, the pairs that it begins."""
+        """Return the clause of all words; the last one is a prefix if `begun`, a single Chinese character always."""
         clause = []
-        for word in self._asked.words:
-            open_word = begun and word == self._asked.open_word
+        for word in self._query.words:
+            open_word = begun and word == self._query.open_word
             alone = is_unspaced(word) and len(word) == 1
             clause.append(self._beginning(sort + word) if open_word or alone else [sort + word])
         return clause
 
     def _spelled(self) -> dict[str, dict[str, float]]:
-        """For the rare and the unknown among the first words, what is spelled nearly so, and how like it that is."""
+        """Return, for the rare and the unknown among the first words, similar spellings with their similarity."""
         spellings = WRITTEN.look(self._index.db)
         found: dict[str, dict[str, float]] = {}
-        for word in [word for word in self._asked.words if not is_unspaced(word)][:_SPELLED]:
+        for word in [word for word in self._query.words if not is_unspaced(word)][:_SPELLED]:
             written = len(self._index.rows([[[f"a{word}"]]], _ALL, _HANDFUL))
             if written < _HANDFUL:
-                # What is written somewhere is meant so, or has one slip at most.
-                found[word] = WRITTEN.near(spellings, word, max(_ALIKE, 1 - 1.1 / len(word)) if written else _ALIKE)
+                # A word that occurs is probably correct, so that only one typing error is assumed.
+                found[word] = WRITTEN.near(spellings, word, max(_SIMILAR, 1 - 1.1 / len(word)) if written else _SIMILAR)
         return {word: near for word, near in found.items() if near}
 
     def _every_word_nearly(self, sort: str) -> list[Clause]:
-        """Every word or what is nearly it; of a long run of Chinese, all but the pairs of one character."""
-        groups = dict(zip(self._asked.words, self._every_word(sort, begun=True), strict=True))
+        """Return the clauses of all words or similar ones; a long run of Chinese may lack one character."""
+        groups = dict(zip(self._query.words, self._every_word(sort, begun=True), strict=True))
         for word, near in self._near.items():
             groups[word] = [*groups[word], *(sort + each for each in near)]
         clauses: list[Clause] = [list(groups.values())] if self._near else []
-        for run in self._asked.runs:
+        for run in self._query.runs:
             pairs = pairs_of(run) if _is_spelled_by_character(run) else []
             for at in range(len(pairs) + 1 if len(pairs) <= _LONGEST_SPELLED else 0):
-                kept = {*pairs[: max(0, at - 1)], *pairs[at + 1 :]}
-                clauses.append([group for word, group in groups.items() if word in kept or word not in pairs])
+                needed = {*pairs[: max(0, at - 1)], *pairs[at + 1 :]}
+                clauses.append([group for word, group in groups.items() if word in needed or word not in pairs])
         return clauses[:_SPELLINGS]
 
-    def _judge_nearly(self, texts: Sequence[Wording]) -> tuple[float, str]:
-        """How like what is asked the texts of a fact are, 0 where they lack a word; the text that says most of it."""
-        best = dict.fromkeys(self._asked.runs, 0.0)
+    def _score_similar(self, texts: Sequence[Wording]) -> tuple[float, str]:
+        """Return the similarity of the texts of a fact, 0 if they lack a word, and the most similar text."""
+        best = dict.fromkeys(self._query.runs, 0.0)
         most, chosen = -1.0, ""
         for wording in texts:
             text, _ = wording
             flat = " ".join(runs_of(text))
-            alike = {run: self._alike(run, flat, wording) for run in best}
-            best = {run: max(before, alike[run]) for run, before in best.items()}
-            if sum(alike.values()) > most:
-                most, chosen = sum(alike.values()), text
+            similar = {run: self._similarity(run, flat, wording) for run in best}
+            best = {run: max(before, similar[run]) for run, before in best.items()}
+            if sum(similar.values()) > most:
+                most, chosen = sum(similar.values()), text
         return (sum(best.values()) / len(best) if all(best.values()) else 0.0), chosen
 
-    def _alike(self, run: str, flat: str, wording: Wording) -> float:
-        """How like a run of the question what a text holds is."""
+    def _similarity(self, run: str, flat: str, wording: Wording) -> float:
+        """Return the similarity of the most similar part of a text to a run of the query."""
         if is_unspaced(run):
             if run in flat:
                 return 1.0
-            alike = (fuzz.partial_ratio if len(run) <= len(flat) else fuzz.ratio)(run, flat) / 100
-            return alike if alike >= _ALIKE and _is_spelled_by_character(run) else 0.0
+            similarity = (fuzz.partial_ratio if len(run) <= len(flat) else fuzz.ratio)(run, flat) / 100
+            return similarity if similarity >= _SIMILAR and _is_spelled_by_character(run) else 0.0
         word, padded = run[:LONGEST], f" {flat} "
-        if f" {word}" + " " * (word != self._asked.open_word) in padded or _stands_for(word, wording):
+        if f" {word}" + " " * (word != self._query.open_word) in padded or _abbreviates(word, wording):
             return 1.0
-        return max((alike for near, alike in self._near.get(word, {}).items() if f" {near} " in padded), default=0.0)
+        return max(
+            (similarity for near, similarity in self._near.get(word, {}).items() if f" {near} " in padded), default=0.0
+        )
 
-    def _judge(self, texts: Iterable[Wording]) -> tuple[float, float, str]:
-        """Of the text that says most of what is asked: how many of the words it holds, how like it is, and itself."""
+    def _score(self, texts: Iterable[Wording]) -> tuple[float, float, str]:
+        """Return, for the best text of a fact: its share of the words of the query, its similarity, and the text."""
         best = (0.0, -1.0, "")
-        together = " ".join(self._asked.runs)
+        together = " ".join(self._query.runs)
         for wording in texts:
             text, names = wording
             flat = " ".join(runs_of(text))
             padded = f" {flat} "
             share = sum(
-                (word in flat if is_unspaced(word) else f" {word}" + " " * (word != self._asked.open_word) in padded)
-                or _stands_for(word, wording)
-                for word in self._asked.words
-            ) / len(self._asked.words)
+                (word in flat if is_unspaced(word) else f" {word}" + " " * (word != self._query.open_word) in padded)
+                or _abbreviates(word, wording)
+                for word in self._query.words
+            ) / len(self._query.words)
             if self._joined and _is_pinyin(self._joined, wording):
                 share = 1.0
             if flat == together:
@@ -327,8 +330,8 @@ class _Ranking:
             elif _is_acronym(together, wording):
                 likeness = 0.9
             else:
-                alike = min(1.0, len(together) / max(1, len(flat)))
-                likeness = 0.45 * (together in flat) + 0.25 * names + 0.25 * alike
+                length = min(1.0, len(together) / max(1, len(flat)))
+                likeness = 0.45 * (together in flat) + 0.25 * names + 0.25 * length
             if (share, likeness) > best[:2]:
                 best = (share, likeness, text)
         return best[0], max(0.0, best[1]), best[2]
@@ -348,11 +351,11 @@ def _is_pinyin(word: str, wording: Wording) -> bool:
     return names and word.isascii() and not text.isascii() and word in spellings_of(runs_of(text))
 
 
-def _stands_for(word: str, wording: Wording) -> bool:
-    """Whether a word says a name, or a part of it, otherwise than by its letters."""
+def _abbreviates(word: str, wording: Wording) -> bool:
+    """Return whether a word is an acronym or the pinyin of a name or a part of it."""
     return _is_acronym(word, wording) or _is_pinyin(word, wording)
 
 
 def _is_spelled_by_character(run: str) -> bool:
-    """Whether a run of Chinese is long enough to tell it by all but one of its characters."""
+    """Return whether a run is Chinese and long enough to be recognised with one character missing."""
     return is_unspaced(run) and len(run) > 3

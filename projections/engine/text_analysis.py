@@ -34,7 +34,7 @@ _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
-"""Default_Ignorable_Code_Point of Unicode: what is not seen must not tell names apart (The Unicode Standard, 5.21)."""
+"""Default_Ignorable_Code_Point of Unicode: invisible characters must not distinguish names (Unicode Standard, 5.21)."""
 _DOTTED = re.compile(r"\b(?:[^\W\d_]\.){2,}")
 _PLAIN = re.compile("[\x00-\x7f\u3001\u3002\u4e00-\u9fff]*")
 _WHOLE_LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th", "ı": "i"})
@@ -82,8 +82,8 @@ _SMALL_WORD = re.compile("of|the|and|for|in|on|at|to|an?|des?|du|las?|les?|et|de
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The search text of a query: its runs of letters, and their words. Any text is safe."""
+class TextQuery:
+    """A text query: its runs of letters and digits, and the words of these."""
 
     runs: tuple[str, ...]
     words: tuple[str, ...]
@@ -95,17 +95,17 @@ class Asked:
         return None if is_unspaced(last) or len(last) < 2 else last[:LONGEST]
 
 
-def asked(text: str, most: int = 32) -> Asked:
-    """Return the first words of a query, each once."""
+def parsed(text: str, most: int = 32) -> TextQuery:
+    """Parse the text of a query; only the first `most` words count, each once. Any text is allowed."""
     runs = runs_of(text[:2000])
     words: dict[str, None] = {}
-    kept = 0
+    count = 0
     for run in runs:
         if len(words) >= most:
             break
         words.update(dict.fromkeys(pairs_of(run) if is_unspaced(run) and len(run) > 1 else (run[:LONGEST],)))
-        kept += 1
-    return Asked(runs[:kept], tuple(words)[:most])
+        count += 1
+    return TextQuery(runs[:count], tuple(words)[:most])
 
 
 def normalised(text: str) -> str:
@@ -231,7 +231,7 @@ class _Folded(dict[int, str]):
         return folded
 
 
-def excerpt(text: str, question: Asked, width: int = 200) -> str:
+def excerpt(text: str, question: TextQuery, width: int = 200) -> str:
     """Return a text, or the part of it around the search words; … where it is cut."""
     flat = " ".join(text.split())
     if len(flat) <= width:

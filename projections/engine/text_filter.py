@@ -1,7 +1,7 @@
-"""The filter `q` of the lists: which rows match some words, as a condition of the list's own query. Always complete.
+"""The filter `q` of lists: selects the rows that match some words, as a condition of the query of the list.
 
-What is rare drives the query, by ids found beforehand; what is common is looked up row by row as the list walks its
-order, as there it is soon met.
+The result is always complete. Rare words drive the query, by ids that are looked up before it. Common words are looked
+up row by row as the list follows its order, where a match comes soon.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ import orjson
 
 from domain.catalogue import CATALOGUE
 from domain.values import COLLECTIONS
-from projections.engine.text_analysis import Asked, asked, is_unspaced, pairs_of
+from projections.engine.text_analysis import TextQuery, is_unspaced, pairs_of, parsed
 from projections.engine.text_index import TEXTS, match_of
 
 FEW = 5_000
-"""Rows that are found beforehand, unless whoever asks would rather have more."""
+"""The most rows that are looked up before the query, unless the caller allows more."""
 _BEGINNINGS = 100
 _MOST_WORDS = 16
 _MADE = CATALOGUE["agreement.commitment-made"].rank
-_BELIEVED = "h.system_from <= ? AND h.system_to > ?"
+_AS_OF = "h.system_from <= ? AND h.system_to > ?"
 _AMONG = "IN (SELECT value FROM json_each(?))"
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition on the rows of a list, in SQL with its values; `few` are the only rows, by their keys, that may meet
-    it, where they are few."""
+    """A condition on the rows of a list, in SQL with its values. `few` are the keys of all matching rows, if few."""
 
     sql: str
     values: list[Any]
@@ -42,20 +41,21 @@ class Condition:
 
 
 def matching(db: sqlite3.Connection, q: str, view: str, as_of: int, most: int = 0) -> Condition:
-    """The rows of a view that hold every word, the last at least begun, as known at a position.
+    """Return the condition that a row of a view has every word, the last one as a prefix, as of a position.
 
-    A thing (alias `t` of things) holds the words of any one fact about it; a membership (`t` of ties) those of the
-    names of its party and of what it is in; a commitment (`t` of entries) those of its own texts and its agreement's
-    titles; an item of the timeline (`f` of facts) those of its own texts and its subject's names. Without a letter or
-    digit nothing matches. Rows are few where they are no more than `FEW`
-    or `most`.
+    All words of a subject (alias `t` of `subject_states`) are in one fact about it.
+    The words of a membership (`t` of `memberships`) are those of the names of its party and its container.
+    The words of a commitment (`t` of `list_items`) are those of its own texts and the titles of its agreement.
+    The words of an item of the timeline (`f` of `facts`) are those of its own texts and the names of its subject.
+
+    Without a letter or digit nothing matches. Rows are few if there are at most `FEW` or `most`.
     """
-    finding = _TextFilter(db, as_of, view, max(FEW, most))
+    filter_ = _TextFilter(db, as_of, view, max(FEW, most))
     rows: set[int] | None = None
     conditions, values = [], []
-    units = _units(asked(q, _MOST_WORDS))
+    units = _units(parsed(q, _MOST_WORDS))
     for sought in [units] if view in COLLECTIONS else [[unit] for unit in units]:
-        few, sql, bound = finding.rows(sought) if sought else (set[int](), "", [])
+        few, sql, bound = filter_.rows(sought) if sought else (set[int](), "", [])
         if few is not None:
             rows = few if rows is None else rows & few
         else:
@@ -64,45 +64,47 @@ def matching(db: sqlite3.Connection, q: str, view: str, as_of: int, most: int = 
     if not units:
         rows = set()
     if rows is not None:
-        conditions.insert(0, f"{finding.key} {_AMONG}")
+        conditions.insert(0, f"{filter_.key} {_AMONG}")
         values.insert(0, _json(rows))
     return Condition(" AND ".join(conditions), values, rows)
 
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """A word, or the pairs of a run of Chinese: to be found in one text. `begun`: as the beginning of a word, too."""
+    """A word, or the bigrams of a run of Chinese, to be found in one text. `begun` says that it may be a prefix."""
 
     words: tuple[str, ...]
     begun: bool
 
 
-def _units(question: Asked) -> list[_Unit]:
+def _units(query: TextQuery) -> list[_Unit]:
     units: dict[_Unit, None] = {}
-    for at, run in enumerate(question.runs):
+    for at, run in enumerate(query.runs):
         if is_unspaced(run):
-            pairs = tuple(word for word in dict.fromkeys(pairs_of(run)) if word in question.words)
+            pairs = tuple(word for word in dict.fromkeys(pairs_of(run)) if word in query.words)
             units[_Unit(pairs or (run,), len(run) == 1)] = None
         else:
-            begun = at == len(question.runs) - 1 and question.open_word is not None
-            units[_Unit((question.open_word or run,) if begun else (run,), begun)] = None
+            begun = at == len(query.runs) - 1 and query.open_word is not None
+            units[_Unit((query.open_word or run,) if begun else (run,), begun)] = None
     return list(units)
 
 
 class _TextFilter:
-    """From words to rows, for one view."""
+    """Finds the rows of one view with some words."""
 
     def __init__(self, db: sqlite3.Connection, as_of: int, view: str, most: int) -> None:
         self._db = db
         self._most = most
-        self._then = [as_of, as_of]
-        self._settled = TEXTS.settled(db)  # read first: what reaches the index later is then met twice, not missed
+        self._as_of = [as_of, as_of]
+        self._settled = TEXTS.settled(
+            db
+        )  # read first: a row that is indexed meanwhile is then found twice, and never missed
         self._merged = db.execute("SELECT 1 FROM mergers LIMIT 1").fetchone() is not None
         self._view = view
         self.key = "t.subject" if view in COLLECTIONS else "f.id" if view == "timeline" else "t.id"
 
     def rows(self, units: Sequence[_Unit]) -> tuple[set[int] | None, str, list[Any]]:
-        """The keys of the rows that match where they are few; else None and a condition."""
+        """Return the keys of the matching rows if they are few; otherwise None and a condition."""
         match self._view:
             case "memberships":
                 named = self._facts(units, "n")
@@ -114,9 +116,9 @@ class _TextFilter:
             case "commitments":
                 own = (
                     "SELECT 1 FROM tags l CROSS JOIN facts h ON h.id = l.fact CROSS JOIN text_index x ON x.id = h.id"
-                    f" WHERE l.key = -t.key AND l.subject = t.subject AND l.rank = {_MADE} AND {_BELIEVED}"
+                    f" WHERE l.key = -t.key AND l.subject = t.subject AND l.rank = {_MADE} AND {_AS_OF}"
                 )
-                return self._own_or_named(units, "list_items", own, self._then)
+                return self._own_or_named(units, "list_items", own, self._as_of)
             case "timeline":
                 return self._own_or_named(units, "facts", "SELECT 1 FROM text_index x WHERE x.id = f.id", [])
         facts = self._facts(units, "a", [f"c{self._view}"])
@@ -127,13 +129,13 @@ class _TextFilter:
     def _own_or_named(
         self, units: Sequence[_Unit], table: str, own: str, bound: Sequence[Any]
     ) -> tuple[set[int] | None, str, list[Any]]:
-        """Rows whose own texts hold the words (`own` selects those texts), or the names of their subject."""
+        """Return, as `rows` does, the rows with the words in own texts, selected by `own`, or in subject names."""
         within = ["cagreements"] if table == "list_items" else []
         facts, named = self._facts(units, "a", within), self._facts(units, "n", within)
         if facts is not None and named is not None:
             ids = set(facts) if table == "facts" else self._commitments(facts)
             return self._either(ids, self._subjects(named), table, ("subject",))
-        found, needles = _found(units, "a")
+        found, needles = _has_words(units, "a")
         column = f"{self.key[0]}.subject"
         if named is not None:
             by_name, others = f"+{column} {_AMONG}", [_json(self._subjects(named))]
@@ -144,7 +146,7 @@ class _TextFilter:
     def _either(
         self, ids: set[int], subjects: set[int], table: str, columns: Sequence[str]
     ) -> tuple[set[int] | None, str, list[Any]]:
-        """Rows by id, and those that name one of some subjects in a column."""
+        """Return, as `rows` does, the rows with an id of `ids` or with one of some subjects in a column."""
         found, numbers = set(ids), _json(subjects)
         for column in columns:
             source = f"{table} i ON i.{column} = j.value"
@@ -159,7 +161,7 @@ class _TextFilter:
         return None, f"({' OR '.join(parts)} OR {self.key} {_AMONG})", [*[numbers] * len(columns), _json(ids)]
 
     def _facts(self, units: Sequence[_Unit], sort: str, within: Sequence[str] = ()) -> dict[int, int] | None:
-        """The facts that held the words then, each with whom it is about; None where too many ever did."""
+        """Return the facts with the words as of the position, by id, with their subjects; None if too many."""
         table = TEXTS.name
         ids = self._db.execute(
             f"SELECT rowid FROM {table}_fts WHERE {table}_fts MATCH ? LIMIT ?",
@@ -167,13 +169,13 @@ class _TextFilter:
         ).fetchall()
         if len(ids) > self._most:
             return None
-        found, needles = _found(units, sort)
+        found, needles = _has_words(units, sort)
         ids += self._db.execute(
             f"SELECT x.id FROM {table} x WHERE x.id >= ? AND {found}", (self._settled, *needles)
         ).fetchall()
         rows = self._db.execute(
-            f"SELECT h.id, h.subject FROM json_each(?) j CROSS JOIN facts h ON h.id = j.value WHERE {_BELIEVED}",
-            (_json(row[0] for row in ids), *self._then),
+            f"SELECT h.id, h.subject FROM json_each(?) j CROSS JOIN facts h ON h.id = j.value WHERE {_AS_OF}",
+            (_json(row[0] for row in ids), *self._as_of),
         )
         return dict(rows.fetchall())
 
@@ -186,24 +188,24 @@ class _TextFilter:
                 continue
             beginning = sort + unit.words[0]
             begun = look.beginning(beginning, _BEGINNINGS)
-            # FTS5 joins a few words row by row; of a beginning it gathers every row before it gives the first.
+            # FTS5 joins a few words row by row; for a prefix it collects all rows before it returns the first.
             clause.append([f"{beginning}*"] if len(begun) == _BEGINNINGS else begun or [beginning])
         return match_of([clause])
 
     def _subjects(self, facts: Mapping[int, int]) -> set[int]:
-        """Who the facts are about, and who answers for those."""
+        """Return the subjects of some facts, and the survivors of these."""
         about = set(facts.values())
         if not self._merged:
             return about
         rows = self._db.execute(
             "WITH RECURSIVE hit(n) AS (SELECT value FROM json_each(?) UNION SELECT h.survivor FROM hit CROSS JOIN"
-            f" mergers h ON h.loser = hit.n WHERE {_BELIEVED}) SELECT n FROM hit",
-            (_json(about), *self._then),
+            f" mergers h ON h.loser = hit.n WHERE {_AS_OF}) SELECT n FROM hit",
+            (_json(about), *self._as_of),
         )
         return {row[0] for row in rows}
 
     def _commitments(self, facts: Iterable[int]) -> set[int]:
-        """The rows of the commitments that these facts made."""
+        """Return the rows of the commitments that some facts made."""
         rows = self._db.execute(
             "SELECT i.id FROM json_each(?) j CROSS JOIN facts h ON h.id = j.value"
             " CROSS JOIN events g ON g.position = h.position"
@@ -216,24 +218,24 @@ class _TextFilter:
         return {row[0] for row in rows}
 
     def _about(self, column: str, units: Sequence[_Unit], sort: str) -> tuple[str, list[Any]]:
-        """The condition that a fact about the subject in a column, or about one it is one with, holds the words."""
+        """Return the condition that a fact about the subject in a column, or one merged into it, has the words."""
         subject, values = f"= {column}", list[Any]()
         if self._merged:
             subject = (
                 f"IN (WITH RECURSIVE one(n) AS (SELECT {column} UNION SELECT h.loser FROM one CROSS JOIN mergers h"
-                f" ON h.survivor = one.n WHERE {_BELIEVED}) SELECT n FROM one)"
+                f" ON h.survivor = one.n WHERE {_AS_OF}) SELECT n FROM one)"
             )
-            values += self._then
-        found, needles = _found(units, sort)
+            values += self._as_of
+        found, needles = _has_words(units, sort)
         sql = (
             "EXISTS (SELECT 1 FROM events g CROSS JOIN facts h ON h.position = g.position CROSS JOIN"
-            f" {TEXTS.name} x ON x.id = h.id WHERE g.subject {subject} AND {_BELIEVED} AND {found})"
+            f" {TEXTS.name} x ON x.id = h.id WHERE g.subject {subject} AND {_AS_OF} AND {found})"
         )
-        return sql, [*values, *self._then, *needles]
+        return sql, [*values, *self._as_of, *needles]
 
 
-def _found(units: Sequence[_Unit], sort: str) -> tuple[str, list[Any]]:
-    """The condition that a row `x` of the index's table holds every word."""
+def _has_words(units: Sequence[_Unit], sort: str) -> tuple[str, list[Any]]:
+    """Return the condition that a row `x` of the table of the index has every word."""
     needles = [f" {sort}{word}{'' if unit.begun else ' '}" for unit in units for word in unit.words]
     return " AND ".join(["instr(x.tokens, ?)"] * len(needles)), needles
 

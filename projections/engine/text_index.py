@@ -1,13 +1,11 @@
-"""Which rows hold which tokens: the index under full text and names, with its own way of bounding every question.
+"""The inverted index of texts and names: finds the rows with given tokens, and words with a similar spelling.
 
-Words can be indexed by their parts, too, so that those spelled nearly like another are found (`Spellings`).
+Each row is stored with its tokens. Older rows are also in an FTS5 index, to which they are added 256 at a time, so that
+a post costs one insert and no segment of the index. Rows are found from the newest down and never counted or ranked
+here (bm25 reads every match of a common word). No row is ever removed: the caller checks in `facts` whether it is
+current.
 
-Rows are kept with their tokens; older ones are also in an FTS5 index, which they reach 256 at a time, so that a post
-costs one insert and no segment of the index. Rows are found from the newest down, never counted or ranked here (bm25
-reads every match of a common word), and none is ever forgotten: whether a row is current is for the caller to check in
-`facts`.
-
-A token is letters and digits of any script, or `·`; anything else would be taken for a space.
+A token consists of letters and digits of any script, or `·`; FTS5 takes anything else for a space.
 """
 
 from __future__ import annotations
@@ -31,18 +29,18 @@ _REMEMBERED = 50_000
 _NEAREST = 6
 
 Clause = Sequence[Sequence[str]]
-"""One token of each group."""
+"""A condition on a row: it has at least one token of each group."""
 
 
 @dataclass(frozen=True)
 class InvertedIndex:
-    """An index by name: the table `name` (id, tokens) and what FTS5 keeps beside it."""
+    """An index by name: the table `name` (id, tokens) and its FTS5 index."""
 
     name: str
 
     @property
     def schema(self) -> str:
-        """The statements that make it. Neither positions nor lengths are kept: callers read the texts themselves."""
+        """The statements that create it. It stores neither positions nor lengths: callers read the texts themselves."""
         return f"""
 CREATE TABLE {self.name}(id INTEGER PRIMARY KEY, tokens TEXT NOT NULL);
 CREATE VIRTUAL TABLE {self.name}_fts USING fts5(
@@ -62,22 +60,22 @@ CREATE VIRTUAL TABLE {self.name}_vocabulary USING fts5vocab('{self.name}_fts', '
         )
 
     def add(self, db: Buffer, id_: int, tokens: str) -> None:
-        """Index a row by tokens, a space between them. To be called for every id, ascending, also without tokens."""
+        """Index a row by its tokens, separated by spaces. Call it for every id, ascending, also without tokens."""
         if id_ % _AT_ONCE == 0:
             db.amend(self._index, (id_ - _AT_ONCE, id_))
         if tokens:
-            # Spaces around each token let a whole one be told from part of another with `instr`.
+            # With a space on both sides of each token, `in` does not match a part of another token.
             db.put(self._put, (id_, f" {tokens} "))
 
     def settled(self, db: sqlite3.Connection) -> int:
-        """The id below which every row is in the FTS5 index."""
+        """Return the id below which every row is in the FTS5 index."""
         (last,) = db.execute(f"SELECT max(id) FROM {self.name}").fetchone()
         return (last or 0) // _AT_ONCE * _AT_ONCE
 
     def is_complete(self, db: sqlite3.Connection) -> bool:
         """Return whether the FTS5 index holds each token of each row below `settled`, and nothing that no row has.
 
-        Tokens are counted by a sum of keyed hashes, which nobody can aim at who changes the file.
+        It compares sums of hashes with a secret key, so that no change of the file can be made to fit.
         """
         settled, all_rows, settled_rows = self.settled(db), 0, 0
         for id_, tokens in db.execute(f"SELECT id, tokens FROM {self.name} NOT INDEXED"):
@@ -90,7 +88,7 @@ CREATE VIRTUAL TABLE {self.name}_vocabulary USING fts5vocab('{self.name}_fts', '
         return indexed in (settled_rows, all_rows)
 
     def look(self, db: sqlite3.Connection) -> Lookup:
-        """The index as it is now, for a few questions in a row."""
+        """Return the index as it is now, for some lookups."""
         settled = self.settled(db)
         rows = db.execute(f"SELECT id, tokens FROM {self.name} WHERE id >= ? ORDER BY id DESC", (settled,)).fetchall()
         return Lookup(db, self.name, rows)
@@ -102,14 +100,14 @@ TEXTS = InvertedIndex("text_index")
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Questions to an index. `recent` are the newest rows, which may not be in the FTS5 index yet."""
+    """Lookups in an index. `recent` are the newest rows, which may not be in the FTS5 index yet."""
 
     db: sqlite3.Connection
     name: str
     recent: Sequence[tuple[int, str]]
 
     def rows(self, clauses: Sequence[Clause], below: int, limit: int) -> list[int]:
-        """At most `limit` rows that satisfy one of the clauses, from the newest below an id down."""
+        """Return at most `limit` rows that satisfy one of the clauses, from the newest below an id down."""
         clauses = [clause for clause in clauses if clause and all(clause)]
         if not clauses:
             return []
@@ -125,7 +123,7 @@ class Lookup:
         return found
 
     def beginning(self, prefix: str, limit: int) -> list[str]:
-        """Tokens that begin so, in the order of their bytes; at most `limit` of them."""
+        """Return at most `limit` tokens with a prefix, in the order of their bytes."""
         found: set[str] = set()
         needle = f" {prefix}"
         for _, tokens in self.recent:
@@ -148,7 +146,7 @@ class Lookup:
 
 
 def match_of(clauses: Sequence[Clause]) -> str:
-    """The clauses as an FTS5 expression. In one, `*` at the end of a token stands for any other end."""
+    """Return the clauses as an FTS5 expression. A token that ends with `*` is a prefix."""
     return " OR ".join(
         "(" + " AND ".join("(" + " OR ".join(_quoted(token) for token in group) + ")" for group in clause) + ")"
         for clause in clauses
@@ -165,38 +163,38 @@ def _satisfies(tokens: str, clauses: Sequence[Clause]) -> bool:
 
 @dataclass(frozen=True)
 class Spellings:
-    """A vocabulary by name, and the words in it that are spelled nearly like another."""
+    """A vocabulary by name, with an index that finds words with a similar spelling."""
 
     name: str
 
     @property
     def schema(self) -> str:
-        """The statements that make it."""
+        """The statements that create it."""
         return f"{self.parts.schema}CREATE TABLE {self.name}(id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);\n"
 
     @cached_property
     def parts(self) -> InvertedIndex:
-        """The index of the words' parts."""
+        """The index of the words by their n-grams and length."""
         return InvertedIndex(f"{self.name}_parts")
 
     def put(self, db: Buffer, word: str) -> None:
-        """Make a word findable by what is nearly it, unless it is; it may not be among what waits to be written."""
+        """Add a word unless the file has it. The word may not be among the buffered rows."""
         if db.look(f"SELECT 1 FROM {self.name} WHERE word = ?", (word,)) is None:
             id_ = db.next_id(self.name)
             db.put(f"INSERT INTO {self.name} VALUES (?, ?)", (id_, word))
             self.parts.add(db, id_, " ".join(dict.fromkeys((f"l{len(word)}", *_grams(f"·{word}·")))))
 
     def look(self, db: sqlite3.Connection) -> Lookup:
-        """The vocabulary as it is now, for a few questions in a row."""
+        """Return the vocabulary as it is now, for some lookups."""
         return self.parts.look(db)
 
     def near(self, look: Lookup, word: str, least: float) -> dict[str, float]:
-        """A few words that are spelled nearly so and how like it they are, at `least`; the nearest first.
+        """Return a few words with a similar spelling and their similarity, at `least`; the most similar first.
 
-        A slip of the pen leaves one half of a short word as it was, or all but its middle; two slips leave one third of
-        a long one.
+        One typing error leaves a half of a short word unchanged, or all but its middle; two errors leave a third of a
+        long word unchanged. Candidates share the n-grams of such a part.
         """
-        if not _tells(word):
+        if not _is_comparable(word):
             return {}
         padded = f"·{word}·"
         lengths = [f"l{length}" for length in range(len(word) - 2, len(word) + 3)]
@@ -218,81 +216,80 @@ class Spellings:
             (orjson.dumps(sorted(found)).decode(),),
         )
         spelled = [row[0] for row in rows]
-        alike = process.extract(word, spelled, scorer=OSA.normalized_similarity, score_cutoff=least, limit=None)
-        nearest = sorted((-likeness, near) for near, likeness, _ in alike)[:_NEAREST]
+        similar = process.extract(word, spelled, scorer=OSA.normalized_similarity, score_cutoff=least, limit=None)
+        nearest = sorted((-likeness, near) for near, likeness, _ in similar)[:_NEAREST]
         return {near: -likeness for likeness, near in nearest}
 
 
-class Met(set[str]):
-    """Words that are indexed already. Those of a batch that is undone are taken out again."""
+class IndexedWords(set[str]):
+    """A cache of words that are indexed already. Undoing a batch removes its words."""
 
     def __init__(self) -> None:
         super().__init__()
         self._new: list[str] | None = None
 
     def update(self, *words: Iterable[str]) -> None:
-        """As of any set; `words` were not in it."""
+        """Add words that are not in the set."""
         for some in words:
             if self._new is not None:
                 self._new += some
             super().update(some)
 
     def begin_batch(self) -> None:
-        """What is added from here on can be undone until `keep_batch`."""
+        """Begin a batch: additions from here on can be undone until `keep_batch`."""
         self._new = []
 
     def keep_batch(self) -> None:
-        """The batch becomes part of the transaction."""
+        """End the batch: it becomes part of the transaction."""
         self._new = None
 
     def undo_batch(self) -> None:
-        """All since `begin_batch` is undone."""
+        """Undo everything since `begin_batch`."""
         self.difference_update(self._new or ())
         self._new = None
 
 
-class Spelled:
-    """The words of a vocabulary, for adding to it. Those met lately are kept in memory, those that wait to be written
-    are among them; so most cost nothing, and none has anything written before its time."""
+class VocabularyWriter:
+    """Adds words to a vocabulary. A cache of recent words, which includes all buffered ones, saves most lookups."""
 
     def __init__(self, vocabulary: Spellings, db: Buffer) -> None:
         self._vocabulary = vocabulary
         self._db = db
-        self._met = Met()
+        self._indexed = IndexedWords()
 
     def add(self, words: Iterable[str]) -> None:
-        """Make words findable by what is nearly them; those too short to tell are left out."""
+        """Add words, except those too short for a comparison of spellings."""
         for whole in words:
             word = whole[:LONGEST]
-            if word not in self._met and _tells(word):
-                if len(self._met) >= _REMEMBERED:
+            if word not in self._indexed and _is_comparable(word):
+                if len(self._indexed) >= _REMEMBERED:
                     self._db.flush()
-                    self._met.clear()
-                self._met.update((word,))
+                    self._indexed.clear()
+                self._indexed.update((word,))
                 self._vocabulary.put(self._db, word)
 
     def begin_batch(self) -> None:
-        """What is added from here on can be undone until `keep_batch`."""
-        self._met.begin_batch()
+        """Begin a batch: additions from here on can be undone until `keep_batch`."""
+        self._indexed.begin_batch()
 
     def keep_batch(self) -> None:
-        """The batch becomes part of the transaction."""
-        self._met.keep_batch()
+        """End the batch: it becomes part of the transaction."""
+        self._indexed.keep_batch()
 
     def undo_batch(self) -> None:
-        """All since `begin_batch` is undone."""
-        self._met.undo_batch()
+        """Undo everything since `begin_batch`."""
+        self._indexed.undo_batch()
 
     def forget(self) -> None:
-        """To be called once what waits is written, or undone."""
-        self._met.clear()
+        """Clear the cache. Call it after the buffered rows were written or undone."""
+        self._indexed.clear()
 
 
-def _tells(word: str) -> bool:
+def _is_comparable(word: str) -> bool:
     return len(word) >= (3 if is_unspaced(word) else 4)
 
 
 def _grams(text: str) -> list[str]:
-    """Its overlapping threes; of an unspaced script, its twos."""
+    """Return the trigrams of a text; of an unspaced script its bigrams."""
     size = 2 if is_unspaced(text.strip("·")) else 3
     return [text[at : at + size] for at in range(len(text) - size + 1)]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from projections import search
 from projections.engine import text_index
 from projections.engine.chinese import simplified
-from projections.engine.text_analysis import asked, excerpt, normalised
+from projections.engine.text_analysis import excerpt, normalised, parsed
 from tests.given import World, adopted, corrected, document, event, lab, party, platform, retracted, signed, step, world
 
 WRITTEN = st.characters(exclude_categories=("Cs", "Cc"))
@@ -28,8 +28,8 @@ def registry(tmp_path: Path) -> Iterator[World]:
     made.close()
 
 
-def found(registry: World, q: str, *, as_of: int | None = None, **asked: Any) -> list[str]:
-    page = registry.reader.search(q, registry.question(as_of=as_of), limit=50, after=None, **asked)
+def found(registry: World, q: str, *, as_of: int | None = None, **options: Any) -> list[str]:
+    page = registry.reader.search(q, registry.question(as_of=as_of), limit=50, after=None, **options)
     scores = [item["score"] for item in page.items]
     assert scores == sorted(scores, reverse=True)
     assert all(0 < score <= 1 for score in scores)
@@ -268,7 +268,7 @@ def test_the_snippet_is_the_text_or_the_part_around_the_words(registry):
 @settings(max_examples=200)
 @given(st.text(max_size=600), st.text(min_size=1, max_size=3))
 def test_an_excerpt_is_bounded_and_taken_from_the_text(text, q):
-    part = excerpt(text, asked(q))
+    part = excerpt(text, parsed(q))
     assert len(part) <= 202
     assert part.strip("…") in " ".join(text.split())
 
@@ -336,7 +336,7 @@ def test_any_text_is_a_valid_search(registry, q):
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.text(WRITTEN, min_size=1, max_size=12), min_size=1, max_size=4), st.text(max_size=20))
 def test_any_name_finds_itself_and_any_search_is_answered(shared, names, q):
-    names = [name for name in names if asked(name).words]
+    names = [name for name in names if parsed(name).words]
     base = shared.head
     for index, name in enumerate(names):
         shared.take(party(f"p{base}-{index}", name=name))
