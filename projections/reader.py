@@ -5,7 +5,7 @@ It sees committed events only and never waits for the write half. One thread at 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -193,6 +193,17 @@ class Reader:
     def recorded(self, position: int) -> str | None:
         """Return when the event at a position was recorded; None if there is no such event."""
         return self._history.recorded(position)
+
+    def actors(self, positions: Iterable[int]) -> dict[int, str]:
+        """Return who posted the events at some positions."""
+        return {position: event.actor for position, event in self._index.events(positions).items()}
+
+    def named(self, subjects: Sequence[str], question: TimeSlice) -> list[Reference]:
+        """Return subjects as `{"subject", "name"}`, without a name where none is known."""
+        self._refresh()
+        references = [Reference(subject) for subject in subjects]
+        self._references.name(references, question)
+        return references
 
     def resolve(self, name: str, question: TimeSlice, *, limit: int) -> list[dict[str, Any]]:
         """Return the parties that a name may mean, ranked, each with `subject`, `name`, `matched` and `score`."""

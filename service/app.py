@@ -39,8 +39,6 @@ from service.http import (
     events_post,
     health,
     openapi,
-    pages,
-    problem_pages,
     proofs,
     search,
     stream,
@@ -58,6 +56,7 @@ from service.http.origins import ORIGINS, Origins
 from service.http.protocol_errors import Runner
 from service.logging import LogWriter, make_logger
 from service.metrics import Metrics, Readiness, RequestLog
+from service.pages import routes
 from service.settings import Settings
 from service.transparency import checkpoint, witnesses
 from service.views import readers, rebuild, replay_jobs
@@ -121,9 +120,8 @@ def make_app(
         views,
         texts,
         health,
-        problem_pages,
         openapi,
-        pages,
+        routes,
     ):
         resource.add_routes(app)
     return app

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import asyncio
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from service.api_keys import Key, Keys, Scope
 from service.problems import Kind, Problem
+
+COOKIE = "registry-key"
+"""The cookie of a browser's session on the pages, which holds a key."""
+_READING = frozenset(("GET", "HEAD"))
 
 KEY: web.RequestKey[Key] = web.RequestKey("key", Key)
 """The key that a request was allowed with, where the operation needs one."""
@@ -66,6 +70,15 @@ def require(request: web.Request, scope: Scope) -> Key:
     return key
 
 
+def has_scope(request: web.Request, scope: Scope) -> bool:
+    """Return whether the request was sent with a key that allows this."""
+    key = sent_key(request, request.app[VERIFIED])
+    return key is not None and key.allows(scope)
+
+
 def _sent(request: web.BaseRequest) -> str:
+    """Return the key that a request was sent with; for reading, also that of the browser's session. Empty: none."""
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-    return text.strip() if scheme.lower() == "bearer" else ""
+    if scheme.lower() == "bearer":
+        return text.strip()
+    return request.cookies.get(COOKIE, "") if request.method in _READING and hdrs.COOKIE in request.headers else ""

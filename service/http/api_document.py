@@ -79,7 +79,7 @@ _ENDS_WITH_PATTERN = re.compile(r"\{(\w+):[^/]*\}(?=/|$)")
 
 def document(operations: Iterable[Operation]) -> Document:
     """The whole document."""
-    described = list(operations)
+    described = [each for each in operations if not each.is_page]
     paths: dict[str, Document] = {}
     for each in described:
         paths.setdefault(shown_path(each.path), {})[each.method.lower()] = _operation(each)
@@ -119,6 +119,9 @@ def _operation(row: Operation) -> Document:
     answers = {str(status): _answer(answer) for status, answer in row.answers.items()}
     if row.method == "GET" and "ETag" in row.answers[200].headers:
         answers["304"] = {"description": "The client holds this answer.", "headers": _headers(row.answers[200].headers)}
+    if row.page is not None:
+        headers = _headers(("Location",))
+        answers["303"] = {"description": "A client that prefers HTML is sent to the page of this.", "headers": headers}
     for status in (*row.problems, *_ANYWHERE):
         answers[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
     described: Document = {

@@ -142,6 +142,7 @@ OPERATIONS = (
         parameters=PARAMETERS,
         problems=(401, 403, 406, 422, 503),
         scope="read",
+        page="/events",
     ),
     Operation(
         "GET",
@@ -157,6 +158,7 @@ OPERATIONS = (
         parameters=(Parameter("position", "Its place in the log.", {"type": "integer", "minimum": 1}, where="path"),),
         problems=(401, 403, 404, 503),
         scope="read",
+        page="/events/{position}",
     ),
 )
 

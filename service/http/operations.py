@@ -8,20 +8,28 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from multidict import MultiMapping
+from yarl import URL
 
 from projections.engine.query_types import BadQuestion
 from service.api_keys import Scope
 from service.app_keys import SETTINGS
 from service.http.access import require
 from service.http.bodies import expected
+from service.http.fields import combined
+from service.http.negotiation import choose
+from service.problems import Kind, Problem
 
 Schema = Mapping[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Values = Mapping[str, tuple[str, ...]]
 """The values given for each query parameter that was given, in order."""
 
+JSON = "application/json"
+HTML = "text/html"
+SESSION = URL("/session")
+"""The page that asks for a key."""
 STRING: Schema = {"type": "string"}
 MAX_VALUE = 2000
 """Most characters of one query parameter."""
@@ -61,6 +69,9 @@ class Operation:
 
     `scope` is what a key needs to be allowed, None where none is asked for; for reading it is asked for where reading
     is not open, and always where the operation is `keyed`.
+
+    `page`: the path of the page that shows the same to people, to which a client is sent that prefers HTML. `is_page`:
+    the operation is a page itself, which the API document leaves out.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -76,6 +87,8 @@ class Operation:
     description: str = ""
     scope: Literal["read", "post", "admin"] | None = None
     keyed: bool = False
+    page: str | None = None
+    is_page: bool = False
 
 
 DESCRIBED: web.AppKey[list[Operation]] = web.AppKey("described operations", list)
@@ -102,18 +115,39 @@ def add(app: web.Application, operations: Iterable[Operation]) -> None:
 
 
 def _guarded(row: Operation) -> Handler:
-    """Return the row's handler behind the check of its scope."""
+    """Return the row's handler behind the check of its scope, and behind the way to its page."""
     if row.scope is None:
         return row.handler
     scope = Scope(row.scope)
     is_always_needed = row.keyed or scope is not Scope.READ
 
     async def guarded(request: web.Request) -> web.StreamResponse:
+        if row.page is not None and prefers_html(request):
+            return _to_page(request, row.page)
         if is_always_needed or request.app[SETTINGS].read == "key":
-            require(request, scope)
+            try:
+                require(request, scope)
+            except Problem as problem:
+                if row.is_page and problem.kind is Kind.UNAUTHORIZED:
+                    return web.Response(
+                        status=303, headers={hdrs.LOCATION: str(SESSION.with_query(to=request.path_qs))}
+                    )
+                raise
         return await row.handler(request)
 
     return guarded
+
+
+def prefers_html(request: web.Request) -> bool:
+    """Return whether the client names HTML and prefers it to JSON, as browsers do."""
+    accept = combined(request, hdrs.ACCEPT) or ""
+    return HTML in accept.lower() and choose(accept, (JSON, HTML)) == HTML
+
+
+def _to_page(request: web.Request, page: str) -> web.Response:
+    """Return 303 to the page of the same question."""
+    location = URL(page.format(**request.match_info)).with_query(request.rel_url.query)
+    return web.Response(status=303, headers={hdrs.LOCATION: str(location), hdrs.VARY: hdrs.ACCEPT})
 
 
 def read_query(query: MultiMapping[str], parameters: Iterable[Parameter]) -> Values:

@@ -134,6 +134,7 @@ OPERATIONS = (
         (400, 401, 403, 406, 422, 503),
         description=about_columns(csv_tables.RESOLVED),
         scope="read",
+        page="/search",
     ),
     Operation(
         "GET",
@@ -147,6 +148,7 @@ OPERATIONS = (
         (400, 401, 403, 406, 422, 503),
         description=about_columns(csv_tables.FOUND),
         scope="read",
+        page="/search",
     ),
     Operation(
         "GET",
@@ -165,6 +167,7 @@ OPERATIONS = (
         _GRAPH,
         (400, 401, 403, 404, 406, 410, 422, 503),
         scope="read",
+        page="/network",
     ),
     Operation(
         "GET",
@@ -177,6 +180,7 @@ OPERATIONS = (
         _STATISTICS,
         (400, 401, 403, 406, 422, 503),
         scope="read",
+        page="/",
     ),
 )
 

@@ -107,6 +107,7 @@ def _list(view: str) -> Operation:
         (400, 401, 403, 406, 422, 503),
         description=about_columns(listing.table),
         scope="read",
+        page=f"/{view}",
     )
 
 
@@ -151,6 +152,7 @@ def _one(collection: str) -> Operation:
         (SLUG_PARAMETER, *_ONE),
         (400, 401, 403, 404, 406, 410, 422, 503),
         scope="read",
+        page=f"/{collection}/{{slug}}",
     )
 
 
@@ -210,6 +212,7 @@ def _inner(collection: str, section: str) -> Operation:
         (400, 401, 403, 404, 406, 410, 422, 503),
         description=about_columns(table) + (ABOUT if is_history else ""),
         scope="read",
+        page=f"/{collection}/{{slug}}",
     )
 
 

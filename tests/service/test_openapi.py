@@ -59,7 +59,7 @@ class Judge:
         for name in ("ETag", "Location", "Link", "Memento-Datetime", "Content-Location", "Registry-Position"):
             assert name in response["headers"] or name not in answer.headers, (template, status, name)
         assert "Registry-Position" in answer.headers
-        if status in ("304", "308"):
+        if status in ("303", "304", "308"):
             assert await answer.read() == b""
             return
         assert answer.content_type in response["content"], (template, answer.content_type)
@@ -99,11 +99,14 @@ def test_document_is_valid_openapi(described):
 
 
 def test_document_has_exactly_the_routes(described):
+    app = make_app(Settings())
+    pages = {shown_path(row.path) for row in app[DESCRIBED] if row.is_page}
     routed = {
         (shown_path(route.resource.canonical), route.method.lower())
-        for route in make_app(Settings()).router.routes()
+        for route in app.router.routes()
         if route.resource is not None and route.method != "HEAD"
     }
+    routed = {(path, method) for path, method in routed if path not in pages}
     assert routed == {(path, method) for path, methods in described["paths"].items() for method in methods}
 
 
@@ -178,7 +181,14 @@ async def test_every_answer_of_a_run_matches_the_document(tmp_path, described):
         await _more_events(registry)
         for operation in (*views.OPERATIONS, *search.OPERATIONS):
             for address in _addresses(operation):
-                for accept in ("image/png", "text/csv", NDJSON, "application/link-format", "application/json"):
+                for accept in (
+                    "text/html",
+                    "image/png",
+                    "text/csv",
+                    NDJSON,
+                    "application/link-format",
+                    "application/json",
+                ):
                     answer = await registry.client.get(address, headers={"Accept": accept}, allow_redirects=False)
                     await judge.judge(answer, "GET", operation.path)
                     if "ETag" in answer.headers:
@@ -192,8 +202,7 @@ async def test_every_answer_of_a_run_matches_the_document(tmp_path, described):
         await judge.judge(await registry.get("/v1/events", Accept=NDJSON), "GET", "/v1/events")
         for address in ("/v1/digests", "/v1/replay?view=labs", "/v1/replay?view=nations"):
             await judge.judge(await registry.get(address), "GET", address.partition("?")[0])
-        for address in ("/", "/docs", "/static/registry.css", "/metrics"):
-            await judge.judge(await registry.get(address), "GET", address)
+        await judge.judge(await registry.get("/metrics"), "GET", "/metrics")
         for position in (1, 999):
             await judge.judge(await registry.get(f"/v1/events/{position}"), "GET", "/v1/events/{position}")
         for kind in KINDS:

@@ -8,16 +8,13 @@ import orjson
 from aiohttp import hdrs, web
 
 from service.http.answers import JSON, json_answer, negotiate
-from service.http.operations import Answer, Operation, Parameter, add
-from service.http.templates import CONTENT_SECURITY_POLICY, HTML, make_environment
+from service.http.operations import HTML, Answer, Operation, Parameter
+from service.pages.site import fixed_page
 from service.problems import KINDS, Kind, Problem
 
 
 class ProblemPages:
     """Answers `/problems` and what is below it."""
-
-    def __init__(self) -> None:
-        self._template = make_environment().get_template("problem.html")
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """One kind of problem."""
@@ -37,11 +34,7 @@ class ProblemPages:
     ) -> web.StreamResponse:
         if negotiate(request, (JSON, HTML)) == JSON:
             return json_answer(orjson.dumps(document), headers={hdrs.VARY: hdrs.ACCEPT})
-        return web.Response(
-            text=self._template.render(title=title, problems=problems),
-            content_type=HTML,
-            headers={hdrs.VARY: hdrs.ACCEPT, "Content-Security-Policy": CONTENT_SECURITY_POLICY},
-        )
+        return fixed_page(request, "problem.html", {"title": title, "problems": problems})
 
     def operations(self) -> tuple[Operation, ...]:
         """The rows of both."""
@@ -80,8 +73,3 @@ def _described(kind: Kind) -> dict[str, Any]:
         "status": explained.status,
         "text": explained.text,
     }
-
-
-def add_routes(app: web.Application) -> None:
-    """Adds what this module answers."""
-    add(app, ProblemPages().operations())

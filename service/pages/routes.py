@@ -1,0 +1,66 @@
+"""The pages as rows of operations. They have the addresses of the API without `/v1`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from aiohttp import web
+
+from service.http.operations import HTML, STRING, Answer, Handler, Operation, add
+from service.pages import compare, docs, lists, log, overview, session, subjects
+from service.pages.problem_pages import ProblemPages
+from service.pages.site import make_site
+
+LISTS = ("parties", "agreements", "labs", "platforms", "documents", "memberships", "commitments", "timeline")
+
+
+def _page(path: str, name: str, summary: str, handler: Handler, *, is_open: bool = False) -> Operation:
+    """Return the row of a page; `is_open`: it says nothing of what is recorded, so it needs no key."""
+    answers = {200: Answer("A page.", {HTML: STRING}, ("ETag",))}
+    row = Operation("GET", path, name, "pages", summary, handler, answers, is_page=True)
+    return row if is_open else replace(row, scope="read")
+
+
+def _operations() -> tuple[Operation, ...]:
+    return (
+        _page("/", "home", "Where to begin", overview.home),
+        _page("/search", "searchPage", "What some words find", overview.search),
+        _page("/network", "networkPage", "Who is tied to whom", overview.network),
+        *(_page(f"/{view}", f"{view}Page", f"The list of {view}", lists.list_page(view)) for view in LISTS),
+        *(
+            _page(
+                f"/{collection}/{{slug}}",
+                f"{collection}SubjectPage",
+                f"One of {collection}",
+                subjects.subject_page(collection),
+            )
+            for collection in subjects.TEMPLATES
+        ),
+        *(
+            _page(
+                f"/{collection}/{{slug}}/compare",
+                f"{collection}ComparePage",
+                "Two times side by side",
+                compare.compare_page(collection),
+            )
+            for collection in subjects.TEMPLATES
+        ),
+        _page("/events", "logPage", "The log", log.log),
+        _page("/events/{position:[0-9]{1,15}}", "entryPage", "One entry of the log", log.entry),
+        _page("/audit", "auditPage", "What a reader can verify", log.audit),
+        _page("/docs", "docs", "The API document to read", docs.docs, is_open=True),
+        *(
+            _page(f"/static/{name}", f"static-{name}", "A file of the pages", docs.static_file(name), is_open=True)
+            for name in docs.STATIC
+        ),
+        _page("/session", "askKey", "The page that asks for a key", session.ask_key, is_open=True),
+        Operation("POST", "/session", "startSession", "pages", "Keep a key", session.start, {}, is_page=True),
+        Operation("POST", "/session/end", "endSession", "pages", "Forget the key", session.end, {}, is_page=True),
+        *ProblemPages().operations(),
+    )
+
+
+def add_routes(app: web.Application) -> None:
+    """Add the pages to an application."""
+    make_site(app)
+    add(app, _operations())

@@ -1,0 +1,133 @@
+// What the pages gain where scripts run: sliders for the two dates, suggestions while typing, live arrivals, verification.
+
+const DAY = 86_400_000;
+
+function dayNumber(text) {
+  return Math.round(Date.parse(`${text}T00:00:00Z`) / DAY);
+}
+
+function dayText(number) {
+  return new Date(number * DAY).toISOString().slice(0, 10);
+}
+
+function addSlider(field) {
+  const slider = document.createElement("input");
+  slider.type = "range";
+  slider.min = dayNumber(field.dataset.first);
+  slider.max = dayNumber(field.dataset.last);
+  slider.value = dayNumber(field.value || field.dataset.today);
+  slider.setAttribute("aria-label", field.dataset.slider);
+  slider.setAttribute("aria-valuetext", field.value);
+  slider.addEventListener("input", () => {
+    field.value = dayText(Number(slider.value));
+    slider.setAttribute("aria-valuetext", field.value);
+  });
+  slider.addEventListener("change", () => field.form.requestSubmit());
+  field.addEventListener("input", () => {
+    if (field.value) slider.value = dayNumber(field.value);
+  });
+  field.after(slider);
+}
+
+function nameOf(text, language) {
+  if (text === null || text === undefined || typeof text === "string") return text || "";
+  const tags = Object.keys(text);
+  const tag = [language, "en"].map((wanted) => tags.find((each) => each.split("-")[0] === wanted)).find(Boolean);
+  return text[tag || tags[0]];
+}
+
+async function found(words, isSubject) {
+  const query = new URLSearchParams({ limit: "5" });
+  const [parties, subjects] = await Promise.all(
+    [`/v1/parties/resolve?name=${encodeURIComponent(words)}&${query}`, `/v1/search?q=${encodeURIComponent(words)}&${query}`].map(
+      async (address) => {
+        const answer = await fetch(address, { headers: { Accept: "application/json" } });
+        return answer.ok ? (await answer.json()).items : [];
+      },
+    ),
+  );
+  const seen = new Map();
+  for (const each of isSubject ? [...parties, ...subjects] : [...parties.slice(0, 3), ...subjects]) seen.set(each.subject, each);
+  return [...seen.values()].slice(0, 8);
+}
+
+function addSuggestions(field) {
+  const isSubject = field.dataset.suggest === "subject";
+  const list = document.createElement("ul");
+  list.className = "suggestions";
+  list.hidden = true;
+  field.after(list);
+  let latest = 0;
+  let timer;
+  const close = () => {
+    list.hidden = true;
+  };
+  field.addEventListener("input", () => {
+    clearTimeout(timer);
+    const words = field.value.trim();
+    const own = (latest += 1);
+    if (words.length < 2) return close();
+    timer = setTimeout(async () => {
+      const items = await found(words, isSubject);
+      if (own !== latest) return;
+      list.replaceChildren(
+        ...items.map((each) => {
+          const item = document.createElement("li");
+          const link = document.createElement("a");
+          link.href = `/${each.subject}`;
+          link.textContent = nameOf(each.name, document.documentElement.lang) || each.subject;
+          if (isSubject) {
+            link.addEventListener("click", (event) => {
+              event.preventDefault();
+              field.value = each.subject;
+              close();
+              field.focus();
+            });
+          }
+          item.append(link);
+          return item;
+        }),
+      );
+      list.hidden = items.length === 0;
+    }, 150);
+  });
+  const move = (event) => {
+    const links = [...list.querySelectorAll("a")];
+    if (event.key === "Escape") {
+      close();
+      field.focus();
+    } else if (!list.hidden && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+      event.preventDefault();
+      const step = event.key === "ArrowDown" ? 1 : -1;
+      const next = links.indexOf(document.activeElement) + step;
+      (links[next] || field).focus();
+    }
+  };
+  field.addEventListener("keydown", move);
+  list.addEventListener("keydown", move);
+  document.addEventListener("click", (event) => {
+    if (!list.contains(event.target) && event.target !== field) close();
+  });
+}
+
+function followLog(note) {
+  const count = note.querySelector("[data-live-count]");
+  const source = new EventSource(`/v1/events/stream?after=${note.dataset.live}`);
+  let arrived = 0;
+  const arrive = () => {
+    arrived += 1;
+    count.textContent = String(arrived);
+    note.hidden = false;
+  };
+  source.onmessage = arrive;
+  source.addEventListener("event", arrive);
+  addEventListener("pagehide", () => source.close());
+}
+
+document.querySelectorAll("input[data-slider]").forEach(addSlider);
+document.querySelectorAll("input[data-suggest]").forEach(addSuggestions);
+document.querySelectorAll("[data-live]").forEach(followLog);
+document.querySelectorAll("[data-verify]").forEach(async (place) => {
+  const { offer } = await import("/static/verify.js");
+  offer(place);
+});

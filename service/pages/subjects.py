@@ -1,0 +1,198 @@
+"""Pages of subjects: an agreement, a party, a lab, a platform, a document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from projections.engine.query_types import Gone, NotFound, TimeSlice
+from projections.reader import Reader
+from service.api_keys import Scope
+from service.http.access import has_scope
+from service.pages import pictures
+from service.pages.facts import MOST_FACTS, facts, remarks
+from service.pages.site import Context, Visit, page
+from service.pages.text_marks import marked
+
+TEMPLATES = {
+    "parties": "party.html",
+    "agreements": "agreement.html",
+    "labs": "lab.html",
+    "platforms": "platform.html",
+    "documents": "document.html",
+}
+_MOST = 100
+_DEEPEST = 8
+"""Levels of an agreement's tree that are followed upwards."""
+
+
+def subject_page(collection: str) -> Callable[[web.Request], Any]:
+    """Return the handler of the pages of one collection."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        subject = f"{collection}/{request.match_info['slug']}"
+        shows_text = collection == "documents" and has_scope(request, Scope.READ)
+
+        def find(reader: Reader, visit: Visit) -> Context:
+            context = _subject(reader, visit, collection, subject)
+            match collection:
+                case "agreements":
+                    context |= _agreement(reader, visit, context["state"])
+                case "parties":
+                    context |= _party(reader, visit, subject)
+                case "platforms":
+                    context |= _platform(visit, context["state"])
+                case "documents":
+                    context |= _document(reader, visit, subject, shows_text=shows_text)
+            return context
+
+        return await page(request, TEMPLATES[collection], find)
+
+    return handler
+
+
+def _subject(reader: Reader, visit: Visit, collection: str, subject: str) -> Context:
+    """Return what every subject's page shows: its state, today's to compare with, its facts and their corrections."""
+    question = visit.times.question
+    state = reader.state(subject, question).body
+    about = {"party" if collection == "parties" else "subject": [subject]}
+    found = facts(reader, question, about)
+    return {
+        "collection": collection,
+        "subject": subject,
+        "state": state,
+        "today": _today(reader, visit, subject) if visit.times.is_moved else None,
+        "fact_list": found.items,
+        "more_facts": visit.address.to("/timeline", **{name: value for name, (value,) in about.items()})
+        if found.after is not None
+        else None,
+        "remark_list": remarks(reader, subject, question),
+    }
+
+
+def _today(reader: Reader, visit: Visit, subject: str) -> dict[str, Any] | None:
+    """Return the state of a subject today, as known now; None where it has none."""
+    try:
+        return reader.state(subject, visit.now_question).body
+    except (NotFound, Gone):
+        return None
+
+
+def _agreement(reader: Reader, visit: Visit, state: Mapping[str, Any]) -> Context:
+    due = [each for each in state["commitments"] if each.get("due")]
+    return {
+        "family": _family(reader, visit.times.question, state),
+        "due_chart": pictures.chart(
+            visit,
+            "due",
+            visit.wording.text("When commitments are due"),
+            [(each["title"], each["due"], each["due"], each["status"], visit.address.path) for each in due],
+        ),
+    }
+
+
+def _family(reader: Reader, question: TimeSlice, state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the tree of agreements around one: those it stands under, itself, those under it and those beside it."""
+    root, seen = state, {state["subject"]}
+    for _ in range(_DEEPEST):
+        above = root.get("under")
+        if above is None or above["subject"] in seen:
+            break
+        seen.add(above["subject"])
+        try:
+            root = reader.state(above["subject"], question).body
+        except (NotFound, Gone):
+            break
+    tree = _below(reader, question, root, set(), 2)
+    return [tree] if tree["below"] else []
+
+
+def _below(
+    reader: Reader, question: TimeSlice, state: Mapping[str, Any], seen: set[str], levels: int
+) -> dict[str, Any]:
+    node = {"subject": state["subject"], "name": state.get("title"), "status": state["status"], "below": []}
+    seen.add(state["subject"])
+    if levels:
+        page = reader.page(
+            "agreements", question, {"under": [state["subject"]]}, sort="signed", limit=_MOST, after=None
+        )
+        node["below"] = [
+            _below(reader, question, each, seen, levels - 1) for each in page.items if each["subject"] not in seen
+        ]
+    return node
+
+
+def _party(reader: Reader, visit: Visit, subject: str) -> Context:
+    question, party = visit.times.question, {"party": [subject]}
+    members = reader.page("memberships", question, {**party, "status": ["any"]}, sort=None, limit=_MOST, after=None)
+    parts = reader.page("parties", question, {"part_of": [subject]}, sort="name", limit=_MOST, after=None).items
+    for part in parts:
+        held = reader.page("memberships", question, {"party": [part["subject"]]}, sort=None, limit=10, after=None)
+        part["memberships"] = held.items
+    commitments = reader.page("commitments", question, party, sort="due", limit=_MOST, after=None)
+    return {
+        "memberships": members.items,
+        "more_memberships": visit.address.to("/memberships", party=subject) if members.after is not None else None,
+        "parts": parts,
+        "commitments": commitments.items,
+        "chart": pictures.chart(
+            visit,
+            "memberships-chart",
+            visit.wording.text("What it takes part in, over time"),
+            [
+                (
+                    each["in"]["name"],
+                    each["from"],
+                    each["to"],
+                    each["status"],
+                    visit.address.subject(each["in"]["subject"]),
+                )
+                for each in members.items
+                if each["from"] or each["to"]
+            ],
+        ),
+    }
+
+
+def _platform(visit: Visit, state: Mapping[str, Any]) -> Context:
+    return {
+        "chart": pictures.chart(
+            visit,
+            "members-chart",
+            visit.wording.text("Members over time"),
+            [
+                (
+                    each["party"]["name"],
+                    each["from"],
+                    each["to"],
+                    each["status"],
+                    visit.address.subject(each["party"]["subject"]),
+                )
+                for each in state["members"]
+                if each["from"] or each["to"]
+            ],
+        )
+    }
+
+
+def _document(reader: Reader, visit: Visit, subject: str, *, shows_text: bool) -> Context:
+    question = visit.times.question
+    cited = reader.passages(subject, question, status=None, limit=MOST_FACTS, after=None)
+    text = None
+    if shows_text:
+        try:
+            text = reader.text(subject, question.as_of)[1]
+        except NotFound:
+            text = None
+    for number, each in enumerate(cited.items, 1):
+        each["number"] = number
+    segments = [] if text is None else list(marked(text, cited.items))
+    return {
+        "cited": cited.items,
+        "more_cited": visit.address.api(visit.address.path + "/passages") if cited.after is not None else None,
+        "used": cited.extra["used"],
+        "segments": segments,
+        "marked_numbers": {number for segment in segments for number in segment.starts},
+    }
