@@ -110,6 +110,5 @@ def write_log(folder: Path, lines: Path) -> Done:
                 version = versions[posted.subject] = versions.get(posted.subject, 0) + 1
                 recorded = (_BEGAN + timedelta(milliseconds=position)).isoformat(timespec="microseconds")
                 group.append(logged(recorded_event(posted, position, version, f"{recorded[:26]}Z", _ACTOR)))
-            log.append(group)
-            log.commit()
+            log.insert_events(group)
     return Done(position, perf_counter() - began, process_time() - cpu)

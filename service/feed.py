@@ -172,7 +172,7 @@ class LiveFeed:
             self._frames.clear()
             self._bytes = 0
             self._until = start
-        for event in self._log.read(self._until, head, SLICE):
+        for event in self._log.select_notifications(self._until + 1, SLICE, head):
             data = frame(event)
             self._frames.append(Frame(event, data))
             self._bytes += len(data)

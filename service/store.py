@@ -157,7 +157,7 @@ def _refuse_mismatch(log: Log, views: Views) -> None:
     if views.position > log.head():
         raise _Mismatch(f"their position is {views.position}, and the log ends at {log.head()}")
     last, stored = views.last(), log.at(views.position)
-    if last is None or stored is None or (last.id, last.recorded) != (stored.id, event_of(stored).recorded):
+    if last is None or stored is None or (last.id, last.recorded) != (stored.event_id, event_of(stored).recorded):
         raise _Mismatch(f"their event {views.position} is not the event of the log")
 
 

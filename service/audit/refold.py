@@ -192,10 +192,10 @@ class _Feed:
         self.events: list[LoggedEvent] = []
         self.unread: dict[str, _Unread] = {}
 
-    def read(self, after: int = 0, until: int | None = None, limit: int = AT_ONCE) -> list[LoggedEvent]:
-        """Return the next events in memory."""
-        del until
-        return [event for event in self.events if event.position > after][:limit]
+    def select_notifications(self, start: int | None, limit: int, stop: int | None = None) -> list[LoggedEvent]:
+        """Return the next events in memory, from `start` on."""
+        del stop
+        return [event for event in self.events if event.id >= (start or 0)][:limit]
 
     def forget_erased(self) -> None:
         """Drop the texts that the events in memory erase."""
@@ -219,15 +219,15 @@ class _Feed:
 
 def _logged(row: Row) -> LoggedEvent:
     return LoggedEvent(
-        row.position,
-        row.version,
-        row.subject,
-        row.type,
-        row.source,
-        row.id,
-        row.entry,
-        row.data,
-        row.salt,
-        row.redacted,
-        row.about,
+        originator_id=row.subject,
+        originator_version=row.version,
+        topic=row.type,
+        state=row.entry,
+        id=row.position,
+        source=row.source,
+        event_id=row.id,
+        data=row.data,
+        salt=row.salt,
+        redacted=row.redacted,
+        about=row.about,
     )

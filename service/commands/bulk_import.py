@@ -149,7 +149,7 @@ def try_lines(decisions: Decisions, lines: Iterable[Line], actor: str, *, may_er
     """Yield the results that the lines would get, each seeing those before it; nothing is recorded."""
     exported = ExportedLines()
     for line in lines:
-        read = _read(line, exported, decisions.find, actor, may_erase=may_erase)
+        read = _read(line, exported, decisions.pending.find, actor, may_erase=may_erase)
         if isinstance(read, Result):
             yield read
             continue

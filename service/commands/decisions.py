@@ -1,7 +1,7 @@
 """Decisions on posted batches: each event is known already, refused, or recorded at the next position.
 
-It is synchronous and has no clock. It appends to the log's open transaction and folds into that of the views. The
-caller, who opened both, commits them.
+It is synchronous and has no clock. It folds into the open transaction of the views, and only reads the log. The caller,
+who opened the transaction, records the accepted events and commits the views, or drops both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from domain.merkle import leaf_hash
 from domain.positions import with_positions
 from projections.views import Views
 from service.commands.log_entry import Receipt, differences, logged, receipt, recorded_event
-from service.event_log import Log, LoggedEvent
+from service.commands.pending import PendingEvents
+from service.event_log import EraseData, EraseTexts, LoggedEvent, LogReader, StoreText
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,25 +91,21 @@ class Batch(NamedTuple):
 class Decisions:
     """Decides batches within one transaction of the views; their events get the instant `recorded`.
 
-    The caller then calls `write`, which appends the accepted events to the log. In a trial the log is only read, and
-    the caller rolls the views back.
+    The accepted events are in `pending`: the caller inserts them into the log, or, after a trial, drops them and rolls
+    the views back.
     """
 
-    def __init__(self, log: Log, views: Views, recorded: str, *, is_trial: bool = False) -> None:
+    def __init__(self, log: LogReader, views: Views, recorded: str) -> None:
         self._log = log
         self._views = views
         self._recorded = recorded
-        self._is_trial = is_trial
-        self._new: dict[tuple[str, str], LoggedEvent] = {}
-        """Accepted events that are not in the log yet, by source and id."""
-        self.count = 0
-        """The number of accepted events."""
+        self.pending = PendingEvents(log)
 
     def decide(self, batch: Batch, seconds: float | None = None) -> list[Receipt]:
         """Decide a batch and return the receipts of its events, in order.
 
         Raises Refused, and TooLong if that takes more than `seconds`; then nothing of the batch remains. After any
-        other exception both transactions must be rolled back.
+        other exception the views must be rolled back.
         """
         if batch.erases and not batch.may_erase:
             raise NotAllowed("this needs a key with scope admin, as erased data cannot be restored")
@@ -132,12 +129,8 @@ class Decisions:
                 if batch.is_list:
                     _point_into_list(refused, [index for index in fresh if index not in same], len(batch.events))
                 raise
-        for each in stored:
-            self._new[each.source, each.id] = each
-        if stored and not self._is_trial:
-            self._log.begin()
-            self._apply_to_log(events, batch)
-        self.count += len(stored)
+        self.pending.add(stored)
+        self._add_effects(events, batch)
         places = iter(stored)
         new: dict[int, LoggedEvent] = {}
         for index in fresh:
@@ -146,11 +139,6 @@ class Decisions:
             receipt(old, is_new=False) if old is not None else receipt(new[index], is_new=True)
             for index, old in enumerate(known)
         ]
-
-    def write(self) -> None:
-        """Append the accepted events to the log, all together, which costs less than one batch after the other."""
-        self._log.append(list(self._new.values()))
-        self._new.clear()
 
     def _from_export(self, batch: Batch) -> Batch:
         """Return the batch with positions of this log instead of the exported one.
@@ -161,7 +149,7 @@ class Decisions:
         (posted,) = batch.events
         if posted.erasure is not None and not batch.may_erase:
             raise NotAllowed("an event whose data was erased needs a key with scope admin")
-        if posted.type in _OF_TEXTS and self.find(posted.source, posted.id) is None:
+        if posted.type in _OF_TEXTS and self.pending.find(posted.source, posted.id) is None:
             if posted.source == self._log.meta("origin"):
                 raise Invalid(
                     f"{posted.type} is recorded by this registry itself", [Flaw("/source", "is this registry")]
@@ -170,7 +158,7 @@ class Decisions:
                 raise Contradiction(f"a text of {posted.subject} is stored here, and another log cannot erase it")
         if not batch.targets:
             return batch
-        is_known = self.find(posted.source, posted.id) is not None
+        is_known = self.pending.find(posted.source, posted.id) is not None
         targets = {at: self._target(at, target or (at if is_known else None)) for at, target in batch.targets.items()}
         if posted.erasure is not None:
             moved = posted._replace(erasure=posted.erasure._replace(about=next(iter(targets.values()))))
@@ -183,34 +171,29 @@ class Decisions:
 
     def _target(self, exported: int, target: int | tuple[str, str] | None) -> int:
         if isinstance(target, tuple):
-            found = self.find(*target)
+            found = self.pending.find(*target)
             target = None if found is None else found.position
         if target is None:
             detail = f"no line before this one with the position {exported} was accepted"
             raise Invalid("the event is about one that is not here", [Flaw("/data/event", detail)])
         return target
 
-    def _apply_to_log(self, events: Sequence[Event], batch: Batch) -> None:
-        """Apply the effects of events on the log: erasures, and texts that are stored or erased."""
+    def _add_effects(self, events: Sequence[Event], batch: Batch) -> None:
+        """Add the effects of new events on the log: erasures, and texts that are stored or erased."""
         for event in events:
             if event.type not in _OF_THE_LOG or (batch.is_exported and event.type in _OF_TEXTS):
                 continue
-            self.write()
             match event.type:
                 case "event.redacted":
                     erased = None if event.about is None else self._views.event(event.about)
                     if erased is not None:  # otherwise this event was itself erased, with its target
-                        self._log.erase(erased.position, event.position, erased.about)
+                        self.pending.apply(EraseData(erased.position, event.position, erased.about))
                 case "document.text-stored":
                     assert batch.text is not None
-                    self._log.put_text(event.position, batch.text)
+                    self.pending.apply(StoreText(event.position, batch.text))
                     self._views.store_text(event, batch.text)
                 case "document.text-erased":
-                    self._log.drop_texts(event.subject)
-
-    def find(self, source: str, id_: str) -> LoggedEvent | None:
-        """Return the event of a source and id, recorded or accepted here."""
-        return self._new.get((source, id_)) or self._log.find(source, id_)
+                    self.pending.apply(EraseTexts(event.subject))
 
     def _find_known(self, batch: Batch) -> list[LoggedEvent | None]:
         """Return the recorded event of each posted one, if any. Raises DifferentContent if their content differs."""
@@ -218,7 +201,7 @@ class Decisions:
         flaws: list[Flaw] = []
         positions: list[int] = []
         for index, posted in enumerate(batch.events):
-            old = self.find(posted.source, posted.id)
+            old = self.pending.find(posted.source, posted.id)
             known.append(old)
             if old is not None and (different := differences(old, posted)):
                 at = f"/{index}" if batch.is_list else ""
@@ -231,7 +214,7 @@ class Decisions:
     def _text_event(self, posted: PostedEvent) -> LoggedEvent | None:
         """Return the event that stored the same text, if it is stored."""
         position = self._views.position_of_text(posted.subject, posted.model.sha256)  # type: ignore[attr-defined]
-        return None if position is None else self._log.at(position)
+        return None if position is None else self.pending.at(position)
 
     def _check_condition(self, condition: Condition, subject: str) -> None:
         version = self._views.version(subject)

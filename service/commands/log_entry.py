@@ -75,15 +75,15 @@ def logged(event: Event, erasure: Erasure | None = None) -> LoggedEvent:
     entry["v"] = CATALOGUE[event.type].shape
     entry["version"] = event.version
     return LoggedEvent(
-        event.position,
-        event.version,
-        event.subject,
-        event.type,
-        event.source,
-        event.id,
-        orjson.dumps(entry),
-        data,
-        salt,
+        originator_id=event.subject,
+        originator_version=event.version,
+        topic=event.type,
+        state=orjson.dumps(entry),
+        id=event.position,
+        source=event.source,
+        event_id=event.id,
+        data=data,
+        salt=salt,
         about=None if erasure is None else erasure.about,
     )
 
@@ -97,7 +97,7 @@ def event_of(stored: LoggedEvent) -> Event:
         stored.subject,
         stored.type,
         stored.source,
-        stored.id,
+        stored.event_id,
         entry.get("time"),
         entry.get("occurred"),
         stored.data or erased_data(stored.about),
@@ -112,7 +112,7 @@ def receipt(stored: LoggedEvent, *, is_new: bool) -> Receipt:
     body = orjson.dumps(
         {
             "position": stored.position,
-            "id": stored.id,
+            "id": stored.event_id,
             "source": stored.source,
             "subject": stored.subject,
             "version": stored.version,

@@ -11,6 +11,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import perf_counter
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from projections.views import Views
 from service.clock import Clock
 from service.commands.decisions import Batch, Decisions
 from service.commands.log_entry import Receipt
+from service.commands.pending import PendingEvents
 from service.commands.write_queue import ExclusiveTask, Outcome, Posts, WriteQueue
 from service.event_log import DuplicateEvent, HeadMoved, Log, LogError, LogUnavailable, VersionConflict
 from service.logging import Logger
@@ -186,7 +188,7 @@ class Writer:
 
         def run() -> T:  # an exclusive task starts with all acknowledged events committed
             with self._views.trial():
-                return trial(Decisions(self._log, self._views, self._now(), is_trial=True))
+                return trial(Decisions(self._log, self._views, self._now()))
 
         with self._queue.counted(size):
             return await self._run_exclusive(run)
@@ -362,10 +364,11 @@ class Writer:
         A failure at any step leaves the effects of the steps before it. The log alone is the truth: the answers and the
         point to continue from can always be read from it.
 
-        1. `views.admit` and `log.append`, batch by batch, in open transactions. Nothing is on disk. On failure both
+        1. `views.admit`, batch by batch, in the open transaction of the views. Nothing is on disk. On failure the views
            are rolled back, and the whole group is answered with 503: a refusal may depend on an event that is gone.
-        2. `log.commit`. After its return the events are recorded for ever. On failure as before, but the events may be
-           recorded nevertheless: then the views catch up, and a client that posts again gets its receipt.
+        2. `log.insert_events`, the whole group in one transaction. After its return the events are recorded for ever.
+           On failure as before, but the events may be recorded nevertheless: then the views catch up, and a client that
+           posts again gets its receipt.
         3. The answers and the live streams. The next steps follow with the next reader, a moment without work, or after
            `PUBLISH_EVENTS` or `PUBLISH_SECONDS`:
         4. `views.commit`. On failure the events are recorded nevertheless, and answered so. The views are rolled back
@@ -375,11 +378,11 @@ class Writer:
            to a post, or an event in a stream, and this step no query runs (`publish`).
         """
         began = perf_counter()
-        outcomes, count = await self._decide(batches)
-        if count == 0:
+        outcomes, pending = await self._decide(batches)
+        if not pending.events:
             return outcomes
         position = self._views.position
-        match await self._threaded(self._commit):
+        match await self._threaded(partial(self._commit, pending)):
             case True:
                 self._set_visible(position)
             case None:
@@ -388,11 +391,11 @@ class Writer:
             case False:
                 self.recorded.advance(position)
                 await self._recover()
-        self._metrics.committed(count, perf_counter() - began)
+        self._metrics.committed(len(pending.events), perf_counter() - began)
         return outcomes
 
-    async def _decide(self, batches: Sequence[Batch]) -> tuple[list[Outcome], int]:
-        """Decide the batches; return their outcomes and the number of new events.
+    async def _decide(self, batches: Sequence[Batch]) -> tuple[list[Outcome], PendingEvents]:
+        """Decide the batches; return their outcomes and the accepted events.
 
         Fast path: small batches are decided on the event loop, a few milliseconds at a time, which saves the change of
         threads. From the first batch on that is large or slow, the group is decided in the writer's thread.
@@ -416,21 +419,19 @@ class Writer:
                 await asyncio.sleep(0)
                 began = perf_counter()
         else:
-            decisions.write()
-            return outcomes, decisions.count
+            return outcomes, decisions.pending
 
         def decide_rest() -> None:
             outcomes.extend([_decide_one(decisions, batch) for batch in batches[len(outcomes) :]])
-            decisions.write()
             if self._views.rows_waiting > FLUSH_ROWS:
                 self._views.flush()
 
         await self._threaded(decide_rest)
-        return outcomes, decisions.count
+        return outcomes, decisions.pending
 
-    def _commit(self) -> bool | None:
-        """Commit the log; return whether the views are committed too, None if that is left for later."""
-        self._log.commit()
+    def _commit(self, pending: PendingEvents) -> bool | None:
+        """Record a group; return whether the views are committed too, None if that is left for later."""
+        self._log.insert_events(pending.events, effects=pending.effects)
         self._clock.observe(self._decided)
         now = perf_counter()
         if self._lagging_since == 0.0:
@@ -476,7 +477,7 @@ class Writer:
 
     def _recover_store(self) -> None:
         self._views.rollback()
-        self._log.rollback()
+        self._log.recover()
         catch_up(self._log, self._views)
         self._observe_last()
 

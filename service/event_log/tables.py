@@ -25,7 +25,8 @@ SCHEMA = (
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS streams (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
     "CREATE TABLE IF NOT EXISTS sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
-    # `state` is the log entry. NULL stand source to data of what the library inserts, salt and data of what was erased.
+    # `state` is the log entry. Salt and data are NULL once erased; source to data are NULL in an event of the library
+    # that is no LoggedEvent.
     """CREATE TABLE IF NOT EXISTS events (
         position INTEGER PRIMARY KEY,
         stream INTEGER NOT NULL,
@@ -61,17 +62,23 @@ LAST_VERSION = (
 _ERASED = "CASE WHEN data IS NULL THEN (SELECT {} FROM erased WHERE erased.position = events.position) END"
 _STREAM = "(SELECT name FROM streams WHERE id = stream)"
 LOGGED = (
-    f"position, version, {_STREAM}, topic, ifnull((SELECT name FROM sources WHERE id = source), ''),"
-    " ifnull(event_id, ''), state, ifnull(data, x''), ifnull(salt, x''),"
+    f"{_STREAM}, version, topic, state, position, ifnull((SELECT name FROM sources WHERE id = source), ''),"
+    " ifnull(event_id, ''), ifnull(data, x''), ifnull(salt, x''),"
     f" {_ERASED.format('nullif(by, 0)')}, {_ERASED.format('about')}"
 )
 """The columns of a LoggedEvent."""
-NOTIFIED = f"{_STREAM}, version, topic, state, position"
-"""The columns of the library's Notification."""
+OF_SUBJECT = (
+    "SELECT * FROM (SELECT name AS originator_id, version AS originator_version, topic, state"
+    " FROM streams CROSS JOIN events INDEXED BY events_by_stream ON events.stream = streams.id)"
+    " WHERE originator_id = ? "
+)
+"""The library's StoredEvents of one subject. The library adds conditions, order and limit."""
+LAST_POSITION = "SELECT max(position) FROM events"
 FIND = f"SELECT {LOGGED} FROM events WHERE source = (SELECT id FROM sources WHERE name = ?) AND event_id = ?"
 
 ERASE = "UPDATE events SET data = NULL, salt = NULL WHERE position = ?"
 ERASED = "INSERT OR REPLACE INTO erased VALUES (?, ?, ?)"
+SET_META = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
 DROP_TEXTS = "DELETE FROM texts WHERE position IN (SELECT position FROM events WHERE stream = ?)"
 
 _OF_COLLECTIONS = "substr(streams.name, 1, instr(streams.name, '/') - 1) IN (SELECT value FROM json_each(?1))"

@@ -35,6 +35,8 @@ POLL_SECONDS = 0.25
 """How soon it is noticed that nobody waits for a replay any longer."""
 MOST_DIGESTS = 2
 """Requests for digests that are answered at a time: each reads whole views."""
+_AT_ONCE = 1000
+"""Redactions read from the log at a time."""
 _CACHE = {"Cache-Control": "no-store"}  # what is compared is asked for each time
 _RETRY_SECONDS = "5"
 
@@ -202,7 +204,7 @@ def _erased_since(position: int) -> Callable[[LogReader], list[dict[str, int]]]:
     def erased(log: LogReader) -> list[dict[str, int]]:
         found: list[dict[str, int]] = []
         after = position
-        while events := log.read(after, type="event.redacted"):
+        while events := log.select_notifications(after + 1, _AT_ONCE, topics=("event.redacted",)):
             for stored in events:
                 about = event_of(stored).about
                 if about is not None and about <= position:

@@ -34,11 +34,11 @@ class Filter:
 
     def read(self, log: LogReader, after: int, until: int, limit: int) -> list[LoggedEvent]:
         """Return the first events that pass, with after < position <= until."""
-        return log.read(after, until, limit, type=self.types, subject=self.subject, source=self.source)
+        return log.select_notifications(after + 1, limit, until, self.types, subject=self.subject, source=self.source)
 
     def lines(self, log: LogReader, after: int, until: int, limit: int) -> tuple[int, int, bytes]:
         """Return the same events as lines: their number, the last position, and the bytes."""
-        rows = log.pieces(after, until, limit, type=self.types, subject=self.subject, source=self.source)
+        rows = log.pieces(after, until, limit, topics=self.types, subject=self.subject, source=self.source)
         return len(rows), rows[-1][0] if rows else until, answered_lines(log, rows)
 
     def passes(self, event: LoggedEvent) -> bool:

@@ -204,7 +204,7 @@ class TileLog:
         folder = self._directory / TEXTS
         stored: set[str] = set()
         position = 0
-        while events := self._log.read(position, self.size, BATCH, type=_STORED):
+        while events := self._log.select_notifications(position + 1, BATCH, self.size, (_STORED,)):
             for event in events:
                 text = self._log.text(event.position)
                 if text is not None and event.data:

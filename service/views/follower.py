@@ -76,8 +76,8 @@ class LogPosition:
 class Readable(Protocol):
     """A source of events and texts: a log, or the source of an audit."""
 
-    def read(self, after: int = 0, until: int | None = None, limit: int = AT_ONCE) -> list[LoggedEvent]:
-        """Return the first events after a position, in order."""
+    def select_notifications(self, start: int | None, limit: int, stop: int | None = None) -> list[LoggedEvent]:
+        """Return the first events from position `start` on, in order."""
 
     def text(self, position: int) -> str | None:
         """Return the document text stored by the event at a position."""
@@ -103,7 +103,7 @@ def catch_up(
     `until` is the position to stop at, if not the last. Whatever is raised, the views end at an event of the log, with
     nothing uncommitted.
     """
-    while missing := log.read(views.position, until, limit=AT_ONCE):
+    while missing := log.select_notifications(views.position + 1, AT_ONCE, until):
         views.begin()
         try:
             for stored in missing:

@@ -27,9 +27,9 @@ from projections.single_view import SingleViewReplay
 from projections.views import Views
 from service.commands.log_entry import event_of
 from service.data_directory import LOG, VIEWS, remove
-from service.event_log import ALL, LogReader, Stretch
+from service.event_log import ALL_SUBJECTS, LogReader, SubjectRange
 from service.jobs import end_with
-from service.views.follower import catch_up, with_rare_garbage_collection
+from service.views.follower import AT_ONCE, catch_up, with_rare_garbage_collection
 from service.worker_pool import worker_pool
 
 _NICE = 10
@@ -47,11 +47,16 @@ class ShortLog(Exception):
 
 @contextmanager
 def replayed(
-    log: LogReader, view: str, until: int, folder: Path, report: Report | None = None, stretch: Stretch = ALL
+    log: LogReader,
+    view: str,
+    until: int,
+    folder: Path,
+    report: Report | None = None,
+    subjects: SubjectRange = ALL_SUBJECTS,
 ) -> Iterator[Digests]:
     """Fold one view up to position `until`, and yield the rows to read as of that position.
 
-    If the view is folded by subject, only the subjects of `stretch` are folded. The database is a file in `folder` that
+    If the view is folded by subject, only the `subjects` are folded. The database is a file in `folder` that
     loses its name at the start, so it goes with this process however that ends. Raises ShortLog, and what LogReader
     raises.
     """
@@ -67,7 +72,7 @@ def replayed(
         remove(path)
     with closing(views), closing(db):
         if isinstance(views, SingleViewReplay):
-            views.fold(_LogUntil(log, until, report, stretch), until)
+            views.fold(_LogUntil(log, until, report, subjects), until)
         else:
             catch_up(log, views, report, until=until)
             views.finish()
@@ -75,13 +80,13 @@ def replayed(
 
 
 class _LogUntil:
-    """The events of a log up to a position; `of_collections` yields those of the subjects of one stretch."""
+    """The events of a log up to a position; `of_collections` yields those of the subjects of one range."""
 
-    def __init__(self, log: LogReader, until: int, report: Report | None, stretch: Stretch) -> None:
+    def __init__(self, log: LogReader, until: int, report: Report | None, subjects: SubjectRange) -> None:
         self._log = log
         self._until = until
         self._report = report
-        self._stretch = stretch
+        self._subjects = subjects
         self._count = 0
 
     def subjects(self) -> Iterator[str]:
@@ -92,41 +97,41 @@ class _LogUntil:
 
     def of_types(self, types: Collection[str]) -> Iterator[Event]:
         position = 0
-        while found := self._log.read(position, self._until, type=[*types]):
+        while found := self._log.select_notifications(position + 1, AT_ONCE, self._until, [*types]):
             yield from map(event_of, found)
             position = found[-1].position
 
     def of_collections(self, collections: Collection[str]) -> Iterator[Event]:
-        found = self._log.by_subject(collections, None, self._until, stretch=self._stretch)
+        found = self._log.by_subject(collections, None, self._until, subject_range=self._subjects)
         while found:
             if self._report is not None:
                 self._count += len(found)
                 self._report(self._count)
             yield from map(event_of, found)
-            found = self._log.by_subject(collections, found[-1], self._until, stretch=self._stretch)
+            found = self._log.by_subject(collections, found[-1], self._until, subject_range=self._subjects)
 
     def of_subject(self, subject: str) -> Iterator[Event]:
         position = 0
-        while found := self._log.read(position, self._until, subject=subject):
+        while found := self._log.select_notifications(position + 1, AT_ONCE, self._until, subject=subject):
             yield from map(event_of, found)
             position = found[-1].position
 
 
 def parts(
-    path: Path, view: str, until: int, folder: Path, report: Report | None = None, stretch: Stretch = ALL
+    path: Path, view: str, until: int, folder: Path, report: Report | None = None, subjects: SubjectRange = ALL_SUBJECTS
 ) -> Iterator[Iterator[bytes]]:
     """Yield the lines of each part of a view of the log at `path`, in chunks.
 
-    If the view is folded by subject, they are the lines of one stretch. Lines that every stretch has are in the first
+    If the view is folded by subject, they are the lines of one range. Lines that every range has are in the first
     one only.
     """
     with (
         with_rare_garbage_collection(),
         closing(LogReader(path)) as log,
-        replayed(log, view, until, folder, report, stretch) as digests,
+        replayed(log, view, until, folder, report, subjects) as digests,
     ):
         for index, part in enumerate(PARTS[view]):
-            is_first = stretch.after is None
+            is_first = subjects.after is None
             yield _chunks(digests.part(view, index, until)) if is_first or not part.is_everywhere else iter(())
 
 
@@ -147,26 +152,26 @@ def view_lines(path: Path, view: str, until: int, folder: Path, processes: int, 
     Raises what `replayed` raises, and BrokenProcessPool.
     """
     scope = SCOPES[view]
-    stretches = [ALL]
+    ranges = [ALL_SUBJECTS]
     if scope.by_subject and processes > 1:
         with closing(LogReader(path)) as log:
-            stretches = log.stretches(scope.folded, processes)
-    if len(stretches) == 1:
+            ranges = log.subject_ranges(scope.folded, processes)
+    if len(ranges) == 1:
         for part in parts(path, view, until, folder, report):
             yield from part
         return
-    with worker_pool(len(stretches)) as pool:
-        shares = [pool.submit(_write_parts, path, view, until, folder, stretch) for stretch in stretches]
+    with worker_pool(len(ranges)) as pool:
+        shares = [pool.submit(_write_parts, path, view, until, folder, subjects) for subjects in ranges]
         for index in range(len(PARTS[view])):
             for share in shares:
                 yield from _read(_result(share, report)[index])
 
 
-def _write_parts(path: Path, view: str, until: int, folder: Path, stretch: Stretch) -> list[Path]:
-    """Write the parts of one stretch into files in `folder`, and return their paths."""
+def _write_parts(path: Path, view: str, until: int, folder: Path, subjects: SubjectRange) -> list[Path]:
+    """Write the parts of one range into files in `folder`, and return their paths."""
     directory = Path(mkdtemp(dir=folder))
     paths = []
-    for index, part in enumerate(parts(path, view, until, folder, stretch=stretch)):
+    for index, part in enumerate(parts(path, view, until, folder, subjects=subjects)):
         paths.append(directory / str(index))
         with paths[-1].open("wb") as file:
             file.writelines(part)

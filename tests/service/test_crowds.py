@@ -24,14 +24,14 @@ from tests.service.world import NDJSON, STRUCTURED, lines, problem, registered, 
 def crowded(monkeypatch, registry, each: float):
     """Leave no room for a second post, which would take `each` seconds, until the yielded event is set."""
     log, release = registry.app[WRITER]._log, threading.Event()
-    real = log.commit
+    real = log.insert_events
 
-    def commit():
+    def insert(*group, **effects):
         release.wait(20)
-        real()
+        return real(*group, **effects)
 
     with monkeypatch.context() as patch:
-        patch.setattr(log, "commit", commit)
+        patch.setattr(log, "insert_events", insert)
         patch.setattr(queue, "MANY_POSTS", 1)
         registry.app[WRITER]._queue.seconds_per_event = each
         try:

@@ -188,14 +188,14 @@ async def test_recorded_lines_stay_when_the_client_disconnects(registry):
 
 async def test_lines_that_cannot_be_stored_are_reported_and_the_import_continues(registry, monkeypatch):
     log = registry.app[WRITER]._log
-    real, failures = log.commit, [LogUnavailable("disk full")]
+    real, failures = log.insert_events, [LogUnavailable("disk full")]
 
-    def commit():
+    def insert(*group, **effects):
         if failures:
             raise failures.pop()
-        real()
+        return real(*group, **effects)
 
-    monkeypatch.setattr(log, "commit", commit)
+    monkeypatch.setattr(log, "insert_events", insert)
     to_send: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     async def body():

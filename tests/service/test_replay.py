@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from projections.digests import SCOPES
 from service.commands.log_entry import logged
 from service.data_directory import LOG
-from service.event_log import ALL, Log, LogReader
+from service.event_log import ALL_SUBJECTS, Log, LogReader
 from service.jobs import JobFailed
 from service.views import replay_jobs
 from service.views.replay import parts
@@ -35,8 +35,7 @@ MANY = 3000
 def recorded(folder, events):
     """Return a data directory with a log of these events."""
     with closing(Log(folder / LOG)) as log:
-        log.append([logged(each) for each in events])
-        log.commit()
+        log.insert_events([logged(each) for each in events])
     return folder
 
 
@@ -97,25 +96,25 @@ def test_replay_in_chunks_equals_one_replay():
             taken(found, documents)
             data = recorded(Path(name), found.events)
 
-            def told(view, stretch):
-                shares = parts(data / LOG, view, found.head, data, lambda _: None, stretch)
+            def told(view, subjects):
+                shares = parts(data / LOG, view, found.head, data, lambda _: None, subjects)
                 return [b"".join(part) for part in shares]
 
             for view in SHARED:
-                whole = told(view, ALL)
+                whole = told(view, ALL_SUBJECTS)
                 assert b"".join(whole) == b"".join(found.reader.lines(view, found.head))
                 for count in (2, 3):
                     with closing(LogReader(data / LOG)) as log:
-                        stretches = log.stretches(SCOPES[view].folded, count)
-                    shares = [told(view, stretch) for stretch in stretches]
-                    assert [b"".join(each) for each in zip(*shares, strict=True)] == whole, (view, stretches)
+                        ranges = log.subject_ranges(SCOPES[view].folded, count)
+                    shares = [told(view, subjects) for subjects in ranges]
+                    assert [b"".join(each) for each in zip(*shares, strict=True)] == whole, (view, ranges)
 
     holds()
 
 
 def test_replay_restores_the_garbage_collector_settings(large):
     before, within = gc.get_threshold(), []
-    told = parts(large / LOG, "parties", MANY, large, lambda _: within.append(gc.get_threshold()), ALL)
+    told = parts(large / LOG, "parties", MANY, large, lambda _: within.append(gc.get_threshold()), ALL_SUBJECTS)
     assert sum(len(piece) for part in told for piece in part) > MANY
     assert min(within)[0] > before[0]
     assert gc.get_threshold() == before

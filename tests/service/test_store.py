@@ -96,12 +96,20 @@ async def main():
     async with running(Path(sys.argv[1])) as registry:
         views, log = registry.app[WRITER].views, registry.app[WRITER]._log
         await registry.take(registered("a"))
+        await registry.app[WRITER].publish()  # so that the next commit of the views is that of the next event
         step = sys.argv[2]
         if step == "answered":
             print(await registry.take(registered("b")), flush=True)
             os.kill(os.getpid(), 9)
-        target, name = {"before log": (log, "commit"), "after log": (views, "commit")}[step]
-        setattr(target, name, lambda: os.kill(os.getpid(), 9))
+        insert = log._insert_events
+        target, name = {
+            "before log": (log, "insert_events"), "in log": (log, "_insert_events"), "after log": (views, "commit")
+        }[step]
+        def crash(*group, **effects):
+            if step == "in log":
+                insert(*group, **effects)
+            os.kill(os.getpid(), 9)
+        setattr(target, name, crash)
         await registry.post(registered("b"))
 
 from service.app_keys import WRITER
@@ -109,7 +117,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize(("step", "head"), [("answered", 2), ("before log", 1), ("after log", 2)])
+@pytest.mark.parametrize(("step", "head"), [("answered", 2), ("before log", 1), ("in log", 1), ("after log", 2)])
 async def test_a_crash_leaves_a_store_that_opens_again_without_repair(tmp_path, step, head):
     done = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", _CRASH, str(tmp_path), step], capture_output=True, check=False

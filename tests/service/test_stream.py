@@ -222,7 +222,7 @@ async def test_closed_reader_is_detected_at_the_next_event(registry):
 
 async def test_reader_that_returns_after_a_read_error_gets_events_immediately(registry, monkeypatch):
     log = registry.app[LOGS].here
-    read, failures = log.read, [LogUnavailable("disk I/O error")]
+    read, failures = log.select_notifications, [LogUnavailable("disk I/O error")]
 
     def failing(*asked):
         if failures:
@@ -230,7 +230,7 @@ async def test_reader_that_returns_after_a_read_error_gets_events_immediately(re
         return read(*asked)
 
     first = await reading(registry)
-    monkeypatch.setattr(log, "read", failing)
+    monkeypatch.setattr(log, "select_notifications", failing)
     await registry.take(registered("a"))
     with pytest.raises((AssertionError, aiohttp.ClientError)):
         await first.event()
@@ -247,13 +247,13 @@ async def test_feed_memory_is_bounded_at_any_time(registry, monkeypatch):
         [registered(f"p{number}", data={"name": "N" * 900, "kind": "company"}) for number in range(100)]
     )
     log, kept = registry.app[LOGS].here, []
-    read = log.read
+    read = log.select_notifications
 
     def watched(*asked):
         kept.append(registry.app[LIVE]._bytes)
         return read(*asked)
 
-    monkeypatch.setattr(log, "read", watched)
+    monkeypatch.setattr(log, "select_notifications", watched)
     reader = await reading(registry, "?after=0")
     assert await reader.positions(100) == list(range(1, 101))
     assert max(kept) <= 10_000

@@ -33,12 +33,12 @@ def broken(monkeypatch, part, method, *, kept=False, error=None, times=1):
     """Make the first calls of a method raise; with `kept`, after their effect."""
     real, left = getattr(part, method), [times]
 
-    def call(*args):
+    def call(*args, **named):
         if left[0] <= 0:
-            return real(*args)
+            return real(*args, **named)
         left[0] -= 1
         if kept:
-            real(*args)
+            real(*args, **named)
         raise error or LogUnavailable("disk full")
 
     with monkeypatch.context() as patch:
@@ -50,14 +50,14 @@ def broken(monkeypatch, part, method, *, kept=False, error=None, times=1):
 def held(monkeypatch, registry):
     """Block commits until the yielded event is set."""
     log, release = registry.app[WRITER]._log, threading.Event()
-    real = log.commit
+    real = log.insert_events
 
-    def commit():
+    def insert(*group, **effects):
         release.wait(20)
-        real()
+        return real(*group, **effects)
 
     with monkeypatch.context() as patch:
-        patch.setattr(log, "commit", commit)
+        patch.setattr(log, "insert_events", insert)
         try:
             yield release
         finally:
@@ -94,9 +94,9 @@ def counted(monkeypatch, part, method):
     """Append the calls of a method to the yielded list."""
     real, calls = getattr(part, method), []
 
-    def call(*args):
+    def call(*args, **named):
         calls.append(args)
-        return real(*args)
+        return real(*args, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(part, method, call)
@@ -109,7 +109,10 @@ async def test_views_commit_only_for_readers(registry, monkeypatch):
     writer = registry.app[WRITER]
     await registry.take(registered("first"))
     await writer.publish()
-    with counted(monkeypatch, writer.views, "commit") as shown, counted(monkeypatch, writer._log, "commit") as kept:
+    with (
+        counted(monkeypatch, writer.views, "commit") as shown,
+        counted(monkeypatch, writer._log, "insert_events") as kept,
+    ):
         for number in range(10):
             await registry.take(registered(f"p-{number}"))
         assert (len(kept), len(shown)) == (10, 0)
@@ -211,7 +214,7 @@ async def test_healthz_answers_while_the_disk_blocks_readers(registry, monkeypat
 
 async def test_a_commit_that_fails_is_answered_503_and_leaves_nothing(registry, monkeypatch):
     await registry.take(registered("a"))
-    with broken(monkeypatch, registry.app[WRITER]._log, "commit"):
+    with broken(monkeypatch, registry.app[WRITER]._log, "insert_events"):
         answer = await registry.post(registered("b"))
         await problem(answer, 503, "unavailable")
         assert answer.headers["Retry-After"] == "1"
@@ -224,7 +227,7 @@ async def test_a_commit_that_fails_is_answered_503_and_leaves_nothing(registry, 
 
 
 async def test_failed_commit_that_reached_the_disk_is_recovered(registry, monkeypatch):
-    with broken(monkeypatch, registry.app[WRITER]._log, "commit", kept=True):
+    with broken(monkeypatch, registry.app[WRITER]._log, "insert_events", kept=True):
         await problem(await registry.post(registered("a")), 503, "unavailable")
     assert await registry.head() == 1
     assert (await registry.get("/v1/parties/a")).status == 200
@@ -233,11 +236,11 @@ async def test_failed_commit_that_reached_the_disk_is_recovered(registry, monkey
     assert (await registry.take(renamed("a", "B")))["version"] == 2
 
 
-async def test_an_append_that_fails_leaves_nothing_of_its_group(registry, monkeypatch):
+async def test_group_that_sqlite_cannot_insert_leaves_nothing(registry, monkeypatch):
     log = registry.app[WRITER]._log
-    with broken(monkeypatch, log, "append", kept=True):
+    with broken(monkeypatch, log, "_insert_events", kept=True, error=sqlite3.OperationalError("disk I/O error")):
         await problem(await registry.post(registered("a")), 503, "unavailable")
-    with broken(monkeypatch, log, "append", error=sqlite3.OperationalError("disk I/O error")):
+    with broken(monkeypatch, log, "_insert_events", error=sqlite3.OperationalError("disk I/O error")):
         await problem(await registry.post(registered("a")), 503, "unavailable")
     assert await registry.head() == 0
     assert (await registry.take(registered("a")))["position"] == 1
@@ -249,7 +252,7 @@ async def test_no_post_is_refused_because_of_an_event_that_was_not_recorded(regi
         await until(lambda: registry.app[WRITER].queued[0] == 1)
         both = [asyncio.create_task(registry.post(registered("a", id=str(number)))) for number in range(2)]
         await until(lambda: registry.app[WRITER].queued[0] == 3)
-        with broken(monkeypatch, registry.app[WRITER]._log, "commit"):
+        with broken(monkeypatch, registry.app[WRITER]._log, "insert_events"):
             release.set()
             assert (await first).status == 201
             assert [answer.status for answer in await asyncio.gather(*both)] == [503, 503]
@@ -388,8 +391,7 @@ async def test_a_race_lost_to_another_writer_is_decided_again(registry):
     posted = parse(renamed("a", "Elsewhere"))
     event = recorded_event(posted, 2, 2, "2026-01-31T12:00:01.000000Z", "elsewhere")
     with closing(Log(registry.data / "log.sqlite")) as other:
-        other.append([logged(event)])
-        other.commit()
+        other.insert_events([logged(event)])
     receipt = await registry.take(renamed("a", "Here"))
     assert (receipt["position"], receipt["version"]) == (3, 3)
     assert receipt["recorded"] >= "2026-01-31T12:00:01.000000Z"
@@ -490,27 +492,51 @@ async def test_event_loop_serves_others_while_a_group_is_decided(registry, monke
     assert turns >= 30
 
 
-def test_events_of_a_group_can_be_redacted_before_they_are_in_the_log(tmp_path):
+def test_group_sees_its_own_events_redactions_and_texts_before_they_are_in_the_log(tmp_path):
     def batch(document: dict) -> Batch:
         return Batch((parse(document),), "me", 1, may_erase=True)
 
     redaction = {**renamed("a", "b"), "id": "r", "type": "event.redacted", "data": {"event": 1, "reason": "asked for"}}
+    other_data = {**registered("a"), "data": {"name": "Another", "kind": "company"}}
     with closing(Log(tmp_path / "log")) as log, closing(Views(tmp_path / "views")) as views:
         views.begin()
-        desk = Decisions(log, views, "2026-01-01T00:00:00.000000Z")
-        (first,) = desk.decide(batch(registered("a")))
-        (again,) = desk.decide(batch(registered("a")))
+        decisions = Decisions(log, views, "2026-01-01T00:00:00.000000Z")
+        (first,) = decisions.decide(batch(registered("a")))
+        (again,) = decisions.decide(batch(registered("a")))
         assert (again.body, again.is_new) == (first.body, False)
-        with pytest.raises(DifferentContent):
-            desk.decide(batch({**registered("a"), "occurred": "2020"}))
-        assert log.head() == 0
-        desk.decide(batch(redaction))
-        desk.decide(batch(registered("b")))
-        desk.write()
-        log.commit()
-        assert [(stored.subject, bool(stored.data)) for stored in log.read()] == [
-            ("parties/a", False),
-            ("parties/a", True),
-            ("parties/b", True),
-        ]
-        assert desk.count == log.head() == 3
+        for different in ({**registered("a"), "occurred": "2020"}, other_data):
+            with pytest.raises(DifferentContent):
+                decisions.decide(batch(different))
+        decisions.decide(batch(redaction))
+        for repeat in (registered("a"), other_data):  # erased data equals any
+            (again,) = decisions.decide(batch(repeat))
+            assert (again.body, again.is_new) == (first.body, False)
+        decisions.decide(batch(registered("b")))
+        pending = decisions.pending
+        assert (log.head(), len(pending.events)) == (0, 3)
+        erased = pending.at(1)
+        assert erased is not None
+        assert (erased.data, erased.salt, erased.redacted, erased.about) == (b"", b"", 2, None)
+        assert pending.find("urn:test", "nothing") is pending.at(4) is None
+        log.insert_events(pending.events, effects=pending.effects)
+        assert [pending.at(position) for position in (1, 2, 3)] == log.select_notifications(None, 9)
+        assert log.at(1) == erased
+        assert log.erasures() == 1
+
+
+async def test_redaction_and_repeat_of_an_event_in_one_group(registry, monkeypatch):
+    key = registry.app[KEYS].create("admin", [Scope.ADMIN, Scope.POST])
+    recorded = await registry.take(registered("a"))
+    redaction = registered("a", id="redaction", type="event.redacted", data={"event": 1, "reason": "personal"})
+    with held(monkeypatch, registry) as release:
+        first = asyncio.create_task(registry.post(registered("first")))
+        await until(lambda: registry.app[WRITER].queued[0] == 1)
+        group = [asyncio.create_task(registry.post(redaction, key=key))]
+        await until(lambda: registry.app[WRITER].queued[0] == 2)
+        group.append(asyncio.create_task(registry.post(registered("a", data={"name": "Other", "kind": "company"}))))
+        await until(lambda: registry.app[WRITER].queued[0] == 3)
+        release.set()
+        assert (await first).status == 201
+        assert [answer.status for answer in await asyncio.gather(*group)] == [201, 200]
+    assert (await (await group[1]).json())["leaf"] == recorded["leaf"]
+    assert await registry.head() == 3
