@@ -21,7 +21,7 @@ import orjson
 from domain.merkle import leaf_hash
 from service import data_directory
 from service.api_keys import Keys, read_keys
-from service.audit.tree import Growth
+from service.audit.tree import MerkleTree
 from service.clock import system_time
 from service.event_log.scan import Inspection, Scan
 from service.lock import directory_lock
@@ -197,14 +197,14 @@ def _verify(directory: Path, made: str) -> Backup:
 
 def _check_continues(directory: Path, checkpoint: Published) -> None:
     """Raise NotContinued unless the log in a backup continues a checkpoint."""
-    size, growth = checkpoint.size, Growth((checkpoint.size,))
+    size, tree = checkpoint.size, MerkleTree((checkpoint.size,))
     with closing(Scan(directory / data_directory.LOG)) as log:
-        while growth.size < min(size, log.head()):
-            leaves = [leaf_hash(row[6]) for row in log.rows(growth.size, min(size, growth.size + growth.room))]
+        while tree.size < min(size, log.head()):
+            leaves = [leaf_hash(row[6]) for row in log.rows(tree.size, min(size, tree.size + tree.room))]
             if not leaves:
-                raise BackupError(f"the log has no event {growth.size + 1}")
-            growth.add(leaves)
-        check_continues(checkpoint.checkpoint, log.head(), growth.root)
+                raise BackupError(f"the log has no event {tree.size + 1}")
+            tree.add(leaves)
+        check_continues(checkpoint.checkpoint, log.head(), tree.root)
 
 
 def _read(directory: Path) -> Backup:

@@ -20,7 +20,7 @@ from service.audit.targets import open_source
 from service.settings import Settings
 from service.transparency.static_export import TileLog
 from service.transparency.static_files import MOST_BUNDLE_BYTES
-from tests.contract.audited import Story, told
+from tests.contract.audits import Story, record_story
 
 Answer = tuple[int, bytes]
 CUT_OFF = -200
@@ -31,7 +31,7 @@ Lie = Callable[[str, bytes], bytes | Answer]
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory) -> Story:
-    return told(tmp_path_factory.mktemp("story") / "data")
+    return record_story(tmp_path_factory.mktemp("story") / "data")
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +75,13 @@ class Handler(BaseHTTPRequestHandler):
             case "/v1/events":
                 return b"".join(lines[: int(query["until"][0])])
             case "/v1/digests":
-                said = json.loads((self.exported / "digests.json").read_bytes())
+                found = json.loads((self.exported / "digests.json").read_bytes())
                 as_of = int(query["as_of"][0])
-                if as_of < said["position"]:  # of the past it knows nothing, and nobody asks: see `PASTS`
+                if (
+                    as_of < found["position"]
+                ):  # it has no earlier digests, and the audit requests none: see `RANDOM_POSITIONS`
                     return None
-                return json.dumps({"position": as_of, "digests": said["digests"]}).encode()
+                return json.dumps({"position": as_of, "digests": found["digests"]}).encode()
             case path if path.startswith("/log/"):
                 file = self.exported / path.removeprefix("/log/")
                 return file.read_bytes() if file.is_file() else None
@@ -90,14 +92,14 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def audited(exported, monkeypatch) -> Callable[[Lie], Report]:
-    monkeypatch.setattr("service.audit.compare.PASTS", 0)
+def run_audit(exported, monkeypatch) -> Callable[[Lie], Report]:
+    monkeypatch.setattr("service.audit.compare.RANDOM_POSITIONS", 0)
 
-    def audited(lie: Lie) -> Report:
+    def run_audit(lie: Lie) -> Report:
         with serving(exported, lie) as address, closing(open_source(address)) as source:
             return audit(source, AuditOptions(), lambda _: None)
 
-    return audited
+    return run_audit
 
 
 @contextmanager
@@ -134,26 +136,26 @@ def flipped(body: bytes, index: int) -> bytes:
     return body[:index] + bytes([body[index] ^ 1]) + body[index + 1 :]
 
 
-def test_honest_server_passes(audited):
-    report = audited(lambda _, body: body)
+def test_honest_server_passes(run_audit):
+    report = run_audit(lambda _, body: body)
     assert report.verdict.status == 0
     assert report.check("texts").result == "skipped"
 
 
-def test_changed_tile_of_hashes_is_named(story, audited):
-    report = audited(at("/log/tile/0/000", lambda body: flipped(body, 32 * 9)))
+def test_changed_tile_of_hashes_is_named(story, run_audit):
+    report = run_audit(at("/log/tile/0/000", lambda body: flipped(body, 32 * 9)))
     assert first(report) == ("tiles", 10, story.subject(10), "tile/0/000, hash 9")
-    report = audited(at("/log/tile/0/000", lambda body: body[:-1]))
+    report = run_audit(at("/log/tile/0/000", lambda body: body[:-1]))
     assert first(report)[0] == "tiles"
-    report = audited(at("/log/tile/1/", lambda body: flipped(body, 0)))
+    report = run_audit(at("/log/tile/1/", lambda body: flipped(body, 0)))
     assert first(report)[3] == "tile/1/000.p/1, hash 0"
 
 
-def test_changed_entry_in_a_tile_is_named(story, audited):
+def test_changed_entry_in_a_tile_is_named(story, run_audit):
     lie = at("/log/tile/entries/001", lambda body: body.replace(b'"2020-02-03"', b'"2020-02-04"'))
-    assert first(audited(lie)) == ("tiles", story.signed, "agreements/a", "occurred")
+    assert first(run_audit(lie)) == ("tiles", story.signed, "agreements/a", "occurred")
     for lie in (at("/log/tile/entries/001", lambda body: body[:-1]), at("/log/tile/entries/001", lambda _: (404, b""))):
-        report = audited(lie)
+        report = run_audit(lie)
         assert first(report)[:2] == ("tiles", 257)
 
 
@@ -175,32 +177,32 @@ def test_changed_entry_in_a_tile_is_named(story, audited):
         (lambda lines: [*lines[:99], lines[99].replace(b'"name":"Party 99"', b'"name":' + b"[" * 500 + b"]" * 500), *lines[100:]], "data", "data"),
     ],
 )  # fmt: skip
-def test_changed_events_are_named(audited, change, check, field):
-    report = audited(of_lines(change))
+def test_changed_events_are_named(run_audit, change, check, field):
+    report = run_audit(of_lines(change))
     assert report.verdict.status == 1
     assert (check, field) in {(each.name, finding.field) for each, finding in report.findings}
     position = first(report)[1]
     assert position in (None, 1, 100, 101)  # of what is no event at all, only where reading ended
 
 
-def test_events_beyond_the_reported_head_are_checked(story, audited):
-    report = audited(of_lines(lambda lines: [*lines, lines[-1]]))
+def test_events_beyond_the_reported_head_are_checked(story, run_audit):
+    report = run_audit(of_lines(lambda lines: [*lines, lines[-1]]))
     assert first(report)[:2] == ("order", story.head)
 
 
-def test_fewer_events_than_signed_are_detected(story, audited):
+def test_fewer_events_than_signed_are_detected(story, run_audit):
     lie = at("/v1/events?limit", lambda _: json.dumps({"position": 5}).encode())
-    assert first(audited(lie)) == ("root", 6, None, "position")
+    assert first(run_audit(lie)) == ("root", 6, None, "position")
 
 
-def test_wrong_digests_are_detected(audited):
+def test_wrong_digests_are_detected(run_audit):
     lie = at("/v1/digests", lambda body: body.replace(b'"labs": "sha256:', b'"labs": "sha256:0'))
-    assert first(audited(lie)) == ("views", None, None, "view labs")
+    assert first(run_audit(lie)) == ("views", None, None, "view labs")
     for lie in (at("/v1/digests", lambda _: b"nonsense"), at("/v1/digests", lambda _: b'{"digests":[]}')):
-        assert {check.name for check, _ in audited(lie).findings} == {"views"}
+        assert {check.name for check, _ in run_audit(lie).findings} == {"views"}
 
 
-def test_faults_are_reported_even_if_the_server_then_stops(story, audited, monkeypatch):
+def test_faults_are_reported_even_if_the_server_then_stops(story, run_audit, monkeypatch):
     monkeypatch.setattr("service.audit.client._CHUNK", 4096)
 
     def lie(path: str, body: bytes) -> bytes | Answer:
@@ -208,10 +210,10 @@ def test_faults_are_reported_even_if_the_server_then_stops(story, audited, monke
             return 503, b"{}"
         return body.replace(b'"2020-02-03"', b'"2020-02-04"') if path.startswith("/log/tile/entries/001") else body
 
-    report = audited(lie)
+    report = run_audit(lie)
     assert first(report) == ("tiles", story.signed, "agreements/a", "occurred")
     lines = at("/v1/events?until", lambda body: (CUT_OFF, body.replace(b'"name":"Party 9"', b'"name":"Party 8"')))
-    report = audited(lines)
+    report = run_audit(lines)
     assert first(report) == ("data", 10, story.subject(10), "data")
     assert report.check("root").result == "inconclusive"
     assert any("broke off" in note for note in report.notes)
@@ -233,23 +235,23 @@ def test_faults_are_reported_even_if_the_server_then_stops(story, audited, monke
         ("/v1/digests", (503, b"{}")),
     ],
 )
-def test_unanswered_requests_are_inconclusive(audited, path, answer):
+def test_unanswered_requests_are_inconclusive(run_audit, path, answer):
     with pytest.raises(CannotAudit, match=r"^http://127\.0\.0\.1:"):
-        audited(at(path, lambda _: answer))
+        run_audit(at(path, lambda _: answer))
 
 
 @pytest.mark.parametrize("path", ["/log/checkpoint", "/log/vkey", "/log/tile", "/v1/events?limit", "/v1/digests"])
-def test_endless_answers_are_read_up_to_a_limit(audited, path):
+def test_endless_answers_are_read_up_to_a_limit(run_audit, path):
     endless = b" " * (MOST_BUNDLE_BYTES + 1)
     with pytest.raises(CannotAudit, match=r"more than \d+ bytes"):
-        audited(lambda asked, body: endless if asked.startswith(path) else body)
+        run_audit(lambda path_, body: endless if path_.startswith(path) else body)
 
 
-def test_endless_line_of_events_is_read_up_to_a_limit(audited):
+def test_endless_line_of_events_is_read_up_to_a_limit(run_audit):
     with pytest.raises(CannotAudit, match=r"more than \d+ bytes"):
-        audited(lambda asked, body: b" " * (2 * MOST_BYTES) if asked.startswith("/v1/events?until") else body)
+        run_audit(lambda path_, body: b" " * (2 * MOST_BYTES) if path_.startswith("/v1/events?until") else body)
 
 
-def test_endless_events_are_read_up_to_a_limit(story, audited):
-    report = audited(of_lines(lambda lines: lines + lines[-1:] * 50_000))
+def test_endless_events_are_read_up_to_a_limit(story, run_audit):
+    report = run_audit(of_lines(lambda lines: lines + lines[-1:] * 50_000))
     assert first(report)[:2] == ("order", story.head)

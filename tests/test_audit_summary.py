@@ -18,8 +18,8 @@ from domain.merkle import leaf_hash
 from service.audit.event_checks import Entries, compared, flaws
 from service.audit.event_rows import Row, answered, stored
 from service.audit.order import Order
+from service.audit.order_state import OrderState
 from service.audit.report import Check, Finding
-from service.audit.sequence import Sequences
 from service.audit.summary import Batch, Wanted, summarize
 from service.commands.log_entry import answered as answer
 from service.commands.log_entry import logged
@@ -62,8 +62,8 @@ def batch_of(rows: list[Row]) -> Batch:
 def of_order(batch: Batch) -> list[Finding]:
     """Return the findings in the order of events."""
     order = Check("order")
-    with TemporaryDirectory() as folder, closing(Sequences(Path(folder))) as sequences:
-        Order(order, sequences).take(batch)
+    with TemporaryDirectory() as folder, closing(OrderState(Path(folder))) as state:
+        Order(order, state).take(batch)
     return order.findings
 
 

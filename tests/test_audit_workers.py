@@ -23,7 +23,7 @@ from service.audit.summary import Wanted
 from service.audit.targets import open_source
 from service.audit.workers import summaries
 from service.worker_pool import MOST
-from tests.contract.audited import Story, entry_with, rows, tampered
+from tests.contract.audits import Story, entry_with, rows, tamper
 
 WANTED = Wanted(evidence=True, rules=True)
 AT_ONCE = 32
@@ -49,12 +49,12 @@ def data(story: Story, tmp_path: Path) -> Path:
     return story.copied(tmp_path / "data")
 
 
-def audited(data: Path, monkeypatch, count: int, **asked: Any) -> dict[str, Any]:
+def run_audit(data: Path, monkeypatch, count: int, **options: Any) -> dict[str, Any]:
     """Return the report of an audit by `count` processes, without times."""
     monkeypatch.setattr("service.audit.database.processes", lambda _: count)
     monkeypatch.setattr("service.audit.database.AT_ONCE", AT_ONCE)
     with closing(open_source(str(data))) as source:
-        document = audit(source, AuditOptions(**asked), lambda _: None).document
+        document = audit(source, AuditOptions(**options), lambda _: None).document
     for check in (document, *document["checks"]):
         del check["seconds"]
     return document
@@ -103,17 +103,17 @@ CHANGES: dict[str, Callable[[Story, Path], list[Any]]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_several_processes_find_the_faults_that_one_finds(story, data, monkeypatch, change):
-    tampered(data, *CHANGES[change](story, data))
-    alone = audited(data, monkeypatch, 0)
+    tamper(data, *CHANGES[change](story, data))
+    alone = run_audit(data, monkeypatch, 0)
     assert (alone["status"] == 0) == (change == "nothing")
-    assert audited(data, monkeypatch, 2) == alone
+    assert run_audit(data, monkeypatch, 2) == alone
 
 
 def test_changed_leaf_is_named_also_by_worker_processes(story, data, monkeypatch):
-    tampered(data, "UPDATE tree SET hash = zeroblob(32) WHERE id IN (0, 100, 256)", file="views.sqlite")
-    alone = audited(data, monkeypatch, 0, views=False)
+    tamper(data, "UPDATE tree SET hash = zeroblob(32) WHERE id IN (0, 100, 256)", file="views.sqlite")
+    alone = run_audit(data, monkeypatch, 0, views=False)
     assert [each["position"] for each in alone["findings"]] == [1, 101, 257]
-    assert audited(data, monkeypatch, 3, views=False, evidence=False) == audited(
+    assert run_audit(data, monkeypatch, 3, views=False, evidence=False) == run_audit(
         data, monkeypatch, 0, views=False, evidence=False
     )
 
@@ -123,9 +123,9 @@ def test_worker_processes_find_damage_of_the_file(data, monkeypatch):
     page = content.index(b'"An agreement"') // 8192 * 8192
     content[page : page + 100] = b"\xff" * 100
     (data / "log.sqlite").write_bytes(content)
-    alone = audited(data, monkeypatch, 0)
+    alone = run_audit(data, monkeypatch, 0)
     assert alone["status"] == 1
-    assert audited(data, monkeypatch, 2) == alone
+    assert run_audit(data, monkeypatch, 2) == alone
 
 
 def test_worker_processes_import_nothing_from_the_working_directory(story, tmp_path, monkeypatch):

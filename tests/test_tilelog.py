@@ -19,7 +19,7 @@ from service.settings import Settings
 from service.transparency.signing import CannotSign
 from service.transparency.static_export import CannotExport, TileLog
 from service.transparency.static_files import DIGESTS, EVENTS
-from tests.contract.audited import CROWD, Story, tampered
+from tests.contract.audits import CROWD, Story, tamper
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def export(data: Path, out: Path, *, texts: bool = True) -> None:
         log.write(lambda _: None, texts=texts)
 
 
-def audited(out: Path) -> Report:
+def run_audit(out: Path) -> Report:
     with closing(open_source(str(out))) as source:
         return audit(source, AuditOptions(), lambda _: None)
 
@@ -46,7 +46,7 @@ def test_interrupted_export_is_the_old_one_or_none(story, data, tmp_path, monkey
     out, now = tmp_path / "out", (data / CHECKPOINT).read_bytes()
     (data / CHECKPOINT).write_text(story.checkpoint_of_crowd)
     export(data, out)
-    assert audited(out).events == CROWD
+    assert run_audit(out).events == CROWD
     old = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     (data / CHECKPOINT).write_bytes(now)
     rename, left = os.rename, 0
@@ -73,15 +73,15 @@ def test_interrupted_export_is_the_old_one_or_none(story, data, tmp_path, monkey
             else:
                 break
         try:
-            report = audited(out)
+            report = run_audit(out)
         except CannotAudit:
             continue
         assert (report.events, report.verdict.status) == (CROWD, 0), steps
     assert left == 0
     assert steps > 5
-    assert audited(out).events == story.head
+    assert run_audit(out).events == story.head
     export(data, out)
-    assert audited(out).verdict.status == 0
+    assert run_audit(out).verdict.status == 0
 
 
 def test_files_of_an_interrupted_export_are_overwritten(story, data, tmp_path):
@@ -92,7 +92,7 @@ def test_files_of_an_interrupted_export_are_overwritten(story, data, tmp_path):
         if path.is_file():
             path.write_bytes(path.read_bytes()[:-1])
     export(data, out)
-    assert audited(out).verdict.status == 0
+    assert run_audit(out).verdict.status == 0
 
 
 def test_export_of_an_unsigned_log_or_of_stale_views_is_refused(story, data, tmp_path):
@@ -105,7 +105,7 @@ def test_export_of_an_unsigned_log_or_of_stale_views_is_refused(story, data, tmp
     with pytest.raises(NothingToExport, match="never signed"):
         export(data, out)
     (data / CHECKPOINT).write_text(note)
-    tampered(data, "UPDATE meta SET value = 'x' WHERE name = 'fold'", file="views.sqlite")
+    tamper(data, "UPDATE meta SET value = 'x' WHERE name = 'fold'", file="views.sqlite")
     with pytest.raises(NothingToExport, match="registry rebuild"):
         export(data, out)
     (data / SIGNING_KEY).chmod(0o644)
@@ -120,4 +120,4 @@ def test_an_export_never_goes_back(story, data, tmp_path):
     (data / CHECKPOINT).write_text(story.checkpoint_of_crowd)
     with pytest.raises(CannotExport, match="another history"):
         export(data, out)
-    assert audited(out).events == story.head
+    assert run_audit(out).events == story.head

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from domain.tlog_formats import Checkpoint, Note, NoteError, Verifier, parse_checkpoint, parse_note, parse_verifier
 from service.audit.report import Check, Finding, Verdict, counted
-from service.audit.tree import Growth
+from service.audit.tree import MerkleTree
 from service.data_directory import replace
 from service.transparency.signing import is_cosigned, is_signed
 
@@ -44,7 +44,7 @@ def read_file(path: Path, most: int) -> bytes:
     """Return the content of a regular file of at most `most` bytes. Raises OSError, also for a larger one."""
     with path.open("rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "is no regular file")
+            raise OSError(errno.EINVAL, "is not a regular file")
         content = file.read(most + 1)
     if len(content) > most:
         raise OSError(errno.EFBIG, f"has more than {most} bytes")
@@ -57,19 +57,17 @@ def read_signed(content: bytes, name: str) -> Signed:
         note = parse_note(content.decode())
         return Signed(note, parse_checkpoint(note.text))
     except (NoteError, UnicodeDecodeError) as error:
-        raise NoCheckpoint(f"{name} is no checkpoint: {error}") from None
+        raise NoCheckpoint(f"{name} is not a checkpoint: {error}") from None
 
 
-def read_kept(path: Path) -> Signed:
+def read_saved(path: Path) -> Signed:
     """Return the checkpoint that an auditor saved. Raises CannotAudit."""
     try:
         return read_signed(read_file(path, MOST_NOTE_BYTES), str(path))
     except NoCheckpoint as error:
         raise CannotAudit(str(error)) from None
     except FileNotFoundError:
-        raise CannotAudit(
-            f"there is no {path}: the first audit takes no --since, and makes the file with --save"
-        ) from None
+        raise CannotAudit(f"there is no {path}: make it with --save, in a first audit without --since") from None
     except OSError as error:
         raise CannotAudit(f"{path}: {error.strerror}") from None
 
@@ -80,7 +78,7 @@ def read_verifier(text: str, algorithm: bytes, option: str) -> Verifier:
         try:
             text = read_file(Path(text), MOST_NOTE_BYTES).decode()
         except (OSError, UnicodeDecodeError):
-            raise CannotAudit(f"{option}: {text!r} is no verifier key, and no file that holds one") from None
+            raise CannotAudit(f"{option}: {text!r} is neither a verifier key nor a file with one") from None
     try:
         return parse_verifier(text, algorithm)
     except NoteError as error:
@@ -97,7 +95,7 @@ def check_signature(check: Check, signed: Signed, verifier: Verifier, origin: st
     if not is_signed(signed.note, verifier):
         names = ", ".join(each.name for each in signed.note.signatures)
         claimed = signed.note.by(verifier)
-        says = "is not the key's" if claimed else f"is missing; there are signatures of {names}"
+        says = "is not by this key" if claimed else f"is missing; there are signatures of {names}"
         check.find(Finding(says, None, None, "signature", verifier.text))
     check.ended(f"{counted(checkpoint.size, 'event')}, signed by {verifier.name}")
 
@@ -108,7 +106,7 @@ def check_witnesses(check: Check, signed: Signed, witnesses: Sequence[Verifier],
     for witness in witnesses:
         given = signed.note.by(witness)
         if any(not is_cosigned(signed.note.text, each, witness) for each in given):
-            check.find(Finding("is not the key's", None, None, f"cosignature of {witness.name}", witness.text))
+            check.find(Finding("is not by this key", None, None, f"cosignature of {witness.name}", witness.text))
         elif given:
             good += 1
     if good < quorum:
@@ -116,27 +114,27 @@ def check_witnesses(check: Check, signed: Signed, witnesses: Sequence[Verifier],
     check.ended(f"cosigned by {good} of {counted(len(witnesses), 'witness', 'witnesses')}")
 
 
-def check_root(check: Check, signed: Signed, growth: Growth, broken: int | None) -> None:
+def check_root(check: Check, signed: Signed, tree: MerkleTree, broken: int | None) -> None:
     """Check that the tree of the signed events has the signed root."""
     checkpoint = signed.checkpoint
     if broken is not None and broken <= checkpoint.size:
-        check.ended(f"the tree ends where position {broken} is missing", Verdict.INCONCLUSIVE)
+        check.ended(f"the tree ends before the missing position {broken}", Verdict.INCONCLUSIVE)
         return
-    if checkpoint.size > growth.size:
-        says = f"is missing, and {checkpoint.size} events were signed: the log went back, or lost its end"
-        check.find(Finding(says, growth.size + 1, field="position"))
+    if checkpoint.size > tree.size:
+        says = f"is missing, although {checkpoint.size} events were signed: the log lost its end"
+        check.find(Finding(says, tree.size + 1, field="position"))
         return
-    found = growth.root(checkpoint.size)
+    found = tree.root(checkpoint.size)
     if found != checkpoint.root:
-        says = f"is not that of the first {checkpoint.size} events"
+        says = f"is not the root of the first {checkpoint.size} events"
         check.find(Finding(says, None, None, "root", found.hex(), checkpoint.root.hex()))
-    says = f"of {counted(checkpoint.size, 'event')}, as signed"
-    beyond = growth.size - checkpoint.size
-    check.ended(says if not beyond else f"{says}; {beyond} more not signed yet")
+    says = f"the signed root of {counted(checkpoint.size, 'event')}"
+    beyond = tree.size - checkpoint.size
+    check.ended(says if not beyond else f"{says}; {counted(beyond, 'event')} not signed yet")
 
 
 def check_since(
-    check: Check, saved: Signed, now: Signed, verifier: Verifier, growth: Growth, broken: int | None
+    check: Check, saved: Signed, now: Signed, verifier: Verifier, tree: MerkleTree, broken: int | None
 ) -> None:
     """Check that the log continues the checkpoint that the auditor saved."""
     before = saved.checkpoint
@@ -144,25 +142,25 @@ def check_since(
         check.find(Finding("is of another log", None, None, "origin", before.origin, now.checkpoint.origin))
         return
     if not is_signed(saved.note, verifier):
-        check.find(Finding("is not by the key that the log is signed by now", None, None, "signature", verifier.text))
+        check.find(Finding("is not by the present key of the log", None, None, "signature", verifier.text))
         return
     if before.size > now.checkpoint.size:
-        says = f"the log went back: {before.size} events were signed, and now {now.checkpoint.size} are"
+        says = f"the log lost its end: {before.size} events were signed before, now {now.checkpoint.size}"
         check.find(
             Finding(says, now.checkpoint.size + 1, field="size", expected=before.size, found=now.checkpoint.size)
         )
         return
     if broken is not None and broken <= before.size:
-        check.ended(f"the tree ends where position {broken} is missing", Verdict.INCONCLUSIVE)
+        check.ended(f"the tree ends before the missing position {broken}", Verdict.INCONCLUSIVE)
         return
-    if before.size > growth.size:
-        check.find(Finding("is missing, and was signed", growth.size + 1, field="position"))
+    if before.size > tree.size:
+        check.find(Finding("is missing, although it was signed", tree.size + 1, field="position"))
         return
-    found = growth.root(before.size)
+    found = tree.root(before.size)
     if found != before.root:
-        says = f"another history was signed for the first {before.size} events: they were rewritten"
+        says = f"is not the saved root: the first {before.size} events were rewritten"
         check.find(Finding(says, None, None, "root", before.root.hex(), found.hex()))
-    check.ended(f"the {counted(before.size, 'event')} of the checkpoint that was kept, and after it")
+    check.ended(f"the {counted(before.size, 'event')} of the saved checkpoint, and later ones")
 
 
 def save(path: Path, signed: Signed) -> None:

@@ -36,20 +36,20 @@ class Client:
     """A client of one server. Every method raises CannotAudit if the server is unreachable; any thread may call it."""
 
     def __init__(self, url: str, key: str | None) -> None:
-        """Raises CannotAudit if `url` is no address."""
+        """Raises CannotAudit if `url` is not an address."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
             if host is None or parts.scheme not in ("http", "https"):
-                raise ValueError("it is no address of a server")
+                raise ValueError("it is not an address of a server")
         except ValueError:
-            raise CannotAudit(f"{url!r} is no address; http://127.0.0.1:8080 is") from None
+            raise CannotAudit(f"{url!r} is not an address; http://127.0.0.1:8080 is") from None
         self._url = url.rstrip("/")
         self._host, self._port, self._prefix = host, port, parts.path.rstrip("/")
         self._make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self._own = threading.local()
-        self._made: list[http.client.HTTPConnection] = []
+        self._local = threading.local()
+        self._connections: list[http.client.HTTPConnection] = []
 
     def get(self, path: str, most: int = MOST_BYTES) -> bytes:
         """Return the body of an answer of at most `most` bytes. Raises Refused."""
@@ -80,9 +80,9 @@ class Client:
                 raise Refused(response.status, self._reason(connection, response))
             rest = b""
             while chunk := response.read(_CHUNK):
-                *whole, rest = (rest + chunk).split(b"\n")
-                if whole:
-                    yield whole
+                *lines, rest = (rest + chunk).split(b"\n")
+                if lines:
+                    yield lines
                 if len(rest) > MOST_BYTES:
                     raise self._too_long(connection, path, MOST_BYTES)
             if response.length:  # http.client does not report a truncated answer
@@ -95,29 +95,29 @@ class Client:
             connection.close()
 
     def close(self) -> None:
-        """Close every connection, after the last request."""
-        for connection in self._made:
+        """Close all connections. No other thread may use the client any more."""
+        for connection in self._connections:
             connection.close()
 
-    def _requested(self, ask: Callable[[http.client.HTTPConnection], T]) -> T:
+    def _requested(self, send: Callable[[http.client.HTTPConnection], T]) -> T:
         """Return the result of a request. It is repeated once if the server has closed the persistent connection."""
-        persistent: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
+        persistent: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         for connection in (persistent, None):
             try:
                 if connection is None:
-                    connection = self._own.connection = self._connected()  # noqa: PLW2901 - the one to ask now
-                return ask(connection)
+                    connection = self._local.connection = self._connected()  # noqa: PLW2901 - the connection to use now
+                return send(connection)
             except (http.client.HTTPException, OSError) as error:
                 if connection is not None:
                     connection.close()
-                self._own.connection = None
+                self._local.connection = None
                 if connection is not persistent:
                     raise CannotAudit(self._broken(error)) from None
         raise AssertionError("the second attempt has a new connection")
 
     def _connected(self) -> http.client.HTTPConnection:
         connection = self._make(self._host, self._port, timeout=CONNECT_SECONDS)
-        self._made.append(connection)
+        self._connections.append(connection)
         try:
             connection.connect()
         except OSError as error:
@@ -136,16 +136,16 @@ class Client:
         return f"{self._url}: {str(error) or type(error).__name__}"
 
     def _too_long(self, connection: http.client.HTTPConnection, path: str, most: int) -> CannotAudit:
-        """Return the error for an answer that goes on, after closing its connection."""
+        """Close the connection of an answer that is too long, and return the error."""
         connection.close()
-        return CannotAudit(f"{self._url}{path} answers more than {most} bytes at once, and no registry would")
+        return CannotAudit(f"{self._url}{path} answered more than {most} bytes: it is not a registry")
 
     def _reason(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> str:
         content = response.read(_MOST_REASON)
-        if not response.isclosed():  # the rest would be read as the next answer
+        if not response.isclosed():  # the client would read the rest as the next answer
             connection.close()
         try:
             problem = orjson.loads(content)
             return f"{self._url}: {problem['title']}: {problem.get('detail', '')}".rstrip(": ")
         except (ValueError, KeyError, TypeError, AttributeError):
-            return f"{self._url} answered {response.status}, and no registry would"
+            return f"{self._url} answered {response.status}, as no registry does"

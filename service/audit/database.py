@@ -57,8 +57,8 @@ class Database:
             content = read_file(self._folder / CHECKPOINT, MOST_NOTE_BYTES)
         except FileNotFoundError:
             raise CannotAudit(
-                f"there is no {self._folder / CHECKPOINT}: the log was never signed, which serving it does, or the file"
-                " is gone"
+                f"there is no {self._folder / CHECKPOINT}: the log was never signed (`registry serve` signs it), or the"
+                " file is lost"
             ) from None
         except OSError as error:
             raise CannotAudit(f"{self._folder / CHECKPOINT}: {error.strerror}") from None
@@ -153,7 +153,7 @@ class Database:
 
     def finish(self) -> None:
         if any(wal_of(path).exists() for path in self._quiet if path.exists()):
-            raise CannotAudit(f"{self._folder} was taken into use during the audit: audit it again")
+            raise CannotAudit(f"{self._folder} was used by a server during the audit: audit it again")
 
     def close(self) -> None:
         self._inspection.end()
@@ -184,7 +184,7 @@ class _Views:
     def opened(cls, path: Path) -> _Views | str:
         """Return the views in a file, or why they cannot be used."""
         if not path.exists():
-            return f"there are none in {path.parent}; registry rebuild makes them from the log"
+            return f"there are none in {path.parent}; `registry rebuild` makes them from the log"
         try:
             db = read_only(path)
         except sqlite3.Error as error:
@@ -196,7 +196,7 @@ class _Views:
                 name = difference(schema(db), _expected_schema())
                 if name is None:
                     return views
-                reason = _OtherSchema(f"the schema of its {name} is another")
+                reason = _OtherSchema(f"the schema of its {name} differs")
             else:
                 reason = f"{path.name} was folded by another version of the registry than this command is"
         except (sqlite3.Error, LookupError, ValueError) as error:
@@ -228,15 +228,13 @@ class _Views:
         with _Reading():
             return [index.name for index in INDEXES if not index.is_complete(self._db)]
 
-    def is_passing(self) -> str | None:
+    def reason_to_repeat(self) -> str | None:
         assert self.log is not None
         before, now = self.log.erasures()
         if before != now:
-            return "something was erased during the audit: audit it again"
+            return "data was erased during the audit: audit it again"
         if self._erasures != before:
-            return (
-                "something was erased from the log that is not yet erased from the views; starting the registry does it"
-            )
+            return "data erased from the log is not yet erased from the views: start the registry, which erases it"
         return None
 
     def hashes(self, level: int, first: int, count: int) -> bytes:
@@ -260,7 +258,7 @@ class _Views:
     def _meta(self, name: str) -> str:
         (value,) = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone() or (None,)
         if value is None:
-            raise LookupError(f"it does not say its {name}")
+            raise LookupError(f"it has no {name}")
         return str(value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from service.audit.history import DOCUMENTS, NotedEvents
 from service.audit.report import Check, Finding, Verdict, counted
 
 ReadText = Callable[[Event], bytes | None]
-"""Returns the text that an event stored, as it is now; None if it is gone."""
+"""Returns the present text of an event that stored one; None if it is missing."""
 
 _REGISTERED = f"{DOCUMENTS} AND type = 'document.registered'"
 _STORED = (
@@ -22,6 +23,7 @@ _STORED = (
 )
 """Texts that the log of an origin stored and did not erase. A log does not hold texts that other logs stored."""
 _CACHED = 10_000
+"""Documents whose SHA-256 and stored text are cached: most quotations of a log are from a few documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class Texts:
         self._origin = origin
         self._read = read
         self._given = {each.sha256: each for each in given}
-        self._digests: dict[str, str | None] = {}
+        self._digest = lru_cache(maxsize=_CACHED)(self._find_digest)
+        self._stored = lru_cache(maxsize=_CACHED)(self._find_stored)
 
     def check(self, check: Check, otherwise: str) -> None:
         """Check that every stored text is unchanged. `otherwise` says why texts are not available."""
@@ -57,17 +60,15 @@ class Texts:
                 continue
             content, stored = self._read(event), str(event.plain.get("sha256"))
             if content is None:
-                check.find(Finding("is gone, and nobody had it erased", event.position, event.subject, "text"))
+                check.find(Finding("is missing, and no event erased it", event.position, event.subject, "text"))
             elif (found := sha256(content).hexdigest()) != stored:
-                check.find(
-                    Finding("is not the one that was stored", event.position, event.subject, "text", stored, found)
-                )
+                check.find(Finding("is not the stored text", event.position, event.subject, "text", stored, found))
         if count and self._read is None:
-            check.ended(f"{counted(count, 'text')} kept, {otherwise}", Verdict.SKIPPED)
+            check.ended(f"{counted(count, 'text')} stored, {otherwise}", Verdict.SKIPPED)
         else:
-            check.ended(f"{counted(count, 'text')}, by SHA-256" if count else "no texts are kept")
+            check.ended(f"{counted(count, 'text')}, by SHA-256" if count else "no texts are stored")
 
-    def strangers(self) -> list[Path]:
+    def unknown_files(self) -> list[Path]:
         """Return the auditor's files that are the text of no registered document."""
         left = dict(self._given)
         if left:
@@ -75,7 +76,7 @@ class Texts:
                 left.pop(self._registered(event) or "", None)
         return [each.path for each in left.values()]
 
-    def is_there(self, document: str) -> bool:
+    def is_available(self, document: str) -> bool:
         """Return whether a text of a document may be available."""
         digest = self._digest(document)
         return digest is not None and (digest in self._given or self._stored(document) is not None)
@@ -92,21 +93,16 @@ class Texts:
             return None
         return content.decode("utf-8", "replace")
 
-    def _stored(self, document: str) -> Event | None:
+    def _find_stored(self, document: str) -> Event | None:
+        """Return the event that stored the present text of a document; None if there is none to read."""
         if self._read is None:
             return None
         return next(self._noted.events(f"{_STORED} AND subject = ?", self._origin, document), None)
 
-    def _digest(self, document: str) -> str | None:
+    def _find_digest(self, document: str) -> str | None:
         """Return the registered SHA-256 of a document, or None."""
-        if document not in self._digests:
-            if len(self._digests) >= _CACHED:
-                self._digests.clear()
-            found = [
-                self._registered(event) for event in self._noted.events(f"{_REGISTERED} AND subject = ?", document)
-            ]
-            self._digests[document] = next((digest for digest in reversed(found) if digest is not None), None)
-        return self._digests[document]
+        found = [self._registered(event) for event in self._noted.events(f"{_REGISTERED} AND subject = ?", document)]
+        return next((digest for digest in reversed(found) if digest is not None), None)
 
     def _registered(self, event: Event) -> str | None:
         """Return the SHA-256 that an event registers, after corrections; None if the event is retracted."""

@@ -53,12 +53,12 @@ class Entries:
         """Findings go to these two checks."""
         self._entries = entries
         self._data = data
-        self.whole = self.erased = 0
+        self.with_data = self.erased = 0
         """The number of events with data and without data."""
 
     def count(self, events: int, erased: int) -> None:
         """Count events that pass; `erased` of them have no data."""
-        self.whole += events - erased
+        self.with_data += events - erased
         self.erased += erased
 
     def take(self, rows: Sequence[Row]) -> Sequence[Row]:
@@ -142,11 +142,11 @@ def compared(row: Row) -> list[Finding]:
     except ValueError:
         entry = None
     if not isinstance(entry, dict):
-        find("is no JSON object", "entry", found=row.entry)
+        find("is not a JSON object", "entry", found=row.entry)
         return named
     beginning, shape = _KINDS.get(row.type, ("", 0)) if isinstance(row.type, str) else ("", 0)
     if not shape:
-        find("is no type that this version of the registry knows", "type", found=row.type)
+        find("is not a type that this version of the registry knows", "type", found=row.type)
     v = entry.get("v")
     is_earlier = type(v) is int and 0 < v < shape
     beside = {name: getattr(row, name) for name in _COMPARED if name not in ("specversion", "v")}
@@ -154,7 +154,7 @@ def compared(row: Row) -> list[Finding]:
     for name in _COMPARED:
         expected, found = entry.get(name), beside[name]
         if expected != found or type(expected) is not type(found):
-            find("is not what the entry says", name, expected, found)
+            find("differs from the entry", name, expected, found)
         elif name in entry or name not in _OPTIONAL:
             flaw = _flaw(name, found)
             if flaw is not None:
@@ -162,16 +162,16 @@ def compared(row: Row) -> list[Finding]:
     if isinstance(row.subject, str) and not row.subject.startswith(beginning):
         find(f"is not in {beginning}, as a subject of {row.type} is", "subject", found=row.subject)
     if extra := sorted(entry.keys() - _FIELDS):
-        find("is in the entry and should not be", extra[0], found=entry[extra[0]])
+        find("is not a field of an entry", extra[0], found=entry[extra[0]])
     if orjson.dumps(entry, option=orjson.OPT_SORT_KEYS) != row.entry:
         find("is not in RFC 8785 form", "entry", found=row.entry)
     committed, digest = entry.get("data_sha256"), sha256(row.salt + row.data).hexdigest()
     if not isinstance(committed, str) or not _DIGEST.fullmatch(committed):
-        find("is no SHA-256", "data_sha256", found=committed)
+        find("is not an SHA-256", "data_sha256", found=committed)
     elif row.data and digest != committed:
         find("is not what the entry commits to (SHA-256 of salt and data)", "data", committed, digest)
     elif len(row.salt) != (SALT_BYTES if row.data else 0):
-        says = f"has {len(row.salt)} bytes instead of {SALT_BYTES}" if row.data else "is kept, and the data is not"
+        says = f"has {len(row.salt)} bytes instead of {SALT_BYTES}" if row.data else "is stored, and the data is not"
         find(says, "salt")
     return named
 
@@ -184,7 +184,7 @@ def invalid(row: Row) -> Finding | None:
     try:
         data = orjson.loads(row.data)
     except ValueError:
-        return Finding("is no JSON", row.position, row.subject, "data")
+        return Finding("is not JSON", row.position, row.subject, "data")
     if canonical(data) != row.data:
         return Finding("is not in RFC 8785 form", row.position, row.subject, "data")
     _, wrong = checked(CATALOGUE[row.type], data, is_posted=False)
@@ -196,23 +196,23 @@ def invalid(row: Row) -> Finding | None:
 def _flaw(name: str, value: Any) -> str | None:
     """Return what is wrong with the form of an attribute, or None."""
     if name in ("position", "v", "version"):
-        return None if type(value) is int and value > 0 else "is no positive number"
+        return None if type(value) is int and value > 0 else "is not a positive number"
     if not isinstance(value, str):
-        return "is no text"
+        return "is not a text"
     match name:
         case "id" | "source" if not 0 < len(value.encode()) <= MAX_ATTRIBUTE:
-            return f"has not 1 to {MAX_ATTRIBUTE} bytes"
+            return f"does not have 1 to {MAX_ATTRIBUTE} bytes"
         case "subject" if not is_subject(value):
-            return "is no subject"
+            return "is not a subject"
         case "recorded" if not _is_instant(value):
-            return "is no instant such as 2026-01-31T09:30:00.123456Z"
+            return "is not an instant such as 2026-01-31T09:30:00.123456Z"
         case "time" if not _TIME.fullmatch(value):
-            return "is no RFC 3339 timestamp"
+            return "is not an RFC 3339 timestamp"
         case "occurred":
             try:
                 parse_edtf(value)
             except ValueError as error:
-                return f"is no EDTF date: {error}"
+                return f"is not an EDTF date: {error}"
     return None
 
 

@@ -73,10 +73,10 @@ def _with_bytes(row: tuple[Any, ...]) -> Row:
 
 
 def answered(line: bytes) -> Row:
-    """Return the event of a line of `/v1/events`. Raises ValueError if the line is no JSON object."""
+    """Return the event of a line of `/v1/events`. Raises ValueError if the line is not a JSON object."""
     fields = orjson.loads(line)
     if not isinstance(fields, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     flaw: tuple[str, str] | None = None
     if strange := fields.keys() - _ANSWERED:
         flaw = min(strange), "is nothing that an event has"

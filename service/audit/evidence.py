@@ -54,9 +54,9 @@ class Evidence:
             self._check_document(check, document)
         says = f"{counted(sum(self._counts.values()), 'passage')}: "
         says += ", ".join(f"{count} {status}" for status, count in self._counts.items())
-        strangers = ", ".join(str(path) for path in self._texts.strangers())
-        if strangers:
-            check.ended(f"{strangers}: the text of no document that is registered; {says}", Verdict.INCONCLUSIVE)
+        unknown = ", ".join(str(path) for path in self._texts.unknown_files())
+        if unknown:
+            check.ended(f"{unknown}: the text of no registered document; {says}", Verdict.INCONCLUSIVE)
         else:
             check.ended(says)
 
@@ -76,7 +76,7 @@ class Evidence:
     def _given(self) -> Iterator[tuple[str, int, str, int, bytes]]:
         """Yield every quotation whose text may be available, and count the others."""
         for by, subject, place, passage in self._passages():
-            if self._texts.is_there(passage["document"]):
+            if self._texts.is_available(passage["document"]):
                 yield passage["document"], by, subject, place, orjson.dumps(passage)
             else:
                 self._counts[Status.UNVERIFIED] += 1

@@ -89,7 +89,7 @@ class Exported:
 
     def text_reader(self) -> ReadText | str:
         if not (self._path / TEXTS).is_dir():
-            return "not among what was exported (export --texts)"
+            return "not exported (export --texts)"
 
         def read(event: Event) -> bytes | None:
             path = text_path(self._path, event.plain.get("sha256"))
@@ -134,7 +134,7 @@ class _Digests(DigestsOnly):
         assert as_of == self.position
         return {view: self._digests[view] for view in views if view in self._digests}
 
-    def is_passing(self) -> str | None:
+    def reason_to_repeat(self) -> str | None:
         return None
 
 

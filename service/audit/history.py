@@ -4,7 +4,7 @@ their texts, mergers of parties, and events without data."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,10 @@ class NotedEvents:
         self.db.executescript(_SCHEMA)
         self.db.execute("BEGIN")
 
-    def take(self, rows: Sequence[Row]) -> None:
-        """Note the next events, as far as later checks need them. Each of them must pass by itself."""
+    def add(self, rows: Sequence[Row]) -> None:
+        """Note the next events that later checks need (see `noted_of`). Each of them must pass by itself."""
         found = []
-        for index in noted_of([row.type for row in rows], [row.data for row in rows], evidence=self._evidence):
-            row = rows[index]
+        for row in rows:
             data, redacted = row.data, _number(row.redacted)
             about = _number(row.about) if not data else about_of(data) if row.type in _ABOUT_EVENTS else None
             cites = self._evidence and _CITING in data
@@ -92,13 +91,9 @@ class NotedEvents:
         self.db.close()
 
 
-def noted_of(types: Iterable[Any], data: Iterable[bytes], *, evidence: bool) -> list[int]:
-    """Return the indexes of the events to note, with those that only cite documents if `evidence` is True."""
-    return [
-        index
-        for index, (type_, content) in enumerate(zip(types, data, strict=True))
-        if not content or type_ in _NOTED or (evidence and _CITING in content)
-    ]
+def noted_of(rows: Sequence[Row], *, evidence: bool) -> list[Row]:
+    """Return the events that later checks need, with those that only cite documents if `evidence` is True."""
+    return [row for row in rows if not row.data or row.type in _NOTED or (evidence and _CITING in row.data)]
 
 
 def about_of(data: bytes) -> int | None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from domain.values import MAX_INTEGER
 from service.audit.event_rows import Row
+from service.audit.order_state import OrderState
 from service.audit.report import MOST_FINDINGS, Check, Finding
-from service.audit.sequence import Sequences
 from service.audit.summary import Batch
 
 _NOT_NEXT = "does not follow the last of its subject"
@@ -21,10 +21,10 @@ _NOT_NEXT = "does not follow the last of its subject"
 class Order:
     """Checks batches in the order in which they come."""
 
-    def __init__(self, check: Check, sequences: Sequences) -> None:
+    def __init__(self, check: Check, state: OrderState) -> None:
         """Findings go to the check."""
         self._check = check
-        self._sequences = sequences
+        self._state = state
         self.position = 0
         """The last position."""
         self.broken: int | None = None
@@ -34,26 +34,26 @@ class Order:
     @property
     def subjects(self) -> int:
         """The number of subjects."""
-        return self._sequences.subjects
+        return self._state.subjects
 
     def take(self, batch: Batch) -> None:
         """Check the next events. Raises what reading them raises."""
         summary = batch.summary
         if summary is None:
-            self._sequences.add_names([row[4:6] for row in batch.rows])
+            self._state.add_names([row[4:6] for row in batch.rows])
             self._take_each(batch.rows)
             return
-        self._sequences.add_names(summary.names)
+        self._state.add_names(summary.names)
         since, until = summary.recorded
         if summary.first != self.position + 1 or since < self._recorded:
             self._take_each(batch.rows)
             return
         for subject, version in summary.since.items():
-            before = self._sequences.version(subject)
+            before = self._state.version(subject)
             if version != before + 1:
                 row = next(row for row in batch.rows if row.subject == subject)
                 self._find(row, "version", _NOT_NEXT, before + 1, row.version)
-        self._sequences.set_versions(summary.until)
+        self._state.set_versions(summary.until)
         self.position, self._recorded = self.position + summary.events, until
 
     def _take_each(self, rows: Sequence[Row]) -> None:
@@ -67,7 +67,7 @@ class Order:
                     self._gap(expected, position, row)
                     expected = position
                 else:
-                    self._find(row, "position", "is no number", found=position)
+                    self._find(row, "position", "is not a number", found=position)
             if not isinstance(then, str) or then < recorded:
                 self._find(row, "recorded", "is before that of the event before", recorded, then)
             else:
@@ -83,7 +83,7 @@ class Order:
     def end(self, again: Callable[[], Iterable[Sequence[Row]]]) -> None:
         """Check names, after the last event. `again` reads all events once more, which happens only if names may be
         repeated."""
-        repeated = self._sequences.repeated(MOST_FINDINGS)
+        repeated = self._state.repeated(MOST_FINDINGS)
         if not repeated:
             return
         seen: set[tuple[Any, ...]] = set()
@@ -91,29 +91,29 @@ class Order:
             name = row[4:6]
             if hash(name) in repeated:
                 if name in seen:
-                    self._find(row, "id", "names another event of this source already", found=row.id)
+                    self._find(row, "id", "is the id of an earlier event of this source", found=row.id)
                 seen.add(name)
 
     def _follow(self, row: Row) -> None:
         """Check that the version of an event follows the last one of its subject."""
         subject, version = row.subject, row.version
         if type(version) is int and 0 < version <= MAX_INTEGER and isinstance(subject, str):
-            before = self._sequences.version(subject)
+            before = self._state.version(subject)
             if version != before + 1:
                 self._find(row, "version", _NOT_NEXT, before + 1, version)
-            self._sequences.set_versions({subject: version})
+            self._state.set_versions({subject: version})
         else:
-            self._find(row, "version", "is no number of a subject", found=version)
+            self._find(row, "version", "is not a number of a subject", found=version)
 
     def _gap(self, expected: int, position: int, row: Row) -> None:
         if position > expected:
             self._missing(expected, position - 1)
         else:
-            self._find(row, "position", "is not what comes next", expected, position)
+            self._find(row, "position", "is not the next position", expected, position)
             self._break(expected)
 
     def _missing(self, first: int, last: int) -> None:
-        says = "is missing" if first == last else f"is missing, and all after it up to {last}"
+        says = "is missing" if first == last else f"is missing, as are all positions up to {last}"
         self._check.find(Finding(says, first, field="position"))
         self._break(first)
 

@@ -26,10 +26,10 @@ def check_redactions(noted: NotedEvents, check: Check, later: Callable[[], Mappi
             recent = later() if recent is None else recent
             by = recent.get(position)
         if by is None:
-            check.find(Finding("is gone, and no later event had it erased", position, subject, "data"))
+            check.find(Finding("is missing, and no later event erased it", position, subject, "data"))
             continue
         if claimed != by:
-            check.find(Finding("is not the event that had it erased", position, subject, "redacted", by, claimed))
+            check.find(Finding("is not the event that erased it", position, subject, "redacted", by, claimed))
         event = noted.event(by)
         unseen += event is not None and event.erased
         count += 1
@@ -38,14 +38,14 @@ def check_redactions(noted: NotedEvents, check: Check, later: Callable[[], Mappi
         " AND NOT EXISTS (SELECT 1 FROM noted e WHERE e.position = r.about AND e.erased)"
     )
     for position, subject, about in remaining:
-        says = f"is still there, though the event at position {position} had it erased"
+        says = f"is still stored, although the event at position {position} erased it"
         check.find(Finding(says, about, subject, "data"))
-    check.ended(f"{counted(count, 'event')}, by later events that say so" if count else "nothing was erased")
+    check.ended(f"{counted(count, 'event')}, each erased by a later event" if count else "nothing was erased")
     if not unseen:
         return None
     return (
-        f"{unseen} of the events that had others erased were erased themselves: which ones those were is the word of"
-        " whoever keeps the log"
+        f"{unseen} of the events that erased others were erased themselves: only the operator of the log says which"
+        " events they erased"
     )
 
 

@@ -12,16 +12,16 @@ from projections.table_comparison import COMPARED_TABLES
 from service.data_directory import read_only_uri
 
 
-def are_alike(db: sqlite3.Connection, path: Path) -> bool:
+def have_equal_rows(db: sqlite3.Connection, path: Path) -> bool:
     """Return whether an open file of views has the same rows in `COMPARED_TABLES` as another. Raises sqlite3.Error."""
     db.execute("ATTACH ? AS theirs", (read_only_uri(path),))
     try:
-        return all(_is_like(db, table, columns) for table, columns in COMPARED_TABLES.items())
+        return all(_is_equal(db, table, columns) for table, columns in COMPARED_TABLES.items())
     finally:
         db.execute("DETACH theirs")
 
 
-def _is_like(db: sqlite3.Connection, table: str, columns: str) -> bool:
+def _is_equal(db: sqlite3.Connection, table: str, columns: str) -> bool:
     """Return whether a table is equal. It searches by our keys, as an index of theirs may be wrong."""
     (ours,), (theirs,) = (
         db.execute(f"SELECT sql FROM {file}.sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone()

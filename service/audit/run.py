@@ -19,18 +19,18 @@ from service.audit.compare import Comparison
 from service.audit.document_texts import AuditorText, Texts
 from service.audit.event_checks import Entries
 from service.audit.evidence import Evidence
-from service.audit.history import NotedEvents
+from service.audit.history import NotedEvents, noted_of
 from service.audit.locate import name_changed, name_missing
 from service.audit.order import Order
+from service.audit.order_state import OrderState
+from service.audit.rebuilt_views import RebuiltViews
 from service.audit.redactions import check_redactions
-from service.audit.refold import Folded
 from service.audit.report import Check, Finding, Report, Verdict, counted
-from service.audit.sequence import Sequences
 from service.audit.source import CannotAudit, Progress, Source, Unreadable
 from service.audit.summary import Batch, Batches, Wanted
-from service.audit.tree import Growth, Tiles
+from service.audit.tree import MerkleTree, TileComparison
 
-_UNFIT = "the log itself fails"
+_LOG_FAILS = "the log itself fails"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ def audit(source: Source, options: AuditOptions, progress: Progress) -> Report:
     return report
 
 
-def unfit(target: str, reason: str) -> Report:
-    """Return the report on a log whose checkpoint is not readable as one."""
+def failed_report(target: str, reason: str) -> Report:
+    """Return the report of a log whose checkpoint cannot be read."""
     report = Report(target)
     report.check("signature").find(Finding(reason, field="checkpoint"))
     return report
@@ -90,17 +90,17 @@ class _Audit:
         self._views = report.check("views")
         self._of_log = (self._in_order, self._of_entries, self._of_data, self._of_tiles)
         self._found = 0  # findings in checks of the log so far
-        self._order = Order(self._in_order, stack.enter_context(closing(Sequences(folder))))
+        self._order = Order(self._in_order, stack.enter_context(closing(OrderState(folder))))
         self._entries = Entries(self._of_entries, self._of_data)
         sizes = [each.checkpoint.size for each in (source.signed, options.since) if each is not None]
-        self._growth = Growth(sizes)
-        self._tiles = Tiles(self._of_tiles, self._growth, source.tiles())
+        self._tree = MerkleTree(sizes)
+        self._tiles = TileComparison(self._of_tiles, self._tree, source.tiles())
         self._noted = stack.enter_context(closing(NotedEvents(folder, evidence=options.evidence)))
         reading = source.text_reader()
         self._read = None if isinstance(reading, str) else reading
-        self._without = reading if isinstance(reading, str) else ""
+        self._no_texts = reading if isinstance(reading, str) else ""
         self._folded = (
-            stack.enter_context(closing(Folded(self._views, folder, source.signed.checkpoint.origin, self._read)))
+            stack.enter_context(closing(RebuiltViews(self._views, folder, source.signed.checkpoint.origin, self._read)))
             if options.views
             else None
         )
@@ -113,7 +113,7 @@ class _Audit:
         except CannotAudit as error:
             if not report.findings:
                 raise
-            report.notes.append(f"the audit broke off: {error}")
+            report.notes.append(f"the audit stopped early: {error}")
         self._source.finish()
         return report
 
@@ -135,9 +135,9 @@ class _Audit:
         report, source, options = self._report, self._source, self._options
         verifier = options.verifier
         if verifier is None:
-            text, whence = source.key()
-            verifier = read_verifier(text, ED25519, whence)
-            report.notes.append(f"the key is the one in {whence}; --vkey holds the log to one that you keep")
+            text, place = source.key()
+            verifier = read_verifier(text, ED25519, place)
+            report.notes.append(f"the key comes from {place}; give one that you trust with --vkey")
         check_signature(self._signature, source.signed, verifier, source.origin)
         if options.witnesses:
             check_witnesses(report.check("witnesses"), source.signed, options.witnesses, options.quorum)
@@ -193,10 +193,11 @@ class _Audit:
             self._order.take(batch)
         with self._of_entries.timed():
             if batch.summary is None:
-                self._noted.take(self._entries.take(batch.rows))
+                passing = self._entries.take(batch.rows)
+                self._noted.add(noted_of(passing, evidence=self._options.evidence))
             else:
                 self._entries.count(batch.count, batch.summary.erased)
-                self._noted.take(batch.summary.noted)
+                self._noted.add(batch.summary.noted)
         with self._of_tiles.timed():
             self._grow(batch)
         count = sum(check.count for check in self._of_log)
@@ -206,23 +207,23 @@ class _Audit:
                 name_changed(check, batch.rows, self._source.recall)
         if self._folded is not None:
             if count:
-                self._folded.stop(_UNFIT)
+                self._folded.stop(_LOG_FAILS)
             with self._views.timed():
                 self._folded.take(batch)
 
     def _grow(self, batch: Batch) -> None:
         """Add leaves to the tree, up to the first gap, and compare the tiles that are complete then."""
-        growth, broken = self._growth, self._order.broken
-        whole = batch.count if broken is None else max(0, min(batch.count, broken - 1 - growth.size))
-        at = 0
-        while at < whole:
-            first, count = at, min(growth.room, whole - at)
-            growth.add(batch.leaves(first, count))
-            at += count
+        tree, broken = self._tree, self._order.broken
+        usable = batch.count if broken is None else max(0, min(batch.count, broken - 1 - tree.size))
+        first = 0
+        while first < usable:
+            count = min(tree.room, usable - first)
+            tree.add(batch.leaves(first, count))
             try:
                 self._tiles.take(batch, first, count)
             except Unreadable as error:
                 self._of_tiles.find(Finding(str(error), field="tiles"))
+            first += count
 
     # after the pass
 
@@ -236,9 +237,9 @@ class _Audit:
         says = f"{counted(order.position, 'event')}: positions, versions of {subjects}, times of recording, names"
         self._report.events = order.position
         self._in_order.ended(says)
-        self._of_entries.ended("each in its one form (RFC 8785), and what stands beside it")
+        self._of_entries.ended("each in RFC 8785 form, and equal to the columns beside it")
         erased = f"; {entries.erased} without data" if entries.erased else ""
-        self._of_data.ended(f"{counted(entries.whole, 'event')} with data that the entry commits to{erased}")
+        self._of_data.ended(f"{counted(entries.with_data, 'event')} with data that the entry commits to{erased}")
         stored = source.views()
         if self._tiles.count or source.signed.checkpoint.size == 0 or not isinstance(stored, str):
             self._of_tiles.ended(f"{counted(self._tiles.count, 'tile')}, each hash")
@@ -246,13 +247,13 @@ class _Audit:
             self._of_tiles.ended(stored, Verdict.INCONCLUSIVE if self._options.views else Verdict.SKIPPED)
 
     def _check_growth(self, verifier: Verifier) -> None:
-        source, growth, broken = self._source, self._growth, self._order.broken
+        source, tree, broken = self._source, self._tree, self._order.broken
         with self._root.timed():
-            check_root(self._root, source.signed, growth, broken)
+            check_root(self._root, source.signed, tree, broken)
         checks = [self._root]
         if self._options.since is not None:
             checks.append(self._report.check("since"))
-            check_since(checks[-1], self._options.since, source.signed, verifier, growth, broken)
+            check_since(checks[-1], self._options.since, source.signed, verifier, tree, broken)
         for check in checks:
             name_missing(check, source.recall)
 
@@ -263,7 +264,7 @@ class _Audit:
         lacking = self._order.broken is not None or self._order.position < self._source.signed.checkpoint.size
         if lacking:  # the missing events may be the ones that these checks need
             for check in (self._redactions, self._texts, self._evidence):
-                check.ended("not every event is there", Verdict.INCONCLUSIVE)
+                check.ended("events are missing", Verdict.INCONCLUSIVE)
             return
 
         def check_erased() -> None:
@@ -277,16 +278,16 @@ class _Audit:
                 check.ended("", Verdict.SKIPPED)
             return
         texts = Texts(noted, self._source.signed.checkpoint.origin, self._read, self._options.texts)
-        _guarded(self._texts, lambda: texts.check(self._texts, self._without))
+        _guarded(self._texts, lambda: texts.check(self._texts, self._no_texts))
         _guarded(self._evidence, lambda: Evidence(noted, texts).check(self._evidence))
 
     def _check_views(self) -> None:
         folded, stored = self._folded, self._source.views()
         if folded is None:
-            self._views.ended("nor is the data judged by the rules for its type", Verdict.SKIPPED)
+            self._views.ended("nor is the data checked by the rules for its type", Verdict.SKIPPED)
             return
         if any(check.findings for check in (*self._of_log, self._redactions)):
-            folded.stop(_UNFIT)
+            folded.stop(_LOG_FAILS)
         if folded.broken is not None:
             self._views.ended(f"not compared: {folded.broken}", Verdict.INCONCLUSIVE)
             return
@@ -295,7 +296,7 @@ class _Audit:
             return
         head = self._order.position
         if stored.position > head:
-            says = f"is in the views, which go on to {stored.position}, and not in the log"
+            says = f"is missing from the log, and the views hold events up to {stored.position}"
             self._views.find(Finding(says, head + 1, field="position"))
             name_missing(self._views, self._source.recall)
         elif stored.position < head:

@@ -65,13 +65,13 @@ class Server:
         path = "/log/checkpoint"
         try:
             self.signed = read_signed(self._get(path, MOST_NOTE_BYTES), f"{self.target}{path}")
-        except NoCheckpoint as error:  # it is more likely no registry at all
+        except NoCheckpoint as error:  # the address is probably not that of a registry
             raise CannotAudit(str(error)) from None
         path = "/v1/events?limit=1"
         try:
             self.head = int(orjson.loads(self._get(path))["position"])
         except (ValueError, KeyError, TypeError):
-            raise CannotAudit(f"{self.target}{path} does not tell the log's head, as a registry would") from None
+            raise CannotAudit(f"{self.target}{path} does not have the log's head: it is not a registry") from None
 
     def key(self) -> tuple[str, str]:
         return self._get("/log/vkey", MOST_NOTE_BYTES).decode("utf-8", "replace"), f"{self.target}/log/vkey"
@@ -106,7 +106,7 @@ class Server:
 
     def text_reader(self) -> ReadText | str:
         if self._key is None:
-            return "given only to those with a key (--key)"
+            return "available only with an API key (--key)"
 
         def read(event: Event) -> bytes | None:
             try:
@@ -152,7 +152,7 @@ class Server:
             found = orjson.loads(content)["digests"]
             return {str(view): str(digest) for view, digest in found.items()}
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise Unreadable("the answer at /v1/digests holds no digests") from None
+            raise Unreadable("the answer at /v1/digests has no digests") from None
         except Refused as refused:
             raise CannotAudit(str(refused)) from None
 
@@ -177,7 +177,7 @@ class Server:
                         rows = [answered(line) for line in lines[first : first + _AT_ONCE]]
                     except ValueError as error:
                         raise Unreadable(
-                            f"one of the lines after line {count} of the events is none: {error}"
+                            f"one of the lines after line {count} of the events is not an event: {error}"
                         ) from None
                     yield rows[: most + 1 - count]
                     count += len(rows)
@@ -246,7 +246,7 @@ class _Digests(DigestsOnly):
     def digests(self, as_of: int, views: Sequence[str]) -> Mapping[str, str]:
         return self._server.digests(as_of, views)
 
-    def is_passing(self) -> str | None:
+    def reason_to_repeat(self) -> str | None:
         if self._server.fold not in (None, fold()):
-            return "the server is another version of the registry than this command, and its views are others"
-        return "something was erased during the audit: audit it again" if self._server.later_redactions() else None
+            return "the server is another version of the registry than this command, and its views differ"
+        return "data was erased during the audit: audit it again" if self._server.later_redactions() else None

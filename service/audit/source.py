@@ -50,7 +50,7 @@ class StoredViews(Protocol):
     def broken_indexes(self) -> Sequence[str]:
         """Return the text indexes that differ from their tables, if lines are available. Raises Unreadable."""
 
-    def is_passing(self) -> str | None:
+    def reason_to_repeat(self) -> str | None:
         """Return why the views changed during the comparison, which makes it inconclusive; None if they did not."""
 
 

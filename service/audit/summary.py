@@ -89,7 +89,6 @@ def summarize(rows: Sequence[Row], wanted: Wanted) -> Summary | None:
     versions, recorded = _versions(rows), [row.recorded for row in rows]
     if versions is None or recorded != sorted(recorded):
         return None
-    noted = noted_of([row.type for row in rows], [row.data for row in rows], evidence=wanted.evidence)
     return Summary(
         rows[0].position,
         len(rows),
@@ -97,7 +96,7 @@ def summarize(rows: Sequence[Row], wanted: Wanted) -> Summary | None:
         *versions,
         [row[4:6] for row in rows],
         sum(not row.data for row in rows),
-        [rows[index] for index in noted],
+        noted_of(rows, evidence=wanted.evidence),
         wanted.rules and not any(row.data and invalid(row) is not None for row in rows),
         b"".join([leaf_hash(row.entry) for row in rows]),
     )

@@ -27,4 +27,4 @@ def open_source(target: str, key: str | None = None, signing_key: Path | None = 
         return Database(path, signing_key)
     if path.is_dir() and any((path / name).exists() for name in (CHECKPOINT, EVENTS, VKEY)):
         return Exported(path)
-    raise CannotAudit(f"{target} is no address of a server, no data directory, and no exported log")
+    raise CannotAudit(f"{target} is not an address of a server, not a data directory, and not an exported log")

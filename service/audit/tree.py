@@ -22,13 +22,13 @@ StoredTiles = Iterator[tuple[Tile, bytes | None]]
 each covers, then the levels above."""
 
 
-class Growth:
-    """A tree that grows. Its root is available at its present size, and at the sizes given at the start."""
+class MerkleTree:
+    """The tree over the leaves so far. It returns its root at its present size, and at the given sizes."""
 
     def __init__(self, sizes: Iterable[int]) -> None:
         self.size = 0
-        self._asked = {size // TILE_WIDTH for size in sizes}
-        self._leaves: dict[int, list[bytes]] = {}  # by tile: the last, and those that one of the given sizes cuts
+        self._cut_tiles = {size // TILE_WIDTH for size in sizes}
+        self._leaves: dict[int, list[bytes]] = {}  # by tile: the last one, and those that one of the given sizes cuts
         self._above: list[list[bytes]] = []  # stored hashes of levels 1 and up
 
     @property
@@ -40,7 +40,7 @@ class Growth:
         """Add the next leaf hashes, at most `room` of them."""
         number, filled = divmod(self.size, TILE_WIDTH)
         if not filled:
-            if number and number - 1 not in self._asked:
+            if number and number - 1 not in self._cut_tiles:
                 del self._leaves[number - 1]
             self._leaves[number] = []
         tile = self._leaves[number]
@@ -50,7 +50,7 @@ class Growth:
         while len(hashes) and len(hashes) % TILE_WIDTH == 0 and (self.size >> 8 * (level - 1)) % TILE_WIDTH == 0:
             if len(self._above) < level:
                 self._above.append([])
-            self._above[level - 1].append(_folded(hashes[-TILE_WIDTH:]))
+            self._above[level - 1].append(_tile_root(hashes[-TILE_WIDTH:]))
             hashes = self._above[level - 1]
             level += 1
 
@@ -66,33 +66,33 @@ class Growth:
         return root(size, self.hashes)
 
 
-class Tiles:
+class TileComparison:
     """Compares tiles with the tree as it grows."""
 
-    def __init__(self, check: Check, growth: Growth, stored: StoredTiles) -> None:
+    def __init__(self, check: Check, tree: MerkleTree, stored: StoredTiles) -> None:
         """Findings go to the check."""
         self._check = check
-        self._growth = growth
+        self._tree = tree
         self._stored = stored
         self._next: tuple[Tile, bytes | None] | None = None
-        self._begun = False
+        self._is_started = False
         self._covered: list[tuple[Batch, int, int]] = []  # events of the last tile: a batch, its first and last index
         self.count = 0
-        """Tiles that were compared."""
+        """The number of compared tiles."""
 
     def take(self, batch: Batch, first: int, count: int) -> None:
         """Compare every tile that the tree covers now, after it grew by `count` events of a batch from `first` on.
 
         Raises Unreadable.
         """
-        if (self._growth.size - count) % TILE_WIDTH == 0:
+        if (self._tree.size - count) % TILE_WIDTH == 0:
             self._covered.clear()
         self._covered.append((batch, first, first + count))
-        if not self._begun:
-            self._begun, self._next = True, next(self._stored, None)
+        if not self._is_started:
+            self._is_started, self._next = True, next(self._stored, None)
         while self._next is not None:
             tile, content = self._next
-            if (tile.number * TILE_WIDTH + tile.width) << 8 * (tile.level or 0) > self._growth.size:
+            if (tile.number * TILE_WIDTH + tile.width) << 8 * (tile.level or 0) > self._tree.size:
                 return
             if content is None:
                 self._find("is missing", tile, 0)
@@ -113,7 +113,7 @@ class Tiles:
 
     def _compare_hashes(self, tile: Tile, level: int, content: bytes) -> None:
         first = tile.number * TILE_WIDTH
-        expected = b"".join(self._growth.hashes(level, first, tile.width))
+        expected = b"".join(self._tree.hashes(level, first, tile.width))
         if expected == content:
             return
         if len(content) != len(expected):
@@ -121,7 +121,7 @@ class Tiles:
         for at in range(0, min(len(content), len(expected)), HASH_BYTES):
             ours, theirs = expected[at : at + HASH_BYTES], content[at : at + HASH_BYTES]
             if ours != theirs:
-                says = "is not the hash of the entry" if level == 0 else "is not the hash over the entries below"
+                says = "is not the hash of the entry" if level == 0 else "is not the hash of the entries below"
                 self._find(says, tile, at // HASH_BYTES, ours.hex(), theirs.hex())
 
     def _compare_entries(self, tile: Tile, content: bytes) -> None:
@@ -132,14 +132,14 @@ class Tiles:
         try:
             found = parse_bundle(content)
         except NoteError as error:
-            self._find(f"is no tile of entries: {error}", tile, 0)
+            self._find(f"is not a tile of entries: {error}", tile, 0)
             return
         if len(found) != len(entries):
             self._find(f"has {len(found)} entries instead of {len(entries)}", tile, 0)
         for index, (ours, theirs) in enumerate(zip(entries, found, strict=False)):
             if ours != theirs:
                 name, expected, there = difference(theirs, ours)
-                says = f"is not what the entry in {tile.path} says"
+                says = f"differs from the entry in {tile.path}"
                 row = rows[index]
                 self._check.find(Finding(says, row.position, row.subject, name, expected, there))
 
@@ -147,7 +147,7 @@ class Tiles:
         level = tile.level or 0
         first = (tile.number * TILE_WIDTH + index << 8 * level) + 1
         if level and any(first <= (each.position or 0) < first + (1 << 8 * level) for each in self._check.findings):
-            return  # it follows from a finding on a lower level
+            return  # a finding on a lower level causes it
         field = f"{tile.path}, hash {index}" if expected is not None else tile.path
         subject = None
         if level == 0 and (row := self._row(index)) is not None:
@@ -158,7 +158,7 @@ class Tiles:
 
 
 def tiles_of(size: int) -> Iterator[Tile]:
-    """Yield every tile of a log of a size, in the order in which `Tiles` takes them."""
+    """Yield every tile of a log of a size, in the order in which `TileComparison` takes them."""
     for number, width in _widths(size):
         yield Tile(0, number, width)
         yield Tile(None, number, width)
@@ -172,11 +172,11 @@ def tiles_of(size: int) -> Iterator[Tile]:
 def difference(one: bytes, other: bytes) -> tuple[str, object, object]:
     """Return the first field in which two entries differ, and both values; else `entry` and both entries."""
     with suppress(ValueError):
-        said, found = orjson.loads(one), orjson.loads(other)
-        if isinstance(said, dict) and isinstance(found, dict):
-            for name in sorted({*said, *found}):
-                if said.get(name) != found.get(name):
-                    return name, said.get(name), found.get(name)
+        ours, theirs = orjson.loads(one), orjson.loads(other)
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            for name in sorted({*ours, *theirs}):
+                if ours.get(name) != theirs.get(name):
+                    return name, ours.get(name), theirs.get(name)
     return "entry", one, other
 
 
@@ -185,8 +185,8 @@ def _widths(count: int) -> Iterator[tuple[int, int]]:
         yield number, min(TILE_WIDTH, count - number * TILE_WIDTH)
 
 
-def _folded(hashes: Sequence[bytes]) -> bytes:
-    """Return the root over the hashes of a full tile. It equals `domain.merkle.root`; it takes most of the time."""
+def _tile_root(hashes: Sequence[bytes]) -> bytes:
+    """Return the root over the hashes of a full tile: a fast path that equals `domain.merkle.root`."""
     while len(hashes) > 1:
         hashes = [
             sha256(b"\x01" + left + right).digest() for left, right in zip(hashes[::2], hashes[1::2], strict=True)

@@ -12,11 +12,11 @@ import click
 import orjson
 
 from domain.tlog_formats import COSIGNATURE, ED25519
-from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_kept, read_verifier
+from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_saved, read_verifier
 from service.audit.checkpoints import save as keep
 from service.audit.document_texts import AuditorText
 from service.audit.report import Verdict
-from service.audit.run import AuditOptions, unfit
+from service.audit.run import AuditOptions, failed_report
 from service.audit.run import audit as run
 from service.audit.targets import open_source
 from service.cli.options import Inconclusive, progress, settings_of, settings_options
@@ -101,7 +101,7 @@ def audit(
     try:
         request = AuditOptions(
             None if vkey is None else read_verifier(vkey, ED25519, "--vkey"),
-            None if since is None else read_kept(since),
+            None if since is None else read_saved(since),
             [read_verifier(text, COSIGNATURE, "--witness") for text in witnesses],
             quorum,
             [AuditorText.of(path) for path in _files(documents)],
@@ -115,7 +115,7 @@ def audit(
         if save is not None and report.verdict is Verdict.PASS:
             keep(save, signed)
     except NoCheckpoint as error:
-        report = unfit(target, str(error))
+        report = failed_report(target, str(error))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - exit status 1 would mean that the audit failed the log
         reason = _reason(error)
         if as_json:

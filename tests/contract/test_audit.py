@@ -12,8 +12,8 @@ from tlog_scales.reader import TilesReader
 from tlog_scales.signing import Vkey
 from tlog_scales.tiles import leaf_hash
 
-from tests.contract.audited import Story, audited, caught, entry_with, fits, tampered, wait_for_checkpoint
 from tests.contract.auditor import Auditor
+from tests.contract.audits import Story, assert_fails, assert_passes, entry_with, run_audit, tamper, wait_for_checkpoint
 from tests.contract.server import Server, command, event
 from tests.contract.texts import TEXT
 
@@ -31,7 +31,7 @@ def data(story: Story, tmp_path: Path) -> Path:
 
 def test_unchanged_directory_passes_and_is_not_written_to(story, data):
     before = {path.name: path.read_bytes() for path in data.iterdir()}
-    found = fits(data, "--vkey", story.vkey)
+    found = assert_passes(data, "--vkey", story.vkey)
     assert {path.name: path.read_bytes() for path in data.iterdir()} == before
     assert [(check["name"], check["verdict"]) for check in found.report["checks"]] == [
         (name, "pass") for name in CHECKS
@@ -47,7 +47,7 @@ def test_report_as_text_ends_with_the_verdict(story, data):
     first, *_, last = done.stdout.decode().splitlines()
     assert first == f"Audit of {data}, log {story.vkey.partition('+')[0]}"
     assert last.startswith(f"PASS: {story.head} events verified, without files and views, in ")
-    tampered(data, (CHANGED.format("data"), "An agreement", "An agreemens", story.agreement))
+    tamper(data, (CHANGED.format("data"), "An agreement", "An agreemens", story.agreement))
     done = command("audit", data)
     assert done.returncode == 1, done
     said = done.stdout.decode()
@@ -59,9 +59,9 @@ def test_report_as_text_ends_with_the_verdict(story, data):
 
 def test_empty_log_passes(tmp_path):
     with Server(tmp_path / "data") as server:
-        found = fits(server.address)
+        found = assert_passes(server.address)
         assert found.report["events"] == found.report["checkpoint"]["size"] == 0
-    fits(tmp_path / "data")
+    assert_passes(tmp_path / "data")
 
 
 def test_log_passes_while_a_server_records_events(data):
@@ -70,14 +70,14 @@ def test_log_passes_while_a_server_records_events(data):
         for number in range(3):
             server.take(*(event("party.renamed", "parties/p-000", name=f"P {number} {each}") for each in range(40)))
             for target in (server.address, data):
-                found = fits(target)
+                found = assert_passes(target)
                 assert found.report["events"] >= found.report["checkpoint"]["size"]
 
 
 def test_server_that_needs_a_key_for_reading_is_audited_with_one(story, data):
     with Server(data, "--read", "key") as server:
-        assert fits(server.address, "--key", story.reader).says("texts") == "pass"
-        found = audited(server.address)
+        assert assert_passes(server.address, "--key", story.reader).says("texts") == "pass"
+        found = run_audit(server.address)
         assert found.status == 2
         assert "key" in found.report["reason"]
 
@@ -90,7 +90,7 @@ def test_log_passes_after_a_kill(data):
         wait_for_checkpoint(server)
         server.kill()
         assert (data / "log.sqlite-wal").stat().st_size
-        fits(data)
+        assert_passes(data)
     finally:
         server.close()
 
@@ -100,30 +100,30 @@ def test_log_passes_after_a_kill(data):
 
 def test_audit_detects_a_server_with_changed_data(story, data):
     with Server(data) as server:
-        assert fits(server.address).says("texts") == "skipped"
-        tampered(data, (CHANGED.format("data"), "An agreement", "An agreemens", story.agreement))
-        found = caught((story.agreement, "agreements/a", "/data/title"), server.address)
-        assert found.unfit == {"data"}
+        assert assert_passes(server.address).says("texts") == "skipped"
+        tamper(data, (CHANGED.format("data"), "An agreement", "An agreemens", story.agreement))
+        found = assert_fails((story.agreement, "agreements/a", "/data/title"), server.address)
+        assert found.failed == {"data"}
 
 
 def test_audit_detects_a_server_with_a_changed_entry(story, data):
     entry = entry_with(data, story.signed, actor="somebody")
-    tampered(data, ("UPDATE events SET state = ? WHERE position = ?", entry, story.signed))
+    tamper(data, ("UPDATE events SET state = ? WHERE position = ?", entry, story.signed))
     with Server(data) as server:
-        found = caught((story.signed, "agreements/a", "actor"), server.address)
-        assert found.unfit == {"tiles", "root"}
+        found = assert_fails((story.signed, "agreements/a", "actor"), server.address)
+        assert found.failed == {"tiles", "root"}
         assert found.report["findings"][0]["expected"] == "first"
 
 
 def test_audit_detects_a_server_with_changed_views(story, data):
-    tampered(
+    tamper(
         data,
         "UPDATE memberships SET status = 0 WHERE container_name = 'labs/l' AND is_final_period",
         file="views.sqlite",
     )
     with Server(data) as server:
-        found = audited(server.address)
-        assert found.unfit == {"views"}
+        found = run_audit(server.address)
+        assert found.failed == {"views"}
         position, subject, field = found.first
         assert field == "view memberships"
         assert story.entry(int(position or 0))["subject"] == subject
@@ -131,8 +131,8 @@ def test_audit_detects_a_server_with_changed_views(story, data):
 
 def test_audit_detects_a_server_that_lost_its_last_event(story, data):
     with Server(data) as server:
-        tampered(data, ("DELETE FROM events WHERE position = ?", story.head))
-        found = audited(server.address)
+        tamper(data, ("DELETE FROM events WHERE position = ?", story.head))
+        found = run_audit(server.address)
         assert found.status == 1
         assert found.first[0] == story.head
 
@@ -144,12 +144,12 @@ def test_stored_checkpoint_reveals_a_server_restored_from_an_old_backup(story, d
         server.key = server.make_key("poster", "post")
         server.party("Recorded after the backup")
         wait_for_checkpoint(server)
-        fits(server.address, "--save", kept)
+        assert_passes(server.address, "--save", kept)
         assert kept.read_text() == server.client.get("/log/checkpoint").text
     with Server(backup) as server:
-        fits(server.address)
-        found = caught((story.head + 1, None, "size"), server.address, "--since", kept)
-        assert found.unfit == {"since"}
+        assert_passes(server.address)
+        found = assert_fails((story.head + 1, None, "size"), server.address, "--since", kept)
+        assert found.failed == {"since"}
 
 
 # what the auditor brings
@@ -158,9 +158,11 @@ def test_stored_checkpoint_reveals_a_server_restored_from_an_old_backup(story, d
 def test_quotations_are_checked_against_texts_given_by_the_auditor(story, data, tmp_path):
     with Server(data) as server:
         (tmp_path / "report.txt").write_bytes(TEXT.encode())
-        assert "4 verified" in said_of(fits(server.address, "--documents", tmp_path / "report.txt"), "evidence")
+        assert "4 verified" in said_of(
+            assert_passes(server.address, "--documents", tmp_path / "report.txt"), "evidence"
+        )
         (tmp_path / "other.txt").write_text("No document's text")
-        found = audited(server.address, "--documents", tmp_path)
+        found = run_audit(server.address, "--documents", tmp_path)
         assert (found.status, found.says("evidence")) == (2, "inconclusive")
         assert "other.txt" in said_of(found, "evidence")
 
@@ -199,13 +201,13 @@ def test_missing_directory_is_inconclusive(target):
 
 
 def test_address_of_another_program_is_inconclusive(shared):
-    assert audited(f"{shared.address}/v1").status == 2
+    assert run_audit(f"{shared.address}/v1").status == 2
 
 
 @pytest.mark.parametrize("name", ["checkpoint", "log.key", "views.sqlite"])
 def test_directory_without_checkpoint_or_key_is_inconclusive(data, name):
     (data / name).unlink()
-    assert audited(data).status == 2
+    assert run_audit(data).status == 2
 
 
 def test_wrong_options_are_refused(data):
@@ -220,7 +222,7 @@ def test_wrong_options_are_refused(data):
 def test_exported_log_passes_offline_and_grows(story, data, tmp_path):
     out = tmp_path / "out"
     assert command("export", "--tiles", out, "--data", data).returncode == 0
-    assert fits(out, "--vkey", story.vkey).says("texts") == "skipped"
+    assert assert_passes(out, "--vkey", story.vkey).says("texts") == "skipped"
     assert not (out / "texts").exists()
     with Server(data) as server:
         server.key = server.make_key("poster", "post")
@@ -228,7 +230,7 @@ def test_exported_log_passes_offline_and_grows(story, data, tmp_path):
         wait_for_checkpoint(server)
         tiles = {path.relative_to(out): path.read_bytes() for path in out.glob("tile/**/*") if path.is_file()}
         assert command("export", "--tiles", out, "--data", data, "--texts").returncode == 0
-        found = fits(out, "--vkey", story.vkey)
+        found = assert_passes(out, "--vkey", story.vkey)
         assert found.says("texts") == "pass"
         assert found.report["events"] == story.head + 300
         assert (out / "checkpoint").read_text() == server.client.get("/log/checkpoint").text
@@ -251,11 +253,11 @@ def test_exported_log_passes_offline_and_grows(story, data, tmp_path):
 
 
 def test_an_export_of_a_changed_log_is_refused(story, data, tmp_path):
-    tampered(data, "UPDATE tree SET hash = zeroblob(32) WHERE id = 0", file="views.sqlite")
+    tamper(data, "UPDATE tree SET hash = zeroblob(32) WHERE id = 0", file="views.sqlite")
     done = command("export", "--tiles", tmp_path / "out", "--data", data)
     assert done.returncode == 0  # the root does not rest on it, as its tile is full
-    assert caught((1, "parties/p-000", "tile/0/000, hash 0"), tmp_path / "out").unfit == {"tiles"}
-    tampered(data, ("UPDATE tree SET hash = zeroblob(32) WHERE id = ?", story.head - 1), file="views.sqlite")
+    assert assert_fails((1, "parties/p-000", "tile/0/000, hash 0"), tmp_path / "out").failed == {"tiles"}
+    tamper(data, ("UPDATE tree SET hash = zeroblob(32) WHERE id = ?", story.head - 1), file="views.sqlite")
     done = command("export", "--tiles", tmp_path / "other", "--data", data)
     assert done.returncode == 1
     assert b"is not the one that was signed" in done.stderr
@@ -271,7 +273,7 @@ def test_export_writes_only_into_its_own_directory(story, data, tmp_path):
     with Server(tmp_path / "another"):
         pass
     assert command("export", "--tiles", tmp_path / "out", "--data", tmp_path / "another").returncode == 0
-    fits(tmp_path / "out")
+    assert_passes(tmp_path / "out")
     assert command("export", "--tiles", tmp_path / "out", "--data", data).returncode == 1
     assert command("export", "log", "--tiles", tmp_path / "out", "--data", data).returncode == 2
     assert command("export", "log", "--texts", "--data", data).returncode == 2
@@ -282,15 +284,15 @@ def test_interrupted_export_never_passes_as_complete(data, tmp_path):
     out = tmp_path / "out"
     assert command("export", "--tiles", out, "--data", data).returncode == 0
     (out / "checkpoint").unlink()
-    assert audited(out).status == 2
+    assert run_audit(out).status == 2
     with (out / "events.ndjson").open("r+b") as file:
         file.truncate(1000)
     (out / "tile" / "0" / "000").unlink()
     assert command("export", "--tiles", out, "--data", data).returncode == 0
-    fits(out)
+    assert_passes(out)
     with (out / "events.ndjson").open("ab") as file:
         file.write(b'{"half a li')  # of an export that would have added to it
-    fits(out)
+    assert_passes(out)
     assert command("export", "--tiles", out, "--data", data).returncode == 0
     assert (out / "events.ndjson").read_bytes().endswith(b"}\n")
 
@@ -308,4 +310,4 @@ def test_redacted_data_is_absent_from_the_next_export(story, data, tmp_path):
     assert command("export", "--tiles", out, "--data", data).returncode == 0
     assert b'"Party 17"' not in (out / "events.ndjson").read_bytes()
     assert list((out / "texts").iterdir()) == []
-    assert fits(out).says("redactions") == "pass"
+    assert assert_passes(out).says("redactions") == "pass"

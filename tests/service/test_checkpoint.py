@@ -79,7 +79,7 @@ async def readiness(registry: Registry, status: int) -> str:
     return await answer.text()
 
 
-async def audited(registry: Registry, size: int) -> list[bytes]:
+async def checked_tiles(registry: Registry, size: int) -> list[bytes]:
     """Check every tile and entry of a published size; return the entries."""
     held: dict[str, bytes] = {}
     found = await covering(registry, size)
@@ -166,7 +166,7 @@ async def test_an_empty_log_is_signed_at_its_first_start(data):
 async def test_recorded_events_are_signed_stored_and_published(data):
     async with running(data) as registry:
         await post(registry, "a", "b")
-        assert await audited(registry, 2) == [
+        assert await checked_tiles(registry, 2) == [
             orjson.loads(line)["entry"].encode() for line in (await (await registry.get("/v1/events", Accept="application/x-ndjson")).read()).splitlines()
         ]  # fmt: skip
         assert (await newest(registry)).signed == kept(data)
@@ -179,7 +179,7 @@ async def test_log_without_checkpoints_is_signed_as_it_is(data):
         (data / name).unlink()
     async with running(data) as registry:
         assert (await newest(registry)).size == 2
-        await audited(registry, 2)
+        await checked_tiles(registry, 2)
 
 
 async def test_restarts_keep_the_key_and_the_checkpoint(data):
@@ -189,7 +189,7 @@ async def test_restarts_keep_the_key_and_the_checkpoint(data):
             await post(registry, f"party-{number}")
             seen.append(await covering(registry, number + 1))
             keys.add(await text(registry, "/log/vkey"))
-            leaves = [sha256(b"\x00" + entry).digest() for entry in await audited(registry, number + 1)]
+            leaves = [sha256(b"\x00" + entry).digest() for entry in await checked_tiles(registry, number + 1)]
         for each in seen:
             assert root_of(leaves[: each.size]) == each.root
     assert len(keys) == 1
@@ -314,7 +314,7 @@ async def test_checkpoint_that_cannot_be_stored_is_reported_and_retried_and_not_
         monkeypatch.setattr(data_directory, "replace", replace)
         found = await covering(registry, 3)
         assert found.signed == kept(data)
-        await audited(registry, 3)
+        await checked_tiles(registry, 3)
         await readiness(registry, 200)
         told = [line for line in registry.lines() if line["event"] == "no checkpoint can be published"]
         assert len(told) == 1, "said once, not every second"
@@ -338,7 +338,7 @@ async def test_first_checkpoint_that_cannot_be_stored_is_reported_and_made_later
         await post(registry, "a")
         monkeypatch.setattr(data_directory, "replace", replace)
         await readiness(registry, 200)
-        await audited(registry, 1)
+        await checked_tiles(registry, 1)
 
 
 async def test_missing_tree_rows_are_reported_and_awaited_before_signing(data):
@@ -355,7 +355,7 @@ async def test_missing_tree_rows_are_reported_and_awaited_before_signing(data):
             await problem(await registry.get("/log/tile/0/000.p/1"), 503, "unavailable")
             views.executemany("INSERT OR IGNORE INTO tree VALUES (?, ?)", rows)
             views.commit()
-        await audited(registry, 3)
+        await checked_tiles(registry, 3)
         assert (await registry.get("/readyz")).status == 200
 
 
@@ -397,7 +397,7 @@ async def test_kill_between_signing_storing_and_publishing_is_recovered(data, wh
     assert before.split("\n")[1] == str(held)
     async with running(data) as registry:
         assert await registry.head() == 75
-        await audited(registry, 75)
+        await checked_tiles(registry, 75)
         assert (await registry.get("/readyz")).status == 200
         assert (before == kept(data)) == (held == 75)
 
@@ -423,7 +423,7 @@ async def test_log_restored_from_an_older_backup_is_never_signed(data, tmp_path)
     async with running(data) as registry:
         assert (await registry.get("/readyz")).status == 200
         await post(registry, "f")
-        await audited(registry, 6)
+        await checked_tiles(registry, 6)
 
 
 async def test_lost_log_is_not_restarted_under_its_name(data):
@@ -482,7 +482,7 @@ async def test_changed_tree_is_detected_before_the_next_signature_and_repaired_b
         await is_red(registry, "forked: its first 3 events.*registry rebuild")
     assert run("rebuild", data=data).returncode == 0
     async with running(data) as registry:
-        await audited(registry, 4)
+        await checked_tiles(registry, 4)
 
 
 async def test_checkpoint_of_another_key_is_preserved_and_not_continued(data):
@@ -556,7 +556,7 @@ async def test_offline_import_into_a_log_that_continues_is_accepted(data, tmp_pa
     ended = await asyncio.to_thread(run, "import", tmp_path / "more.ndjson", data=data)
     assert ended.returncode == 0, ended.stderr.decode()
     async with running(data) as registry:
-        await audited(registry, 3)
+        await checked_tiles(registry, 3)
 
 
 # What is refused at start, in one line

@@ -53,7 +53,7 @@ class Story:
         return Path(shutil.copytree(self.data, to))
 
 
-def told(data: Path) -> Story:
+def record_story(data: Path) -> Story:
     """Return the story, recorded by a server that is then stopped."""
     with Server(data, "--first-key") as server:
         reader, admin = server.make_key("reader", "read"), server.make_key("root", "admin")
@@ -152,7 +152,7 @@ def rows(data: Path, sql: str, *values: object, file: str = "log.sqlite") -> lis
         db.close()
 
 
-def tampered(data: Path, *statements: str | tuple[Any, ...], file: str = "log.sqlite") -> None:
+def tamper(data: Path, *statements: str | tuple[Any, ...], file: str = "log.sqlite") -> None:
     """Change a database of a data directory behind the registry's back."""
     db = sqlite3.connect(data / file)
     try:
@@ -171,7 +171,7 @@ def entry_with(data: Path, position: int, **changes: object) -> bytes:
 
 
 @dataclass
-class Audited:
+class AuditResult:
     """The report of `registry audit --json`."""
 
     status: int
@@ -189,30 +189,30 @@ class Audited:
         return str(next(each["verdict"] for each in self.report["checks"] if each["name"] == check))
 
     @property
-    def unfit(self) -> set[str]:
+    def failed(self) -> set[str]:
         """The checks that fail."""
         return {each["name"] for each in self.report["checks"] if each["verdict"] == "fail"}
 
 
-def audited(*arguments: str | Path) -> Audited:
+def run_audit(*arguments: str | Path) -> AuditResult:
     """Run the command."""
     done: subprocess.CompletedProcess[bytes] = command("audit", *arguments, "--json")
     assert b"Traceback" not in done.stderr, done.stderr.decode()
     report = json.loads(done.stdout)
     assert report["status"] == done.returncode, done
-    return Audited(done.returncode, report)
+    return AuditResult(done.returncode, report)
 
 
-def fits(*arguments: str | Path) -> Audited:
+def assert_passes(*arguments: str | Path) -> AuditResult:
     """Run the command; it must pass."""
-    found = audited(*arguments)
+    found = run_audit(*arguments)
     assert found.status == 0, found.report
     return found
 
 
-def caught(place: Sequence[object], *arguments: str | Path) -> Audited:
+def assert_fails(place: Sequence[object], *arguments: str | Path) -> AuditResult:
     """Run the command; it must fail first at this position, subject and field."""
-    found = audited(*arguments)
+    found = run_audit(*arguments)
     assert (found.status, found.report["verdict"]) == (1, "fail"), found.report
     assert found.first == tuple(place), found.report["findings"][:3]
     return found

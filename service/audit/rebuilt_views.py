@@ -23,7 +23,7 @@ from service.audit.document_texts import ReadText
 from service.audit.event_checks import invalid
 from service.audit.event_rows import Row
 from service.audit.report import Check, Finding
-from service.audit.row_comparison import are_alike
+from service.audit.row_comparison import have_equal_rows
 from service.audit.summary import Batch
 from service.data_directory import VIEWS
 from service.event_log import LoggedEvent
@@ -31,7 +31,7 @@ from service.event_log.scan import read_only
 from service.views.follower import AT_ONCE, catch_up
 
 
-class Folded:
+class RebuiltViews:
     """The audit's own views, while they are folded."""
 
     def __init__(self, check: Check, folder: Path, origin: str, read: ReadText | None) -> None:
@@ -67,10 +67,10 @@ class Folded:
         """Stop the fold."""
         self.broken = self.broken or reason
 
-    def reader(self) -> FoldedReader:
+    def reader(self) -> RebuiltViewsReader:
         """End the fold and return its reader. The caller closes the reader."""
         self._views.finish()
-        return FoldedReader(self._path, self._feed)
+        return RebuiltViewsReader(self._path, self._feed)
 
     def close(self) -> None:
         """Close the file."""
@@ -82,7 +82,7 @@ class Folded:
             catch_up(self._feed, self._views)
             self._feed.forget_erased()
         except sqlite3.OperationalError as error:  # for example a full disk, which is no fault of the log
-            raise CannotAudit(f"the views cannot be folded anew in {self._path.parent}: {error}") from None
+            raise CannotAudit(f"the views cannot be folded again in {self._path.parent}: {error}") from None
         except Exception as error:  # noqa: BLE001 - untrusted events decide which error it is
             if len(rows) == 1:
                 says = f"cannot be folded: {type(error).__name__} {error}".rstrip()
@@ -96,7 +96,7 @@ class Folded:
         self.stop(f"position {finding.position} cannot be folded")
 
 
-class FoldedReader:
+class RebuiltViewsReader:
     """Reads the audit's own views."""
 
     def __init__(self, path: Path, feed: _Feed) -> None:
@@ -106,13 +106,13 @@ class FoldedReader:
         self._feed = feed
         self.position = self._reader.head()
         """The position of the last folded event."""
-        self.is_blind = feed.is_blind
+        self.lacks_texts = feed.lacks_texts
         """Whether texts of documents were not available."""
 
     def lines(self, view: str, as_of: int) -> Iterator[bytes]:
         """Return the canonical rows of a view as of a position."""
         lines = self._reader.lines(view, as_of)
-        if view != "documents" or not self._feed.is_blind:
+        if view != "documents" or not self._feed.lacks_texts:
             return lines
         return (line for each in lines if (line := self._with_text(each, as_of)))
 
@@ -139,10 +139,10 @@ class FoldedReader:
         """Return the rows of a table in the order of their values."""
         return table_comparison.values(self._db, table)
 
-    def is_like(self, path: Path) -> bool:
+    def has_equal_rows(self, path: Path) -> bool:
         """Return whether another file of views is readable and has the same rows."""
         try:
-            return are_alike(self._db, path)
+            return have_equal_rows(self._db, path)
         except sqlite3.Error:
             return False
 
@@ -183,12 +183,12 @@ class _Unread(NamedTuple):
 
 
 class _Feed:
-    """Events in memory, as a log that views can follow. `is_blind` if texts of documents are not available."""
+    """Events in memory, as a log that views can follow. `lacks_texts` if texts of documents are not available."""
 
     def __init__(self, origin: str, read: ReadText | None) -> None:
         self._origin = origin
         self._read = read
-        self.is_blind = read is None
+        self.lacks_texts = read is None
         self.events: list[LoggedEvent] = []
         self.unread: dict[str, _Unread] = {}
 

@@ -12,17 +12,17 @@ import pytest
 
 from projections.table_comparison import COMPARED_TABLES
 from service.audit.database import Database
-from service.audit.row_comparison import are_alike
+from service.audit.row_comparison import have_equal_rows
 from service.event_log.scan import Inspection, read_only
-from tests.contract.audited import Story, rows, tampered, told
+from tests.contract.audits import Story, record_story, rows, tamper
 
 VIEWS = "views.sqlite"
 
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory) -> Story:
-    found = told(tmp_path_factory.mktemp("story") / "data")
-    tampered(found.data, "INSERT INTO terms VALUES (0, 'research', 1)", file=VIEWS)  # so that no table is empty
+    found = record_story(tmp_path_factory.mktemp("story") / "data")
+    tamper(found.data, "INSERT INTO terms VALUES (0, 'research', 1)", file=VIEWS)  # so that no table is empty
     return found
 
 
@@ -31,19 +31,19 @@ def data(story: Story, tmp_path: Path) -> Path:
     return story.copied(tmp_path / "data")
 
 
-def is_alike(story: Story, data: Path) -> bool:
+def is_equal(story: Story, data: Path) -> bool:
     """Return whether changed views equal those of the story, in both directions."""
     with closing(read_only(story.data / VIEWS)) as ours, closing(read_only(data / VIEWS)) as theirs:
-        found = are_alike(ours, data / VIEWS)
-        assert are_alike(theirs, story.data / VIEWS) == found
-        assert are_alike(ours, story.data / VIEWS)
+        found = have_equal_rows(ours, data / VIEWS)
+        assert have_equal_rows(theirs, story.data / VIEWS) == found
+        assert have_equal_rows(ours, story.data / VIEWS)
     return found
 
 
 def test_copy_is_equal_and_other_tables_are_ignored(story, data):
-    assert is_alike(story, data)
-    tampered(data, "UPDATE tree SET hash = zeroblob(32)", "DROP INDEX memberships_of_party", file=VIEWS)
-    assert is_alike(story, data)
+    assert is_equal(story, data)
+    tamper(data, "UPDATE tree SET hash = zeroblob(32)", "DROP INDEX memberships_of_party", file=VIEWS)
+    assert is_equal(story, data)
 
 
 @pytest.mark.parametrize("table", COMPARED_TABLES)
@@ -56,16 +56,16 @@ def test_missing_or_changed_row_is_a_difference(story, data, table):
     one = f"({key}) = (SELECT {key} FROM {table} ORDER BY {key} LIMIT 1)"
     for name in names:
         other = f"CASE typeof({name}) WHEN 'integer' THEN 2000000 + {name} WHEN 'null' THEN 0 ELSE {name} || 'x' END"
-        tampered(data, f"UPDATE {table} SET {name} = {other} WHERE {one}", file=VIEWS)
-        assert not is_alike(story, data), name
+        tamper(data, f"UPDATE {table} SET {name} = {other} WHERE {one}", file=VIEWS)
+        assert not is_equal(story, data), name
         shutil.copy(story.data / VIEWS, data / VIEWS)
-    tampered(data, f"DELETE FROM {table} WHERE {one}", file=VIEWS)
-    assert not is_alike(story, data)
+    tamper(data, f"DELETE FROM {table} WHERE {one}", file=VIEWS)
+    assert not is_equal(story, data)
 
 
 def test_value_of_another_type_is_a_difference(story, data):
-    tampered(data, "UPDATE subject_states SET body = CAST(body AS TEXT)", file=VIEWS)
-    assert not is_alike(story, data)
+    tamper(data, "UPDATE subject_states SET body = CAST(body AS TEXT)", file=VIEWS)
+    assert not is_equal(story, data)
 
 
 def test_table_with_another_definition_is_a_difference_even_if_its_rows_are_equal(story, data):
@@ -74,9 +74,9 @@ def test_table_with_another_definition_is_a_difference_even_if_its_rows_are_equa
         db.execute("UPDATE sqlite_master SET sql = replace(sql, 'label TEXT', 'label TEXT COLLATE NOCASE')")
         db.execute("PRAGMA writable_schema = RESET")
         db.execute("UPDATE facts SET label = upper(label)")
-    assert not is_alike(story, data)
-    tampered(data, "DROP TABLE mergers", file=VIEWS)
-    assert not is_alike(story, data)
+    assert not is_equal(story, data)
+    tamper(data, "DROP TABLE mergers", file=VIEWS)
+    assert not is_equal(story, data)
 
 
 def test_comparison_of_files_stops_when_the_audit_ends(data):

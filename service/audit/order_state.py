@@ -1,5 +1,4 @@
-"""A temporary SQLite file for what an audit must remember of every event: the last version of each subject, and which
-names of events were seen.
+"""The state of the order check, in a temporary SQLite file: the last version of each subject, and the names of events.
 
 Its memory does not grow with the log.
 """
@@ -17,12 +16,12 @@ CREATE TABLE names(hash INTEGER NOT NULL);
 _CACHE_KIB = 2**16
 
 
-class Sequences:
+class OrderState:
     """Versions of subjects and names of events."""
 
     def __init__(self, folder: Path) -> None:
         """Create the file in the folder."""
-        self._db = sqlite3.connect(folder / "sequences.sqlite", isolation_level=None)
+        self._db = sqlite3.connect(folder / "order.sqlite", isolation_level=None)
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE", f"cache_size = -{_CACHE_KIB}"):
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(_SCHEMA)
