@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.service.asked import event, party, seed_lines
 from tests.service.commands import done, refused, run, serving
+from tests.service.query_helpers import event, party, seed_lines
 from tests.test_seeds import DOCUMENTS, MANIFEST
 
 TEXT = "CATL signed in 成都 on Monday 🌍, it is said.\r\nNothing more.\n"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.service.world import running
+from tests.service.registry import running
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from service.backup import MANIFEST
-from tests.service.asked import SEEDS, party
 from tests.service.commands import call, done, refused, run, serving
-from tests.service.world import STRUCTURED
+from tests.service.query_helpers import SEEDS, party
+from tests.service.registry import STRUCTURED
 
 
 def post(server, slug, key):

@@ -31,9 +31,9 @@ from service.transparency import checkpoint
 from service.transparency.checkpoint import PUBLISHER
 from service.transparency.signing import CannotSign, make_key
 from tests.contract.auditor import EMPTY, Auditor, Checkpoint, Key, root_of
-from tests.service.asked import SEEDS
 from tests.service.commands import REGISTRY, environment, refused, run
-from tests.service.world import Registry, lines, problem, registered, renamed, running
+from tests.service.query_helpers import SEEDS
+from tests.service.registry import Registry, lines, problem, registered, renamed, running
 
 T = TypeVar("T")
 ORIGIN = "log.example/registry"

@@ -13,9 +13,9 @@ import orjson
 import pytest
 
 from service.exports import NAMES
-from tests.service.asked import SEEDS, party, seed_lines, signed
 from tests.service.commands import REGISTRY, call, done, environment, read_only, refused, run, serving
-from tests.service.world import renamed
+from tests.service.query_helpers import SEEDS, party, seed_lines, signed
+from tests.service.registry import renamed
 
 SEEDED = seed_lines().count(b"\n")
 

@@ -11,7 +11,7 @@ import pytest
 from service.clock import Clock
 from service.logging import LogWriter, make_logger
 from tests.service.commands import done
-from tests.service.world import NOON, Hands, registered, renamed, running
+from tests.service.registry import NOON, SettableClock, registered, renamed, running
 
 
 class Passing:
@@ -47,7 +47,7 @@ async def test_as_of_the_recorded_of_a_receipt_works_after_the_clock_was_set_bac
 async def test_as_of_works_after_a_start_with_a_clock_that_was_set_back(tmp_path):
     async with running(tmp_path / "data") as registry:
         receipt = await registry.take(registered("a"))
-    earlier = Hands()
+    earlier = SettableClock()
     earlier.move(days=-30)
     async with running(tmp_path / "data", earlier) as registry:
         assert (await registry.json(f"/v1/parties?as_of={receipt['recorded']}"))["position"] == 1
@@ -79,7 +79,7 @@ async def test_clock_that_jumps_is_logged_and_shown_in_readiness(registry):
 
 
 def test_passing_time_and_a_small_correction_are_no_jump():
-    source, passing, lines = Hands(), Passing(), BytesIO()
+    source, passing, lines = SettableClock(), Passing(), BytesIO()
     writer = LogWriter(lines)
     clock = Clock(source, logger=make_logger(writer), elapsed=passing)
     for seconds, error in ((0, 0), (3600, 5), (86400, -5), (1, 0)):
@@ -95,9 +95,9 @@ def test_export_as_of_the_recorded_of_the_last_event_works_with_a_clock_that_was
     data.mkdir()
 
     async def far_ahead() -> str:
-        hands = Hands()
-        hands.move(days=36500)
-        async with running(data, hands) as registry:
+        clock = SettableClock()
+        clock.move(days=36500)
+        async with running(data, clock) as registry:
             return (await registry.take(registered("a")))["recorded"]
 
     recorded = asyncio.run(far_ahead())
@@ -105,6 +105,6 @@ def test_export_as_of_the_recorded_of_the_last_event_works_with_a_clock_that_was
 
 
 def test_clock_is_never_before_what_it_observed():
-    clock = Clock(Hands(), logger=make_logger(LogWriter(BytesIO())))
+    clock = Clock(SettableClock(), logger=make_logger(LogWriter(BytesIO())))
     clock.observe("2030-01-01T00:00:00.000001Z")
     assert clock().isoformat() == "2030-01-01T00:00:00.000001+00:00"

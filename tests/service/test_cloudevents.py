@@ -10,7 +10,7 @@ import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event, to_binary_event, to_structured_event
 from cloudevents.core.v1.event import CloudEvent
 
-from tests.service.world import SOURCE, registered
+from tests.service.registry import SOURCE, registered
 
 ATTRIBUTES = {
     "id": 'registered-é 1%"',

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.service.world import NDJSON, STRUCTURED, problem, registered, renamed
+from tests.service.registry import NDJSON, STRUCTURED, problem, registered, renamed
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from service.http import connections
 from service.problems import Kind, Problem
-from tests.service.world import registered
+from tests.service.registry import registered
 
 SECRET = "rk_SECRET-of-the-test"
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"

@@ -9,7 +9,7 @@ import pytest
 
 from service.app_keys import KEYS, LOGS
 from service.commands.log_entry import answered
-from tests.service.world import SOURCE, problem, registered, renamed
+from tests.service.registry import SOURCE, problem, registered, renamed
 
 OTHER = "https://example.org/other"
 

@@ -10,7 +10,7 @@ import pytest
 from service.app_keys import HEAD, LOGS, READY
 from service.http import middleware
 from service.problems import KINDS
-from tests.service.world import STRUCTURED, problem, registered, running
+from tests.service.registry import STRUCTURED, problem, registered, running
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from service.app_keys import METRICS, WRITER
 from service.commands.bulk_import import Lines
 from service.event_log import LogUnavailable
 from service.http import events_import
-from tests.service.world import BATCH, NDJSON, STRUCTURED, lines, problem, registered, renamed, running
+from tests.service.registry import BATCH, NDJSON, STRUCTURED, lines, problem, registered, renamed, running
 
 MIB = 2**20
 

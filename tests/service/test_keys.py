@@ -15,7 +15,7 @@ from service.app_keys import READY
 from service.http.access import Verified
 from service.http.api_document import shown_path
 from service.http.operations import DESCRIBED
-from tests.service.world import problem, registered, running
+from tests.service.registry import problem, registered, running
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from service.http.event_schemas import event_schemas
 from service.http.operations import DESCRIBED
 from service.problems import KINDS
 from service.settings import Settings
-from tests.service.asked import event, party, seed_lines, seeded, signed
-from tests.service.world import NDJSON, registered, renamed
+from tests.service.query_helpers import event, party, seed_lines, seeded, signed
+from tests.service.registry import NDJSON, registered, renamed
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from service.api_keys import Scope
 from service.app_keys import KEYS
-from tests.service.world import problem, registered, running
+from tests.service.registry import problem, registered, running
 
 PAGE = "https://page.example"
 PATHS = [

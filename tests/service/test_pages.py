@@ -24,8 +24,8 @@ from service.pages.site import DIRECTORY
 from service.pages.template_filters import kind_of, prose
 from service.pages.text_marks import marked
 from service.pages.wording import CATALOGUES, LANGUAGES, Wording
-from tests.service.asked import event, party, seeded, signed
-from tests.service.world import registered, running
+from tests.service.query_helpers import event, party, seeded, signed
+from tests.service.registry import registered, running
 
 FIXED = ("/docs", "/problems", "/problems/not-found", "/session")
 LISTS = ("parties", "agreements", "labs", "platforms", "documents", "memberships", "commitments", "timeline")

@@ -8,7 +8,7 @@ from hashlib import sha256
 import orjson
 import pytest
 
-from tests.service.world import BATCH, SOURCE, STRUCTURED, problem, registered, renamed
+from tests.service.registry import BATCH, SOURCE, STRUCTURED, problem, registered, renamed
 
 MIB = 2**20
 

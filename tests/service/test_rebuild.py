@@ -22,9 +22,9 @@ from service.data_directory import VIEWS, VIEWS_READY, remove_unused_views
 from service.lock import directory_lock, rebuild_lock
 from service.views import rebuild
 from service.views.readers import READERS
-from tests.service.asked import SEEDS, party, seed_lines
 from tests.service.commands import REGISTRY, call, done, environment, refused, run, serving
-from tests.service.world import STRUCTURED, registered, renamed, running
+from tests.service.query_helpers import SEEDS, party, seed_lines
+from tests.service.registry import STRUCTURED, registered, renamed, running
 
 
 def answers(server):

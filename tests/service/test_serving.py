@@ -13,9 +13,9 @@ import orjson
 import pytest
 
 from service.transparency.signing import make_key
-from tests.service.asked import SEEDS, party, seed_lines
 from tests.service.commands import REGISTRY, call, done, environment, refused, serving
-from tests.service.world import STRUCTURED
+from tests.service.query_helpers import SEEDS, party, seed_lines
+from tests.service.registry import STRUCTURED
 
 SEEDED = seed_lines().count(b"\n")
 

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from service.http import digests, unsent
-from tests.service.world import problem, registered
+from tests.service.registry import problem, registered
 
 CSV, NDJSON = "text/csv", "application/x-ndjson"
 

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.service.world import registered, renamed, running
+from tests.service.registry import registered, renamed, running
 
 
 async def state(registry, slug: str):
@@ -90,7 +90,7 @@ _CRASH = """
 import asyncio, os, sys
 from pathlib import Path
 sys.path.insert(0, os.getcwd())
-from tests.service.world import running, registered
+from tests.service.registry import running, registered
 
 async def main():
     async with running(Path(sys.argv[1])) as registry:

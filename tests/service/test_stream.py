@@ -13,7 +13,7 @@ from service.app_keys import HEAD, LIVE, LOGS, METRICS
 from service.commands import writer as writing
 from service.event_log import LogUnavailable
 from service.http import stream, unsent
-from tests.service.world import problem, registered, renamed, running
+from tests.service.registry import problem, registered, renamed, running
 
 SECONDS = 10
 

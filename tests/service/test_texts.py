@@ -13,9 +13,9 @@ from service.app_keys import KEYS
 from service.http.api_document import document
 from service.http.operations import DESCRIBED
 from service.settings import Settings
-from tests.service.asked import event, party
+from tests.service.query_helpers import event, party
+from tests.service.registry import NDJSON, running
 from tests.service.test_openapi import Judge
-from tests.service.world import NDJSON, running
 
 TEXT = "What was said."
 PUT = {"Content-Type": "text/plain"}

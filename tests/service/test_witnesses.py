@@ -21,7 +21,7 @@ from service.settings import Settings
 from service.transparency import checkpoint, witnesses
 from service.transparency.signing import make_key
 from tests.contract.auditor import EMPTY, Checkpoint, Key, consistency_roots
-from tests.service.world import Registry, registered, running
+from tests.service.registry import Registry, registered, running
 
 ORIGIN = "log.example/registry"
 NAME = "witness.example/w"

@@ -21,7 +21,7 @@ from service.commands import writer as writing
 from service.commands.decisions import Batch, Decisions
 from service.commands.log_entry import logged, recorded_event
 from service.event_log import Log, LogUnavailable
-from tests.service.world import problem, registered, renamed, running
+from tests.service.registry import problem, registered, renamed, running
 
 
 def sample(registry, name: str) -> float:

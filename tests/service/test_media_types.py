@@ -14,8 +14,8 @@ from service import csv_tables
 from service.http import lists
 from service.http.negotiation import choose
 from service.http.state_schemas import PARTS
-from tests.service.asked import event, party, seeded
-from tests.service.world import problem
+from tests.service.query_helpers import event, party, seeded
+from tests.service.registry import problem
 
 JSON, CSV, NDJSON = "application/json", "text/csv", "application/x-ndjson"
 VIEWS = tuple(csv_tables.OF_VIEW)

@@ -17,7 +17,7 @@ from service import logging
 from service.app_keys import LOG_WRITER
 from service.http import stream
 from service.logging import LogWriter, StandardHandler, make_logger
-from tests.service.world import problem, registered, running
+from tests.service.registry import problem, registered, running
 
 
 class Counting(BytesIO):

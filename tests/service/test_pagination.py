@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from service.http.query_parameters import _check
-from tests.service.asked import event, party, seeded, signed
-from tests.service.world import problem, renamed
+from tests.service.query_helpers import event, party, seeded, signed
+from tests.service.registry import problem, renamed
 
 
 async def pages(registry, address, between=None):

@@ -11,8 +11,8 @@ import pytest
 from service.http.operations import DESCRIBED
 from service.views import readers
 from service.views.readers import Readers
-from tests.service.asked import event, party, signed
-from tests.service.world import problem, registered, renamed, running
+from tests.service.query_helpers import event, party, signed
+from tests.service.registry import problem, registered, renamed, running
 
 VIEWS = ("parties", "agreements", "labs", "platforms", "memberships", "commitments", "documents", "timeline")
 

@@ -12,7 +12,7 @@ from service.app_keys import HEAD, KEYS
 from service.commands import redaction
 from service.jobs import Job, JobFailed
 from service.views.replay_jobs import REPLAYS
-from tests.service.world import problem, registered
+from tests.service.registry import problem, registered
 
 SECRET = "Zwyzzerdd"
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.service.world import SOURCE, running
+from tests.service.registry import SOURCE, running
 
 SEEDS = Path(__file__).parents[2] / "seeds"
 

@@ -12,7 +12,7 @@ from service.api_keys import Keys
 from service.http import rate_limit
 from service.http.rate_limit import BURST_SECONDS, RateLimiter, client_of
 from service.problems import Problem
-from tests.service.world import problem, registered, running
+from tests.service.registry import problem, registered, running
 
 
 async def test_a_reader_beyond_its_rate_is_answered_429_until_retry_after(tmp_path):

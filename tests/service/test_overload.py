@@ -17,7 +17,7 @@ from service.app_keys import WRITER
 from service.commands import write_queue as queue
 from service.http import overload
 from service.http.overload import LATEST_SECONDS, LEAST_SECONDS, RECORDED, RetryTimes
-from tests.service.world import NDJSON, STRUCTURED, lines, problem, registered, running
+from tests.service.registry import NDJSON, STRUCTURED, lines, problem, registered, running
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import asyncio
 import orjson
 import pytest
 
-from tests.service.world import BATCH, NDJSON, STRUCTURED, registered
+from tests.service.registry import BATCH, NDJSON, STRUCTURED, registered
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

@@ -13,8 +13,8 @@ from service.app_keys import KEYS
 from service.http.answers import NDJSON
 from service.http.lists import CSV
 from service.http.responses import lines
-from tests.service.world import lines as events
-from tests.service.world import registered, running
+from tests.service.registry import lines as events
+from tests.service.registry import registered, running
 
 PATH = "/v1/parties/a"
 

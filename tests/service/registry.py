@@ -55,7 +55,7 @@ def lines(*events: object) -> bytes:
     return b"".join((event if isinstance(event, bytes) else orjson.dumps(event)) + b"\n" for event in events)
 
 
-class Hands:
+class SettableClock:
     """A clock that the test sets."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Registry:
     client: TestClient
     key: str
     log: BinaryIO
-    clock: Hands
+    clock: SettableClock
     data: Path
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -143,16 +143,16 @@ async def problem(answer: ClientResponse, status: int, kind: str) -> dict[str, A
 
 
 @asynccontextmanager
-async def running(data: Path, clock: Hands | None = None, log: BinaryIO | None = None, **settings: Any):
+async def running(data: Path, clock: SettableClock | None = None, log: BinaryIO | None = None, **settings: Any):
     """Yield a registry on that directory; stop it and release the directory at the end."""
     logged = log or BytesIO()
-    hands = clock or Hands()
-    app = make_app(Settings(data=data, **settings), clock=hands, log=logged)
+    clock = clock or SettableClock()
+    app = make_app(Settings(data=data, **settings), clock=clock, log=logged)
     server = _Server(app)
     await server.start_server()  # by itself: where it fails there is no client yet to be closed
     async with TestClient(server) as client:
         key = _key(app)
-        yield Registry(client, key, logged, hands, data)
+        yield Registry(client, key, logged, clock, data)
 
 
 class _Server(TestServer):
