@@ -216,7 +216,7 @@ def test_faults_are_reported_even_if_the_server_then_stops(story, run_audit, mon
     report = run_audit(lines)
     assert first(report) == ("data", 10, story.subject(10), "data")
     assert report.check("root").result == "inconclusive"
-    assert any("broke off" in note for note in report.notes)
+    assert any("stopped early" in note for note in report.notes)
 
 
 @pytest.mark.parametrize(
