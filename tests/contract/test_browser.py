@@ -1,0 +1,218 @@
+"""The pages in a real browser: what a newcomer does, what the scripts add, accessibility, and every size.
+
+Needs Chromium (`apt-get install chromium`, or `CHROMIUM` names another); without it these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+
+from tests.contract.server import Server, event
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+KINDS = (
+    "/",
+    "/agreements",
+    "/agreements/catl-chengdu-framework",
+    "/agreements/catl-chengdu-framework/compare?as_of=2000-01-01",
+    "/parties/catl",
+    "/platforms/casip",
+    "/labs/clean-energy-joint-lab",
+    "/documents/casip-launch-news",
+    "/timeline?on=2024-02-01",
+    "/network?center=parties/catl&depth=2",
+    "/search?q=battery",
+    "/events",
+    "/events/19",
+    "/audit",
+    "/session",
+    "/parties/nobody",
+    "/docs",
+    "/problems/not-found",
+)
+WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium: apt-get install chromium, or name one by the variable CHROMIUM"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return a browser without a window."""
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser: Browser, seeded: Server) -> Iterator[Page]:
+    """Return an English page on the seeds, which fails the test for a script error or a request to another host."""
+    yield from _page(browser, seeded)
+
+
+def _page(browser: Browser, server: Server, **options: object) -> Iterator[Page]:
+    context = browser.new_context(base_url=server.address, locale="en-GB", **options)
+    opened = context.new_page()
+    faults: list[str] = []
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("console", lambda line: faults.append(line.text) if "Content Security Policy" in line.text else None)
+    opened.on("request", lambda request: faults.append(request.url) if _is_elsewhere(request.url, server) else None)
+    yield opened
+    context.close()
+    assert not faults
+
+
+def _is_elsewhere(address: str, server: Server) -> bool:
+    return urlsplit(address).netloc != urlsplit(server.address).netloc
+
+
+def test_newcomer_finds_who_agreed_what_how_it_is_known_and_what_was_known_before(page):
+    page.goto("/")
+    page.get_by_role("searchbox").fill("CATL")
+    suggestion = page.locator(".suggestions a").first
+    expect(suggestion).to_be_visible()
+    page.get_by_role("searchbox").press("Enter")
+    page.get_by_role("main").get_by_role("link", name="CATL", exact=True).first.click()
+    expect(page).to_have_url(f"{page.url.partition('/parties')[0]}/parties/catl")
+    page.get_by_role("link", name="Framework agreement of CATL and Chengdu on strategic cooperation").first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Framework agreement of CATL and Chengdu")
+    page.get_by_text("How this is known: 2 passages").first.click()
+    page.get_by_role("link", name="Report on agreements of CATL and others with Chengdu").first.click()
+    expect(page.get_by_role("heading", name="Its text, and what is cited from it")).to_be_visible()
+    page.go_back()
+    page.get_by_label("What held on", exact=True).fill("2024-02-01")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("status").first).to_contain_text("You see what held on 1 February 2024")
+    page.get_by_role("navigation", name="Site").get_by_role("link", name="Parties").click()
+    assert "on=2024-02-01" in page.url
+    page.get_by_role("link", name="Back to today").click()
+    assert "on=" not in page.url
+
+
+def test_slider_moves_the_day(page):
+    page.goto("/platforms/casip")
+    page.get_by_label("What held on, as a slider").press("ArrowLeft")
+    page.wait_for_url("**/platforms/casip?on=*")
+
+
+def test_suggestions_are_reached_by_keyboard(page):
+    page.goto("/")
+    page.get_by_role("searchbox").fill("solid-state")
+    expect(page.locator(".suggestions a").first).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".suggestions a").first).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(page.locator(".suggestions")).to_be_hidden()
+
+
+@pytest.mark.parametrize("position", [1, 19, 52])
+def test_browser_verifies_an_entry_by_itself(page, position):
+    page.goto(f"/events/{position}")
+    page.get_by_role("button", name="Verify").click()
+    expect(page.locator(".passed")).to_contain_text(f"Verified: entry {position} is in the log")
+    expect(page.locator("[data-verify] li")).to_have_count(6)
+
+
+def _with_other_data(answer: dict[str, object]) -> None:
+    answer["data"] = {"name": "Another", "kind": "company"}
+
+
+def _with_other_type(answer: dict[str, object]) -> None:
+    answer["type"] = "party.renamed"
+
+
+def _with_other_entry(answer: dict[str, object]) -> None:
+    answer["actor"] = "nobody"
+    answer["entry"] = str(answer["entry"]).replace('"actor":"seeds"', '"actor":"nobody"')
+
+
+@pytest.mark.parametrize("change", [_with_other_data, _with_other_type, _with_other_entry])
+def test_tampered_answer_is_found_out(page, change):
+    def tamper(route: Route) -> None:
+        answer = route.fetch().json()
+        change(answer)
+        route.fulfill(json=answer)
+
+    page.route("**/v1/events/2", tamper)
+    page.goto("/events/2")
+    page.get_by_role("button", name="Verify").click()
+    expect(page.locator(".failed")).to_contain_text("Verification failed")
+    expect(page.locator(".passed")).to_have_count(0)
+
+
+def test_forged_checkpoint_is_found_out(page):
+    def tamper(route: Route) -> None:
+        text = route.fetch().text()
+        signature = text.rstrip("\n").rpartition(" ")[2]
+        route.fulfill(body=text.replace(signature, signature[:-12] + "AAAAAAAAAAA="))
+
+    page.route("**/v1/events/2/proof", tamper)
+    page.goto("/audit?entry=2")
+    page.get_by_role("button", name="Verify").click()
+    expect(page.locator(".failed")).to_contain_text("Verification failed")
+
+
+def test_new_entry_arrives_while_the_log_is_open(browser, server):
+    for page in _page(browser, server):
+        page.goto("/events")
+        live = page.locator("#live")
+        expect(live).to_be_hidden()
+        page.wait_for_timeout(500)
+        server.post(event("party.registered", "parties/a", name="A", kind="company"))
+        expect(live).to_contain_text("1 new entries since this page was opened.")
+        live.get_by_role("link").click()
+        expect(page.locator("#entries tr")).to_have_count(1)
+
+
+def test_page_in_chinese(page):
+    page.goto("/platforms/casip?lang=zh")
+    expect(page.locator("html")).to_have_attribute("lang", "zh")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("中国全固态电池产学研协同创新平台")
+    expect(page.locator('h1 [lang="en"]')).to_contain_text("China All-Solid-State Battery")
+    page.get_by_role("link", name="English").click()
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+
+
+def test_pages_work_without_scripts(browser, seeded):
+    for page in _page(browser, seeded, java_script_enabled=False):
+        page.goto("/platforms/casip")
+        page.get_by_label("What held on", exact=True).fill("2000-01-01")
+        page.get_by_role("button", name="Show").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Not found")
+        page.get_by_role("searchbox").fill("battery")
+        page.get_by_role("button", name="Search").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Found for")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_kind_of_page(browser, seeded, scheme):
+    found = []
+    for page in _page(browser, seeded, color_scheme=scheme):
+        for path in KINDS:
+            page.goto(path)
+            violations = Axe().run(page, options=WCAG).response["violations"]
+            found += [(path, each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in violations]
+    assert not found, json.dumps(found, indent=1)
+
+
+@pytest.mark.parametrize("width", [360, 800, 1600])
+def test_no_page_is_wider_than_the_screen(browser, seeded, width):
+    wide = []
+    for page in _page(browser, seeded, viewport={"width": width, "height": 900}):
+        for path in KINDS:
+            page.goto(path)
+            extent = page.evaluate("document.documentElement.scrollWidth")
+            wide += [(path, extent)] if extent > width else []
+    assert not wide
