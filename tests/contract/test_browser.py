@@ -9,10 +9,11 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from tests.contract.server import Server, event
@@ -61,7 +62,7 @@ def page(browser: Browser, seeded: Server) -> Iterator[Page]:
     yield from _page(browser, seeded)
 
 
-def _page(browser: Browser, server: Server, **options: object) -> Iterator[Page]:
+def _page(browser: Browser, server: Server, **options: Any) -> Iterator[Page]:
     context = browser.new_context(base_url=server.address, locale="en-GB", **options)
     opened = context.new_page()
     faults: list[str] = []
