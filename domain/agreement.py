@@ -167,6 +167,7 @@ class AgreementTerminated(TakesEffect):
 
 AGREEMENT = Aggregate(
     collection="agreements",
+    description="An agreement, with its parties and what they committed themselves to.",
     statuses=("adopted", "signed", "in-force", "suspended", "terminated"),
     name_field="title",
     events=(

@@ -129,7 +129,7 @@ class _Described:
             value = getattr(fact.data, stated)
             if value is None and stated != ended:
                 continue
-            name = "scope" if stated in _SCOPES else stated
+            name = shown_as(stated)
             if later and (name not in _ALWAYS or name in fields):
                 continue
             if again and name != "scope" and (name in fields or (name, fact.type) == ("place", "agreement.signed")):
@@ -159,6 +159,13 @@ def _removed(terms: Sequence[Any], gone: Sequence[Any]) -> list[Any]:
 
 
 _SCOPES = {"scope": _added, "scope_added": _added, "scope_removed": _removed}
+
+
+def shown_as(attribute: str) -> str:
+    """Return the field of a subject that an attribute of a type changes."""
+    return "scope" if attribute in _SCOPES else attribute
+
+
 _ALWAYS = frozenset(("title", "kind"))
 
 

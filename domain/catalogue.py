@@ -31,7 +31,7 @@ class EventCorrected(Data):
     event: Position
     reason: Text
     data: dict[str, Json] | None = None
-    occurred: Annotated[Edtf | None, WithJsonSchema({"type": ["string", "null"], "title": "EDTF date"})] = None
+    occurred: Annotated[Edtf | None, WithJsonSchema({"type": ["string", "null"]})] = None
 
     @model_validator(mode="after")
     def _corrects(self) -> EventCorrected:

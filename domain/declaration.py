@@ -9,12 +9,14 @@ from pydantic import Field
 from domain.payload import Data, Position
 from domain.values import LongText, Party, Text
 
+DeclarationKind = Literal["reservation", "declaration", "objection"]
+
 
 class DeclarationMade(Data):
     """A party makes a reservation or declaration, or objects to one."""
 
     party: Party = Field(description="The party that declares.")
-    kind: Literal["reservation", "declaration", "objection"] = Field(description="What kind of declaration it is.")
+    kind: DeclarationKind = Field(description="What kind of declaration it is.")
     text: LongText | None = Field(None, description="The text, where it is known.")
     provision: Text | None = Field(None, description="The provision that it is about.")
     about: Position | None = Field(None, description="The position of the declaration that it objects to.")

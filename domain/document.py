@@ -61,6 +61,7 @@ class OfText(Data):
 
 DOCUMENT = Aggregate(
     collection="documents",
+    description="A document that passages are cited from.",
     statuses=("registered",),
     name_field="title",
     events=(

@@ -96,10 +96,12 @@ class EventType:
 class Aggregate:
     """One kind of subject: its collection, its statuses in their order (the last one is the end), its events by rank.
 
+    `description` is one sentence on what its subjects are.
     `name_field` is the attribute that names the subject.
     """
 
     collection: str
+    description: str
     statuses: tuple[str, ...]
     name_field: str
     events: tuple[EventType, ...]

@@ -108,6 +108,7 @@ class LabClosed(Data):
 
 LAB = Aggregate(
     collection="labs",
+    description="A laboratory, with its founders, phases and calls.",
     statuses=("founded", "operating", "closed"),
     name_field="name",
     events=(

@@ -1,26 +1,34 @@
 """Items of the lists inside a state, each folded from its own few facts: commitments, phases, calls, supporters,
 adopted documents, declarations, amendments, names and identifiers.
 
-The JSON of an item names other subjects as {"subject": ...}; their names are added on reading.
+The fields of an item are a typed dictionary, which mypy and the API document read. A field that is None is left out
+of the item. A field without a sentence of its own takes that of the field of the same name in the data of its events.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from domain.agreement import COMMITMENTS, DECLARATIONS, objection_tag
+from domain.commitment import Amount, CommitmentKind
 from domain.corrections import Fact
-from domain.declaration import DeclarationMade
+from domain.declaration import DeclarationKind, DeclarationMade
 from domain.edtf import Span
-from domain.lab import CALLS, PHASE_TYPES, PHASES_TAG, all_after
+from domain.lab import CALLS, PHASE_TYPES, PHASES_TAG, Vacancies, all_after
 from domain.membership import FOREVER, Lifespan
+from domain.payload import Count, Position, Record
 from domain.possible_worlds import Evaluation, Step, evaluate
+from domain.values import Edtf, LongText, Reference, Slug, Text
 
 
 class ItemPeriod(NamedTuple):
-    """A list item over the days `since` to before `until`; `value` is JSON-ready, with its source events in `events`.
+    """A list item over the days `valid_from` to before `valid_to`; `value` is JSON-ready, with its source events in
+    `events`.
 
     `is_final_period` marks its last days, `final_statuses` are its possible final statuses.
     """
@@ -55,6 +63,65 @@ def item_tags(fact: Fact) -> list[str]:
     if isinstance(fact.data, DeclarationMade) and fact.data.about is not None:
         return [items.tag(fact), objection_tag(fact.data.about)]
     return [items.tag(fact)]
+
+
+_CommitmentItem = TypedDict(  # in this form for the keyword `with`
+    "_CommitmentItem",
+    {
+        "commitment": Slug,
+        "kind": CommitmentKind,
+        "title": Text,
+        "by": list[Reference] | None,
+        "with": list[Reference] | None,
+        "place": Text | None,
+        "due": Edtf | None,
+        "amount": Amount | None,
+        "made": Annotated[Edtf | None, Field(description="When it was made.")],
+    },
+)
+
+
+class CommitmentItem(_CommitmentItem):
+    """A commitment of an agreement."""
+
+
+class CallItem(TypedDict):
+    """A recruitment call of a lab."""
+
+    call: Slug
+    role: Text
+    positions: Vacancies | None
+    fields: list[Text] | None
+    place: Text | None
+    opened: Annotated[Edtf | None, Field(description="When it was opened.")]
+    closed: Annotated[Edtf | None, Field(description="When it was closed.")]
+    hired: Count | None
+
+
+class PhaseItem(TypedDict):
+    """A phase of a lab."""
+
+    phase: Slug
+    title: Text | None
+    duration: str | None
+    after: list[Slug] | None
+    waits_for: Annotated[list[Slug] | None, Field(description="The phases that must still be completed before it.")]
+    started: Annotated[Edtf | None, Field(description="When it started.")]
+    completed: Annotated[Edtf | None, Field(description="When it was completed.")]
+
+
+class DeclarationItem(TypedDict):
+    """A reservation, declaration or objection of a party to an agreement."""
+
+    event: Annotated[Position, Field(description="The position of the event that made it.")]
+    party: Reference
+    kind: DeclarationKind
+    text: LongText | None
+    provision: Text | None
+    about: Position | None
+    territory: Text | None
+    made: Annotated[Edtf | None, Field(description="When it was made.")]
+    withdrawn: Annotated[Edtf | None, Field(description="When it was withdrawn.")]
 
 
 _NOT_YET = ""
@@ -117,18 +184,23 @@ def _positions(*facts: Fact | None) -> list[int]:
     return sorted({position for fact in facts if fact is not None for position in fact.positions})
 
 
-def _present(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
+def _present(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that are not None, with records as JSON."""
+    return {
+        name: value.model_dump(exclude_none=True) if isinstance(value, Record) else value
+        for name, value in fields.items()
+        if value is not None
+    }
 
 
-def _listed(parties: Sequence[str] | None) -> list[dict[str, str]] | None:
-    return None if parties is None else [{"subject": party} for party in parties]
+def _references(subjects: Sequence[str] | None) -> list[Reference] | None:
+    return None if subjects is None else [Reference(subject) for subject in subjects]
 
 
-def simple_periods(fact: Fact, value: Mapping[str, Any], lifespan: Lifespan) -> list[ItemPeriod]:
+def simple_periods(fact: Fact, fields: Mapping[str, Any], lifespan: Lifespan) -> list[ItemPeriod]:
     """Return the periods of an item that has one fact and no status."""
     found = _follow(fact, "made", (), lifespan)
-    shown = {**value, "events": _positions(fact)}
+    shown = {**_present(fields), "events": _positions(fact)}
     return [
         ItemPeriod(since, until, None, (), certain, last, (), shown)
         for since, until, _, _, certain, last, _ in _ranges(found)
@@ -140,31 +212,22 @@ def commitment_periods(opening: Fact, updates: Sequence[Fact], lifespan: Lifespa
     data: Any = opening.data
     reaches = {fact.position: lifespan._replace(end=None).clip(fact.span) for fact in updates}
     found = _follow(opening, "planned", [(fact, fact.data.status) for fact in updates], lifespan, reaches)  # type: ignore[attr-defined]
-    fields = _present(
-        commitment=data.commitment,
-        kind=data.kind,
-        title=data.title,
-        by=_listed(data.by),
-        place=data.place,
-        due=data.due,
-        amount=data.amount.model_dump(exclude_none=True) if data.amount else None,
-        made=opening.occurred,
-    )
-    if data.with_ is not None:
-        fields["with"] = _listed(data.with_)
-    fields["events"] = _positions(opening, *updates)
+    fields: CommitmentItem = {
+        "commitment": data.commitment,
+        "kind": data.kind,
+        "title": data.title,
+        "by": _references(data.by),
+        "place": data.place,
+        "due": data.due,
+        "amount": data.amount,
+        "made": opening.occurred,
+        "with": _references(data.with_),
+    }
+    shown = {**_present(fields), "events": _positions(opening, *updates)}
     return [
-        ItemPeriod(since, until, status, known, certain, last, final_statuses, fields)
+        ItemPeriod(since, until, status, known, certain, last, final_statuses, shown)
         for since, until, status, known, certain, last, final_statuses in _ranges(found)
     ]
-
-
-_ENDED = frozenset(("closed", "withdrawn"))
-
-
-def _once(ending: dict[str, Any], status: str) -> dict[str, Any]:
-    """Return the fields of an ending, which are shown from its day on."""
-    return ending if status in _ENDED else {}
 
 
 def call_periods(opening: Fact, closings: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
@@ -172,59 +235,46 @@ def call_periods(opening: Fact, closings: Sequence[Fact], lifespan: Lifespan) ->
     data: Any = opening.data
     found = _follow(opening, "open", [(fact, "closed") for fact in closings], lifespan)
     closing: Any = closings[0] if closings else None
-    fields = _present(
-        call=data.call,
-        role=data.role,
-        fields=list(data.fields) if data.fields is not None else None,
-        place=data.place,
-        opened=opening.occurred,
-    )
-    ending = _present(closed=closing.occurred, hired=closing.data.hired) if closing else {}
-    if data.positions is not None:
-        fields["positions"] = _present(min=data.positions.min, max=data.positions.max)
-    positions = _positions(opening, *closings)
-    return [
-        ItemPeriod(
-            since,
-            until,
-            status,
-            known,
-            certain,
-            last,
-            final_statuses,
-            fields | _once(ending, status) | {"events": positions},
-        )
-        for since, until, status, known, certain, last, final_statuses in _ranges(found)
-    ]
+    fields: CallItem = {
+        "call": data.call,
+        "role": data.role,
+        "fields": list(data.fields) if data.fields is not None else None,
+        "place": data.place,
+        "opened": opening.occurred,
+        "positions": data.positions,
+        "closed": None,
+        "hired": None,
+    }
+    closed: CallItem = {**fields, "closed": closing.occurred, "hired": closing.data.hired} if closing else fields
+    return _ending("closed", found, fields, closed, _positions(opening, *closings))
 
 
 def declaration_periods(opening: Fact, withdrawals: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
     """Return the periods of a reservation, declaration or objection."""
     data: Any = opening.data
     found = _follow(opening, "made", [(fact, "withdrawn") for fact in withdrawals], lifespan)
-    fields = _present(
-        event=opening.position,
-        party={"subject": data.party},
-        kind=data.kind,
-        text=data.text,
-        provision=data.provision,
-        about=data.about,
-        territory=data.territory,
-        made=opening.occurred,
-    )
-    ending = _present(withdrawn=withdrawals[0].occurred) if withdrawals else {}
-    positions = _positions(opening, *withdrawals)
+    fields: DeclarationItem = {
+        "event": opening.position,
+        "party": Reference(data.party),
+        "kind": data.kind,
+        "text": data.text,
+        "provision": data.provision,
+        "about": data.about,
+        "territory": data.territory,
+        "made": opening.occurred,
+        "withdrawn": None,
+    }
+    withdrawn: DeclarationItem = {**fields, "withdrawn": withdrawals[0].occurred} if withdrawals else fields
+    return _ending("withdrawn", found, fields, withdrawn, _positions(opening, *withdrawals))
+
+
+def _ending(
+    end: str, found: Evaluation[str], fields: Mapping[str, Any], ended: Mapping[str, Any], events: Sequence[int]
+) -> list[ItemPeriod]:
+    """Return the periods of an item that shows other fields from the day on which its status is `end`."""
+    before, after = ({**_present(each), "events": events} for each in (fields, ended))
     return [
-        ItemPeriod(
-            since,
-            until,
-            status,
-            known,
-            certain,
-            last,
-            final_statuses,
-            fields | _once(ending, status) | {"events": positions},
-        )
+        ItemPeriod(since, until, status, known, certain, last, final_statuses, after if status == end else before)
         for since, until, status, known, certain, last, final_statuses in _ranges(found)
     ]
 
@@ -250,13 +300,16 @@ def phase_periods(founding: Fact, happened: Sequence[Fact], lifespan: Lifespan) 
             next((fact for fact in own[phase.phase] if fact.type == f"lab.phase-{what}"), None)
             for what in ("started", "completed")
         )
-        fields = _present(
-            phase=phase.phase,
-            title=phase.title,
-            duration=phase.duration,
-            after=list(phase.after) if phase.after is not None else None,
-            events=_positions(founding, *own[phase.phase]),
-        )
+        events = _positions(founding, *own[phase.phase])
+        fields: PhaseItem = {
+            "phase": phase.phase,
+            "title": phase.title,
+            "duration": phase.duration,
+            "after": list(phase.after) if phase.after is not None else None,
+            "started": None,
+            "completed": None,
+            "waits_for": None,
+        }
         steps = {
             name: (reaches[fact.position].lo, fact.occurred)
             for name, fact in (("started", started), ("completed", ended))
@@ -268,9 +321,14 @@ def phase_periods(founding: Fact, happened: Sequence[Fact], lifespan: Lifespan) 
             turns = (*waits.values(), *(day for day, _ in steps.values()))
             for first, end in pairwise(sorted({since, until, *(day for day in turns if since < day < until)})):
                 still = [name for name, day in waits.items() if day > first]
-                value = fields | {name: when for name, (day, when) in steps.items() if day <= first}
-                if status == "planned":
-                    value["waits_for"] = still
+                taken = {name: when for name, (day, when) in steps.items() if day <= first}
+                item: PhaseItem = {
+                    **fields,
+                    "started": taken.get("started"),
+                    "completed": taken.get("completed"),
+                    "waits_for": still if status == "planned" else None,
+                }
+                value = {**_present(item), "events": events}
                 final = last and end == until
                 listed[phase.phase].append(ItemPeriod(first, end, status, known, certain, final, final_statuses, value))
     return listed

@@ -100,6 +100,7 @@ class PartyDissolved(Data):
 
 PARTY = Aggregate(
     collection="parties",
+    description="A party: a company, a state, an institute, a person, or another that agrees to something.",
     statuses=("registered", "dissolved"),
     name_field="name",
     events=(

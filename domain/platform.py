@@ -10,6 +10,9 @@ from domain.event_type import Aggregate, Creates, EventType
 from domain.payload import Data, Parties, Platforms, Texts
 from domain.values import Edtf, Party, Text
 
+Support = Literal["political", "research", "funding", "other"]
+AdoptedKind = Literal["charter", "rules", "structure", "strategy", "other"]
+
 
 class PlatformLaunched(Data):
     """A platform starts to exist."""
@@ -47,18 +50,14 @@ class SupporterAdded(Data):
     """A party supports a platform, without being a member by that."""
 
     party: Party = Field(description="The party that supports it.")
-    support: Literal["political", "research", "funding", "other"] | None = Field(
-        None, description="What kind of support it gives."
-    )
+    support: Support | None = Field(None, description="What kind of support it gives.")
 
 
 class DocumentAdopted(Data):
     """A platform adopts a document of its own, such as a charter."""
 
     title: Text = Field(description="The title of the document.")
-    kind: Literal["charter", "rules", "structure", "strategy", "other"] = Field(
-        description="What kind of document it is."
-    )
+    kind: AdoptedKind = Field(description="What kind of document it is.")
 
 
 class PlatformDissolved(Data):
@@ -69,6 +68,7 @@ class PlatformDissolved(Data):
 
 PLATFORM = Aggregate(
     collection="platforms",
+    description="A platform, with its members, supporters and documents.",
     statuses=("launched", "dissolved"),
     name_field="name",
     events=(

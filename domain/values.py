@@ -11,8 +11,15 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, PlainValidator, StringConstraints, ValidationInfo, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    GetCoreSchemaHandler,
+    PlainValidator,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from domain.edtf import parse_edtf
 
@@ -172,31 +179,37 @@ def _json(value: Any) -> Any:
     return value
 
 
-def _text_schema(title: str, most: int) -> WithJsonSchema:
+def _text_schema(most: int) -> WithJsonSchema:
     wording = {"type": "string", "minLength": 1, "maxLength": most}
     return WithJsonSchema(
         {
-            "title": title,
             "description": "A string, or a map from BCP 47 language tags to strings.",
             "oneOf": [wording, {"type": "object", "minProperties": 1, "additionalProperties": wording}],
         }
     )
 
 
-Text = Annotated[str | dict[str, str], PlainValidator(_text), _text_schema("Text for people", MAX_TEXT)]
-LongText = Annotated[
-    str | dict[str, str], PlainValidator(_long_text), _text_schema("Long text for people", MAX_LONG_TEXT)
-]
+Text = Annotated[str | dict[str, str], PlainValidator(_text), _text_schema(MAX_TEXT)]
+LongText = Annotated[str | dict[str, str], PlainValidator(_long_text), _text_schema(MAX_LONG_TEXT)]
 """A text that is longer than others, such as that of a declaration."""
 Wording = Annotated[str, AfterValidator(partial(_wording, most=MAX_TEXT))]
 """A text in one language."""
 Edtf = Annotated[
     str,
     PlainValidator(_edtf),
-    WithJsonSchema({"type": "string", "title": "EDTF date", "examples": ["2024-01-21", "2024-01", "XXXX-08-18"]}),
+    WithJsonSchema({"type": "string", "examples": ["2024-01-21", "2024-01", "XXXX-08-18"]}),
 ]
-Pointer = Annotated[str, PlainValidator(_pointer), WithJsonSchema({"type": "string", "title": "JSON Pointer"})]
-Json = Annotated[Any, PlainValidator(_json), WithJsonSchema({"title": "Any JSON value without fractional numbers"})]
+Pointer = Annotated[str, PlainValidator(_pointer), WithJsonSchema({"type": "string", "format": "json-pointer"})]
+Json = Annotated[Any, PlainValidator(_json), WithJsonSchema({"description": "JSON without fractional numbers."})]
+
+Instant = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-31T09:30:00.123456Z"]}),
+]
+"""When an event was recorded, in UTC, as RFC 3339."""
+
+Address = Annotated[str, WithJsonSchema({"type": "string", "format": "uri-reference"})]
+"""An address within the registry."""
 
 REFERENCE: Final = object()
 """Marks the annotated types whose values name another subject."""
@@ -235,3 +248,19 @@ MediaType = Annotated[
     _posted_as(_MEDIA_TYPE, "not a media type, such as text/html"),
     WithJsonSchema({"type": "string", "pattern": f"^{_MEDIA_TYPE}$", "maxLength": 200}),
 ]
+
+
+class Reference(dict[str, Any]):
+    """Another subject, with its name as of the question."""
+
+    # In a row it is `{"subject": ...}`; `projections.engine.references` adds the name. Only its type says that it is a
+    # reference: a text may look the same, as `subject` is a well-formed language tag.
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(subject=subject)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        members = {"subject": Subject, "name": Text | None}
+        fields = {name: core_schema.typed_dict_field(handler.generate_schema(each)) for name, each in members.items()}
+        return core_schema.typed_dict_schema(fields, cls=cls, ref=f"{cls.__module__}.{cls.__qualname__}:{id(cls)}")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Annotated, get_args
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from domain.agreement import AGREEMENT, AgreementAmended, AgreementKind
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, parse_day
-from domain.list_items import declaration_periods
+from domain.list_items import DECLARATION_STATUSES, DeclarationItem, declaration_periods
+from domain.values import Edtf, Reference, Text
 from projections.commitments import COMMITMENT_LIST
 from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.database import IMPRECISE
 from projections.engine.filters import CERTAINTY, WORDS, Day, Filter, SubjectOf, Word, of_kind, of_status
-from projections.engine.item_lists import MembershipList, dated, opened_list, simple_list
+from projections.engine.item_lists import MembershipList, opened_list, simple_list
 from projections.engine.planner import Planner
 from projections.engine.specification import subject_view
 
@@ -29,31 +33,45 @@ def _declaration_keys(fact: Fact) -> Sequence[str]:
     return ()
 
 
-def _amendment(fact: Fact) -> dict[str, dict[str, Any]]:
+class AmendmentItem(TypedDict):
+    """An amendment of an agreement."""
+
+    summary: Text
+    title: Text | None
+    scope_added: list[Text] | None
+    scope_removed: list[Text] | None
+    until: Edtf | None
+    by: Reference | None
+    occurred: Annotated[Edtf | None, Field(description="When it was made.")]
+
+
+def _amendment(fact: Fact) -> dict[str, AmendmentItem]:
     data = fact.data
     assert isinstance(data, AgreementAmended)
-    value = dated(
-        fact,
-        summary=data.summary,
-        title=data.title,
-        scope_added=list(data.scope_added) if data.scope_added is not None else None,
-        scope_removed=list(data.scope_removed) if data.scope_removed is not None else None,
-        until=data.until,
-        by={"subject": data.by} if data.by else None,
-    )
-    return {f"amendment:{fact.position}": value}
+    item: AmendmentItem = {
+        "summary": data.summary,
+        "title": data.title,
+        "scope_added": list(data.scope_added) if data.scope_added is not None else None,
+        "scope_removed": list(data.scope_removed) if data.scope_removed is not None else None,
+        "until": data.until,
+        "by": Reference(data.by) if data.by else None,
+        "occurred": fact.occurred,
+    }
+    return {f"amendment:{fact.position}": item}
 
 
 DECLARATIONS = opened_list(
     "declarations",
     1,
+    item=DeclarationItem,
+    statuses=DECLARATION_STATUSES,
     opening="agreement.declaration-made",
+    changed_by=("agreement.declaration-withdrawn",),
     keys=_declaration_keys,
     periods=declaration_periods,
     label=lambda opening, _: f"{opening.source} {opening.id}",
-    references=("party",),
 )
-AMENDMENTS = simple_list("amendments", 2, {"agreement.amended": _amendment}, references=("by",))
+AMENDMENTS = simple_list("amendments", 2, {"agreement.amended": _amendment}, item=AmendmentItem)
 
 
 def _by_parties(planner: Planner, parties: Sequence[str]) -> None:
@@ -84,8 +102,13 @@ def _signed_to(planner: Planner, day: int) -> None:
     )
 
 
+class _MoreFields(TypedDict):
+    signed: Annotated[Edtf, Field(description="When it was first signed.")]
+
+
 AGREEMENTS = subject_view(
     AGREEMENT,
+    more_fields=_MoreFields,
     lists=(MembershipList(name="parties", has_steps=True), COMMITMENT_LIST, DECLARATIONS, AMENDMENTS),
     terms=("scope",),
     follows_memberships=True,

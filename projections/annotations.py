@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
 import orjson
+from pydantic import Field, StringConstraints, WithJsonSchema
+from typing_extensions import TypedDict
 
 from domain.edtf import day_text
-from domain.quotation import status_of
+from domain.payload import Count, Position
+from domain.quotation import Status, status_of
+from domain.values import Address, Pointer, Reference, Text
 from projections.catalogue import SUBJECT_VIEWS
 from projections.documents import DocumentText, DocumentTexts
 from projections.engine.database import AS_OF
 from projections.engine.event_index import EventIndex
+from projections.engine.item_lists import Positions
 from projections.engine.query_types import Page, TimeSlice, check_after
-from projections.engine.reference_values import Reference
 from projections.engine.references import References
 from projections.engine.time_limit import Limit
 
@@ -30,6 +34,66 @@ _WITH_EVENTS = frozenset(("steps", *(each.name for view in SUBJECT_VIEWS.values(
     "other_names"
 }
 """The lists whose items name their source events."""
+
+Digits = Annotated[str, StringConstraints(pattern="^[0-9]+$")]
+"""A position as the name of a field."""
+
+
+class Disputed(TypedDict):
+    """Another source says otherwise: the event at `position` claims `value` for a part of `event`."""
+
+    pointer: Pointer
+    value: Any
+    position: Position
+    event: Position
+
+
+class Quotation(TypedDict):
+    """A passage of a document: where it stands, its words, and what it supports."""
+
+    start: NotRequired[Count]
+    end: NotRequired[Count]
+    exact: NotRequired[str]
+    translation: NotRequired[Text]
+    note: NotRequired[Text]
+    supports: NotRequired[list[Pointer]]
+    status: Annotated[
+        str,
+        Field(description="Whether the stored text of the document, as of the question, has it; without, unverified."),
+        WithJsonSchema({"type": "string", "enum": list(Status)}),
+    ]
+
+
+class Passage(Quotation):
+    """A passage of a document that supports an event."""
+
+    document: Reference
+    event: NotRequired[Annotated[Position, Field(description="The position of the event that cites it.")]]
+
+
+class MoreDisputes(TypedDict):
+    """Where the disputes of an item are cut short, the address of all of them."""
+
+    disputed: NotRequired[Address]
+
+
+EvidenceByEvent = Annotated[
+    dict[Digits, list[Passage]],
+    Field(
+        description="With `evidence=full`: the cited passages, by the position of the event they support.",
+        json_schema_extra={"additionalProperties": False},
+    ),
+]
+
+
+class ItemAnnotations(TypedDict):
+    """The fields of every item of a list: the events behind it, their disputes and the evidence for them."""
+
+    events: Positions
+    disputed: NotRequired[list[Disputed]]
+    more: NotRequired[MoreDisputes]
+    evidence: NotRequired[EvidenceByEvent]
+
 
 Place = tuple[int, int]
 """The place of a claim in the order of all: the position of its dispute, and its index among the claims there."""
@@ -117,7 +181,7 @@ class Annotations:
         """Add to items the passages that support their events, as `evidence` by position."""
         verified = self.verifying(question)
         for item in items:
-            cited: dict[str, list[dict[str, Any]]] = {}
+            cited: dict[str, list[Passage]] = {}
             for position in sorted(_positions(item)):
                 event = self._index.event(position)
                 if event is None:
@@ -128,25 +192,30 @@ class Annotations:
             item["evidence"] = cited
             self._references.name_others([cited], question)
 
-    def verifying(self, question: TimeSlice) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    def verifying(self, question: TimeSlice) -> Callable[[Mapping[str, Any]], Passage]:
         """Return a function that adds to a passage its `status`, and makes a reference of its document."""
         texts: dict[str, DocumentText | None] = {}
 
-        def verified(passage: Mapping[str, Any]) -> dict[str, Any]:
+        def verified(passage: Mapping[str, Any]) -> Passage:
             document = passage["document"]
             if document not in texts:
                 number = self._index.find(document)
                 texts[document] = None if number is None else self._texts.checked(number, question.as_of)
             stored = texts[document]
             text = None if stored is None else self._texts.text(stored)
-            return {**passage, "document": Reference(document), "status": status_of(passage, text)}
+            cited: Any = {**passage, "document": Reference(document), "status": status_of(passage, text)}
+            return cited  # type: ignore[no-any-return]
 
         return verified
 
 
-def shown(rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
+def shown(rows: Iterable[Sequence[Any]]) -> list[Disputed]:
     """Return disputes as answered."""
-    return [{**orjson.loads(claim), "position": event, "event": about} for event, _, about, claim in rows]
+    claims = ((event, about, orjson.loads(claim)) for event, _, about, claim in rows)
+    return [
+        {"pointer": claim["pointer"], "value": claim["value"], "position": event, "event": about}
+        for event, about, claim in claims
+    ]
 
 
 def address(subject: str, name: str, question: TimeSlice, events: Iterable[int] = ()) -> str:

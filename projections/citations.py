@@ -6,19 +6,48 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from domain.corrections import Corrections, Event
+from domain.payload import Count, Position
+from domain.values import Edtf, Reference
+from projections.annotations import Quotation
 from projections.documents import NOWHERE, DocumentText, placed
 from projections.engine.database import AS_OF
 from projections.engine.event_index import EventIndex
 from projections.engine.query_types import Page, TimeSlice, check_after
-from projections.engine.reference_values import Reference
 from projections.states import States
 
 _CHUNK = 200
 _MEMBERS = ("start", "end", "exact", "translation", "note", "supports", "status")
 _FIRST = (-1, -1, -1, -1, -1)
+
+
+class SupportedEvent(TypedDict):
+    """The event that a passage supports, as corrections leave it."""
+
+    position: Position
+    subject: Reference
+    type: str
+    occurred: Edtf | None
+
+
+class Citation(Quotation):
+    """A passage of a document, and the fact that it supports."""
+
+    event: Annotated[Position, Field(description="The position of the event that cites it.")]
+    fact: SupportedEvent
+
+
+class Coverage(TypedDict):
+    """How many characters of the document lie within passages that stand, of the whole list."""
+
+    characters: Count
+    of: Annotated[Count | None, Field(description="Of the document's text; null where it is not stored.")]
+    share: float | None
 
 
 class Citations:
@@ -44,7 +73,7 @@ class Citations:
             ranges = sorted([*ranges, *self._quoted(number, question.as_of, self._states.texts.text(text))])
         used = _used(ranges, text)
         verified = self._states.annotations.verifying(question)
-        items: list[dict[str, Any]] = []
+        items: list[Any] = []
         keys: list[Sequence[Any]] = []
         reached: Sequence[Any] = _FIRST if after is None else after
         while len(items) <= limit:
@@ -108,7 +137,7 @@ class _Supported:
         self.shown = _fact(event, corrections)
 
 
-def _fact(event: Event, corrections: Corrections) -> dict[str, Any]:
+def _fact(event: Event, corrections: Corrections) -> SupportedEvent:
     return {
         "position": event.position,
         "subject": Reference(event.subject),
@@ -122,7 +151,7 @@ def _shown(passage: Mapping[str, Any]) -> dict[str, Any]:
     return {name: passage[name] for name in _MEMBERS if name in passage}
 
 
-def _used(ranges: Iterable[tuple[int, int]], text: DocumentText | None) -> dict[str, Any]:
+def _used(ranges: Iterable[tuple[int, int]], text: DocumentText | None) -> Coverage:
     """Return how many characters the ranges cover, and which share of the text that is, where it is stored."""
     total = None if text is None else text.characters
     characters = reached = 0

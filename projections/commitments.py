@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, get_args
+
+from typing_extensions import TypedDict
 
 from domain.commitment import CommitmentKind, CommitmentMade, CommitmentUpdated
 from domain.corrections import Fact
 from domain.edtf import BEFORE, parse_day
-from domain.list_items import COMMITMENT_STATUSES, STATUS_ORDER, commitment_periods
+from domain.list_items import COMMITMENT_STATUSES, STATUS_ORDER, CommitmentItem, commitment_periods
+from domain.values import Reference
 from projections.engine import canonical_rows
 from projections.engine.filters import CERTAINTY, WORDS, Day, Filter, SubjectOf, of_kind, of_status
 from projections.engine.item_lists import Terms, opened_list
 from projections.engine.planner import Planner
 from projections.engine.query_parts import Order, by_date, places
-from projections.engine.reference_values import Reference
 from projections.engine.specification import Digest, Items, Listing, Rows, RowView, Scope
 from projections.engine.time_slices import as_of_and_on, claim_columns, list_item, times
 
@@ -40,14 +43,24 @@ def _parties(value: Mapping[str, Any]) -> Iterator[str]:
 COMMITMENT_LIST = opened_list(
     "commitments",
     _NUMBER,
+    item=CommitmentItem,
+    statuses=COMMITMENT_STATUSES,
     opening="agreement.commitment-made",
+    changed_by=("agreement.commitment-updated",),
     keys=_keys,
     periods=commitment_periods,
     is_view=True,
     terms=Terms("party", _parties, are_subjects=True),
-    references=("by", "with"),
 )
 """The list inside the state of an agreement."""
+
+
+class _OfAgreement(TypedDict):
+    agreement: Reference
+
+
+class ListedCommitment(_OfAgreement, CommitmentItem):
+    """A commitment and the agreement that it is part of."""
 
 
 def _by_party(planner: Planner, party: str) -> None:
@@ -93,7 +106,7 @@ def _query(planner: Planner) -> Listing:
         found = [
             {
                 "agreement": Reference(planner.index.name(row[0])),
-                **list_item(row[1:], question, COMMITMENT_LIST.references),
+                **list_item(row[1:], question, COMMITMENT_LIST.item.references),
             }
             for row in rows
         ]
@@ -104,6 +117,7 @@ def _query(planner: Planner) -> Listing:
 
 COMMITMENTS = RowView(
     name="commitments",
+    item=replace(COMMITMENT_LIST.item, fields=ListedCommitment),
     sorts=("agreement", "due", "made"),
     table="list_items",
     condition=_OWN,

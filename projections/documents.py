@@ -12,11 +12,14 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from domain.corrections import ALTERING, Event, altered
 from domain.document import DOCUMENT
-from domain.payload import Data
+from domain.payload import Count, Data
 from domain.values import MAX_INTEGER
 from projections.engine.canonical_rows import KNOWN, Part, Row
 from projections.engine.database import AS_OF, CURRENT
@@ -61,8 +64,20 @@ _CITATIONS = Part(
     _citation,
 )
 
+
+class StoredText(TypedDict):
+    """The stored text of a document."""
+
+    characters: Annotated[Count, Field(description="Its length in Unicode code points.")]
+
+
+class _MoreFields(TypedDict):
+    text: Annotated[StoredText, Field(description="Present where the text of the document is stored.")]
+
+
 DOCUMENTS = subject_view(
     DOCUMENT,
+    more_fields=_MoreFields,
     date_field="published",
     filters=(WORDS, CERTAINTY),
     more_parts=(_TEXTS, _CITATIONS),

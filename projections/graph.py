@@ -5,16 +5,20 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired
 
 import orjson
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from domain.membership import ORDER_OF_STATUSES
+from domain.platform import Support
 from domain.subject_state import STATUSES
+from domain.values import Edtf, Reference, Subject, Text
 from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.event_index import EventIndex
-from projections.engine.query_types import TimeSlice
-from projections.engine.reference_values import Reference
+from projections.engine.item_lists import Positions
+from projections.engine.query_types import Certainty, TimeSlice
 from projections.engine.row_codecs import decode_membership_span, decode_unnamed_state
 from projections.engine.time_slices import as_of_and_on, claim, claim_columns, holds, times
 from projections.platforms import SUPPORTERS
@@ -22,6 +26,54 @@ from projections.states import States
 
 _FEW_PARTIES = 4
 """Inner parties up to which the memberships of outer containers are looked up by party instead of read whole."""
+
+
+class GraphNode(TypedDict):
+    """A subject in the graph."""
+
+    subject: Subject
+    name: Text | None
+    collection: str
+    kind: NotRequired[str]
+    status: NotRequired[str]
+    statuses: NotRequired[list[str]]
+    certainty: NotRequired[Certainty]
+
+
+_Edge = TypedDict(  # in this form for the keyword `from`
+    "_Edge",
+    {
+        "source": Subject,
+        "target": Subject,
+        "type": Literal["party", "founder", "member", "supporter", "part-of", "under"],
+        "events": Positions,
+        "status": NotRequired[str],
+        "statuses": NotRequired[list[str]],
+        "certainty": NotRequired[Certainty],
+        "support": NotRequired[Support],
+        "occurred": NotRequired[Edtf],
+        "from": NotRequired[Edtf | None],
+        "to": NotRequired[Edtf | None],
+    },
+)
+
+
+class GraphEdge(_Edge):
+    """A membership, a reference or the support of a platform."""
+
+
+class GraphPart(TypedDict):
+    """The subjects of a graph, and the edges between them."""
+
+    nodes: list[GraphNode]
+    edges: list[GraphEdge]
+    truncated: Annotated[bool, Field(description="Whether there are more than `limit` subjects.")]
+
+
+class GraphBody(GraphPart):
+    """Who is tied to whom and by what."""
+
+    position: Annotated[int, Field(ge=0)]
 
 
 class Graph:
@@ -32,7 +84,7 @@ class Graph:
         self._index = index
         self._states = states
 
-    def graph(self, center: str | None, depth: int, question: TimeSlice, limit: int) -> dict[str, Any]:
+    def graph(self, center: str | None, depth: int, question: TimeSlice, limit: int) -> GraphPart:
         """Return at most `limit` subjects within `depth` edges of the center; without a center, of all subjects.
 
         Edges between two of these subjects are returned, except between two that are `depth` away. `truncated` says
@@ -52,7 +104,7 @@ class Graph:
         for source, target, kind, claimed in self._edges(reached.keys(), inner, question, limit):
             if (source in inner or target in inner) and source in reached and target in reached:
                 edges[source, target, kind] = claimed
-        shown = [
+        shown: list[Any] = [
             {"source": self._index.name(source), "target": self._index.name(target), "type": kind, **claimed}
             for (source, target, kind), claimed in edges.items()
         ]
@@ -78,8 +130,8 @@ class Graph:
             frontier = following
         return reached, inner, False
 
-    def _nodes(self, numbers: Iterable[int], question: TimeSlice) -> list[dict[str, Any]]:
-        nodes: dict[int, dict[str, Any]] = {number: Reference(self._index.name(number)) for number in numbers}
+    def _nodes(self, numbers: Iterable[int], question: TimeSlice) -> list[GraphNode]:
+        nodes: dict[int, Any] = {number: Reference(self._index.name(number)) for number in numbers}
         self._states.references.name(nodes.values(), question)
         for node in nodes.values():
             node["collection"] = node["subject"].partition("/")[0]

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
 from jsonpatch import make_patch
+from pydantic import Field, WithJsonSchema
+from typing_extensions import TypedDict
 
+from domain.catalogue import CATALOGUE
 from domain.corrections import Event
+from domain.payload import Position
+from domain.values import Edtf, Instant, Reference
+from projections.annotations import Disputed, MoreDisputes, Passage
 from projections.engine.canonical_rows import Part, Row, stored_json
 from projections.engine.database import DISSOLVED, LIFESPAN_CHANGED
 from projections.engine.event_index import EventIndex, type_of
+from projections.engine.item_lists import Positions
 from projections.engine.query_types import Difference, Gone, Merged, NotFound, Page, TimeSlice, check_after
-from projections.engine.reference_values import Reference, referred
+from projections.engine.reference_values import referred
 from projections.engine.specification import Digest, Scope
 from projections.states import States
 
@@ -49,6 +56,43 @@ DIGEST = Digest((_EVENT_ROWS,), Scope(folded=frozenset(), rows=frozenset(), fact
 """The events as the views store them."""
 
 
+_PatchOperation = TypedDict(  # in this form for the keyword `from`
+    "_PatchOperation", {"op": str, "path": str, "value": NotRequired[Any], "from": NotRequired[str]}
+)
+
+
+class PatchOperation(_PatchOperation):
+    """One operation of RFC 6902."""
+
+
+Patch = Annotated[
+    list[PatchOperation],
+    Field(description="The change to the state (RFC 6902), without the names of others; from null at first."),
+]
+
+
+class HistoryItem(TypedDict):
+    """An event as it was recorded, and the change it made to the state."""
+
+    position: Position
+    version: Position
+    type: Annotated[str, WithJsonSchema({"type": "string", "enum": list(CATALOGUE)})]
+    occurred: Edtf | None
+    subject: Reference
+    data: dict[str, Any]
+    evidence: list[Passage]
+    patch: Patch
+    source: str
+    id: str
+    time: str | None
+    recorded: Instant
+    actor: str
+    events: Positions
+    disputed: NotRequired[list[Disputed]]
+    more: NotRequired[MoreDisputes]
+    redacted: NotRequired[Annotated[Position, Field(description="The position of the event that had the data erased.")]]
+
+
 class History:
     """Histories and differences, on one connection."""
 
@@ -70,32 +114,32 @@ class History:
         positions = self._positions(group, since, question.as_of, limit + 1)
         state = self._bare(subject, since, question) if since else None
         verified = self._states.annotations.verifying(question)
-        items = []
+        items: list[HistoryItem] = []
         for position in positions[:limit]:
             event = self._index.event(position)
             assert event is not None
             following = self._bare(subject, event.position, question)
             data = event.plain
             evidence = data.pop("evidence", [])
-            items.append(
-                {
-                    "position": event.position,
-                    "version": event.version,
-                    "subject": Reference(event.subject),
-                    "type": event.type,
-                    "source": event.source,
-                    "id": event.id,
-                    "time": event.time,
-                    "occurred": event.occurred,
-                    "recorded": event.recorded,
-                    "actor": event.actor,
-                    "data": self._referred(event, data),
-                    "evidence": [verified(passage) for passage in evidence],
-                    "events": [event.position],
-                    "patch": patch(state, following),
-                    **({"redacted": by} if event.erased and (by := self._index.redacted_by(event.position)) else {}),
-                }
-            )
+            item: HistoryItem = {
+                "position": event.position,
+                "version": event.version,
+                "subject": Reference(event.subject),
+                "type": event.type,
+                "source": event.source,
+                "id": event.id,
+                "time": event.time,
+                "occurred": event.occurred,
+                "recorded": event.recorded,
+                "actor": event.actor,
+                "data": self._referred(event, data),
+                "evidence": [verified(passage) for passage in evidence],
+                "events": [event.position],
+                "patch": patch(state, following),
+            }
+            if event.erased and (by := self._index.redacted_by(event.position)):
+                item["redacted"] = by
+            items.append(item)
             state = following
         return Page(items, [positions[limit - 1]] if len(positions) > limit else None)
 
@@ -222,11 +266,11 @@ class History:
             return None
 
 
-def patch(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[dict[str, Any]]:
+def patch(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[PatchOperation]:
     """Return the RFC 6902 operations that turn one state into another; None stands for no state."""
     if before is None or after is None:
         return [] if before is after else [{"op": "replace", "path": "", "value": after}]
-    operations: list[dict[str, Any]] = make_patch(before, after).patch
+    operations: list[Any] = make_patch(before, after).patch
     return operations
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from domain.corrections import Fact
-from domain.lab import LAB, LabFounded, OfPhase, RecruitmentClosed, RecruitmentOpened
-from domain.list_items import call_periods, phase_periods
+from domain.lab import LAB, LabFounded, OfPhase, Phase, RecruitmentClosed, RecruitmentOpened
+from domain.list_items import CALL_STATUSES, PHASE_STATUSES, CallItem, PhaseItem, call_periods, phase_periods
 from domain.membership import Lifespan
 from projections.engine.filters import CERTAINTY, WORDS, Filter, SubjectOf, Word, of_status
-from projections.engine.item_lists import Item, ItemList, MembershipList, opened_list
+from projections.engine.item_lists import Item, ItemList, ItemType, MembershipList, opened_list
 from projections.engine.specification import subject_view
 
 _PHASES_TAG = "phases"
@@ -37,7 +37,15 @@ def _phase(facts: Sequence[Fact], key: str, lifespan: Lifespan) -> list[Item]:
     return [Item(period, founding, label) for period in phases[slug]]
 
 
-PHASES = ItemList(name="phases", number=3, keys=_phase_keys, fold=_phase, tag=lambda _: _PHASES_TAG, is_joint=True)
+PHASES = ItemList(
+    name="phases",
+    number=3,
+    item=ItemType(PhaseItem, PHASE_STATUSES, records=(Phase,), omits_none=True),
+    keys=_phase_keys,
+    fold=_phase,
+    tag=lambda _: _PHASES_TAG,
+    is_joint=True,
+)
 
 
 def _call_keys(fact: Fact) -> Sequence[str]:
@@ -45,7 +53,16 @@ def _call_keys(fact: Fact) -> Sequence[str]:
     return [f"call:{data.call}"] if isinstance(data, RecruitmentOpened | RecruitmentClosed) else ()
 
 
-CALLS = opened_list("calls", 4, opening="lab.recruitment-opened", keys=_call_keys, periods=call_periods)
+CALLS = opened_list(
+    "calls",
+    4,
+    item=CallItem,
+    statuses=CALL_STATUSES,
+    opening="lab.recruitment-opened",
+    changed_by=("lab.recruitment-closed",),
+    keys=_call_keys,
+    periods=call_periods,
+)
 
 LABS = subject_view(
     LAB,

@@ -7,16 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, cast
+from typing import Annotated, Any, NotRequired, cast
 
 import orjson
+from pydantic import Field
+from typing_extensions import TypedDict
 
-from domain.agreement import AgreementSigned
+from domain.agreement import AgreementSigned, Signatory
 from domain.corrections import Fact
 from domain.edtf import UNKNOWN
 from domain.membership import LEAVING_TYPES, ORDER_OF_STATUSES, InForcePossibilities, Lifespan, MembershipPeriod
 from domain.platform import MemberChanged, MemberJoined
-from domain.values import texts_of
+from domain.values import Reference, Text, texts_of
 from projections.engine import bitemporal
 from projections.engine.buffer import Row
 from projections.engine.canonical_rows import (
@@ -30,6 +32,7 @@ from projections.engine.canonical_rows import (
     stored_json,
 )
 from projections.engine.filters import CERTAINTY, WORDS, Filter, SubjectOf, Word, of_status
+from projections.engine.item_lists import ItemType, MembershipSteps, Role, Roles
 from projections.engine.planner import Planner
 from projections.engine.query_parts import Order, by_date, places
 from projections.engine.row_codecs import canonical_membership, encode_membership, possible_statuses_mask
@@ -246,8 +249,22 @@ _ROWS = Part(
     _membership,
 )
 
+_Container = TypedDict(  # in this form for the keyword `in`
+    "_Container", {"party": Reference, "in": Annotated[Reference, Field(description="The agreement, lab or platform.")]}
+)
+
+
+class MembershipItem(_Container):
+    """A party in an agreement, a lab or a platform, over one interval."""
+
+    category: Text | None
+    role: NotRequired[Role]
+    roles: NotRequired[Roles]
+
+
 MEMBERSHIPS = RowView(
     name="memberships",
+    item=ItemType(MembershipItem, ORDER_OF_STATUSES, MembershipSteps, (MemberJoined, Signatory)),
     sorts=("in", "from"),
     table="memberships",
     condition="1",

@@ -12,15 +12,17 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, NamedTuple, TypedDict
+from typing import Annotated, Any, NamedTuple
 from unicodedata import normalize
 
 import orjson
+from pydantic import Field
 from rapidfuzz import fuzz
 from rapidfuzz.distance import OSA
+from typing_extensions import TypedDict
 
 from domain.corrections import Fact
-from domain.values import texts_of
+from domain.values import Party, Text, texts_of
 from projections.engine.buffer import Buffer
 from projections.engine.chinese import spellings_of, syllables_of
 from projections.engine.database import AS_OF
@@ -54,6 +56,15 @@ _PARTED = 6
 _LEAST = 0.55
 _SIMILAR = 0.7
 _MOSTLY = 0.6
+
+
+class ResolvedItem(TypedDict):
+    """A party that a name may mean."""
+
+    subject: Party
+    name: Text | None
+    matched: Annotated[str, Field(description="The name of the party that is nearest.")]
+    score: Annotated[float, Field(description="How near it is: at most 1.")]
 
 
 class Match(TypedDict):

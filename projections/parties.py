@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, get_args
 
+from typing_extensions import TypedDict
+
 from domain.corrections import Fact
 from domain.list_items import ItemPeriod
 from domain.membership import FOREVER
 from domain.party import PARTY, PartyIdentified, PartyKind, PartyNameAdded, PartyRegistered
 from domain.subject_state import StatePeriod
+from domain.values import Label, Scheme, Text
 from projections.engine.canonical_rows import KNOWN, Part, Row
 from projections.engine.filters import CERTAINTY, WORDS, Filter, Identifier, SubjectOf, Word, of_kind
 from projections.engine.item_lists import FORMER, Item, Terms, simple_list
@@ -17,12 +20,18 @@ from projections.engine.planner import Planner
 from projections.engine.specification import subject_view
 
 
-def _registered_names(fact: Fact) -> dict[str, dict[str, Any]]:
+class OtherNameItem(TypedDict):
+    """A name that a party bears beside the one it goes by."""
+
+    name: Text
+
+
+def _registered_names(fact: Fact) -> dict[str, OtherNameItem]:
     assert isinstance(fact.data, PartyRegistered)
     return {f"name:{fact.position}:{index}": {"name": name} for index, name in enumerate(fact.data.other_names or ())}
 
 
-def _added_name(fact: Fact) -> dict[str, dict[str, Any]]:
+def _added_name(fact: Fact) -> dict[str, OtherNameItem]:
     assert isinstance(fact.data, PartyNameAdded)
     return {f"name:{fact.position}:0": {"name": fact.data.name}}
 
@@ -55,7 +64,14 @@ def _former_names(describing: Sequence[Fact], states: Sequence[StatePeriod]) -> 
     return found
 
 
-def _registered_identifiers(fact: Fact) -> dict[str, dict[str, Any]]:
+class IdentifierItem(TypedDict):
+    """An identifier of a party in a scheme."""
+
+    scheme: Scheme
+    value: Label
+
+
+def _registered_identifiers(fact: Fact) -> dict[str, IdentifierItem]:
     assert isinstance(fact.data, PartyRegistered)
     return {
         f"identifier:{fact.position}:{index}": {"scheme": each.scheme, "value": each.value}
@@ -63,7 +79,7 @@ def _registered_identifiers(fact: Fact) -> dict[str, dict[str, Any]]:
     }
 
 
-def _added_identifier(fact: Fact) -> dict[str, dict[str, Any]]:
+def _added_identifier(fact: Fact) -> dict[str, IdentifierItem]:
     assert isinstance(fact.data, PartyIdentified)
     return {f"identifier:{fact.position}:0": {"scheme": fact.data.scheme, "value": fact.data.value}}
 
@@ -71,13 +87,15 @@ def _added_identifier(fact: Fact) -> dict[str, dict[str, Any]]:
 OTHER_NAMES = simple_list(
     "other_names",
     7,
-    {"party.registered": _registered_names, "party.name-added": _added_name},
+    {"party.name-added": _added_name, "party.registered": _registered_names},
+    item=OtherNameItem,
     derive=_former_names,
 )
 IDENTIFIERS = simple_list(
     "identifiers",
     8,
-    {"party.registered": _registered_identifiers, "party.identified": _added_identifier},
+    {"party.identified": _added_identifier, "party.registered": _registered_identifiers},
+    item=IdentifierItem,
     terms=Terms("identifier", lambda value: [f"{value['scheme']}:{value['value']}"]),
 )
 

@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from domain.corrections import Fact
-from domain.platform import PLATFORM, DocumentAdopted, SupporterAdded
+from domain.platform import PLATFORM, AdoptedKind, DocumentAdopted, Support, SupporterAdded
+from domain.values import Edtf, Reference, Text
 from projections.engine.filters import CERTAINTY, WORDS, Filter, SubjectOf, of_status
-from projections.engine.item_lists import MembershipList, Terms, dated, simple_list
+from projections.engine.item_lists import MembershipList, Terms, simple_list
 from projections.engine.planner import Planner
 from projections.engine.query_parts import places
 from projections.engine.specification import subject_view
 from projections.engine.time_slices import as_of_and_on, times
 
 
-def _supporter(fact: Fact) -> dict[str, dict[str, Any]]:
+class SupporterItem(TypedDict):
+    """A supporter of a platform."""
+
+    party: Reference
+    support: Support | None
+    occurred: Annotated[Edtf | None, Field(description="When the support began.")]
+
+
+def _supporter(fact: Fact) -> dict[str, SupporterItem]:
     data = fact.data
     assert isinstance(data, SupporterAdded)
-    return {f"supporter:{fact.position}": dated(fact, party={"subject": data.party}, support=data.support)}
+    item: SupporterItem = {"party": Reference(data.party), "support": data.support, "occurred": fact.occurred}
+    return {f"supporter:{fact.position}": item}
 
 
-def _document(fact: Fact) -> dict[str, dict[str, Any]]:
+class AdoptedDocumentItem(TypedDict):
+    """A document that a platform adopted."""
+
+    title: Text
+    kind: AdoptedKind
+    occurred: Annotated[Edtf | None, Field(description="When it was adopted.")]
+
+
+def _document(fact: Fact) -> dict[str, AdoptedDocumentItem]:
     data = fact.data
     assert isinstance(data, DocumentAdopted)
-    return {f"document:{fact.position}": dated(fact, title=data.title, kind=data.kind)}
+    return {f"document:{fact.position}": {"title": data.title, "kind": data.kind, "occurred": fact.occurred}}
 
 
 SUPPORTERS = simple_list(
     "supporters",
     5,
     {"platform.supporter-added": _supporter},
+    item=SupporterItem,
     terms=Terms("supporter", lambda value: [value["party"]["subject"]], are_subjects=True),
-    references=("party",),
 )
-DOCUMENTS = simple_list("documents", 6, {"platform.document-adopted": _document})
+DOCUMENTS = simple_list("documents", 6, {"platform.document-adopted": _document}, item=AdoptedDocumentItem)
 
 
 def _by_supporter(planner: Planner, party: str) -> None:

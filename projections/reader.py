@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from domain.values import Reference
 from projections import names, search
 from projections.annotations import DISPUTED
 from projections.catalogue import SUBJECT_VIEWS
@@ -20,8 +21,7 @@ from projections.engine import merkle_tree
 from projections.engine.database import connect
 from projections.engine.event_index import EventIndex
 from projections.engine.query_types import Difference, NotFound, Page, State, TimeSlice, check_after
-from projections.engine.reference_values import Reference
-from projections.graph import Graph
+from projections.graph import Graph, GraphPart
 from projections.history import History
 from projections.lists import Lists
 from projections.states import States
@@ -221,7 +221,7 @@ class Reader:
         following = [start + limit] if len(hits) > limit else None
         return Page(self._named(hits[:limit], question), following)
 
-    def graph(self, center: str | None, depth: int, question: TimeSlice, limit: int) -> dict[str, Any]:
+    def graph(self, center: str | None, depth: int, question: TimeSlice, limit: int) -> GraphPart:
         """Return the graph of subjects and their connections around a subject. Raise NotFound, Gone, Merged."""
         self._refresh()
         return self._graph.graph(center, depth, question, limit)

@@ -12,11 +12,14 @@ import sqlite3
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypedDict
+from typing import Annotated, Any
 
+from pydantic import Field
 from rapidfuzz import fuzz
+from typing_extensions import TypedDict
 
 from domain.corrections import Fact
+from domain.values import Subject, Text
 from projections.engine.buffer import Buffer
 from projections.engine.chinese import spellings_of
 from projections.engine.text_analysis import (
@@ -52,6 +55,15 @@ _SPELLINGS = 32
 _LONGEST_SPELLED = 20
 _SIMILAR = 0.75
 _ALL = 2**62
+
+
+class FoundItem(TypedDict):
+    """A subject with a text that matches."""
+
+    subject: Subject
+    name: Text | None
+    snippet: Annotated[str, Field(description="The text that matches, or the part of it around the words.")]
+    score: Annotated[float, Field(description="How well it matches: at most 1.")]
 
 
 class Hit(TypedDict):

@@ -17,6 +17,7 @@ from domain.attributes import REFERENCES
 from domain.edtf import day_text
 from domain.membership import ORDER_OF_STATUSES
 from domain.subject_state import STATUSES
+from domain.values import Reference
 from projections.annotations import DISPUTED, Annotations, address, shown
 from projections.catalogue import ITEM_LISTS, SUBJECT_VIEWS
 from projections.documents import DocumentTexts
@@ -25,7 +26,7 @@ from projections.engine.database import AS_OF, first_after
 from projections.engine.event_index import REMARKS, EventIndex
 from projections.engine.item_lists import ItemList, MembershipList
 from projections.engine.query_types import Gone, Merged, NotFound, Page, State, TimeSlice, check_after
-from projections.engine.reference_values import Reference, refer, references_in
+from projections.engine.reference_values import refer, references_in
 from projections.engine.references import References
 from projections.engine.row_codecs import NAMED, decode_membership, decode_subject_state, roles_of
 from projections.engine.time_limit import Limit
@@ -246,7 +247,7 @@ class States:
                 rows_of_one.sort(key=_FIRST_THREE)
             shown = rows_of_one[: _most_rows(each.name, most)]
             if isinstance(each, ItemList):
-                items = [list_item(row[5:], question, each.references) for row in self.limit.each(shown)]
+                items = [list_item(row[5:], question, each.item.references) for row in self.limit.each(shown)]
                 references += references_in(
                     [[item for item, row in zip(items, shown, strict=True) if _MENTIONS_SUBJECT in row[-1]]]
                 )
@@ -355,7 +356,7 @@ class States:
             decoded: Decoded = {}
             items = [_membership_item(row, listed, decoded, []) for row in shown]
         else:
-            items = [list_item(row, question, listed.references) for row in shown]
+            items = [list_item(row, question, listed.item.references) for row in shown]
         return Page(items, list(rows[limit - 1][: len(keys)]) if len(rows) > limit else None)
 
     def _names_page(self, number: int, question: TimeSlice, limit: int, after: Sequence[Any] | None) -> Page:
@@ -370,7 +371,7 @@ class States:
             f"SELECT t.name FROM subject_states t WHERE t.subject = ? AND {as_of_and_on('t', question)}",
             (number, *times(question)),
         ).fetchone()
-        items = [{**list_item(row[3:], question, OTHER_NAMES.references), "key": row[:3]} for row in rows]
+        items = [{**list_item(row[3:], question, OTHER_NAMES.item.references), "key": row[:3]} for row in rows]
         others = _named_once(items, orjson.loads(named[0]) if named is not None else None)
         keys = [item.pop("key") for item in others]
         start = sum(key <= tuple(after) for key in keys) if after is not None else 0

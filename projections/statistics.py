@@ -6,20 +6,72 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from heapq import nsmallest
-from typing import Any
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from domain.list_items import STATUS_ORDER
 from domain.membership import ORDER_OF_STATUSES
+from domain.payload import Count
 from domain.subject_state import STATUSES
+from domain.values import Reference
 from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.event_index import KINDS, EventIndex
 from projections.engine.query_types import CERTAINTIES, TimeSlice
-from projections.engine.reference_values import Reference
 from projections.engine.references import References
 from projections.engine.rollups import tally
 
 MOST_PARTIES = 100
 _CERTAINTY = {"1": "certain", "0": "possible"}
+
+
+Numbers = dict[str, Count]
+
+
+class _Numbers(TypedDict, total=False):
+    status: Numbers
+    kind: Numbers
+    type: Numbers
+    year: Numbers
+
+
+class CountsOf(_Numbers):
+    """The counts of what is certain, or of what is possible."""
+
+    total: NotRequired[Count]
+
+
+class Counts(_Numbers):
+    """How many there are; of a year, whether it is certain that it is that year."""
+
+    total: Count
+    certain: NotRequired[CountsOf]
+    possible: NotRequired[CountsOf]
+
+
+class PartyCounts(TypedDict):
+    """How many memberships a party has."""
+
+    party: Reference
+    ties: Count
+    certain: Count
+    possible: Count
+
+
+class StatisticsBody(TypedDict):
+    """How many there are of everything."""
+
+    parties: Counts
+    agreements: Counts
+    labs: Counts
+    platforms: Counts
+    documents: Counts
+    memberships: Counts
+    commitments: Counts
+    events: Counts
+    party: Annotated[list[PartyCounts], Field(description="Those with the most memberships, at most 100.")]
+    position: Count
 
 
 class Statistics:

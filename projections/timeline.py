@@ -10,20 +10,25 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
+from pydantic import Field, WithJsonSchema
+from typing_extensions import TypedDict
 
 from domain.catalogue import CATALOGUE
 from domain.corrections import Event
 from domain.edtf import AFTER, BEFORE, parse_day
+from domain.payload import Position
+from domain.values import Edtf, Instant, Reference
 from projections.engine.canonical_rows import KNOWN, Part, Row, encoded_boolean, encoded_day, stored_json
 from projections.engine.database import SPAN, first_after
 from projections.engine.event_index import KINDS, EventIndex, type_of
 from projections.engine.filters import CERTAINTY, WORDS, Choice, Day, Filter, SubjectOf, check
+from projections.engine.item_lists import ItemType, Positions
 from projections.engine.planner import STEPS, PlanTooSlow, bounded, greatest
-from projections.engine.query_types import Page, TimeSlice, check_after
-from projections.engine.reference_values import Reference, referred
+from projections.engine.query_types import Certainty, Page, TimeSlice, check_after
+from projections.engine.reference_values import referred
 from projections.engine.specification import Digest, Scope, View
 from projections.engine.text_filter import Condition, matching
 
@@ -98,8 +103,28 @@ _ITEM_TAGS = Part(
     _tag,
 )
 
+
+_ABOUT_THE_WORLD = [kind.name for kind in KINDS.values() if not kind.about_event]
+
+
+class TimelineItem(TypedDict):
+    """What happened, as corrections leave it."""
+
+    position: Annotated[Position, Field(description="The position of the event.")]
+    occurred: Annotated[Edtf | None, Field(description="When it happened, as far as it is known.")]
+    certainty: Annotated[Certainty, Field(description="Whether it happened on a day within the question for certain.")]
+    type: Annotated[str, WithJsonSchema({"type": "string", "enum": _ABOUT_THE_WORLD})]
+    subject: Reference
+    data: Annotated[dict[str, Any], Field(description="The data of the event, with the names of subjects.")]
+    source: str
+    id: str
+    recorded: Instant
+    events: Positions
+
+
 TIMELINE = View(
     name="timeline",
+    item=ItemType(TimelineItem),
     sorts=("occurred", "position"),
     filters=(
         WORDS,
@@ -367,7 +392,7 @@ class Timeline:
 
     # an item
 
-    def _happening(self, row: Sequence[Any], event: Event, first: int, last: int) -> dict[str, Any]:
+    def _happening(self, row: Sequence[Any], event: Event, first: int, last: int) -> TimelineItem:
         _, hi, rank, _, position, subject, lo, meaning = row
         occurred, positions, data = event.occurred, [position], event.plain
         if meaning is not None:

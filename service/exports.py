@@ -10,15 +10,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from projections.catalogue import LIST_VIEWS
 from projections.reader import Reader
 from service.clock import system_time
 from service.commands.log_entry import answered_lines
-from service.csv_tables import OF_VIEW
 from service.data_directory import LOG, VIEWS
 from service.event_log import LogReader
 from service.question_times import Now, read_times
+from service.schemas.views import table_of
 
-NAMES = tuple(OF_VIEW)
+NAMES = tuple(LIST_VIEWS)
 """The views that can be exported."""
 BATCH = 1000
 
@@ -73,7 +74,7 @@ class ViewsExport:
 
     def rows(self, view: str) -> Iterator[bytes]:
         """Yield a view as CSV, in chunks of lines."""
-        table = OF_VIEW[view]
+        table = table_of(view)
         question = self._any_day if view == "timeline" else self._question
         yield table.header
         after: list[Any] | None = None

@@ -20,6 +20,7 @@ from service.commands.cloudevents import Malformed
 from service.commands.write_queue import Overloaded
 from service.commands.writer import Unavailable
 from service.event_log import LogUnavailable
+from service.schemas.answer_types import ProblemBody, ProblemError
 
 MOST_ERRORS = 100
 RETRY_SECONDS = "1"
@@ -184,7 +185,7 @@ class Problem(Exception):
         self,
         kind: Kind,
         detail: str = "",
-        errors: Sequence[Mapping[str, str]] = (),
+        errors: Sequence[ProblemError] = (),
         headers: Mapping[str, str] | None = None,
         **members: Any,
     ) -> None:
@@ -200,7 +201,7 @@ class Problem(Exception):
     def body(self, **more: Any) -> bytes:
         """The problem as JSON, with `more` members."""
         explained = KINDS[self.kind]
-        document: dict[str, Any] = {
+        document: ProblemBody = {
             "type": f"/problems/{self.kind}",
             "title": explained.title,
             "status": explained.status,
@@ -208,8 +209,8 @@ class Problem(Exception):
         if self.detail:
             document["detail"] = self.detail
         if self.errors:
-            document["errors"] = self.errors[:MOST_ERRORS]
-        return orjson.dumps(document | self.members | more)
+            document["errors"] = [*self.errors[:MOST_ERRORS]]
+        return orjson.dumps({**document, **self.members, **more})
 
 
 _DISK_ERRORS = frozenset(
@@ -249,7 +250,9 @@ def problem_of(error: Exception) -> Problem:
             return error
         case Refused():
             members: dict[str, Any] = {"positions": error.positions} if error.positions else {}
-            errors = [{"pointer": flaw.pointer, "detail": flaw.detail} for flaw in error.flaws[:MOST_ERRORS]]
+            errors: list[ProblemError] = [
+                {"pointer": flaw.pointer, "detail": flaw.detail} for flaw in error.flaws[:MOST_ERRORS]
+            ]
             return Problem(_OF_REFUSED.get(type(error), Kind.INVALID_EVENT), error.detail, errors, **members)
         case Malformed():
             return Problem(Kind.MALFORMED, str(error), [{"pointer": error.pointer, "detail": str(error)}])

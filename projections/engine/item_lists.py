@@ -8,20 +8,56 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Annotated, Any, NotRequired, get_args
 
 import orjson
+from pydantic import Field
+from typing_extensions import TypedDict, get_type_hints
 
+from domain.agreement import Signatory
+from domain.catalogue import CATALOGUE
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, span_of
 from domain.list_items import STATUS_ORDER, ItemPeriod, simple_periods
-from domain.membership import Lifespan
+from domain.membership import ORDER_OF_STATUSES, Lifespan
+from domain.payload import Position, Record
+from domain.platform import MemberJoined
 from domain.subject_state import StatePeriod
+from domain.values import Edtf, Party, Reference, Text
 from projections.engine.buffer import Row
 from projections.engine.row_codecs import possible_statuses_mask
 
 FORMER = "former:"
 """The beginning of the keys of items that are derived from the states of their subject, as former names are."""
+
+
+@dataclass(frozen=True)
+class ItemType:
+    """What the items of a list are. Their schema and their columns follow from it.
+
+    `fields` is the typed dictionary of their own fields, in the order of the columns. A field without a sentence takes
+    that of the field of the same name in the first of `records` that has one.
+    `statuses` are their statuses, in order; empty where they have none.
+    `span` is the typed dictionary of the fields that are shown after the status.
+    `omits_none`: a field that is None is left out, else it is shown as null.
+    """
+
+    fields: type
+    statuses: tuple[str, ...] = ()
+    span: type | None = None
+    records: tuple[type[Record], ...] = ()
+    omits_none: bool = False
+
+    @cached_property
+    def references(self) -> tuple[str, ...]:
+        """The fields that name other subjects."""
+        return tuple(name for name, annotation in get_type_hints(self.fields).items() if _is_reference(annotation))
+
+
+def _is_reference(annotation: object) -> bool:
+    """Return whether the values of an annotation are references, or lists of them."""
+    return annotation is Reference or any(map(_is_reference, get_args(annotation)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +89,11 @@ class ItemList:
     `is_joint`: the items depend on each other, and a fact that changes one changes all.
     `derive` returns further items by key, from the facts that describe a subject and its states.
     `is_view`: the items of all subjects are a list of their own, sorted by subject, too.
-    `references` are the fields that name other subjects.
     """
 
     name: str
     number: int
+    item: ItemType
     keys: Callable[[Fact], Iterable[str]]
     fold: Callable[[Sequence[Fact], str, Lifespan], list[Item]]
     tag: Callable[[str], str] | None = None
@@ -65,7 +101,81 @@ class ItemList:
     derive: Callable[[Sequence[Fact], Sequence[StatePeriod]], dict[str, list[Item]]] | None = None
     is_view: bool = False
     terms: Terms | None = None
-    references: tuple[str, ...] = ()
+
+
+Positions = Annotated[list[Position], Field(description="The positions of the events that bear this.")]
+
+
+_Step = TypedDict(  # in this form for the keyword `with`
+    "_Step",
+    {
+        "type": str,
+        "occurred": Edtf | None,
+        "effective": NotRequired[Annotated[Edtf, Field(description="When it took effect.")]],
+        "instrument": NotRequired[Annotated[str, Field(description="The instrument by which the party consented.")]],
+        "territory": NotRequired[Annotated[Text, Field(description="Of a consent: the territory it extends to.")]],
+        "place": NotRequired[Annotated[Text, Field(description="Of a signature: where it was signed.")]],
+        "with": NotRequired[
+            Annotated[
+                list[Reference],
+                Field(description="Of an entry into force: the parties with which alone it is in force."),
+            ]
+        ],
+        "category": NotRequired[
+            Annotated[Text, Field(description="Of a change of category: the category from then on.")]
+        ],
+        "events": Positions,
+    },
+)
+
+
+class Step(_Step):
+    """An event that a membership rests on."""
+
+
+_Span = TypedDict(  # in this form for the keyword `from`
+    "_Span",
+    {
+        "from": Annotated[Edtf | None, Field(description="When the membership began.")],
+        "to": Annotated[Edtf | None, Field(description="When the membership ended.")],
+    },
+)
+
+
+class MembershipSpan(_Span):
+    """When a membership began and ended."""
+
+
+class MembershipSteps(MembershipSpan):
+    """When a membership began and ended, and the events that it rests on."""
+
+    steps: list[Step]
+
+
+Role = Annotated[Text, Field(description="The role in which it signed; of several the first.")]
+Roles = Annotated[list[Text], Field(description="Every role in which it signed, if there are several.")]
+
+
+class FounderItem(TypedDict):
+    """A founder of a lab."""
+
+    subject: Party
+    name: Text | None
+
+
+class MemberItem(TypedDict):
+    """A member of a platform."""
+
+    party: Reference
+    category: Text | None
+
+
+class AgreementPartyItem(TypedDict):
+    """A party to an agreement, with each of its steps."""
+
+    party: Reference
+    role: NotRequired[Role]
+    roles: NotRequired[Roles]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,17 +192,24 @@ class MembershipList:
     is_inline: bool = False
     is_current: bool = False
 
+    @property
+    def item(self) -> ItemType:
+        """The type of its items."""
+        fields = FounderItem if self.is_inline else MemberItem if self.has_category else AgreementPartyItem
+        span = MembershipSteps if self.has_steps else MembershipSpan
+        return ItemType(fields, ORDER_OF_STATUSES, span, (MemberJoined, Signatory))
+
 
 def simple_list(
     name: str,
     number: int,
-    items: Mapping[str, Callable[[Fact], dict[str, dict[str, Any]]]],
+    items: Mapping[str, Callable[[Fact], Mapping[str, Mapping[str, Any]]]],
     *,
+    item: type,
     derive: Callable[[Sequence[Fact], Sequence[StatePeriod]], dict[str, list[Item]]] | None = None,
     terms: Terms | None = None,
-    references: tuple[str, ...] = (),
 ) -> ItemList:
-    """Return a list whose items come with one fact and stay; `items` returns, by type, the values of a fact by key."""
+    """Return a list whose items come with one fact and stay; `items` returns, by type, the fields of each by key."""
 
     def keys(fact: Fact) -> Iterable[str]:
         return items[fact.type](fact) if fact.type in items else ()
@@ -105,22 +222,32 @@ def simple_list(
         label = f"{fact.span.sort_key[0]:07} {fact.source} {fact.id} {int(key.rpartition(':')[2]):04}"
         return [Item(period, fact, label) for period in simple_periods(fact, value, lifespan)]
 
-    return ItemList(name=name, number=number, keys=keys, fold=fold, derive=derive, terms=terms, references=references)
+    return ItemList(
+        name=name,
+        number=number,
+        item=ItemType(item, records=tuple(CATALOGUE[type_].data for type_ in items), omits_none=True),
+        keys=keys,
+        fold=fold,
+        derive=derive,
+        terms=terms,
+    )
 
 
 def opened_list(
     name: str,
     number: int,
     *,
+    item: type,
+    statuses: tuple[str, ...],
     opening: str,
+    changed_by: tuple[str, ...],
     keys: Callable[[Fact], Iterable[str]],
     periods: Callable[[Fact, Sequence[Fact], Lifespan], list[ItemPeriod]],
     label: Callable[[Fact, str], str] = lambda _, key: key,
     is_view: bool = False,
     terms: Terms | None = None,
-    references: tuple[str, ...] = (),
 ) -> ItemList:
-    """Return a list whose items are opened by facts of one type and changed by others.
+    """Return a list whose items are opened by facts of one type and changed by those of others.
 
     `periods` returns the periods of an item from its opening and its other facts. `label` sorts items of one day.
     """
@@ -137,19 +264,15 @@ def opened_list(
     return ItemList(
         name=name,
         number=number,
+        item=ItemType(
+            item, statuses, records=tuple(CATALOGUE[each].data for each in (opening, *changed_by)), omits_none=True
+        ),
         keys=keys,
         fold=fold,
         tag=lambda key: key,
         is_view=is_view,
         terms=terms,
-        references=references,
     )
-
-
-def dated(fact: Fact, **fields: Any) -> dict[str, Any]:
-    """Return the fields that have a value, and when the fact occurred."""
-    present = {name: value for name, value in fields.items() if value is not None}
-    return {**present, "occurred": fact.occurred} if fact.occurred is not None else present
 
 
 def list_item_row(items: ItemList, subject: str, item: Item) -> Row:

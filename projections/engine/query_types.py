@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,12 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some items of a list, and where the next page goes on; None at the end. `extra` is said of the whole list."""
+    """Some items of a list, JSON-ready, and the key after which the next page begins; None at the end.
 
-    items: list[dict[str, Any]]
+    `extra` are members of the answer that describe the whole list.
+    """
+
+    items: list[Any]
     after: list[Any] | None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -37,7 +40,7 @@ class Page:
 class Difference:
     """What turns one state into another (RFC 6902), and the positions of the events in between; not all if cut."""
 
-    patch: list[dict[str, Any]]
+    patch: list[Any]
     events: list[int]
     is_cut: bool
 
@@ -72,7 +75,8 @@ def check_after(after: Sequence[Any] | None, *types: type) -> None:
         raise BadQuestion({"cursor": "is not a cursor of this list"})
 
 
-CERTAINTIES = ("certain", "possible")
+Certainty = Literal["certain", "possible"]
+CERTAINTIES: tuple[Certainty, ...] = get_args(Certainty)
 
 ANY_STATUS = "any"
 """The value of a status filter that takes every status, of what has ended too."""

@@ -7,17 +7,7 @@ from functools import partial
 from typing import Any
 
 from domain.payload import Record
-
-
-class Reference(dict[str, Any]):
-    """A reference to another subject in an answer: `{"subject": ...}`, completed by `projections.engine.references`.
-
-    Only its type says that it is one: a text may look the same, as `subject` is a well-formed language tag.
-    """
-
-    def __init__(self, subject: str) -> None:
-        super().__init__(subject=subject)
-
+from domain.values import Reference
 
 _NESTING = frozenset((dict, list, Reference))
 

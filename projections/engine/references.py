@@ -11,10 +11,11 @@ from typing import Any
 
 import orjson
 
+from domain.values import Reference
 from projections.engine.database import AS_OF
 from projections.engine.event_index import EventIndex
 from projections.engine.query_types import TimeSlice
-from projections.engine.reference_values import Reference, references_in
+from projections.engine.reference_values import references_in
 from projections.engine.time_slices import as_of_and_on, times
 
 

@@ -17,7 +17,7 @@ from domain.catalogue import AGGREGATES, CATALOGUE
 from domain.corrections import Fact
 from domain.event_type import TakesEffect
 from domain.platform import MemberChanged
-from projections.engine.reference_values import Reference
+from domain.values import Reference
 
 NAMED = {aggregate.collection: aggregate.name_field for aggregate in AGGREGATES}
 """The field that names a subject, by collection. It has a column of its own."""

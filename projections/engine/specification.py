@@ -12,7 +12,7 @@ from projections.engine import canonical_rows
 from projections.engine.bitemporal import MEMBERSHIPS, SUBJECT_STATES
 from projections.engine.canonical_rows import Part
 from projections.engine.filters import Filter
-from projections.engine.item_lists import ItemList, MembershipList
+from projections.engine.item_lists import ItemList, ItemType, MembershipList
 from projections.engine.planner import Planner
 from projections.engine.query_parts import Order
 
@@ -61,12 +61,16 @@ class Listing:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A list over all subjects: its filters, and its orders with the default first; `-` before one reverses it."""
+    """A list over all subjects: its filters, and its orders with the default first; `-` before one reverses it.
+
+    `item` is the type of its items; None where they are the states of subjects.
+    """
 
     name: str
     filters: tuple[Filter, ...]
     sorts: tuple[str, ...]
     digest: Digest
+    item: ItemType | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +92,14 @@ class SubjectView(View):
     `lists` are the lists inside the state of a subject, in the order they are shown.
     `terms` are the attributes whose terms subjects are found by.
     `date_field` is the field by which subjects are sorted by date; None where they are not.
+    `more_fields` is a typed dictionary of the fields of a state that are no attribute and no date of an event.
     """
 
     aggregate: Aggregate
     lists: tuple[ItemList | MembershipList, ...]
     terms: tuple[str, ...]
     date_field: str | None
+    more_fields: type | None
 
     @cached_property
     def by_name(self) -> dict[str, ItemList | MembershipList]:
@@ -118,6 +124,7 @@ def subject_view(
     lists: tuple[ItemList | MembershipList, ...] = (),
     terms: tuple[str, ...] = (),
     date_field: str | None = None,
+    more_fields: type | None = None,
     more_parts: tuple[Part, ...] = (),
     follows_memberships: bool = False,
     passages: bool = False,
@@ -151,4 +158,5 @@ def subject_view(
         lists=lists,
         terms=terms,
         date_field=date_field,
+        more_fields=more_fields,
     )

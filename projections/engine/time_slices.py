@@ -9,8 +9,9 @@ import orjson
 
 from domain.list_items import STATUS_ORDER
 from domain.membership import ENDED_STATUSES, ORDER_OF_STATUSES
+from domain.values import Reference
 from projections.engine.query_types import TimeSlice
-from projections.engine.reference_values import Reference, refer
+from projections.engine.reference_values import refer
 from projections.engine.row_codecs import decode_membership, roles_of
 
 HOLDING = sum(1 << index for index, status in enumerate(ORDER_OF_STATUSES) if status not in ENDED_STATUSES)

@@ -10,18 +10,34 @@ import os
 from binascii import b2a_base64
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import orjson
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from domain.catalogue import CATALOGUE
 from domain.cloudevent import Erasure, PostedEvent
 from domain.corrections import Event, erased_data
 from domain.merkle import leaf_hash
+from domain.payload import Position
+from domain.values import Instant, Subject
 from service.event_log import LoggedEvent, LogReader
 
 SALT_BYTES = 16
 _DIGEST = len(',"data_sha256":""') + 64
+
+
+class ReceiptBody(TypedDict):
+    """The receipt of a posted event: its place in the log."""
+
+    position: Position
+    id: str
+    source: str
+    subject: Subject
+    version: Position
+    recorded: Instant
+    leaf: Annotated[str, Field(description="The log entry's Merkle leaf hash, base64.")]
 
 
 class Receipt(NamedTuple):
@@ -109,18 +125,16 @@ def event_of(stored: LoggedEvent) -> Event:
 
 def receipt(stored: LoggedEvent, *, is_new: bool) -> Receipt:
     """Return the receipt of a stored event."""
-    body = orjson.dumps(
-        {
-            "position": stored.position,
-            "id": stored.event_id,
-            "source": stored.source,
-            "subject": stored.subject,
-            "version": stored.version,
-            "recorded": _recorded(stored.entry),
-            "leaf": b2a_base64(leaf_hash(stored.entry), newline=False).decode(),
-        }
-    )
-    return Receipt(stored.position, body, is_new)
+    body: ReceiptBody = {
+        "position": stored.position,
+        "id": stored.event_id,
+        "source": stored.source,
+        "subject": stored.subject,
+        "version": stored.version,
+        "recorded": _recorded(stored.entry),
+        "leaf": b2a_base64(leaf_hash(stored.entry), newline=False).decode(),
+    }
+    return Receipt(stored.position, orjson.dumps(body), is_new)
 
 
 def answered(stored: LoggedEvent) -> bytes:

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from service.http.event_schemas import event_schemas, ref
 from service.http.operations import Answer, Operation, Parameter
 from service.http.problem_responses import MEDIA_TYPE
-from service.http.state_schemas import PARTS
 from service.problems import KINDS
+from service.schemas.events import event_schemas
+from service.schemas.json_schema import ref
+from service.schemas.views import components
 
 Document = dict[str, Any]
 
@@ -96,7 +97,7 @@ def document(operations: Iterable[Operation]) -> Document:
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": dict(sorted({**event_schemas(), **PARTS}.items())),
+            "schemas": dict(sorted({**event_schemas(), **components()}.items())),
             "responses": {f"Problem{status}": _problem(status) for status in _statuses()},
             "headers": dict(_HEADERS),
             "securitySchemes": {

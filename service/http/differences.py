@@ -3,8 +3,6 @@ Answers a history that is asked with `from` and `to`; it decides nothing about e
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 from aiohttp import web
 
@@ -17,6 +15,7 @@ from service.http.operations import read_query
 from service.http.query_parameters import AS_OF, FROM, MAX_LIMIT, ON, PAGED, TO, is_day, read_pair
 from service.http.response_cache import CachedResponse
 from service.question_times import Now
+from service.schemas.answer_types import DifferenceBody, Moment
 
 HISTORY = (AS_OF, ON, FROM, TO, *PAGED, ACCEPT_DATETIME)
 """What may be asked of a history, as a list or as a difference."""
@@ -42,7 +41,7 @@ async def answer_difference(request: web.Request, subject: str) -> web.StreamRes
         first, second = read_pair(values, now, reader.position_at)
         known = max(first.as_of, second.as_of)
         difference = reader.difference(subject, first, second, most=MAX_LIMIT)
-        answer: dict[str, Any] = {
+        answer: DifferenceBody = {
             "subject": subject,
             "position": known,
             "from": _side(first),
@@ -59,5 +58,5 @@ async def answer_difference(request: web.Request, subject: str) -> web.StreamRes
     return await answer_from_views(request, found)
 
 
-def _side(question: TimeSlice) -> dict[str, Any]:
+def _side(question: TimeSlice) -> Moment:
     return {"as_of": question.as_of, "on": "any" if question.on is None else day_text(question.on)}

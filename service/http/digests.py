@@ -21,13 +21,14 @@ from service.app_keys import CLOCK, HEAD, LOGGER, LOGS, STOPPING
 from service.commands.log_entry import event_of
 from service.event_log import LogReader
 from service.header_names import FOLD
-from service.http.answer_schemas import COUNT, POSITION, list_of, object_of
 from service.http.answers import JSON, NDJSON, json_answer, negotiate
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.query_parameters import AS_OF
 from service.jobs import Job, JobFailed
 from service.problems import Kind, Problem
 from service.question_times import Now, read_times
+from service.schemas.answer_types import DigestsBody, Erasure
+from service.schemas.json_schema import ref
 from service.views.readers import READERS
 from service.views.replay_jobs import REPLAYS, TooManyReplays
 
@@ -91,7 +92,9 @@ async def _digests(request: web.Request, values: Values) -> web.StreamResponse:
         generation = readers.generation
         found = {view: await _digest(request, view, as_of) for view in wanted}
     erased = await request.app[LOGS].ask(_erased_since(as_of))
-    body = {"position": as_of, "digests": found} | ({"redacted": erased} if erased else {})
+    body: DigestsBody = {"position": as_of, "digests": found}
+    if erased:
+        body["redacted"] = erased
     return json_answer(orjson.dumps(body), headers=_CACHE | {FOLD: fold()})
 
 
@@ -198,11 +201,11 @@ def _until(values: Values, now: Now, log: LogReader) -> int:
         raise BadQuestion({_UNTIL.name: error.flaws[AS_OF.name]}) from None
 
 
-def _erased_since(position: int) -> Callable[[LogReader], list[dict[str, int]]]:
+def _erased_since(position: int) -> Callable[[LogReader], list[Erasure]]:
     """The events up to a position whose data was erased after it, each with the event that had it erased."""
 
-    def erased(log: LogReader) -> list[dict[str, int]]:
-        found: list[dict[str, int]] = []
+    def erased(log: LogReader) -> list[Erasure]:
+        found: list[Erasure] = []
         after = position
         while events := log.select_notifications(after + 1, _AT_ONCE, topics=("event.redacted",)):
             for stored in events:
@@ -215,7 +218,6 @@ def _erased_since(position: int) -> Callable[[LogReader], list[dict[str, int]]]:
     return erased
 
 
-_SHA256 = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
 _LINE = {
     "type": "object",
     "description": "A row of the view; the last line is the position and the digest of all lines before it.",
@@ -229,28 +231,7 @@ OPERATIONS = (
         "The digests of the stored views as of a position",
         digests,
         {
-            200: Answer(
-                "The SHA-256 of the lines that `/v1/replay` gives of each view.",
-                {
-                    JSON: object_of(
-                        {
-                            "position": COUNT,
-                            "digests": {
-                                "type": "object",
-                                "properties": dict.fromkeys(VIEWS, _SHA256),
-                                "additionalProperties": False,
-                            },
-                        },
-                        {
-                            "redacted": {
-                                **list_of(object_of({"position": POSITION, "by": POSITION})),
-                                "description": "Events up to the position whose data was erased after it, each with"
-                                " the event that had it erased. Before that the digests were others.",
-                            }
-                        },
-                    )
-                },
-            )
+            200: Answer("The SHA-256 of the lines that `/v1/replay` gives of each view.", {JSON: ref("Digests")}),
         },
         _DIGESTED,
         (401, 403, 406, 422, 503),

@@ -18,8 +18,9 @@ from service.http.fields import etag_matches
 from service.http.log_filter import FILTERS, Filter, filter_of
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.query_parameters import CURSOR, FORMAT, cursor, read_cursor
-from service.http.state_schemas import page_of
 from service.problems import Kind, Problem
+from service.schemas.json_schema import ref
+from service.schemas.views import page_of
 
 LIMIT = 50
 MAX_LIMIT = 1000
@@ -105,7 +106,7 @@ def _number(values: Values, name: str, default: int) -> int:
     return int(values[name][0]) if name in values else default
 
 
-_RECORDED = {"$ref": "#/components/schemas/RecordedEvent"}
+_RECORDED = ref("RecordedEvent")
 _POSITION: Mapping[str, object] = {"type": "integer", "minimum": 0}
 _FORMAT = Parameter(FORMAT.name, FORMAT.description, {"type": "string", "enum": ["json", "ndjson"]})
 PARAMETERS = (

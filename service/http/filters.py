@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from projections.catalogue import LIST_VIEWS
 from projections.engine.filters import CERTAINTY, Choice, Day, Filter, SubjectOf, Words
-from service.http.event_schemas import Schema, subject
 from service.http.operations import Parameter
+from service.schemas.json_schema import Schema, subject
 
 
 def _parameter(declared: Filter) -> Parameter:

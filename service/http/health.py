@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 from aiohttp import hdrs, web
 
@@ -12,6 +10,8 @@ from service.http.access import VERIFIED, sent_key
 from service.http.answers import JSON, json_answer
 from service.http.operations import Answer, Operation, add
 from service.problems import Kind, Problem
+from service.schemas.answer_types import Readiness
+from service.schemas.json_schema import ref
 from service.transparency.checkpoint import PUBLISHER
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -34,7 +34,7 @@ async def readyz(request: web.Request) -> web.StreamResponse:
     tells_more = app[SETTINGS].read == "open" or sent_key(request, app[VERIFIED]) is not None
     if reasons:
         raise Problem(Kind.NOT_READY, "; ".join(reasons) if tells_more else "")
-    ready: dict[str, Any] = {"status": "ready"}
+    ready: Readiness = {"status": "ready"}
     if tells_more:
         ready["position"] = app[WRITER].recorded.position
         if warnings := app[CLOCK].warnings():
@@ -49,21 +49,6 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: _TEXT} | _NO_STORE)
 
 
-_STATUS = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
-_READY = {
-    "type": "object",
-    "properties": {
-        "status": {"type": "string"},
-        "position": {"type": "integer"},
-        "warnings": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": "What an operator should look at although the registry answers, such as a clock that jumped"
-            " or is behind the last recorded event.",
-        },
-    },
-    "required": ["status"],
-}
 OPERATIONS = (
     Operation(
         "GET",
@@ -72,7 +57,7 @@ OPERATIONS = (
         "running",
         "Whether the process lives",
         healthz,
-        {200: Answer("It does.", {JSON: _STATUS})},
+        {200: Answer("It does.", {JSON: ref("Health")})},
     ),
     Operation(
         "GET",
@@ -81,7 +66,7 @@ OPERATIONS = (
         "running",
         "Whether it may be asked",
         readyz,
-        {200: Answer("It may.", {JSON: _READY})},
+        {200: Answer("It may.", {JSON: ref("Readiness")})},
         problems=(503,),
     ),
     Operation(

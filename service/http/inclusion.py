@@ -19,6 +19,7 @@ from service.app_keys import LOGS
 from service.event_log import LoggedEvent, LogReader
 from service.http.operations import Parameter
 from service.problems import Kind, Problem
+from service.schemas.answer_types import ProvenEvent
 from service.transparency.checkpoint import PUBLISHER, Published
 from service.views.readers import READERS
 
@@ -77,11 +78,12 @@ def _events(log: LogReader, positions: Sequence[int]) -> list[LoggedEvent]:
     return [event for position in positions if (event := log.at(position)) is not None]
 
 
-def _evidence(event: LoggedEvent, proof: str) -> dict[str, Any]:
-    shown: dict[str, Any] = {"entry": event.entry.decode()}
+def _evidence(event: LoggedEvent, proof: str) -> ProvenEvent:
+    shown: ProvenEvent = {"entry": event.entry.decode(), "proof": proof}
     if event.data:
-        shown |= {"salt": b64encode(event.salt).decode(), "data": orjson.Fragment(event.data)}
-    return shown | {"proof": proof}
+        shown["salt"] = b64encode(event.salt).decode()
+        shown["data"] = orjson.Fragment(event.data)  # type: ignore[typeddict-item]  # JSON as it is stored
+    return shown
 
 
 def _named(body: dict[str, Any]) -> set[int]:

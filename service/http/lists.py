@@ -15,14 +15,14 @@ from projections.engine.query_types import BadQuestion, Page, TimeSlice
 from projections.reader import Reader
 from service.csv_tables import Table
 from service.http.answers import JSON, NDJSON, answer_from_views, negotiate, now_of
-from service.http.event_schemas import Schema
 from service.http.fields import etag_matches
 from service.http.memento import HEADERS, at, said
 from service.http.operations import Answer, Parameter, Values, read_query
 from service.http.query_parameters import BOM, CURSOR, FORMAT, MAX_LIMIT, Asked, cursor, read_list
 from service.http.response_cache import CachedResponse, headers, question_tag
-from service.http.state_schemas import page_of
 from service.question_times import Now
+from service.schemas.json_schema import Schema
+from service.schemas.views import page_of
 from service.views.readers import READERS
 
 CSV = "text/csv"

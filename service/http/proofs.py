@@ -5,10 +5,9 @@ from __future__ import annotations
 from aiohttp import hdrs, web
 
 from service.app_keys import HEAD
-from service.http.answer_schemas import STRING
 from service.http.answers import TEXT
 from service.http.inclusion import covering_checkpoint, inclusion_proofs
-from service.http.operations import Answer, Operation, Parameter, add, read_query
+from service.http.operations import STRING, Answer, Operation, Parameter, add, read_query
 from service.problems import Kind, Problem
 from service.views.readers import READERS
 

@@ -3,24 +3,25 @@ there is of what. It reads what is asked and answers what the views find."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from projections.engine.query_types import Merged, Page, TimeSlice
+from projections.graph import GraphPart
 from projections.reader import Reader
-from service import csv_tables
 from service.http import graph_formats
 from service.http.answers import JSON, answer_from_views, negotiate
-from service.http.event_schemas import ref, subject
 from service.http.lists import Listing, Source, about_columns, answer_list, list_answer
 from service.http.memento import ACCEPT_DATETIME, HEADERS, said
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.query_parameters import AS_OF, BOM, FORMAT, LIMITED, MAX_LIMIT, ON, PAGED
 from service.http.response_cache import CachedResponse
 from service.question_times import Now, read_times
+from service.schemas.json_schema import ref, subject
+from service.schemas.views import table_of
 
 MAX_DEPTH = 5
 MAX_NODES = 5000
@@ -64,6 +65,9 @@ _DRAWN: dict[str, Callable[[dict[str, Any]], bytes]] = {
 }
 
 
+_RESOLVED, _FOUND = table_of("resolve"), table_of("search")
+
+
 async def resolve(request: web.Request) -> web.StreamResponse:
     """Which party is meant by a name, the likeliest first."""
 
@@ -71,7 +75,7 @@ async def resolve(request: web.Request) -> web.StreamResponse:
         (name,) = values[_NAME.name]
         return lambda reader, question, limit, _: Page(reader.resolve(name, question, limit=limit), None)
 
-    return await answer_list(request, Listing(_RESOLVE, csv_tables.RESOLVED, source))
+    return await answer_list(request, Listing(_RESOLVE, _RESOLVED, source))
 
 
 async def search(request: web.Request) -> web.StreamResponse:
@@ -84,7 +88,7 @@ async def search(request: web.Request) -> web.StreamResponse:
             words, question, limit=limit, after=after, collection=collection
         )
 
-    return await answer_list(request, Listing(_SEARCH, csv_tables.FOUND, source))
+    return await answer_list(request, Listing(_SEARCH, _FOUND, source))
 
 
 async def graph(request: web.Request) -> web.StreamResponse:
@@ -93,7 +97,7 @@ async def graph(request: web.Request) -> web.StreamResponse:
     values = read_query(request.query, _GRAPH)
     depth, limit = (int(values.get(each.name, (each.schema["default"],))[0]) for each in (_DEPTH, _NODES))
 
-    def drawn(reader: Reader, question: TimeSlice) -> dict[str, Any]:
+    def drawn(reader: Reader, question: TimeSlice) -> GraphPart:
         (center,) = values.get(_CENTER.name, (None,))
         try:
             return reader.graph(center, depth, question, limit)
@@ -111,7 +115,7 @@ async def statistics(request: web.Request) -> web.StreamResponse:
 
 
 async def _overview(
-    request: web.Request, values: Values, find: Callable[[Reader, TimeSlice], dict[str, Any]], form: str
+    request: web.Request, values: Values, find: Callable[[Reader, TimeSlice], Mapping[str, Any]], form: str
 ) -> web.StreamResponse:
     def found(reader: Reader, now: Now) -> CachedResponse:
         question = read_times(values, now, reader.position_at)
@@ -132,7 +136,7 @@ OPERATIONS = (
         {200: list_answer(ref("resolve"))},
         _RESOLVE,
         (400, 401, 403, 406, 422, 503),
-        description=about_columns(csv_tables.RESOLVED),
+        description=about_columns(_RESOLVED),
         scope="read",
         page="/search",
     ),
@@ -146,7 +150,7 @@ OPERATIONS = (
         {200: list_answer(ref("search"))},
         _SEARCH,
         (400, 401, 403, 406, 422, 503),
-        description=about_columns(csv_tables.FOUND),
+        description=about_columns(_FOUND),
         scope="read",
         page="/search",
     ),

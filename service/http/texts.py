@@ -14,22 +14,21 @@ from domain.values import SLUG
 from projections.documents import DocumentText
 from projections.engine.query_types import NotFound
 from projections.reader import Reader
-from service import csv_tables
 from service.app_keys import HEAD, LOGS, WRITER
 from service.commands.decisions import Batch
 from service.commands.document_texts import MAX_TEXT, erasure_batch, storage_batch
 from service.http.access import KEY
 from service.http.answers import JSON, TEXT, json_answer, negotiate, now_of
 from service.http.bodies import read_body, refuse_encoded
-from service.http.event_schemas import ref
 from service.http.fields import etag_matches, media_type
 from service.http.lists import Listing, Source, about_columns, answer_list, list_answer
 from service.http.memento import ACCEPT_DATETIME, HEADERS, said
 from service.http.operations import STRING, Answer, Operation, Parameter, Values, add, read_query
 from service.http.query_parameters import AS_OF, ON, PAGED
-from service.http.state_schemas import CITED
 from service.problems import Kind, Problem
 from service.question_times import read_times
+from service.schemas.json_schema import ref
+from service.schemas.views import page_of_citations, table_of
 from service.views.readers import READERS
 
 _SLUG = Parameter(
@@ -45,6 +44,7 @@ _STATUS = Parameter(
     "Only passages of this status: `verified` in the text that is held, `failed` there, or `unverified` as none is.",
     {"type": "string", "enum": list(Status)},
 )
+_TABLE = table_of("Citation")
 _PASSAGES = (AS_OF, ON, _STATUS, *PAGED, ACCEPT_DATETIME)
 
 
@@ -112,7 +112,7 @@ async def list_passages(request: web.Request) -> web.StreamResponse:
             subject, question, status=status, limit=limit, after=after
         )
 
-    return await answer_list(request, Listing(_PASSAGES, csv_tables.PASSAGES, source))
+    return await answer_list(request, Listing(_PASSAGES, _TABLE, source))
 
 
 async def _recorded(request: web.Request, batch: Batch, *, is_trial: bool, status: int = 201) -> web.StreamResponse:
@@ -209,12 +209,12 @@ OPERATIONS = (
         "documents",
         "Which passages of a document are cited, and for which facts",
         list_passages,
-        {200: replace(_CITATIONS, content={**_CITATIONS.content, JSON: CITED})},
+        {200: replace(_CITATIONS, content={**_CITATIONS.content, JSON: page_of_citations()})},
         (_SLUG, *_PASSAGES),
         (400, 401, 403, 404, 406, 410, 422, 503),
         description=(
             "In the order in which they start, those that name no place last; each with the event that it supports."
-            f" {about_columns(csv_tables.PASSAGES)}"
+            f" {about_columns(_TABLE)}"
         ),
         scope="read",
     ),

@@ -14,14 +14,14 @@ from domain.tlog_formats import NoteError, Tile, entry_bundle, parse_tile
 from projections.engine.query_types import BadQuestion
 from projections.reader import Reader
 from service.app_keys import LOGS, SETTINGS
-from service.http.answer_schemas import COUNT, STRING, list_of, object_of
 from service.http.answers import JSON, TEXT, json_answer
-from service.http.event_schemas import Schema
 from service.http.fields import combined
 from service.http.inclusion import published
 from service.http.negotiation import accepts_gzip
-from service.http.operations import Answer, Operation, Parameter, add, read_query
+from service.http.operations import STRING, Answer, Operation, Parameter, add, read_query
 from service.problems import Kind, Problem
+from service.schemas.answer_types import ConsistencyProof
+from service.schemas.json_schema import ref
 from service.transparency.checkpoint import PUBLISHER
 from service.views.readers import READERS
 
@@ -90,15 +90,14 @@ async def consistency(request: web.Request) -> web.StreamResponse:
         raise BadQuestion(flaws)
 
     def proof(reader: Reader) -> bytes:
-        return orjson.dumps(
-            {
-                "old": old,
-                "size": size,
-                "old_root": _shown(root(old, reader.hashes)),
-                "root": _shown(root(size, reader.hashes)),
-                "hashes": [_shown(each) for each in prove_consistency(old, size, reader.hashes)],
-            }
-        )
+        found: ConsistencyProof = {
+            "old": old,
+            "size": size,
+            "old_root": _shown(root(old, reader.hashes)),
+            "root": _shown(root(size, reader.hashes)),
+            "hashes": [_shown(each) for each in prove_consistency(old, size, reader.hashes)],
+        }
+        return orjson.dumps(found)
 
     return json_answer(await request.app[READERS].ask(proof), headers={hdrs.CACHE_CONTROL: "no-cache"})
 
@@ -112,7 +111,7 @@ def _shown(hash_: bytes) -> str:
     return b64encode(hash_).decode()
 
 
-_HASH: Schema = {"type": "string", "description": "32 bytes, base64."}
+_COUNT = {"type": "integer", "minimum": 0}
 _NUMBER = Parameter(
     "number",
     "The tile's place in its level, in groups of three digits, all but the last behind `x`: `x001/x234/067`; of a"
@@ -127,8 +126,8 @@ _LEVEL = Parameter(
     "path",
 )
 CONSISTENCY = (
-    Parameter("old", "How many events the beginning has.", COUNT, required=True),
-    Parameter("size", "How many events the whole has. Default: all that are published.", COUNT),
+    Parameter("old", "How many events the beginning has.", _COUNT, required=True),
+    Parameter("size", "How many events the whole has. Default: all that are published.", _COUNT),
 )
 _TILE = {200: Answer("The tile. It never changes.", {BYTES: {"type": "string", "contentMediaType": BYTES}})}
 _PROBLEMS = (401, 403, 422, 503)
@@ -188,20 +187,7 @@ OPERATIONS = (
         "The proof that the log at one size is a beginning of it at another",
         consistency,
         {
-            200: Answer(
-                "A consistency proof (RFC 9162, section 2.1.4).",
-                {
-                    JSON: object_of(
-                        {
-                            "old": COUNT,
-                            "size": COUNT,
-                            "old_root": _HASH,
-                            "root": _HASH,
-                            "hashes": list_of(_HASH),
-                        }
-                    )
-                },
-            )
+            200: Answer("A consistency proof (RFC 9162, section 2.1.4).", {JSON: ref("ConsistencyProof")}),
         },
         CONSISTENCY,
         _PROBLEMS,

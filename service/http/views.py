@@ -17,11 +17,9 @@ from projections import annotations as remarks
 from projections.catalogue import LIST_VIEWS, SUBJECT_VIEWS
 from projections.engine.query_types import Merged, NotFound, Page, State, TimeSlice
 from projections.reader import Reader
-from service import csv_tables
 from service.app_keys import CLEAR_CACHES
 from service.http.answers import JSON, answer_from_views, negotiate, now_of
 from service.http.differences import ABOUT, HISTORY, answer_difference, asks_difference
-from service.http.event_schemas import ref
 from service.http.filters import FILTER_PARAMETERS, OF_CERTAINTY
 from service.http.inclusion import PROOF, proven
 from service.http.lists import Listing, Source, about_columns, answer_list, list_answer
@@ -29,9 +27,10 @@ from service.http.memento import ACCEPT_DATETIME, HEADERS, LINK_FORMAT, said, va
 from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
 from service.http.query_parameters import AS_OF, EVIDENCE, ON, ON_ANY, PAGED
 from service.http.response_cache import RESPONSE_CACHE, CachedResponse, ResponseCache
-from service.http.state_schemas import entry_name, page_of
 from service.http.timemaps import SINCE, answer_timemap
 from service.question_times import Now, read_times
+from service.schemas.json_schema import ref
+from service.schemas.views import entry_name, page_of, table_of
 from service.views.readers import READERS
 
 SINGULAR = {
@@ -90,7 +89,7 @@ def _list(view: str) -> Operation:
             view, question, filters, sort=sort, limit=limit, after=after, evidence=evidence
         )
 
-    listing = Listing(parameters, csv_tables.OF_VIEW[view], source, any_day=view == "timeline")
+    listing = Listing(parameters, table_of(view), source, any_day=view == "timeline")
 
     async def handler(request: web.Request) -> web.StreamResponse:
         return await answer_list(request, listing)
@@ -166,12 +165,12 @@ def _inner(collection: str, section: str) -> Operation:
     parameters: tuple[Parameter, ...]
     match section:
         case "history":
-            item, table, parameters = ref("history"), csv_tables.HISTORY, HISTORY
+            item, table, parameters = ref("history"), table_of("history", frozenset(("events",))), HISTORY
         case remarks.DISPUTED:
-            item, table, parameters = ref("Disputed"), csv_tables.DISPUTED, (*_PAGED, _EVENT)
+            item, table, parameters = ref("Disputed"), table_of("Disputed"), (*_PAGED, _EVENT)
         case _:
             name = entry_name(collection, section)
-            item, table, parameters = ref(name), csv_tables.OF_ENTRY[name], (*_PAGED, OF_CERTAINTY)
+            item, table, parameters = ref(name), table_of(name), (*_PAGED, OF_CERTAINTY)
     answer = list_answer(item)
     if is_history:
         answer = replace(answer, content={**answer.content, JSON: {"oneOf": [page_of(item), ref("Difference")]}})

@@ -19,9 +19,9 @@ from domain.cloudevent import checked
 from service.app import make_app
 from service.http import search, views
 from service.http.api_document import document, shown_path
-from service.http.event_schemas import event_schemas
 from service.http.operations import DESCRIBED
 from service.problems import KINDS
+from service.schemas.events import data_name, event_schemas
 from service.settings import Settings
 from tests.service.query_helpers import event, party, seed_lines, seeded, signed
 from tests.service.registry import NDJSON, registered, renamed
@@ -163,7 +163,7 @@ def test_event_schemas_accept_the_seeds(described):
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_schema_accepts_null_only_where_the_registry_does(name):
     kind = CATALOGUE[name]
-    properties = event_schemas()[kind.data.__name__]["properties"]
+    properties = event_schemas()[data_name(kind)]["properties"]
     assert set(properties) == {field.alias or key for key, field in kind.data.model_fields.items()}
     for member, schema in properties.items():
         model, flaws = checked(kind, {member: None})

@@ -1,0 +1,90 @@
+"""JSON Schemas of events: every type of the catalogue as it is posted, and its data.
+
+They follow from the records that events are checked by, with the sentences of their fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import Field, WithJsonSchema
+from typing_extensions import TypedDict
+
+from domain.catalogue import CATALOGUE
+from domain.cloudevent import MAX_ATTRIBUTE
+from domain.event_type import EventType
+from domain.values import Edtf, Subject
+from service.schemas.json_schema import Components, Schema, nullable, ref, schema_of, subject
+
+
+class EventAttributes(TypedDict):
+    """The context attributes of an event, which are posted and answered alike."""
+
+    specversion: Literal["1.0"]
+    id: Annotated[
+        str,
+        Field(min_length=1, max_length=MAX_ATTRIBUTE, description="With `source` it names the event once for ever."),
+    ]
+    source: Annotated[str, Field(min_length=1, max_length=MAX_ATTRIBUTE, json_schema_extra={"format": "uri-reference"})]
+    type: Annotated[str, WithJsonSchema({"type": "string", "enum": list(CATALOGUE)})]
+    subject: Subject
+    time: NotRequired[
+        Annotated[str, Field(description="When the source made the event.", json_schema_extra={"format": "date-time"})]
+    ]
+    occurred: NotRequired[
+        Annotated[Edtf, Field(description="When the fact came about in the world, as far as it is known.")]
+    ]
+
+
+@cache
+def event_schemas() -> Mapping[str, Schema]:
+    """Return the components of events: the data of each type, each type as it is posted, and `Event`, any of them."""
+    components: Components = {}
+    attributes = schema_of(EventAttributes, components)["properties"]
+    for kind in CATALOGUE.values():
+        components[data_name(kind)] = schema_of(kind.data, components)
+        components[kind.name] = _posted(kind, attributes, components[data_name(kind)])
+    names = [kind.name for kind in CATALOGUE.values() if kind.is_posted]
+    components["Event"] = {
+        "description": "An event as it is posted: a CloudEvent 1.0 of one of the types that the registry knows.",
+        "oneOf": [ref(name) for name in names],
+        "discriminator": {"propertyName": "type", "mapping": {name: ref(name)["$ref"] for name in names}},
+    }
+    return components
+
+
+def data_name(kind: EventType) -> str:
+    """Return the name of the component of a type's data. It differs from that of the event by more than case."""
+    return f"{kind.data.__name__}Data"
+
+
+def _posted(kind: EventType, attributes: Mapping[str, Schema], data: Schema) -> Schema:
+    required = ["specversion", "id", "source", "type", "subject"]
+    return {
+        "type": "object",
+        "description": _description(kind),
+        "properties": {
+            **attributes,
+            "type": {"const": kind.name},
+            "subject": subject(kind.collection) if kind.collection else subject(),
+            "datacontenttype": {"type": ["string", "null"], "pattern": "^application/json"},
+            **{name: nullable(attributes[name]) for name in ("time", "occurred")},
+            "data": ref(data_name(kind)),
+        },
+        "required": [*required, "data"] if data.get("required") else required,
+        "additionalProperties": False,
+    }
+
+
+def _description(kind: EventType) -> str:
+    if not kind.is_posted:
+        return f"On a subject in {kind.collection}/; recorded by the registry itself, never posted."
+    if kind.name == "event.redacted":
+        return "Has the data and salt of another event on the same subject erased; takes a key with scope admin."
+    if kind.collection is None:
+        return "About another event on the same subject."
+    if kind.creates == "never":
+        return f"On a subject in {kind.collection}/."
+    return f"On a subject in {kind.collection}/, which it brings into being."
