@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -57,18 +57,40 @@ class Described(Data):
     secretariat: Party | None = Field(None, description="The party that serves as its secretariat.")
 
 
-class AgreementAdopted(Described):
-    """The text of an agreement is adopted, with no signatory yet."""
-
-    title: Text = Field(description="The title of the agreement.")
-    kind: AgreementKind = Field(description="What kind of agreement it is.")
-
-
 class Signatory(Record):
     """A party that signs, and the role in which it does."""
 
     party: Party = Field(description="The party that signs.")
     role: Text | None = Field(None, description="The role in which it signs.")
+
+
+def _check_roles(parties: Iterable[Signatory]) -> None:
+    roles = [(each.party, None if each.role is None else text_key(each.role)) for each in parties]
+    if len(set(roles)) < len(roles):
+        raise flawed("/parties", "a party stands once for each of its roles")
+
+
+class AgreementAnnounced(Described):
+    """An agreement is said to be coming or under negotiation; it is not adopted or signed by that."""
+
+    title: Text = Field(description="The title by which it is announced.")
+    kind: AgreementKind = Field(description="What kind of agreement it is to be.")
+    parties: Annotated[tuple[Signatory, ...], Field(max_length=MAX_ITEMS)] | None = Field(
+        None, description="The parties that are expected; they are no signatories."
+    )
+    place: Text | None = Field(None, description="Where it is to be adopted or signed.")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> AgreementAnnounced:
+        _check_roles(self.parties or ())
+        return self
+
+
+class AgreementAdopted(Described):
+    """The text of an agreement is adopted, with no signatory yet."""
+
+    title: Text = Field(description="The title of the agreement.")
+    kind: AgreementKind = Field(description="What kind of agreement it is.")
 
 
 class AgreementSigned(Described):
@@ -83,9 +105,7 @@ class AgreementSigned(Described):
 
     @model_validator(mode="after")
     def _distinct(self) -> AgreementSigned:
-        roles = {(each.party, None if each.role is None else text_key(each.role)) for each in self.parties}
-        if len(roles) < len(self.parties):
-            raise flawed("/parties", "a party signs once in one role")
+        _check_roles(self.parties)
         return self
 
 
@@ -165,10 +185,13 @@ class AgreementTerminated(TakesEffect):
     superseded_by: Agreement | None = Field(None, description="The agreement that supersedes it.")
 
 
+ANNOUNCED = "agreement.announced"
+"""The type of event that makes an agreement known before it is adopted or signed."""
+
 AGREEMENT = Aggregate(
     collection="agreements",
     description="An agreement, with its parties and what they committed themselves to.",
-    statuses=("adopted", "signed", "in-force", "suspended", "terminated"),
+    statuses=("announced", "adopted", "signed", "in-force", "suspended", "terminated"),
     name_field="title",
     events=(
         EventType(
@@ -250,6 +273,16 @@ AGREEMENT = Aggregate(
             date_field="terminated",
             attributes=("reason", "superseded_by"),
             agreement_wide=True,
+        ),
+        EventType(
+            name=ANNOUNCED,
+            data=AgreementAnnounced,
+            collection="agreements",
+            rank=60,
+            creates=Creates.AGAIN,
+            status="announced",
+            date_field="announced",
+            attributes=_DESCRIBING,
         ),
     ),
 )

@@ -6,9 +6,10 @@ It knows no status and no rule.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from domain.agreement import ANNOUNCED
 from domain.catalogue import AGGREGATES, CATALOGUE
 from domain.corrections import Fact
 from domain.event_type import Creates, TakesEffect
@@ -68,14 +69,26 @@ class Attributes:
     their first day, undated ones last.
     """
 
-    def __init__(self, facts: Sequence[Fact]) -> None:
-        self._creating = [fact for fact in facts if fact.creates]
-        others = facts[len(self._creating) :]
+    def __init__(self, facts: Sequence[Fact], first: Collection[int] = ()) -> None:
+        """`first` are the positions of the first creating fact of each type."""
+        creating = [fact for fact in facts if fact.creates]
+        self._first = self._first_facts(creating, first)
+        self._creating = sorted(creating, key=lambda fact: fact.type != ANNOUNCED)
+        others = facts[len(creating) :]
         self._dated = [fact for fact in others if fact.is_dated]
         self._undated = [fact for fact in others if not fact.is_dated]
         self._earlier: list[bool] | None = None
         self._taken = 0
         self._so_far = _Described()
+
+    @staticmethod
+    def _first_facts(creating: Sequence[Fact], first: Collection[int]) -> Sequence[Fact]:
+        """Return the first announcement, and the first adoption or signature, which takes the place of what was
+        announced; without an announcement it always is among these facts.
+        """
+        announced = [fact for fact in creating if fact.type == ANNOUNCED][:1]
+        made = [fact for fact in creating if fact.type != ANNOUNCED][:1]
+        return [*announced, *(fact for fact in made if not announced or fact.position in first)]
 
     def on(self, day: int) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
         """Return the attributes on a day and their source events, not to be changed. Days are requested in ascending
@@ -84,9 +97,8 @@ class Attributes:
         earlier = [fact.span.lo <= day or fact.kind.creates is Creates.ONCE for fact in self._creating]
         if earlier != self._earlier:
             self._earlier, self._taken, self._so_far = earlier, 0, _Described()
-            first = self._creating[0] if self._creating else None
             for fact, is_earlier in zip(self._creating, earlier, strict=True):
-                again = fact.kind.creates is Creates.AGAIN and fact is not first
+                again = fact.kind.creates is Creates.AGAIN and fact not in self._first
                 self._so_far.take(fact, later=not is_earlier, again=again)
         while self._taken < len(self._dated) and self._dated[self._taken].span.lo <= day:
             self._so_far.take(self._dated[self._taken])

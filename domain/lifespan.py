@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from domain.agreement import ANNOUNCED
 from domain.catalogue import CATALOGUE
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, Span
@@ -16,10 +17,13 @@ from domain.membership import CONSENTS, NO_CONSENT, FirstConsent, Lifespan
 
 MAY_PRECEDE = frozenset(("agreement.entered-into-force",))
 """Types that may be dated before the signature: an agreement may take effect earlier. Not before an adoption."""
+OF_COMMITMENTS = frozenset(("agreement.commitment-made", "agreement.commitment-updated"))
+"""Types that may be dated before the adoption or signature of an agreement that was announced. Not before that."""
 MAY_FOLLOW = frozenset(("agreement.commitment-updated",))
 """Types that may be dated after the end of their subject: a commitment may be met once its agreement has ended."""
 CREATING = tuple(kind.name for kind in CATALOGUE.values() if kind.is_creating)
 """Types that create their subject."""
+_CREATING_BUT_ANNOUNCING = tuple(name for name in CREATING if name != ANNOUNCED)
 ENDING = tuple(kind.name for kind in CATALOGUE.values() if kind.ends)
 """Types that end their subject."""
 _DATED = [kind for kind in CATALOGUE.values() if kind.collection is not None and kind.name != "party.merged"]
@@ -27,7 +31,7 @@ NOT_CREATING = tuple(kind.name for kind in _DATED if kind.is_posted and not kind
 """Types that neither create nor merge their subject."""
 NOT_ENDING = tuple(kind.name for kind in _DATED if kind.is_posted and not kind.ends and kind.name not in MAY_FOLLOW)
 """Types that neither end nor merge their subject, and never lie after its end."""
-FOLLOWING = frozenset(NOT_CREATING) - MAY_PRECEDE
+FOLLOWING = frozenset(NOT_CREATING) - MAY_PRECEDE - OF_COMMITMENTS
 """Types that neither create nor merge their subject, and never lie before its creation."""
 ALWAYS = Span(BEFORE, BEFORE)
 """The creation of a subject that has existed always."""
@@ -39,22 +43,35 @@ class Bounds(NamedTuple):
     `created` is the earliest possible day of any creating event and the latest day by which one certainly happened;
     `ended`, `signed` and `adopted` are the same for the ends, the signatures and the adoptions. `creations` counts the
     creating events. `latest_start` is the last earliest day over all other facts, `earliest_end` the first latest day;
-    `earliest_force` is that of facts that may be dated before a signature.
+    `earliest_force` is that of facts that may be dated before a signature, `earliest_commitment` that of facts that may
+    be dated before it where there is an announcement. `announced` are the days of the first announcement, which
+    `created` leaves out; `creations` counts the announcements, too.
     """
 
     created: Span | None
     ended: Span | None
     signed: Span | None
     adopted: Span | None
+    announced: Span | None = None
     creations: int = 0
+    announcements: int = 0
     earliest_end: int = AFTER
     latest_start: int = BEFORE
     earliest_force: int = AFTER
+    earliest_commitment: int = AFTER
 
     @property
     def created_by(self) -> int:
         """The first latest day of all facts that cannot precede the subject."""
-        return self.earliest_end if self.adopted is None else min(self.earliest_end, self.earliest_force)
+        force = AFTER if self.adopted is None else self.earliest_force
+        commitment = AFTER if self.announced is not None else self.earliest_commitment
+        return min(self.earliest_end, force, commitment)
+
+    @property
+    def known_from(self) -> int:
+        """The earliest day of a creating event, announcements included; `BEFORE` if there is none."""
+        spans = [span for span in (self.created, self.announced) if span is not None]
+        return min([span.lo for span in spans], default=BEFORE)
 
 
 class LifespanSummary(NamedTuple):
@@ -80,20 +97,32 @@ NO_FACTS = LifespanSummary(0, NO_CONSENT, Bounds(None, None, None, None), None, 
 
 def lifespan_of(bounds: Bounds) -> Lifespan:
     """Return the lifespan of a subject, without possible days that contradict the rules."""
-    if bounds.created is None:
+    announced = bounds.announced
+    if bounds.created is None and announced is None:
         return Lifespan(ALWAYS)
-    if bounds.adopted is not None and bounds.signed is not None:
+    if announced is not None and (bounds.created is None or bounds.earliest_commitment < bounds.created.lo):
+        announced = Span(announced.lo, max(announced.lo, min(announced.hi, bounds.earliest_commitment)))
+    if bounds.created is None:
+        creation = ALWAYS
+    elif bounds.adopted is not None and bounds.signed is not None:
         adopted, signed = order_creations(bounds.adopted, bounds.signed)
         creation = Span(min(adopted.lo, signed.lo), min(adopted.hi, signed.hi))
     else:
         creation = bounds.created
-    creation = Span(creation.lo, max(creation.lo, min(creation.hi, bounds.created_by)))
+    if bounds.created is not None:
+        creation = Span(creation.lo, max(creation.lo, min(creation.hi, bounds.created_by)))
     end = bounds.ended
     if end is not None:
         lo = max(end.lo, creation.lo)
         end = Span(min(max(lo, bounds.latest_start), end.hi), end.hi)
     is_signed = bounds.signed is not None and bounds.adopted is None
-    return Lifespan(creation, end, has_single_creation=bounds.creations == 1, is_created_by_signature=is_signed)
+    return Lifespan(
+        creation,
+        end,
+        has_single_creation=bounds.creations - bounds.announcements == 1,
+        is_created_by_signature=is_signed,
+        announced=announced,
+    )
 
 
 def order_creations(adopted: Span, signed: Span) -> tuple[Span, Span]:
@@ -124,10 +153,10 @@ def merge_lifespans(all_bounds: Sequence[Bounds]) -> Bounds:
         Span(min(span.lo for span in ended), min(span.hi for span in ended)) if ended else None,
         first.signed,
         first.adopted,
-        sum(bounds.creations for bounds in all_bounds),
-        min(bounds.earliest_end for bounds in all_bounds),
-        max(bounds.latest_start for bounds in all_bounds),
-        min(bounds.earliest_force for bounds in all_bounds),
+        creations=sum(bounds.creations for bounds in all_bounds),
+        earliest_end=min(bounds.earliest_end for bounds in all_bounds),
+        latest_start=max(bounds.latest_start for bounds in all_bounds),
+        earliest_force=min(bounds.earliest_force for bounds in all_bounds),
     )
 
 
@@ -143,11 +172,8 @@ class RemainingFacts(Protocol):
     def ended(self) -> Span | None:
         """Return the earliest and the latest day on which the first end takes effect; None without one."""
 
-    def earliest_end(self) -> int:
-        """Return the first latest day of any fact of `FOLLOWING`; AFTER without one."""
-
-    def earliest_force(self) -> int:
-        """Return the first latest day of any fact of `MAY_PRECEDE`; AFTER without one."""
+    def first_end(self, types: Iterable[str]) -> int:
+        """Return the first latest day of any fact of some types; AFTER without one."""
 
     def consent(self) -> FirstConsent:
         """Return the first consent to be bound."""
@@ -167,36 +193,44 @@ def summarise(facts: Iterable[Fact]) -> LifespanSummary:
 def without_fact(summary: LifespanSummary, fact: Fact, rest: RemainingFacts) -> LifespanSummary:
     """Return a summary without one of its facts. It asks `rest` only for what that fact may have determined."""
     facts, consent, bounds, signed_by, adopted_by = summary
-    created, ended, signed, adopted, creations, earliest_end, latest_start, earliest_force = bounds
     type_, span, kind = fact.type, fact.span, fact.kind
-    if kind.is_creating:
-        creations -= 1
+    if type_ == ANNOUNCED:
+        bounds = bounds._replace(
+            creations=bounds.creations - 1, announcements=bounds.announcements - 1, announced=rest.created(type_)
+        )
+    elif kind.is_creating:
+        creations = bounds.creations - 1
+        created = rest.created(*_CREATING_BUT_ANNOUNCING) if creations > bounds.announcements else None
+        bounds = bounds._replace(creations=creations, created=created)
         if type_ == "agreement.signed":
-            signed, signed_by = rest.created(type_), rest.first(type_)
+            bounds, signed_by = bounds._replace(signed=rest.created(type_)), rest.first(type_)
         elif type_ == "agreement.adopted":
-            adopted, adopted_by = rest.created(type_), rest.first(type_)
-        created = rest.created(*CREATING) if creations else None
+            bounds, adopted_by = bounds._replace(adopted=rest.created(type_)), rest.first(type_)
     elif kind.ends:
-        ended = rest.ended()
+        bounds = bounds._replace(ended=rest.ended())
     elif type_ in CONSENTS:
         consent = rest.consent()
     if type_ != "party.merged":
-        if not kind.ends and type_ not in MAY_FOLLOW and span.lo == latest_start:
-            latest_start = rest.latest_start()
-        if type_ in FOLLOWING and span.hi == earliest_end:
-            earliest_end = rest.earliest_end()
-        if type_ in MAY_PRECEDE and span.hi == earliest_force:
-            earliest_force = rest.earliest_force()
-    bounds = Bounds(created, ended, signed, adopted, creations, earliest_end, latest_start, earliest_force)
+        if not kind.ends and type_ not in MAY_FOLLOW and span.lo == bounds.latest_start:
+            bounds = bounds._replace(latest_start=rest.latest_start())
+        if type_ in FOLLOWING and span.hi == bounds.earliest_end:
+            bounds = bounds._replace(earliest_end=rest.first_end(FOLLOWING))
+        if type_ in MAY_PRECEDE and span.hi == bounds.earliest_force:
+            bounds = bounds._replace(earliest_force=rest.first_end(MAY_PRECEDE))
+        if type_ in OF_COMMITMENTS and span.hi == bounds.earliest_commitment:
+            bounds = bounds._replace(earliest_commitment=rest.first_end(OF_COMMITMENTS))
     return LifespanSummary(facts - 1, consent, bounds, signed_by, adopted_by)
 
 
 def with_fact(summary: LifespanSummary, fact: Fact, fact_at: Callable[[int], Fact | None]) -> LifespanSummary:
     """Return a summary with one more fact; `fact_at` returns the fact at a position."""
     facts, consent, bounds, signed_by, adopted_by = summary
-    created, ended, signed, adopted, creations, earliest_end, latest_start, earliest_force = bounds
+    created, ended, signed, adopted, announced, creations, announcements = bounds[:7]
+    earliest_end, latest_start, earliest_force, earliest_commitment = bounds[7:]
     type_, span, kind = fact.type, fact.span, fact.kind
-    if kind.is_creating:
+    if type_ == ANNOUNCED:
+        creations, announcements, announced = creations + 1, announcements + 1, _first_span(announced, span)
+    elif kind.is_creating:
         creations += 1
         created = _first_span(created, creation_days(fact))
         if type_ == "agreement.signed":
@@ -214,7 +248,12 @@ def with_fact(summary: LifespanSummary, fact: Fact, fact_at: Callable[[int], Fac
             earliest_end = span.hi
         if type_ in MAY_PRECEDE and span.hi < earliest_force:
             earliest_force = span.hi
-    bounds = Bounds(created, ended, signed, adopted, creations, earliest_end, latest_start, earliest_force)
+        if type_ in OF_COMMITMENTS and span.hi < earliest_commitment:
+            earliest_commitment = span.hi
+    bounds = Bounds(
+        *(created, ended, signed, adopted, announced, creations, announcements),
+        *(earliest_end, latest_start, earliest_force, earliest_commitment),
+    )
     return LifespanSummary(facts + 1, consent, bounds, signed_by, adopted_by)
 
 

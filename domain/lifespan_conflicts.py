@@ -9,12 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
+from domain.agreement import ANNOUNCED
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, Span, day_text
 from domain.errors import MOST_NAMED, Conflict
 from domain.event_type import Creates
 from domain.history import History
-from domain.lifespan import CREATING, ENDING, MAY_FOLLOW, MAY_PRECEDE, Bounds, creation_days, merge_lifespans
+from domain.lifespan import (
+    CREATING,
+    ENDING,
+    MAY_FOLLOW,
+    MAY_PRECEDE,
+    OF_COMMITMENTS,
+    Bounds,
+    creation_days,
+    merge_lifespans,
+)
 from domain.membership import STEP_TYPES, parties_of
 
 
@@ -44,6 +54,7 @@ def lifespan_conflicts(history: History, subject: str, changed: Sequence[Fact]) 
     group = history.cluster(subject)
     bounds = bounds_of(history, group)
     is_early = bounds.created is not None and bounds.created_by < bounds.created.lo
+    is_early |= bounds.announced is not None and bounds.earliest_commitment < bounds.known_from
     is_late = bounds.ended is not None and bounds.latest_start > bounds.ended.hi
     ends = [] if bounds.ended is None else [fact for member in group for fact in history.facts(member, ENDING)]
     if not is_early and not is_late and _may_be_one_end(ends):
@@ -54,8 +65,9 @@ def lifespan_conflicts(history: History, subject: str, changed: Sequence[Fact]) 
         yield from before_creation(current, creating)
         yield from after_end(current, ends)
         ends = [fact for fact in current if fact.kind.ends]
-    elif bounds.created is not None:
-        yield from before_creation(history.facts_before(subject, bounds.created.lo, MOST_NAMED), creating)
+    elif creating:
+        day = bounds.known_from if bounds.created is None else bounds.created.lo
+        yield from before_creation(history.facts_before(subject, day, MOST_NAMED), creating)
     for end in ends:
         day = end.effective.hi
         later = [fact for member in group for fact in history.facts_after(member, day, MOST_NAMED)]
@@ -68,12 +80,22 @@ def _may_be_one_end(ends: Sequence[Fact]) -> bool:
 
 
 def before_creation(facts: Sequence[Fact], creating: Sequence[Fact]) -> Iterator[Conflict]:
-    """Yield facts that certainly lie before the creation of their subject."""
-    earliest = min((fact.span.lo for fact in creating), default=BEFORE)
+    """Yield facts that certainly lie before the creation of their subject; an announcement creates it for commitments
+    alone.
+    """
+    if any(fact.type == ANNOUNCED for fact in creating):
+        planned = [fact for fact in facts if fact.type in OF_COMMITMENTS]
+        yield from _before(planned, min(fact.span.lo for fact in creating), creating)
+        facts = [fact for fact in facts if fact.type not in OF_COMMITMENTS]
+    earliest = min((fact.span.lo for fact in creating if fact.type != ANNOUNCED), default=BEFORE)
     excepted = {"party.merged"}
     if not any(fact.type == "agreement.adopted" for fact in creating):
         excepted |= MAY_PRECEDE
-    early = [fact for fact in facts if not fact.creates and fact.type not in excepted and fact.span.hi < earliest]
+    yield from _before([fact for fact in facts if not fact.creates and fact.type not in excepted], earliest, creating)
+
+
+def _before(facts: Sequence[Fact], earliest: int, creating: Sequence[Fact]) -> Iterator[Conflict]:
+    early = [fact for fact in facts if fact.span.hi < earliest]
     if early:
         yield Conflict(
             f"{early[0].type} falls before {early[0].subject} came about, no earlier than {day_text(earliest)}",

@@ -19,6 +19,7 @@ from domain.commitment import Amount, CommitmentKind
 from domain.corrections import Fact
 from domain.declaration import DeclarationKind, DeclarationMade
 from domain.edtf import Span
+from domain.event_type import Creates
 from domain.lab import CALLS, PHASE_TYPES, PHASES_TAG, Vacancies, all_after
 from domain.membership import FOREVER, Lifespan
 from domain.payload import Count, Position, Record
@@ -148,7 +149,13 @@ def _follow(
 
     `reaches` gives, by position, the possible days of a change where they are fewer than its date allows.
     """
-    span = lifespan.creation if opening.creates else lifespan.clip(opening.span)
+    match opening.kind.creates:
+        case Creates.ONCE:
+            span = lifespan.creation
+        case Creates.AGAIN:
+            span = opening.span
+        case _:
+            span = lifespan.clip(opening.span)
     steps = [Step(f"={status}", span.lo, span.hi, (-1, "", ""), opening.position)]
     for fact, following in changes:
         reach = lifespan.clip(fact.span) if reaches is None else reaches[fact.position]
@@ -210,6 +217,7 @@ def simple_periods(fact: Fact, fields: Mapping[str, Any], lifespan: Lifespan) ->
 def commitment_periods(opening: Fact, updates: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
     """Return the periods of a commitment: planned until an update, which may come after the end of the agreement."""
     data: Any = opening.data
+    lifespan = lifespan.from_announcement
     reaches = {fact.position: lifespan._replace(end=None).clip(fact.span) for fact in updates}
     found = _follow(opening, "planned", [(fact, fact.data.status) for fact in updates], lifespan, reaches)  # type: ignore[attr-defined]
     fields: CommitmentItem = {

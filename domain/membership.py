@@ -36,12 +36,24 @@ class Lifespan(NamedTuple):
 
     `has_single_creation`: only one event creates it, so that nothing precedes that event in any possible world.
     `is_created_by_signature`: it was signed, not adopted, so that its entry into force may have an earlier date.
+    `announced` are the days of the first announcement. An agreement that was only announced has no bounded creation.
     """
 
     creation: Span
     end: Span | None = None
     has_single_creation: bool = False
     is_created_by_signature: bool = False
+    announced: Span | None = None
+
+    @property
+    def from_announcement(self) -> Lifespan:
+        """The lifespan in which commitments may be made: it begins with an announcement, if there is one."""
+        if self.announced is None:
+            return self
+        if self.creation.hi == BEFORE:
+            return self._replace(creation=self.announced)
+        lo, hi = map(min, self.announced, self.creation)
+        return self._replace(creation=Span(lo, hi))
 
     def clip(self, span: Span) -> Span:
         """Return the part of a date's span within this lifespan; the whole span if there is none."""

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from domain.agreement import OfParty
+from domain.agreement import ANNOUNCED, OfParty
 from domain.attributes import FIELDS, ORDER, Attributes, creation_attributes, until_of
 from domain.catalogue import AGGREGATES, CATALOGUE
 from domain.corrections import Fact
@@ -96,12 +96,13 @@ def state_periods(
     """
     if len(facts) == len(marks) == 1 and not force and facts[0].creates and until_of(facts[0]) is None:
         ((name, mark),) = marks.items()
-        made = lifespan.clip(mark.span)
+        made = _creation_days(name, mark, lifespan)
         if facts[0].span.lo <= made.lo:
             return _single_fact_periods(facts[0], name, mark, made)
-    steps = [
-        Step(_STATUS_OF[name], *lifespan.clip(mark.span), (-1, name, ""), mark.position) for name, mark in marks.items()
-    ]
+    steps = []
+    for name, mark in marks.items():
+        lo, hi = _creation_days(name, mark, lifespan)
+        steps.append(Step(_STATUS_OF[name], lo, hi, (-1, name, ""), mark.position))
     for fact in facts:
         if not fact.creates and fact.type in _STATUS_OF:
             span = lifespan.end_of(fact.effective) if fact.kind.ends else lifespan.clip(fact.effective)
@@ -122,7 +123,7 @@ def state_periods(
             bounds.add(_last_day(lasting) + 1)
     ordered = sorted([day for day in bounds if day < AFTER])
     ranges: list[StatePeriod] = []
-    segment_at, force_at, describing = 0, 0, Attributes(facts)
+    segment_at, force_at, describing = 0, 0, Attributes(facts, {mark.position for mark in marks.values()})
     for since, until in zip(ordered, [*ordered[1:], FOREVER], strict=True):
         while segment_at + 1 < len(segments) and segments[segment_at + 1].valid_from <= since:
             segment_at += 1
@@ -145,6 +146,11 @@ def state_periods(
             final_statuses.add(last.status)
         ranges[-1] = last._replace(is_final_period=True, final_statuses=_in_order(final_statuses, collection))
     return ranges
+
+
+def _creation_days(name: str, mark: DatedMark, lifespan: Lifespan) -> Span:
+    """Return the days of the first event of a creating type; an announcement may precede the creation."""
+    return mark.span if name == ANNOUNCED else lifespan.clip(mark.span)
 
 
 def _single_fact_periods(fact: Fact, name: str, mark: DatedMark, made: Span) -> list[StatePeriod]:
@@ -190,6 +196,8 @@ def _take(state: _OwnState, step: Step) -> _OwnState | None:
         case "terminated" | "dissolved" | "closed":
             return _OwnState(made, in_force, suspended, True)
         case "adopted" if made == "signed":
+            return state
+        case "announced" if made is not None:
             return state
     return _OwnState(step.name, in_force, suspended, ended)
 
@@ -275,7 +283,7 @@ def _in_order(statuses: set[str | None], collection: str) -> tuple[str, ...]:
 
 
 def _with_memberships(status: str | None, default_status: str | None) -> str | None:
-    return default_status if default_status is not None and status in ("adopted", "signed") else status
+    return default_status if default_status is not None and status in ("announced", "adopted", "signed") else status
 
 
 def _possible(force: InForcePeriod | None) -> list[str | None]:

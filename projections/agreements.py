@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from domain.agreement import AGREEMENT, AgreementAmended, AgreementKind
+from domain.agreement import AGREEMENT, ANNOUNCED, AgreementAmended, AgreementAnnounced, AgreementKind
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, parse_day
 from domain.list_items import DECLARATION_STATUSES, DeclarationItem, declaration_periods
@@ -17,7 +17,7 @@ from projections.commitments import COMMITMENT_LIST
 from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.database import IMPRECISE
 from projections.engine.filters import CERTAINTY, WORDS, Day, Filter, SubjectOf, Word, of_kind, of_status
-from projections.engine.item_lists import MembershipList, opened_list, simple_list
+from projections.engine.item_lists import MembershipList, Terms, opened_list, simple_list
 from projections.engine.planner import Planner
 from projections.engine.specification import subject_view
 
@@ -60,6 +60,27 @@ def _amendment(fact: Fact) -> dict[str, AmendmentItem]:
     return {f"amendment:{fact.position}": item}
 
 
+class AnnouncedParty(TypedDict):
+    """A party with which an agreement is announced; it is no signatory by that."""
+
+    party: Annotated[Reference, Field(description="The party that is expected.")]
+    role: Annotated[Text | None, Field(description="The role in which it is expected to sign.")]
+    occurred: Annotated[Edtf | None, Field(description="When it was announced.")]
+
+
+def _announced_parties(fact: Fact) -> dict[str, AnnouncedParty]:
+    data = fact.data
+    assert isinstance(data, AgreementAnnounced)
+    return {
+        f"announced:{fact.position}:{index}": {
+            "party": Reference(each.party),
+            "role": each.role,
+            "occurred": fact.occurred,
+        }
+        for index, each in enumerate(data.parties or ())
+    }
+
+
 DECLARATIONS = opened_list(
     "declarations",
     1,
@@ -71,6 +92,14 @@ DECLARATIONS = opened_list(
     periods=declaration_periods,
     label=lambda opening, _: f"{opening.source} {opening.id}",
 )
+ANNOUNCED_PARTIES = simple_list(
+    "announced_parties",
+    20,
+    {ANNOUNCED: _announced_parties},
+    item=AnnouncedParty,
+    terms=Terms("announced", lambda value: [value["party"]["subject"]], are_subjects=True),
+)
+"""The parties with which an agreement is announced; they are no signatories by that."""
 AMENDMENTS = simple_list("amendments", 2, {"agreement.amended": _amendment}, item=AmendmentItem)
 
 
@@ -109,7 +138,13 @@ class _MoreFields(TypedDict):
 AGREEMENTS = subject_view(
     AGREEMENT,
     more_fields=_MoreFields,
-    lists=(MembershipList(name="parties", has_steps=True), COMMITMENT_LIST, DECLARATIONS, AMENDMENTS),
+    lists=(
+        MembershipList(name="parties", has_steps=True),
+        COMMITMENT_LIST,
+        DECLARATIONS,
+        AMENDMENTS,
+        ANNOUNCED_PARTIES,
+    ),
     terms=("scope",),
     follows_memberships=True,
     date_field="signed",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
+from domain.agreement import ANNOUNCED
 from domain.attributes import until_of
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, Span
@@ -225,6 +226,7 @@ class Projector:
             () if states is None else _lapses(states),
             tuple([(fact.type, *fact.effective, fact.occurred, fact.positions) for fact in whole]),
             lifespan.creation.hi if lifespan.has_single_creation or collection == "parties" else None,
+            lifespan.from_announcement.creation.lo,
         )
         return Context(lifespan, describing, whole, marks, subject.force, basis, states)
 
@@ -261,6 +263,9 @@ class Projector:
                     if fact is None
                     else DatedMark(days, position, fact.occurred, fact.span.hi)
                 )
+        if lifespan.announced is not None:
+            first = next(fact for fact in describing if fact.type == ANNOUNCED)
+            marks[ANNOUNCED] = DatedMark(lifespan.announced, first.position, first.occurred, first.span.hi)
         return marks
 
     def _states(self, collection: str, context: Context) -> list[StatePeriod]:
@@ -290,6 +295,8 @@ class Projector:
             again += [fact for each in group for fact in self._store.begun_before(day, each)]
             is_whole |= any(fact.span.lo < day for fact in context.whole)
             named.update(self._members_from_creation(subject))
+        if old.planned_from != new.planned_from and subject.name.startswith("agreements/"):
+            again += self._store.begun_before(max(old.planned_from, new.planned_from), subject.number)
         if old.created_by != new.created_by and subject.name.startswith(
             "agreements/"
         ):  # it may be in force from that day on

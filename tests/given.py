@@ -247,6 +247,13 @@ def also_signed(agreement: str, occurred: str | None, *slugs: str, **data: Any) 
     return event("agreement.signed", f"agreements/{agreement}", occurred, parties=signatories, **data)
 
 
+def announced(agreement: str, occurred: str | None = None, *slugs: str, **data: Any) -> dict[str, Any]:
+    """Return the announcement of an agreement with these parties."""
+    expected = {"parties": [{"party": f"parties/{slug}"} for slug in slugs]} if slugs else {}
+    data = {"title": agreement, "kind": "treaty", **expected, **data}
+    return event("agreement.announced", f"agreements/{agreement}", occurred, **data)
+
+
 def adopted(agreement: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
     """Return the adoption of a treaty."""
     data = {"title": agreement, "kind": "treaty", **data}

@@ -94,6 +94,7 @@ DATA: dict[str, st.SearchStrategy] = {
     "party.reorganized": fields({"part_of": st.one_of(st.none(), parties)}),
     "party.merged": fields({"into": parties}),
     "party.dissolved": fields({}, successors=several),
+    "agreement.announced": fields(_treaty, parties=_signatories, **_described),
     "agreement.adopted": fields(_treaty, **_described),
     "agreement.signed": fields({"parties": _signatories, **_treaty}, **_described),
     "agreement.ratified": fields({"party": parties}, instrument=st.just("approval"), territory=texts),
@@ -148,6 +149,7 @@ DATA: dict[str, st.SearchStrategy] = {
 }
 CREATING = (
     "party.registered",
+    "agreement.announced",
     "agreement.adopted",
     "agreement.signed",
     "lab.founded",
@@ -191,6 +193,7 @@ def remarks(draw: Any, about: dict[str, Any], index: int, kinds: tuple[str, ...]
         what = draw(st.sampled_from(("data", "occurred", "both"))) if about["type"] in DATA else "data"
         if what != "occurred":
             data["data"] = draw(DATA[about["type"]]) if about["type"] in DATA else {**about["data"], "reason": "again"}
+            data["data"].pop("about", None)
         if what != "data":
             data["occurred"] = draw(dates)
     if kind == "event.disputed":
@@ -220,7 +223,8 @@ def histories(draw: Any, *, most: int = 20, undone: bool = True) -> list[dict[st
     focus = draw(st.sampled_from(("agreements", "agreements", "platforms", "labs", "parties", "")))
     collections = [focus] if focus else ["agreements", "labs", "platforms"]
     if "agreements" in collections:
-        make(draw(st.sampled_from(("agreement.adopted", "agreement.signed"))), "agreements/t")
+        makers = ("agreement.adopted", "agreement.signed", "agreement.announced")
+        make(draw(st.sampled_from(makers)), "agreements/t")
         make("agreement.adopted", "agreements/s")
         add("agreement.commitment-made", "agreements/t")["commitment"] = "x"
         add("agreement.declaration-made", "agreements/t").pop("about", None)
@@ -254,7 +258,7 @@ def posted(document: dict[str, Any], positions: Mapping[str, int], world: World)
     spoken = document["data"].get("event", document["data"].get("about"))
     field = "event" if "event" in document["data"] else "about"
     if isinstance(spoken, str):
-        return {**document, "data": {**document["data"], "event": positions.get(spoken, 10**6)}}
+        return {**document, "data": {**document["data"], field: positions.get(spoken, 10**6)}}
     if isinstance(spoken, int):
         made = [event.position for event in world.events if event.type == "agreement.declaration-made"]
         at = made[spoken % len(made)] if made else 10**6

@@ -8,51 +8,23 @@ from domain.edtf import Span
 from domain.lifespan import NO_FACTS, Bounds, LifespanSummary
 from domain.membership import FirstConsent
 
-_NO_SPAN = (None, None)
-
 
 def encode(summary: LifespanSummary) -> bytes | None:
     """Return the stored form of a summary; None without facts."""
     facts, consent, bounds, signed_by, adopted_by = summary
     if not facts:
         return None
-    created, ended, signed, adopted, creations, earliest_end, latest_start, earliest_force = bounds
-    return orjson.dumps(
-        (
-            facts,
-            creations,
-            tuple(consent),
-            *(created or _NO_SPAN),
-            *(ended or _NO_SPAN),
-            *(signed or _NO_SPAN),
-            signed_by,
-            *(adopted or _NO_SPAN),
-            adopted_by,
-            earliest_end,
-            latest_start,
-            earliest_force,
-        )
-    )
+    return orjson.dumps((facts, tuple(consent), tuple(bounds), signed_by, adopted_by), default=tuple)
 
 
 def decode(stored: bytes | None) -> LifespanSummary:
     """Return the summary of its stored form."""
     if stored is None:
         return NO_FACTS
-    facts, creations, consent, *spans, earliest_end, latest_start, earliest_force = orjson.loads(stored)
-    created, created_hi, ended, ended_hi, signed, signed_hi, signed_by, adopted, adopted_hi, adopted_by = spans
-    bounds = Bounds(
-        _span(created, created_hi),
-        _span(ended, ended_hi),
-        _span(signed, signed_hi),
-        _span(adopted, adopted_hi),
-        creations,
-        earliest_end,
-        latest_start,
-        earliest_force,
-    )
+    facts, consent, (created, ended, signed, adopted, announced, *rest), signed_by, adopted_by = orjson.loads(stored)
+    bounds = Bounds(_span(created), _span(ended), _span(signed), _span(adopted), _span(announced), *rest)
     return LifespanSummary(facts, FirstConsent(*consent), bounds, signed_by, adopted_by)
 
 
-def _span(lo: int | None, hi: int | None) -> Span | None:
-    return None if lo is None or hi is None else Span(lo, hi)
+def _span(days: list[int] | None) -> Span | None:
+    return None if days is None else Span(*days)

@@ -9,7 +9,7 @@ from typing import Any
 from domain.catalogue import CATALOGUE
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, Span
-from domain.lifespan import ENDING, FOLLOWING, MAY_PRECEDE, NOT_ENDING, creation_days
+from domain.lifespan import ENDING, NOT_ENDING, creation_days
 from domain.membership import CONSENTS, NO_CONSENT, FirstConsent, parties_of
 from projections.engine.database import CURRENT, SIGNING
 from projections.engine.subject_cache import Subject
@@ -75,15 +75,8 @@ class Remaining:
         spans = [fact.effective for fact in self._of_types(ENDING)]
         return Span(min(span.lo for span in spans), min(span.hi for span in spans)) if spans else None
 
-    def earliest_end(self) -> int:
-        """Return the least latest day of the facts of `FOLLOWING`."""
-        return self._first_end(FOLLOWING)
-
-    def earliest_force(self) -> int:
-        """Return the least latest day of the facts of `MAY_PRECEDE`."""
-        return self._first_end(MAY_PRECEDE)
-
-    def _first_end(self, types: Iterable[str]) -> int:
+    def first_end(self, types: Iterable[str]) -> int:
+        """Return the first latest day of any fact of some types; AFTER without one."""
         found = [
             self._row(f"SELECT min(hi) FROM facts {OF_RANK}", rank)[0] for rank in ranks_of(types, self._subject.name)
         ]

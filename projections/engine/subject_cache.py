@@ -42,6 +42,7 @@ class Basis(NamedTuple):
     `lapses` are the days on which it is past its `until`.
     `provenance` describes the agreement-wide facts.
     `created_by` is the last possible day of its creation, if something depends on it.
+    `planned_from` is the first possible day of a commitment.
     """
 
     creation: int
@@ -50,6 +51,7 @@ class Basis(NamedTuple):
     lapses: tuple[tuple[int, int], ...]
     provenance: tuple[tuple[Any, ...], ...]
     created_by: int | None
+    planned_from: int
 
 
 class CachedFact(NamedTuple):
@@ -319,7 +321,7 @@ def _subject(row: Row) -> Subject:
 
 
 def _basis(stored: bytes) -> Basis:
-    creation, end, consent, lapses, provenance, created_by = orjson.loads(stored)
+    creation, end, consent, lapses, provenance, created_by, planned_from = orjson.loads(stored)
     return Basis(
         creation,
         None if end is None else tuple(end),
@@ -327,6 +329,7 @@ def _basis(stored: bytes) -> Basis:
         tuple([(since, until) for since, until in lapses]),
         tuple([(*said, tuple(positions)) for *said, positions in provenance]),
         created_by,
+        planned_from,
     )
 
 

@@ -63,6 +63,10 @@ MINIMAL_AND_FULL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "party.reorganized": ({"part_of": None}, {"part_of": "parties/b"}),
     "party.merged": ({"into": "parties/b"}, {"into": "parties/b"}),
     "party.dissolved": ({}, {"successors": ["parties/b", "parties/c"]}),
+    "agreement.announced": (
+        {"title": "t", "kind": "joint-venture"},
+        {"title": {"en": "t"}, "kind": "investment", "parties": SIGNATORIES, **DESCRIBED},
+    ),
     "agreement.adopted": ({"title": "t", "kind": "treaty"}, {"title": {"en": "t"}, "kind": "other", **DESCRIBED}),
     "agreement.signed": (
         {"parties": [{"party": "parties/a"}]},

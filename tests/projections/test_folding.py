@@ -17,6 +17,8 @@ from tests.given import World, retracted, world
 from tests.histories import GENERATED, difference, everything, histories, posted
 
 REMARKS = ("event.corrected", "event.retracted", "event.disputed", "evidence.added")
+NAMING = ("event", "about")
+"""The fields that name an event by its position."""
 OF_THE_LOG = ("version", "recorded", "position", "more")
 Documents = list[dict[str, Any]]
 
@@ -33,8 +35,8 @@ def taken(found: World, documents: Documents) -> tuple[Documents, dict[int, str]
             continue
         positions[document["id"]] = found.head
         ids = {position: id_ for id_, position in positions.items()}
-        spoken = ready["data"].get("event")
-        accepted.append({**document, "data": {**document["data"], **({"event": ids[spoken]} if spoken else {})}})
+        spoken = {name: ids[ready["data"][name]] for name in NAMING if name in ready["data"]}
+        accepted.append({**document, "data": {**document["data"], **spoken}})
     return accepted, {position: id_ for id_, position in positions.items()}
 
 
@@ -45,7 +47,10 @@ def waited(found: World, documents: Documents) -> dict[int, str] | None:
     while pending:
         for document in pending:
             later = [other["id"] for other in pending if other is not document and is_order_relevant(document, other)]
-            if document["data"].get("event", "") not in ("", *positions) or min(later, default="~") < document["id"]:
+            if (
+                any(document["data"].get(name, "") not in ("", *positions) for name in NAMING)
+                or min(later, default="~") < document["id"]
+            ):
                 continue
             try:
                 found.take(posted(document, positions, found))
@@ -72,13 +77,13 @@ def plain(value: Any, ids: Mapping[int, str] | None) -> Any:
     if isinstance(value, dict):
         kept: dict[str, Any] = {}
         for name, part in value.items():
-            if name in OF_THE_LOG or (ids is None and name in ("events", "event")):
+            if name in OF_THE_LOG or (ids is None and name in ("events", *NAMING)):
                 continue
             if name == "events" and ids is not None and isinstance(part, list):
                 kept[name] = sorted(ids[position] for position in part)
             elif name == "events" and ids is not None and all(isinstance(each, list) for each in part.values()):
                 kept[name] = {field: sorted(ids[each] for each in listed) for field, listed in part.items()}
-            elif name == "event" and isinstance(part, int) and ids is not None:
+            elif name in NAMING and isinstance(part, int) and ids is not None:
                 kept[name] = ids[part]
             else:
                 kept[name] = plain(part, ids)
