@@ -22,7 +22,7 @@ from domain.references import absence, missing_references
 from domain.values import pointer, pointer_tokens
 
 _KEPT = ("evidence", "note")
-"""Fields that corrected data keeps unless it gives them."""
+"""The fields that corrected data retains unless it gives them."""
 _DEEPEST = 32
 """Most events, each about the next, between an event and a fact."""
 _NOWHERE = "points to nothing that the event could say"
@@ -128,7 +128,7 @@ def _misfit(
                 claims = [{**data["claims"][int(rest[0])], rest[1]: value}]
             current = _current_data(history, further)
             flaws = (_claim_flaw(history, further, current, each["pointer"], each["value"]) for each in claims)
-    return next((f"could not stand there: {flaw.detail}" for flaw in flaws if flaw is not None), None)
+    return next((f"is not possible there: {flaw.detail}" for flaw in flaws if flaw is not None), None)
 
 
 def _current_data(history: History, event: Event) -> dict[str, Any]:

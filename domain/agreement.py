@@ -97,7 +97,7 @@ class AgreementSigned(Described):
     """Parties sign an agreement on one date. Later signatures are events of their own."""
 
     parties: Annotated[tuple[Signatory, ...], Field(min_length=1, max_length=MAX_ITEMS)] = Field(
-        description="The parties that sign; a party stands once for each of its roles."
+        description="The parties that sign; a party is listed once for each of its roles."
     )
     title: Text | None = Field(None, description="The title, required in the first event of an agreement.")
     kind: AgreementKind | None = Field(None, description="The kind, required in the first event of an agreement.")

@@ -90,7 +90,7 @@ _ABOUT_EVENTS = (
 def closed(*tables: tuple[EventType, ...]) -> dict[str, EventType]:
     """Return event types by name, in the order of their ranks.
 
-    Raise ValueError unless each name and each rank stands once. Ranks may have gaps.
+    Raise ValueError if a name or a rank occurs twice. Ranks may have gaps.
     """
     kinds = sorted((kind for table in tables for kind in table), key=lambda kind: kind.rank)
     if len({kind.rank for kind in kinds}) < len(kinds):

@@ -1,4 +1,4 @@
-"""Claims of other sources: where a claim may point in an event's data, and which values could stand there.
+"""Claims of other sources: the places in an event to which a claim may point, and their possible values.
 
 The declared types of the data decide, never the shape of a value.
 """
@@ -30,21 +30,19 @@ class Place(NamedTuple):
     may_be_absent: bool
 
     def flaw_of(self, value: object) -> str | None:
-        """Return the reason why a JSON value cannot stand in a place; None if it can. Null claims that the place is
-        empty.
-        """
+        """Return why a place cannot have a JSON value; None if it can. Null claims that the place is empty."""
         if value is None:
-            return None if self.may_be_absent else "null could not stand there"
+            return None if self.may_be_absent else "null is not possible there"
         adapter = _adapters.get((self.shape, self.path))
         if adapter is None:
             adapter = _adapters[self.shape, self.path] = TypeAdapter(self.annotation)
         try:
             adapter.validate_json(orjson.dumps(value), strict=True, context=POSTED)
         except ValidationError as error:
-            return f"could not stand there: {error.errors(include_url=False, include_input=False)[0]['msg']}"
+            return f"is not possible there: {error.errors(include_url=False, include_input=False)[0]['msg']}"
         inner = record_in(self.annotation)
         if inner is not None and any(nulls_in(inner, each) for each in _each(value)):
-            return "could not stand there: null is not taken in it"
+            return "is not possible there: null is not allowed in it"
         return None
 
     def references_in(self, value: object) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""Valid time: EDTF dates (ISO 8601-2) as far as they are known, and the days they may mean.
+"""Valid time: EDTF dates (ISO 8601-2), complete or in part, and the days that they may mean.
 
-A day is an integer, the proleptic Gregorian ordinal of `datetime.date` (1 is 0001-01-01). `BEFORE` and `AFTER` stand
+A day is an integer, the proleptic Gregorian ordinal of `datetime.date` (1 is 0001-01-01). `BEFORE` and `AFTER` are
 outside every day and mean "unbounded". Nothing here reads a clock.
 
 The packages for EDTF accept other forms than the contract, widen qualified dates by other amounts, and are hundreds of

@@ -165,19 +165,19 @@ def _follow(
 
 
 def _ranges(found: Evaluation[str]) -> Iterator[tuple[int, int, str, tuple[str, ...], bool, bool, tuple[str, ...]]]:
-    kept: list[tuple[int, int, str, tuple[str, ...], bool]] = []
+    periods: list[tuple[int, int, str, tuple[str, ...], bool]] = []
     for segment, following in zip(found.segments, [*found.segments[1:], None], strict=True):
         if segment.default_state == _NOT_YET:
             continue
         until = FOREVER if following is None else following.valid_from
         row = (segment.valid_from, until, segment.default_state, _in_order(segment.states), len(segment.states) == 1)
-        if kept and kept[-1][1] == row[0] and kept[-1][2:] == row[2:]:
-            kept[-1] = (kept[-1][0], *row[1:])
+        if periods and periods[-1][1] == row[0] and periods[-1][2:] == row[2:]:
+            periods[-1] = (periods[-1][0], *row[1:])
         else:
-            kept.append(row)
+            periods.append(row)
     final_statuses = _in_order(found.end_states)
-    for index, row in enumerate(kept):
-        yield (*row, index == len(kept) - 1, final_statuses)
+    for index, row in enumerate(periods):
+        yield (*row, index == len(periods) - 1, final_statuses)
 
 
 def _in_order(states: frozenset[str]) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ class Identifier(Record):
 
 
 class PartyRegistered(Data):
-    """A party is put on record. `occurred` is the day on which it came about; without it, it has existed always."""
+    """A party is put on record. `occurred` is the day of its creation; without it, it has existed always."""
 
     name: Text = Field(description="The name it goes by.")
     kind: PartyKind = Field(description="What kind of party it is.")

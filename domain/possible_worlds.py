@@ -1,9 +1,9 @@
-"""Which states a subject may be in on each day, when some of its dates are known only in part.
+"""Possible worlds: the states that a subject may have on each day, when some of its dates are imprecise.
 
 Every date is a span of days. A possible world picks one day for each step, and takes the steps of one day in the order
 of facts, except that a step which the state machine refuses waits for another of that day. A world with a refused step
-does not count. Instead of enumerating all worlds, the sweep enumerates the sets of steps that may be done: the earliest
-day by which each can be done, and the latest day on which the remaining steps can start.
+does not count. The evaluation does not enumerate worlds, but the sets of steps that may be done: for each the earliest
+day by which it can be done, and the latest day on which the remaining steps can start.
 """
 
 from __future__ import annotations
@@ -214,7 +214,10 @@ class _PossibleWorlds(Generic[S]):
     def __init__(
         self, steps: Sequence[Step], machine: Machine[S], starts: Sequence[S], *, in_order: bool = True
     ) -> None:
-        """`in_order`: take no step against the order of facts where an unrecorded step makes the same possible."""
+        """Prepare the evaluation of some steps from some initial states.
+
+        `in_order`: take no step against the order of facts if an unrecorded step makes the same possible.
+        """
         by_end = sorted(range(len(steps)), key=lambda index: (steps[index].starts >= 0, steps[index].hi))
         places = {index: place for place, index in enumerate(by_end)}
         self._steps = [steps[index]._replace(starts=places.get(steps[index].starts, -1)) for index in by_end]

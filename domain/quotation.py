@@ -26,18 +26,18 @@ def flaw_of(passage: Mapping[str, Any], text: str) -> Flaw | None:
     """Return the error of a passage (JSON of `payload.Evidence`) of this text, if any; the pointer starts at the
     passage.
 
-    `exact` must stand at `start` to `end`, or anywhere without a position; without `exact`, the position must lie
-    within the text. A passage with neither claims nothing.
+    `exact` must be the text from `start` to `end`, or any part of it without a position; without `exact`, the position
+    must lie within the text. A passage with neither claims nothing.
     """
     start, end, exact = (passage.get(name) for name in ("start", "end", "exact"))
     if start is None or end is None:
-        return None if exact is None or exact in text else Flaw("/exact", "stands nowhere in the document's text")
+        return None if exact is None or exact in text else Flaw("/exact", "is nowhere in the document's text")
     if end > len(text):
         return Flaw("/end", f"lies beyond the document's text, which has {len(text)} characters")
     if exact is None or exact == text[start:end]:
         return None
     _, count = agreeing(exact, text, start, end)
-    return Flaw("/exact", f"is not what stands at {start} to {end}: only its first {count} characters are")
+    return Flaw("/exact", f"is not the text from {start} to {end}: only its first {count} characters are")
 
 
 def status_of(passage: Mapping[str, Any], text: str | None) -> Status:
@@ -51,7 +51,7 @@ def agreeing(exact: str, text: str, start: int | None = None, end: int | None = 
     """Return how far a quotation is right: the position of its beginning in the text, and the number of characters that
     agree.
 
-    Without a given position it is the first one at which most of its beginning stands.
+    Without a given position it is the first one where the longest part of its beginning is found.
     """
     sizes = range(1, len(exact) + 1)
     if start is not None:

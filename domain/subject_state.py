@@ -298,14 +298,14 @@ def _possible(force: InForcePeriod | None) -> list[str | None]:
     return may
 
 
-def in_force_periods(ties: Iterable[tuple[MembershipPeriod, int | None]]) -> list[InForcePeriod]:
+def in_force_periods(memberships: Iterable[tuple[MembershipPeriod, int | None]]) -> list[InForcePeriod]:
     """Return the joint force of an agreement's memberships, from `BEFORE` on without gaps.
 
     Each membership comes with the position of the fact behind its status. Of several with the joint status the first is
     named: by day, then by the order given.
     """
     changes: dict[int, list[tuple[int, MembershipPeriod, int | None]]] = {BEFORE: []}
-    for days, position in ties:
+    for days, position in memberships:
         if days.force.in_force or days.force.suspended:
             changes.setdefault(days.valid_from, []).append((1, days, position))
             changes.setdefault(days.valid_to, []).append((-1, days, position))

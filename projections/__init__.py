@@ -1,1 +1,1 @@
-"""What can be asked: each view, its tables and queries, folded from the events and never from the rules."""
+"""What can be queried: each view with its tables and queries. Views are folded from events and know no rules."""

@@ -152,7 +152,7 @@ def _shown(passage: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _used(ranges: Iterable[tuple[int, int]], text: DocumentText | None) -> Coverage:
-    """Return how many characters the ranges cover, and which share of the text that is, where it is stored."""
+    """Return how many characters some ranges cover, and their share of the text if it is stored."""
     total = None if text is None else text.characters
     characters = reached = 0
     for start, stop in ranges:

@@ -1,7 +1,7 @@
 """Digests of the views as of a position, over their canonical rows.
 
 Two files of views that were folded from the same log give the same canonical rows, whatever the numbers of their rows.
-So a digest says whether stored views follow from the log. Nothing is repaired here.
+So equal digests show that stored views follow from the log. Nothing is repaired here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CHUNK = 1000
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Some canonical rows of a view, each a line of JSON, and where the next go on; None at the end."""
+    """Some canonical rows of a view, each a line of JSON, and the key to continue after; None at the end."""
 
     lines: list[bytes]
     after: tuple[Any, ...] | None
@@ -46,7 +46,7 @@ class Digests:
     def some(self, view: str, as_of: int, after: Sequence[Any] | None, limit: int = AT_ONCE) -> Lines:
         """Return at most `limit` rows of a view (one of VIEWS) as of a position, after those before.
 
-        No state is kept between calls, and events recorded between them change nothing.
+        Calls share no state, and events recorded between them do not change the rows.
         """
         index, keys = (after[0], after[1:]) if after else (0, PARTS[view][0].first)
         part = PARTS[view][index]

@@ -76,7 +76,7 @@ def _changed(store: FactStore, event: Event) -> Iterator[Event]:
 def _replace(store: FactStore, event: Event, position: int, cache: dict[int, bool]) -> None:
     """Replace the current claims of a dispute, from a position on.
 
-    `cache` says of events whether they are current, for the next dispute.
+    `cache` remembers for the next dispute which events are current.
     """
     assert event.about is not None
     claims: list[dict[str, Any]] = []

@@ -117,17 +117,17 @@ class FactStore(EventIndex):
         self.subjects.evict_if_full()
 
     def begin_batch(self) -> None:
-        """Begin a batch: what is stored from here on can be undone until `keep_batch`."""
+        """Begin a batch: what is stored from here on can be undone until `release_batch`."""
         self.evict_if_full()
         self.subjects.begin_batch()
         self.db.begin_batch()
         self.words.new, self._new_rows, self._merges = [], [], False
         self._merged_before = self._merged
 
-    def keep_batch(self) -> None:
+    def release_batch(self) -> None:
         """Make the batch part of the transaction."""
-        self.db.keep_batch()
-        self.subjects.keep_batch()
+        self.db.release_batch()
+        self.subjects.release_batch()
         self.words.new = self._new_rows = None
 
     def undo_batch(self) -> None:

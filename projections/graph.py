@@ -208,7 +208,7 @@ class Graph:
             f" WHERE {as_of_and_on('r', question)}",
             (_json(parties), *times(question)),
         ).fetchall()
-        for *_, platform, stored in sorted(supporters, reverse=True):  # the first of several by one party is kept
+        for *_, platform, stored in sorted(supporters, reverse=True):  # of several by one party the first counts
             body = orjson.loads(stored)
             party = self._index.must_find(body["party"]["subject"])
             stated = {name: body[name] for name in ("support", "occurred", "events") if name in body}

@@ -238,16 +238,16 @@ class History:
     def _is_in(self, party: int, group: Collection[int], as_of: int) -> bool:
         """Return whether a party, or one merged with it, is or was in one of these subjects."""
         parties = self._index.cluster_of(party, as_of)
-        tied = f"container IN ({_places(group)}) AND party IN ({_places(parties)})"
-        sql = f"SELECT 1 FROM memberships WHERE {tied} LIMIT 1"
+        held = f"container IN ({_places(group)}) AND party IN ({_places(parties)})"
+        sql = f"SELECT 1 FROM memberships WHERE {held} LIMIT 1"
         return self._db.execute(sql, (*group, *parties)).fetchone() is not None
 
     def _mergers_of(self, group: Collection[int]) -> set[int]:
         """Return the positions of mergers and splits of these subjects, and of parties that their facts name."""
         found: set[int] = set()
         mergers = self._db.execute("SELECT loser, survivor, system_from, system_to FROM mergers").fetchall()
-        for loser, kept, since, until in mergers:
-            parties = {kept, *self._index.cluster_of(loser, since - 1)}
+        for loser, into, since, until in mergers:
+            parties = {into, *self._index.cluster_of(loser, since - 1)}
             if not parties.isdisjoint(group):
                 found.update((since, until))
                 continue
@@ -267,7 +267,7 @@ class History:
 
 
 def patch(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[PatchOperation]:
-    """Return the RFC 6902 operations that turn one state into another; None stands for no state."""
+    """Return the RFC 6902 operations that turn one state into another; None is no state."""
     if before is None or after is None:
         return [] if before is after else [{"op": "replace", "path": "", "value": after}]
     operations: list[Any] = make_patch(before, after).patch

@@ -45,7 +45,7 @@ class ListItemProjector:
         *,
         everything: bool,
     ) -> None:
-        """Bring the items of a subject up to a position, after facts of it came or went; or `everything` of it."""
+        """Update the items of a subject at a position, after facts of it came or went; with `everything` all items."""
         number, facts = subject.number, changed
         if everything:
             members = self._store.cluster_of(number) if collection == "parties" else [number]

@@ -17,7 +17,7 @@ from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.event_index import EventIndex
 from projections.engine.filters import CERTAINTY, check
 from projections.engine.planner import Planner, PlanTooSlow
-from projections.engine.query_parts import Order, Part, Query, Tied, by_date, places
+from projections.engine.query_parts import MemberCondition, Order, Part, Query, by_date, places
 from projections.engine.query_types import Page, TimeSlice, check_after
 from projections.engine.specification import Items, Listing, Rows, RowView, SubjectView, View
 from projections.engine.time_slices import as_of_and_on, holds, subject_state_columns, times
@@ -134,7 +134,7 @@ class Lists:
         query, question = planner.query, planner.question
         query.add(as_of_and_on("t", question), *times(question))
         by_subject = planner.sort == "subject"
-        walked = self._tie(planner, by_subject=by_subject)
+        walked = self._add_members(planner, by_subject=by_subject)
         plain = "+" if query.narrow else ""
         if walked is not None:
             query.add("r.container_name > ? AND r.container_name < ?", f"{view.name}/", f"{view.name}0")
@@ -164,16 +164,16 @@ class Lists:
 
         return Listing(source, order, items)
 
-    def _tie(self, planner: Planner, *, by_subject: bool) -> str | None:
+    def _add_members(self, planner: Planner, *, by_subject: bool) -> str | None:
         """Select subjects in which the requested parties have memberships, once it is known which filters are narrow.
 
         By subject, the query walks the memberships of the party with the fewest, as they come in that order: return the
         tables of that walk, else None.
         """
         query, question = planner.query, planner.question
-        tied = sorted(planner.tied, key=lambda each: self._count(each, 1_000) if len(planner.tied) > 1 else 0)
+        members = sorted(planner.members, key=lambda each: self._count(each, 1_000) if len(planner.members) > 1 else 0)
         walked = None
-        for at, each in enumerate(tied):
+        for at, each in enumerate(members):
             memberships = f"memberships r WHERE r.party IN ({places(each.group)}) AND {holds('r', question)}"
             values = (*each.group, *times(question))
             if at == 0 and by_subject and not query.narrow and len(each.group) == 1:
@@ -189,7 +189,7 @@ class Lists:
                 query.add(f"t.subject IN (SELECT r.container FROM {memberships})", *values, narrow=True)
         return walked
 
-    def _count(self, tied: Tied, most: int) -> int:
+    def _count(self, condition: MemberCondition, most: int) -> int:
         """Return how many memberships these parties ever had, at most `most`."""
-        sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM memberships WHERE party IN ({places(tied.group)}) LIMIT ?)"
-        return int(self._db.execute(sql, (*tied.group, most)).fetchone()[0])
+        sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM memberships WHERE party IN ({places(condition.group)}) LIMIT ?)"
+        return int(self._db.execute(sql, (*condition.group, most)).fetchone()[0])

@@ -119,11 +119,11 @@ def _category_and_roles(steps: Iterable[Fact]) -> tuple[Any, dict[str, bytes]]:
         if isinstance(data, MemberJoined) and data.category is not None:
             category = data.category
         elif isinstance(data, AgreementSigned):
-            said: dict[str, list[Any]] = {}
+            signed_as: dict[str, list[Any]] = {}
             for signatory in data.parties:
                 if signatory.role is not None:
-                    said.setdefault(signatory.party, []).append(signatory.role)
-            for party, each in said.items():
+                    signed_as.setdefault(signatory.party, []).append(signatory.role)
+            for party, each in signed_as.items():
                 roles[party] = orjson.dumps(each if len(each) > 1 else each[0])
     return category, roles
 

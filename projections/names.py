@@ -106,7 +106,7 @@ class NameWriter:
     def __init__(self, db: Buffer) -> None:
         self._db = db
         self._vocabulary = vocabulary = VocabularyWriter(SPELLINGS, db)
-        self.begin_batch, self.keep_batch = vocabulary.begin_batch, vocabulary.keep_batch
+        self.begin_batch, self.release_batch = vocabulary.begin_batch, vocabulary.release_batch
         self.undo_batch, self.forget = vocabulary.undo_batch, vocabulary.forget
 
     def add(self, fact_id: int, fact: Fact) -> None:

@@ -104,7 +104,7 @@ class Projector:
         self._list_items = ListItemProjector(connection, store, scope)
 
     def fold(self, number: int, changed: Sequence[Fact], position: int, *, whole: bool = False) -> None:
-        """Bring the rows of a subject up to a position, after these facts came or went; `whole` folds all of them."""
+        """Update the rows of a subject at a position, after these facts came or went; `whole` folds all its rows."""
         subject = self._store.subjects.get(number)
         collection = subject.name.partition("/")[0]
         if collection not in self._scope.folded:
@@ -161,7 +161,7 @@ class Projector:
         return {each for each in containers if store.name(each).partition("/")[0] in _WITH_MEMBERSHIPS}
 
     def merge(self, numbers: Iterable[int], position: int) -> None:
-        """Bring every row of these parties up to a position, after mergers or splits among them."""
+        """Update every row of some parties at a position, after mergers or splits among them."""
         numbers = sorted(set(numbers))
         for number in numbers:
             subject = self._store.subjects.get(number)
@@ -249,7 +249,7 @@ class Projector:
         adopted, signed = bounds.adopted, bounds.signed
         if adopted is not None and signed is not None:
             adopted, signed = order_creations(adopted, signed)
-        born = adopted if adopted is not None and (signed is None or adopted.lo <= signed.hi) else signed
+        creation = adopted if adopted is not None and (signed is None or adopted.lo <= signed.hi) else signed
         marks = {}
         for name, span, position in (
             ("agreement.adopted", adopted, subject.lifespan.adopted_by),
@@ -257,7 +257,7 @@ class Projector:
         ):
             if span is not None and position is not None:
                 fact = self._store.fact(position, subject.number)
-                days = lifespan.creation if span is born else span
+                days = lifespan.creation if span is creation else span
                 marks[name] = (
                     DatedMark(days, position)
                     if fact is None

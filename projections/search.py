@@ -93,14 +93,14 @@ class TextWriter:
             self._vocabulary.add([word for word in new if not is_unspaced(word)])
 
     def begin_batch(self) -> None:
-        """Begin a batch: additions from here on can be undone until `keep_batch`."""
+        """Begin a batch: additions from here on can be undone until `release_batch`."""
         self._vocabulary.begin_batch()
         self._indexed.begin_batch()
 
-    def keep_batch(self) -> None:
+    def release_batch(self) -> None:
         """End the batch: it becomes part of the transaction."""
-        self._vocabulary.keep_batch()
-        self._indexed.keep_batch()
+        self._vocabulary.release_batch()
+        self._indexed.release_batch()
 
     def undo_batch(self) -> None:
         """Undo everything since `begin_batch`."""

@@ -309,7 +309,7 @@ class States:
                 found.setdefault((row[3], ITEM_LISTS[row[4]]), []).append(row)
 
     def _until(self, table: str, question: TimeSlice, by: str) -> tuple[int, ...]:
-        """Return the values of the condition that rows were known at the position of the question."""
+        """Return the values of the condition that rows were recorded by the position of the query."""
         return (first_after(self._db, table, question.as_of),) if by == _BY_SYSTEM_TIME else ()
 
     def list_page(

@@ -1,6 +1,6 @@
 """Comparison of tables: all rows of the views, past ones too, with names instead of the numbers of one file.
 
-Two files folded from the same log have the same rows. A digest compares what is known as of one position; this compares
+Two files folded from the same log have the same rows. A digest compares the current rows of one position; this compares
 all positions at once.
 """
 
@@ -75,7 +75,7 @@ def tables(db: sqlite3.Connection) -> list[str]:
 
 
 def rows(db: sqlite3.Connection, table: str, as_of: int) -> Iterator[Row]:
-    """Yield the rows of one of these tables that were known at some position up to `as_of`, by the first.
+    """Yield the rows of one of these tables that were current at some position up to `as_of`, by the first.
 
     `system_to` is None where it lies after `as_of`.
     """

@@ -1,7 +1,7 @@
-"""What happened, over all subjects, in the order of valid time. Reads only.
+"""The timeline: the events about the world, over all subjects, in the order of valid time. It only reads.
 
-A page is the beginning of some streams that indexes give in this order, taken together: facts of one type and much the
-same imprecision, or those that name one party. So it costs what it shows, whatever narrows it and wherever it begins.
+A page is a merge of streams that indexes give in this order: the facts of one type and one class of imprecision, or the
+facts that name one party. So its cost depends on its length only, whatever the filters and the start.
 """
 
 from __future__ import annotations
@@ -140,13 +140,16 @@ TIMELINE = View(
 
 _FEW = 5_000
 _REACH = {0: 31, 1: 400, 2: AFTER}
-"""How long before its latest day a fact's earliest one lies at most, by its `SPAN`."""
+"""The most days between the earliest and the latest day of a fact, by its `SPAN`."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a fact must be: known then, of some time, types and words, about one of these subjects, naming one of these
-    parties or about it."""
+class _Criteria:
+    """The criteria of a query: facts with an id below `below` that are current as of a position.
+
+    They may lie on the days `first` to `last`, have one of the types `ranks`, are about one of `subjects`, are about or
+    name one of `parties`, have `words`, and certainly lie in this time, or only possibly. Empty criteria select all.
+    """
 
     below: int
     as_of: int
@@ -161,7 +164,11 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """Facts `f` that an index has in the order of time; of one type where `rank` is given."""
+    """Facts `f` that an index gives in the order of time.
+
+    `rank` is their type, if they have one. `reach` is the most days between their earliest and latest day. `dated` is
+    the alias of the table with the days in the index.
+    """
 
     source: str
     condition: str
@@ -190,31 +197,35 @@ class Timeline:
         limit: int,
         after: Sequence[Any] | None,
     ) -> Page:
-        """Facts as they stood at the question's position, each once. Raises BadQuestion."""
+        """Return a page of the facts current as of the position, each once. Raise BadQuestion."""
         check(TIMELINE.name, TIMELINE.filters, TIMELINE.sorts, filters, sort)
         name = (sort or "occurred").removeprefix("-")
         types = (int,) if name == "position" else (int, int, int, str)
         check_after(after, *types)
-        asked = self._asked(question, filters)
+        criteria = self._criteria(question, filters)
         try:
-            with bounded(self._db, STEPS) if asked.words is not None and not asked.words.narrow else nullcontext():
-                rows = self._rows(asked, sort, limit, after)
+            with (
+                bounded(self._db, STEPS) if criteria.words is not None and not criteria.words.narrow else nullcontext()
+            ):
+                rows = self._rows(criteria, sort, limit, after)
         except PlanTooSlow:
-            asked = self._asked(question, filters, gathers=True)
-            rows = self._rows(asked, sort, limit, after)
+            criteria = self._criteria(question, filters, materialises=True)
+            rows = self._rows(criteria, sort, limit, after)
         events = self._index.events(row[-4] for row in rows[:limit])
-        items = [self._happening(row, events[row[-4]], asked.first, asked.last) for row in rows[:limit]]
+        items = [self._item(row, events[row[-4]], criteria.first, criteria.last) for row in rows[:limit]]
         return Page(items, list(rows[limit - 1][: len(types)]) if len(rows) > limit else None)
 
-    def _rows(self, asked: _Asked, sort: str | None, limit: int, after: Sequence[Any] | None) -> list[tuple[Any, ...]]:
-        """The rows of a page, and one more."""
+    def _rows(
+        self, criteria: _Criteria, sort: str | None, limit: int, after: Sequence[Any] | None
+    ) -> list[tuple[Any, ...]]:
+        """Return the rows of a page, and one more if there is one."""
         name, descending = (sort or "occurred").removeprefix("-"), (sort or "").startswith("-")
         turn = " DESC" if descending else ""
         if name == "position":
-            queries = iter([self._by_position(asked, descending, after)])
+            queries = iter([self._by_position(criteria, descending, after)])
             order = f"1{turn}"
         else:
-            queries = self._by_time(asked, descending, after)
+            queries = self._by_time(criteria, descending, after)
             order = ", ".join(f"{column}{turn}" for column in (1, 2, 3, 4))
         rows: list[tuple[Any, ...]] = []
         for sql, values in queries:
@@ -225,29 +236,33 @@ class Timeline:
                 break
         return rows
 
-    def _asked(self, question: TimeSlice, filters: Mapping[str, Sequence[str]], *, gathers: bool = False) -> _Asked:
-        """What a fact must be; `gathers`: what holds the words is found beforehand, where it is not most of all."""
-        asked = _Asked(first_after(self._db, "facts", question.as_of), question.as_of)
+    def _criteria(
+        self, question: TimeSlice, filters: Mapping[str, Sequence[str]], *, materialises: bool = False
+    ) -> _Criteria:
+        """Return the criteria of a query; `materialises`: look up the rows with the words, unless too many."""
+        criteria = _Criteria(first_after(self._db, "facts", question.as_of), question.as_of)
         if question.on is not None:
-            asked = replace(asked, last=question.on)
+            criteria = replace(criteria, last=question.on)
         for name, (value, *others) in filters.items():
             match name:
                 case "certainty" if {value}.issuperset(others):
-                    asked = replace(asked, certainty=value)
+                    criteria = replace(criteria, certainty=value)
                 case "from":
-                    asked = replace(asked, first=max(asked.first, parse_day(value)))
+                    criteria = replace(criteria, first=max(criteria.first, parse_day(value)))
                 case "to":
-                    asked = replace(asked, last=min(asked.last, parse_day(value)))
+                    criteria = replace(criteria, last=min(criteria.last, parse_day(value)))
                 case "type":
-                    asked = replace(asked, ranks=tuple(sorted({CATALOGUE[each].rank for each in filters["type"]})))
+                    criteria = replace(
+                        criteria, ranks=tuple(sorted({CATALOGUE[each].rank for each in filters["type"]}))
+                    )
                 case "subject":
-                    asked = replace(asked, subjects=self._group(value, question))
+                    criteria = replace(criteria, subjects=self._group(value, question))
                 case "party":
-                    asked = replace(asked, parties=self._group(value, question))
+                    criteria = replace(criteria, parties=self._group(value, question))
                 case "q":
-                    most = greatest(self._db, "facts") if gathers else 0
-                    asked = replace(asked, words=matching(self._db, value, "timeline", question.as_of, most))
-        return asked
+                    most = greatest(self._db, "facts") if materialises else 0
+                    criteria = replace(criteria, words=matching(self._db, value, "timeline", question.as_of, most))
+        return criteria
 
     def _group(self, subject: str, question: TimeSlice) -> tuple[int, ...]:
         number = self._index.find(subject)
@@ -255,26 +270,30 @@ class Timeline:
 
     # in the order of time
 
-    def _by_time(self, asked: _Asked, descending: bool, after: Sequence[Any] | None) -> Iterator[tuple[str, list[Any]]]:
-        """Queries, one of which goes on where the other ends; unbounded last either way."""
-        streams = list(self._streams(asked))
-        if not streams:  # there is nothing of the type asked for
+    def _by_time(
+        self, criteria: _Criteria, descending: bool, after: Sequence[Any] | None
+    ) -> Iterator[tuple[str, list[Any]]]:
+        """Yield queries that follow each other in time; facts without an earliest day come last in either direction."""
+        streams = list(self._streams(criteria))
+        if not streams:  # no fact has a requested type
             return
         periods: Iterable[tuple[int, int] | None] = [None]
-        if asked.words is not None and not asked.words.narrow:
-            periods = self._periods(streams, asked, descending, after)
+        if criteria.words is not None and not criteria.words.narrow:
+            periods = self._periods(streams, criteria, descending, after)
         for period in periods:
-            yield self._taken_together(streams, asked, descending, after, period)
+            yield self._union(streams, criteria, descending, after, period)
 
     def _periods(
-        self, streams: Sequence[_Stream], asked: _Asked, descending: bool, after: Sequence[Any] | None
+        self, streams: Sequence[_Stream], criteria: _Criteria, descending: bool, after: Sequence[Any] | None
     ) -> Iterator[tuple[int, int]]:
-        """First and last days to look between, ever longer, so that no stream without these words is gone through to
-        its end while others have them."""
+        """Yield periods (first day, last day) of growing length.
+
+        Without them, a stream without the words would be read to its end while another has rows with them.
+        """
         length = 8
-        anything = replace(asked, words=None)
+        anything = replace(criteria, words=None)
         while True:
-            sql, values = self._taken_together(streams, anything, descending, after, None)
+            sql, values = self._union(streams, anything, descending, after, None)
             row = self._db.execute(f"{sql} ORDER BY 1{' DESC' if descending else ''} LIMIT 1", values).fetchone()
             if row is None:
                 return
@@ -288,53 +307,53 @@ class Timeline:
             length *= 4
 
     @staticmethod
-    def _taken_together(
+    def _union(
         streams: Iterable[_Stream],
-        asked: _Asked,
+        criteria: _Criteria,
         descending: bool,
         after: Sequence[Any] | None,
         period: tuple[int, int] | None,
     ) -> tuple[str, list[Any]]:
-        """One query; with a period, of what is sorted by a day in it, or (`AFTER`) of what is undated."""
+        """Return one query over all streams; with a period only of the facts sorted in it (`AFTER`: undated facts)."""
         queries, values = [], list[Any]()
-        kinds: tuple[bool | None, ...] = (True, False) if descending or asked.last != AFTER else (None,)
+        kinds: tuple[bool | None, ...] = (True, False) if descending or criteria.last != AFTER else (None,)
         if period is not None:
             kinds = (period[0] != AFTER,)
         for stream in streams:
             for is_dated in kinds:
-                conditions, bound = _conditions(stream, asked)
+                conditions, bound = _conditions(stream, criteria)
                 first = f"{stream.dated}.at"
                 if is_dated is True:
                     since, until = period or (BEFORE, AFTER - 1)
                     conditions.append(f"{first} BETWEEN ? AND ?")
-                    bound += [since, min(until, asked.last)]
+                    bound += [since, min(until, criteria.last)]
                 elif is_dated is False:
                     conditions.append(f"{first} = {AFTER}")
                     first = "-1" if descending else str(AFTER)
                 if after is not None:
-                    beyond, keys = _beyond(first, stream, descending, after)
-                    conditions.append(beyond)
+                    condition, keys = _after(first, stream, descending, after)
+                    conditions.append(condition)
                     bound += keys
                 queries.append(_query((first, f"{stream.dated}.hi"), stream.source, conditions))
                 values += bound
         return " UNION ALL ".join(queries), values
 
-    def _streams(self, asked: _Asked) -> Iterator[_Stream]:
-        """What leads to the facts asked for: their words, their type where it is rare, their subject, their party."""
-        if asked.words is not None and asked.words.narrow:
+    def _streams(self, criteria: _Criteria) -> Iterator[_Stream]:
+        """Yield the streams that contain the requested facts, by words, subject, party or type, whichever is rare."""
+        if criteria.words is not None and criteria.words.narrow:
             yield _Stream("facts f", "1")
             return
-        if (asked.subjects or asked.parties) and not self._are_rare(asked.ranks):
-            if asked.subjects:
-                yield from (_Stream("facts f", "f.subject = ?", (each,)) for each in asked.subjects)
+        if (criteria.subjects or criteria.parties) and not self._are_rare(criteria.ranks):
+            if criteria.subjects:
+                yield from (_Stream("facts f", "f.subject = ?", (each,)) for each in criteria.subjects)
             else:
-                yield from _naming(asked.parties)
+                yield from _naming(criteria.parties)
             return
-        for rank, span in self._sorts(asked.ranks):
+        for rank, span in self._sorts(criteria.ranks):
             yield _Stream("facts f", f"f.rank = {rank} AND {SPAN} = {span}", (), rank, _REACH[span])
 
     def _sorts(self, ranks: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-        """These types, or all that facts are of, each with every imprecision that facts of it have."""
+        """Yield each of some types, or of all types of facts, with each class of imprecision of its facts."""
         for rank in ranks or self._ranks():
             for span in _REACH:
                 if self._db.execute(f"SELECT 1 FROM facts WHERE rank = {rank} AND {SPAN} = {span} LIMIT 1").fetchone():
@@ -356,14 +375,14 @@ class Timeline:
 
     # in the order of the log
 
-    def _by_position(self, asked: _Asked, descending: bool, after: Sequence[Any] | None) -> tuple[str, list[Any]]:
-        """What is rare is found and sorted; what is common is soon met on the way through the log."""
-        streams = [(stream, days) for stream in self._streams(asked) for days in _days(stream, asked)]
-        if not self._are_few(streams, asked):
+    def _by_position(self, criteria: _Criteria, descending: bool, after: Sequence[Any] | None) -> tuple[str, list[Any]]:
+        """Return the query by position: rare facts are found and sorted, common ones met in the order of the log."""
+        streams = [(stream, days) for stream in self._streams(criteria) for days in _days(stream, criteria)]
+        if not self._are_few(streams, criteria):
             streams = [(_Stream("facts f", "1"), ("1", ()))]
         queries, values = [], list[Any]()
         for stream, (days, bounds) in streams:
-            conditions, bound = _conditions(stream, asked)
+            conditions, bound = _conditions(stream, criteria)
             conditions.append(days)
             bound += bounds
             if after is not None:
@@ -373,15 +392,15 @@ class Timeline:
             values += bound
         return " UNION ALL ".join(queries), values
 
-    def _are_few(self, streams: Sequence[tuple[_Stream, _Days]], asked: _Asked) -> bool:
-        """Whether an index leads to few facts, as far as it tells."""
-        if asked.words is not None and asked.words.narrow:
+    def _are_few(self, streams: Sequence[tuple[_Stream, _Days]], criteria: _Criteria) -> bool:
+        """Return whether the streams have few facts, counted by their indexes."""
+        if criteria.words is not None and criteria.words.narrow:
             return True
         left = _FEW
         for stream, (days, bounds) in streams:
             conditions, values = [stream.condition, days], [*stream.values, *bounds]
-            if asked.first != BEFORE:
-                since, bound = _since(stream, asked.first)
+            if criteria.first != BEFORE:
+                since, bound = _since(stream, criteria.first)
                 conditions += since
                 values += bound
             sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM {stream.source} WHERE {' AND '.join(conditions)} LIMIT ?)"
@@ -392,7 +411,7 @@ class Timeline:
 
     # an item
 
-    def _happening(self, row: Sequence[Any], event: Event, first: int, last: int) -> TimelineItem:
+    def _item(self, row: Sequence[Any], event: Event, first: int, last: int) -> TimelineItem:
         _, hi, rank, _, position, subject, lo, meaning = row
         occurred, positions, data = event.occurred, [position], event.plain
         if meaning is not None:
@@ -413,7 +432,7 @@ class Timeline:
 
 
 def _naming(parties: tuple[int, ...]) -> Iterator[_Stream]:
-    """Facts that name one of these parties, which are one, or are about it; each in one stream only."""
+    """Yield streams of the facts that name or are about one of some merged parties; each fact is in one stream."""
     others = f"f.subject NOT IN ({_places(parties)})"
     for at, party in enumerate(parties):
         yield _Stream("facts f", "f.subject = ?", (party,))
@@ -428,47 +447,50 @@ def _naming(parties: tuple[int, ...]) -> Iterator[_Stream]:
         )
 
 
-def _conditions(stream: _Stream, asked: _Asked) -> tuple[list[str], list[Any]]:
-    """All that is asked of a fact; a `+` keeps what does not lead to it from being taken for what does."""
+def _conditions(stream: _Stream, criteria: _Criteria) -> tuple[list[str], list[Any]]:
+    """Return the conditions of a stream and the criteria. A `+` stops SQLite from choosing another index."""
     id_ = "l.fact" if stream.dated == "l" else "+f.id"
-    conditions, values = [stream.condition, f"{id_} < ?", "f.system_to > ?"], [*stream.values, asked.below, asked.as_of]
-    if asked.first != BEFORE:
-        since, bound = _since(stream, asked.first)
+    conditions, values = (
+        [stream.condition, f"{id_} < ?", "f.system_to > ?"],
+        [*stream.values, criteria.below, criteria.as_of],
+    )
+    if criteria.first != BEFORE:
+        since, bound = _since(stream, criteria.first)
         conditions += since
         values += bound
-    if asked.last != AFTER:
+    if criteria.last != AFTER:
         conditions.append("f.lo <= ?")
-        values.append(asked.last)
-    if asked.certainty == "certain":
+        values.append(criteria.last)
+    if criteria.certainty == "certain":
         conditions.append("(f.lo >= ? AND f.hi <= ?)")
-        values += [asked.first, asked.last]
-    elif asked.certainty == "possible":
-        if asked.first == BEFORE:  # what may lie before no day may lie after one, and reaches that far
-            since, bound = _since(stream, asked.last + 1)
+        values += [criteria.first, criteria.last]
+    elif criteria.certainty == "possible":
+        if criteria.first == BEFORE:  # without a first day, a fact that is only possible reaches beyond the last day
+            since, bound = _since(stream, criteria.last + 1)
             conditions += since
             values += bound
         conditions.append("NOT (f.lo >= ? AND f.hi <= ?)")
-        values += [asked.first, asked.last]
-    if asked.ranks and stream.rank is None:
-        conditions.append(f"+f.rank IN ({_places(asked.ranks)})")
-        values += asked.ranks
-    if asked.subjects:
-        conditions.append(f"+f.subject IN ({_places(asked.subjects)})")
-        values += asked.subjects
-    if asked.parties and stream.dated == "f":
-        places = _places(asked.parties)
+        values += [criteria.first, criteria.last]
+    if criteria.ranks and stream.rank is None:
+        conditions.append(f"+f.rank IN ({_places(criteria.ranks)})")
+        values += criteria.ranks
+    if criteria.subjects:
+        conditions.append(f"+f.subject IN ({_places(criteria.subjects)})")
+        values += criteria.subjects
+    if criteria.parties and stream.dated == "f":
+        places = _places(criteria.parties)
         same = "x.subject = f.subject AND x.rank = f.rank AND x.fact = f.id"
         linked = f"SELECT 1 FROM tags x WHERE x.key IN ({places}) AND {same}"
         conditions.append(f"(+f.subject IN ({places}) OR EXISTS ({linked}))")
-        values += [*asked.parties, *asked.parties]
-    if asked.words is not None:
-        conditions.append(asked.words.sql)
-        values += asked.words.values
+        values += [*criteria.parties, *criteria.parties]
+    if criteria.words is not None:
+        conditions.append(criteria.words.sql)
+        values += criteria.words.values
     return conditions, values
 
 
 def _since(stream: _Stream, first: int) -> tuple[list[str], list[int]]:
-    """That a fact may be of a day or later, said so that an index serves."""
+    """Return the conditions, served by an index, that a fact may lie on a day or later."""
     conditions, values = [f"{stream.dated}.hi >= ?"], [first]
     if stream.reach != AFTER:
         conditions.append(f"{stream.dated}.at >= ?")
@@ -476,12 +498,12 @@ def _since(stream: _Stream, first: int) -> tuple[list[str], list[int]]:
     return conditions, values
 
 
-def _days(stream: _Stream, asked: _Asked) -> list[_Days]:
-    """By which days an index leads to the facts that may be of the last day or earlier: each fact by one of these."""
+def _days(stream: _Stream, criteria: _Criteria) -> list[_Days]:
+    """Return disjoint conditions, served by an index, of the facts that may lie on the last day or earlier."""
     at = f"{stream.dated}.at"
-    if asked.last == AFTER:
+    if criteria.last == AFTER:
         return [("1", ())]
-    return [(f"{at} <= ?", (asked.last,)), (f"{at} = {AFTER}", ())]
+    return [(f"{at} <= ?", (criteria.last,)), (f"{at} = {AFTER}", ())]
 
 
 def _query(keys: Iterable[str], source: str, conditions: Iterable[str]) -> str:
@@ -489,8 +511,8 @@ def _query(keys: Iterable[str], source: str, conditions: Iterable[str]) -> str:
     return f"SELECT {columns} FROM {source} WHERE {' AND '.join(conditions)}"
 
 
-def _beyond(first: str, stream: _Stream, descending: bool, after: Sequence[Any]) -> tuple[str, list[Any]]:
-    """That a fact comes after a key of (first day, last day, type, label), said so that an index serves."""
+def _after(first: str, stream: _Stream, descending: bool, after: Sequence[Any]) -> tuple[str, list[Any]]:
+    """Return the condition, served by an index, that a fact follows the key (first day, last day, type, label)."""
     at, hi, rank, label = after
     more, least = ("<", "<=") if descending else (">", ">=")
     last = f"{stream.dated}.hi"

@@ -165,7 +165,7 @@ class Views:
                 part.undo_batch()
             raise
         for part in (self._store, self._texts, self._names):
-            part.keep_batch()
+            part.release_batch()
         self._leaves += leaves
 
     def _append(self, event: Event, model: Data) -> Mapping[int, Sequence[Fact]]:
@@ -195,7 +195,7 @@ class Views:
         self._fold(event, changed, merge_lifespans)
 
     def store_text(self, event: Event, text: str) -> None:
-        """Store the text of a document, after the event that says so was folded."""
+        """Store the text of a document, after its `document.text-stored` was folded."""
         if self._scope.passages:
             documents.store_text(self._store, event, text)
 
@@ -262,7 +262,7 @@ class Views:
     def _root(self, event: Event) -> Event | None:
         """Return the event about the world that an event is about, directly or through others.
 
-        None where the data that names it was erased.
+        None if the data that names it was erased.
         """
         found: Event | None = event
         while found is not None and found.kind.about_event:

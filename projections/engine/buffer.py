@@ -1,7 +1,7 @@
-"""The write half's connection: inserted rows wait in memory and are written together, before any other statement.
+"""The buffered connection of the write half: inserted rows wait in memory and are written before any other statement.
 
 Most rows of a post are not read again soon, and many rows of a table written together cost half of what they cost one
-by one. Waiting rows belong to the transaction as if they were written. Nothing here knows the meaning of rows.
+by one. Waiting rows belong to the transaction as if they were written. This module does not know the meaning of rows.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class Buffer(sqlite3.Connection):
         self._updates: Rows = {}
         self._ids: dict[str, int] = {}
         self._earlier: tuple[Rows, Rows, dict[str, int]] | None = None
-        """What waited when the batch began, and the ids that were next."""
+        """The waiting rows and the next ids when the batch began."""
         self._is_saved = False
         self._changes = 0
         self.limit = Limit()
-        """How long what is done by this connection may take."""
-        self.is_settled = True
-        """Whether nothing waits; who keeps rows of its own (see `flush_dirty`) says so here when they change."""
+        """The time limit of the work on this connection."""
+        self.is_flushed = True
+        """Whether no row waits. A cache of rows (see `flush_dirty`) sets it to False when a row changes."""
         self.flush_dirty: Callable[[bool], None] = lambda _: None
-        """Puts the rows that somebody else keeps; asked with True for those only that changed before the batch."""
+        """Puts the changed rows of a cache into the buffer; with True only those that changed before the batch."""
 
     def begin(self) -> None:
         """Begin a transaction."""
@@ -46,8 +46,9 @@ class Buffer(sqlite3.Connection):
         self._changes = self.total_changes
 
     def restart_transaction(self) -> None:
-        """Begin the transaction again, if none of its rows is written yet: only a transaction that began after all of
-        the write-ahead log was checkpointed writes it from its start.
+        """Restart the transaction, if none of its rows is written yet.
+
+        Only a transaction that begins after the whole write-ahead log was checkpointed writes that from its start.
         """
         if self.total_changes == self._changes:
             super().execute("COMMIT")
@@ -55,7 +56,7 @@ class Buffer(sqlite3.Connection):
 
     def put(self, statement: str, row: Row) -> None:
         """Insert a row later. Amendments may change rows that wait, because inserts are written first."""
-        self.is_settled = False
+        self.is_flushed = False
         waiting = self._inserts.get(statement)
         if waiting is None:
             self._inserts[statement] = [row]
@@ -64,7 +65,7 @@ class Buffer(sqlite3.Connection):
 
     def put_all(self, statement: str, rows: list[Row]) -> None:
         """Insert some rows later, as by `put`."""
-        self.is_settled = False
+        self.is_flushed = False
         waiting = self._inserts.get(statement)
         if waiting is None:
             self._inserts[statement] = rows
@@ -73,7 +74,7 @@ class Buffer(sqlite3.Connection):
 
     def amend(self, statement: str, row: Row) -> None:
         """Change written rows later, or add rows made from them."""
-        self.is_settled = False
+        self.is_flushed = False
         self._updates.setdefault(statement, []).append(row)
 
     def discard(self, statements: Iterable[str]) -> None:
@@ -98,41 +99,41 @@ class Buffer(sqlite3.Connection):
         return super().execute(statement, tuple(values)).fetchone()
 
     def execute(self, statement: str, values: Any = (), /) -> sqlite3.Cursor:
-        """As of any connection."""
-        if not self.is_settled:
+        """Execute a statement, after the buffered rows are written."""
+        if not self.is_flushed:
             self.flush()
         return super().execute(statement, values)
 
     def executemany(self, statement: str, rows: Any, /) -> sqlite3.Cursor:
-        """As of any connection."""
-        if not self.is_settled:
+        """Execute a statement, after the buffered rows are written."""
+        if not self.is_flushed:
             self.flush()
         return super().executemany(statement, rows)
 
     def flush(self) -> None:
         """Write the waiting rows in their transaction.
 
-        Raise sqlite3.OperationalError if SQLite has rolled that back by itself, as on a full disk: else each row would
-        be committed alone.
+        Raise sqlite3.OperationalError if SQLite has rolled the transaction back by itself, as on a full disk: else each
+        row would be committed by itself.
         """
-        if self.is_settled:
+        if self.is_flushed:
             return
-        self._refuse_undone()
+        self._check_transaction()
         with self.limit.writing():
             if self._earlier is not None and not self._is_saved:
-                self._settle_earlier(*self._earlier)
+                self._flush_earlier(*self._earlier)
             self.flush_dirty(False)
             self._write(self._inserts, self._updates)
         self._inserts.clear()
         self._updates.clear()
-        self.is_settled = True
+        self.is_flushed = True
 
-    def _refuse_undone(self) -> None:
+    def _check_transaction(self) -> None:
         if not self.in_transaction:
             raise sqlite3.OperationalError("the transaction was undone: roll it back first")
 
     def begin_batch(self) -> None:
-        """Start a batch, which can be undone until `keep_batch`."""
+        """Start a batch, which can be undone until `release_batch`."""
         self._earlier = self._inserts, self._updates, dict(self._ids)
         self._inserts, self._updates = {}, {}
 
@@ -143,8 +144,9 @@ class Buffer(sqlite3.Connection):
 
     @contextmanager
     def apart(self) -> Iterator[None]:
-        """Undo everything done within the block, in a transaction without writes and without waiting rows. The caches
-        that hold rows may be replaced meanwhile; the earlier ones are restored.
+        """Undo everything done in this context. The transaction must have no writes before it.
+
+        The caches of rows may be replaced in this context; the earlier ones are restored at its end.
         """
         self.flush()
         flush_dirty, ids = self.flush_dirty, self._ids
@@ -157,7 +159,7 @@ class Buffer(sqlite3.Connection):
             self.forget()
             self.flush_dirty, self._ids = flush_dirty, ids
 
-    def keep_batch(self) -> None:
+    def release_batch(self) -> None:
         """Make the batch part of the transaction."""
         assert self._earlier is not None
         if self._is_saved:
@@ -172,7 +174,7 @@ class Buffer(sqlite3.Connection):
     def undo_batch(self) -> None:
         """Undo everything since `begin_batch`. Raise sqlite3.OperationalError if SQLite has undone more."""
         assert self._earlier is not None
-        self._refuse_undone()
+        self._check_transaction()
         inserts, updates, self._ids = self._earlier
         if self._is_saved:
             inserts, updates = {}, {}
@@ -187,17 +189,19 @@ class Buffer(sqlite3.Connection):
         self._updates.clear()
         self._ids.clear()
         self._earlier, self._is_saved = None, False
-        self.is_settled = True
+        self.is_flushed = True
 
     def close(self) -> None:
-        """As of any connection. It lets go of whoever keeps rows: they hold each other, and what is at hand, which may
-        have been erased since, would stay in memory until somebody looks for such circles.
+        """Close the connection and release the cache of subjects.
+
+        The cache and the connection refer to each other; without this, cached data, perhaps erased since, would stay in
+        memory until the garbage collector finds the cycle.
         """
         self.forget()
         self.flush_dirty = lambda _: None
         super().close()
 
-    def _settle_earlier(self, inserts: Rows, updates: Rows, _: dict[str, int]) -> None:
+    def _flush_earlier(self, inserts: Rows, updates: Rows, _: dict[str, int]) -> None:
         """Write the rows that waited before the batch, and only then set the savepoint to return to."""
         own = self._inserts, self._updates
         self._inserts, self._updates = inserts, updates

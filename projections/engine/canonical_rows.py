@@ -1,8 +1,8 @@
 """Canonical rows: the rows of a view as of a position in JSON, in an order that every fold of the same log gives.
 
-They say all that answers are made from: subjects by name, days as dates, no numbers of rows, no transaction time.
-Subjects come in the order of their first events. A row that was tampered with is encoded as it stands. A day is
-`YYYY-MM-DD`, null where it is unbounded on the usual side of its column, `..` where it is unbounded on the other.
+They contain everything that answers are made from: subjects by name, days as dates, but no numbers of rows and no
+transaction time. Subjects come in the order of their first events. A row that was tampered with is encoded unchanged. A
+day is `YYYY-MM-DD`, null if it is unbounded on the usual side of its column, `..` if it is unbounded on the other.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Part:
     """The rows of one table among the canonical rows of a view.
 
     `keys` order the rows and name each; they are selected first. `seek` is the condition on `:k0`, `:k1` ... (the keys
-    of the last row) by which an index finds where to go on. `first` are keys before all others.
+    of the last row) by which an index continues. `first` are keys before all others.
     """
 
     keys: tuple[str, ...]
@@ -78,7 +78,7 @@ def encoded_day(day: Any, unbounded: int = AFTER) -> Any:
 
 @lru_cache(maxsize=4096)
 def names_of_bits(bits: Any, order: Sequence[str]) -> Any:
-    """Return the names that bits stand for; a value that no such bits can be is returned as it is."""
+    """Return the statuses of some bits; a value that cannot be such bits is returned unchanged."""
     if not isinstance(bits, int) or not 0 <= bits < 1 << len(order):
         return bits
     return [name for index, name in enumerate(order) if bits >> index & 1]

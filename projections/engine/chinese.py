@@ -17,7 +17,7 @@ _HAN_RUN = re.compile(f"[{HAN}]+")
 _SYLLABLE = re.compile("[a-z]+")
 _GRAMS = range(2, 5)
 _LONGEST = 64
-"""Characters of a name whose pinyin counts: longer texts are no names that are asked for by sound."""
+"""Characters of a name whose pinyin counts: longer texts are not searched by sound."""
 
 
 class _Simplified(dict[int, str]):

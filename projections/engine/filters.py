@@ -81,8 +81,8 @@ class Word:
 
     examples: tuple[str, ...] = ()
 
-    def flaw(self, value: str) -> str | None:  # noqa: ARG002 - every text may stand here
-        """Return None: every text may stand here."""
+    def flaw(self, value: str) -> str | None:  # noqa: ARG002 - every text is allowed
+        """Return None: every text is allowed."""
         return None
 
 
@@ -143,7 +143,7 @@ CERTAINTY = Filter(
     "How certain is what an item claims: `certain` where every reading of imprecise dates gives it, else `possible`.",
     Planner.by_certainty,
 )
-"""The filter by certainty. It is the last of each list, as it depends on the status that is asked for."""
+"""The filter by certainty. It is the last of each list, as it depends on the requested status."""
 
 
 def check(

@@ -182,7 +182,7 @@ class AgreementPartyItem(TypedDict):
 class MembershipList:
     """A list inside a state whose items are the memberships of its subject.
 
-    `is_inline`: an item is the reference to the party itself, with what is said of the membership.
+    `is_inline`: an item is the reference to the party itself, with the fields of the membership.
     `is_current`: memberships that have ended on the day are left out.
     """
 

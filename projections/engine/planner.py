@@ -1,9 +1,8 @@
-"""The planner of a list's query: it decides for each filter how the matching rows are found.
+"""The planner of the query of a list: it decides for each filter how the matching rows are found.
 
-Where few rows match, an index finds their ids and they are sorted. Where many match, the query walks the order of the
-list and tests each row, as it soon meets one that matches. This fails only where the first rows in the order do not
-match: then the walk is stopped (`PlanTooSlow`), and the list is planned again with every filter that an index serves
-materialised first.
+If few rows match, an index finds their ids and they are sorted. If many match, the query walks the order of the list
+and tests each row, as a match comes soon. This fails only if the first rows in the order do not match: then the walk is
+stopped (`PlanTooSlow`), and the list is planned again with every filter that an index serves materialised first.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Any
 from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.database import UNSURE
 from projections.engine.event_index import EventIndex
-from projections.engine.query_parts import Query, Tied, places
+from projections.engine.query_parts import MemberCondition, Query, places
 from projections.engine.query_types import ANY_STATUS, TimeSlice
 from projections.engine.text_filter import matching
 from projections.engine.time_slices import is_certain, possible_statuses
@@ -59,7 +58,7 @@ class Planner:
         self.filters = filters
         self.sort = sort.removeprefix("-")
         self.is_descending = sort.startswith("-")
-        self.tied: list[Tied] = []
+        self.members: list[MemberCondition] = []
         """The parties with whom each subject must have a membership."""
         self._db = db
         self._view = view
@@ -75,7 +74,7 @@ class Planner:
 
     @contextmanager
     def searching(self) -> Iterator[None]:
-        """Bound the walk of the statements within. Raise PlanTooSlow where a plan that materialises is to be tried."""
+        """Bound the walk of the statements in this context. Raise PlanTooSlow if a plan that materialises is better."""
         if self._materialises or self.query.narrow or not self._is_walked:
             yield
             return
@@ -83,12 +82,12 @@ class Planner:
             yield
 
     def number(self, subject: str) -> int:
-        """Return the number of a subject; -1, which no subject has, where there is none."""
+        """Return the number of a subject; -1, which no subject has, if there is none."""
         number = self.index.find(subject)
         return -1 if number is None else number
 
     def cluster(self, subject: str) -> list[int]:
-        """Return the numbers of a subject and of all that are merged with it."""
+        """Return the numbers of a subject and of all subjects merged with it."""
         number = self.index.find(subject)
         return [-1] if number is None else self.index.cluster_of(number, self.question.as_of)
 
@@ -109,7 +108,7 @@ class Planner:
         return True
 
     def first(self, statement: str, *values: Any) -> Any:
-        """Return the first row of a statement, None where there is none."""
+        """Return the first row of a statement; None if there is none."""
         return self._db.execute(statement, values).fetchone()
 
     def by_kind(self, kinds: Sequence[str]) -> None:
@@ -126,14 +125,14 @@ class Planner:
         self.query.statuses = bits
         self.query.add(f"{possible_statuses('t', question)} & ?", bits)
         at = 0 if question.on is not None else 1
-        pairs = [pair for pair in self._masks() if pair[at] & bits]
+        pairs = [pair for pair in self._status_pairs() if pair[at] & bits]
         if not pairs:
             self.query.add("0", narrow=True)
             return
-        masks, evers = ({pair[at] for pair in pairs} for at in (0, 1))
+        possible_bits, final_bits = ({pair[at] for pair in pairs} for at in (0, 1))
         day, days = _on(question)
-        possible = f"possible_statuses IN ({places([*masks])}) AND final_statuses IN ({places([*evers])})"
-        values = (*masks, *evers, *days, question.as_of)
+        possible = f"possible_statuses IN ({places([*possible_bits])}) AND final_statuses IN ({places([*final_bits])})"
+        values = (*possible_bits, *final_bits, *days, question.as_of)
         self.among(
             f"SELECT id FROM {self._table} WHERE {self._condition} AND {possible}{day} AND system_to > ?", *values
         )
@@ -152,7 +151,7 @@ class Planner:
         rows = f"{self._table} INDEXED BY {self._table}_unsure WHERE {self._condition} AND {UNSURE}{day}"
         self.among(f"SELECT id FROM {rows} AND system_to > ?", *days, question.as_of)
 
-    def _masks(self) -> Iterator[tuple[int, int]]:
+    def _status_pairs(self) -> Iterator[tuple[int, int]]:
         """Yield the pairs of possible statuses, on the days of a row and in the end, as bits; there are few pairs."""
         pairs = f"SELECT possible_statuses, final_statuses FROM {self._table} WHERE {self._condition}"
         order = " ORDER BY possible_statuses, final_statuses LIMIT 1"
@@ -180,10 +179,10 @@ class Planner:
 
     def by_member(self, party: str) -> None:
         """Select subject states of subjects in which a party has a membership."""
-        self.tied.append(Tied(self.cluster(party)))
+        self.members.append(MemberCondition(self.cluster(party)))
 
     def by_words(self, words: str) -> None:
-        """Select rows that hold these words (see `text_filter.matching`)."""
+        """Select rows that have some words (see `text_filter.matching`)."""
         condition = matching(self._db, words, self._view, self.question.as_of, self._most_words)
         self.query.few = condition.few if self._view in COLLECTIONS else None
         if self.query.few is None:
@@ -205,22 +204,22 @@ class Planner:
 
 
 def _on(question: TimeSlice) -> tuple[str, tuple[int, ...]]:
-    """Return the condition that a row holds on the day of the question, and its values; on any day none."""
+    """Return the condition that a row is valid on the day of the query, and its values; no condition for any day."""
     if question.on is None:
         return "", ()
     return " AND valid_to > ? AND valid_from <= ?", (question.on, question.on)
 
 
 def greatest(db: sqlite3.Connection, table: str) -> int:
-    """Return how many rows of a table are materialised at most, where a walk was too slow."""
+    """Return the most rows of a table that are materialised after a walk was too slow."""
     (last,) = db.execute(f"SELECT max(id) FROM {table}").fetchone()
     return (last or 0) // _MOST
 
 
 @contextmanager
 def bounded(db: sqlite3.Connection, steps: int) -> Iterator[None]:
-    """Stop each statement within after at most twice `steps` steps of SQLite's machine. Raise PlanTooSlow."""
-    calls = count()  # SQLite counts on from the end of the last statement, so the first call says nothing
+    """Limit each statement in this context to at most twice `steps` steps of SQLite's machine. Raise PlanTooSlow."""
+    calls = count()  # SQLite continues the count of the last statement, so the first call means nothing
     db.set_progress_handler(lambda: next(calls) > 0, steps)
     try:
         yield

@@ -10,7 +10,7 @@ from domain.edtf import AFTER
 
 
 @dataclass(frozen=True, slots=True)
-class Tied:
+class MemberCondition:
     """The condition that one of these merged parties has a membership in a subject."""
 
     group: list[int]

@@ -1,4 +1,4 @@
-"""What may be asked of the views: a question's two times, its filters and orders, and the shapes of answers."""
+"""The types of queries and answers of the views: time slice, state, page, difference, and the errors of a query."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 @dataclass(frozen=True, slots=True)
 class TimeSlice:
-    """`as_of` is a position, 0 to the head; `on` a day (see domain.edtf), None for whenever."""
+    """A point in both times: `as_of` is a position, 0 to the head; `on` a day (see `domain.edtf`), None for any."""
 
     as_of: int
     on: int | None
@@ -17,8 +17,7 @@ class TimeSlice:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a subject is: JSON-ready, to be read only (what is alike may be one object), with the version of its last
-    event."""
+    """A state of a subject, JSON-ready, and the version of its last event. Its parts are shared: never change them."""
 
     body: dict[str, Any]
     version: int
@@ -38,7 +37,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What turns one state into another (RFC 6902), and the positions of the events in between; not all if cut."""
+    """The patch from one state to another (RFC 6902), and the positions of the events between; `is_cut` if not all."""
 
     patch: list[Any]
     events: list[int]
@@ -46,7 +45,7 @@ class Difference:
 
 
 class NotFound(Exception):
-    """There is no such subject, or it had not come about. The argument says which."""
+    """There is no such subject, or it was not yet created. The argument is the detail."""
 
 
 class Gone(Exception):
@@ -54,7 +53,7 @@ class Gone(Exception):
 
 
 class Merged(Exception):
-    """The party was found to be another, which answers for it."""
+    """The party was merged into another."""
 
     def __init__(self, into: str) -> None:
         super().__init__(into)
@@ -62,7 +61,7 @@ class Merged(Exception):
 
 
 class BadQuestion(Exception):
-    """What is wrong with a query, by the name of the parameter."""
+    """A query is invalid: `flaws` are by the name of the parameter."""
 
     def __init__(self, flaws: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{name} {detail}" for name, detail in flaws.items()))
@@ -70,7 +69,7 @@ class BadQuestion(Exception):
 
 
 def check_after(after: Sequence[Any] | None, *types: type) -> None:
-    """Raise BadQuestion unless the keys that a cursor holds have the types of those that a list is sorted by."""
+    """Raise BadQuestion unless the keys of a cursor have the types of the keys of the list's order."""
     if after is not None and [type(key) for key in after] != [*types]:
         raise BadQuestion({"cursor": "is not a cursor of this list"})
 
@@ -79,4 +78,4 @@ Certainty = Literal["certain", "possible"]
 CERTAINTIES: tuple[Certainty, ...] = get_args(Certainty)
 
 ANY_STATUS = "any"
-"""The value of a status filter that takes every status, of what has ended too."""
+"""The value of a status filter that matches every status, also of items that have ended."""

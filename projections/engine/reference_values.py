@@ -1,4 +1,4 @@
-"""References inside answers, as values: a payload's declared type says which parts are references. Reads nothing."""
+"""References in answers, as values: the declared types of a payload define which parts are references. No I/O."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NESTING = frozenset((dict, list, Reference))
 
 
 def refer(record: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """A record as its row keeps it, with each `{"subject": ...}` under these names as a reference."""
+    """Return a stored record with each `{"subject": ...}` under some names as a reference. It changes the record."""
     for name in names:
         if (value := record.get(name)) is not None:
             record[name] = [Reference(**each) for each in value] if type(value) is list else Reference(**value)
@@ -21,7 +21,7 @@ def refer(record: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def referred(shape: type[Record], data: Mapping[str, Any]) -> dict[str, Any]:
-    """The data of an event with each reference as {"subject": ...}, by the declared types of its fields."""
+    """Return the data of an event with each reference as {"subject": ...}, by the declared types of its fields."""
     found: dict[str, Any] = {}
     for name, value in data.items():
         inner = shape.INNER.get(name)
@@ -35,14 +35,14 @@ def referred(shape: type[Record], data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _each(change: Callable[[Any], Any], value: Any) -> Any:
-    """A value changed, or each of a list of them; null stays."""
+    """Return a changed value, or a list of changed values; null stays."""
     if isinstance(value, list):
         return [change(part) for part in value]
     return None if value is None else change(value)
 
 
 def references_in(items: Iterable[Any]) -> list[dict[str, Any]]:
-    """Every reference inside some values, but for those values themselves."""
+    """Return every reference inside some values; the values themselves do not count."""
     found: list[dict[str, Any]] = []
     pending: list[Any] = []
     for item in items:
@@ -56,7 +56,7 @@ def references_in(items: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 def _nested(value: Any) -> list[Any]:
-    """The objects and arrays in an object or array, but for the positions of events."""
+    """Return the objects and arrays in an object or array, except `events`, which holds positions."""
     if type(value) is list:
         return [part for part in value if type(part) in _NESTING]
     return [part for key, part in value.items() if type(part) in _NESTING and key != "events"]

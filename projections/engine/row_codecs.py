@@ -103,7 +103,7 @@ def decode_membership_span(stored: bytes) -> dict[str, Any]:
 
 
 def roles_of(stored: bytes) -> dict[str, Any]:
-    """Return the role in which a party signed, and all its roles where it has several, as answered."""
+    """Return the role in which a party signed, and all its roles if it has several, as answered."""
     role = orjson.loads(stored)
     return {"role": role[0], "roles": role} if isinstance(role, list) else {"role": role}
 

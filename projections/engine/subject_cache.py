@@ -116,7 +116,7 @@ class Subject:
     `lifespan` summarises its facts (see `domain.lifespan`).
     `basis` are the inputs with which its memberships were folded, `force` is the joint force of these memberships.
     `context` is the cache of `projections.projector`.
-    `is_written` says that the file has a row of it, `is_changed` that the record differs from that row.
+    `is_written` is True if the file has a row of it, `is_changed` if the record differs from that row.
     """
 
     number: int
@@ -192,7 +192,7 @@ class Subjects:
         self._absent.pop(name, None)
         self._cached[subject.number] = subject
         self._changed[subject.number] = self._remember(subject)
-        self._db.is_settled = False
+        self._db.is_flushed = False
         if self._before is not None:
             self._before[subject.number] = None
         return subject
@@ -213,7 +213,7 @@ class Subjects:
         self.save_for_undo(subject)
         subject.is_changed = True
         self._changed[subject.number] = subject
-        self._db.is_settled = False
+        self._db.is_flushed = False
         return subject
 
     def cache(self, subject: Subject) -> None:
@@ -250,10 +250,10 @@ class Subjects:
             del self._absent[next(iter(self._absent))]
 
     def begin_batch(self) -> None:
-        """Begin a batch: changes from here on can be undone until `keep_batch`."""
+        """Begin a batch: changes from here on can be undone until `release_batch`."""
         self._before = {}
 
-    def keep_batch(self) -> None:
+    def release_batch(self) -> None:
         """End the batch: its changes become part of the transaction."""
         self._before = None
 
@@ -327,7 +327,7 @@ def _basis(stored: bytes) -> Basis:
         None if end is None else tuple(end),
         FirstConsent(*consent),
         tuple([(since, until) for since, until in lapses]),
-        tuple([(*said, tuple(positions)) for *said, positions in provenance]),
+        tuple([(*fact, tuple(positions)) for *fact, positions in provenance]),
         created_by,
         planned_from,
     )

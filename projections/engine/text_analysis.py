@@ -65,12 +65,12 @@ _TITLES_OF_PARTS = frozenset(("agreement.commitment-made", "platform.document-ad
 def _fields_of(kind: str) -> dict[str, bool]:
     """Return the fields with texts for people in the data of a type, and whether they name its subject."""
     names = kind not in _TITLES_OF_PARTS
-    said = {**dict.fromkeys(_NAMES, names), **dict.fromkeys(_TEXTS, False)}
-    said |= {field: field == "identifiers" for field in _INNER}
-    return said | {"value": True} if kind == "party.identified" else said
+    fields = {**dict.fromkeys(_NAMES, names), **dict.fromkeys(_TEXTS, False)}
+    fields |= {field: field == "identifiers" for field in _INNER}
+    return fields | {"value": True} if kind == "party.identified" else fields
 
 
-_SAID = {kind: _fields_of(kind) for kind in CATALOGUE}
+_TEXT_FIELDS = {kind: _fields_of(kind) for kind in CATALOGUE}
 
 _SUFFIX = re.compile(
     "co|company|ltd|limited|liability|inc|incorporated|corp|corporation|llc|llp|lp|plc|gmbh|ag|kg|kgaa|se|sa|sas|sarl"
@@ -159,15 +159,15 @@ def words_of(text: str) -> list[str]:
 @lru_cache(maxsize=64)
 def bare(runs: tuple[str, ...]) -> tuple[str, ...]:
     """Return the runs of a name without legal forms of companies; all of them if nothing else is left."""
-    kept = [run for run in runs if run != "the"]
-    while len(kept) > 1 and _SUFFIX.fullmatch(kept[-1]):
-        kept.pop()
-    if kept and is_unspaced(kept[-1]):
-        shorter = _UNSPACED_SUFFIX.sub("", kept[-1])
-        kept[-1:] = [shorter] if shorter else ([] if len(kept) > 1 else kept[-1:])
-    if kept and is_unspaced(kept[0]):
-        kept[0] = _UNSPACED_PREFIX.sub("", kept[0]) or kept[0]
-    return tuple(kept) or runs
+    remaining = [run for run in runs if run != "the"]
+    while len(remaining) > 1 and _SUFFIX.fullmatch(remaining[-1]):
+        remaining.pop()
+    if remaining and is_unspaced(remaining[-1]):
+        shorter = _UNSPACED_SUFFIX.sub("", remaining[-1])
+        remaining[-1:] = [shorter] if shorter else ([] if len(remaining) > 1 else remaining[-1:])
+    if remaining and is_unspaced(remaining[0]):
+        remaining[0] = _UNSPACED_PREFIX.sub("", remaining[0]) or remaining[0]
+    return tuple(remaining) or runs
 
 
 def key_of(name: str) -> str:
@@ -207,20 +207,23 @@ def abbreviated_by(word: str, runs: Sequence[str]) -> str:
     """
     if not word.isascii() or not 2 <= len(word) <= 8:
         return ""
-    return next((said for at in range(len(runs)) if not is_small(runs[at]) and (said := _said(word, runs, at))), "")
+    return next(
+        (found for at in range(len(runs)) if not is_small(runs[at]) and (found := _runs_with_initials(word, runs, at))),
+        "",
+    )
 
 
-def _said(initials: str, runs: Sequence[str], at: int) -> str:
+def _runs_with_initials(initials: str, runs: Sequence[str], at: int) -> str:
     """Return the runs from `at` on that have these initials, joined."""
     if at == len(runs):
         return ""
     if runs[at][0] == initials[0]:
         if len(initials) == 1:
             return runs[at]
-        rest = _said(initials[1:], runs, at + 1)
+        rest = _runs_with_initials(initials[1:], runs, at + 1)
         if rest:
             return runs[at] + rest
-    return _said(initials, runs, at + 1) if is_small(runs[at]) else ""
+    return _runs_with_initials(initials, runs, at + 1) if is_small(runs[at]) else ""
 
 
 class _Folded(dict[int, str]):
@@ -259,9 +262,9 @@ def wordings(kind: str, data: Mapping[str, Any]) -> list[Wording]:
     model's fields.
     """
     found: list[Wording] = []
-    said = _SAID[kind]
+    fields = _TEXT_FIELDS[kind]
     for field, value in data.items():
-        if value is None or (names := said.get(field)) is None:
+        if value is None or (names := fields.get(field)) is None:
             continue
         if isinstance(value, str):
             found.append((value, names))

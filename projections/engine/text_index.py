@@ -236,10 +236,10 @@ class IndexedWords(set[str]):
             super().update(some)
 
     def begin_batch(self) -> None:
-        """Begin a batch: additions from here on can be undone until `keep_batch`."""
+        """Begin a batch: additions from here on can be undone until `release_batch`."""
         self._new = []
 
-    def keep_batch(self) -> None:
+    def release_batch(self) -> None:
         """End the batch: it becomes part of the transaction."""
         self._new = None
 
@@ -269,12 +269,12 @@ class VocabularyWriter:
                 self._vocabulary.put(self._db, word)
 
     def begin_batch(self) -> None:
-        """Begin a batch: additions from here on can be undone until `keep_batch`."""
+        """Begin a batch: additions from here on can be undone until `release_batch`."""
         self._indexed.begin_batch()
 
-    def keep_batch(self) -> None:
+    def release_batch(self) -> None:
         """End the batch: it becomes part of the transaction."""
-        self._indexed.keep_batch()
+        self._indexed.release_batch()
 
     def undo_batch(self) -> None:
         """Undo everything since `begin_batch`."""

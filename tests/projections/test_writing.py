@@ -64,7 +64,7 @@ def test_buffer_equals_a_plain_connection_at_any_time(steps):
                         db.begin_batch()
                         before = dict(rows)
                     else:
-                        (db.keep_batch if keeps else db.undo_batch)()
+                        (db.release_batch if keeps else db.undo_batch)()
                         rows, before = rows if keeps else before, None
         assert dict(db.execute(ALL)) == rows
 

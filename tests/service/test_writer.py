@@ -149,7 +149,7 @@ async def test_rows_are_written_a_few_at_a_time_and_shown_together(registry, mon
     with counted(monkeypatch, writer.views, "flush") as written, counted(monkeypatch, writer.views, "commit") as shown:
         for number in range(5):
             await registry.take(registered(f"p-{number}"))
-            assert writer.views._db.is_settled
+            assert writer.views._db.is_flushed
         assert (len(written), len(shown), writer.views.waiting) == (5, 0, 5)
         assert (await registry.get("/v1/parties/p-4")).status == 200
         assert (len(shown), writer.views.waiting) == (1, 0)
