@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from datetime import datetime
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from aiohttp import web
 
@@ -44,16 +44,18 @@ from service.http import (
     stream,
     texts,
     tlog,
+    unrouted,
     views,
 )
 from service.http.access import VERIFIED, Verified
 from service.http.api_document import Document, document
 from service.http.bodies import ARRIVING, Arriving
+from service.http.connections import BoundedServer
 from service.http.fields import MOST_BYTES, MOST_LINES
-from service.http.middleware import finish
+from service.http.middleware import finish, middleware
 from service.http.operations import DESCRIBED
 from service.http.origins import ORIGINS, Origins
-from service.http.protocol_errors import Runner
+from service.http.rate_limit import RATE_LIMITER, RateLimiter
 from service.logging import LogWriter, make_logger
 from service.metrics import Metrics, Readiness, RequestLog
 from service.pages import routes
@@ -80,7 +82,7 @@ def make_app(
     Log lines go to the file `log`, by default to standard error. The start raises what `service.store.open_store`
     raises, and CannotSign.
     """
-    app = web.Application(handler_args=_HTTP)
+    app = web.Application(middlewares=[middleware])
     app[SETTINGS] = settings
     app[METRICS] = Metrics()
     app[LOG_WRITER] = writer = LogWriter(log, app[METRICS].log_lines_dropped)
@@ -94,6 +96,7 @@ def make_app(
     app[CLEAR_CACHES] = []
     app[ARRIVING] = Arriving()
     app[ORIGINS] = Origins(settings.origins)
+    app[RATE_LIMITER] = RateLimiter(settings.rate) if settings.rate else None
     app.on_response_prepare.append(finish)
     app.on_shutdown.append(_stop)
     app.cleanup_ctx.extend(
@@ -122,14 +125,32 @@ def make_app(
         health,
         openapi,
         routes,
+        unrouted,  # last
     ):
         resource.add_routes(app)
     return app
 
 
-def make_runner(app: web.Application, *, connections: int, **more: Any) -> web.AppRunner:
-    """Return the runner of an application, for so many connections at most; `more` as `web.AppRunner` takes it."""
-    return Runner(app, connections=connections, **more)
+@asynccontextmanager
+async def running(app: web.Application, *, connections: int, stop_seconds: float) -> AsyncIterator[web.BaseRunner]:
+    """Start an application; yield a runner, whose sites accept so many connections at most. Stop it at the end.
+
+    Requests in progress end within `stop_seconds`. Raise what the start raises.
+    """
+    application = web.AppRunner(app)
+    try:
+        await application.setup()
+        assert application.server is not None
+        server = BoundedServer(app, application.server, connections, _HTTP)
+        runner = web.ServerRunner(server, shutdown_timeout=stop_seconds)
+        await runner.setup()
+        try:
+            yield runner
+        finally:
+            await app.shutdown()  # requests that last end themselves
+            await runner.cleanup()
+    finally:
+        await application.cleanup()
 
 
 def api_document() -> Document:

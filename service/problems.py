@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -285,13 +285,13 @@ def _is_of_the_disk(error: OSError | sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _SQLITE_DISK_ERRORS
 
 
-def allow(error: web.HTTPMethodNotAllowed) -> str:
-    """The value of `Allow`: every resource takes OPTIONS beside its own methods."""
-    return ",".join(sorted({*error.allowed_methods, hdrs.METH_OPTIONS}))
+def allow(methods: Collection[str]) -> str:
+    """Return the value of `Allow` for a resource with these methods: every resource also has OPTIONS."""
+    return ",".join(sorted({*methods, hdrs.METH_OPTIONS}))
 
 
 def _of_http(error: web.HTTPException) -> Problem:
-    headers = {"Allow": allow(error)} if isinstance(error, web.HTTPMethodNotAllowed) else {}
+    headers = {"Allow": allow(error.allowed_methods)} if isinstance(error, web.HTTPMethodNotAllowed) else {}
     kind = _OF_STATUS.get(error.status, Kind.INTERNAL if error.status >= 500 else Kind.MALFORMED)
     match kind:
         case Kind.NOT_FOUND:

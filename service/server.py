@@ -25,7 +25,7 @@ from domain.cloudevent import PostedEvent, parse
 from domain.errors import Flaw, Refused
 from domain.tlog_formats import Verifier
 from service.api_keys import Scope
-from service.app import make_app, make_runner
+from service.app import make_app, running
 from service.app_keys import HEAD, KEYS, LOGGER, STARTED, WRITER
 from service.commands.decisions import Batch
 from service.limits import MOST_CONNECTIONS, REFUSED_AT_ONCE
@@ -79,43 +79,58 @@ async def serve(settings: Settings, *, seeds: Path | None, first_key: bool, star
     app[STARTED].clear()
     standard = StandardHandler(app[LOGGER])
     logging.getLogger().addHandler(standard)
-    runner = make_runner(app, connections=most, handle_signals=False, shutdown_timeout=STOP_SECONDS)
     try:
-        await runner.setup()
-        # The present objects stay, so the garbage collector skips them. It runs less often than by default, which would
-        # scan cached facts and answers again and again. Rows that wait for the views' commit alone are 20,000 objects.
-        gc.freeze()
-        gc.set_threshold(100_000, 20, 50)
-        if seeds is not None and app[HEAD].position == 0 and app[PUBLISHER].refusal is None:
-            await _record_seeds(app, seeds)
-        stop = asyncio.Event()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-        for each in sockets:
-            try:
-                await web.SockSite(runner, each.dup(), backlog=BACKLOG).start()
-            except OSError as error:
-                raise _cannot_listen(settings.host, settings.port, error) from None
-        scopes = [Scope.POST] if settings.read == "open" else [Scope.POST, Scope.READ]
-        key = _first_key(app, scopes) if first_key else None
-        try:
-            started(Started(_url(settings.host, runner.addresses[0][1]), key, scopes, app[PUBLISHER].verifier))
-        except BaseException:
-            if key is not None:
-                app[KEYS].delete(key)
-            raise
-        app[STARTED].set()
-        await stop.wait()
-        _end_within(END_SECONDS)
-        await _refuse_new(app, runner, sockets)
+        async with running(app, connections=most, stop_seconds=STOP_SECONDS) as runner:
+            # The present objects stay, so the garbage collector skips them. It runs less often than by default, which
+            # would scan cached facts and answers again and again. Rows that wait for the views' commit alone are 20,000
+            # objects.
+            gc.freeze()
+            gc.set_threshold(100_000, 20, 50)
+            if seeds is not None and app[HEAD].position == 0 and app[PUBLISHER].refusal is None:
+                await _record_seeds(app, seeds)
+            stop = asyncio.Event()
+            for signum in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+            await _listen(settings, runner, sockets)
+            _report_start(app, settings, runner, started, first_key=first_key)
+            app[STARTED].set()
+            await stop.wait()
+            _end_within(END_SECONDS)
+            await _refuse_new(app, runner, sockets)
     finally:
-        await runner.cleanup()
         for each in sockets:
             each.close()
         logging.getLogger().removeHandler(standard)
 
 
-async def _refuse_new(app: web.Application, runner: web.AppRunner, sockets: Iterable[socket.socket]) -> None:
+async def _listen(settings: Settings, runner: web.BaseRunner, sockets: Iterable[socket.socket]) -> None:
+    for each in sockets:
+        try:
+            await web.SockSite(runner, each.dup(), backlog=BACKLOG).start()
+        except OSError as error:
+            raise _cannot_listen(settings.host, settings.port, error) from None
+
+
+def _report_start(
+    app: web.Application,
+    settings: Settings,
+    runner: web.BaseRunner,
+    started: Callable[[Started], None],
+    *,
+    first_key: bool,
+) -> None:
+    """Call `started`, with a new key if it is the first start. Delete the key if that fails: nobody has seen it."""
+    scopes = [Scope.POST] if settings.read == "open" else [Scope.POST, Scope.READ]
+    key = _first_key(app, scopes) if first_key else None
+    try:
+        started(Started(_url(settings.host, runner.addresses[0][1]), key, scopes, app[PUBLISHER].verifier))
+    except BaseException:
+        if key is not None:
+            app[KEYS].delete(key)
+        raise
+
+
+async def _refuse_new(app: web.Application, runner: web.BaseRunner, sockets: Iterable[socket.socket]) -> None:
     """Stop listening, and answer the requests sent by now. Each answer then closes its connection."""
     await app.shutdown()
     for site in list(runner.sites):

@@ -13,7 +13,6 @@ from service.http.fields import combined
 from service.http.memento import ACCEPT_DATETIME, then_of
 from service.http.negotiation import choose
 from service.http.response_cache import RESPONSE_CACHE, CachedResponse
-from service.http.responses import CompleteResponse, lines
 from service.problems import Kind, Problem
 from service.question_times import Now
 from service.views.readers import READERS
@@ -34,9 +33,9 @@ def negotiate(request: web.Request, offers: Sequence[str]) -> str:
     return chosen
 
 
-def json_answer(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> CompleteResponse:
+def json_answer(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return a response with this JSON."""
-    return CompleteResponse(status, body, JSON, lines(headers) if headers else b"")
+    return web.Response(status=status, body=body, headers={**(headers or {}), hdrs.CONTENT_TYPE: JSON})
 
 
 def strong_tag(body: bytes) -> str:
@@ -52,7 +51,7 @@ def now_of(request: web.Request) -> Now:
 
 async def answer_from_views(
     request: web.Request, find: Callable[[Reader, Now], CachedResponse], *, is_quick: bool = False
-) -> CompleteResponse:
+) -> web.Response:
     """Return the response that `find` makes from the views, or the cached one; 304 where the client has it.
 
     `find` runs on a reader's thread; where it `is_quick`, first on the event loop, within a limit of time.
@@ -64,20 +63,20 @@ async def answer_from_views(
     if cached is None:
         readers = request.app[READERS]
         cached = await (readers.ask_quick if is_quick else readers.ask)(lambda reader: find(reader, now))
-        resource = request.match_info.route.resource
-        assert resource is not None
-        cache.put(key, cached, resource.canonical)
+        cache.put(key, cached)
     return cached.answer(request)
 
 
-def cached_response(app: web.Application, request: web.Request) -> CachedResponse | None:
-    """Return the cached response to a request without `Accept-Datetime`: a fast path around routing.
+def cached_response(request: web.Request) -> web.Response | None:
+    """Return the cached response to a read without `Accept-Datetime`, or None: a fast path around the handler.
 
-    It equals the cached response of `answer_from_views`, and saves routing and the reading of the query.
+    It equals the response of `answer_from_views`, and saves the reading of the query: a tenth of a cached read.
     """
+    app = request.app
     if ACCEPT_DATETIME.name in request.headers:
         return None
-    return app[RESPONSE_CACHE].get(_key(app, request, Now(app[HEAD].position, app[CLOCK]())))
+    cached = app[RESPONSE_CACHE].get(_key(app, request, Now(app[HEAD].position, app[CLOCK]())))
+    return None if cached is None else cached.answer(request)
 
 
 def _key(app: web.Application, request: web.Request, now: Now) -> _Key:

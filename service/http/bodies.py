@@ -41,29 +41,30 @@ def _shown(text: str) -> str:
     return text[:100].encode(errors="backslashreplace").decode()
 
 
-async def expected(request: web.Request) -> None:
-    """Note that the client waits for `100 Continue`, which `proceed` sends once the body is wanted. Raise a 400 problem
-    for another expectation.
-    """
-    if request.version < HttpVersion11:  # RFC 9110, section 10.1.1: to be ignored
+def check_expectation(request: web.Request) -> None:
+    """Raise a 400 problem for an expectation other than `100-continue`."""
+    if hdrs.EXPECT not in request.headers or request.version < HttpVersion11:  # ignored: RFC 9110, section 10.1.1
         return
     if (combined(request, hdrs.EXPECT) or "").strip().lower() != "100-continue":
-        raise Problem(Kind.MALFORMED, "the only expectation that is met is 100-continue")
-    request[EXPECTS_CONTINUE] = True
+        raise Problem(Kind.MALFORMED, "the only supported expectation is 100-continue")
 
 
-async def proceed(request: web.Request) -> None:
-    """Tell a client that waits for it to send the body. To be called before a body is read, once everything that can be
-    refused without it has been.
+async def send_continue(request: web.Request) -> None:
+    """Send `100 Continue` to a client that waits for it. Call it before a body is read, after every check that needs no
+    body.
     """
-    if request.get(EXPECTS_CONTINUE):
-        request[EXPECTS_CONTINUE] = False
+    if hdrs.EXPECT in request.headers and request.version >= HttpVersion11 and not request.get(_CONTINUED):
+        request[_CONTINUED] = True
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # the answer has not begun
+        request.writer.output_size = 0  # the response has not begun
 
 
-EXPECTS_CONTINUE: web.RequestKey[bool] = web.RequestKey("expects continue", bool)
-"""Whether the client of a request still waits for `100 Continue` before it sends the body."""
+def may_withhold_body(request: web.Request) -> bool:
+    """Return whether the client may send its body or not: it expects `100 Continue`, which was not sent."""
+    return hdrs.EXPECT in request.headers and not request.content.is_eof() and not request.get(_CONTINUED)
+
+
+_CONTINUED: web.RequestKey[bool] = web.RequestKey("100 Continue was sent", bool)
 
 
 class Arriving:
@@ -106,7 +107,7 @@ async def read_body(request: web.Request, most: int) -> bytes:
         return whole
     arriving = request.app[ARRIVING]
     arriving.refuse_if_full((request.content_length or 0) - SMALL_BYTES)
-    await proceed(request)
+    await send_continue(request)
     parts: list[bytes] = []
     size = counted = 0
     try:

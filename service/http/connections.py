@@ -1,20 +1,24 @@
-"""Connections of clients: how many there may be, what requests that have not begun may hold, and the answer to what is
-not HTTP. It must never log a byte of what could not be parsed: it may be a key.
+"""Connections: how many may be open, how many bytes of requests that have not begun they may hold, and the problems
+that answer bytes that are not HTTP. Never log a byte of an unparsable request: it may be a key.
+
+Only methods of `web.Server` and `web.RequestHandler` without an underscore are overridden. aiohttp has no other place
+where bytes can be counted before a request exists, or where its plain text about an unparsable request can be replaced.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from os import urandom
 from typing import Any
 
 from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
-from aiohttp.web_protocol import _ErrInfo
 
 from service.app_keys import LOGGER, METRICS
+from service.commands.writer import Unavailable
+from service.header_names import SERVER_HEADERS
 from service.http.fields import MOST_BYTES, MOST_LINES
 from service.http.problem_responses import problem_response
 from service.http.unsent import MeasuredConnection
@@ -22,29 +26,30 @@ from service.limits import MOST_CONNECTIONS, REFUSED_AT_ONCE
 from service.problems import KINDS, Kind, Problem
 
 HEAD_AT_ONCE = 2**14
-"""Bytes that are received of one connection in one turn of the loop while no request has begun."""
+"""Most bytes that are received from one connection in one turn of the event loop while no body arrives on it: a turn
+receives from all connections before any of the bytes is parsed."""
 BODY_AT_ONCE = 2**16
-"""The same of a body."""
+"""Most bytes of a body that are received from one connection in one turn of the event loop."""
 SMALL_BYTES = 2**12
-"""Each connection may hold so much of requests that have not begun, however much others hold."""
+"""Bytes of requests that have not begun that each connection may hold, however much the others hold."""
 MOST_EACH_BYTES = 2**20
-"""The most that one connection may hold of them: more than the largest header section, and what is sent ahead."""
+"""Most bytes of requests that have not begun on one connection: the largest header section, and pipelined requests."""
 MOST_AHEAD_BYTES = 16 * 2**20
-"""The most that all connections may hold of them, what each may hold anyway apart. In memory it is up to five times as
-much: as bytes, and as text of four bytes a character."""
+"""Most bytes of requests that have not begun on all connections, without `SMALL_BYTES` of each. In memory they take up
+to five times as much: as bytes, and as text of four bytes a character."""
 BREAK_SECONDS = 0.5
-"""How long the answer to a request that is broken off may take to leave."""
+"""Time for the response to a request that is broken off at the stop of the server."""
 LINGER_SECONDS = 1.0
-"""How long what a client still sends is discarded after a last answer: closing at once could destroy the answer."""
+"""Time in which input is discarded after a last response: closing immediately could destroy the response."""
 MOST_LINGERING = 64
-"""Connections that do so at a time: meanwhile each holds what could not be parsed."""
+"""Connections that discard input at a time: each holds its unparsable bytes meanwhile."""
 LARGE_BYTES = 2**17
-"""A connection that holds more than this is closed at once."""
+"""A connection that holds more than this is closed immediately after its last response."""
 _TOO_LARGE = f"the request line or a header has more than {MOST_BYTES} bytes, or there are over {MOST_LINES} headers"
-_MALFORMED = "not HTTP: the request line or a header is not of its form, or Host is missing"
+_MALFORMED = "not HTTP: the request line or a header is malformed, or Host is missing"
 _TOO_MANY_HEADERS = "Too many headers received"
 _NO_HTTP = b"\x00"
-"""A byte that no request line and no header can hold."""
+"""A byte that no request line and no header can contain."""
 
 
 class Connections:
@@ -53,7 +58,7 @@ class Connections:
     def __init__(self, most: int = MOST_CONNECTIONS) -> None:
         self._most = most
         self._open = 0
-        # Each in the order in which they became so.
+        # Each in the order in which the connections came into this state.
         self._fresh: dict[Connection, None] = {}
         self._idle: dict[Connection, None] = {}
         self._holding: dict[Connection, int] = {}
@@ -61,10 +66,10 @@ class Connections:
         self._lingering = 0
 
     def opened(self, connection: Connection) -> bool:
-        """Take a connection in. Of too many, close the one that has waited for a request longest: of those
-        whose first request has not begun, if there are any.
+        """Count a new connection. If there are too many, close the one that has waited longest for a request: one whose
+        first request has not begun, if there is any.
 
-        Return whether there is room for it: there is none where all others have a request in progress.
+        Return whether there is room: there is none if all others have a request in progress.
         """
         self._open += 1
         if self._open > self._most:
@@ -78,25 +83,26 @@ class Connections:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether there are too many connections even to tell another one so."""
+        """Whether there are too many connections to answer a new one with 503."""
         return self._open > self._most + REFUSED_AT_ONCE
 
     def closed(self, connection: Connection) -> None:
+        """Count a connection no longer."""
         self._open -= 1
         self.busy(connection)
 
     def busy(self, connection: Connection) -> None:
-        """A request of the connection has begun."""
+        """Note that a request of the connection has begun."""
         self._fresh.pop(connection, None)
         self._idle.pop(connection, None)
 
     def idle(self, connection: Connection) -> None:
-        """The request of the connection is answered."""
+        """Note that the request of the connection is answered."""
         self._idle[connection] = None
 
     @contextmanager
     def lingering(self) -> Iterator[bool]:
-        """Within it, one more connection discards what comes, if that is true: else there are too many."""
+        """Count a connection that discards input; yield whether it may, or there are too many."""
         self._lingering += 1
         try:
             yield self._lingering <= MOST_LINGERING
@@ -106,116 +112,139 @@ class Connections:
     def hold(self, connection: Connection, size: int) -> None:
         """Note how many bytes a connection holds of requests that have not begun.
 
-        Where all together hold too much, those that have held some for longest are refused: requests that come whole
-        begin at once, so those are unfinished.
+        If all together hold too much, refuse the connections that have held some for longest: a request that is
+        complete begins immediately, so theirs are incomplete.
         """
         self._ahead += size - self._holding.pop(connection, 0)
         if size:
             self._holding[connection] = size
         while self._ahead > MOST_AHEAD_BYTES:
-            next(iter(self._holding)).refuse(Problem(Kind.OVERLOADED, "too much of unfinished requests is held"))
+            next(iter(self._holding)).refuse(Problem(Kind.OVERLOADED, "incomplete requests take too much memory"))
 
 
-class Connection(MeasuredConnection):
+class BoundedServer(web.Server):
+    """A server of an application, over at most so many connections. `options` are those of `web.RequestHandler`."""
+
+    def __init__(self, app: web.Application, server: web.Server, most: int, options: Mapping[str, Any]) -> None:
+        """`server`: the server that the runner of the application has made, for its handler and its requests."""
+        super().__init__(server.request_handler, request_factory=server.request_factory)
+        self.open = Connections(most)
+        self._app = app
+        self._options = options
+        self._buffer = memoryview(bytearray(BODY_AT_ONCE))
+
+    def __call__(self) -> web.RequestHandler:
+        """Return the protocol of a new connection."""
+        return Connection(self._app, self.open, self._buffer, self, loop=asyncio.get_running_loop(), **self._options)
+
+
+class Connection(MeasuredConnection, asyncio.BufferedProtocol):
     """One connection of a client: its requests, one after the other."""
 
     __slots__ = (
         "_ahead",
+        "_at_once",
+        "_buffer",
         "_connections",
         "_content",
         "_is_over",
+        "_last",
         "_lost",
         "_refusal",
         "returns",
     )
 
-    def __init__(self, app: web.Application, connections: Connections, *arguments: Any, **more: Any) -> None:
+    def __init__(
+        self, app: web.Application, connections: Connections, buffer: memoryview, *arguments: Any, **more: Any
+    ) -> None:
+        """`buffer`: for input; all connections share it, as each input is copied before the next one is received."""
         super().__init__(app, *arguments, **more)
         self._connections = connections
+        self._buffer = buffer
+        self._at_once = HEAD_AT_ONCE
         self._content: StreamReader | None = None
         """The body of the last request that has begun."""
         self._ahead = 0
         """Bytes received of requests that have not begun."""
         self._refusal: Problem | None = None
-        """Why nothing further is taken, where that is not for the form of what was sent."""
+        """The problem of a connection that is refused for another reason than malformed bytes."""
         self._is_over = False
+        """Whether input is ignored from now on."""
+        self._last: web.StreamResponse | None = None
+        """The response to bytes that are not HTTP."""
         self._lost = asyncio.Event()
         self.returns = 0.0
-        """When a client that was turned away may come again, on the loop's clock."""
+        """When a client that was rejected may post again, on the event loop's clock."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begins. Of a crowd, what comes of each in one turn of the loop is there before anybody reads it."""
+        """Begin, or answer 503 if too many connections are open."""
         super().connection_made(transport)
-        self._receive_at_once(HEAD_AT_ONCE)
         if not self._connections.opened(self):
             if self._connections.is_crowded:
                 self.drop()
             else:
-                self.refuse(Problem(Kind.BUSY, "as many connections are open as there may be"))
+                self.refuse(Problem(Kind.BUSY, "too many connections are open"))
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as aiohttp calls it
-        """End, after so many seconds at most, what is being answered; then what still lasts is broken off.
+        """End the request in progress within `timeout` seconds, then break it off.
 
-        aiohttp alone would wait twice as long, and for ever for a client that takes nothing.
+        aiohttp alone would wait twice as long, and for ever for a client that reads nothing.
         """
-        breaking = self._loop.call_later(timeout or 0.0, self._break_off)
+        ending = asyncio.ensure_future(super().shutdown(None))
         try:
-            await super().shutdown(timeout)
+            await asyncio.wait({ending}, timeout=timeout)
+            if not ending.done():
+                if self._content is not None:
+                    self._content.set_exception(Unavailable("the registry is stopping"))
+                await asyncio.wait({ending}, timeout=BREAK_SECONDS)
         finally:
-            breaking.cancel()
-
-    def _break_off(self) -> None:
-        """Have a request whose rest has not come answered; end whatever else is under way a moment later."""
-        if self._current_request is not None:
-            self._current_request._cancel(asyncio.CancelledError())  # noqa: SLF001 - as aiohttp does at this point
-        self._loop.call_later(BREAK_SECONDS, self._abort)
-
-    def _abort(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
-        if self._task_handler is not None:
-            self._task_handler.cancel()
+            ending.cancel()
+        self.drop()
+        await super().shutdown(_NOW)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Ends: nothing is held for it any longer."""
+        """End: release everything that is held for the connection."""
         self._connections.closed(self)
         self._hold(0)
         self._lost.set()
-        if self._waiter is not None and self._waiter.done() and self._task_handler is not None:
-            self._task_handler.cancel()  # something came in this turn of the loop: aiohttp would fail to begin with it
         super().connection_lost(exc)
 
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - as asyncio calls it
+        """Return the buffer for the next input."""
+        return self._buffer[: self._at_once]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take the input that was written to the buffer."""
+        self.data_received(bytes(self._buffer[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
-        """Takes what has come, unless something came that is no HTTP, or more is held than may be."""
+        """Take input, unless the input before it was not HTTP, or the connection holds too much."""
         if self._is_over:
             return
-        if self._content is None or self._content.is_eof():
+        content = self._content
+        if content is None or content.is_eof():
             self._hold(self._ahead + len(data))
+        elif content.exception() is not None:
+            return  # the body cannot be parsed, so its end is unknown
         if not self._is_over:
-            self._feed(data)
-
-    def _feed(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._messages and isinstance(broken := self._messages[-1][0], _ErrInfo):
-            self._is_over = True
-            broken.exc.__traceback__ = None  # its frames hold what was received, as long as the connection is known
+            super().data_received(data)
 
     def began(self, request: web.BaseRequest) -> None:
-        """A request has begun: what was received of it is no longer held for nobody."""
+        """Note that a request has begun: its bytes no longer count as held."""
         self._connections.busy(self)
         self._content = content = request.content
-        self._receive_at_once(HEAD_AT_ONCE if content.is_eof() else BODY_AT_ONCE)
+        self._at_once = HEAD_AT_ONCE if content.is_eof() else BODY_AT_ONCE
         left = 0
-        if self._ahead > SMALL_BYTES and content.is_eof():  # else there is nothing of a later request yet
+        if self._ahead > SMALL_BYTES and content.is_eof():  # else no later request has arrived yet
             left = max(0, self._ahead - _head_bytes(request) - content.total_bytes)
         self._hold(left)
 
     def ended(self) -> None:
-        """The request that began last is answered."""
+        """Note that the last request is answered."""
         self._connections.idle(self)
 
     def drop(self) -> None:
-        """Closes at once, whatever is under way."""
+        """Close immediately, whatever is in progress."""
         self._is_over = True
         if self.transport is not None:
             self.transport.abort()
@@ -225,14 +254,16 @@ class Connection(MeasuredConnection):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - quotes what was sent
+        message: str | None = None,  # noqa: ARG002 - quotes the request
     ) -> web.StreamResponse:
-        """The last resort: a request could not be parsed, or something failed outside of every middleware."""
+        """Return the response to a request that cannot be parsed, or that failed outside of the middleware."""
         if isinstance(exc, ConnectionError):
-            raise exc  # the client went away: that is no fault, and there is nobody to answer
+            raise exc  # the client has gone, which is no fault
         problem = self._refusal or _problem(status, exc)
-        # The text of an error of the parser quotes what was sent.
+        # The text of a parser's error quotes the request, and the frames of its traceback hold all of the input.
         error = type(exc).__name__ if isinstance(exc, HttpProcessingError) else repr(exc)
+        if exc is not None:
+            exc.__traceback__ = None
         request_id = urandom(8).hex()
         self._app[METRICS].refused(problem.kind)
         self._app[LOGGER].warning(
@@ -244,29 +275,36 @@ class Connection(MeasuredConnection):
             detail=problem.detail,
         )
         if request.writer.output_size > 0:
-            raise ConnectionResetError("an answer has begun already")
+            raise ConnectionResetError("a response has begun already")
         response = problem_response(problem, request_id)
+        response.headers.update(SERVER_HEADERS)
         response.force_close()
         if status == 400:
-            response.afterwards = self._linger
+            self._is_over = True
+            self._last = response
         return response
 
-    def _receive_at_once(self, size: int) -> None:
-        if self.transport is not None:
-            self.transport.max_size = size  # type: ignore[attr-defined]  # of selector loops' transports
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send a response; after the response to bytes that are not HTTP, discard input for a while."""
+        finished = await super().finish_response(request, resp, start_time)
+        if resp is self._last:
+            await self._linger()
+        return finished
 
     def refuse(self, problem: Problem) -> None:
-        """Takes nothing further, and answers this problem after the requests that came before: what has come is ended
-        with a byte that the parser stumbles over, so that `handle_error` is called in its turn.
+        """Ignore further input, and send this problem after the responses to earlier requests: a byte that the parser
+        refuses lets aiohttp call `handle_error` in its turn.
         """
         self._connections.hold(self, 0)
-        if not self._is_over:
-            self._is_over = True
+        if not self._is_over and self.transport is not None and not self.transport.is_closing():
             self._refusal = problem
-            self._feed(_NO_HTTP)
+            super().data_received(_NO_HTTP)
+        self._is_over = True
 
     def _hold(self, ahead: int) -> None:
-        """Sets what is held of requests that have not begun."""
+        """Set how many bytes are held of requests that have not begun."""
         before, self._ahead = self._ahead, ahead
         if ahead > MOST_EACH_BYTES:
             self.refuse(Problem(Kind.HEADERS_TOO_LARGE, _TOO_LARGE))
@@ -274,17 +312,22 @@ class Connection(MeasuredConnection):
             self._connections.hold(self, max(0, ahead - SMALL_BYTES))
 
     async def _linger(self) -> None:
-        """Ends the answer and discards what still comes, until the client has closed too, for a short time at most."""
-        with self._connections.lingering() as may:
-            if may and self._ahead <= LARGE_BYTES and self.transport is not None and self.transport.can_write_eof():
-                self.transport.write_eof()
+        """End the output and discard input until the client has closed the connection, for a short time at most."""
+        with self._connections.lingering() as may_linger:
+            transport = self.transport
+            if may_linger and self._ahead <= LARGE_BYTES and transport is not None and transport.can_write_eof():
+                transport.write_eof()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LINGER_SECONDS):
                         await self._lost.wait()
 
 
+_NOW = 0.001
+"""Timeout of a shutdown that waits for nothing; aiohttp takes 0 as none."""
+
+
 def _problem(status: int, error: BaseException | None) -> Problem:
-    """The problem of a request that could not be parsed or that failed; it quotes nothing of what was sent."""
+    """Return the problem of a request that could not be parsed or that failed. It quotes nothing of the request."""
     if status != 400:
         return Problem(Kind.INTERNAL)
     if isinstance(error, LineTooLong) or (
@@ -295,6 +338,6 @@ def _problem(status: int, error: BaseException | None) -> Problem:
 
 
 def _head_bytes(request: web.BaseRequest) -> int:
-    """The length of a request's line and headers as they were most likely sent."""
+    """Return the length of a request's line and headers as the client most likely sent them."""
     line = len(request.method) + len(request.raw_path) + len("  HTTP/1.1\r\n\r\n")
     return line + sum(len(name) + len(value) + len(": \r\n") for name, value in request.raw_headers)

@@ -21,7 +21,7 @@ from service.commands.spool import MOST_EACH, Spool, SpoolSpace
 from service.commands.writer import Unavailable
 from service.http import bodies
 from service.http.answers import NDJSON
-from service.http.bodies import ARRIVING, proceed
+from service.http.bodies import ARRIVING, send_continue
 from service.http.connections import Connection
 from service.problems import Kind, Problem
 
@@ -41,7 +41,7 @@ async def answer(request: web.Request, key: Key, *, is_trial: bool) -> web.Strea
     connection = request.protocol
     assert isinstance(connection, Connection)
     with request.app[ARRIVING].importing():
-        await proceed(request)
+        await send_continue(request)
         before, connection.patience = connection.patience, READ_SECONDS
         try:
             return await (_tried if is_trial else _recorded)(request, key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from domain.cloudevent import PostedEvent
 from service.api_keys import Key, Scope
@@ -24,16 +24,14 @@ from service.commands.decisions import Batch
 from service.commands.spool import SpoolSpace
 from service.http import events_import
 from service.http.access import KEY
-from service.http.answers import NDJSON
+from service.http.answers import JSON, NDJSON, json_answer
 from service.http.bodies import POSTED, read_body, refuse_encoded
 from service.http.conditions import condition_of
 from service.http.fields import media_type
 from service.http.operations import Answer, Operation, Parameter, add, read_query
-from service.http.overload import RETURNS, RetryTimes, rejection
-from service.http.responses import CompleteResponse
+from service.http.overload import RETRY_TIMES, RetryTimes, rejection
 from service.problems import Kind, Problem
 
-JSON = "application/json"
 STRUCTURED = "application/cloudevents+json"
 LIST = "application/cloudevents-batch+json"
 NDJSON_TYPES = (NDJSON, "application/ndjson")
@@ -66,10 +64,10 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     else:
         receipts = await writer.post(batch)
     recorded = [receipt.position for receipt in receipts if not (is_trial and receipt.is_new)]
-    location = b"Location: /v1/events/%d\r\n" % recorded[0] if recorded and not batch.is_list else b""
+    headers: dict[str, str] = {hdrs.LOCATION: f"/v1/events/{recorded[0]}"} if recorded and not batch.is_list else {}
     bodies = b",".join([receipt.body for receipt in receipts])
     status = 201 if any(receipt.is_new for receipt in receipts) else 200
-    return CompleteResponse(status, b"[%b]" % bodies if batch.is_list else bodies, JSON, location)
+    return json_answer(b"[%b]" % bodies if batch.is_list else bodies, status=status, headers=headers)
 
 
 async def _batch(request: web.Request, type_: str, key: Key) -> Batch:
@@ -188,6 +186,6 @@ OPERATIONS = (
 def add_routes(app: web.Application) -> None:
     """Adds what this module answers, where it is noted when those who are turned away may come again, and the space
     that results of imports may take."""
-    app[RETURNS] = RetryTimes()
+    app[RETRY_TIMES] = RetryTimes()
     app[events_import.SPACE] = SpoolSpace()
     add(app, OPERATIONS)

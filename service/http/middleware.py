@@ -1,11 +1,9 @@
-"""What goes around every request: its one line in the log and its numbers, problems for whatever is raised, the
-position it asks to have been reached, and the headers that every answer bears."""
+"""Middleware: the one function around every handler. It limits the rate, waits for the position that a request needs,
+turns exceptions into problems, and logs and counts the request. `finish` adds the headers of every response."""
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from os import urandom
 from time import perf_counter
 
@@ -13,183 +11,131 @@ from aiohttp import HttpVersion10, hdrs, web
 from multidict import istr
 
 from service.app_keys import HEAD, REQUEST_ID, REQUEST_LOG, SETTINGS, STOPPING, WRITER
-from service.commands.writer import Unavailable
-from service.header_names import POSITION
+from service.header_names import POSITION, SERVER_HEADERS
 from service.http.access import KEY, VERIFIED, sent_key
 from service.http.answers import cached_response
-from service.http.bodies import EXPECTS_CONTINUE
+from service.http.bodies import check_expectation, may_withhold_body
 from service.http.connections import Connection
+from service.http.operations import Handler
 from service.http.origins import ORIGINS
 from service.http.problem_responses import error_response
-from service.http.rate_limit import RateLimiter, client_of
-from service.http.response_cache import CachedResponse
-from service.http.responses import SERVER, CompleteResponse
+from service.http.rate_limit import RATE_LIMITER, client_of
+from service.http.unrouted import NO_RESOURCE
 from service.problems import Kind, Problem
 
 WAIT_SECONDS = 5.0
-GONE = 499
-"""The status that a request is logged with whose client did not wait for an answer."""
+CLIENT_GONE = 499
+"""The status in the log of a request whose client has gone before the response."""
 _OF_THE_PROCESS = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/problems", "/static/")
-"""What says nothing of what is recorded: it is told also while the disk holds up all who read."""
-_UNLIMITED = frozenset((*_OF_THE_PROCESS, "/readyz"))
-"""Read by those who run the registry, at any rate."""
-MOST_SEGMENTS = 32
-_ASKING = frozenset(("GET", "HEAD"))
-_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
+"""Paths whose responses depend on no event: they do not wait for the views."""
+_READING = frozenset((hdrs.METH_GET, hdrs.METH_HEAD))
+_METHODS = frozenset((*_READING, "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
 _POSITION = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
-# As `istr`, a name is made ready for comparison once instead of at each request.
+# As `istr`, a name is prepared for comparison once, not at each request.
 _POSITION_NAME = istr(POSITION)
-_SNIFFING = istr("X-Content-Type-Options")
 
 
-class Frame:
-    """Has a request wait until it can read what was answered before it came, and until this node has the position that
-    it asks for; answers whatever is raised as a problem, then logs and counts the request, also where its client has
-    gone. What was answered before is answered again before anybody looks where its address leads.
-
-    Stands around the application that has started: what stands within, aiohttp asks about more at each request.
-    """
-
-    def __init__(self, app: web.Application, within: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> None:
-        self._app = app
-        self._within = within
-        self._head, self._writer, self._request_log = app[HEAD], app[WRITER], app[REQUEST_LOG]
-        self._stopping = app[STOPPING]
-        self._is_open = app[SETTINGS].read == "open"
-        self._origins = app[ORIGINS]
-        rate = app[SETTINGS].rate
-        self._limiter = RateLimiter(rate) if rate else None
-
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The answer to a request."""
-        assert isinstance(request, web.Request)
-        began = perf_counter()
-        request_id = request[REQUEST_ID] = urandom(8).hex()
-        status, size = GONE, 0
-        response: web.StreamResponse | None = None
-        ready: CachedResponse | None = None
-        is_routed = False
-        method, reads = request.method, _reads(request)
-        connection = request.protocol
-        assert isinstance(connection, Connection)
-        connection.began(request)
+@web.middleware
+async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Return the response of the handler, or the problem that it raises. Log and count the request in any case."""
+    app, began = request.app, perf_counter()
+    request[REQUEST_ID] = request_id = urandom(8).hex()
+    connection = request.protocol
+    assert isinstance(connection, Connection)
+    connection.began(request)
+    response: web.StreamResponse | None = None
+    try:
         try:
-            try:
-                if _is_too_deep(request):
-                    raise web.HTTPNotFound
-                if request.version < HttpVersion10:
-                    raise Problem(Kind.MALFORMED, "not HTTP: of a version before 1.0, or of none")
-                if self._limiter is not None and method in _ASKING and request.path not in _UNLIMITED:
-                    key = sent_key(request, self._app[VERIFIED])
-                    self._limiter.take(client_of(key.name if key else None, request.remote), began)
-                waits = _POSITION_NAME in request.headers
-                if reads or waits:
-                    await self._writer.publish()
-                if waits:
-                    await self._reached(request)
-                if self._is_open and method in _ASKING:
-                    ready = cached_response(self._app, request)
-                if ready is not None:
-                    response = ready.answer(request)
-                elif method == hdrs.METH_OPTIONS:
-                    response = await self._origins.options(self._app.router, request)
-                else:
-                    if hdrs.EXPECT in request.headers:
-                        await self._refuse_unrouted(request)
-                    is_routed = True
-                    response = await self._within(request)
-            except asyncio.CancelledError:  # aiohttp ends the body of a request that did not come whole
-                if not self._stopping.is_set() or request.content.exception() is None:
-                    raise
-                response = error_response(self._app, request, Unavailable("the registry is stopping"))
-            except ConnectionError as error:  # the client went away: there is nobody to answer
-                error.__traceback__ = None  # the request keeps the error, which would keep the body with its frames
-                raise
-            except Exception as error:
-                if isinstance(error, web.HTTPException) and error.status < 400:
-                    raise
-                response = error_response(self._app, request, error)
-            status, size = response.status, _size(response)
-            if self._stopping.is_set() and not response.prepared:
-                response.force_close()  # so that the client sends its next request to another connection
-            if isinstance(response, CompleteResponse):
-                response.position = _position(self._app, request)
-                if method in _ASKING:
-                    response.cross_origin = self._origins.encoded(request)
-            if hdrs.EXPECT in request.headers and not request.content.is_eof() and request.get(EXPECTS_CONTINUE, True):
-                response.force_close()  # the client may send the body or not: what follows could be either
-            return response
-        finally:
-            connection.ended()
-            key = request.get(KEY)
-            self._request_log.answered(
-                request_id=request_id,
-                remote=request.remote,
-                method=method if method in _METHODS else "other",
-                route=await self._route(request, is_routed=is_routed) if ready is None else ready.route,
-                path=request.path,
-                status=status,
-                seconds=perf_counter() - began,
-                size=size,
-                actor=None if key is None else key.name,
-                is_streamed=not isinstance(response, CompleteResponse | web.Response),
-            )
-
-    async def _route(self, request: web.Request, *, is_routed: bool) -> str:
-        if _is_too_deep(request):
-            return "none"
-        match = request.match_info if is_routed else await self._app.router.resolve(request)
-        resource = match.route.resource
-        return "none" if resource is None else resource.canonical
-
-    async def _refuse_unrouted(self, request: web.Request) -> None:
-        """Raise the 404 or 405 of a request that leads nowhere, which would else be told first to send its body."""
-        if (error := (await self._app.router.resolve(request)).http_exception) is not None:
-            raise error
-
-    async def _reached(self, request: web.Request) -> None:
-        text = request.headers[_POSITION_NAME]
-        if not _POSITION.fullmatch(text.strip()):
-            raise Problem(Kind.MALFORMED, f"{POSITION} is a position")
-        if not await self._head.reached(int(text), WAIT_SECONDS):
-            raise Problem(Kind.POSITION_AHEAD, f"this node stands at {self._head.position}, before {int(text)}")
+            await _prepare(request, began)
+            if request.method in _READING and app[SETTINGS].read == "open":
+                response = cached_response(request)
+            if response is None:
+                response = await handler(request)
+        except ConnectionError as error:
+            error.__traceback__ = None  # the request keeps the error, and its frames would keep the body
+            raise
+        except Exception as error:  # noqa: BLE001 - `error_response` logs the unforeseen ones
+            response = error_response(app, request, error)
+            if request.writer.output_size > 0:
+                raise ConnectionResetError("a response has begun already") from None
+        if not response.prepared and (app[STOPPING].is_set() or may_withhold_body(request)):
+            response.force_close()  # the next request goes to another process; a body that may follow is no request
+        return response
+    finally:
+        connection.ended()
+        key = request.get(KEY)
+        app[REQUEST_LOG].answered(
+            request_id=request_id,
+            remote=request.remote,
+            method=request.method if request.method in _METHODS else "other",
+            route=_route(request),
+            path=request.path,
+            status=CLIENT_GONE if response is None else response.status,
+            seconds=perf_counter() - began,
+            size=0 if response is None else _size(response),
+            actor=None if key is None else key.name,
+            is_streamed=not isinstance(response, web.Response),
+        )
 
 
-def _is_too_deep(request: web.BaseRequest) -> bool:
-    """Whether an address has more segments than any that leads anywhere: to look for it takes quadratic time."""
-    return request.rel_url.raw_path.count("/") > MOST_SEGMENTS
+async def _prepare(request: web.Request, now: float) -> None:
+    """Raise the problem of a request that needs no handler; else wait until the request can see what it needs."""
+    app, headers = request.app, request.headers
+    if request.version < HttpVersion10:
+        raise Problem(Kind.MALFORMED, "not HTTP: the version is missing or before 1.0")
+    limiter = app[RATE_LIMITER]
+    if limiter is not None and request.method in _READING and request.path not in _OF_THE_PROCESS:
+        key = sent_key(request, app[VERIFIED])
+        limiter.take(client_of(key.name if key else None, request.remote), now)
+    needs_position = _POSITION_NAME in headers
+    if needs_position or _reads_views(request):
+        await app[WRITER].publish()
+    if needs_position:
+        await _wait_for_position(app, headers[_POSITION_NAME].strip())
+    check_expectation(request)
 
 
-def _reads(request: web.BaseRequest) -> bool:
-    """Whether what is answered rests on what can be read here."""
+async def _wait_for_position(app: web.Application, text: str) -> None:
+    if not _POSITION.fullmatch(text):
+        raise Problem(Kind.MALFORMED, f"{POSITION} is a position")
+    if not await app[HEAD].reached(int(text), WAIT_SECONDS):
+        raise Problem(Kind.POSITION_AHEAD, f"this node is at position {app[HEAD].position}, before {int(text)}")
+
+
+def _reads_views(request: web.Request) -> bool:
     return request.method != hdrs.METH_POST and not request.path.startswith(_OF_THE_PROCESS)
 
 
-def _position(app: web.Application, request: web.BaseRequest) -> int | None:
-    """What an answer may know of: of what was read all that can be, of anything else all that is recorded. None for a
-    client that may not know it.
-    """
-    if app[SETTINGS].read == "key" and KEY not in request:
-        return None
-    return (app[HEAD] if request.method in _ASKING and _reads(request) else app[WRITER].recorded).position
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return "none" if resource is None or resource.canonical == NO_RESOURCE else resource.canonical
 
 
 def _size(response: web.StreamResponse) -> int:
-    if isinstance(response, CompleteResponse | web.Response) and isinstance(response.body, bytes):
+    if isinstance(response, web.Response) and isinstance(response.body, bytes):
         return len(response.body)
     return response.body_length
 
 
 async def finish(request: web.Request, response: web.StreamResponse) -> None:
-    """Puts on every answer what all of them bear, those apart that are known `Whole`."""
+    """Add the headers of every response, right before it is sent."""
     headers = response.headers
-    if _POSITION_NAME not in headers and (position := _position(request.app, request)) is not None:
+    if (position := _position(request)) is not None:
         headers[_POSITION_NAME] = str(position)
-    headers[_SNIFFING] = "nosniff"
-    headers[hdrs.SERVER] = SERVER
-    if request.method in _ASKING:
-        for name, value in request.app[ORIGINS].headers(request).items():
-            headers.add(name, value)
+    headers.update(SERVER_HEADERS)
+    if not response.keep_alive:
+        headers[hdrs.CONNECTION] = "close"  # aiohttp omits it in responses to HTTP/1.0
+    if request.method in _READING:
+        headers.extend(request.app[ORIGINS].headers(request))
     if headers.get(hdrs.CONTENT_TYPE, "").startswith("text/html"):
         headers.setdefault("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
         headers["Referrer-Policy"] = "no-referrer"
+
+
+def _position(request: web.Request) -> int | None:
+    """Return the last position that the response may depend on; None if the client may not know it."""
+    app = request.app
+    if app[SETTINGS].read == "key" and KEY not in request:
+        return None
+    is_read = request.method in _READING and _reads_views(request)
+    return (app[HEAD] if is_read else app[WRITER].recorded).position

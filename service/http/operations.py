@@ -16,7 +16,6 @@ from projections.engine.query_types import BadQuestion
 from service.api_keys import Scope
 from service.app_keys import SETTINGS
 from service.http.access import require
-from service.http.bodies import expected
 from service.http.fields import combined
 from service.http.negotiation import choose
 from service.problems import Kind, Problem
@@ -95,23 +94,26 @@ DESCRIBED: web.AppKey[list[Operation]] = web.AppKey("described operations", list
 """Every operation of the application, in the order of its routes."""
 
 
-_PLACES: web.AppKey[dict[str, web.Resource]] = web.AppKey("places", dict)
-"""The one resource of each path, which is what a request is looked for among."""
+RESOURCES: web.AppKey[dict[str, web.Resource]] = web.AppKey("resources", dict)
+"""The resource of each path."""
 
 
 def add(app: web.Application, operations: Iterable[Operation]) -> None:
-    """Adds the routes of these operations, in their order, and keeps the rows; GET answers HEAD as well."""
+    """Add the routes of these operations, in their order, and list their rows. GET also answers HEAD."""
     if DESCRIBED not in app:
-        app[DESCRIBED], app[_PLACES] = [], {}
-    places = app[_PLACES]
+        app[DESCRIBED], app[RESOURCES] = [], {}
+    resources = app[RESOURCES]
     for each in operations:
-        if each.path not in places:
-            places[each.path] = app.router.add_resource(each.path)
+        if each.path not in resources:
+            resources[each.path] = app.router.add_resource(each.path)
         handler = _guarded(each)
-        places[each.path].add_route(each.method, handler, expect_handler=expected)
-        if each.method == "GET":
-            places[each.path].add_route("HEAD", handler, expect_handler=expected)
+        for method in ("GET", "HEAD") if each.method == "GET" else (each.method,):
+            resources[each.path].add_route(method, handler, expect_handler=keep_expectation)
         app[DESCRIBED].append(each)
+
+
+async def keep_expectation(_request: web.Request) -> None:
+    """Send no `100 Continue` before the handler: it does so when it needs the body."""
 
 
 def _guarded(row: Operation) -> Handler:

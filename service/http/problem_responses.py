@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from service.app_keys import LOGGER, METRICS, REQUEST_ID
-from service.http.responses import CompleteResponse, lines
 from service.problems import KINDS, Kind, Problem, problem_of
 
 MEDIA_TYPE = "application/problem+json"
 
 
-def problem_response(problem: Problem, request_id: str) -> CompleteResponse:
+def problem_response(problem: Problem, request_id: str) -> web.Response:
     """Return a problem as a response that caches must revalidate: the missing resource may exist later."""
-    headers = lines({"Cache-Control": "no-cache", **problem.headers})
-    return CompleteResponse(KINDS[problem.kind].status, problem.body(request_id=request_id), MEDIA_TYPE, headers)
+    headers = {hdrs.CONTENT_TYPE: MEDIA_TYPE, hdrs.CACHE_CONTROL: "no-cache", **problem.headers}
+    return web.Response(status=KINDS[problem.kind].status, body=problem.body(request_id=request_id), headers=headers)
 
 
-def error_response(app: web.Application, request: web.BaseRequest, error: Exception) -> CompleteResponse:
+def error_response(app: web.Application, request: web.BaseRequest, error: Exception) -> web.Response:
     """Return the response to a request that raised `error`. Count it; log an unforeseen error."""
     problem, request_id = problem_of(error), request[REQUEST_ID]
     app[METRICS].refused(problem.kind)

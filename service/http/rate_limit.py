@@ -7,6 +7,8 @@ from collections import OrderedDict
 from ipaddress import ip_address
 from math import ceil
 
+from aiohttp import web
+
 from service.problems import Kind, Problem
 
 BURST_SECONDS = 10
@@ -39,6 +41,10 @@ class RateLimiter:
                 f"more than {self._rate:g} requests a second",
                 headers={"Retry-After": str(seconds)},
             )
+
+
+RATE_LIMITER: web.AppKey[RateLimiter | None] = web.AppKey("rate limiter")
+"""None where the rate is not limited."""
 
 
 def client_of(key: str | None, remote: str | None) -> str:

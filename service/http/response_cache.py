@@ -9,11 +9,11 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from hashlib import sha256
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from projections.engine.database import fold
 from service.http.fields import etag_matches
-from service.http.responses import CompleteResponse, lines
 
 MOST_BYTES = 32 * 2**20
 """The most memory that cached responses take."""
@@ -24,22 +24,22 @@ _OVERHEAD = 1536
 class CachedResponse:
     """An immutable response of status 200, complete but for the headers that every response has."""
 
-    __slots__ = ("body", "etag", "headers", "media_type", "route")
+    __slots__ = ("_media_type", "body", "etag", "headers")
 
     def __init__(self, body: bytes, media_type: str, more: Mapping[str, str], *, version: int | None = None) -> None:
         """`more`: headers beside those of every answer from the views. `version`: of the subject, for a state."""
         self.body = bytes(memoryview(body))  # a copy: bytes from orjson hold up to three times their length in memory
-        self.media_type = media_type
+        self._media_type = media_type
         self.etag = body_tag(body, version)
-        self.headers = lines(headers(self.etag, more))
-        self.route = "none"
-        """The pattern of the resource's path, for the request log."""
+        self.headers = CIMultiDict(headers(self.etag, more))
 
-    def answer(self, request: web.Request) -> CompleteResponse:
+    def answer(self, request: web.Request) -> web.Response:
         """Return the response, or 304 where the client has it."""
+        headers = self.headers.copy()
         if etag_matches(request, self.etag):
-            return CompleteResponse(304, b"", self.media_type, self.headers)
-        return CompleteResponse(200, self.body, self.media_type, self.headers)
+            return web.Response(status=304, headers=headers)
+        headers[hdrs.CONTENT_TYPE] = self._media_type
+        return web.Response(body=self.body, headers=headers)
 
 
 class ResponseCache:
@@ -62,9 +62,8 @@ class ResponseCache:
         self._responses.clear()
         self._bytes = 0
 
-    def put(self, key: Hashable, cached: CachedResponse, route: str = "none") -> None:
+    def put(self, key: Hashable, cached: CachedResponse) -> None:
         """Cache a response unless it is large."""
-        cached.route = route
         size = _size(key, cached)
         if size > _MOST_EACH_BYTES or key in self._responses:
             return
@@ -76,7 +75,7 @@ class ResponseCache:
 
 def _size(key: Hashable, cached: CachedResponse) -> int:
     """Return the approximate memory of an entry. The key counts too: an address may be longer than its answer."""
-    return len(cached.body) + len(repr(key)) + len(cached.headers) + _OVERHEAD
+    return len(cached.body) + len(repr(key)) + len(repr(cached.headers)) + _OVERHEAD
 
 
 RESPONSE_CACHE: web.AppKey[ResponseCache] = web.AppKey("response cache", ResponseCache)

@@ -48,7 +48,7 @@ class MeasuredConnection(web.RequestHandler):
         super().resume_writing()
 
     def _measure_later(self) -> None:
-        self._check = self._loop.call_later(self.patience / _CHECKS, self._measure)
+        self._check = asyncio.get_running_loop().call_later(self.patience / _CHECKS, self._measure)
 
     def _stop_measuring(self) -> None:
         if self._check is not None:

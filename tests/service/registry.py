@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from service import app as serving
 from service.api_keys import Scope
 from service.app import make_app
 from service.app_keys import KEYS, LOG_WRITER
-from service.http.protocol_errors import Runner
+from service.limits import MOST_CONNECTIONS
 from service.settings import Settings
 
 SOURCE = "https://example.org/tests"
@@ -156,8 +157,14 @@ async def running(data: Path, clock: SettableClock | None = None, log: BinaryIO 
 
 
 class _Server(TestServer):
-    async def _make_runner(self, **more: Any) -> Runner:
-        return Runner(self.app, **{**more, "handler_cancellation": False})  # as the registry is served
+    async def _make_runner(self, **_options: Any) -> web.BaseRunner:
+        self._stack = AsyncExitStack()
+        running = serving.running(self.app, connections=MOST_CONNECTIONS, stop_seconds=60.0)
+        return await self._stack.enter_async_context(running)
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+        await super().close()
 
 
 def _key(app) -> str:

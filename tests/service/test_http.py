@@ -135,7 +135,7 @@ async def test_metrics_count_by_route_and_never_by_path(registry):
     text = await (await registry.get("/metrics")).text()
     assert 'registry_requests_total{method="GET",route="/v1/events/{position}",status="200"} 1.0' in text
     assert 'registry_requests_total{method="GET",route="none",status="404"} 6.0' in text
-    assert 'registry_requests_total{method="other",route="none",status="405"} 1.0' in text
+    assert 'registry_requests_total{method="other",route="/v1/events",status="405"} 1.0' in text
     assert 'registry_refused_total{kind="malformed-request"} 1.0' in text
     assert "registry_position 1.0" in text
     assert "registry_queued 0.0" in text

@@ -12,7 +12,6 @@ from service.api_keys import Scope
 from service.app_keys import KEYS
 from service.http.answers import NDJSON
 from service.http.lists import CSV
-from service.http.responses import lines
 from tests.service.registry import lines as events
 from tests.service.registry import registered, running
 
@@ -116,15 +115,3 @@ async def test_cached_answer_is_logged_and_counted_by_its_route(cached_registry)
     await cached_registry.get(PATH)
     text = await (await cached_registry.get("/metrics")).text()
     assert 'registry_requests_total{method="GET",route="/v1/parties/{slug}",status="200"} 2.0' in text
-
-
-@pytest.mark.parametrize("value", ["a\r\nB: c", "a\nb", "\x00", "\x7f"])
-def test_a_header_is_one_line(value):
-    with pytest.raises(ValueError, match="not a header"):
-        lines({"A": value})
-    with pytest.raises(ValueError, match="not a header"):
-        lines({value: "a"})
-
-
-def test_headers_may_contain_any_letters():
-    assert lines({"A": "宁\tb"}) == "A: 宁\tb\r\n".encode()
