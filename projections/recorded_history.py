@@ -89,10 +89,12 @@ class RecordedHistory:
 
     def facts(self, subject: str, types: Collection[str] | None = None, *, limit: int | None = None) -> Sequence[Fact]:
         """Return the facts about a subject, or those of some types; at most `limit` of each type, or in all."""
-        number, most = self._store.find(subject), -1 if limit is None else limit
+        number = self._store.find(subject)
         if number is None:
             return []
-        return self._store.any_of(number, most) if types is None else self._store.of_types(types, number, most)
+        if types is not None:
+            return self._store.of_types(types, number, -1 if limit is None else limit)
+        return self._store.facts(number) if limit is None else self._store.any_of(number, limit)
 
     def facts_before(self, subject: str, day: int, limit: int) -> Sequence[Fact]:
         """Return facts of `lifespan.NOT_CREATING` that certainly lie before a day."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,38 @@ from projections.views import Views
 TODAY = "2026-06-01"
 SHA = "0" * 64
 Document = Mapping[str, Any]
+
+
+def events_of(documents: Sequence[Document], head: int, version_of: Callable[[str], int], number: int) -> list[Event]:
+    """Return documents as events after a position; those without an id are numbered from `number`."""
+    events, versions = [], dict[str, int]()
+    for index, document in enumerate(documents):
+        posted = parse({"specversion": "1.0", "source": "test", "id": f"made-{number + index}", **document})
+        version = versions[posted.subject] = versions.get(posted.subject, version_of(posted.subject)) + 1
+        position = head + 1 + index
+        events.append(
+            Event(
+                position,
+                version,
+                posted.subject,
+                posted.type,
+                posted.source,
+                posted.id,
+                posted.time,
+                posted.occurred,
+                posted.data,
+                f"2026-01-01T00:00:00.{position:06}Z",
+                "tester",
+            )
+        )
+    return events
+
+
+def text_event(kind: str, subject: str, text: str, *, position: int, version: int) -> Event:
+    """Return the event that the registry records when the text of a document is stored or erased."""
+    data = b'{"characters":%d,"sha256":"%s"}' % (len(text), sha256(text.encode()).hexdigest().encode())
+    recorded = f"2026-01-01T00:00:00.{position:06}Z"
+    return Event(position, version, subject, kind, "registry", f"own-{position}", None, None, data, recorded, "tester")
 
 
 class World:
@@ -56,26 +89,7 @@ class World:
 
     def batch(self, *documents: Document) -> list[int]:
         """Record documents as one batch; return their positions. Raise Refused."""
-        events, versions = [], dict[str, int]()
-        for index, document in enumerate(documents):
-            posted = parse({"specversion": "1.0", "source": "test", "id": f"made-{self._made + index}", **document})
-            version = versions.get(posted.subject, self.views.version(posted.subject)) + 1
-            versions[posted.subject] = version
-            events.append(
-                Event(
-                    self.head + 1 + index,
-                    version,
-                    posted.subject,
-                    posted.type,
-                    posted.source,
-                    posted.id,
-                    posted.time,
-                    posted.occurred,
-                    posted.data,
-                    f"2026-01-01T00:00:00.{self.head + 1 + index:06}Z",
-                    "tester",
-                )
-            )
+        events = events_of(documents, self.head, self.views.version, self._made)
         self._made += len(documents)
         self.views.begin()
         try:

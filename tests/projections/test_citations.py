@@ -14,7 +14,7 @@ from domain.decide import decide
 from domain.errors import Refused
 from domain.merkle import leaf_hash
 from projections.engine.query_types import Gone
-from tests.given import World, corrected, document, event, parties, party, retracted, world
+from tests.given import World, corrected, document, event, parties, party, retracted, text_event, world
 
 TEXT = "The quick 棕色的 fox 🦊 jumps over the lazy dog, twice."
 DIGEST = sha256(TEXT.encode()).hexdigest()
@@ -22,22 +22,8 @@ DIGEST = sha256(TEXT.encode()).hexdigest()
 
 def recorded(views: World, kind: str, slug: str, text: str) -> int:
     """Record that a text is stored or erased, as the registry does; return the position."""
-    number = views.head + 1
-    subject = f"documents/{slug}"
-    data = b'{"characters":%d,"sha256":"%s"}' % (len(text), sha256(text.encode()).hexdigest().encode())
-    own = Event(
-        number,
-        views.views.version(subject) + 1,
-        subject,
-        kind,
-        "registry",
-        f"own-{number}",
-        None,
-        None,
-        data,
-        f"2026-01-01T00:00:00.{number:06}Z",
-        "tester",
-    )
+    number, subject = views.head + 1, f"documents/{slug}"
+    own = text_event(kind, subject, text, position=number, version=views.views.version(subject) + 1)
     views.views.begin()
     try:
         with views.views.batch([leaf_hash(own.data)]) as history:
@@ -220,41 +206,6 @@ def test_evidence_in_a_correction_of_a_correction_supports_the_fact(views: World
     items, _ = listed(views)
     assert [(item["start"], item["fact"]["position"]) for item in items] == [(4, 2)]
     assert [item["start"] for item in listed(views, as_of=3)[0]] == [0]
-
-
-def test_false_quotations_are_refused_in_every_event_type(views: World):
-    views.take(document("d", sha256=DIGEST), party("a"))
-    stored(views)
-    right, wrong = cite(4, 9, "quick"), cite(4, 9, "quack")
-    named = {"name": "A", "kind": "company"}
-    beyond = cite(40, len(TEXT) + 1)
-
-    def refused(given: dict[str, Any]) -> list[str]:
-        return [flaw.pointer for flaw in views.refused(given).flaws]
-
-    assert refused(party("b", evidence=[right, wrong, beyond])) == ["/data/evidence/1/exact", "/data/evidence/2/end"]
-    assert refused(event("evidence.added", "parties/a", event=2, evidence=[wrong])) == ["/data/evidence/0/exact"]
-    claims = [{"pointer": "/occurred", "value": "2021"}]
-    assert refused(event("event.disputed", "parties/a", event=2, claims=claims, evidence=[beyond])) == [
-        "/data/evidence/0/end"
-    ]
-    assert refused(corrected("parties/a", 2, data={**named, "evidence": [right, wrong]}, evidence=[wrong])) == [
-        "/data/evidence/0/exact",
-        "/data/data/evidence/1/exact",
-    ]
-    views.take(corrected("parties/a", 2, data={**named, "evidence": [right]}))
-    nested = {"event": 2, "reason": "misread", "data": {**named, "evidence": [wrong]}}
-    assert refused(corrected("parties/a", views.head, data=nested)) == ["/data/data/data/evidence/0/exact"]
-    assert refused({**retracted("parties/a", 2), "data": {"event": 2, "reason": "no", "evidence": [wrong]}}) == [
-        "/data/evidence/0/exact"
-    ]
-    assert [
-        flaw.pointer
-        for flaw in views.refused(party("x"), party("b", evidence=[wrong]), party("c", evidence=[wrong])).flaws
-    ] == ["/1/data/evidence/0/exact"]
-    views.take(
-        party("b", evidence=[right, {"document": "documents/d"}, {"document": "documents/d", "exact": "棕色的"}])
-    )
 
 
 def test_text_with_an_outdated_hash_verifies_nothing(views: World):

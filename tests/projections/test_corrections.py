@@ -183,24 +183,6 @@ def test_disputed_date_is_one_more_possible_date(views: World):
     assert status_of(views.tie("parties/a", "platforms/p", on="2021-01-01"))[2] == "certain"
 
 
-def test_dispute_must_claim_a_valid_value(views: World):
-    views.take(D, party("a", other_names=["x"]))
-    views.take(
-        disputed("parties/a", 2, **{"/data/jurisdiction": "CN"}),
-        disputed("parties/a", 2, **{"/data/other_names/0": "y"}),
-    )
-    for pointer in ("/data/nothing", "/data/other_names/7", "/id", "", "/data"):
-        assert isinstance(refused_claim(views, pointer), Invalid)
-
-
-def refused_claim(views: World, pointer: str) -> Exception:
-    try:
-        views.take(disputed("parties/a", 2, **{pointer: "x"}))
-    except Invalid as refused:
-        return refused
-    raise AssertionError(f"a claim about {pointer!r} was taken")
-
-
 def test_list_items_follow_corrections_and_retractions(views: World):
     views.take(
         *parties("a", "b"),
@@ -263,3 +245,20 @@ def test_dispute_of_a_retraction_is_shown_while_the_retraction_is_current(views)
     assert [each["event"] for each in views.state("parties/a")["disputed"]] == [retraction]
     views.take(retracted("parties/a", retraction))
     assert "disputed" not in views.state("parties/a")
+
+
+def test_retracted_subject_may_be_created_again_and_versions_continue(views: World):
+    views.take(
+        party("a", name="first"),
+        event("party.renamed", "parties/a", name="new"),
+        retracted("parties/a", 2),
+        retracted("parties/a", 1),
+    )
+    with pytest.raises(Gone):
+        views.state("parties/a")
+    assert views.state("parties/a", as_of=3)["name"] == "first"
+    views.take(party("a", name="second"))
+    state = views.state("parties/a")
+    assert (state["name"], state["version"], state["position"]) == ("second", 5, 5)
+    with pytest.raises(Gone):
+        views.state("parties/a", as_of=4)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.errors import Contradiction
 from tests.given import (
     World,
     adopted,
@@ -107,40 +106,6 @@ def test_agreement_is_out_of_force_once_all_its_parties_have_ended(made):
     made.take(dissolved("a", "1990-10-03"))
     assert made.state("agreements/t", on="1990-10-02")["status"] == "in-force"
     assert made.state("agreements/t", on="1990-10-03")["status"] == "adopted"
-
-
-STEPS = {
-    "signing": also_signed("t", "1995-01-01", "a"),
-    "ratifying": step("ratified", "t", "1995-01-01", "a"),
-    "acceding": step("acceded", "t", "1995-01-01", "a"),
-    "joining": joined("a", "p", "1995-01-01"),
-    "founding": lab("l", "1995-01-01", "a"),
-}
-
-
-@pytest.mark.parametrize("name", STEPS)
-def test_step_after_the_end_of_its_party_is_refused_in_either_order(made, name):
-    made.take(*parties("a", "b"), signed("t", "1980-01-01", "b"), platform("p", "1980-01-01"))
-    end = made.take(dissolved("a", "1990-10-03"))
-    assert end in made.refused(STEPS[name]).positions
-    made.take(retracted("parties/a", end))
-    at = made.take(STEPS[name])
-    refused = made.refused(dissolved("a", "1990-10-03"))
-    assert isinstance(refused, Contradiction)
-    assert refused.positions == (at,)
-    assert made.refused(retracted("parties/a", end + 1)).positions == (end, at)
-    made.take(dissolved("a", "1995-01-01"))  # on the day it still could
-
-
-@pytest.mark.parametrize("name", STEPS)
-def test_step_before_the_creation_of_its_party_is_refused(made, name):
-    made.take(*parties("b"), signed("t", "1980-01-01", "b"), platform("p", "1980-01-01"))
-    at = made.take(party("a", "1996"))
-    assert made.refused(STEPS[name]).positions == (at,)
-    made.take(corrected("parties/a", at, occurred="1995"))
-    step_at = made.take(STEPS[name])
-    assert made.refused(corrected("parties/a", at, occurred="1995-01-02")).positions == (at, step_at)
-    made.take(corrected("parties/a", at, occurred=None))
 
 
 def test_possible_order_is_no_contradiction(made):

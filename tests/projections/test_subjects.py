@@ -193,3 +193,10 @@ def test_rows_of_a_party_with_many_names_are_buffered(monkeypatch):
             identified = {"identifiers": [{"scheme": "lei", "value": slug}]}
             found.batch({"type": "party.registered", "subject": f"parties/{slug}", "data": named | identified})
         assert found.views._db.total_changes == before
+
+
+def test_refused_batch_leaves_no_rows(views: World):
+    views.take(*parties("a", "b", "c"), platform("p", "2020-01-01"))
+    before = views.seen("platforms/p"), views.items("memberships", on=None), views.items("timeline")
+    views.refused(joined("a", "p", "2021"), party("d"), joined("d", "p"), joined("a", "p", "2022"))
+    assert (views.seen("platforms/p"), views.items("memberships", on=None), views.items("timeline")) == before
