@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
+from domain.catalogue import AGGREGATES
 from service.http.operations import Answer, Operation, Parameter
 from service.http.problem_responses import MEDIA_TYPE
-from service.problems import KINDS
+from service.problems import KINDS, KindOfProblem
 from service.schemas.events import event_schemas
-from service.schemas.json_schema import ref
+from service.schemas.json_schema import Schema, object_of, one_of, ref
 from service.schemas.views import components
 
 Document = dict[str, Any]
@@ -21,11 +22,7 @@ TAGS: Mapping[str, str] = {
     "events": "The log: what was recorded, in order, and recording more.",
     "log": "Proof that the log was not edited: signed checkpoints, tiles, proofs (C2SP).",
     "digests": "Proof that the views are what the log says.",
-    "parties": "Companies, states, institutes, whoever agrees to something.",
-    "agreements": "Agreements and their parties, commitments, declarations and amendments.",
-    "labs": "Laboratories with their founders, phases and calls.",
-    "platforms": "Platforms with their members, supporters and documents.",
-    "documents": "Documents that passages are cited from.",
+    **{aggregate.collection: aggregate.description for aggregate in AGGREGATES},
     "memberships": "Parties in agreements, labs and platforms.",
     "commitments": "What parties committed themselves to.",
     "timeline": "What happened, in the order of valid time.",
@@ -97,7 +94,7 @@ def document(operations: Iterable[Operation]) -> Document:
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": dict(sorted({**event_schemas(), **components()}.items())),
+            "schemas": dict(sorted({**event_schemas(), **components(), **_problem_schemas()}.items())),
             "responses": {f"Problem{status}": _problem(status) for status in _statuses()},
             "headers": dict(_HEADERS),
             "securitySchemes": {
@@ -177,13 +174,29 @@ def _statuses() -> list[int]:
     return sorted({explained.status for explained in KINDS.values()})
 
 
-def _problem(status: int) -> Document:
-    """Any problem of a status; its kinds are told apart by `type`."""
-    kinds = {f"/problems/{kind}": explained for kind, explained in KINDS.items() if explained.status == status}
-    told = [f"`{address}`: {explained.title}. {explained.text}" for address, explained in kinds.items()]
-    schema = {"allOf": [ref("Problem"), {"properties": {"type": {"enum": list(kinds)}, "status": {"const": status}}}]}
+def _kinds(status: int) -> dict[str, KindOfProblem]:
+    """Return the kinds of problems of a status, by their `type`."""
+    return {f"/problems/{kind}": explained for kind, explained in KINDS.items() if explained.status == status}
+
+
+def _problem_schemas() -> dict[str, Schema]:
+    """Return the component of the problems of each status. Generators merge no `const` with a type, but an `enum`."""
     return {
-        "description": "\n\n".join(told),
+        f"Problem{status}": {
+            "allOf": [
+                ref("Problem"),
+                object_of({"type": one_of(list(_kinds(status))), "status": {"type": "integer", "enum": [status]}}),
+            ]
+        }
+        for status in _statuses()
+    }
+
+
+def _problem(status: int) -> Document:
+    """Return the response with any problem of a status."""
+    kinds = _kinds(status).items()
+    return {
+        "description": "\n\n".join(f"`{type_}`: {kind.title}. {kind.text}" for type_, kind in kinds),
         "headers": _headers(()),
-        "content": {MEDIA_TYPE: {"schema": schema}},
+        "content": {MEDIA_TYPE: {"schema": ref(f"Problem{status}")}},
     }
