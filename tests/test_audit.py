@@ -43,7 +43,7 @@ from service.views.rebuild import build, install
 from tests.contract.audits import CROWD, AuditResult, Story, entry_with, rows, tamper, wait_for_checkpoint
 from tests.contract.server import Server, command, event
 from tests.contract.texts import TEXT
-from tests.given import world
+from tests.recorded_views import new_views
 
 CHANGED = "UPDATE events SET data = CAST(replace(CAST(data AS TEXT), ?, ?) AS BLOB) WHERE position = ?"
 STATE = "UPDATE events SET state = ? WHERE position = ?"
@@ -157,7 +157,7 @@ def test_wrong_statistics_are_named(data, monkeypatch):
 
 def test_every_source_of_canonical_rows_is_compared():
     named = {name for parts in PARTS.values() for part in parts for name in re.findall(r"[a-z_]+", part.sql)}
-    with world() as found:
+    with new_views() as found:
         held = {name for (name,) in found.reader._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         compared = set(table_comparison.tables(found.reader._db)) | (named & held)
         assert compared | set(UNNUMBERED_COLUMNS) == set(COMPARED_TABLES)
@@ -167,7 +167,7 @@ def test_every_table_of_the_views_is_compared_or_derived_from_a_compared_one():
     """Not compared: the tree (the check of tiles covers it), blocks of statistics (compared alone), the index of each
     table of words (it must contain the table), and the code and position of the views.
     """
-    with world() as found:
+    with new_views() as found:
         held = {name for (name,) in found.reader._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     indexes = {name for name in held for index in INDEXES if re.fullmatch(f"{index.name}_(fts.*|vocabulary)", name)}
     assert held - indexes - set(COMPARED_TABLES) == {"meta", "tree", ROLLUPS}

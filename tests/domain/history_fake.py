@@ -21,7 +21,7 @@ from domain.membership import MEMBERSHIP_TYPES, STEP_TYPES, is_member
 from domain.party import merger_edges
 from domain.payload import Data, subjects_in
 from domain.subject_state import describes
-from tests.given import Document, events_of, text_event
+from tests.recorded_views import Document, events_of, text_event
 
 
 class FakeHistory:
@@ -166,7 +166,7 @@ class Posts:
         """The position of the last event."""
         return len(self.history.events)
 
-    def take(self, *documents: Document) -> int:
+    def record(self, *documents: Document) -> int:
         """Post documents one by one; return the last position."""
         for document in documents:
             self.batch(document)

@@ -11,7 +11,7 @@ import pytest
 
 from domain.errors import Contradiction, Invalid
 from tests.domain.history_fake import Posts
-from tests.given import (
+from tests.recorded_views import (
     adopted,
     also_signed,
     changed,
@@ -173,7 +173,7 @@ CONTRADICTIONS = {
 @pytest.mark.parametrize("case", CONTRADICTIONS)
 def test_refused(posts: Posts, case):
     given, refused, in_the_way = CONTRADICTIONS[case]
-    posts.take(*given)
+    posts.record(*given)
     why = posts.refused(refused)
     assert isinstance(why, Contradiction), why.flaws
     assert why.positions == in_the_way
@@ -312,7 +312,7 @@ TAKEN = {
 
 @pytest.mark.parametrize("case", TAKEN)
 def test_taken(posts: Posts, case):
-    posts.take(*TAKEN[case])
+    posts.record(*TAKEN[case])
     assert posts.head == len(TAKEN[case])
 
 
@@ -414,7 +414,7 @@ MISSING = {
 @pytest.mark.parametrize("case", MISSING)
 def test_event_about_an_unknown_item_is_invalid(posts: Posts, case):
     given, refused, pointers = MISSING[case]
-    posts.take(*given)
+    posts.record(*given)
     why = posts.refused(refused)
     assert isinstance(why, Invalid), why.detail
     assert sorted(flaw.pointer for flaw in why.flaws) == sorted(pointers)
@@ -543,14 +543,14 @@ DEPENDED_ON = {
 @pytest.mark.parametrize("case", DEPENDED_ON)
 def test_retraction_of_a_fact_that_others_depend_on_is_refused(posts: Posts, case):
     given, undone, depending = DEPENDED_ON[case]
-    posts.take(*given)
+    posts.record(*given)
     why = posts.refused(undone)
     assert isinstance(why, Contradiction), why.flaws
     assert why.positions == depending
 
 
 def test_batch_is_checked_as_a_whole(posts: Posts):
-    posts.take(*ABC, P)
+    posts.record(*ABC, P)
     posts.batch(joined("a", "p", "2021"), joined("a", "p", "2023"), left("a", "p", "2022"))
     posts.batch(event("platform.dissolved", "platforms/p", "2022"), corrected("platforms/p", 8, occurred="2024"))
     assert posts.head == 9
@@ -568,7 +568,7 @@ def test_references_of_a_batch_are_checked_in_order(posts: Posts):
 
 
 def test_refused_batch_leaves_nothing(posts: Posts):
-    posts.take(*ABC, P)
+    posts.record(*ABC, P)
     why = posts.refused(joined("a", "p", "2021"), party("d"), joined("d", "p"), joined("a", "p", "2022"))
     assert isinstance(why, Contradiction)
     assert {flaw.pointer for flaw in why.flaws} == {"/0", "/3"}
@@ -577,27 +577,27 @@ def test_refused_batch_leaves_nothing(posts: Posts):
 
 
 def test_merged_parties_join_once(posts: Posts):
-    posts.take(*ABC, P, joined("a", "p", "2021"), merged("b", "a"))
+    posts.record(*ABC, P, joined("a", "p", "2021"), merged("b", "a"))
     assert posts.refused(joined("b", "p", "2022")).positions == (5,)
-    posts.take(left("b", "p", "2022"), joined("b", "p", "2023"))
+    posts.record(left("b", "p", "2022"), joined("b", "p", "2023"))
 
 
 def test_merged_parties_have_one_lifespan(posts: Posts):
-    posts.take(party("a", "2010-01-01"), party("b", "2020-01-01"), dissolved("a", "2021"), merged("b", "a"))
-    posts.take(renamed("b", "2015"))
+    posts.record(party("a", "2010-01-01"), party("b", "2020-01-01"), dissolved("a", "2021"), merged("b", "a"))
+    posts.record(renamed("b", "2015"))
     assert posts.refused(renamed("b", "2022")).positions == (3,)
 
 
 def test_disputed_date_adds_possible_days(posts: Posts):
-    posts.take(*ABC, P, document("d"), joined("a", "p", "2021"), disputed("platforms/p", 4, occurred="2018"))
-    posts.take(joined("b", "p", "2019"))
+    posts.record(*ABC, P, document("d"), joined("a", "p", "2021"), disputed("platforms/p", 4, occurred="2018"))
+    posts.record(joined("b", "p", "2019"))
     assert posts.refused(retracted("platforms/p", 7)).positions == (4, 8)
 
 
 def test_a_claimed_date_is_a_date(posts: Posts):
-    posts.take(*ABC, document("d"))
+    posts.record(*ABC, document("d"))
     with pytest.raises(Invalid):
-        posts.take(disputed("parties/a", 1, occurred="some day"))
+        posts.record(disputed("parties/a", 1, occurred="some day"))
 
 
 STEPS = {
@@ -612,33 +612,33 @@ STEPS = {
 
 @pytest.mark.parametrize("name", STEPS)
 def test_step_after_the_end_of_its_party_is_refused_in_either_order(posts: Posts, name):
-    posts.take(*parties("a", "b"), signed("t", "1980-01-01", "b"), platform("p", "1980-01-01"))
-    end = posts.take(dissolved("a", "1990-10-03"))
+    posts.record(*parties("a", "b"), signed("t", "1980-01-01", "b"), platform("p", "1980-01-01"))
+    end = posts.record(dissolved("a", "1990-10-03"))
     assert end in posts.refused(STEPS[name]).positions
-    posts.take(retracted("parties/a", end))
-    at = posts.take(STEPS[name])
+    posts.record(retracted("parties/a", end))
+    at = posts.record(STEPS[name])
     refused = posts.refused(dissolved("a", "1990-10-03"))
     assert isinstance(refused, Contradiction)
     assert refused.positions == (at,)
     assert posts.refused(retracted("parties/a", end + 1)).positions == (end, at)
-    posts.take(dissolved("a", "1995-01-01"))  # on the day it still could
+    posts.record(dissolved("a", "1995-01-01"))  # on the day it still could
 
 
 @pytest.mark.parametrize("name", STEPS)
 def test_step_before_the_creation_of_its_party_is_refused_in_either_order(posts: Posts, name):
-    posts.take(*parties("b"), signed("t", "1980-01-01", "b"), platform("p", "1980-01-01"))
-    at = posts.take(party("a", "1996"))
+    posts.record(*parties("b"), signed("t", "1980-01-01", "b"), platform("p", "1980-01-01"))
+    at = posts.record(party("a", "1996"))
     assert posts.refused(STEPS[name]).positions == (at,)
-    posts.take(corrected("parties/a", at, occurred="1995"))
-    step_at = posts.take(STEPS[name])
+    posts.record(corrected("parties/a", at, occurred="1995"))
+    step_at = posts.record(STEPS[name])
     assert posts.refused(corrected("parties/a", at, occurred="1995-01-02")).positions == (at, step_at)
-    posts.take(corrected("parties/a", at, occurred=None))
+    posts.record(corrected("parties/a", at, occurred=None))
 
 
 def test_change_of_category_while_a_party_is_no_member_is_refused(posts: Posts):
-    posts.take(*ABC, P, joined("a", "p", "2021-01-01"))
+    posts.record(*ABC, P, joined("a", "p", "2021-01-01"))
     assert posts.refused(changed("a", "p", "full", "2020-06-01")).positions == (5,)
-    posts.take(changed("a", "p", "full", "2021-06-01"))
+    posts.record(changed("a", "p", "full", "2021-06-01"))
 
 
 # events about events
@@ -647,26 +647,26 @@ REDACTED = event("event.redacted", "parties/a", event=1, reason="personal data")
 
 
 def test_redaction_of_a_redacted_event_is_refused(posts: Posts):
-    posts.take(*ABC, REDACTED)
+    posts.record(*ABC, REDACTED)
     refused = posts.refused(REDACTED)
     assert isinstance(refused, Contradiction)
     assert refused.positions == (4,)
 
 
 def test_retraction_of_a_redaction_is_refused(posts: Posts):
-    posts.take(*ABC, REDACTED)
+    posts.record(*ABC, REDACTED)
     assert [flaw.pointer for flaw in posts.refused(retracted("parties/a", 4)).flaws] == ["/data/event"]
 
 
 def test_events_about_events_are_nested_to_a_depth(posts: Posts):
-    posts.take(party("a"))
+    posts.record(party("a"))
     for position in range(1, 33):
-        posts.take(retracted("parties/a", position))
+        posts.record(retracted("parties/a", position))
     assert [flaw.pointer for flaw in posts.refused(retracted("parties/a", 33)).flaws] == ["/data/event"]
 
 
 def test_merged_parties_may_correct_each_other(posts: Posts):
-    posts.take(
+    posts.record(
         *ABC, merged("b", "a"), corrected("parties/a", 2, occurred="2020"), corrected("parties/b", 1, occurred="2020")
     )
 
@@ -687,54 +687,54 @@ CLAIMS = {
 @pytest.mark.parametrize("case", CLAIMS)
 def test_dispute_claims_a_value_that_could_be_there(posts: Posts, case):
     pointer, value, flaws = CLAIMS[case]
-    posts.take(document("d"), party("a", other_names=["x"]), party("b"))
+    posts.record(document("d"), party("a", other_names=["x"]), party("b"))
     dispute = disputed("parties/a", 2, **{pointer: value})
     if flaws:
         assert [flaw.pointer for flaw in posts.refused(dispute).flaws] == flaws
     else:
-        posts.take(dispute)
+        posts.record(dispute)
 
 
 def test_claim_about_a_correction_fits_what_the_correction_is_about(posts: Posts):
-    posts.take(document("d"), party("a"), corrected("parties/a", 2, data={"name": "b", "kind": "company"}))
-    posts.take(disputed("parties/a", 3, **{"/data/data/name": "c"}))
+    posts.record(document("d"), party("a"), corrected("parties/a", 2, data={"name": "b", "kind": "company"}))
+    posts.record(disputed("parties/a", 3, **{"/data/data/name": "c"}))
     for pointer, value in (("/data/data/kind", "x"), ("/data/data", {"name": "c"}), ("/data/data/nothing", "c")):
         assert isinstance(posts.refused(disputed("parties/a", 3, **{pointer: value})), Invalid)
 
 
 def test_claim_about_a_dispute_fits_what_the_dispute_is_about(posts: Posts):
-    posts.take(document("d"), party("a"), disputed("parties/a", 2, **{"/data/jurisdiction": "CN"}))
-    posts.take(disputed("parties/a", 3, **{"/data/claims/0/value": "DE"}))
+    posts.record(document("d"), party("a"), disputed("parties/a", 2, **{"/data/jurisdiction": "CN"}))
+    posts.record(disputed("parties/a", 3, **{"/data/claims/0/value": "DE"}))
     refused = posts.refused(disputed("parties/a", 3, **{"/data/claims/0/value": "x"}))
     assert [flaw.pointer for flaw in refused.flaws] == ["/data/claims/0/value"]
 
 
 def test_retraction_of_a_correction_is_refused_if_its_original_party_is_gone(posts: Posts):
-    posts.take(*parties("a", "b"), adopted("t", "2000"))
+    posts.record(*parties("a", "b"), adopted("t", "2000"))
     reservation = {"kind": "reservation", "text": "but"}
-    at = posts.take(step("declaration-made", "t", None, "b", **reservation))
-    change = posts.take(corrected("agreements/t", at, data={"party": "parties/a", **reservation}))
-    gone = posts.take(retracted("parties/b", 2))
+    at = posts.record(step("declaration-made", "t", None, "b", **reservation))
+    change = posts.record(corrected("agreements/t", at, data={"party": "parties/a", **reservation}))
+    gone = posts.record(retracted("parties/b", 2))
     refused = posts.refused(retracted("agreements/t", change))
     assert isinstance(refused, Contradiction)
     assert {at, gone} <= set(refused.positions)
 
 
 def test_retraction_of_a_retraction_is_refused_if_the_subject_is_gone(posts: Posts):
-    posts.take(*parties("a"), platform("p", "2000"))
-    at = posts.take(joined("a", "p", "2001"))
-    undone = posts.take(retracted("platforms/p", at))
-    posts.take(retracted("platforms/p", 2))
+    posts.record(*parties("a"), platform("p", "2000"))
+    at = posts.record(joined("a", "p", "2001"))
+    undone = posts.record(retracted("platforms/p", at))
+    posts.record(retracted("platforms/p", 2))
     refused = posts.refused(retracted("platforms/p", undone))
     assert isinstance(refused, Contradiction)
     assert at in refused.positions
 
 
 def test_retraction_of_a_retraction_is_refused_if_a_party_of_the_creation_is_gone(posts: Posts):
-    posts.take(*parties("a"))
-    at = posts.take(signed("t", "2020-01-01", "a"))
-    undone = posts.take(retracted("agreements/t", at))
-    gone = posts.take(retracted("parties/a", 1))
+    posts.record(*parties("a"))
+    at = posts.record(signed("t", "2020-01-01", "a"))
+    undone = posts.record(retracted("agreements/t", at))
+    gone = posts.record(retracted("parties/a", 1))
     refused = posts.refused(retracted("agreements/t", undone))
     assert isinstance(refused, Contradiction)
     assert {at, gone} <= set(refused.positions)
@@ -746,7 +746,7 @@ OBJECTION = step("declaration-made", "t", None, "b", kind="objection", about=5)
 
 
 def test_objection_is_to_a_declaration_on_the_same_agreement(posts: Posts):
-    posts.take(*ABC, T, DECLARED, signed("s", None, "a"), OBJECTION)
+    posts.record(*ABC, T, DECLARED, signed("s", None, "a"), OBJECTION)
     for agreement, about in (("t", 4), ("t", 99), ("s", 5)):
         objection = step("declaration-made", agreement, None, "b", kind="objection", about=about)
         assert [flaw.pointer for flaw in posts.refused(objection).flaws] == ["/data/about"]
@@ -765,7 +765,7 @@ def cite(start: int | None = None, end: int | None = None, exact: str | None = N
 
 
 def test_false_quotations_are_refused_in_every_event_type(posts: Posts):
-    posts.take(document("d", sha256=DIGEST), party("a"))
+    posts.record(document("d", sha256=DIGEST), party("a"))
     posts.store_text("d", TEXT)
     right, wrong, beyond = cite(4, 9, "quick"), cite(4, 9, "quack"), cite(40, len(TEXT) + 1)
     named = {"name": "A", "kind": "company"}
@@ -782,25 +782,25 @@ def test_false_quotations_are_refused_in_every_event_type(posts: Posts):
         "/data/evidence/0/exact",
         "/data/data/evidence/1/exact",
     ]
-    posts.take(corrected("parties/a", 2, data={**named, "evidence": [right]}))
+    posts.record(corrected("parties/a", 2, data={**named, "evidence": [right]}))
     nested = {"event": 2, "reason": "misread", "data": {**named, "evidence": [wrong]}}
     assert pointers(corrected("parties/a", posts.head, data=nested)) == ["/data/data/data/evidence/0/exact"]
     retraction = event("event.retracted", "parties/a", event=2, reason="no", evidence=[wrong])
     assert pointers(retraction) == ["/data/evidence/0/exact"]
     batch = party("x"), party("b", evidence=[wrong]), party("c", evidence=[wrong])
     assert pointers(*batch) == ["/1/data/evidence/0/exact"]
-    posts.take(party("b", evidence=[right, cite(), cite(exact="棕色的")]))
+    posts.record(party("b", evidence=[right, cite(), cite(exact="棕色的")]))
 
 
 def test_quotations_are_compared_with_the_registered_text_only(posts: Posts):
-    posts.take(document("d", sha256=DIGEST), party("a", evidence=[cite(4, 9, "quack")]))
+    posts.record(document("d", sha256=DIGEST), party("a", evidence=[cite(4, 9, "quack")]))
     posts.store_text("d", TEXT)
-    posts.take(corrected("documents/d", 1, data={"title": "D", "sha256": sha256(b"another").hexdigest()}))
-    posts.take(party("b", evidence=[cite(4, 9, "quack")]))
+    posts.record(corrected("documents/d", 1, data={"title": "D", "sha256": sha256(b"another").hexdigest()}))
+    posts.record(party("b", evidence=[cite(4, 9, "quack")]))
 
 
 def test_only_the_registered_text_is_stored_and_only_once(posts: Posts):
-    posts.take(document("d", sha256=DIGEST))
+    posts.record(document("d", sha256=DIGEST))
     with pytest.raises(Invalid):
         posts.store_text("d", "another")
     at = posts.store_text("d", TEXT)
@@ -810,13 +810,13 @@ def test_only_the_registered_text_is_stored_and_only_once(posts: Posts):
 
 
 def test_only_the_stored_text_is_erased(posts: Posts):
-    posts.take(document("d", sha256=DIGEST))
+    posts.record(document("d", sha256=DIGEST))
     with pytest.raises(Contradiction):
         posts.erase_text("d", TEXT)
     posts.store_text("d", TEXT)
     with pytest.raises(Contradiction):
         posts.erase_text("d", "another")
-    posts.take(retracted("documents/d", 1))
+    posts.record(retracted("documents/d", 1))
     with pytest.raises(Invalid):
         posts.store_text("d", TEXT)
     posts.erase_text("d", TEXT)

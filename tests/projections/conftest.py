@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.given import World, world
+from tests.recorded_views import RecordedViews, new_views
 
 
 @pytest.fixture
-def views() -> Iterator[World]:
+def views() -> Iterator[RecordedViews]:
     """Return empty views."""
-    with world() as made:
+    with new_views() as made:
         yield made

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from tests.given import World, adopted, also_signed, corrected, parties, retracted, signed, status_of, step
+from tests.recorded_views import (
+    RecordedViews,
+    adopted,
+    also_signed,
+    corrected,
+    parties,
+    retracted,
+    signed,
+    status_of,
+    step,
+)
 
 ABC = parties("a", "b", "c")
 T = signed("t", "2020-01-01", "a", "b")
 
 
-def statuses(views: World, *, on: str | None = "2030-01-01") -> dict[str, str]:
+def statuses(views: RecordedViews, *, on: str | None = "2030-01-01") -> dict[str, str]:
     """Return the status of each party on a day."""
     found = {}
     for item in views.state("agreements/t", on=on)["parties"]:
@@ -18,8 +28,8 @@ def statuses(views: World, *, on: str | None = "2030-01-01") -> dict[str, str]:
     return found
 
 
-def test_status_of_an_agreement_follows_its_latest_step(views: World):
-    views.take(
+def test_status_of_an_agreement_follows_its_latest_step(views: RecordedViews):
+    views.record(
         *ABC,
         adopted("t", "2019-05-05"),
         also_signed("t", "2020-01-01", "a", "b"),
@@ -44,16 +54,16 @@ def test_status_of_an_agreement_follows_its_latest_step(views: World):
     }
 
 
-def test_entering_into_force_as_a_whole_applies_to_signatories_if_no_consent_is_recorded(views: World):
-    views.take(*ABC, T, step("entered-into-force", "t", "2021-01-01"))
+def test_entering_into_force_as_a_whole_applies_to_signatories_if_no_consent_is_recorded(views: RecordedViews):
+    views.record(*ABC, T, step("entered-into-force", "t", "2021-01-01"))
     assert statuses(views, on="2020-12-31") == {"a": "signed", "b": "signed"}
     assert statuses(views, on="2021-01-01") == {"a": "in-force", "b": "in-force"}
 
 
 def test_entering_into_force_as_a_whole_applies_only_to_bound_parties_if_consents_are_recorded(
-    views: World,
+    views: RecordedViews,
 ):
-    views.take(
+    views.record(
         *ABC,
         T,
         step("ratified", "t", "2020-06-01", "a"),
@@ -64,13 +74,13 @@ def test_entering_into_force_as_a_whole_applies_only_to_bound_parties_if_consent
     assert views.state("agreements/t")["status"] == "in-force"
 
 
-def test_consent_on_the_day_of_entering_into_force_counts(views: World):
-    views.take(*ABC, T, step("entered-into-force", "t", "2021-01-01"), step("ratified", "t", "2021-01-01", "a"))
+def test_consent_on_the_day_of_entering_into_force_counts(views: RecordedViews):
+    views.record(*ABC, T, step("entered-into-force", "t", "2021-01-01"), step("ratified", "t", "2021-01-01", "a"))
     assert statuses(views) == {"a": "in-force", "b": "signed"}
 
 
-def test_party_that_consents_later_is_bound_until_its_own_entry_into_force(views: World):
-    views.take(
+def test_party_that_consents_later_is_bound_until_its_own_entry_into_force(views: RecordedViews):
+    views.record(
         *ABC,
         T,
         step("ratified", "t", "2020-06-01", "a"),
@@ -83,8 +93,8 @@ def test_party_that_consents_later_is_bound_until_its_own_entry_into_force(views
     assert statuses(views, on="2021-09-01")["b"] == "in-force"
 
 
-def test_a_later_instrument_never_takes_a_party_out_of_force(views: World):
-    views.take(
+def test_a_later_instrument_never_takes_a_party_out_of_force(views: RecordedViews):
+    views.record(
         *ABC,
         T,
         step("entered-into-force", "t", "2021-01-01", "c"),
@@ -98,17 +108,17 @@ def test_a_later_instrument_never_takes_a_party_out_of_force(views: World):
     assert statuses(views) == {"a": "in-force", "b": "signed", "c": "in-force"}
 
 
-def test_the_first_consent_recorded_takes_signatories_out_of_a_whole_entry_into_force(views: World):
-    views.take(*ABC, T, step("entered-into-force", "t", "2021-01-01"))
-    views.take(step("ratified", "t", "2020-02-02", "a"))
+def test_the_first_consent_recorded_takes_signatories_out_of_a_whole_entry_into_force(views: RecordedViews):
+    views.record(*ABC, T, step("entered-into-force", "t", "2021-01-01"))
+    views.record(step("ratified", "t", "2020-02-02", "a"))
     assert statuses(views) == {"a": "in-force", "b": "signed"}
     assert statuses(views, on="2021-01-01") == {"a": "in-force", "b": "signed"}
-    views.take(retracted("agreements/t", 6))
+    views.record(retracted("agreements/t", 6))
     assert statuses(views) == {"a": "in-force", "b": "in-force"}
 
 
-def test_agreement_is_in_force_while_it_is_in_force_for_any_party(views: World):
-    views.take(
+def test_agreement_is_in_force_while_it_is_in_force_for_any_party(views: RecordedViews):
+    views.record(
         *ABC,
         T,
         step("entered-into-force", "t", "2021-01-01", "a"),
@@ -122,8 +132,8 @@ def test_agreement_is_in_force_while_it_is_in_force_for_any_party(views: World):
     assert status == {"2023-01-01": "in-force", "2023-12-31": "in-force", "2024-01-01": "signed"}
 
 
-def test_suspension_as_a_whole_applies_to_parties_in_force(views: World):
-    views.take(
+def test_suspension_as_a_whole_applies_to_parties_in_force(views: RecordedViews):
+    views.record(
         *ABC,
         T,
         step("ratified", "t", "2020-06-01", "a"),
@@ -139,8 +149,8 @@ def test_suspension_as_a_whole_applies_to_parties_in_force(views: World):
     assert statuses(views, on="2023-01-01") == {"a": "in-force", "b": "in-force"}
 
 
-def test_suspension_of_one_party_applies_to_it_alone(views: World):
-    views.take(
+def test_suspension_of_one_party_applies_to_it_alone(views: RecordedViews):
+    views.record(
         *ABC,
         T,
         step("entered-into-force", "t", "2021-01-01"),
@@ -148,12 +158,12 @@ def test_suspension_of_one_party_applies_to_it_alone(views: World):
     )
     assert statuses(views, on="2022-01-01") == {"a": "suspended", "b": "in-force"}
     assert views.state("agreements/t")["status"] == "in-force"
-    views.take(step("resumed", "t", "2023-01-01", "a"))
+    views.record(step("resumed", "t", "2023-01-01", "a"))
     assert statuses(views) == {"a": "in-force", "b": "in-force"}
 
 
-def test_provisional_application(views: World):
-    views.take(
+def test_provisional_application(views: RecordedViews):
+    views.record(
         *ABC,
         T,
         step("provisionally-applied", "t", "2020-03-01", "a"),
@@ -166,8 +176,8 @@ def test_provisional_application(views: World):
     assert views.state("agreements/t", on="2020-12-31")["status"] == "signed"
 
 
-def test_withdrawal_takes_effect_on_effective_or_else_on_occurred(views: World):
-    views.take(
+def test_withdrawal_takes_effect_on_effective_or_else_on_occurred(views: RecordedViews):
+    views.record(
         *ABC,
         T,
         step("entered-into-force", "t", "2021-01-01"),
@@ -178,12 +188,12 @@ def test_withdrawal_takes_effect_on_effective_or_else_on_occurred(views: World):
     assert statuses(views, on="2022-01-01") == {"a": "in-force", "b": "withdrawn"}
     assert statuses(views, on="2022-12-31")["a"] == "in-force"
     assert statuses(views, on="2023-01-01")["a"] == "withdrawn"
-    assert views.tie("parties/a", "agreements/t")["to"] == "2023-01-01"
-    assert views.tie("parties/b", "agreements/t")["to"] == "2022-01-01"
+    assert views.membership("parties/a", "agreements/t")["to"] == "2023-01-01"
+    assert views.membership("parties/b", "agreements/t")["to"] == "2022-01-01"
 
 
-def test_termination_takes_effect_on_effective_or_else_on_occurred(views: World):
-    views.take(
+def test_termination_takes_effect_on_effective_or_else_on_occurred(views: RecordedViews):
+    views.record(
         *ABC,
         T,
         step("entered-into-force", "t", "2021-01-01"),
@@ -194,13 +204,13 @@ def test_termination_takes_effect_on_effective_or_else_on_occurred(views: World)
     assert views.state("agreements/t", on="2023-01-01")["status"] == "terminated"
     assert statuses(views, on="2022-12-31") == {"a": "in-force", "b": "withdrawn"}
     assert statuses(views, on="2023-01-01") == {"a": "ended", "b": "withdrawn"}
-    views.take(corrected("agreements/t", 7, data={"reason": "terminated"}))
+    views.record(corrected("agreements/t", 7, data={"reason": "terminated"}))
     assert views.state("agreements/t", on="2022-06-01")["status"] == "terminated"
     assert statuses(views, on="2022-06-01") == {"a": "ended", "b": "withdrawn"}
 
 
-def test_a_party_may_come_back_after_withdrawing(views: World):
-    views.take(
+def test_a_party_may_come_back_after_withdrawing(views: RecordedViews):
+    views.record(
         *ABC,
         T,
         step("entered-into-force", "t", "2021-01-01"),
@@ -209,15 +219,19 @@ def test_a_party_may_come_back_after_withdrawing(views: World):
     )
     assert statuses(views, on="2022-06-01")["a"] == "withdrawn"
     assert statuses(views)["a"] == "bound"
-    first, second = views.ties("parties/a", "agreements/t", on=None)
+    first, second = views.memberships("parties/a", "agreements/t", on=None)
     assert (first["status"], first["from"], first["to"]) == ("withdrawn", "2020-01-01", "2022-01-01")
     assert (second["status"], second["from"], second["to"]) == ("bound", "2023-01-01", None)
 
 
-def test_withdrawal_without_recorded_consent_ends_a_membership_of_unknown_beginning(views: World):
-    views.take(*ABC, T, step("withdrawn", "t", "2022-01-01", "c"))
-    assert status_of(views.tie("parties/c", "agreements/t", on="2021-12-31")) == ("bound", ("bound",), "possible")
-    tie = views.tie("parties/c", "agreements/t", on="2022-01-01")
+def test_withdrawal_without_recorded_consent_ends_a_membership_of_unknown_beginning(views: RecordedViews):
+    views.record(*ABC, T, step("withdrawn", "t", "2022-01-01", "c"))
+    assert status_of(views.membership("parties/c", "agreements/t", on="2021-12-31")) == (
+        "bound",
+        ("bound",),
+        "possible",
+    )
+    tie = views.membership("parties/c", "agreements/t", on="2022-01-01")
     assert status_of(tie) == ("withdrawn", ("withdrawn",), "certain")
     assert (tie["from"], tie["to"]) == (None, "2022-01-01")
 
@@ -235,24 +249,26 @@ def test_withdrawal_without_recorded_consent_ends_a_membership_of_unknown_beginn
     ],
 )
 def test_past_its_until_and_not_renewed_it_is_possibly_terminated(
-    views: World, renewed, on, status, statuses_there, certainty
+    views: RecordedViews, renewed, on, status, statuses_there, certainty
 ):
-    views.take(*ABC, signed("t", "2020-01-01", "a", until="2025-12-31"), step("entered-into-force", "t", "2021-01-01"))
+    views.record(
+        *ABC, signed("t", "2020-01-01", "a", until="2025-12-31"), step("entered-into-force", "t", "2021-01-01")
+    )
     for occurred, until in renewed:
-        views.take(step("renewed", "t", occurred, **({"until": until} if until else {})))
+        views.record(step("renewed", "t", occurred, **({"until": until} if until else {})))
     assert status_of(views.state("agreements/t", on=on)) == (status, statuses_there, certainty)
-    tie = views.tie("parties/a", "agreements/t", on=on)
+    tie = views.membership("parties/a", "agreements/t", on=on)
     assert tie["status"] == ("ended" if status == "terminated" else "in-force")
     assert tie["certainty"] == certainty
 
 
-def test_until_without_a_year_ends_nothing(views: World):
-    views.take(*ABC, signed("t", "2020-01-01", "a", until="XXXX-12-31"))
+def test_until_without_a_year_ends_nothing(views: RecordedViews):
+    views.record(*ABC, signed("t", "2020-01-01", "a", until="XXXX-12-31"))
     assert status_of(views.state("agreements/t")) == ("signed", ("signed",), "certain")
 
 
-def test_termination_makes_a_lapsed_agreement_certain(views: World):
-    views.take(
+def test_termination_makes_a_lapsed_agreement_certain(views: RecordedViews):
+    views.record(
         *ABC,
         signed("t", "2020-01-01", "a", until="2025"),
         step("terminated", "t", "2026-02-01", reason="expired"),
@@ -265,14 +281,14 @@ def test_termination_makes_a_lapsed_agreement_certain(views: World):
     assert status_of(views.state("agreements/t", on="2026-02-01")) == ("terminated", ("terminated",), "certain")
 
 
-def test_an_undated_adoption_is_no_later_than_a_dated_signature(views: World):
-    views.take(*ABC, adopted("t"), also_signed("t", "2020-01-01", "a"))
+def test_an_undated_adoption_is_no_later_than_a_dated_signature(views: RecordedViews):
+    views.record(*ABC, adopted("t"), also_signed("t", "2020-01-01", "a"))
     assert status_of(views.state("agreements/t", on="2020-01-01")) == ("signed", ("signed",), "certain")
     assert status_of(views.state("agreements/t", on="2019-12-31")) == ("adopted", ("adopted",), "possible")
 
 
-def test_an_amendment_holds_from_its_day_on(views: World):
-    views.take(
+def test_an_amendment_holds_from_its_day_on(views: RecordedViews):
+    views.record(
         *ABC,
         signed("t", "2020-01-01", "a", scope=["solar", "wind"], title="Old"),
         step(
@@ -285,9 +301,11 @@ def test_an_amendment_holds_from_its_day_on(views: World):
     assert [item["summary"] for item in after["amendments"]] == ["more"]
 
 
-def test_later_signature_fills_absent_attributes_but_not_title_and_kind(views: World):
-    views.take(*ABC, signed("t", "2021-01-01", "a", title="The treaty", place="Beijing"))
-    views.take(also_signed("t", "2020-01-01", "b", summary="first"), also_signed("t", "2022-01-01", "c", until="2050"))
+def test_later_signature_fills_absent_attributes_but_not_title_and_kind(views: RecordedViews):
+    views.record(*ABC, signed("t", "2021-01-01", "a", title="The treaty", place="Beijing"))
+    views.record(
+        also_signed("t", "2020-01-01", "b", summary="first"), also_signed("t", "2022-01-01", "c", until="2050")
+    )
     first = views.state("agreements/t", on="2020-06-01")
     assert (first["title"], first["kind"], first["summary"], first.get("place")) == (
         "The treaty",
@@ -301,24 +319,24 @@ def test_later_signature_fills_absent_attributes_but_not_title_and_kind(views: W
     assert views.state("agreements/t")["signed"] == "2020-01-01"
 
 
-def test_an_undated_text_never_overrides_a_dated_one(views: World):
-    views.take(
+def test_an_undated_text_never_overrides_a_dated_one(views: RecordedViews):
+    views.record(
         *ABC, signed("t", "2020-01-01", "a", title="Dated"), step("amended", "t", None, summary="s", title="Undated")
     )
     assert views.state("agreements/t")["title"] == "Dated"
-    views.take(step("amended", "t", "2021", summary="s", title="Dated later"))
+    views.record(step("amended", "t", "2021", summary="s", title="Dated later"))
     assert views.state("agreements/t")["title"] == "Dated later"
 
 
-def test_signed_is_the_date_of_the_first_signature(views: World):
-    views.take(*ABC, signed("t", "2021-05-05", "a"), also_signed("t", "2020-02", "b"), also_signed("t", None, "c"))
+def test_signed_is_the_date_of_the_first_signature(views: RecordedViews):
+    views.record(*ABC, signed("t", "2021-05-05", "a"), also_signed("t", "2020-02", "b"), also_signed("t", None, "c"))
     state = views.state("agreements/t")
     assert state["signed"] == "2020-02"
     assert state["events"]["signed"] == [5]
 
 
-def test_each_party_has_its_steps_with_their_dates(views: World):
-    views.take(
+def test_each_party_has_its_steps_with_their_dates(views: RecordedViews):
+    views.record(
         *ABC,
         signed("t", "2020-01-01", "a"),
         step("ratified", "t", "2021-02", "a", instrument="acceptance"),
@@ -333,7 +351,9 @@ def test_each_party_has_its_steps_with_their_dates(views: World):
     ]
 
 
-def test_terms_ignore_the_case_of_language_tags(views: World):
-    views.take(*ABC, signed("t", "2020-01-01", "a", scope=[{"en": "solar"}, {"en": "wind"}]))
-    views.take(step("amended", "t", "2021", summary="s", scope_added=[{"EN": "solar"}], scope_removed=[{"EN": "wind"}]))
+def test_terms_ignore_the_case_of_language_tags(views: RecordedViews):
+    views.record(*ABC, signed("t", "2020-01-01", "a", scope=[{"en": "solar"}, {"en": "wind"}]))
+    views.record(
+        step("amended", "t", "2021", summary="s", scope_added=[{"EN": "solar"}], scope_removed=[{"EN": "wind"}])
+    )
     assert views.state("agreements/t")["scope"] == [{"en": "solar"}]

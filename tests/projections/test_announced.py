@@ -8,27 +8,27 @@ from typing import Any
 import pytest
 
 from domain.errors import Contradiction
-from tests.given import (
-    World,
+from tests.random_histories import difference, everything
+from tests.recorded_views import (
+    RecordedViews,
     adopted,
     also_signed,
     announced,
     corrected,
     event,
+    new_views,
     parties,
     retracted,
     signed,
     status_of,
     step,
-    world,
 )
-from tests.histories import difference, everything
 
 COMMITMENT = {"commitment": "plant", "kind": "facility", "title": "Plant"}
 
 
 def test_agreement_is_announced_until_it_is_signed(views):
-    views.take(*parties("a", "b"), announced("t", "2024-06-10", "a", "b"), also_signed("t", "2024-09-01", "a", "b"))
+    views.record(*parties("a", "b"), announced("t", "2024-06-10", "a", "b"), also_signed("t", "2024-09-01", "a", "b"))
     statuses = {on: views.subjects("agreements", on=on) for on in ("2024-06-09", "2024-06-10")}
     assert statuses == {"2024-06-09": [], "2024-06-10": ["agreements/t"]}
     for on, status in (("2024-06-10", "announced"), ("2024-08-31", "announced"), ("2024-09-01", "signed")):
@@ -41,7 +41,7 @@ def test_agreement_is_announced_until_it_is_signed(views):
 
 
 def test_agreement_is_announced_until_it_is_adopted(views):
-    views.take(announced("t", "2024-06-10"), adopted("t", "2024-09-01"))
+    views.record(announced("t", "2024-06-10"), adopted("t", "2024-09-01"))
     assert [views.state("agreements/t", on=on)["status"] for on in ("2024-06-10", "2024-09-01")] == [
         "announced",
         "adopted",
@@ -49,14 +49,14 @@ def test_agreement_is_announced_until_it_is_adopted(views):
 
 
 def test_announcement_of_an_agreement_that_was_signed_changes_no_status(views):
-    views.take(*parties("a", "b"), signed("t", "2024-05-01", "a", title="T"), announced("t", "2024-06-10", title="A"))
+    views.record(*parties("a", "b"), signed("t", "2024-05-01", "a", title="T"), announced("t", "2024-06-10", title="A"))
     state = views.state("agreements/t", on="2024-07-01")
     assert (state["status"], state["title"], state["announced"]) == ("signed", "T", "2024-06-10")
 
 
 def test_parties_of_an_announcement_are_no_signatories(views):
     expected = [{"party": "parties/a", "role": "buyer"}, {"party": "parties/b"}]
-    views.take(*parties("a", "b"), announced("t", "2024-06-10", parties=expected))
+    views.record(*parties("a", "b"), announced("t", "2024-06-10", parties=expected))
     state = views.state("agreements/t")
     events = {"occurred": "2024-06-10", "events": [3]}
     assert state["announced_parties"] == [
@@ -76,7 +76,7 @@ def test_announced_party_that_is_not_registered_is_refused(views):
 
 
 def test_signature_says_what_the_agreement_is(views):
-    views.take(
+    views.record(
         *parties("a"),
         announced("t", "2024-06-10", title="Plan", kind="cooperation", summary="soon", place="Rome", scope=["solar"]),
         signed("t", "2024-09-01", "a", title="Treaty", kind="treaty", place="Oslo"),
@@ -90,80 +90,80 @@ def test_signature_says_what_the_agreement_is(views):
 
 
 def test_signature_without_title_has_that_of_the_announcement(views):
-    views.take(*parties("a", "b"), announced("t", "2024-06-10", title="Plan"), also_signed("t", "2024-09-01", "a"))
-    views.take(also_signed("t", "2024-10-01", "b", place="Rome", summary="peace"))
+    views.record(*parties("a", "b"), announced("t", "2024-06-10", title="Plan"), also_signed("t", "2024-09-01", "a"))
+    views.record(also_signed("t", "2024-10-01", "b", place="Rome", summary="peace"))
     state = views.state("agreements/t")
     assert (state["title"], state["summary"], "place" in state) == ("Plan", "peace", False)
 
 
 def test_nothing_of_an_announcement_says_when_the_agreement_was_adopted(views):
-    views.take(*parties("a"), announced("t", "2024-06-10"), step("ratified", "t", "2024-05-01", "a"))
-    assert views.tie("parties/a", "agreements/t", on="2024-05-02")["status"] == "bound"
-    views.take(adopted("t", "2024-04-01"))
+    views.record(*parties("a"), announced("t", "2024-06-10"), step("ratified", "t", "2024-05-01", "a"))
+    assert views.membership("parties/a", "agreements/t", on="2024-05-02")["status"] == "bound"
+    views.record(adopted("t", "2024-04-01"))
     assert views.state("agreements/t", on="2024-04-01")["status"] == "adopted"
 
 
 def test_step_before_the_signature_is_refused_whatever_was_announced(views):
-    views.take(*parties("a", "b"), announced("t", "2024-06-10"), also_signed("t", "2024-09-01", "a"))
+    views.record(*parties("a", "b"), announced("t", "2024-06-10"), also_signed("t", "2024-09-01", "a"))
     with pytest.raises(Contradiction) as refused:
-        views.take(step("ratified", "t", "2024-07-01", "a"))
+        views.record(step("ratified", "t", "2024-07-01", "a"))
     assert set(refused.value.positions) >= {4}
 
 
 def test_commitments_are_made_from_the_announcement_on(views):
-    views.take(*parties("a"), announced("t", "2024-06-10"))
-    views.take(step("commitment-made", "t", "2024-06-20", **COMMITMENT), also_signed("t", "2024-09-01", "a"))
+    views.record(*parties("a"), announced("t", "2024-06-10"))
+    views.record(step("commitment-made", "t", "2024-06-20", **COMMITMENT), also_signed("t", "2024-09-01", "a"))
     assert [item["status"] for item in views.items("commitments", on="2024-06-20")] == ["planned"]
     for early in ("2024-06-09", "2023"):
         with pytest.raises(Contradiction) as refused:
-            views.take(step("commitment-made", "t", early, **{**COMMITMENT, "commitment": "other"}))
+            views.record(step("commitment-made", "t", early, **{**COMMITMENT, "commitment": "other"}))
         assert 2 in refused.value.positions
     with pytest.raises(Contradiction):
-        views.take(retracted("agreements/t", 2))
+        views.record(retracted("agreements/t", 2))
 
 
 def test_undated_commitment_is_made_no_earlier_than_the_announcement(views):
-    views.take(announced("t", "2024-06-10"), step("commitment-made", "t", **COMMITMENT))
+    views.record(announced("t", "2024-06-10"), step("commitment-made", "t", **COMMITMENT))
     assert views.items("commitments", on="2024-06-09") == []
     assert [item["certainty"] for item in views.items("commitments", on="2024-06-10")] == ["possible"]
-    views.take(adopted("t", "2024-04-01"))
+    views.record(adopted("t", "2024-04-01"))
     assert [item["certainty"] for item in views.items("commitments", on="2024-04-01")] == ["possible"]
 
 
 def test_announced_agreement_may_end_without_a_signature(views):
-    views.take(announced("t", "2024-06-10"), step("terminated", "t", "2024-08-01", reason="terminated"))
+    views.record(announced("t", "2024-06-10"), step("terminated", "t", "2024-08-01", reason="terminated"))
     assert [views.state("agreements/t", on=on)["status"] for on in ("2024-07-31", "2024-08-01")] == [
         "announced",
         "terminated",
     ]
     with pytest.raises(Contradiction):
-        views.take(*parties("a"), also_signed("t", "2024-09-01", "a"))
+        views.record(*parties("a"), also_signed("t", "2024-09-01", "a"))
 
 
 def test_undated_announcement_is_possible_before_its_recording(views):
-    views.take(announced("t"))
+    views.record(announced("t"))
     assert status_of(views.state("agreements/t", on="2024-06-10")) == ("announced", ("announced",), "possible")
     assert status_of(views.state("agreements/t")) == ("announced", ("announced",), "certain")
 
 
 def test_announcement_may_be_retracted_and_corrected(views):
-    views.take(*parties("a"), announced("t", "2024-06-10"), signed("t", "2024-09-01", "a"))
-    views.take(corrected("agreements/t", 2, occurred="2024-07"))
+    views.record(*parties("a"), announced("t", "2024-06-10"), signed("t", "2024-09-01", "a"))
+    views.record(corrected("agreements/t", 2, occurred="2024-07"))
     assert status_of(views.state("agreements/t", on="2024-07-10")) == ("announced", ("announced",), "possible")
     assert views.state("agreements/t", on="2024-06-10", as_of=3)["status"] == "announced"
-    views.take(retracted("agreements/t", 2))
-    assert views.seen("agreements/t", on="2024-08-31").startswith("NotFound")
+    views.record(retracted("agreements/t", 2))
+    assert views.state_or_error("agreements/t", on="2024-08-31").startswith("NotFound")
     assert views.state("agreements/t")["announced_parties"] == []
 
 
 def test_only_announcement_of_an_agreement_with_parties_is_not_retracted(views):
-    views.take(*parties("a"), announced("t", "2024-06-10"), step("acceded", "t", "2024-08-01", "a"))
+    views.record(*parties("a"), announced("t", "2024-06-10"), step("acceded", "t", "2024-08-01", "a"))
     with pytest.raises(Contradiction):
-        views.take(retracted("agreements/t", 2))
+        views.record(retracted("agreements/t", 2))
 
 
 def test_announced_agreement_is_found_and_counted(views):
-    views.take(*parties("a"), announced("t", "2024-06-10", "a", title="Harbour Accord", kind="joint-venture"))
+    views.record(*parties("a"), announced("t", "2024-06-10", "a", title="Harbour Accord", kind="joint-venture"))
     found = views.reader.search("harbour", views.question(), limit=5, after=None).items
     assert [item["subject"] for item in found] == ["agreements/t"]
     counted = views.reader.statistics(views.question())["agreements"]
@@ -183,14 +183,14 @@ FACTS: list[dict[str, Any]] = [
 def test_order_of_recording_changes_nothing(order):
     answers = []
     for indexes in (range(5), order):
-        with world() as found:
-            found.take(*parties("a", "b"))
+        with new_views() as found:
+            found.record(*parties("a", "b"))
             found.batch(*[FACTS[index] for index in indexes])
             answers.append(_comparable(found))
     assert difference(*answers) == {}
 
 
-def _comparable(found: World) -> dict[str, Any]:
+def _comparable(found: RecordedViews) -> dict[str, Any]:
     """Return every answer without positions, versions and the timeline."""
     told = {at: value for at, value in everything(found).items() if "timeline" not in at}
     return {at: _without(value) for at, value in told.items()}
@@ -204,6 +204,6 @@ def _without(value: Any) -> Any:
 
 
 def test_lab_is_founded_under_an_announced_agreement(views):
-    views.take(*parties("a"), announced("t", "2024-06-10"))
-    views.take(event("lab.founded", "labs/l", "2024-07-01", name="l", founders=["parties/a"], under="agreements/t"))
+    views.record(*parties("a"), announced("t", "2024-06-10"))
+    views.record(event("lab.founded", "labs/l", "2024-07-01", name="l", founders=["parties/a"], under="agreements/t"))
     assert views.state("labs/l")["under"] == {"subject": "agreements/t", "name": "t"}

@@ -14,8 +14,21 @@ from domain.errors import Refused
 from projections import fact_store
 from projections.digests import VIEWS
 from projections.engine.time_limit import TooLong
-from tests.given import World, corrected, event, joined, lab, left, party, platform, retracted, signed, step, world
-from tests.histories import GENERATED, histories, posted
+from tests.random_histories import GENERATED, histories, posted
+from tests.recorded_views import (
+    RecordedViews,
+    corrected,
+    event,
+    joined,
+    lab,
+    left,
+    new_views,
+    party,
+    platform,
+    retracted,
+    signed,
+    step,
+)
 
 Documents = Sequence[dict[str, Any]]
 BEFORE: Documents = (
@@ -48,7 +61,7 @@ REFUSED: Sequence[Documents] = (
 
 
 @contextmanager
-def one_transaction(found: World) -> Iterator[None]:
+def one_transaction(found: RecordedViews) -> Iterator[None]:
     """Commit nothing, and undo only refused batches, as while a group is decided."""
     commit, rollback = found.views.commit, found.views.rollback
     found.views.commit = found.views.rollback = lambda: None  # type: ignore[method-assign]
@@ -58,7 +71,7 @@ def one_transaction(found: World) -> Iterator[None]:
         found.views.commit, found.views.rollback = commit, rollback  # type: ignore[method-assign]
 
 
-def tried(found: World, *documents: dict[str, Any]) -> str:
+def tried(found: RecordedViews, *documents: dict[str, Any]) -> str:
     """Return the result of validating a batch."""
     made, count = found._made, len(found.events)
     with one_transaction(found), found.views.trial():
@@ -68,16 +81,16 @@ def tried(found: World, *documents: dict[str, Any]) -> str:
     return said
 
 
-def outcome(found: World, *documents: dict[str, Any]) -> str:
+def outcome(found: RecordedViews, *documents: dict[str, Any]) -> str:
     """Return the refusal of a batch, or that it is accepted."""
     try:
         found.batch(*documents)
     except Refused as refused:
         return f"{type(refused).__name__}: {refused.detail} {refused.flaws} {refused.positions}"
-    return "taken"
+    return "accepted"
 
 
-def broken_off(found: World, *documents: dict[str, Any]) -> None:
+def broken_off(found: RecordedViews, *documents: dict[str, Any]) -> None:
     """Start a batch and find at once that it takes too long."""
     batch = found.views.batch
     with pytest.MonkeyPatch.context() as patch:
@@ -86,7 +99,7 @@ def broken_off(found: World, *documents: dict[str, Any]) -> None:
             found.batch(*documents)
 
 
-def statements(found: World) -> list[str]:
+def statements(found: RecordedViews) -> list[str]:
     """Return the statements of the next posts, with the final flush, without starts of transactions."""
     run: list[str] = []
     found.views._db.set_trace_callback(run.append)
@@ -98,7 +111,7 @@ def statements(found: World) -> list[str]:
     return [each for each in run if each.startswith(("SELECT", "INSERT", "UPDATE"))]
 
 
-def started(found: World) -> None:
+def started(found: RecordedViews) -> None:
     """Return views with committed facts, all of them cached."""
     with one_transaction(found):
         for document in BEFORE:
@@ -109,20 +122,20 @@ def started(found: World) -> None:
 @pytest.mark.parametrize("refused", REFUSED)
 @pytest.mark.parametrize("way", [outcome, tried])
 def test_refused_or_validated_post_adds_no_reads_to_the_next_post(way, refused):
-    with world() as found, world() as alone:
+    with new_views() as found, new_views() as alone:
         started(found)
         started(alone)
         with one_transaction(found):
-            assert way(found, *refused) != "taken"
+            assert way(found, *refused) != "accepted"
         assert len(statements(found)) <= len(statements(alone))
 
 
 @pytest.mark.parametrize("document", NEXT)
 def test_accepted_validation_adds_no_reads_to_the_next_post(document):
-    with world() as found, world() as alone:
+    with new_views() as found, new_views() as alone:
         started(found)
         started(alone)
-        assert tried(found, document) == "taken"
+        assert tried(found, document) == "accepted"
         assert len(statements(found)) <= len(statements(alone))
 
 
@@ -130,7 +143,7 @@ def test_accepted_validation_adds_no_reads_to_the_next_post(document):
     "document", [*NEXT, corrected("platforms/p", 4, occurred="2000"), retracted("agreements/t", 6)]
 )
 def test_interrupted_post_adds_no_reads_to_the_next_post(document):
-    with world() as found, world() as alone:
+    with new_views() as found, new_views() as alone:
         started(found)
         started(alone)
         with one_transaction(found):
@@ -138,7 +151,7 @@ def test_interrupted_post_adds_no_reads_to_the_next_post(document):
         assert len(statements(found)) <= len(statements(alone))
 
 
-def lines(found: World) -> dict[str, list[bytes]]:
+def lines(found: RecordedViews) -> dict[str, list[bytes]]:
     return {view: sorted(found.reader.lines(view, found.head)) for view in VIEWS}
 
 
@@ -151,7 +164,7 @@ def lines(found: World) -> dict[str, list[bytes]]:
 )
 def test_validated_refused_or_interrupted_post_changes_no_later_decision(few, documents, sizes, ways):
     """`t`: validated first; `b`: interrupted first; `c`: committed first."""
-    with world() as found, world() as alone, pytest.MonkeyPatch.context() as patch:
+    with new_views() as found, new_views() as alone, pytest.MonkeyPatch.context() as patch:
         patch.setattr(fact_store, "_FEW_FACTS", few)
         positions: dict[str, int] = {}
         rest = list(documents)
@@ -170,14 +183,14 @@ def test_validated_refused_or_interrupted_post_changes_no_later_decision(few, do
                 told = interrupted_and_posted(found, batch) if way == "b" else outcome(found, *batch)
             assert said in (None, told)
             assert told == outcome(alone, *batch)
-            if told == "taken":
+            if told == "accepted":
                 positions = there
         found.views.commit()
         assert [each.id for each in found.events] == [each.id for each in alone.events]
         assert lines(found) == lines(alone)
 
 
-def interrupted_and_posted(found: World, batch: Documents) -> str:
+def interrupted_and_posted(found: RecordedViews, batch: Documents) -> str:
     """Return the result of a batch that is interrupted, if it gets that far, and posted again."""
     checks = 0
 

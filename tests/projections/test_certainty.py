@@ -20,7 +20,7 @@ from domain.lifespan import lifespan_of, summarise
 from domain.membership import CONSENTS as CONSENT_TYPES
 from domain.membership import MEMBERSHIP_TYPES, NO_CONSENT, membership_periods, parties_of
 from domain.subject_state import is_agreement_wide
-from tests.enumerated import (
+from tests.enumerated_worlds import (
     BEYOND,
     DAYS,
     FIRST,
@@ -35,8 +35,8 @@ from tests.enumerated import (
     in_order,
     verdict,
 )
-from tests.given import World, event, party, world
-from tests.memberships import CONSENTS, MAKES, ONCE, memberships
+from tests.membership_model import CONSENTS, MAKES, ONCE, memberships
+from tests.recorded_views import RecordedViews, event, new_views, party
 
 # On one day an end comes before a new beginning.
 RANKS = {
@@ -168,8 +168,8 @@ TYPES = {
 }
 
 
-def post_platform(found: World, facts: Sequence[Happening]) -> None:
-    found.take(party("a"))
+def post_platform(found: RecordedViews, facts: Sequence[Happening]) -> None:
+    found.record(party("a"))
     documents = []
     for fact in facts:
         data = {"party": "parties/a"} if fact.who else {"name": "p"} if fact.what == "launched" else {}
@@ -204,18 +204,18 @@ def agree(expected: Verdict, rows: dict[int, dict]) -> None:
             assert status == soonest, (on, row, expected)
 
 
-def ties_by_day(found: World, container: str) -> dict[int, dict]:
+def ties_by_day(found: RecordedViews, container: str) -> dict[int, dict]:
     rows = {}
     for on in DAYS:
-        ties = found.ties("parties/a", container, on=day(on))
+        ties = found.memberships("parties/a", container, on=day(on))
         assert len(ties) <= 1, ties
         if ties:
             rows[on] = ties[0]
     return rows
 
 
-def states_by_day(found: World, subject: str) -> dict[int, dict]:
-    states = {on: found.seen(subject, on=day(on)) for on in DAYS}
+def states_by_day(found: RecordedViews, subject: str) -> dict[int, dict]:
+    states = {on: found.state_or_error(subject, on=day(on)) for on in DAYS}
     return {on: state for on, state in states.items() if isinstance(state, dict)}
 
 
@@ -235,7 +235,7 @@ def may_alternate(facts: Sequence[Happening]) -> bool:
 @given(platform_facts())
 def test_membership_of_a_platform(facts):
     expected = verdict(facts, platform_membership)
-    with world() as found:
+    with new_views() as found:
         if expected is None:
             if not may_alternate(facts):
                 with pytest.raises(Contradiction):
@@ -345,8 +345,8 @@ def data_of(fact: Happening) -> dict[str, Any]:
     return data | {"effective": edtf(*fact.effect)} if fact.effect else data
 
 
-def post_agreement(found: World, facts: Sequence[Happening]) -> None:
-    found.take(party("a"), party("b"))
+def post_agreement(found: RecordedViews, facts: Sequence[Happening]) -> None:
+    found.record(party("a"), party("b"))
     documents = []
     for fact in facts:
         occurred = edtf(fact.lo, fact.hi)
@@ -385,7 +385,7 @@ LEFT_BEFORE_THE_END_OF_THAT_DAY = [
 def test_membership_of_an_agreement_and_its_status(facts):
     expected = verdict(facts, agreement_tie)
     both = expected and verdict(facts, agreement)
-    with world() as found:
+    with new_views() as found:
         if expected is None or both is None:
             if not may_alternate(facts):
                 with pytest.raises(Contradiction):
@@ -493,7 +493,7 @@ def lab_facts(draw):
     return facts
 
 
-def post_lab(found: World, facts: Sequence[Happening]) -> None:
+def post_lab(found: RecordedViews, facts: Sequence[Happening]) -> None:
     documents = []
     for fact in facts:
         data: dict[str, Any] = {"phase": fact.who} if fact.who else {}
@@ -508,7 +508,7 @@ def post_lab(found: World, facts: Sequence[Happening]) -> None:
 @given(lab_facts())
 def test_a_lab_and_its_phases(facts):
     expected = verdict(facts, whole({"founded": "founded", "opened": "operating", "closed": "closed"}))
-    with world() as found:
+    with new_views() as found:
         if expected is None:
             with pytest.raises(Contradiction):
                 post_lab(found, facts)
@@ -529,7 +529,7 @@ def test_a_platform(facts):
     expected = verdict(facts, whole({"launched": "launched", "dissolved": "dissolved"}))
     assume(verdict(facts, platform_membership) is not None)
     assert expected is not None
-    with world() as found:
+    with new_views() as found:
         post_platform(found, facts)
         agree(expected, states_by_day(found, "platforms/p"))
 
@@ -563,13 +563,13 @@ def test_a_commitment(facts):
     expected = verdict(facts, commitment)
     assume(expected is not None)
     assert expected is not None
-    with world() as found:
-        found.take(event("agreement.adopted", "agreements/t", day(FIRST), title="t", kind="treaty"))
+    with new_views() as found:
+        found.record(event("agreement.adopted", "agreements/t", day(FIRST), title="t", kind="treaty"))
         for fact in facts:
             data = {"commitment": "x", "status": fact.what}
             if fact.what == "made":
                 data = {"commitment": "x", "kind": "research", "title": "x"}
             kind = "agreement.commitment-made" if fact.what == "made" else "agreement.commitment-updated"
-            found.take(event(kind, "agreements/t", edtf(fact.lo, fact.hi), id_=fact.id, **data))
+            found.record(event(kind, "agreements/t", edtf(fact.lo, fact.hi), id_=fact.id, **data))
         states = states_by_day(found, "agreements/t")
         agree(expected, {on: state["commitments"][0] for on, state in states.items() if state["commitments"]})

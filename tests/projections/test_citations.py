@@ -14,13 +14,23 @@ from domain.decide import decide
 from domain.errors import Refused
 from domain.merkle import leaf_hash
 from projections.engine.query_types import Gone
-from tests.given import World, corrected, document, event, parties, party, retracted, text_event, world
+from tests.recorded_views import (
+    RecordedViews,
+    corrected,
+    document,
+    event,
+    new_views,
+    parties,
+    party,
+    retracted,
+    text_event,
+)
 
 TEXT = "The quick 棕色的 fox 🦊 jumps over the lazy dog, twice."
 DIGEST = sha256(TEXT.encode()).hexdigest()
 
 
-def recorded(views: World, kind: str, slug: str, text: str) -> int:
+def recorded(views: RecordedViews, kind: str, slug: str, text: str) -> int:
     """Record that a text is stored or erased, as the registry does; return the position."""
     number, subject = views.head + 1, f"documents/{slug}"
     own = text_event(kind, subject, text, position=number, version=views.views.version(subject) + 1)
@@ -38,11 +48,11 @@ def recorded(views: World, kind: str, slug: str, text: str) -> int:
     return number
 
 
-def stored(views: World, slug: str = "d", text: str = TEXT) -> int:
+def stored(views: RecordedViews, slug: str = "d", text: str = TEXT) -> int:
     return recorded(views, "document.text-stored", slug, text)
 
 
-def erased(views: World, slug: str = "d", text: str = TEXT) -> int:
+def erased(views: RecordedViews, slug: str = "d", text: str = TEXT) -> int:
     return recorded(views, "document.text-erased", slug, text)
 
 
@@ -51,7 +61,7 @@ def cite(start: int, end: int, exact: str | None = None, slug: str = "d") -> dic
     return given if exact is None else {**given, "exact": exact}
 
 
-def listed(views: World, slug: str = "d", as_of: int | None = None, **asked: Any) -> tuple[list[dict], dict]:
+def listed(views: RecordedViews, slug: str = "d", as_of: int | None = None, **asked: Any) -> tuple[list[dict], dict]:
     """Return all citations of a document, page by page, and the summary of the list."""
     items: list[dict] = []
     question, after = views.question(None, as_of), None
@@ -131,25 +141,25 @@ def evidence(chance: random.Random) -> list[dict[str, Any]]:
     return [one() for _ in range(chance.randint(1, 3))]
 
 
-def something(chance: random.Random, views: World) -> None:
+def something(chance: random.Random, views: RecordedViews) -> None:
     """Draw one more event, which may be refused."""
     spoken = chance.choice(views.events)
     own = {} if chance.random() < 0.5 else {"evidence": evidence(chance)}
     match chance.randint(0, 11):
         case 0 | 1 | 2:
-            views.take(event("party.name-added", "parties/a", "2020", name=str(views.head), **own))
+            views.record(event("party.name-added", "parties/a", "2020", name=str(views.head), **own))
         case 3 | 4:
-            views.take(event("evidence.added", spoken.subject, event=spoken.position, evidence=evidence(chance)))
+            views.record(event("evidence.added", spoken.subject, event=spoken.position, evidence=evidence(chance)))
         case 5 | 6:
             again = dict(spoken.plain)
             if chance.random() < 0.7:
                 again["evidence"] = evidence(chance)
-            views.take(corrected(spoken.subject, spoken.position, data=again, **own))
+            views.record(corrected(spoken.subject, spoken.position, data=again, **own))
         case 7 | 8:
-            views.take({**retracted(spoken.subject, spoken.position)})
+            views.record({**retracted(spoken.subject, spoken.position)})
         case 9:
             claims = [{"pointer": "/occurred", "value": "2021"}]
-            views.take(
+            views.record(
                 event("event.disputed", spoken.subject, event=spoken.position, claims=claims, evidence=evidence(chance))
             )
         case 10:
@@ -161,8 +171,8 @@ def something(chance: random.Random, views: World) -> None:
 @pytest.mark.parametrize("seed", range(25))
 def test_citations_as_of_every_position_are_the_current_ones(seed):
     chance = random.Random(seed)
-    with world() as views:
-        views.take(document("d", sha256=DIGEST), document("e"), *parties("a", "b"))
+    with new_views() as views:
+        views.record(document("d", sha256=DIGEST), document("e"), *parties("a", "b"))
         taken: list[int] = [views.head]
         texts: dict[int, str | None] = {views.head: None}
         for _ in range(60):
@@ -198,27 +208,27 @@ def test_citations_as_of_every_position_are_the_current_ones(seed):
                     assert whole == used
 
 
-def test_evidence_in_a_correction_of_a_correction_supports_the_fact(views: World):
-    views.take(document("d", sha256=DIGEST), party("a"))
-    views.take(corrected("parties/a", 2, data={"name": "A", "kind": "company", "evidence": [cite(0, 3)]}))
+def test_evidence_in_a_correction_of_a_correction_supports_the_fact(views: RecordedViews):
+    views.record(document("d", sha256=DIGEST), party("a"))
+    views.record(corrected("parties/a", 2, data={"name": "A", "kind": "company", "evidence": [cite(0, 3)]}))
     again = {"name": "A", "kind": "company", "evidence": [cite(4, 9)]}
-    views.take(corrected("parties/a", 3, data={"event": 2, "reason": "misread", "data": again}))
+    views.record(corrected("parties/a", 3, data={"event": 2, "reason": "misread", "data": again}))
     items, _ = listed(views)
     assert [(item["start"], item["fact"]["position"]) for item in items] == [(4, 2)]
     assert [item["start"] for item in listed(views, as_of=3)[0]] == [0]
 
 
-def test_text_with_an_outdated_hash_verifies_nothing(views: World):
-    views.take(document("d", sha256=DIGEST), party("a", evidence=[cite(4, 9, "quick")]))
+def test_text_with_an_outdated_hash_verifies_nothing(views: RecordedViews):
+    views.record(document("d", sha256=DIGEST), party("a", evidence=[cite(4, 9, "quick")]))
     stored(views)
     assert [item["status"] for item in listed(views)[0]] == ["verified"]
     other = sha256(b"another").hexdigest()
-    views.take(corrected("documents/d", 1, data={"title": "D", "sha256": other}))
+    views.record(corrected("documents/d", 1, data={"title": "D", "sha256": other}))
     items, used = listed(views)
     assert ([item["status"] for item in items], used["of"]) == (["unverified"], None)
     assert [item["status"] for item in listed(views, as_of=3)[0]] == ["verified"]
     assert views.state("documents/d")["text"] == {"characters": len(TEXT)}
-    views.take(party("b", evidence=[cite(4, 9, "quack")]))
+    views.record(party("b", evidence=[cite(4, 9, "quack")]))
     with pytest.raises(Refused, match="held already"):
         stored(views, text="another")
     erased(views)
@@ -228,25 +238,25 @@ def test_text_with_an_outdated_hash_verifies_nothing(views: World):
     assert [item["status"] for item in listed(views)[0]] == ["failed", "failed"]
 
 
-def test_cited_document_cannot_be_retracted_and_an_uncited_one_can(views: World):
-    views.take(document("d", sha256=DIGEST), *parties("a", "b"))
-    views.take(event("evidence.added", "parties/a", event=2, evidence=[cite(0, 3)]))
-    views.take(corrected("parties/b", 3, data={"name": "B", "kind": "company", "evidence": [cite(0, 3)]}))
+def test_cited_document_cannot_be_retracted_and_an_uncited_one_can(views: RecordedViews):
+    views.record(document("d", sha256=DIGEST), *parties("a", "b"))
+    views.record(event("evidence.added", "parties/a", event=2, evidence=[cite(0, 3)]))
+    views.record(corrected("parties/b", 3, data={"name": "B", "kind": "company", "evidence": [cite(0, 3)]}))
     assert views.refused(retracted("documents/d", 1)).positions == (3, 4)
-    views.take(retracted("parties/b", 3))
+    views.record(retracted("parties/b", 3))
     assert views.refused(retracted("documents/d", 1)).positions == (4,)
-    views.take(retracted("parties/a", 4))
-    views.take(retracted("documents/d", 1))
+    views.record(retracted("parties/a", 4))
+    views.record(retracted("documents/d", 1))
     for subject, retraction in (("parties/b", 6), ("parties/a", 7)):
         assert 8 in views.refused(retracted(subject, retraction)).positions
-    views.take(document("d", sha256=DIGEST), retracted("parties/a", 7))
+    views.record(document("d", sha256=DIGEST), retracted("parties/a", 7))
     assert [item["event"] for item in listed(views)[0]] == [4]
 
 
-def test_the_text_of_a_retracted_document_can_still_be_erased(views: World):
-    views.take(document("d", sha256=DIGEST))
+def test_the_text_of_a_retracted_document_can_still_be_erased(views: RecordedViews):
+    views.record(document("d", sha256=DIGEST))
     stored(views)
-    views.take(retracted("documents/d", 1))
+    views.record(retracted("documents/d", 1))
     with pytest.raises(Refused):
         stored(views)
     erased(views)
@@ -256,8 +266,8 @@ def test_the_text_of_a_retracted_document_can_still_be_erased(views: World):
         erased(views)
 
 
-def test_document_state_names_its_text_and_the_event_that_stored_it(views: World):
-    views.take(document("d", sha256=DIGEST))
+def test_document_state_names_its_text_and_the_event_that_stored_it(views: RecordedViews):
+    views.record(document("d", sha256=DIGEST))
     position = stored(views)
     erased(views)
     again = stored(views)
@@ -267,11 +277,11 @@ def test_document_state_names_its_text_and_the_event_that_stored_it(views: World
         assert state["events"].get("text") == (None if at is None else [at])
 
 
-def test_text_cache_is_bounded(views: World, monkeypatch):
+def test_text_cache_is_bounded(views: RecordedViews, monkeypatch):
     monkeypatch.setattr("projections.documents.CACHED_BYTES", 10_000)
     for number in range(6):
         text = f"{number}" * 4_000
-        views.take(document(f"d{number}", sha256=sha256(text.encode()).hexdigest()))
+        views.record(document(f"d{number}", sha256=sha256(text.encode()).hexdigest()))
         stored(views, f"d{number}", text)
     texts = views.reader._states.texts
     for _ in range(2):

@@ -18,8 +18,9 @@ from domain.corrections import Event, erased_data
 from projections.digests import VIEWS
 from projections.engine.database import CURRENT
 from projections.views import Views
-from tests.given import (
-    World,
+from tests.random_histories import GENERATED, histories, recorded, recording
+from tests.recorded_views import (
+    RecordedViews,
     adopted,
     corrected,
     disputed,
@@ -27,20 +28,19 @@ from tests.given import (
     event,
     joined,
     lab,
+    new_views,
     parties,
     party,
     platform,
     retracted,
     signed,
     step,
-    world,
 )
-from tests.histories import GENERATED, histories, taken, taking
 
 LIMITED: Any = {"max_examples": 15}
 
 
-def held(found: World, as_of: int) -> dict[str, list[str]]:
+def held(found: RecordedViews, as_of: int) -> dict[str, list[str]]:
     """Return every canonical row of every view as of a position."""
     return {
         view: [line.decode(errors="backslashreplace") for line in found.reader.lines(view, as_of)] for view in VIEWS
@@ -56,7 +56,7 @@ def difference(one: dict[str, list[str]], other: dict[str, list[str]]) -> dict[s
     }
 
 
-def reopen(found: World) -> None:
+def reopen(found: RecordedViews) -> None:
     """Close the views for writing and open them again, with empty caches."""
     path = Path(found.views._db.execute("PRAGMA database_list").fetchone()[2])
     found.views.close()
@@ -64,9 +64,9 @@ def reopen(found: World) -> None:
     found.views._db.execute("PRAGMA synchronous = OFF")
 
 
-def assert_same_from_any_fold(events: Sequence[Event], *others: World) -> None:
+def assert_same_from_any_fold(events: Sequence[Event], *others: RecordedViews) -> None:
     """Check that folding in one run, or with views opened again before each event, gives the same canonical rows."""
-    with world() as folded, world() as anew:
+    with new_views() as folded, new_views() as anew:
         for each in events:
             folded.apply(each)
             reopen(anew)
@@ -81,9 +81,9 @@ def assert_same_from_any_fold(events: Sequence[Event], *others: World) -> None:
 @settings(**GENERATED, **LIMITED)
 @given(histories(most=30))
 def test_views_as_of_every_position_equal_a_replay_up_to_it(documents):
-    with world() as found:
+    with new_views() as found:
         then = {}
-        for _ in taking(found, documents):
+        for _ in recording(found, documents):
             then[found.head] = held(found, found.head)
         for position, lines in then.items():
             assert difference(lines, held(found, position)) == {}, position
@@ -93,8 +93,8 @@ def test_views_as_of_every_position_equal_a_replay_up_to_it(documents):
 @settings(**GENERATED, **LIMITED)
 @given(histories(most=30), st.sets(st.integers(0, 49), min_size=1, max_size=5))
 def test_views_as_of_every_position_equal_a_replay_after_an_erasure(documents, erased):
-    with world() as found:
-        taken(found, documents)
+    with new_views() as found:
+        recorded(found, documents)
         assert_same_from_any_fold(
             [
                 each._replace(data=erased_data(each.about), erased=True) if each.position in erased else each
@@ -107,8 +107,8 @@ def test_views_as_of_every_position_equal_a_replay_after_an_erasure(documents, e
 @given(histories(most=30))
 def test_batch_gives_the_views_of_its_events_one_by_one(documents):
     """Without mergers: only within a batch are earlier facts of two merged parties checked together."""
-    with world() as found, world() as batched:
-        batched.batch(*taken(found, (each for each in documents if each["type"] != "party.merged")))
+    with new_views() as found, new_views() as batched:
+        batched.batch(*recorded(found, (each for each in documents if each["type"] != "party.merged")))
         for position in range(1, found.head + 1):
             assert difference(held(found, position), held(batched, position)) == {}, position
 
@@ -139,7 +139,7 @@ STORIES = {
 
 @pytest.mark.parametrize("story", STORIES)
 def test_open_views_equal_views_opened_again(views, story):
-    views.take(*STORIES[story])
+    views.record(*STORIES[story])
     assert_same_from_any_fold(views.events, views)
 
 
@@ -174,7 +174,7 @@ def everything() -> list[dict[str, Any]]:
 
 
 def test_canonical_rows_show_the_views_in_words(views):
-    views.take(*everything())
+    views.record(*everything())
     lines = {view: [json.loads(line) for line in held(views, views.head)[view]] for view in VIEWS}
     assert [line["subject"] for line in lines["parties"][:3]] == ["parties/a", "parties/b", "parties/z"]
     assert lines["parties"][2]["refers_to"] == "parties/a"
@@ -201,7 +201,7 @@ def test_canonical_rows_show_the_views_in_words(views):
 
 
 def test_digest_is_the_hash_of_the_canonical_rows(views):
-    views.take(*everything())
+    views.record(*everything())
     for view in VIEWS:
         lines = "".join(held(views, 9)[view]).encode()
         assert views.reader.digest(view, 9) == f"sha256:{sha256(lines).hexdigest()}"
@@ -212,8 +212,8 @@ def test_digest_is_the_hash_of_the_canonical_rows(views):
 @settings(**GENERATED, max_examples=10)
 @given(histories(most=30), st.integers(1, 7))
 def test_canonical_rows_do_not_depend_on_the_chunk_size(documents, few):
-    with world() as found:
-        taken(found, documents)
+    with new_views() as found:
+        recorded(found, documents)
         for view in VIEWS:
             lines: list[str] = []
             after: Any = None
@@ -242,7 +242,7 @@ TABLES = (
 
 
 def test_change_of_any_column_of_a_current_row_changes_the_digest(views):
-    views.take(*everything())
+    views.record(*everything())
     views.views.begin()
     views.views.store_text(views.events[0], "the text")
     views.views.commit()
@@ -262,7 +262,7 @@ def test_change_of_any_column_of_a_current_row_changes_the_digest(views):
 
 @pytest.mark.parametrize("strange", ["CAST(x'ff41' AS TEXT)", "x'ff41'", "1.5", "'['", "-5", "1 << 61"])
 def test_any_value_put_into_a_row_changes_the_digest(views, strange):
-    views.take(*everything())
+    views.record(*everything())
     before = held(views, views.head)
     db = views.views._db
     for table in TABLES:
@@ -290,11 +290,11 @@ def test_any_value_put_into_a_row_changes_the_digest(views, strange):
     assert held(views, views.head) == before
 
 
-def columns_of(found: World, table: str) -> list[str]:
+def columns_of(found: RecordedViews, table: str) -> list[str]:
     return [row[1] for row in found.views._db.execute(f"PRAGMA table_info({table})")]
 
 
-def current_row(found: World, table: str, column: str) -> list[Any]:
+def current_row(found: RecordedViews, table: str, column: str) -> list[Any]:
     """Return a current row, with a value in a column if there is one."""
     where = f"system_to = {CURRENT}" if "system_to" in columns_of(found, table) else "1"
     if table in ("tags", "text_index", "names"):
@@ -303,7 +303,7 @@ def current_row(found: World, table: str, column: str) -> list[Any]:
     return list(row)
 
 
-def update(found: World, table: str, row: Sequence[Any], changed: Sequence[Any]) -> None:
+def update(found: RecordedViews, table: str, row: Sequence[Any], changed: Sequence[Any]) -> None:
     """Replace a row by another."""
     columns = columns_of(found, table)
     cursor = found.views._db.execute(
@@ -330,7 +330,7 @@ def other(column: str, value: Any) -> Any:
 
 
 def test_removed_or_added_row_changes_the_digest(views):
-    views.take(*everything())
+    views.record(*everything())
     before = held(views, views.head)
     db = views.views._db
     for table in TABLES:
@@ -349,9 +349,9 @@ def test_removed_or_added_row_changes_the_digest(views):
 
 
 def test_digests_as_of_earlier_positions_stay_while_events_are_added(views):
-    views.take(*everything())
+    views.record(*everything())
     before = {view: views.reader.digest(view, 9) for view in VIEWS}
-    views.take(retracted("agreements/t", 9), event("party.renamed", "parties/a", "2024", name="Anew"))
+    views.record(retracted("agreements/t", 9), event("party.renamed", "parties/a", "2024", name="Anew"))
     assert {view: views.reader.digest(view, 9) for view in VIEWS} == before
     assert {view for view in VIEWS if views.reader.digest(view, views.head) != before[view]} >= {
         "parties",

@@ -13,21 +13,21 @@ import pytest
 from domain.corrections import Corrections, Event
 from domain.errors import Refused
 from projections.engine.query_types import Gone
-from tests.given import (
+from tests.query_cost import steps
+from tests.recorded_views import (
     TODAY,
-    World,
+    RecordedViews,
     corrected,
     disputed,
     document,
     event,
     joined,
+    new_views,
     parties,
     party,
     platform,
     retracted,
-    world,
 )
-from tests.steps import steps
 
 D = document("d")
 
@@ -54,27 +54,27 @@ def naive(events: list[Event], subject: str) -> list[dict[str, Any]]:
     ]
 
 
-def something(chance: random.Random, views: World) -> None:
+def something(chance: random.Random, views: RecordedViews) -> None:
     """Draw one more event about an event, which may be refused."""
     spoken = chance.choice(views.events[1:])
     match chance.randint(0, 5):
         case 0 | 1 if spoken.type == "event.disputed":
             claims = [{"pointer": "/data/name", "value": f"n{views.head}"}, {"pointer": "/occurred", "value": "2019"}]
             data = {**spoken.plain, "claims": chance.sample(claims, chance.randint(1, 2))}
-            views.take(corrected(spoken.subject, spoken.position, data=data))
+            views.record(corrected(spoken.subject, spoken.position, data=data))
         case 0 | 1 | 2:
             field = "name" if spoken.type.startswith("party") else "note"
             more = {"/occurred": "2018"} if chance.random() < 0.3 else {}
-            views.take(disputed(spoken.subject, spoken.position, **{f"/data/{field}": f"v{views.head}"}, **more))
+            views.record(disputed(spoken.subject, spoken.position, **{f"/data/{field}": f"v{views.head}"}, **more))
         case _:
-            views.take(retracted(spoken.subject, spoken.position))
+            views.record(retracted(spoken.subject, spoken.position))
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_disputes_as_of_every_position_are_the_current_ones(seed):
     chance = random.Random(seed)
-    with world() as views:
-        views.take(D, party("a", "2020"), event("party.name-added", "parties/a", "2021", name="b"))
+    with new_views() as views:
+        views.record(D, party("a", "2020"), event("party.name-added", "parties/a", "2021", name="b"))
         for _ in range(50):
             try:
                 something(chance, views)
@@ -88,34 +88,34 @@ def test_disputes_as_of_every_position_are_the_current_ones(seed):
                 continue
             expected = naive(views.events[:as_of], "parties/a")
             assert state.get("disputed", []) == expected[:100]
-        with world() as replayed:
+        with new_views() as replayed:
             for each in views.events:
                 replayed.apply(each)
-            assert replayed.seen("parties/a", on=None) == views.seen("parties/a", on=None)
+            assert replayed.state_or_error("parties/a", on=None) == views.state_or_error("parties/a", on=None)
 
 
-def test_retracted_disputes_hide_no_current_one(views: World):
-    views.take(D, party("a"))
+def test_retracted_disputes_hide_no_current_one(views: RecordedViews):
+    views.record(D, party("a"))
     for number in range(105):
-        views.take(disputed("parties/a", 2, **{"/data/name": f"n{number}"}))
-        views.take(retracted("parties/a", views.head))
-    views.take(disputed("parties/a", 2, **{"/data/name": "standing"}))
+        views.record(disputed("parties/a", 2, **{"/data/name": f"n{number}"}))
+        views.record(retracted("parties/a", views.head))
+    views.record(disputed("parties/a", 2, **{"/data/name": "standing"}))
     assert [claim["value"] for claim in views.state("parties/a")["disputed"]] == ["standing"]
 
 
-def test_disputes_of_a_retracted_event_hide_no_other(views: World):
-    views.take(D, party("a"), event("party.name-added", "parties/a", name="b"))
+def test_disputes_of_a_retracted_event_hide_no_other(views: RecordedViews):
+    views.record(D, party("a"), event("party.name-added", "parties/a", name="b"))
     views.batch(*(disputed("parties/a", 3, **{"/data/name": f"n{number}"}) for number in range(105)))
-    views.take(disputed("parties/a", 2, **{"/data/name": "standing"}), retracted("parties/a", 3))
+    views.record(disputed("parties/a", 2, **{"/data/name": "standing"}), retracted("parties/a", 3))
     assert [claim["value"] for claim in views.state("parties/a")["disputed"]] == ["standing"]
-    views.take(retracted("parties/a", views.head))
+    views.record(retracted("parties/a", views.head))
     assert len(views.state("parties/a")["disputed"]) == 100
 
 
-def test_a_state_shows_the_first_hundred_disputes_and_an_item_ten(views: World):
-    views.take(D, *parties("a"), platform("p", "2020"), joined("a", "p", "2021"))
+def test_a_state_shows_the_first_hundred_disputes_and_an_item_ten(views: RecordedViews):
+    views.record(D, *parties("a"), platform("p", "2020"), joined("a", "p", "2021"))
     for number in range(120):
-        views.take(disputed("platforms/p", 4, **{"/data/category": f"n{number}"}))
+        views.record(disputed("platforms/p", 4, **{"/data/category": f"n{number}"}))
     state = views.state("platforms/p")
     assert [claim["value"] for claim in state["disputed"]] == [f"n{number}" for number in range(100)]
     assert state["more"]["disputed"] == f"/v1/platforms/p/disputed?as_of={views.head}&on={TODAY}"
@@ -127,10 +127,10 @@ def test_a_state_shows_the_first_hundred_disputes_and_an_item_ten(views: World):
     assert len(listed["disputed"]) == 10
 
 
-def test_the_whole_of_a_list_of_disputes_is_paged_in_order(views: World):
-    views.take(D, party("a"), event("party.name-added", "parties/a", name="b"))
+def test_the_whole_of_a_list_of_disputes_is_paged_in_order(views: RecordedViews):
+    views.record(D, party("a"), event("party.name-added", "parties/a", name="b"))
     for number in range(30):
-        views.take(disputed("parties/a", 2 + number % 2, **{"/data/name": f"n{number}", "/data/note": "x"}))
+        views.record(disputed("parties/a", 2 + number % 2, **{"/data/name": f"n{number}", "/data/note": "x"}))
     found: list[dict[str, Any]] = []
     after = None
     while True:
@@ -146,16 +146,16 @@ def test_the_whole_of_a_list_of_disputes_is_paged_in_order(views: World):
 SMALL, GREAT = 60, 480
 
 
-def posted(found: World, number: int, pointer: str) -> None:
+def posted(found: RecordedViews, number: int, pointer: str) -> None:
     value = f"{1900 + number % 100}-01-{1 + number % 28:02}" if pointer == "/occurred" else f"n{number}"
-    found.take(disputed("parties/a", 2, **{pointer: value}))
+    found.record(disputed("parties/a", 2, **{pointer: value}))
 
 
 @pytest.fixture(scope="module", params=["/data/name", "/occurred"])
-def small_and_great(request) -> Iterator[tuple[str, World, World]]:
-    with world() as small, world() as great:
+def small_and_great(request) -> Iterator[tuple[str, RecordedViews, RecordedViews]]:
+    with new_views() as small, new_views() as great:
         for found, size in ((small, SMALL), (great, GREAT)):
-            found.take(D, party("a", "2020"))
+            found.record(D, party("a", "2020"))
             for number in range(size):
                 posted(found, number, request.param)
         yield request.param, small, great

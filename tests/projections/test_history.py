@@ -9,11 +9,22 @@ from hypothesis import given, settings
 from jsonpatch import apply_patch
 
 from projections.engine.query_types import Gone, Merged, NotFound
-from tests.given import World, corrected, event, joined, left, parties, party, platform, retracted, world
-from tests.histories import DAYS, GENERATED, SUBJECTS, histories, taken
+from tests.random_histories import DAYS, GENERATED, SUBJECTS, histories, recorded
+from tests.recorded_views import (
+    RecordedViews,
+    corrected,
+    event,
+    joined,
+    left,
+    new_views,
+    parties,
+    party,
+    platform,
+    retracted,
+)
 
 
-def bare(found: World, subject: str, on: str | None, as_of: int | None = None) -> Any:
+def bare(found: RecordedViews, subject: str, on: str | None, as_of: int | None = None) -> Any:
     """Return a state without the names of other subjects; None where there is none."""
     try:
         return found.reader._states.state(subject, found.question(on, as_of), bare=True).body
@@ -21,7 +32,7 @@ def bare(found: World, subject: str, on: str | None, as_of: int | None = None) -
         return None
 
 
-def assert_patched(found: World, subject: str, on: str | None) -> None:
+def assert_patched(found: RecordedViews, subject: str, on: str | None) -> None:
     """Check that each patch gives the state as of its item, and the last one the current state."""
     state = None
     for item in found.history(subject, on=on):
@@ -33,27 +44,27 @@ def assert_patched(found: World, subject: str, on: str | None) -> None:
 @settings(**GENERATED, max_examples=25)
 @given(histories(most=24))
 def test_patches_turn_each_state_into_the_next_whatever_happened(documents):
-    with world() as found:
-        taken(found, documents)
+    with new_views() as found:
+        recorded(found, documents)
         for subject in sorted({subject for listed in SUBJECTS.values() for subject in listed}):
             for on in DAYS:
                 try:
                     assert_patched(found, subject, on)
                 except (NotFound, Merged):
-                    assert not isinstance(found.seen(subject, on=on), dict)
+                    assert not isinstance(found.state_or_error(subject, on=on), dict)
 
 
-def test_patches_across_a_retraction_and_a_new_creation(views: World):
-    views.take(party("a", name="first"), retracted("parties/a", 1), party("a", name="second"))
+def test_patches_across_a_retraction_and_a_new_creation(views: RecordedViews):
+    views.record(party("a", name="first"), retracted("parties/a", 1), party("a", name="second"))
     assert [bool(item["patch"]) for item in views.history("parties/a")] == [True, True, True]
     assert views.history("parties/a")[1]["patch"] == [{"op": "replace", "path": "", "value": None}]
     assert_patched(views, "parties/a", None)
 
 
-def test_patches_across_a_merger_and_its_retraction(views: World):
-    views.take(party("a"), party("b", identifiers=[{"scheme": "lei", "value": "B"}]))
-    views.take(event("party.merged", "parties/b", None, into="parties/a"))
-    views.take(event("party.renamed", "parties/b", "2021", name="Gamma"))
+def test_patches_across_a_merger_and_its_retraction(views: RecordedViews):
+    views.record(party("a"), party("b", identifiers=[{"scheme": "lei", "value": "B"}]))
+    views.record(event("party.merged", "parties/b", None, into="parties/a"))
+    views.record(event("party.renamed", "parties/b", "2021", name="Gamma"))
     assert [(item["position"], item["version"]) for item in views.history("parties/a")] == [
         (1, 1),
         (2, 1),
@@ -61,21 +72,23 @@ def test_patches_across_a_merger_and_its_retraction(views: World):
         (4, 3),
     ]
     assert_patched(views, "parties/a", None)
-    views.take(retracted("parties/b", 3))
+    views.record(retracted("parties/b", 3))
     for subject in ("parties/a", "parties/b"):
         assert_patched(views, subject, None)
 
 
-def test_history_of_a_survivor_lists_the_split_that_restored_its_state(views: World):
-    views.take(party("b"), party("c", "2022-01-01"))
-    views.take(event("party.merged", "parties/c", "2022", into="parties/b"))
-    views.take(event("party.renamed", "parties/b", "2022", name="Beta"), retracted("parties/c", 3))
+def test_history_of_a_survivor_lists_the_split_that_restored_its_state(views: RecordedViews):
+    views.record(party("b"), party("c", "2022-01-01"))
+    views.record(event("party.merged", "parties/c", "2022", into="parties/b"))
+    views.record(event("party.renamed", "parties/b", "2022", name="Beta"), retracted("parties/c", 3))
     for subject in ("parties/b", "parties/c"):
         assert_patched(views, subject, "2019-12-31")
 
 
-def test_patch_has_the_changes_on_the_day_of_the_query(views: World):
-    views.take(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"), left("a", "p", "2022-01-01"))
+def test_patch_has_the_changes_on_the_day_of_the_query(views: RecordedViews):
+    views.record(
+        *parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"), left("a", "p", "2022-01-01")
+    )
     changed = {
         on: [
             {operation["path"] for operation in item["patch"]} - {"/version", "/position"}
@@ -90,8 +103,8 @@ def test_patch_has_the_changes_on_the_day_of_the_query(views: World):
     assert changed["2022-06-01"][1:] == [{"/members/0"}, {"/members/0"}]
 
 
-def test_history_is_as_of_the_query_and_has_the_posted_data(views: World):
-    views.take(party("a", name="one"), corrected("parties/a", 1, data={"name": "two", "kind": "company"}))
+def test_history_is_as_of_the_query_and_has_the_posted_data(views: RecordedViews):
+    views.record(party("a", name="one"), corrected("parties/a", 1, data={"name": "two", "kind": "company"}))
     (only,) = views.history("parties/a", as_of=1)
     assert (only["position"], only["version"], only["type"]) == (1, 1, "party.registered")
     first, second = views.history("parties/a")
@@ -104,16 +117,16 @@ def test_history_is_as_of_the_query_and_has_the_posted_data(views: World):
     assert rest.items == [second]
 
 
-def test_unknown_subject_has_no_history(views: World):
+def test_unknown_subject_has_no_history(views: RecordedViews):
     with pytest.raises(NotFound):
         views.history("parties/a")
 
 
-def test_history_of_an_agreement_lists_facts_that_narrow_the_end_of_its_party(views: World):
+def test_history_of_an_agreement_lists_facts_that_narrow_the_end_of_its_party(views: RecordedViews):
     founded = event("lab.founded", "labs/l", "2020-03", name="L", founders=["parties/c"])
-    views.take(party("c", "2020-01-05"), founded, event("party.dissolved", "parties/c", "XXXX-08-18"))
-    views.take(event("party.identified", "parties/c", "2021-05-05", scheme="ror", value="1"))
-    views.take(retracted("parties/c", 4))
+    views.record(party("c", "2020-01-05"), founded, event("party.dissolved", "parties/c", "XXXX-08-18"))
+    views.record(event("party.identified", "parties/c", "2021-05-05", scheme="ror", value="1"))
+    views.record(retracted("parties/c", 4))
     assert [item["position"] for item in views.history("labs/l")] == [2, 3, 4, 5]
     for on in ("2020-03-15", "2021-01-01", "2022-01-01", None):
         assert_patched(views, "labs/l", on)

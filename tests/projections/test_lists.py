@@ -11,14 +11,16 @@ from hypothesis import given, settings
 from projections.catalogue import LIST_VIEWS
 from projections.engine.filters import Choice
 from projections.engine.query_types import CERTAINTIES, BadQuestion
-from tests.given import (
-    World,
+from tests.random_histories import DAYS, GENERATED, histories, recorded
+from tests.recorded_views import (
+    RecordedViews,
     adopted,
     document,
     event,
     joined,
     lab,
     left,
+    new_views,
     of_lab,
     parties,
     party,
@@ -26,9 +28,7 @@ from tests.given import (
     signed,
     status_of,
     step,
-    world,
 )
-from tests.histories import DAYS, GENERATED, histories, taken
 
 VIEWS = tuple(LIST_VIEWS)
 DATES = ("2019", "2020", "2020-03-03", "2021-06", "2022", "2022-01-01", "2022-03-03", "2022-06", "2024", "2025-01-01")
@@ -63,7 +63,7 @@ def much(seed: int) -> list[dict]:
 
 @pytest.fixture(scope="module")
 def full():
-    with world() as made:
+    with new_views() as made:
         made.batch(*much(0))
         yield made
 
@@ -72,7 +72,7 @@ def full():
 @pytest.mark.parametrize(
     ("view", "sort"), [(view, turn + sort) for view in VIEWS for sort in LIST_VIEWS[view].sorts for turn in ("", "-")]
 )
-def test_pages_neither_repeat_nor_skip_while_events_arrive(full: World, view, sort, on):
+def test_pages_neither_repeat_nor_skip_while_events_arrive(full: RecordedViews, view, sort, on):
     as_of = full.head
     whole = full.items(view, sort=sort, on=on, as_of=as_of)
     assert len(whole) > 4
@@ -82,7 +82,7 @@ def test_pages_neither_repeat_nor_skip_while_events_arrive(full: World, view, so
         listed += items
         if turn < 2:
             slug = f"z{full.head}"
-            full.take(party(slug, name="same"), joined(slug, "p0", "2022-03-03"), signed(slug, "2020-03-03", slug))
+            full.record(party(slug, name="same"), joined(slug, "p0", "2022-03-03"), signed(slug, "2020-03-03", slug))
         if after is None:
             break
     assert listed == whole
@@ -100,7 +100,7 @@ def test_pages_neither_repeat_nor_skip_while_events_arrive(full: World, view, so
         ("commitments", "made", "made"),
     ],
 )
-def test_order_by_date_uses_the_earliest_day_with_unbounded_dates_last(views: World, view, sort, dated):
+def test_order_by_date_uses_the_earliest_day_with_unbounded_dates_last(views: RecordedViews, view, sort, dated):
     views.batch(*much(1))
     for turn in ("", "-"):
         dates = [ORDER.get(item.get(dated) or "", 99) for item in views.items(view, sort=turn + sort, on=None)]
@@ -109,7 +109,7 @@ def test_order_by_date_uses_the_earliest_day_with_unbounded_dates_last(views: Wo
         assert known == sorted(known, reverse=bool(turn))
 
 
-def test_the_timeline_is_in_the_order_of_valid_time(views: World):
+def test_the_timeline_is_in_the_order_of_valid_time(views: RecordedViews):
     views.batch(*much(2))
     dates = [ORDER.get(item["occurred"] or "", 99) for item in views.items("timeline", on=None)]
     assert dates == sorted(dates)
@@ -119,8 +119,8 @@ def test_the_timeline_is_in_the_order_of_valid_time(views: World):
     assert positions == sorted(positions)
 
 
-def test_order_by_name_ignores_case(views: World):
-    views.take(
+def test_order_by_name_ignores_case(views: RecordedViews):
+    views.record(
         party("a", name="beta"),
         party("b", name="Alpha"),
         party("c", name={"zh": "东海", "en": "Gamma"}),
@@ -130,8 +130,8 @@ def test_order_by_name_ignores_case(views: World):
     assert views.subjects("parties", sort="-name") == ["parties/c", "parties/a", "parties/d", "parties/b"]
 
 
-def test_subjects_are_listed_from_their_possible_creation_on_also_after_their_end(views: World):
-    views.take(*parties("a"), platform("p", "2020"), event("platform.dissolved", "platforms/p", "2022-01-01"))
+def test_subjects_are_listed_from_their_possible_creation_on_also_after_their_end(views: RecordedViews):
+    views.record(*parties("a"), platform("p", "2020"), event("platform.dissolved", "platforms/p", "2022-01-01"))
     assert views.subjects("platforms", on="2019-12-31") == []
     claims = {on: status_of(views.items("platforms", on=on)[0]) for on in ("2020-06-01", "2021-01-01", "2023-01-01")}
     assert claims == {
@@ -142,8 +142,8 @@ def test_subjects_are_listed_from_their_possible_creation_on_also_after_their_en
     assert status_of(views.items("platforms", on=None)[0]) == ("dissolved", ("dissolved",), "certain")
 
 
-def test_status_filter_matches_every_possible_status(views: World):
-    views.take(*parties("a"), platform("p", "2020-01-01"), event("platform.dissolved", "platforms/p", "2022"))
+def test_status_filter_matches_every_possible_status(views: RecordedViews):
+    views.record(*parties("a"), platform("p", "2020-01-01"), event("platform.dissolved", "platforms/p", "2022"))
     for status in ("launched", "dissolved"):
         (item,) = views.items("platforms", on="2022-06-01", status=status)
         assert status_of(item) == ("dissolved", ("launched", "dissolved"), "possible")
@@ -155,9 +155,9 @@ def test_status_filter_matches_every_possible_status(views: World):
     assert status_of(item) == ("dissolved", ("dissolved",), "certain")
 
 
-def test_memberships_on_a_day_include_ended_ones_only_if_status_selects_them(views: World):
-    views.take(*parties("a", "b"), platform("p", "2020-01-01"))
-    views.take(joined("a", "p", "2020-02-01"), left("a", "p", "2021-01-01"), joined("b", "p", "2020"))
+def test_memberships_on_a_day_include_ended_ones_only_if_status_selects_them(views: RecordedViews):
+    views.record(*parties("a", "b"), platform("p", "2020-01-01"))
+    views.record(joined("a", "p", "2020-02-01"), left("a", "p", "2021-01-01"), joined("b", "p", "2020"))
     assert [item["party"]["subject"] for item in views.items("memberships")] == ["parties/b"]
     assert [item["party"]["subject"] for item in views.items("memberships", status="left")] == ["parties/a"]
     assert [item["party"]["subject"] for item in views.items("memberships", on="2020-12-31")] == [
@@ -168,15 +168,17 @@ def test_memberships_on_a_day_include_ended_ones_only_if_status_selects_them(vie
     assert views.items("memberships", on="2020-06-01", status="left") == []
 
 
-def test_membership_does_not_include_the_day_of_its_end(views: World):
-    views.take(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2020-02-01"), left("a", "p", "2021-01-01"))
+def test_membership_does_not_include_the_day_of_its_end(views: RecordedViews):
+    views.record(
+        *parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2020-02-01"), left("a", "p", "2021-01-01")
+    )
     assert len(views.items("memberships", on="2020-12-31")) == 1
     assert views.items("memberships", on="2021-01-01") == []
 
 
-def test_on_any_gives_one_item_an_interval_with_its_last_status(views: World):
-    views.take(*parties("a"), platform("p", "2020-01-01"))
-    views.take(joined("a", "p", "2020-02-01"), left("a", "p", "2021-01-01"), joined("a", "p", "2022-01-01"))
+def test_on_any_gives_one_item_an_interval_with_its_last_status(views: RecordedViews):
+    views.record(*parties("a"), platform("p", "2020-01-01"))
+    views.record(joined("a", "p", "2020-02-01"), left("a", "p", "2021-01-01"), joined("a", "p", "2022-01-01"))
     first, second = views.items("memberships", on=None)
     assert [(each["status"], each["from"], each["to"], each["certainty"]) for each in (first, second)] == [
         ("left", "2020-02-01", "2021-01-01", "certain"),
@@ -184,21 +186,25 @@ def test_on_any_gives_one_item_an_interval_with_its_last_status(views: World):
     ]
 
 
-def test_on_any_a_status_is_certain_even_if_its_day_is_not(views: World):
-    views.take(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2020-02-01"))
-    views.take(left("a", "p", "2022/.."))
-    assert status_of(views.tie("parties/a", "platforms/p", on="2023-01-01")) == ("left", ("member", "left"), "possible")
-    assert status_of(views.tie("parties/a", "platforms/p", on=None)) == ("left", ("left",), "certain")
+def test_on_any_a_status_is_certain_even_if_its_day_is_not(views: RecordedViews):
+    views.record(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2020-02-01"))
+    views.record(left("a", "p", "2022/.."))
+    assert status_of(views.membership("parties/a", "platforms/p", on="2023-01-01")) == (
+        "left",
+        ("member", "left"),
+        "possible",
+    )
+    assert status_of(views.membership("parties/a", "platforms/p", on=None)) == ("left", ("left",), "certain")
     assert views.items("memberships", on=None, status="member") == []
     (item,) = views.items("memberships", on=None, status="left")
     assert item["certainty"] == "certain"
 
 
-def test_commitments_include_ended_ones_only_if_status_selects_them(views: World):
-    views.take(*parties("a"), adopted("t", "2020-01-01"))
+def test_commitments_include_ended_ones_only_if_status_selects_them(views: RecordedViews):
+    views.record(*parties("a"), adopted("t", "2020-01-01"))
     for slug, occurred in (("x", "2021-01-01"), ("y", "2022")):
-        views.take(step("commitment-made", "t", "2020-06-01", commitment=slug, kind="research", title=slug))
-        views.take(step("commitment-updated", "t", occurred, commitment=slug, status="fulfilled"))
+        views.record(step("commitment-made", "t", "2020-06-01", commitment=slug, kind="research", title=slug))
+        views.record(step("commitment-updated", "t", occurred, commitment=slug, status="fulfilled"))
     assert [item["commitment"] for item in views.items("commitments", on="2020-12-31")] == ["x", "y"]
     assert [item["commitment"] for item in views.items("commitments", on="2022-06-01")] == ["y"]
     assert views.items("commitments") == []
@@ -226,8 +232,8 @@ def test_commitments_include_ended_ones_only_if_status_selects_them(views: World
         ({"party": "parties/nobody"}, ""),
     ],
 )
-def test_filters_of_agreements(views: World, filters, found):
-    views.take(
+def test_filters_of_agreements(views: RecordedViews, filters, found):
+    views.record(
         *parties("a", "b"),
         signed("s", "2020-01-01", "a", "b", scope=["Solar"]),
         signed("t", "2021-01-01", "a", under="agreements/s"),
@@ -257,8 +263,8 @@ def test_filters_of_agreements(views: World, filters, found):
         ("platforms", {"status": "launched"}, ["platforms/p"]),
     ],
 )
-def test_filters_of_other_subjects(views: World, view, filters, found):
-    views.take(
+def test_filters_of_other_subjects(views: RecordedViews, view, filters, found):
+    views.record(
         party("a", identifiers=[{"scheme": "lei", "value": "1:2"}]),
         party("b", kind="state", jurisdiction="DE", part_of="parties/a"),
         lab("l", "2020", "a", fields=["solar"]),
@@ -284,8 +290,8 @@ def test_filters_of_other_subjects(views: World, view, filters, found):
         ({"status": "member", "party": "parties/b"}, ["platforms/p"]),
     ],
 )
-def test_filters_of_memberships(views: World, filters, found):
-    views.take(
+def test_filters_of_memberships(views: RecordedViews, filters, found):
+    views.record(
         *parties("a", "b"),
         platform("p", "2020"),
         joined("a", "p", "2021", category={"en": "Core", "zh": "核心"}),
@@ -309,9 +315,9 @@ def test_filters_of_memberships(views: World, filters, found):
         ({"due_before": "2024-06-01"}, ""),
     ],
 )
-def test_filters_of_commitments(views: World, filters, found):
-    views.take(*parties("a", "b"), adopted("s", "2020"), adopted("t", "2020"))
-    views.take(
+def test_filters_of_commitments(views: RecordedViews, filters, found):
+    views.record(*parties("a", "b"), adopted("s", "2020"), adopted("t", "2020"))
+    views.record(
         step(
             "commitment-made",
             "t",
@@ -340,14 +346,14 @@ def test_filters_of_commitments(views: World, filters, found):
         ({"from_": "2022-01-01", "to": "2022-12-31"}, [4]),
     ],
 )
-def test_filters_of_the_timeline(views: World, filters, found):
-    views.take(party("a", "2021-01-01"), platform("p", "2020"), joined("a", "p", "2021-01/2021-03"))
-    views.take(event("platform.dissolved", "platforms/p", "2022-05-05"))
+def test_filters_of_the_timeline(views: RecordedViews, filters, found):
+    views.record(party("a", "2021-01-01"), platform("p", "2020"), joined("a", "p", "2021-01/2021-03"))
+    views.record(event("platform.dissolved", "platforms/p", "2022-05-05"))
     assert sorted(item["position"] for item in views.items("timeline", on=None, **filters)) == found
 
 
-def test_event_that_may_lie_within_the_requested_days_is_possible(views: World):
-    views.take(*parties("a"), platform("p", "2020"), joined("a", "p", "2021"))
+def test_event_that_may_lie_within_the_requested_days_is_possible(views: RecordedViews):
+    views.record(*parties("a"), platform("p", "2020"), joined("a", "p", "2021"))
     certainty = {item["type"]: item["certainty"] for item in views.items("timeline", on="2021-06-01")}
     assert certainty == {
         "party.registered": "possible",
@@ -374,13 +380,13 @@ def test_event_that_may_lie_within_the_requested_days_is_possible(views: World):
         ("labs", {"after": [1, 2, 3, 4, 5]}),
     ],
 )
-def test_invalid_queries_are_refused(views: World, view, asked):
+def test_invalid_queries_are_refused(views: RecordedViews, view, asked):
     with pytest.raises(BadQuestion) as told:
         views.items(view, **asked)
     assert len(told.value.flaws) == 1
 
 
-def test_long_lists_are_cut_with_the_address_of_the_rest(views: World):
+def test_long_lists_are_cut_with_the_address_of_the_rest(views: RecordedViews):
     slugs = [f"m{index:03}" for index in range(120)]
     views.batch(*parties(*slugs), platform("p", "2020"), *(joined(slug, "p", "2021") for slug in slugs))
     state = views.state("platforms/p")
@@ -401,10 +407,10 @@ def test_long_lists_are_cut_with_the_address_of_the_rest(views: World):
 
 
 def test_lists_filtered_by_a_common_value_are_the_same_under_every_plan(views, monkeypatch):
-    views.take(*parties("a", "b"))
+    views.record(*parties("a", "b"))
     for number in range(12):
         scope = ["wind", "solar"] if number % 3 else ["solar"]
-        views.take(signed(f"t{number:02}", f"20{number:02}-01-01", "a", *("b" if number % 2 else ""), scope=scope))
+        views.record(signed(f"t{number:02}", f"20{number:02}-01-01", "a", *("b" if number % 2 else ""), scope=scope))
     asked: list[dict[str, Any]] = [
         {"scope": "wind"},
         {"scope": "solar", "sort": "-signed"},
@@ -421,8 +427,8 @@ def test_lists_filtered_by_a_common_value_are_the_same_under_every_plan(views, m
 @settings(**GENERATED, max_examples=20)
 @given(histories(most=24))
 def test_filter_by_certainty_selects_items_of_that_certainty(documents):
-    with world() as found:
-        taken(found, documents)
+    with new_views() as found:
+        recorded(found, documents)
         for view in VIEWS:
             asked: list[dict[str, str]] = [{}]
             for each in LIST_VIEWS[view].filters:
@@ -451,7 +457,7 @@ def test_filter_by_certainty_selects_items_of_that_certainty(documents):
 
 
 def test_agreements_signed_on_an_open_date_were_signed_by_their_recording(views):
-    views.take(*parties("a"), signed("t", "2021-08/..", "a"), signed("s", "XXXX-08-18", "a"))
+    views.record(*parties("a"), signed("t", "2021-08/..", "a"), signed("s", "XXXX-08-18", "a"))
     assert views.subjects("agreements", signed_from="2026-01-01") == ["agreements/t"]
     assert views.subjects("agreements", signed_from="2025-08-18") == ["agreements/s", "agreements/t"]
     assert views.subjects("agreements", signed_from="2026-01-02") == []

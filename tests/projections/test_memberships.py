@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 
 from domain.errors import Contradiction
-from tests.given import (
-    World,
+from tests.recorded_views import (
+    RecordedViews,
     adopted,
     changed,
     event,
     joined,
     left,
+    new_views,
     parties,
     party,
     platform,
     retracted,
     signed,
     step,
-    world,
 )
 
 Asked = tuple[str, str, list[str]]
@@ -179,17 +179,17 @@ STORIES: dict[str, tuple[list[Any], list[Any], list[Asked]]] = {
 }
 
 
-def take_in_some_order(found: World, documents: Sequence[Any], seed: int) -> None:
+def take_in_some_order(found: RecordedViews, documents: Sequence[Any], seed: int) -> None:
     """Record creating events first, the rest in any order; a return waits for its leaving."""
     makers = [each for each in documents if each["type"] in ("agreement.signed", "agreement.adopted")]
     pending = [each for each in documents if each not in makers]
     Random(seed).shuffle(pending)
-    found.take(*makers)
+    found.record(*makers)
     while pending:
         waiting = []
         for each in pending:
             try:
-                found.take(each)
+                found.record(each)
             except Contradiction:
                 waiting.append(each)
         assert len(waiting) < len(pending)
@@ -200,8 +200,8 @@ def take_in_some_order(found: World, documents: Sequence[Any], seed: int) -> Non
 def test_memberships_of_a_real_treaty_in_any_order(story):
     people, documents, asked = STORIES[story]
     for seed in range(4):
-        with world() as found:
-            found.take(*people)
+        with new_views() as found:
+            found.record(*people)
             take_in_some_order(found, documents, seed)
             for who, on, held in asked:
                 items = found.items("memberships", on=on, party=f"parties/{who}", in_="agreements/t")
@@ -209,15 +209,17 @@ def test_memberships_of_a_real_treaty_in_any_order(story):
                 assert all(item["certainty"] == "certain" for item in items), (seed, who, on)
 
 
-def of(found: World, slug: str = "a", container: str = "agreements/t") -> list[tuple[str, str | None, str | None]]:
+def of(
+    found: RecordedViews, slug: str = "a", container: str = "agreements/t"
+) -> list[tuple[str, str | None, str | None]]:
     """Return last status, from and to of every membership of a party."""
     items = found.items("memberships", on=None, party=f"parties/{slug}", in_=container)
     return [(item["status"], item["from"], item["to"]) for item in sorted(items, key=lambda item: item["from"] or "")]
 
 
-def test_leaving_and_joining_on_one_day_gives_two_memberships(views: World):
-    views.take(*parties("a"), platform("p", "2000-01-01"), joined("a", "p", "2001-01-01"))
-    views.take(left("a", "p", "2007-06-01"), joined("a", "p", "2007-06-01"))
+def test_leaving_and_joining_on_one_day_gives_two_memberships(views: RecordedViews):
+    views.record(*parties("a"), platform("p", "2000-01-01"), joined("a", "p", "2001-01-01"))
+    views.record(left("a", "p", "2007-06-01"), joined("a", "p", "2007-06-01"))
     assert of(views, container="platforms/p") == [
         ("left", "2001-01-01", "2007-06-01"),
         ("member", "2007-06-01", None),
@@ -228,18 +230,18 @@ def test_leaving_and_joining_on_one_day_gives_two_memberships(views: World):
     assert (item["status"], item["from"], item["to"]) == ("member", "2001-01-01", "2007-06-01")
 
 
-def test_joining_leaving_and_joining_on_one_day_gives_one_current_membership(views: World):
-    views.take(*parties("a"), platform("p", "2000-01-01"), joined("a", "p", "2007-06-01"))
-    views.take(left("a", "p", "2007-06-01"), joined("a", "p", "2007-06-01"))
+def test_joining_leaving_and_joining_on_one_day_gives_one_current_membership(views: RecordedViews):
+    views.record(*parties("a"), platform("p", "2000-01-01"), joined("a", "p", "2007-06-01"))
+    views.record(left("a", "p", "2007-06-01"), joined("a", "p", "2007-06-01"))
     assert of(views, container="platforms/p") == [
         ("left", "2007-06-01", "2007-06-01"),
         ("member", "2007-06-01", None),
     ]
 
 
-def test_steps_of_a_return_belong_to_the_new_membership(views: World):
+def test_steps_of_a_return_belong_to_the_new_membership(views: RecordedViews):
     people, documents, _ = ON_THE_DAY
-    views.take(*people, *documents)
+    views.record(*people, *documents)
     first, second = sorted(views.items("memberships", on=None, party="parties/a"), key=lambda item: item["from"])
     assert [each["type"] for each in first["steps"]] == ["agreement.ratified", "agreement.withdrawn"]
     assert [each["type"] for each in second["steps"]] == ["agreement.acceded", "agreement.entered-into-force"]
@@ -247,45 +249,45 @@ def test_steps_of_a_return_belong_to_the_new_membership(views: World):
 
 @pytest.mark.parametrize("returned", ["1998-01-26", "1998-03-26"])
 @pytest.mark.parametrize("kind", ["acceded", "ratified"])
-def test_a_return_during_the_notice_begins_when_the_withdrawal_takes_effect(views: World, kind, returned):
-    views.take(*parties("a"), adopted("t", "1975-01-01"), step("acceded", "t", "1980-01-01", "a"))
-    views.take(step("withdrawn", "t", "1998-01-26", "a", effective="1998-08-26"), step(kind, "t", returned, "a"))
+def test_a_return_during_the_notice_begins_when_the_withdrawal_takes_effect(views: RecordedViews, kind, returned):
+    views.record(*parties("a"), adopted("t", "1975-01-01"), step("acceded", "t", "1980-01-01", "a"))
+    views.record(step("withdrawn", "t", "1998-01-26", "a", effective="1998-08-26"), step(kind, "t", returned, "a"))
     assert of(views) == [("withdrawn", "1980-01-01", "1998-08-26"), ("bound", "1998-08-26", None)]
     for day in ("1998-01-26", "1998-08-25", "1998-08-26"):
         (item,) = views.items("memberships", on=day, party="parties/a")
         assert (item["status"], item["certainty"]) == ("bound", "certain"), day
 
 
-def test_second_return_during_one_notice_is_refused(views: World):
-    views.take(*parties("a"), adopted("t", "1975-01-01"), step("acceded", "t", "1980-01-01", "a"))
-    views.take(step("withdrawn", "t", "1998-01-26", "a", effective="1998-08-26"))
-    views.take(step("acceded", "t", "1998-02-01", "a"))
+def test_second_return_during_one_notice_is_refused(views: RecordedViews):
+    views.record(*parties("a"), adopted("t", "1975-01-01"), step("acceded", "t", "1980-01-01", "a"))
+    views.record(step("withdrawn", "t", "1998-01-26", "a", effective="1998-08-26"))
+    views.record(step("acceded", "t", "1998-02-01", "a"))
     assert views.refused(step("acceded", "t", "1998-03-01", "a")).positions
 
 
-def test_consent_on_the_day_of_entering_into_force_counts_and_a_day_later_does_not(views: World):
-    views.take(
+def test_consent_on_the_day_of_entering_into_force_counts_and_a_day_later_does_not(views: RecordedViews):
+    views.record(
         *parties("a", "b", "c"), signed("t", "2000-01-01", "a", "b"), step("entered-into-force", "t", "2001-01-01")
     )
-    views.take(step("acceded", "t", "2001-01-02", "c"))
-    assert views.tie("parties/a", "agreements/t", on="2001-01-02")["status"] == "in-force"
-    views.take(retracted("agreements/t", views.head), step("acceded", "t", "2001-01-01", "c"))
-    assert views.tie("parties/a", "agreements/t", on="2001-01-02")["status"] == "signed"
-    assert views.tie("parties/c", "agreements/t", on="2001-01-02")["status"] == "in-force"
+    views.record(step("acceded", "t", "2001-01-02", "c"))
+    assert views.membership("parties/a", "agreements/t", on="2001-01-02")["status"] == "in-force"
+    views.record(retracted("agreements/t", views.head), step("acceded", "t", "2001-01-01", "c"))
+    assert views.membership("parties/a", "agreements/t", on="2001-01-02")["status"] == "signed"
+    assert views.membership("parties/c", "agreements/t", on="2001-01-02")["status"] == "in-force"
 
 
-def test_imprecise_consent_makes_dependent_statuses_possible(views: World):
-    views.take(
+def test_imprecise_consent_makes_dependent_statuses_possible(views: RecordedViews):
+    views.record(
         *parties("a", "b", "c"), signed("t", "2000-01-01", "a", "b"), step("entered-into-force", "t", "2001-06-01")
     )
-    views.take(step("ratified", "t", "2001", "b"))
-    item = views.tie("parties/a", "agreements/t", on="2002-01-01")
+    views.record(step("ratified", "t", "2001", "b"))
+    item = views.membership("parties/a", "agreements/t", on="2002-01-01")
     assert (sorted(item["statuses"]), item["certainty"]) == (["in-force", "signed"], "possible")
 
 
-def test_status_of_an_agreement_names_the_event_behind_it_on_that_day(views: World):
-    views.take(*parties("a"), adopted("t", "1990-01-01"))
-    views.take(
+def test_status_of_an_agreement_names_the_event_behind_it_on_that_day(views: RecordedViews):
+    views.record(*parties("a"), adopted("t", "1990-01-01"))
+    views.record(
         step("ratified", "t", "1999-01-01", "a"),
         step("entered-into-force", "t", "2000-01-01", "a"),
         step("withdrawn", "t", "2005-01-01", "a"),
@@ -298,10 +300,10 @@ def test_status_of_an_agreement_names_the_event_behind_it_on_that_day(views: Wor
     assert borne == {"2001-01-01": [4], "2006-01-01": [2], "2011-01-01": [7]}
 
 
-def test_the_status_of_an_agreement_names_its_latest_change(views: World):
-    views.take(*parties("a"), signed("t", "1990-01-01", "a"), step("entered-into-force", "t", "1991-01-01"))
+def test_the_status_of_an_agreement_names_its_latest_change(views: RecordedViews):
+    views.record(*parties("a"), signed("t", "1990-01-01", "a"), step("entered-into-force", "t", "1991-01-01"))
     for year in (1992, 1994):
-        views.take(step("suspended", "t", f"{year}-01-01"), step("resumed", "t", f"{year + 1}-01-01"))
+        views.record(step("suspended", "t", f"{year}-01-01"), step("resumed", "t", f"{year + 1}-01-01"))
     borne = [views.state("agreements/t", on=f"{year}-06-01")["events"]["status"] for year in range(1990, 1997)]
     assert borne == [[2], [3], [4], [5], [6], [7], [7]]
 
@@ -309,40 +311,40 @@ def test_the_status_of_an_agreement_names_its_latest_change(views: World):
 def test_status_names_the_first_party_still_in_force_in_any_order():
     dates = {"a": "2000-01-01", "b": "2001-01-01", "c": "2001-01-01"}
     for order in ("abc", "cba"):
-        with world() as found:
-            found.take(*parties(*order), adopted("t", "1990-01-01"), step("withdrawn", "t", "2005-01-01", "a"))
-            positions = {slug: found.take(step("entered-into-force", "t", dates[slug], slug)) for slug in order}
+        with new_views() as found:
+            found.record(*parties(*order), adopted("t", "1990-01-01"), step("withdrawn", "t", "2005-01-01", "a"))
+            positions = {slug: found.record(step("entered-into-force", "t", dates[slug], slug)) for slug in order}
             borne = [found.state("agreements/t", on=day)["events"]["status"] for day in ("2003-01-01", "2006-01-01")]
             assert borne == [[positions["a"]], [positions["b"]]]
 
 
-def test_entering_into_force_before_the_signature_is_shown_with_its_date(views: World):
+def test_entering_into_force_before_the_signature_is_shown_with_its_date(views: RecordedViews):
     people, documents, _ = BEFORE_IT_WAS_SIGNED
-    views.take(*people, *documents)
+    views.record(*people, *documents)
     state = views.state("agreements/t", on="2000-03-01")
     assert (state["status"], state["entered_into_force"], state["events"]["status"]) == ("in-force", "2000-01-01", [4])
     assert views.items("agreements", on="2000-02-29") == []
 
 
-def test_consents_of_a_large_agreement_are_counted_from_its_ends(views: World):
+def test_consents_of_a_large_agreement_are_counted_from_its_ends(views: RecordedViews):
     """The status of a founder depends on the first consent among many, also after that one is retracted."""
     slugs = [f"p{number:02}" for number in range(30)]
-    views.take(*(party(slug) for slug in ("a", *slugs)), signed("t", "2000-01-01", "a"))
-    views.take(step("entered-into-force", "t", "2001-01-01"))
+    views.record(*(party(slug) for slug in ("a", *slugs)), signed("t", "2000-01-01", "a"))
+    views.record(step("entered-into-force", "t", "2001-01-01"))
     positions = [
-        views.take(step("acceded", "t", f"2001-01-{number + 1:02}", slug)) for number, slug in enumerate(slugs)
+        views.record(step("acceded", "t", f"2001-01-{number + 1:02}", slug)) for number, slug in enumerate(slugs)
     ]
-    assert views.tie("parties/a", "agreements/t")["status"] == "signed"
-    views.take(retracted("agreements/t", positions[0]))
-    assert views.tie("parties/a", "agreements/t")["status"] == "in-force"
+    assert views.membership("parties/a", "agreements/t")["status"] == "signed"
+    views.record(retracted("agreements/t", positions[0]))
+    assert views.membership("parties/a", "agreements/t")["status"] == "in-force"
 
 
-def test_merged_parties_consent_once(views: World):
-    views.take(*parties("a", "b", "c"), signed("t", "2000-01-01", "a"), step("entered-into-force", "t", "2001-01-01"))
-    views.take(step("ratified", "t", "2000-06-01", "b"))
-    assert views.tie("parties/a", "agreements/t")["status"] == "signed"
-    views.take({"type": "party.merged", "subject": "parties/b", "data": {"into": "parties/a"}})
-    assert views.tie("parties/a", "agreements/t")["status"] == "in-force"
+def test_merged_parties_consent_once(views: RecordedViews):
+    views.record(*parties("a", "b", "c"), signed("t", "2000-01-01", "a"), step("entered-into-force", "t", "2001-01-01"))
+    views.record(step("ratified", "t", "2000-06-01", "b"))
+    assert views.membership("parties/a", "agreements/t")["status"] == "signed"
+    views.record({"type": "party.merged", "subject": "parties/b", "data": {"into": "parties/a"}})
+    assert views.membership("parties/a", "agreements/t")["status"] == "in-force"
 
 
 END_OF_C = {"type": "party.dissolved", "subject": "parties/c", "occurred": "2001-06-01", "data": {}}
@@ -367,8 +369,8 @@ def test_party_known_only_by_its_notice_is_a_party_from_that_day_until_an_end(ca
     ends, held, ever = ENDS[case]
     documents = [step("withdrawn", "t", "2001-01-01", "c", effective="2002-01-01"), *ends]
     for order in (documents, documents[::-1]):
-        with world() as views:
-            views.take(*parties("a", "c"), signed("t", "2000-01-01", "a"), *order)
+        with new_views() as views:
+            views.record(*parties("a", "c"), signed("t", "2000-01-01", "a"), *order)
             items = views.items("memberships", on="2001-06-01", party="parties/c")
             assert [(item["status"], item["certainty"]) for item in items] == held
             (item,) = views.items("memberships", on="2000-06-01", party="parties/c")
@@ -383,8 +385,8 @@ def test_later_end_of_the_agreement_extends_a_membership_known_only_by_its_notic
         step("renewed", "t", "2002-06-01", until="2004"),
     ]
     for order in (documents, documents[::-1]):
-        with world() as views:
-            views.take(*parties("a", "c"), signed("t", "2000-01-01", "a"), *order)
+        with new_views() as views:
+            views.record(*parties("a", "c"), signed("t", "2000-01-01", "a"), *order)
             assert of(views, "c") == [("withdrawn", None, "2002-01-01")]
 
 
@@ -404,8 +406,8 @@ MEMBERS = (
 def test_category_changes_within_one_membership_in_any_order(seed):
     later = list(MEMBERS[1:])
     Random(seed).shuffle(later)
-    with world() as found:
-        found.take(*parties("a"), MEMBERS[0], *later)
+    with new_views() as found:
+        found.record(*parties("a"), MEMBERS[0], *later)
         for on, category in (("2001-01-01", "associate"), ("2005-01-01", "full"), ("2009-12-31", "full")):
             (tie,) = found.items("memberships", on=on)
             assert (tie["status"], tie["category"], tie["from"], tie["to"]) == (
@@ -425,35 +427,35 @@ def test_category_changes_within_one_membership_in_any_order(seed):
         assert tie["steps"][1]["category"] == "full"
 
 
-def test_retracted_change_of_category_gives_the_earlier_one_back(views: World):
-    views.take(*parties("a"), *MEMBERS[:3])
-    views.take(retracted("platforms/p", views.head))
+def test_retracted_change_of_category_gives_the_earlier_one_back(views: RecordedViews):
+    views.record(*parties("a"), *MEMBERS[:3])
+    views.record(retracted("platforms/p", views.head))
     (tie,) = views.items("memberships", on="2006-01-01")
     assert (tie["category"], len(tie["steps"])) == ("associate", 1)
     (tie,) = views.items("memberships", on="2006-01-01", as_of=views.head - 1)
     assert tie["category"] == "full"
 
 
-def test_new_membership_has_its_own_category(views: World):
-    views.take(*parties("a"), *MEMBERS, joined("a", "p", "2022-01-01"))
+def test_new_membership_has_its_own_category(views: RecordedViews):
+    views.record(*parties("a"), *MEMBERS, joined("a", "p", "2022-01-01"))
     (tie,) = views.items("memberships", on="2022-01-01")
     assert (tie["category"], tie["from"]) == (None, "2022-01-01")
 
 
-def test_merged_members_have_the_category_of_the_last_change(views: World):
+def test_merged_members_have_the_category_of_the_last_change(views: RecordedViews):
     again = joined("b", "p", "2002-01-01", category="observer")
-    views.take(*parties("a", "b"), *MEMBERS[:2], again, changed("b", "p", "full", "2005-01-01"))
-    views.take(event("party.merged", "parties/b", into="parties/a"))
+    views.record(*parties("a", "b"), *MEMBERS[:2], again, changed("b", "p", "full", "2005-01-01"))
+    views.record(event("party.merged", "parties/b", into="parties/a"))
     assert [tie["category"] for tie in views.items("memberships", on="2004-01-01")] == ["observer"]
     assert [tie["category"] for tie in views.items("memberships", on="2005-01-01")] == ["full"]
 
 
-def test_change_of_category_before_the_joining_is_refused(views: World):
-    views.take(*parties("a"), *MEMBERS[:2])
+def test_change_of_category_before_the_joining_is_refused(views: RecordedViews):
+    views.record(*parties("a"), *MEMBERS[:2])
     before = changed("a", "p", "full", "2000-12-31")
     assert "while it is no member" in str(views.refused(before))
-    views.take(left("a", "p", "2000-06-01"))
+    views.record(left("a", "p", "2000-06-01"))
     assert "while it is no member" in str(views.refused(changed("a", "p", "full", "2000-06-01")))
     views.refused(before)
-    views.take(changed("a", "p", "full", "2000-05-31"))
+    views.record(changed("a", "p", "full", "2000-05-31"))
     assert [tie["from"] for tie in views.items("memberships", on="2000-05-31")] == [None]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from projections.engine.query_types import Merged
-from tests.given import World, corrected, event, joined, left, party, platform, retracted, signed, step
-from tests.projections.test_portions import alone
+from tests.projections.test_single_view import alone
+from tests.recorded_views import RecordedViews, corrected, event, joined, left, party, platform, retracted, signed, step
 
 
 def merged(slug: str, into: str, occurred: str | None = None):
@@ -14,9 +14,9 @@ def merged(slug: str, into: str, occurred: str | None = None):
 
 
 @pytest.fixture
-def one(views: World) -> World:
+def one(views: RecordedViews) -> RecordedViews:
     """a (position 1) and b (2); both joined p (4, 5), both signed t (6), b supports p (7); then b is merged into a (8)."""
-    views.take(
+    views.record(
         party("a", name="Alpha", identifiers=[{"scheme": "lei", "value": "A"}]),
         party("b", name="Beta", other_names=["B"], identifiers=[{"scheme": "lei", "value": "B"}], jurisdiction="DE"),
         platform("p", "2020-01-01"),
@@ -29,7 +29,7 @@ def one(views: World) -> World:
     return views
 
 
-def test_the_survivor_answers_for_both(one: World):
+def test_the_survivor_answers_for_both(one: RecordedViews):
     with pytest.raises(Merged) as told:
         one.state("parties/b")
     assert told.value.into == "parties/a"
@@ -42,33 +42,33 @@ def test_the_survivor_answers_for_both(one: World):
     assert one.subjects("parties") == ["parties/a"]
 
 
-def test_as_of_before_the_merger_both_parties_have_their_own_state(one: World):
+def test_as_of_before_the_merger_both_parties_have_their_own_state(one: RecordedViews):
     assert one.state("parties/b", as_of=7)["name"] == "Beta"
     assert one.state("parties/a", as_of=7)["other_names"] == []
     assert one.subjects("parties", as_of=7) == ["parties/a", "parties/b"]
-    assert [tie["from"] for tie in one.ties("parties/b", "platforms/p", as_of=7)] == ["2022-01-01"]
+    assert [tie["from"] for tie in one.memberships("parties/b", "platforms/p", as_of=7)] == ["2022-01-01"]
 
 
-def test_duplicate_memberships_of_merged_parties_become_one_on_every_day(one: World):
+def test_duplicate_memberships_of_merged_parties_become_one_on_every_day(one: RecordedViews):
     for on in ("2021-06-01", "2023-01-01", None):
-        tie = one.tie("parties/a", "platforms/p", on=on)
+        tie = one.membership("parties/a", "platforms/p", on=on)
         assert (tie["status"], tie["from"], tie["to"], tie["events"]) == ("member", "2021-01-01", None, [4, 5][:2])
-        assert one.tie("parties/b", "platforms/p", on=on) == tie
+        assert one.membership("parties/b", "platforms/p", on=on) == tie
     assert len(one.items("memberships", in_="agreements/t")) == 1
     assert len(one.items("memberships", in_="platforms/p")) == 1
     assert len(one.state("agreements/t")["parties"]) == 1
     assert len(one.items("memberships", in_="platforms/p", as_of=7)) == 2
 
 
-def test_duplicate_joinings_and_leavings_give_one_interval(views: World):
-    views.take(party("a"), party("b"), platform("p", "2020-01-01"))
-    views.take(joined("a", "p", "2021-01-01"), joined("b", "p", "2021-01-01"))
-    views.take(left("a", "p", "2022-01-01"), left("b", "p", "2022-03-01"), merged("b", "a"))
-    tie = views.tie("parties/a", "platforms/p", on=None)
+def test_duplicate_joinings_and_leavings_give_one_interval(views: RecordedViews):
+    views.record(party("a"), party("b"), platform("p", "2020-01-01"))
+    views.record(joined("a", "p", "2021-01-01"), joined("b", "p", "2021-01-01"))
+    views.record(left("a", "p", "2022-01-01"), left("b", "p", "2022-03-01"), merged("b", "a"))
+    tie = views.membership("parties/a", "platforms/p", on=None)
     assert (tie["status"], tie["from"], tie["to"], tie["certainty"]) == ("left", "2021-01-01", "2022-01-01", "certain")
 
 
-def test_filters_by_party_accept_both_merged_subjects(one: World):
+def test_filters_by_party_accept_both_merged_subjects(one: RecordedViews):
     for name in ("parties/a", "parties/b"):
         assert one.subjects("platforms", member=name) == ["platforms/p"]
         assert one.subjects("platforms", supporter=name) == ["platforms/p"]
@@ -80,7 +80,7 @@ def test_filters_by_party_accept_both_merged_subjects(one: World):
     assert one.subjects("parties", identifier="lei:B") == ["parties/a"]
 
 
-def test_references_to_a_merged_party_show_the_survivor(one: World):
+def test_references_to_a_merged_party_show_the_survivor(one: RecordedViews):
     state = one.state("platforms/p")
     assert [item["party"] for item in state["supporters"]] == [{"subject": "parties/a", "name": "Alpha"}]
     assert [item["party"] for item in state["members"]] == [{"subject": "parties/a", "name": "Alpha"}]
@@ -88,8 +88,8 @@ def test_references_to_a_merged_party_show_the_survivor(one: World):
     assert [item["party"] for item in before["supporters"]] == [{"subject": "parties/b", "name": "Beta"}]
 
 
-def test_later_posts_to_either_count_for_the_survivor(one: World):
-    one.take(
+def test_later_posts_to_either_count_for_the_survivor(one: RecordedViews):
+    one.record(
         event("party.renamed", "parties/b", "2023-01-01", name="Gamma"),
         left("b", "p", "2024-01-01"),
         step("ratified", "t", "2022-01-01", "b"),
@@ -98,23 +98,23 @@ def test_later_posts_to_either_count_for_the_survivor(one: World):
     state = one.state("parties/a")
     assert state["name"] == "Gamma"
     assert "R" in [item["value"] for item in state["identifiers"]]
-    assert one.tie("parties/a", "platforms/p", on=None)["to"] == "2024-01-01"
-    assert one.tie("parties/a", "agreements/t")["status"] == "bound"
+    assert one.membership("parties/a", "platforms/p", on=None)["to"] == "2024-01-01"
+    assert one.membership("parties/a", "agreements/t")["status"] == "bound"
     assert [item["position"] for item in one.history("parties/a")] == [1, 2, 8, 9, 12]
 
 
-def test_corrections_may_name_either_merged_subject(one: World):
-    one.take(corrected("parties/a", 2, data={"name": "Bee", "kind": "company"}))
+def test_corrections_may_name_either_merged_subject(one: RecordedViews):
+    one.record(corrected("parties/a", 2, data={"name": "Bee", "kind": "company"}))
     assert "Bee" in one.state("parties/a")["other_names"]
     assert "Beta" not in one.state("parties/a")["other_names"]
 
 
-def test_retraction_of_the_merger_splits_the_parties(one: World):
+def test_retraction_of_the_merger_splits_the_parties(one: RecordedViews):
     before = {
         subject: one.state(subject, as_of=7) for subject in ("parties/a", "parties/b", "platforms/p", "agreements/t")
     }
     lists = {view: one.items(view, as_of=7, on=None) for view in ("parties", "memberships", "platforms", "agreements")}
-    one.take(retracted("parties/b", 8))
+    one.record(retracted("parties/b", 8))
     for subject, state in before.items():
         now = one.state(subject)
         assert without_position(now) == without_position(state)
@@ -124,7 +124,7 @@ def test_retraction_of_the_merger_splits_the_parties(one: World):
         ]
     with pytest.raises(Merged):
         one.state("parties/b", as_of=8)
-    one.take(retracted("parties/b", 9))
+    one.record(retracted("parties/b", 9))
     with pytest.raises(Merged):
         one.state("parties/b")
 
@@ -134,18 +134,18 @@ def without_position(state: dict) -> dict:
     return {name: value for name, value in state.items() if name not in ("version", "position")}
 
 
-def test_events_posted_during_a_merger_stay_with_their_subject(one: World):
-    one.take(event("party.renamed", "parties/b", "2023-01-01", name="Gamma"), retracted("parties/b", 8))
+def test_events_posted_during_a_merger_stay_with_their_subject(one: RecordedViews):
+    one.record(event("party.renamed", "parties/b", "2023-01-01", name="Gamma"), retracted("parties/b", 8))
     assert one.state("parties/a")["name"] == "Alpha"
     assert one.state("parties/b")["name"] == "Gamma"
 
 
-def test_survivor_may_be_merged_into_another_party(views: World):
-    views.take(*(party(slug, name=slug.upper()) for slug in "abcd"))
-    views.take(merged("a", "b"), merged("b", "c"), merged("d", "a"))
+def test_survivor_may_be_merged_into_another_party(views: RecordedViews):
+    views.record(*(party(slug, name=slug.upper()) for slug in "abcd"))
+    views.record(merged("a", "b"), merged("b", "c"), merged("d", "a"))
     assert views.subjects("parties") == ["parties/c"]
     assert set(views.state("parties/c")["other_names"]) == {"A", "B", "D"}
-    views.take(retracted("parties/b", 6))
+    views.record(retracted("parties/b", 6))
     assert views.subjects("parties") == ["parties/b", "parties/c"]
     assert set(views.state("parties/b")["other_names"]) == {"A", "D"}
     for subject, into in (("parties/a", "parties/b"), ("parties/d", "parties/b")):
@@ -157,8 +157,8 @@ def test_survivor_may_be_merged_into_another_party(views: World):
         assert told.value.into == "parties/c"
 
 
-def test_a_merger_may_be_corrected_to_another_survivor(views: World):
-    views.take(
+def test_a_merger_may_be_corrected_to_another_survivor(views: RecordedViews):
+    views.record(
         party("a"), party("b"), party("c"), merged("a", "b"), corrected("parties/a", 4, data={"into": "parties/c"})
     )
     with pytest.raises(Merged) as told:
@@ -170,8 +170,8 @@ def test_a_merger_may_be_corrected_to_another_survivor(views: World):
     assert told.value.into == "parties/b"
 
 
-def test_parts_of_the_merged_party_are_parts_of_the_survivor(views: World):
-    views.take(party("a"), party("b"), party("c", part_of="parties/b"), merged("b", "a"))
+def test_parts_of_the_merged_party_are_parts_of_the_survivor(views: RecordedViews):
+    views.record(party("a"), party("b"), party("c", part_of="parties/b"), merged("b", "a"))
     assert views.state("parties/c")["part_of"] == {"subject": "parties/a", "name": "a"}
     assert (
         views.subjects("parties", part_of="parties/a")
@@ -181,10 +181,10 @@ def test_parts_of_the_merged_party_are_parts_of_the_survivor(views: World):
     assert views.subjects("parties", part_of="parties/a", as_of=3) == []
 
 
-def test_list_items_of_a_registration_move_with_the_creation_of_the_party_it_was_merged_with(views: World):
+def test_list_items_of_a_registration_move_with_the_creation_of_the_party_it_was_merged_with(views: RecordedViews):
     """The rows equal those of a replay."""
     identified = party("a", "2020-03", identifiers=[{"scheme": "lei", "value": "1"}])
-    views.take(identified, party("c"), merged("c", "a"))
-    views.take(corrected("parties/c", 2, occurred="2020"))
+    views.record(identified, party("c"), merged("c", "a"))
+    views.record(corrected("parties/c", 2, occurred="2020"))
     with alone("parties", views.events) as reader:
         assert [*reader.lines("parties", views.head)] == [*views.reader.lines("parties", views.head)]

@@ -12,19 +12,21 @@ from pathlib import Path
 import pytest
 
 from projections.engine.text_analysis import acronyms_of, bare, key_of, runs_of
-from tests.given import World, corrected, event, party, retracted
+from tests.recorded_views import RecordedViews, corrected, event, party, retracted
 
 CATL = "Contemporary Amperex Technology Co., Limited"
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path / "views.sqlite")
+def registry(tmp_path: Path) -> Iterator[RecordedViews]:
+    made = RecordedViews(tmp_path / "views.sqlite")
     yield made
     made.close()
 
 
-def resolved(registry: World, name: str, *, as_of: int | None = None, limit: int = 10) -> list[tuple[str, float]]:
+def resolved(
+    registry: RecordedViews, name: str, *, as_of: int | None = None, limit: int = 10
+) -> list[tuple[str, float]]:
     items = registry.reader.resolve(name, registry.question(as_of=as_of), limit=limit)
     scores = [item["score"] for item in items]
     assert scores == sorted(scores, reverse=True)
@@ -32,11 +34,11 @@ def resolved(registry: World, name: str, *, as_of: int | None = None, limit: int
     return [(item["subject"].removeprefix("parties/"), item["score"]) for item in items]
 
 
-def best(registry: World, name: str, *, as_of: int | None = None) -> tuple[str, float]:
+def best(registry: RecordedViews, name: str, *, as_of: int | None = None) -> tuple[str, float]:
     return resolved(registry, name, as_of=as_of)[0]
 
 
-def slugs(registry: World, name: str, *, as_of: int | None = None) -> list[str]:
+def slugs(registry: RecordedViews, name: str, *, as_of: int | None = None) -> list[str]:
     return [slug for slug, _ in resolved(registry, name, as_of=as_of)]
 
 
@@ -60,7 +62,7 @@ def slugs(registry: World, name: str, *, as_of: int | None = None) -> list[str]:
     ],
 )
 def test_any_name_of_a_party_has_the_highest_score(registry, name):
-    registry.take(
+    registry.record(
         party("other", name="Contemporary Amperex Energy Service Technology Ltd."),
         party(
             "catl",
@@ -84,7 +86,7 @@ def test_any_name_of_a_party_has_the_highest_score(registry, name):
 )
 def test_exact_spelling_comes_before_names_equal_after_case_folding(tmp_path, names):
     for at, order in enumerate(itertools.permutations(range(len(names)))):
-        made = World(tmp_path / f"{at}.sqlite")
+        made = RecordedViews(tmp_path / f"{at}.sqlite")
         try:
             made.batch(*(party(f"p{index}", name=names[index]) for index in order))
             for index, name in enumerate(names):
@@ -123,7 +125,7 @@ def test_results_do_not_depend_on_the_order_of_recording(tmp_path):
         order = list(documents)
         if seed is not None:
             random.Random(seed).shuffle(order)
-        made = World(tmp_path / f"{at}.sqlite")
+        made = RecordedViews(tmp_path / f"{at}.sqlite")
         try:
             made.batch(*order)
             answers = []
@@ -139,7 +141,7 @@ def test_results_do_not_depend_on_the_order_of_recording(tmp_path):
 
 
 def test_result_names_the_matched_spelling(registry):
-    registry.take(
+    registry.record(
         party("catl", name={"en": CATL, "zh": "宁德时代"}),
         event("party.identified", "parties/catl", scheme="lei", value="X-1"),
     )
@@ -164,7 +166,7 @@ def test_result_names_the_matched_spelling(registry):
     ],
 )
 def test_derived_acronym_finds_the_party(registry, name, acronyms):
-    registry.take(party("a", name=name), party("b", name="Another Body"))
+    registry.record(party("a", name=name), party("b", name="Another Body"))
     for acronym in acronyms:
         slug, score = best(registry, acronym)
         assert slug == "a"
@@ -172,7 +174,7 @@ def test_derived_acronym_finds_the_party(registry, name, acronyms):
 
 
 def test_two_initials_find_the_party_with_a_lower_score_than_a_name(registry):
-    registry.take(
+    registry.record(
         party("un", name={"en": "United Nations", "fr": "Nations Unies"}),
         party("named", name="UN"),
         party("small", name="The Foo"),
@@ -187,7 +189,7 @@ def test_two_initials_find_the_party_with_a_lower_score_than_a_name(registry):
 
 
 def test_name_is_found_among_many_with_the_same_initials(registry):
-    registry.take(party("named", name="UN"))
+    registry.record(party("named", name="UN"))
     registry.batch(*(party(f"p{number}", name=f"United{number} Nations") for number in range(250)))
     assert best(registry, "UN") == ("named", 1.0)
 
@@ -196,7 +198,7 @@ def test_name_is_found_among_many_with_the_same_initials(registry):
     "name", ["Institute of Physics CAS", "CAS Institute of Physics", "Institute of Physics (C.A.S.)", "Physics, CAS"]
 )
 def test_part_of_a_name_may_be_initials(registry, name):
-    registry.take(
+    registry.record(
         party("iop", name="Institute of Physics, Chinese Academy of Sciences"),
         party("other", name="Institute of Chemistry"),
     )
@@ -206,7 +208,7 @@ def test_part_of_a_name_may_be_initials(registry, name):
 
 
 def test_a_name_that_holds_most_of_the_words_is_found_after_those_that_hold_all(registry):
-    registry.take(
+    registry.record(
         party("most", name="Institute of Physics, Chinese Academy of Sciences"),
         party("all", name="Institute of Physics, Beijing Polytechnic University"),
         party("few", name="Institute of Chemistry"),
@@ -216,27 +218,27 @@ def test_a_name_that_holds_most_of_the_words_is_found_after_those_that_hold_all(
 
 
 def test_recorded_acronym_comes_before_a_derived_one(registry):
-    registry.take(
+    registry.record(
         party("fits", name="Chengdu Air Transport Lines"), party("given", name="Somebody", other_names=["CATL"])
     )
     assert resolved(registry, "CATL") == [("given", 1.0), ("fits", 0.9)]
 
 
 def test_full_name_finds_a_party_registered_by_its_acronym(registry):
-    registry.take(party("a", name="CATL"))
+    registry.record(party("a", name="CATL"))
     slug, score = best(registry, CATL)
     assert slug == "a"
     assert score < 0.9
 
 
 def test_former_name_finds_the_party_after_the_one_that_has_the_name_now(registry):
-    registry.take(
+    registry.record(
         party("old", "2001", name="Harbour Works"), event("party.renamed", "parties/old", "2010", name="Ocean Works")
     )
     assert best(registry, "harbour works") == ("old", 1.0)
-    registry.take(party("new", "2011", name="Harbour Works"))
+    registry.record(party("new", "2011", name="Harbour Works"))
     assert slugs(registry, "harbour works")[:2] == ["new", "old"]
-    registry.take(event("party.name-added", "parties/old", None, name="Quay Works"))
+    registry.record(event("party.name-added", "parties/old", None, name="Quay Works"))
     assert best(registry, "Quay works") == ("old", 1.0)
 
 
@@ -255,7 +257,7 @@ def test_former_name_finds_the_party_after_the_one_that_has_the_name_now(registr
     ],
 )
 def test_similar_spelling_or_part_of_a_name_is_found_with_a_lower_score(registry, name):
-    registry.take(
+    registry.record(
         party("catl", name={"en": CATL, "zh": "宁德时代新能源科技股份有限公司"}), party("b", name="Beijing Institute")
     )
     slug, score = best(registry, name)
@@ -264,7 +266,7 @@ def test_similar_spelling_or_part_of_a_name_is_found_with_a_lower_score(registry
 
 
 def test_most_similar_name_comes_first(registry):
-    registry.take(
+    registry.record(
         party("b", name="Beijing Institute"),
         party("n", name="Nanjing Institute"),
         party("l", name="Beijing Institute of Long Names"),
@@ -277,7 +279,7 @@ def test_most_similar_name_comes_first(registry):
     "name", ["Omicron Chemistry Institut", "Omikron Chemistry Institute", "Omicron Chemstry Institute"]
 )
 def test_similar_names_are_found_beside_one_with_matching_initials(registry, name):
-    registry.take(
+    registry.record(
         party("initials", name="Omicron Chemistry Institute (OCI)"), party("plain", name="Omicron Chemistry Institute")
     )
     assert set(slugs(registry, name)) == {"initials", "plain"}
@@ -301,31 +303,31 @@ def test_similar_names_are_found_beside_one_with_matching_initials(registry, nam
     ],
 )
 def test_nonsense_finds_no_party(registry, name):
-    registry.take(
+    registry.record(
         party("catl", name={"en": CATL, "zh": "宁德时代新能源科技股份有限公司"}), party("b", name="Beijing Institute")
     )
     assert resolved(registry, name) == []
 
 
 def test_resolve_finds_only_parties(registry):
-    registry.take(event("platform.launched", "platforms/p", "2020", name="Only Platform"))
+    registry.record(event("platform.launched", "platforms/p", "2020", name="Only Platform"))
     assert resolved(registry, "Only Platform") == []
 
 
 def test_name_of_a_merged_party_finds_its_survivor_as_of_the_query(registry):
-    registry.take(party("a", name="Alpha"), party("b", name="Beta"))
+    registry.record(party("a", name="Alpha"), party("b", name="Beta"))
     before = registry.head
-    registry.take(event("party.merged", "parties/b", None, into="parties/a"))
+    registry.record(event("party.merged", "parties/b", None, into="parties/a"))
     assert best(registry, "beta") == ("a", 1.0)
     assert best(registry, "beta", as_of=before) == ("b", 1.0)
 
 
 def test_corrected_and_retracted_names_are_found_only_as_of_before(registry):
-    first = registry.take(party("a", name="Misspelt"))
-    second = registry.take(corrected("parties/a", first, data={"name": "Quite Other", "kind": "company"}))
+    first = registry.record(party("a", name="Misspelt"))
+    second = registry.record(corrected("parties/a", first, data={"name": "Quite Other", "kind": "company"}))
     assert resolved(registry, "Misspelt") == []
     assert best(registry, "Misspelt", as_of=first) == ("a", 1.0)
-    registry.take(retracted("parties/a", first))
+    registry.record(retracted("parties/a", first))
     assert resolved(registry, "Quite Other") == []
     assert best(registry, "Quite Other", as_of=second) == ("a", 1.0)
     assert resolved(registry, "Quite Other", as_of=first) == []
@@ -333,7 +335,7 @@ def test_corrected_and_retracted_names_are_found_only_as_of_before(registry):
 
 def test_buffered_names_are_found_like_indexed_ones(registry):
     """The index takes 256 rows at a time."""
-    registry.take(party("first", name="Pottinger Aerodrome"))
+    registry.record(party("first", name="Pottinger Aerodrome"))
     for number in range(300):
         registry.batch(party(f"p{number}", name=f"Company Number{number:03}"))
         if number in (10, 254, 255, 299):

@@ -10,8 +10,8 @@ import pytest
 from jsonpatch import apply_patch
 
 from domain.errors import Refused
-from tests.given import (
-    World,
+from tests.recorded_views import (
+    RecordedViews,
     adopted,
     also_signed,
     corrected,
@@ -21,13 +21,13 @@ from tests.given import (
     joined,
     lab,
     left,
+    new_views,
     of_lab,
     party,
     platform,
     retracted,
     signed,
     step,
-    world,
 )
 
 DAYS = (None, "1990-06-01", "2001-06-01", "2003-01-01", "2010-06-01", "2026-06-01")
@@ -115,7 +115,7 @@ def comparable(answers: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def seen(made: World, as_of: int | None = None) -> dict[str, Any]:
+def all_answers(made: RecordedViews, as_of: int | None = None) -> dict[str, Any]:
     """Return the answers of all lists, on several days."""
     return {f"{view} on {day}": made.items(view, on=day, as_of=as_of) for view in VIEWS for day in DAYS}
 
@@ -123,24 +123,24 @@ def seen(made: World, as_of: int | None = None) -> dict[str, Any]:
 @pytest.mark.parametrize("seed", range(40))
 def test_state_does_not_depend_on_the_order_of_recording(seed):
     chance = random.Random(seed)
-    with world() as first:
-        taken = []
+    with new_views() as first:
+        accepted = []
         for number, fact in enumerate(facts(chance)):
             fact["id"] = f"fact-{number:02}"
             try:
                 first.batch(fact)
             except Refused:
                 continue
-            taken.append(fact)
-        expected = comparable(seen(first))
-        makers = [fact for fact in taken if fact["type"] in MAKERS]
-        others = [fact for fact in taken if fact["type"] not in MAKERS]
+            accepted.append(fact)
+        expected = comparable(all_answers(first))
+        makers = [fact for fact in accepted if fact["type"] in MAKERS]
+        others = [fact for fact in accepted if fact["type"] not in MAKERS]
         for _ in range(3):
             chance.shuffle(others)
-            with world() as again:
+            with new_views() as again:
                 waiting = [*makers, *others]
                 again.batch(*_referable(waiting))
-                assert comparable(seen(again)) == expected
+                assert comparable(all_answers(again)) == expected
                 one_by_one = _one_by_one(_referable(waiting))
                 if one_by_one is not None:
                     assert comparable(one_by_one) == expected
@@ -166,16 +166,16 @@ def _referable(waiting: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _one_by_one(ordered: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Record the same facts each in its own batch; None where a contradiction half way would end well."""
-    with world() as made:
+    with new_views() as made:
         for fact in ordered:
             try:
                 made.batch(fact)
             except Refused:
                 return None
-        return seen(made)
+        return all_answers(made)
 
 
-def edits(chance: random.Random, made: World) -> Iterator[dict[str, Any]]:
+def edits(chance: random.Random, made: RecordedViews) -> Iterator[dict[str, Any]]:
     """Draw corrections, retractions, disputes, evidence and mergers about recorded events."""
     for _ in range(chance.randint(2, 8)):
         about = chance.choice(made.events)
@@ -195,7 +195,7 @@ def edits(chance: random.Random, made: World) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("seed", range(25))
 def test_answers_as_of_a_position_equal_those_given_when_it_was_the_head(seed):
     chance = random.Random(1000 + seed)
-    with world() as made, world() as then:
+    with new_views() as made, new_views() as then:
         for source in (facts(chance), edits(chance, made), facts(chance)):
             for number, fact in enumerate(source):
                 fact["id"] = f"{chance.random()}-{number}"
@@ -213,13 +213,13 @@ def test_answers_as_of_a_position_equal_those_given_when_it_was_the_head(seed):
         for recorded in made.events:
             then.apply(recorded)
             if recorded.position % 3 == 0 or recorded.position > made.head - 6:
-                assert seen(then) == seen(made, as_of=recorded.position), recorded
+                assert all_answers(then) == all_answers(made, as_of=recorded.position), recorded
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_the_patches_of_a_history_turn_each_state_into_the_next(seed):
     chance = random.Random(2000 + seed)
-    with world() as made:
+    with new_views() as made:
         for fact in facts(chance):
             try:
                 made.batch(fact)
@@ -231,7 +231,7 @@ def test_the_patches_of_a_history_turn_each_state_into_the_next(seed):
             except Refused:
                 continue
         for subject in ("platforms/p", "agreements/t", "labs/l", "parties/a"):
-            if isinstance(made.seen(subject), str):
+            if isinstance(made.state_or_error(subject), str):
                 continue
             state = None
             for item in made.history(subject):

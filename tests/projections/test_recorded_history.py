@@ -17,8 +17,8 @@ from domain.lifespan import CREATING, ENDING
 from domain.merkle import leaf_hash
 from tests.domain.history_fake import Posts
 from tests.domain.test_decide import CONTRADICTIONS, DEPENDED_ON, MISSING, TAKEN
-from tests.given import Document, World, document, party, text_event, world
-from tests.histories import GENERATED, histories, posted
+from tests.random_histories import GENERATED, histories, posted
+from tests.recorded_views import Document, RecordedViews, document, new_views, party, text_event
 
 CASES: dict[str, tuple[Sequence[Document], Sequence[Document]]] = {
     **{name: (taken, ()) for name, taken in TAKEN.items()},
@@ -72,7 +72,7 @@ def answers(history: History, subjects: Sequence[str], head: int) -> dict[str, A
     return found
 
 
-def differences(views: World, posts: Posts, *, is_cached: bool) -> dict[str, tuple[Any, Any]]:
+def differences(views: RecordedViews, posts: Posts, *, is_cached: bool) -> dict[str, tuple[Any, Any]]:
     """Return the questions that the fact store, with caches or without, and the history in memory answer differently."""
     if not is_cached:
         views.views._store.forget()
@@ -101,7 +101,7 @@ def _references(value: Any) -> list[str]:
     return []
 
 
-def outcome(taker: World | Posts, *documents: Document) -> Any:
+def outcome(taker: RecordedViews | Posts, *documents: Document) -> Any:
     """Return the positions of a batch, or its refusal."""
     try:
         return taker.batch(*documents)
@@ -110,11 +110,11 @@ def outcome(taker: World | Posts, *documents: Document) -> Any:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_decision_on_the_fact_store_equals_the_decision_in_memory(views: World, case):
+def test_decision_on_the_fact_store_equals_the_decision_in_memory(views: RecordedViews, case):
     taken, refused = CASES[case]
     posts = Posts()
-    views.take(*taken)
-    posts.take(*taken)
+    views.record(*taken)
+    posts.record(*taken)
     for is_cached in (True, False):
         assert differences(views, posts, is_cached=is_cached) == {}
         for each in refused:
@@ -124,7 +124,7 @@ def test_decision_on_the_fact_store_equals_the_decision_in_memory(views: World, 
 @settings(**GENERATED, max_examples=60)
 @given(histories())
 def test_decisions_on_a_random_history_equal_the_decisions_in_memory(documents):
-    with world() as views:
+    with new_views() as views:
         posts, positions = Posts(), dict[str, int]()
         for each in documents:
             ready = posted(each, positions, views)
@@ -136,11 +136,11 @@ def test_decisions_on_a_random_history_equal_the_decisions_in_memory(documents):
         assert differences(views, posts, is_cached=False) == {}
 
 
-def test_text_of_a_document_is_that_in_memory(views: World):
+def test_text_of_a_document_is_that_in_memory(views: RecordedViews):
     text = "The quick 棕色的 fox"
     posts = Posts()
     for taker in (views, posts):
-        taker.take(document("d", sha256=sha256(text.encode()).hexdigest()), party("a"))
+        taker.record(document("d", sha256=sha256(text.encode()).hexdigest()), party("a"))
     posts.store_text("d", text)
     own = text_event("document.text-stored", "documents/d", text, position=3, version=2)
     views.views.begin()

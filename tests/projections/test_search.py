@@ -15,20 +15,33 @@ from projections import search
 from projections.engine import text_index
 from projections.engine.chinese import simplified
 from projections.engine.text_analysis import excerpt, normalised, parsed
-from tests.given import World, adopted, corrected, document, event, lab, party, platform, retracted, signed, step, world
+from tests.recorded_views import (
+    RecordedViews,
+    adopted,
+    corrected,
+    document,
+    event,
+    lab,
+    new_views,
+    party,
+    platform,
+    retracted,
+    signed,
+    step,
+)
 
 WRITTEN = st.characters(exclude_categories=("Cs", "Cc"))
 CATL = "Contemporary Amperex Technology Co., Limited"
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path / "views.sqlite")
+def registry(tmp_path: Path) -> Iterator[RecordedViews]:
+    made = RecordedViews(tmp_path / "views.sqlite")
     yield made
     made.close()
 
 
-def found(registry: World, q: str, *, as_of: int | None = None, **options: Any) -> list[str]:
+def found(registry: RecordedViews, q: str, *, as_of: int | None = None, **options: Any) -> list[str]:
     page = registry.reader.search(q, registry.question(as_of=as_of), limit=50, after=None, **options)
     scores = [item["score"] for item in page.items]
     assert scores == sorted(scores, reverse=True)
@@ -36,7 +49,7 @@ def found(registry: World, q: str, *, as_of: int | None = None, **options: Any) 
     return [item["subject"] for item in page.items]
 
 
-def snippet(registry: World, q: str) -> str:
+def snippet(registry: RecordedViews, q: str) -> str:
     (item, *_) = registry.reader.search(q, registry.question(), limit=1, after=None).items
     return item["snippet"]
 
@@ -46,7 +59,7 @@ def merge(slug: str, into: str) -> dict:
 
 
 def test_every_text_of_a_fact_is_found_in_all_its_languages(registry):
-    registry.take(
+    registry.record(
         party("a", name={"en": "Alpha", "zh": "阿尔法公司"}, other_names=["Alfa"], note="notewrought"),
         event("party.identified", "parties/a", scheme="lei", value="LEI00042"),
         signed(
@@ -99,7 +112,7 @@ def test_every_text_of_a_fact_is_found_in_all_its_languages(registry):
 
 
 def test_names_come_before_texts_and_exact_before_prefix_before_partial_matches(registry):
-    registry.take(
+    registry.record(
         party("text", name="Zeta", note="battery"),
         party("begun", name="Batteryworks Nord"),
         party("within", name="Acme Battery Works"),
@@ -112,7 +125,7 @@ def test_names_come_before_texts_and_exact_before_prefix_before_partial_matches(
 
 
 def test_words_are_found_whatever_their_case_width_accents_and_punctuation(registry):
-    registry.take(party("s", name="Société Générale d'Énergie"), party("u", name="U.S.A. Straße-Werk"))
+    registry.record(party("s", name="Société Générale d'Énergie"), party("u", name="U.S.A. Straße-Werk"))
     for q in ("societe generale", "SOCIÉTÉ", "ｓｏｃｉéｔé", "énergie société", "d’energie"):
         assert found(registry, q)[0] == "parties/s", q
     for q in ("usa", "U.S.A.", "strasse werk", "STRASSE", "Straße‑Werk"):
@@ -120,7 +133,7 @@ def test_words_are_found_whatever_their_case_width_accents_and_punctuation(regis
 
 
 def test_last_word_may_be_a_prefix(registry):
-    registry.take(party("a", name=CATL))
+    registry.record(party("a", name=CATL))
     for q in ("contemporary ampe", "amp", "te", "Contemporary Amperex T"):
         assert found(registry, q) == ["parties/a"], q
     assert found(registry, "ampe technology zz") == []
@@ -140,7 +153,7 @@ def test_last_word_may_be_a_prefix(registry):
     ],
 )
 def test_similar_spelling_of_any_text_is_found(registry, q, wanted):
-    registry.take(
+    registry.record(
         party("tsinghua", name={"en": "Tsinghua University", "zh": "清华大学"}),
         party("vw", name="Volkswagen AG"),
         party("other", name={"en": "Peking Works", "zh": "北京大学"}),
@@ -162,29 +175,29 @@ def test_words_evicted_from_the_cache_are_still_found_by_similarity(registry, mo
 
 
 def test_similar_spellings_come_last_and_only_if_few_results_are_found(registry):
-    registry.take(
+    registry.record(
         party("near", name="Battery"),
         party("text", name="Zeta", note="baterying along"),
         party("exact", name="Batery"),
     )
     assert found(registry, "batery") == ["parties/exact", "parties/text", "parties/near"]
-    registry.take(*(party(f"p{number}", name=f"Batery {number}") for number in range(5)))
+    registry.record(*(party(f"p{number}", name=f"Batery {number}") for number in range(5)))
     assert "parties/near" not in found(registry, "batery")
 
 
 @pytest.mark.parametrize("q", ["qwertz", "vzlkswzgzn", "wagen", "bxttxry", "12346", "清北师范"])
 def test_nonsense_finds_nothing(registry, q):
-    registry.take(party("a", name="Volkswagen 12345"), party("b", name="Battery"), party("c", name="清华大学"))
+    registry.record(party("a", name="Volkswagen 12345"), party("b", name="Battery"), party("c", name="清华大学"))
     assert found(registry, q) == []
 
 
 def test_snippet_shows_the_similar_word(registry):
-    registry.take(party("a", name="Zeta", note=f"{'Filler words. ' * 40}A laboratory. {'More of it. ' * 40}"))
+    registry.record(party("a", name="Zeta", note=f"{'Filler words. ' * 40}A laboratory. {'More of it. ' * 40}"))
     assert "laboratory" in snippet(registry, "labratory")
 
 
 def test_party_with_matching_initials_comes_after_one_with_that_name(registry):
-    registry.take(
+    registry.record(
         party("un", name={"en": "United Nations", "fr": "Nations Unies"}),
         party("word", name="UN"),
         party("other", name="Nordic Union"),
@@ -195,13 +208,13 @@ def test_party_with_matching_initials_comes_after_one_with_that_name(registry):
 
 
 def test_snippet_is_the_name_with_the_matching_initials(registry):
-    registry.take(party("un", name={"en": "United Nations", "fr": "Nations Unies"}))
+    registry.record(party("un", name={"en": "United Nations", "fr": "Nations Unies"}))
     assert snippet(registry, "un") == "United Nations"
     assert snippet(registry, "nu") == "Nations Unies"
 
 
 def test_one_chinese_character_finds_texts(registry):
-    registry.take(
+    registry.record(
         party("n", name="宁德时代新能源科技股份有限公司"),
         party("s", name="宁波时钟"),
         party("c", name={"en": "Clock", "zh": "钟"}),
@@ -216,40 +229,40 @@ def test_one_chinese_character_finds_texts(registry):
 
 
 def test_former_names_and_acronyms_are_found(registry):
-    registry.take(party("a", "2001", name="Old Harbour"), event("party.renamed", "parties/a", "2010", name=CATL))
+    registry.record(party("a", "2001", name="Old Harbour"), event("party.renamed", "parties/a", "2010", name=CATL))
     for q in ("old harbour", "amperex", "catl", "CATL"):
         assert found(registry, q) == ["parties/a"], q
 
 
 def test_a_hit_on_a_merged_party_counts_for_its_survivor_as_of_the_question(registry):
-    registry.take(party("a", name="Alpha"), party("b", name="Beta"))
+    registry.record(party("a", name="Alpha"), party("b", name="Beta"))
     before = registry.head
-    merged = registry.take(merge("b", "a"))
+    merged = registry.record(merge("b", "a"))
     assert found(registry, "beta") == found(registry, "alpha") == ["parties/a"]
     assert found(registry, "alpha beta") == ["parties/a"]
     assert found(registry, "beta", as_of=before) == ["parties/b"]
-    registry.take(retracted("parties/b", merged))
+    registry.record(retracted("parties/b", merged))
     assert found(registry, "beta") == ["parties/b"]
     assert found(registry, "beta", as_of=merged) == ["parties/a"]
 
 
 def test_a_correction_holds_from_its_position_on(registry):
-    first = registry.take(party("a", name="Misspelt"))
-    registry.take(corrected("parties/a", first, data={"name": "Wellspelt", "kind": "company"}))
+    first = registry.record(party("a", name="Misspelt"))
+    registry.record(corrected("parties/a", first, data={"name": "Wellspelt", "kind": "company"}))
     assert found(registry, "wellspelt") == found(registry, "misspelt", as_of=first) == ["parties/a"]
     assert found(registry, "misspelt") == found(registry, "wellspelt", as_of=first) == []
 
 
 def test_retracted_subject_is_found_only_as_of_before(registry):
-    first = registry.take(adopted("deal", "2020", title="Vanishing"))
-    last = registry.take(retracted("agreements/deal", first))
+    first = registry.record(adopted("deal", "2020", title="Vanishing"))
+    last = registry.record(retracted("agreements/deal", first))
     assert found(registry, "vanishing") == []
     assert found(registry, "vanishing", as_of=last - 1) == ["agreements/deal"]
     assert found(registry, "vanishing", as_of=0) == []
 
 
 def test_search_can_be_limited_to_a_collection(registry):
-    registry.take(party("a", name="Shared"), document("d", title="Shared"), platform("p", "2020", name="Shared"))
+    registry.record(party("a", name="Shared"), document("d", title="Shared"), platform("p", "2020", name="Shared"))
     assert set(found(registry, "shared")) == {"parties/a", "documents/d", "platforms/p"}
     assert found(registry, "shared", collection="documents") == ["documents/d"]
     assert found(registry, "shared", collection="labs") == []
@@ -257,7 +270,9 @@ def test_search_can_be_limited_to_a_collection(registry):
 
 def test_the_snippet_is_the_text_or_the_part_around_the_words(registry):
     long = "Filler words stand here. " * 40
-    registry.take(party("a", name="Zeta", note=f"{long}Élan vital, they say. {long}"), party("b", name="Short\n name"))
+    registry.record(
+        party("a", name="Zeta", note=f"{long}Élan vital, they say. {long}"), party("b", name="Short\n name")
+    )
     assert snippet(registry, "short") == "Short name"
     part = snippet(registry, "elan")
     assert "Élan vital, they say." in part
@@ -274,7 +289,7 @@ def test_an_excerpt_is_bounded_and_taken_from_the_text(text, q):
 
 
 def test_pages_neither_repeat_nor_skip_while_events_arrive(registry):
-    registry.take(*(party(f"p{number}", name=f"Common Name {number}") for number in range(30)))
+    registry.record(*(party(f"p{number}", name=f"Common Name {number}") for number in range(30)))
     question = registry.question()
     whole = registry.reader.search("common", question, limit=50, after=None)
     assert whole.after is None
@@ -282,7 +297,7 @@ def test_pages_neither_repeat_nor_skip_while_events_arrive(registry):
     while True:
         page = registry.reader.search("common", question, limit=7, after=after)
         pages += page.items
-        registry.take(party(f"later{len(pages)}", name="Common"))
+        registry.record(party(f"later{len(pages)}", name="Common"))
         after = page.after
         if after is None:
             break
@@ -292,7 +307,7 @@ def test_pages_neither_repeat_nor_skip_while_events_arrive(registry):
 
 def test_buffered_rows_are_found_like_indexed_ones(registry):
     """The index takes 256 facts at a time."""
-    registry.take(party("first", name="Needle Common"))
+    registry.record(party("first", name="Needle Common"))
     for number in range(300):
         registry.batch(party(f"p{number}", name=f"Common {number}", note="hay"))
         if number in (100, 254, 255, 299):
@@ -325,7 +340,7 @@ ODD = [*SYNTAX, "NOT x", "a AND", *LETTERS, *LONG]
 
 @pytest.mark.parametrize("q", ODD, ids=range(len(ODD)))
 def test_any_text_is_a_valid_search(registry, q):
-    registry.take(party("a", name="Alpha"), party("b", name="北京"))
+    registry.record(party("a", name="Alpha"), party("b", name="北京"))
     found(registry, q)
     registry.reader.resolve(q, registry.question(), limit=5)
     for view in ("parties", "agreements", "memberships", "commitments", "timeline"):
@@ -339,7 +354,7 @@ def test_any_name_finds_itself_and_any_search_is_answered(shared, names, q):
     names = [name for name in names if parsed(name).words]
     base = shared.head
     for index, name in enumerate(names):
-        shared.take(party(f"p{base}-{index}", name=name))
+        shared.record(party(f"p{base}-{index}", name=name))
         whole = [
             item["subject"] for item in shared.reader.search(name, shared.question(), limit=1000, after=None).items
         ]
@@ -351,8 +366,8 @@ def test_any_name_finds_itself_and_any_search_is_answered(shared, names, q):
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[World]:
-    with world() as made:
+def shared() -> Iterator[RecordedViews]:
+    with new_views() as made:
         yield made
 
 

@@ -19,13 +19,13 @@ from projections.engine import rollups
 from projections.engine.query_types import CERTAINTIES
 from projections.engine.time_slices import HOLDING
 from projections.reader import Reader
-from tests.given import World, corrected, parties, party, retracted, signed, step, world
-from tests.histories import DAYS, GENERATED, histories, taken
-from tests.projections.test_building import building, folded
-from tests.steps import steps
+from tests.projections.test_rebuilt_views import building, folded
+from tests.query_cost import steps
+from tests.random_histories import DAYS, GENERATED, histories, recorded
+from tests.recorded_views import RecordedViews, corrected, new_views, parties, party, retracted, signed, step
 
 
-def counted(found: World, on: str | None, as_of: int) -> dict[str, Any]:
+def counted(found: RecordedViews, on: str | None, as_of: int) -> dict[str, Any]:
     """Return some of the statistics by counting rows."""
     held = ("is_final_period", ()) if on is None else ("valid_from <= ? AND valid_to > ?", (parse_day(on),) * 2)
 
@@ -72,7 +72,7 @@ def _summed(counts: Any) -> dict[str, int]:
     return dict(found)
 
 
-def reported(found: World, on: str | None, as_of: int) -> dict[str, Any]:
+def reported(found: RecordedViews, on: str | None, as_of: int) -> dict[str, Any]:
     """Return the same from the statistics."""
     reported = found.reader.statistics(found.question(on, as_of))
     return {
@@ -100,11 +100,11 @@ def reported(found: World, on: str | None, as_of: int) -> dict[str, Any]:
 def test_statistics_equal_a_count_as_of_any_position_and_on_any_day(
     documents: list[dict[str, Any]], sizes: tuple[int, ...]
 ):
-    with pytest.MonkeyPatch.context() as patch, world() as found:
+    with pytest.MonkeyPatch.context() as patch, new_views() as found:
         patch.setattr(rollups, "SIZES", sizes)
         patch.setattr(rollups, "_CHUNK", 3)
         patch.setattr(rollups, "STEP", 1)
-        taken(found, documents)
+        recorded(found, documents)
         for as_of in range(found.head + 1):
             for on in DAYS:
                 assert reported(found, on, as_of) == counted(found, on, as_of), (on, as_of)
@@ -112,12 +112,12 @@ def test_statistics_equal_a_count_as_of_any_position_and_on_any_day(
 
 def test_retracted_events_are_not_counted_even_if_their_block_is_stored(views, monkeypatch):
     monkeypatch.setattr(rollups, "SIZES", (2, 6))
-    views.take(*parties("a", "b", "c"), signed("t", "2020-01-01", "a", "b"))
-    ratified = views.take(step("ratified", "t", "2021-01-01", "a"))
+    views.record(*parties("a", "b", "c"), signed("t", "2020-01-01", "a", "b"))
+    ratified = views.record(step("ratified", "t", "2021-01-01", "a"))
     for _ in range(5):
-        views.take(*parties(f"more-{views.head}"))
+        views.record(*parties(f"more-{views.head}"))
     before = views.reader.statistics(views.question())
-    views.take(retracted("agreements/t", ratified))
+    views.record(retracted("agreements/t", ratified))
     after = views.reader.statistics(views.question())
     assert before["memberships"]["status"] == {"bound": 1, "signed": 1}
     assert after["memberships"]["status"] == {"signed": 2}
@@ -127,8 +127,8 @@ def test_retracted_events_are_not_counted_even_if_their_block_is_stored(views, m
 
 def test_rebuilt_views_give_the_same_statistics(views, monkeypatch):
     monkeypatch.setattr(rollups, "SIZES", (2, 6))
-    views.take(*parties("a", "b", "c"), signed("t", "2020-01-01", "a", "b"), step("ratified", "t", "2021-01-01", "a"))
-    views.take(*parties(*(f"more-{number}" for number in range(8))), retracted("agreements/t", 5))
+    views.record(*parties("a", "b", "c"), signed("t", "2020-01-01", "a", "b"), step("ratified", "t", "2021-01-01", "a"))
+    views.record(*parties(*(f"more-{number}" for number in range(8))), retracted("agreements/t", 5))
     with building() as (path, built):
         folded(built, views.events)
         built.finish()
@@ -138,7 +138,7 @@ def test_rebuilt_views_give_the_same_statistics(views, monkeypatch):
                 assert reader.statistics(question) == views.reader.statistics(question)
 
 
-def is_the_same_built(found: World) -> bool:
+def is_the_same_built(found: RecordedViews) -> bool:
     """Return whether the blocks equal those of rebuilt views."""
     with building() as (path, built):
         folded(built, found.events)
@@ -153,11 +153,11 @@ def is_the_same_built(found: World) -> bool:
 def test_blocks_are_the_same_however_many_positions_are_summed_at_once(
     documents: list[dict[str, Any]], step: int, sizes: tuple[int, ...]
 ):
-    with pytest.MonkeyPatch.context() as patch, world() as found:
+    with pytest.MonkeyPatch.context() as patch, new_views() as found:
         patch.setattr(rollups, "SIZES", sizes)
         patch.setattr(rollups, "_CHUNK", 3)
         patch.setattr(rollups, "STEP", step)
-        taken(found, documents)
+        recorded(found, documents)
         assert is_the_same_built(found)
 
 
@@ -166,8 +166,8 @@ def test_day_without_a_net_change_in_a_block_changes_no_statistics(views, monkey
     monkeypatch.setattr(rollups, "_CHUNK", 1)
     monkeypatch.setattr(rollups, "STEP", 1)
     for slug, day in {"a": "2019-01-01", "b": "2020-01-01", "c": "2021-01-01"}.items():
-        views.take(party(slug, day))
-    views.take(corrected("parties/a", 1, occurred="2022-01-01"))
+        views.record(party(slug, day))
+    views.record(corrected("parties/a", 1, occurred="2022-01-01"))
     assert is_the_same_built(views)
 
 
@@ -183,17 +183,17 @@ def test_no_commit_waits_for_a_large_block(views, monkeypatch):
         return unpacked(packed)
 
     monkeypatch.setattr(rollups, "_unpacked", counted_too)
-    views.take(*parties("a", "b", "c"))
+    views.record(*parties("a", "b", "c"))
     for number in range(600):
         read.append(0)
-        views.take(signed(f"t-{number}", f"20{10 + number % 10}-01-01", "a", "b", "c"))
+        views.record(signed(f"t-{number}", f"20{10 + number % 10}-01-01", "a", "b", "c"))
     assert max(read) < 6 * 16 < sum(read) / 4
 
 
 def test_sums_of_a_failed_commit_are_discarded(views, monkeypatch):
     monkeypatch.setattr(rollups, "SIZES", (4, 8))
     monkeypatch.setattr(rollups, "STEP", 1)
-    views.take(*parties("a", "b"))
+    views.record(*parties("a", "b"))
 
     execute = views.views._db.execute
 
@@ -208,7 +208,7 @@ def test_sums_of_a_failed_commit_are_discarded(views, monkeypatch):
             with pytest.raises(sqlite3.OperationalError):
                 views.batch(*parties(*(f"lost-{each}" for each in range(number))))
         views.views.rollback()
-    views.take(*parties(*(f"more-{number}" for number in range(8))))
+    views.record(*parties(*(f"more-{number}" for number in range(8))))
     assert reported(views, None, views.head) == counted(views, None, views.head)
 
 
@@ -216,18 +216,18 @@ def test_statistics_of_a_log_four_times_as_long_take_as_many_steps(monkeypatch):
     monkeypatch.setattr(rollups, "SIZES", (8, 64))
     taken = []
     for agreements in (60, 240):
-        with world() as found:
+        with new_views() as found:
             found.batch(*parties("a", "b", "c"))
             for number in range(agreements):
-                found.take(signed(f"t-{number}", f"20{10 + number % 10}-01-01", "a", "b", "c"))
-            found.take(*parties(*(f"more-{number}" for number in range(-found.head % 64 + 3))))
+                found.record(signed(f"t-{number}", f"20{10 + number % 10}-01-01", "a", "b", "c"))
+            found.record(*parties(*(f"more-{number}" for number in range(-found.head % 64 + 3))))
             taken.append(steps(found, partial(found.reader.statistics, found.question())))
     assert taken[1] < 1.5 * taken[0]
 
 
 def test_certain_and_possible_are_counted_separately(views):
-    views.take(*parties("a", "b"), signed("t", "2020-01-01", "a"), step("ratified", "t", "2021/2022", "b"))
-    views.take(signed("s", "2021?", "a"), signed("u", None, "b"))
+    views.record(*parties("a", "b"), signed("t", "2020-01-01", "a"), step("ratified", "t", "2021/2022", "b"))
+    views.record(signed("s", "2021?", "a"), signed("u", None, "b"))
     reported = views.reader.statistics(views.question("2021-06-01"))["agreements"]
     assert (reported["total"], reported["certain"]["total"], reported["possible"]["total"]) == (3, 1, 2)
     assert reported["certain"]["status"] == {"signed": 1}

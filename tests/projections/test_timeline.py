@@ -12,15 +12,26 @@ from hypothesis import given, settings
 
 from projections import timeline
 from projections.engine import text_filter
-from tests.given import World, joined, lab, parties, party, platform, retracted, signed, step, world
-from tests.histories import GENERATED, histories, taken
-from tests.steps import steps
+from tests.query_cost import steps
+from tests.random_histories import GENERATED, histories, recorded
+from tests.recorded_views import (
+    RecordedViews,
+    joined,
+    lab,
+    new_views,
+    parties,
+    party,
+    platform,
+    retracted,
+    signed,
+    step,
+)
 
 SORTS = ("occurred", "-occurred", "position", "-position")
 Items = list[dict[str, Any]]
 
 
-def paged(found: World, sort: str, as_of: int, **filters: str) -> Items:
+def paged(found: RecordedViews, sort: str, as_of: int, **filters: str) -> Items:
     """Return the whole timeline, three items at a time."""
     items: Items = []
     after = None
@@ -43,8 +54,8 @@ def names(item: dict[str, Any], slug: str) -> bool:
 @settings(**GENERATED, max_examples=25)
 @given(histories(most=24, undone=False))
 def test_pages_filters_and_orders_show_the_same_facts(documents: list[dict[str, Any]]):
-    with world() as found:
-        taken(found, documents)
+    with new_views() as found:
+        recorded(found, documents)
         for as_of in (found.head, found.head * 2 // 3):
             everything = {sort: found.items("timeline", on=None, as_of=as_of, sort=sort) for sort in SORTS}
             assert positions(everything["position"]) == sorted(positions(everything["occurred"]))
@@ -65,8 +76,8 @@ def test_pages_filters_and_orders_show_the_same_facts(documents: list[dict[str, 
 @settings(**GENERATED, max_examples=15)
 @given(histories(most=24))
 def test_common_words_are_found_like_rare_ones(documents: list[dict[str, Any]]):
-    with world() as found:
-        taken(found, documents)
+    with new_views() as found:
+        recorded(found, documents)
         for sort in SORTS:
             for words in ("one", "two", "三", "one two", "nothing"):
                 rare = paged(found, sort, found.head, q=words)
@@ -76,10 +87,10 @@ def test_common_words_are_found_like_rare_ones(documents: list[dict[str, Any]]):
 
 
 @pytest.fixture
-def dated(views: World) -> World:
+def dated(views: RecordedViews) -> RecordedViews:
     """Record facts of every precision; the tests use their days as names."""
-    views.take(*parties("a", "b", "c"))
-    views.take(
+    views.record(*parties("a", "b", "c"))
+    views.record(
         signed("day", "2016-05-05", "a", "b"),
         signed("month", "2016-05", "a", "b"),
         signed("year", "2016", "a", "b"),
@@ -110,34 +121,34 @@ def test_latest_items_come_first_and_undated_ones_last(dated):
 
 
 def test_merged_parties_have_one_timeline_without_repeats(views):
-    views.take(*parties("a", "b", "c"), signed("t", "2020-01-01", "a", "b", "c"), signed("s", "2021-01-01", "a"))
+    views.record(*parties("a", "b", "c"), signed("t", "2020-01-01", "a", "b", "c"), signed("s", "2021-01-01", "a"))
     before = views.head
-    merged = views.take({"type": "party.merged", "subject": "parties/b", "data": {"into": "parties/a"}})
+    merged = views.record({"type": "party.merged", "subject": "parties/b", "data": {"into": "parties/a"}})
     for slug in ("a", "b"):
         found = views.items("timeline", on=None, party=f"parties/{slug}")
         assert sorted(positions(found)) == [1, 2, 4, 5, 6]
         assert positions(views.items("timeline", on=None, party=f"parties/{slug}", type="agreement.signed")) == [4, 5]
     assert positions(views.items("timeline", on=None, as_of=before, party="parties/b")) == [4, 2]
-    views.take(retracted("parties/b", merged))
+    views.record(retracted("parties/b", merged))
     assert positions(views.items("timeline", on=None, party="parties/b")) == [4, 2]
 
 
 @pytest.mark.parametrize("asked", [{}, {"q": "a"}])
 def test_type_without_events_has_an_empty_timeline(views, monkeypatch, asked):
     monkeypatch.setattr(text_filter, "FEW", 0)
-    views.take(*parties("a"))
+    views.record(*parties("a"))
     for sort in SORTS:
         assert views.items("timeline", on=None, sort=sort, type="lab.closed", **asked) == []
 
 
-def log(found: World, size: int) -> None:
+def log(found: RecordedViews, size: int) -> None:
     """Record a party in many events, another in few, and one rare type."""
-    found.take(*parties("a", "b", "c"), platform("p", "2009-01-01"), lab("rare", "2019-01-01", "c"))
+    found.record(*parties("a", "b", "c"), platform("p", "2009-01-01"), lab("rare", "2019-01-01", "c"))
     for number in range(size):
         day = (date(2010, 1, 1) + timedelta(days=number * 3650 // size)).isoformat()
-        found.take(signed(f"t-{number}", day, "a", "b"))
-        found.take(party(f"m-{number}", "2009"), joined(f"m-{number}", "p", day))
-    found.take(step("ratified", "t-1", "2020-01-01", "a"))
+        found.record(signed(f"t-{number}", day, "a", "b"))
+        found.record(party(f"m-{number}", "2009"), joined(f"m-{number}", "p", day))
+    found.record(step("ratified", "t-1", "2020-01-01", "a"))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +179,7 @@ def test_a_page_of_a_log_four_times_as_long_takes_as_many_steps(long_and_longer,
 
 @pytest.fixture(scope="module")
 def long_and_longer() -> Any:
-    with pytest.MonkeyPatch.context() as patch, world() as one, world() as other:
+    with pytest.MonkeyPatch.context() as patch, new_views() as one, new_views() as other:
         patch.setattr(timeline, "_FEW", 20)
         log(one, 60)
         log(other, 240)

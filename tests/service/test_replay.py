@@ -22,9 +22,9 @@ from service.jobs import JobFailed
 from service.views import replay_jobs
 from service.views.replay import parts
 from service.views.replay_jobs import Replays
-from tests.given import party, world
-from tests.histories import GENERATED, histories, taken
 from tests.processes import SECONDS, processes, soon
+from tests.random_histories import GENERATED, histories, recorded
+from tests.recorded_views import new_views, party
 from tests.service.commands import call, environment, serving
 
 SHARED = [view for view, scope in SCOPES.items() if scope.by_subject]
@@ -32,7 +32,7 @@ MANY = 3000
 """Parties whose lines are more than what pipes hold that nobody reads."""
 
 
-def recorded(folder, events):
+def log_of(folder, events):
     """Return a data directory with a log of these events."""
     with closing(Log(folder / LOG)) as log:
         log.insert_events([logged(each) for each in events])
@@ -42,9 +42,9 @@ def recorded(folder, events):
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
     """Return a log of many parties."""
-    with world() as found:
-        found.take(*(party(f"p-{number}", name="Long name " * 20) for number in range(MANY)))
-        return recorded(tmp_path_factory.mktemp("large"), found.events)
+    with new_views() as found:
+        found.record(*(party(f"p-{number}", name="Long name " * 20) for number in range(MANY)))
+        return log_of(tmp_path_factory.mktemp("large"), found.events)
 
 
 @contextmanager
@@ -92,9 +92,9 @@ def test_replay_in_chunks_equals_one_replay():
     @settings(**GENERATED, max_examples=10)
     @given(histories(most=40))
     def holds(documents):
-        with world() as found, TemporaryDirectory() as name:
-            taken(found, documents)
-            data = recorded(Path(name), found.events)
+        with new_views() as found, TemporaryDirectory() as name:
+            recorded(found, documents)
+            data = log_of(Path(name), found.events)
 
             def told(view, subjects):
                 shares = parts(data / LOG, view, found.head, data, lambda _: None, subjects)

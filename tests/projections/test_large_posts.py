@@ -11,7 +11,19 @@ from typing import Any
 import pytest
 
 from domain.errors import Refused
-from tests.given import World, also_signed, corrected, joined, left, party, platform, retracted, signed, step, world
+from tests.recorded_views import (
+    RecordedViews,
+    also_signed,
+    corrected,
+    joined,
+    left,
+    new_views,
+    party,
+    platform,
+    retracted,
+    signed,
+    step,
+)
 
 SMALL, LARGE = 150, 1500
 _EACH = 10
@@ -19,7 +31,7 @@ _INDEXED = 5_000
 """What it takes at most to index the texts of 256 facts, which one of so many posts does."""
 
 
-def grown(found: World, size: int) -> None:
+def grown(found: RecordedViews, size: int) -> None:
     """Return a platform, an agreement with signatures, one with commitments, and a party that all of them name."""
     found.batch(
         platform("p", "2009-01-01"),
@@ -39,20 +51,20 @@ def grown(found: World, size: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def small_and_large() -> Iterator[tuple[World, World]]:
-    with world() as small, world() as large:
+def small_and_large() -> Iterator[tuple[RecordedViews, RecordedViews]]:
+    with new_views() as small, new_views() as large:
         grown(small, SMALL)
         grown(large, LARGE)
         yield small, large
 
 
-def position_of(found: World, kind: str, subject: str, number: int = 0) -> int:
+def position_of(found: RecordedViews, kind: str, subject: str, number: int = 0) -> int:
     """Return the position of an event of a type about a subject; -1 is the last."""
     of_kind = [each for each in found.events if (each.type, each.subject) == (kind, subject)]
     return of_kind[number].position
 
 
-def effort(found: World, documents: list[dict[str, Any]]) -> int:
+def effort(found: RecordedViews, documents: list[dict[str, Any]]) -> int:
     """Return the steps of SQLite's machine and the calls of Python functions of a batch, until it is committed or
     refused.
     """
@@ -86,7 +98,7 @@ JOINED = ("platform.member-joined", "platforms/p")
 SIGNED = ("agreement.signed", "agreements/t")
 MADE = ("agreement.commitment-made", "agreements/c")
 
-SAID: dict[str, Callable[[World], list[dict[str, Any]]]] = {
+SAID: dict[str, Callable[[RecordedViews], list[dict[str, Any]]]] = {
     "a joining is corrected": lambda found: [
         corrected("platforms/p", position_of(found, *JOINED, 50), occurred="2015-05-05")
     ],

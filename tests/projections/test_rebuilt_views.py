@@ -18,8 +18,8 @@ from domain.merkle import leaf_hash
 from projections.digests import VIEWS
 from projections.reader import Reader
 from projections.views import StaleViews, Views
-from tests.given import parties, world
-from tests.histories import GENERATED, histories, taken
+from tests.random_histories import GENERATED, histories, recorded
+from tests.recorded_views import new_views, parties
 
 _LITERAL = re.compile(r"x?'[^']*'|\b\d+\b")
 
@@ -54,8 +54,8 @@ def plan(db: sqlite3.Connection, sql: str) -> list[str]:
 @settings(**GENERATED, max_examples=25)
 @given(histories(most=40))
 def test_rebuilt_views_equal_views_that_grew(documents):
-    with world() as found, building() as (path, views):
-        taken(found, documents)
+    with new_views() as found, building() as (path, views):
+        recorded(found, documents)
         events = found.events
         folded(views, events)
         views.finish()
@@ -70,8 +70,8 @@ def test_rebuilt_views_equal_views_that_grew(documents):
 @settings(**GENERATED, max_examples=25)
 @given(histories(most=40))
 def test_fold_uses_no_index_that_is_created_last(documents):
-    with world() as found, building() as (_, views):
-        taken(found, documents)
+    with new_views() as found, building() as (_, views):
+        recorded(found, documents)
         events = found.events
         said: dict[str, str] = {}
         views._db.set_trace_callback(lambda sql: said.setdefault(_LITERAL.sub("?", sql), sql))
@@ -87,8 +87,8 @@ def test_fold_uses_no_index_that_is_created_last(documents):
 
 def test_unfinished_views_are_refused_when_opened():
     with building() as (path, views):
-        with world() as found:
-            found.take(*parties("a", "b"))
+        with new_views() as found:
+            found.record(*parties("a", "b"))
             folded(views, found.events)
         with pytest.raises(StaleViews):
             Views(path)

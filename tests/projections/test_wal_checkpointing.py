@@ -12,7 +12,7 @@ import pytest
 from projections.engine import wal_checkpointing
 from projections.engine.database import connect
 from projections.engine.wal_checkpointing import WalCheckpointing
-from tests.given import party
+from tests.recorded_views import party
 
 PAGE = 8192
 COMMITS = 300
@@ -86,5 +86,5 @@ def test_wal_restarts_even_if_the_next_transaction_has_read(views):
         assert views.views.version(f"parties/p{number}") == 0
         if (carried := views.views._checkpointing._running) is not None:
             carried.result()
-        views.take(party(f"p{number}"))
+        views.record(party(f"p{number}"))
     assert pages(Path(path)) < COMMITS

@@ -13,8 +13,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import Refused
-from tests.given import World, retracted, world
-from tests.histories import GENERATED, difference, everything, histories, posted
+from tests.random_histories import GENERATED, difference, everything, histories, posted
+from tests.recorded_views import RecordedViews, new_views, retracted
 
 REMARKS = ("event.corrected", "event.retracted", "event.disputed", "evidence.added")
 NAMING = ("event", "about")
@@ -23,14 +23,14 @@ OF_THE_LOG = ("version", "recorded", "position", "more")
 Documents = list[dict[str, Any]]
 
 
-def taken(found: World, documents: Documents) -> tuple[Documents, dict[int, str]]:
+def recorded(found: RecordedViews, documents: Documents) -> tuple[Documents, dict[int, str]]:
     """Return the accepted documents, naming events by id, and the id of each position."""
     positions: dict[str, int] = {}
     accepted = []
     for document in documents:
         ready = posted(document, positions, found)
         try:
-            found.take(ready)
+            found.record(ready)
         except Refused:
             continue
         positions[document["id"]] = found.head
@@ -40,7 +40,7 @@ def taken(found: World, documents: Documents) -> tuple[Documents, dict[int, str]
     return accepted, {position: id_ for id_, position in positions.items()}
 
 
-def waited(found: World, documents: Documents) -> dict[int, str] | None:
+def waited(found: RecordedViews, documents: Documents) -> dict[int, str] | None:
     """Record documents in their order, each as soon as it is accepted; None if some never are."""
     positions: dict[str, int] = {}
     pending = list(documents)
@@ -53,7 +53,7 @@ def waited(found: World, documents: Documents) -> dict[int, str] | None:
             ):
                 continue
             try:
-                found.take(posted(document, positions, found))
+                found.record(posted(document, positions, found))
             except Refused:
                 continue
             positions[document["id"]] = found.head
@@ -95,7 +95,7 @@ def plain(value: Any, ids: Mapping[int, str] | None) -> Any:
     return value.partition(":")[0] if isinstance(value, str) and value.startswith(("NotFound", "Gone")) else value
 
 
-def told(found: World, ids: Mapping[int, str] | None) -> dict[str, Any]:
+def told(found: RecordedViews, ids: Mapping[int, str] | None) -> dict[str, Any]:
     """Return every answer, without the log."""
     return {asked: plain(answer, ids) for asked, answer in everything(found).items() if "statistics" not in asked}
 
@@ -103,8 +103,8 @@ def told(found: World, ids: Mapping[int, str] | None) -> dict[str, Any]:
 @settings(**GENERATED, max_examples=30)
 @given(histories(most=24), st.randoms(use_true_random=False))
 def test_answers_do_not_depend_on_the_order_of_recording(documents: Documents, chance: random.Random):
-    with world() as found, world() as shuffled:
-        accepted, ids = taken(found, by_number(documents))
+    with new_views() as found, new_views() as shuffled:
+        accepted, ids = recorded(found, by_number(documents))
         mixed = list(accepted)
         chance.shuffle(mixed)
         other_ids = waited(shuffled, mixed)
@@ -127,14 +127,14 @@ def by_number(documents: Documents) -> Documents:
 @settings(**GENERATED, max_examples=30)
 @given(histories(most=16), st.data())
 def test_retracted_fact_leaves_no_trace_in_the_current_state(documents: Documents, data: st.DataObject):
-    with world() as found, world() as without:
-        accepted, ids = taken(found, by_number(documents))
+    with new_views() as found, new_views() as without:
+        accepted, ids = recorded(found, by_number(documents))
         gone = {spoken_of(each) for each in accepted if each["type"] == "event.retracted"}
         facts = [each for each in accepted if each["type"] not in REMARKS and each["id"] not in gone]
         fact = data.draw(st.sampled_from(facts))
         position = next(position for position, id_ in ids.items() if id_ == fact["id"])
         try:
-            found.take(retracted(fact["subject"], position))
+            found.record(retracted(fact["subject"], position))
         except Refused:
             assume(False)
         ids[found.head] = "retraction"
@@ -163,8 +163,8 @@ def about(documents: Sequence[Mapping[str, Any]], id_: str) -> set[str]:
 @settings(**GENERATED, max_examples=30)
 @given(histories(most=16, undone=False))
 def test_corrected_fact_gives_the_state_of_the_right_fact(documents: Documents):
-    with world() as found, world() as so_from_the_start:
-        accepted, _ = taken(found, by_number(documents))
+    with new_views() as found, new_views() as so_from_the_start:
+        accepted, _ = recorded(found, by_number(documents))
         known = {document["id"]: document for document in accepted}
         corrections = [each for each in accepted if each["type"] == "event.corrected"]
         spoken = {known[each["data"]["event"]]["type"] for each in accepted if each["type"] in REMARKS}

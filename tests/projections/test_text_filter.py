@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from projections.engine import text_filter, text_index
-from tests.given import World, corrected, event, joined, party, platform, retracted, signed
+from tests.recorded_views import RecordedViews, corrected, event, joined, party, platform, retracted, signed
 
 COMMON, RARE = 1, 10_000
 WORDS = ("amber", "amberley", "basalt", "cobalt", "dolomite", "东海", "西海")
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path / "views.sqlite")
+def registry(tmp_path: Path) -> Iterator[RecordedViews]:
+    made = RecordedViews(tmp_path / "views.sqlite")
     yield made
     made.close()
 
@@ -31,12 +31,14 @@ def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     return request.param
 
 
-def subjects(registry: World, view: str, q: str, *, as_of: int | None = None, sort: str | None = None) -> list[str]:
+def subjects(
+    registry: RecordedViews, view: str, q: str, *, as_of: int | None = None, sort: str | None = None
+) -> list[str]:
     return registry.subjects(view, q=q, on=None, as_of=as_of, sort=sort)
 
 
 def test_subjects_are_found_by_all_words_of_one_fact_with_a_prefix_of_the_last(registry, few):
-    registry.take(
+    registry.record(
         party("a", name="Alpha Works"),
         party("b", name="Beta Works", note="beside Alpha"),
         party("c", name="Gamma"),
@@ -57,32 +59,32 @@ def test_subjects_are_found_by_all_words_of_one_fact_with_a_prefix_of_the_last(r
 
 
 def test_memberships_are_found_by_names_of_party_and_container(registry, few):
-    registry.take(
+    registry.record(
         *(party(slug, name=f"{slug.title()} Institute") for slug in ("alpha", "beta")),
         platform("hub", "2020", name="Hub Institute", purpose="Alpha research"),
         platform("net", "2020", name="Net"),
         *(joined(slug, where, "2021") for slug in ("alpha", "beta") for where in ("hub", "net")),
     )
 
-    def ties(q: str) -> list[tuple[str, str]]:
+    def memberships(q: str) -> list[tuple[str, str]]:
         items = registry.items("memberships", q=q, on=None)
         return sorted((item["party"]["subject"][8:], item["in"]["subject"][10:]) for item in items)
 
-    assert ties("alpha") == [("alpha", "hub"), ("alpha", "net")]
-    assert ties("hub") == [("alpha", "hub"), ("beta", "hub")]
-    assert ties("alpha hu") == [("alpha", "hub")]
-    assert len(ties("institute")) == 4
-    assert ties("research") == ties("alpha zz") == []
+    assert memberships("alpha") == [("alpha", "hub"), ("alpha", "net")]
+    assert memberships("hub") == [("alpha", "hub"), ("beta", "hub")]
+    assert memberships("alpha hu") == [("alpha", "hub")]
+    assert len(memberships("institute")) == 4
+    assert memberships("research") == memberships("alpha zz") == []
 
 
 def test_commitments_are_found_by_their_own_texts_or_their_agreements_titles(registry, few):
-    registry.take(
+    registry.record(
         party("a"),
         signed("deal", "2020", "a", title="Harbour deal", summary="Summary"),
         signed("pact", "2020", "a", title="Mountain pact"),
     )
     for agreement, slug, title in (("deal", "one", "Crane"), ("deal", "two", "Quay"), ("pact", "one", "Tunnel crane")):
-        registry.take(
+        registry.record(
             event(
                 "agreement.commitment-made",
                 f"agreements/{agreement}",
@@ -92,7 +94,7 @@ def test_commitments_are_found_by_their_own_texts_or_their_agreements_titles(reg
                 title=title,
             )
         )
-    corrected_at = registry.take(
+    corrected_at = registry.record(
         corrected("agreements/pact", registry.head, data={"commitment": "one", "kind": "facility", "title": "Cable"})
     )
 
@@ -109,7 +111,7 @@ def test_commitments_are_found_by_their_own_texts_or_their_agreements_titles(reg
 
 
 def test_the_timeline_is_found_by_own_texts_or_the_subjects_names(registry, few):
-    registry.take(
+    registry.record(
         party("a", "2001", name="Alpha", note="noted"),
         event("party.renamed", "parties/a", "2010", name="Omega"),
         event("party.reorganized", "parties/a", "2011", part_of=None, note="restructured"),
@@ -127,10 +129,10 @@ def test_the_timeline_is_found_by_own_texts_or_the_subjects_names(registry, few)
 
 
 def test_merged_parties_are_found_by_names_of_both(registry, few):
-    registry.take(party("a", name="Alpha"), party("b", name="Beta"), platform("hub", "2020", name="Hub"))
-    registry.take(joined("b", "hub", "2021"))
+    registry.record(party("a", name="Alpha"), party("b", name="Beta"), platform("hub", "2020", name="Hub"))
+    registry.record(joined("b", "hub", "2021"))
     before = registry.head
-    registry.take(event("party.merged", "parties/b", None, into="parties/a"))
+    registry.record(event("party.merged", "parties/b", None, into="parties/a"))
     assert subjects(registry, "parties", "beta") == subjects(registry, "parties", "alpha") == ["parties/a"]
     assert subjects(registry, "parties", "beta", as_of=before) == ["parties/b"]
     for q in ("alpha", "beta"):
@@ -148,14 +150,14 @@ def test_any_filtered_list_equals_a_scan_of_all_facts(registry, few, seed):
         choice = rng.random()
         if standing and choice < 0.3:
             position, (subject, _) = rng.choice(list(standing.items()))
-            registry.take(corrected(subject, position, data={"name": text, "kind": "company"}))
+            registry.record(corrected(subject, position, data={"name": text, "kind": "company"}))
             standing[position] = (subject, text)
         elif standing and choice < 0.5:
             position, (subject, _) = rng.choice(list(standing.items()))
-            registry.take(retracted(subject, position))
+            registry.record(retracted(subject, position))
             del standing[position]
         else:
-            standing[registry.take(party(slug, name=text))] = (subject, text)
+            standing[registry.record(party(slug, name=text))] = (subject, text)
         believed.append(standing)
     for q in (*WORDS, "amb", "col", "amber basalt", "basalt amber", "海", "东", "cobalt 西海"):
         *whole, last = q.split()

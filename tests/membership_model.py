@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
-from tests.enumerated import BEYOND, DAYS, Happening, Reading, Timeline
+from tests.enumerated_worlds import BEYOND, DAYS, Happening, Reading, Timeline
 
 MAKES = ("launched", "founded", "adopted", "signed")
 CONSENTS = ("ratified", "acceded")

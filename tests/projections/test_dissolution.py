@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.given import (
-    World,
+from tests.random_histories import GENERATED
+from tests.recorded_views import (
+    RecordedViews,
     adopted,
     also_signed,
     corrected,
@@ -18,6 +19,7 @@ from tests.given import (
     joined,
     lab,
     left,
+    new_views,
     parties,
     party,
     platform,
@@ -25,14 +27,12 @@ from tests.given import (
     signed,
     status_of,
     step,
-    world,
 )
-from tests.histories import GENERATED
 
 
 @pytest.fixture
-def made() -> Iterator[World]:
-    with world() as made:
+def made() -> Iterator[RecordedViews]:
+    with new_views() as made:
         yield made
 
 
@@ -64,15 +64,15 @@ def treaty(*names: str) -> list[dict[str, Any]]:
 
 
 def test_memberships_of_a_dissolved_party_end_that_day(made):
-    made.take(*treaty(*STATES), *(dissolved(slug, day) for slug, day in STATES.items()))
+    made.record(*treaty(*STATES), *(dissolved(slug, day) for slug, day in STATES.items()))
     for slug, day in STATES.items():
         (before,) = made.items("memberships", party=f"parties/{slug}", on="1970-01-01")
         assert (status_of(before), before["to"]) == (("in-force", ("in-force",), "certain"), day)
         assert made.items("memberships", party=f"parties/{slug}", on=day) == []
-        tie = made.tie(f"parties/{slug}", "agreements/t", on=day)
+        tie = made.membership(f"parties/{slug}", "agreements/t", on=day)
         assert status_of(tie) == ("ended", ("ended",), "certain")
     assert made.subjects("agreements", party="parties/yugoslavia") == []
-    assert made.tie("parties/france", "agreements/t")["status"] == "in-force"
+    assert made.membership("parties/france", "agreements/t")["status"] == "in-force"
     (item,) = [
         each for each in made.state("agreements/t")["parties"] if each["party"]["subject"] == "parties/yugoslavia"
     ]
@@ -80,98 +80,98 @@ def test_memberships_of_a_dissolved_party_end_that_day(made):
 
 
 def test_membership_names_only_the_dissolution_that_ended_it(made):
-    made.take(*treaty("yugoslavia"), platform("p", "1950"), joined("yugoslavia", "p", "1951"))
-    made.take(left("yugoslavia", "p", "1960"))
-    at = made.take(dissolved("yugoslavia", "1992-04-27"))
-    assert at in made.tie("parties/yugoslavia", "agreements/t")["events"]
-    assert at not in made.tie("parties/yugoslavia", "platforms/p")["events"]
-    assert made.tie("parties/yugoslavia", "platforms/p")["to"] == "1960"
+    made.record(*treaty("yugoslavia"), platform("p", "1950"), joined("yugoslavia", "p", "1951"))
+    made.record(left("yugoslavia", "p", "1960"))
+    at = made.record(dissolved("yugoslavia", "1992-04-27"))
+    assert at in made.membership("parties/yugoslavia", "agreements/t")["events"]
+    assert at not in made.membership("parties/yugoslavia", "platforms/p")["events"]
+    assert made.membership("parties/yugoslavia", "platforms/p")["to"] == "1960"
 
 
 def test_memberships_of_a_dissolved_party_have_status_ended(made):
-    made.take(
+    made.record(
         *parties("a", "b"), platform("p", "2000"), joined("a", "p", "2001-01-01"), lab("l", "2002-01-01", "a", "b")
     )
-    made.take(signed("t", "2003-01-01", "a", "b"), dissolved("a", "2010-05-05"))
+    made.record(signed("t", "2003-01-01", "a", "b"), dissolved("a", "2010-05-05"))
     for container in ("platforms/p", "labs/l", "agreements/t"):
-        tie = made.tie("parties/a", container)
+        tie = made.membership("parties/a", container)
         assert (tie["status"], tie["to"], tie["certainty"]) == ("ended", "2010-05-05", "certain")
-    assert made.tie("parties/b", "labs/l")["status"] == "founder"
+    assert made.membership("parties/b", "labs/l")["status"] == "founder"
 
 
 def test_agreement_is_out_of_force_once_all_its_parties_have_ended(made):
-    made.take(*parties("a"), adopted("t", "1950"), step("acceded", "t", "1951-01-01", "a"))
-    made.take(step("entered-into-force", "t", "1952-01-01", "a"))
+    made.record(*parties("a"), adopted("t", "1950"), step("acceded", "t", "1951-01-01", "a"))
+    made.record(step("entered-into-force", "t", "1952-01-01", "a"))
     assert made.state("agreements/t")["status"] == "in-force"
-    made.take(dissolved("a", "1990-10-03"))
+    made.record(dissolved("a", "1990-10-03"))
     assert made.state("agreements/t", on="1990-10-02")["status"] == "in-force"
     assert made.state("agreements/t", on="1990-10-03")["status"] == "adopted"
 
 
 def test_possible_order_is_no_contradiction(made):
-    made.take(*parties("a", "b"), signed("t", "1980-01-01", "b"), platform("p", "1980-01-01"))
-    made.take(dissolved("a", "1990"), also_signed("t", "1990-06", "a"), joined("a", "p"))
-    tie = made.tie("parties/a", "agreements/t", on="1990-12-31")
+    made.record(*parties("a", "b"), signed("t", "1980-01-01", "b"), platform("p", "1980-01-01"))
+    made.record(dissolved("a", "1990"), also_signed("t", "1990-06", "a"), joined("a", "p"))
+    tie = made.membership("parties/a", "agreements/t", on="1990-12-31")
     assert status_of(tie) == ("ended", ("ended",), "certain")
-    tie = made.tie("parties/a", "platforms/p", on="1990-12-31")  # joined without a date, but not after its end
+    tie = made.membership("parties/a", "platforms/p", on="1990-12-31")  # joined without a date, but not after its end
     assert status_of(tie) == ("ended", ("ended",), "certain")
     (tie,) = made.items("memberships", party="parties/a", in_="platforms/p", on="1990-01-01")
     assert status_of(tie) == ("ended", ("member", "ended"), "possible")
 
 
 def test_party_has_no_membership_before_its_creation(made):
-    made.take(party("a", "1990-05-22"), platform("p", "1980-01-01"), joined("a", "p"))
+    made.record(party("a", "1990-05-22"), platform("p", "1980-01-01"), joined("a", "p"))
     assert made.items("memberships", party="parties/a", on="1990-05-21") == []
     (tie,) = made.items("memberships", party="parties/a", on="1990-05-22")
     assert status_of(tie) == ("member", ("member",), "possible")
 
 
 def test_corrected_or_retracted_end_restores_the_memberships(made):
-    made.take(*treaty("south-yemen"))
-    end = made.take(dissolved("south-yemen", "1990-05-22"))
+    made.record(*treaty("south-yemen"))
+    end = made.record(dissolved("south-yemen", "1990-05-22"))
 
     def ended(on: str, as_of: int | None = None) -> bool:
-        return made.tie("parties/south-yemen", "agreements/t", on=on, as_of=as_of)["status"] == "ended"
+        return made.membership("parties/south-yemen", "agreements/t", on=on, as_of=as_of)["status"] == "ended"
 
     assert ended("1990-05-22")
     assert not ended("1990-05-22", end - 1)
-    fixed = made.take(corrected("parties/south-yemen", end, occurred="1994-07-07"))
+    fixed = made.record(corrected("parties/south-yemen", end, occurred="1994-07-07"))
     assert not ended("1990-05-22")
     assert ended("1994-07-07")
     assert ended("1990-05-22", end)
-    made.take(retracted("parties/south-yemen", fixed))
+    made.record(retracted("parties/south-yemen", fixed))
     assert ended("1990-05-22")
-    made.take(retracted("parties/south-yemen", end))
+    made.record(retracted("parties/south-yemen", end))
     assert not ended("2020-01-01")
 
 
 def test_merger_shares_the_end_of_a_party_and_a_split_removes_it(made):
-    made.take(*treaty("yugoslavia"), *parties("sfry"), platform("p", "1950"), joined("sfry", "p", "1951-01-01"))
-    made.take(dissolved("yugoslavia", "1992-04-27"))
-    assert made.tie("parties/sfry", "platforms/p")["status"] == "member"
-    merged = made.take(event("party.merged", "parties/sfry", None, into="parties/yugoslavia"))
-    assert made.tie("parties/yugoslavia", "platforms/p")["status"] == "ended"
+    made.record(*treaty("yugoslavia"), *parties("sfry"), platform("p", "1950"), joined("sfry", "p", "1951-01-01"))
+    made.record(dissolved("yugoslavia", "1992-04-27"))
+    assert made.membership("parties/sfry", "platforms/p")["status"] == "member"
+    merged = made.record(event("party.merged", "parties/sfry", None, into="parties/yugoslavia"))
+    assert made.membership("parties/yugoslavia", "platforms/p")["status"] == "ended"
     assert made.refused(also_signed("t", "1999", "sfry")).positions
-    made.take(retracted("parties/sfry", merged))
-    assert made.tie("parties/sfry", "platforms/p")["status"] == "member"
-    made.take(also_signed("t", "1999", "sfry"))
+    made.record(retracted("parties/sfry", merged))
+    assert made.membership("parties/sfry", "platforms/p")["status"] == "member"
+    made.record(also_signed("t", "1999", "sfry"))
     assert made.refused(event("party.merged", "parties/sfry", None, into="parties/yugoslavia")).positions
 
 
 def test_latest_fact_of_a_party_bounds_its_imprecise_end(made):
-    made.take(*parties("a"), platform("p", "1980"), joined("a", "p", "1981"), dissolved("a", "1990"))
-    assert made.tie("parties/a", "platforms/p", on="1990-06-01")["certainty"] == "possible"
-    made.take(event("party.renamed", "parties/a", "1990-08-01", name="A again"))
+    made.record(*parties("a"), platform("p", "1980"), joined("a", "p", "1981"), dissolved("a", "1990"))
+    assert made.membership("parties/a", "platforms/p", on="1990-06-01")["certainty"] == "possible"
+    made.record(event("party.renamed", "parties/a", "1990-08-01", name="A again"))
     (tie,) = made.items("memberships", party="parties/a", on="1990-06-01")
     assert status_of(tie) == ("member", ("member",), "certain")
 
 
 def test_history_of_an_agreement_lists_the_end_of_its_party(made):
-    made.take(*treaty("yugoslavia"))
-    end = made.take(dissolved("yugoslavia", "1992-04-27"))
+    made.record(*treaty("yugoslavia"))
+    end = made.record(dissolved("yugoslavia", "1992-04-27"))
     (item,) = [each for each in made.history("agreements/t") if each["position"] == end]
     assert item["patch"]
-    gone = made.take(retracted("parties/yugoslavia", end))
+    gone = made.record(retracted("parties/yugoslavia", end))
     assert gone in [each["position"] for each in made.history("agreements/t")]
     assert end not in [each["position"] for each in made.history("agreements/t", as_of=end - 1)]
 
@@ -191,14 +191,14 @@ FACTS = (
 @given(st.permutations(FACTS))
 def test_any_order_of_facts_about_an_ended_party_gives_the_same_memberships(facts):
     ordered = sorted(facts, key=lambda fact: fact["id"] not in ("p", "s"))
-    with world() as one, world() as other:
-        one.take(*parties("a", "b"), *FACTS)
-        other.take(*parties("a", "b"), *ordered)
+    with new_views() as one, new_views() as other:
+        one.record(*parties("a", "b"), *FACTS)
+        other.record(*parties("a", "b"), *ordered)
         for on in ("1985-06-01", "1988-06-01", "1990-10-02", "1990-10-03", None):
             assert _shown(one, on) == _shown(other, on)
 
 
-def _shown(made: World, on: str | None) -> list[Any]:
+def _shown(made: RecordedViews, on: str | None) -> list[Any]:
     """Return memberships and the agreement's status on a day, without positions."""
     items = [*made.items("memberships", on=on), *made.items("memberships", on=on, status="ended")]
     shown = [[item["party"], item["in"], status_of(item), item["from"], item["to"]] for item in items]

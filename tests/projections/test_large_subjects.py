@@ -10,14 +10,14 @@ from functools import partial
 import pytest
 
 from projections.engine.query_types import TimeSlice
-from tests.given import World, joined, left, party, platform, signed, step, world
-from tests.steps import steps
+from tests.query_cost import steps
+from tests.recorded_views import RecordedViews, joined, left, new_views, party, platform, signed, step
 
 SMALL, GREAT = 220, 880
 DAY = "2025-06-01"
 
 
-def grown(found: World, size: int) -> None:
+def grown(found: RecordedViews, size: int) -> None:
     """Return a platform, a party and an agreement with this number of members, memberships and events."""
     found.batch(platform("p", "2009-01-01"), party("hub"), party("one"), signed("t", "2009-01-01", "hub", "one"))
     for number in range(size):
@@ -29,23 +29,23 @@ def grown(found: World, size: int) -> None:
             signed(f"a-{number:03}", day, "hub", f"m-{number:03}"),
             step("commitment-made", "t", day, **made),
         )
-    found.take(left("m-001", "p", "2024-01-01"))
+    found.record(left("m-001", "p", "2024-01-01"))
 
 
 @pytest.fixture(scope="module")
-def small_and_great() -> Iterator[tuple[World, World]]:
-    with world() as small, world() as great:
+def small_and_great() -> Iterator[tuple[RecordedViews, RecordedViews]]:
+    with new_views() as small, new_views() as great:
         grown(small, SMALL)
         grown(great, GREAT)
         yield small, great
 
 
-def listed(view: str, sort: str | None = None, **filters: str) -> Callable[[World, TimeSlice], object]:
+def listed(view: str, sort: str | None = None, **filters: str) -> Callable[[RecordedViews, TimeSlice], object]:
     asked = {name.rstrip("_"): [value] for name, value in filters.items()}
     return lambda found, question: found.reader.page(view, question, asked, sort=sort, limit=5, after=None)
 
 
-ASKED: dict[str, Callable[[World, TimeSlice], object]] = {
+ASKED: dict[str, Callable[[RecordedViews, TimeSlice], object]] = {
     "platform": lambda found, question: found.reader.state("platforms/p", question),
     "party": lambda found, question: found.reader.state("parties/hub", question),
     "agreement": lambda found, question: found.reader.state("agreements/t", question),

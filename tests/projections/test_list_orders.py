@@ -14,8 +14,8 @@ from projections.catalogue import LIST_VIEWS
 from projections.engine import planner, text_filter
 from projections.engine.planner import Planner, PlanTooSlow, bounded
 from projections.engine.query_parts import Query
-from tests.given import World, event, joined, left, parties, platform, signed, step, world
-from tests.histories import GENERATED, histories, taken
+from tests.random_histories import GENERATED, histories, recorded
+from tests.recorded_views import RecordedViews, event, joined, left, new_views, parties, platform, signed, step
 
 ASKED: tuple[tuple[str, dict[str, str]], ...] = (
     ("agreements", {}),
@@ -44,7 +44,7 @@ ASKED: tuple[tuple[str, dict[str, str]], ...] = (
 )
 
 
-def paged(found: World, view: str, sort: str, on: str | None, filters: dict[str, str]) -> list[dict[str, Any]]:
+def paged(found: RecordedViews, view: str, sort: str, on: str | None, filters: dict[str, str]) -> list[dict[str, Any]]:
     """Return the whole of a list, two items at a time."""
     items: list[dict[str, Any]] = []
     after: list[Any] | None = None
@@ -80,8 +80,8 @@ def materialising_plans() -> Iterator[None]:
 @settings(**GENERATED, max_examples=12)
 @given(histories(most=24))
 def test_every_plan_gives_the_same_pages(documents: list[dict[str, Any]]):
-    with world() as found:
-        taken(found, documents)
+    with new_views() as found:
+        recorded(found, documents)
         for view, filters in ASKED:
             for on in ("2022-01-01", None):
                 every = found.items(view, on=on, **filters)
@@ -94,17 +94,17 @@ def test_every_plan_gives_the_same_pages(documents: list[dict[str, Any]]):
 
 
 def test_container_joined_twice_is_listed_once(views):
-    views.take(*parties("a"), platform("p", "2010-01-01"), platform("q", "2010-01-01"))
-    views.take(joined("a", "p", "2011-01-01"), left("a", "p", "2012-01-01"), joined("a", "p", "2013-01-01"))
-    views.take(joined("a", "q", "2011-01-01"))
+    views.record(*parties("a"), platform("p", "2010-01-01"), platform("q", "2010-01-01"))
+    views.record(joined("a", "p", "2011-01-01"), left("a", "p", "2012-01-01"), joined("a", "p", "2013-01-01"))
+    views.record(joined("a", "q", "2011-01-01"))
     for sort in ("subject", "-subject"):
         found = paged(views, "platforms", sort, None, {"member": "parties/a"})
         assert sorted(item["subject"] for item in found) == ["platforms/p", "platforms/q"]
 
 
 def test_a_category_is_found_in_each_of_its_languages(views):
-    views.take(*parties("a", "b"), platform("p", "2010-01-01"))
-    views.take(joined("a", "p", category={"en": "Maker", "zh": "制造商"}), joined("b", "p", category="User"))
+    views.record(*parties("a", "b"), platform("p", "2010-01-01"))
+    views.record(joined("a", "p", category={"en": "Maker", "zh": "制造商"}), joined("b", "p", category="User"))
     for category, party in (("maker", "a"), ("制造商", "a"), ("USER", "b")):
         (item,) = views.items("memberships", category=category)
         assert item["party"]["subject"] == f"parties/{party}"
@@ -112,33 +112,33 @@ def test_a_category_is_found_in_each_of_its_languages(views):
 
 
 def test_latest_items_come_first_and_undated_ones_last(views):
-    views.take(*parties("a"), signed("s", "2020-01-01", "a"), signed("t", None, "a"), signed("u", "2021-01-01", "a"))
+    views.record(*parties("a"), signed("s", "2020-01-01", "a"), signed("t", None, "a"), signed("u", "2021-01-01", "a"))
     for sort, order in (("signed", "sut"), ("-signed", "ust")):
         found = paged(views, "agreements", sort, None, {})
         assert [item["subject"] for item in found] == [f"agreements/{slug}" for slug in order]
     for number, due in enumerate(("2030", None, "2029", "2030")):
         made = {"commitment": f"c-{number}", "kind": "research", "title": "x", **({"due": due} if due else {})}
-        views.take(step("commitment-made", "s", "2020-02-01", **made))
-    views.take(event("party.registered", "parties/z", name="z", kind="company"))
+        views.record(step("commitment-made", "s", "2020-02-01", **made))
+    views.record(event("party.registered", "parties/z", name="z", kind="company"))
     for sort, dues in (("due", ["2029", "2030", "2030", None]), ("-due", ["2030", "2030", "2029", None])):
         assert [item.get("due") for item in paged(views, "commitments", sort, None, {})] == dues
 
 
 def test_planner_abandons_a_slow_order_for_an_index(views, monkeypatch):
-    views.take(*parties("a"))
+    views.record(*parties("a"))
     for number in range(120):
         kind = "contract" if number < 90 else "treaty"
-        views.take(signed(f"t{number:03}", "2020-01-01", "a", kind=kind, title=f"{number:03}"))
+        views.record(signed(f"t{number:03}", "2020-01-01", "a", kind=kind, title=f"{number:03}"))
     materialised: list[bool] = []
     queries: list[Query] = []
     init = Planner.__init__
 
-    def seen(self: Planner, *given: Any, materialises: bool = False, **named: Any) -> None:
+    def recording_init(self: Planner, *given: Any, materialises: bool = False, **named: Any) -> None:
         init(self, *given, materialises=materialises, **named)
         materialised.append(materialises)
         queries.append(self.query)
 
-    monkeypatch.setattr(Planner, "__init__", seen)
+    monkeypatch.setattr(Planner, "__init__", recording_init)
     wanted = [f"agreements/t{number:03}" for number in range(90, 120)]
     assert views.subjects("agreements", kind="treaty", sort="title") == wanted
     assert materialised == [False]

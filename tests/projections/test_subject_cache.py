@@ -22,11 +22,13 @@ from projections.digests import VIEWS
 from projections.engine import event_index, subject_cache
 from projections.engine.bitemporal import MEMBERSHIPS
 from projections.views import Views
-from tests.given import World, event, joined, left, parties, party, platform, signed, world
-from tests.histories import GENERATED, histories, posted
+from tests.random_histories import GENERATED, histories, posted
+from tests.recorded_views import RecordedViews, event, joined, left, new_views, parties, party, platform, signed
 
 
-def taken_in_one_transaction(found: World, documents: Sequence[dict], sizes: Sequence[int] = (1,)) -> Sequence[Event]:
+def taken_in_one_transaction(
+    found: RecordedViews, documents: Sequence[dict], sizes: Sequence[int] = (1,)
+) -> Sequence[Event]:
     """Return the events of the accepted documents, recorded in batches of these sizes with one commit at the end, with
     no batch undone together with another.
     """
@@ -45,7 +47,7 @@ def taken_in_one_transaction(found: World, documents: Sequence[dict], sizes: Seq
     return found.events
 
 
-def lines(found: World, as_of: int) -> dict[str, list[bytes]]:
+def lines(found: RecordedViews, as_of: int) -> dict[str, list[bytes]]:
     """Return every canonical row of every view, as of a position."""
     return {view: sorted(found.reader.lines(view, as_of)) for view in VIEWS}
 
@@ -54,7 +56,7 @@ def lines(found: World, as_of: int) -> dict[str, list[bytes]]:
 @settings(**GENERATED, max_examples=15)
 @given(documents=histories(most=40))
 def test_posts_in_one_commit_equal_the_accepted_ones_alone(cached, documents):
-    with world() as found, world() as alone, pytest.MonkeyPatch.context() as patch:
+    with new_views() as found, new_views() as alone, pytest.MonkeyPatch.context() as patch:
         patch.setattr(subject_cache, "_MOST_CACHED", cached)
         patch.setattr(subject_cache, "_MOST", 10 * cached)
         for each in taken_in_one_transaction(found, documents):
@@ -66,7 +68,7 @@ def test_posts_in_one_commit_equal_the_accepted_ones_alone(cached, documents):
 @settings(**GENERATED, max_examples=15)
 @given(documents=histories(most=40), sizes=st.lists(st.integers(1, 5), min_size=1, max_size=5))
 def test_refused_batches_leave_nothing_also_in_subjects_with_many_facts(documents, sizes):
-    with world() as found, world() as alone, pytest.MonkeyPatch.context() as patch:
+    with new_views() as found, new_views() as alone, pytest.MonkeyPatch.context() as patch:
         patch.setattr(fact_store, "_FEW_FACTS", 3)
         for each in taken_in_one_transaction(found, documents, sizes):
             alone.apply(each)
@@ -77,7 +79,7 @@ def test_refused_batches_leave_nothing_also_in_subjects_with_many_facts(document
 @settings(**GENERATED, max_examples=25)
 @given(documents=histories(most=60))
 def test_cached_lifespan_of_a_large_subject_equals_that_of_all_its_facts(documents):
-    with world() as found, pytest.MonkeyPatch.context() as patch:
+    with new_views() as found, pytest.MonkeyPatch.context() as patch:
         patch.setattr(fact_store, "_FEW_FACTS", 2)
         taken_in_one_transaction(found, documents)
         written = found.views._store
@@ -86,8 +88,8 @@ def test_cached_lifespan_of_a_large_subject_equals_that_of_all_its_facts(documen
 
 
 def test_refused_post_among_others_leaves_nothing():
-    with world() as found:
-        found.take(*parties("a", "b"))
+    with new_views() as found:
+        found.record(*parties("a", "b"))
         documents = [
             {"id": f"e-{number}", "source": "test", **each}
             for number, each in enumerate(
@@ -108,9 +110,9 @@ def test_refused_post_among_others_leaves_nothing():
 def test_subject_cache_is_bounded(monkeypatch):
     monkeypatch.setattr(subject_cache, "_MOST_CACHED", 5)
     monkeypatch.setattr(subject_cache, "_MOST", 20)
-    with world() as found:
+    with new_views() as found:
         for number in range(100):
-            found.take(party(f"p-{number}"))
+            found.record(party(f"p-{number}"))
         kept = found.views._store.subjects
         assert len(kept._cached) <= 6
         assert len(kept._by_number) <= 21
@@ -118,24 +120,24 @@ def test_subject_cache_is_bounded(monkeypatch):
 
 
 def test_refused_post_leaves_nothing_after_its_transaction_is_lost(monkeypatch):
-    with world() as found:
-        found.take(*parties("a"))
+    with new_views() as found:
+        found.record(*parties("a"))
         with monkeypatch.context() as patch:
             patch.setattr(found.views, "commit", lambda: None)
             patch.setattr(found.views, "rollback", lambda: None)
-            found.take(party("b"))
+            found.record(party("b"))
             sqlite3.Connection.execute(found.views._db, "ROLLBACK")  # as SQLite does by itself where the disk is full
             patch.setattr(found.views, "begin", lambda: None)
             with pytest.raises(sqlite3.OperationalError):
-                found.take(party("b"))
+                found.record(party("b"))
         found.views.rollback()
         assert found.head == 1
-        found.take(party("b"))
+        found.record(party("b"))
         assert found.state("parties/b")["version"] == 1
 
 
 def test_caches_are_dropped_with_their_views():
-    with world() as found, TemporaryDirectory() as folder:
+    with new_views() as found, TemporaryDirectory() as folder:
         views = Views(Path(folder) / "views.sqlite")
         for each in taken_in_one_transaction(found, [{"id": "a", "source": "test", **party("a")}]):
             views.begin()
@@ -152,15 +154,15 @@ def test_caches_are_dropped_with_their_views():
 
 def test_large_subjects_are_cached_only_within_the_memory_limit(monkeypatch):
     named = [f"p-{number}" for number in range(50)]
-    with world() as found:
-        found.take(*parties(*named))
+    with new_views() as found:
+        found.record(*parties(*named))
         kept = found.views._store.subjects
         monkeypatch.setattr(subject_cache, "_MOST_BYTES", 500_000)
         for number in range(20):
-            found.take(signed(f"a-{number}", "2020", *named))
-        assert all(found.tie("parties/p-7", f"agreements/a-{number}", on="2021-01-01") for number in range(20))
+            found.record(signed(f"a-{number}", "2020", *named))
+        assert all(found.membership("parties/p-7", f"agreements/a-{number}", on="2021-01-01") for number in range(20))
         found.refused(party("p-0"), event("agreement.amended", "agreements/a-19", "2019"))
-        found.take(signed("a-20", "2020", *named))
+        found.record(signed("a-20", "2020", *named))
         held = [each.cached for each in kept._cached.values() if each.cached is not None]
         assert 0 < sum(1 for each in held for _ in each.of(MEMBERSHIPS.name)) <= 200
         assert kept._weight.bytes == sum(each.own for each in held)
@@ -168,14 +170,14 @@ def test_large_subjects_are_cached_only_within_the_memory_limit(monkeypatch):
 
 def test_texts_used_once_are_evicted(monkeypatch):
     monkeypatch.setattr(event_index, "_CACHED", 10)
-    with world() as found:
+    with new_views() as found:
         for number in range(50):
-            found.take(party(f"p-{number}", identifiers=[{"scheme": "lei", "value": str(number)}]))
+            found.record(party(f"p-{number}", identifiers=[{"scheme": "lei", "value": str(number)}]))
         assert len(found.views._store.words.by_text) <= 11
 
 
 def test_words_of_a_refused_post_are_found_by_similarity_once_another_has_them():
-    with world() as found:
+    with new_views() as found:
         named = [party("a", name="Zephyrine"), party("b", name="Zephyrine")]
         first, second = ({"id": each["subject"], "source": "test", **each} for each in named)
         taken_in_one_transaction(found, [{**first, "id": "x"}, {**first, "id": "y"}, second], sizes=(2, 1))
@@ -184,8 +186,8 @@ def test_words_of_a_refused_post_are_found_by_similarity_once_another_has_them()
 
 
 def test_rows_of_a_party_with_many_names_are_buffered(monkeypatch):
-    with world() as found:
-        found.take(party("a"))
+    with new_views() as found:
+        found.record(party("a"))
         monkeypatch.setattr(found.views, "commit", lambda: None)
         before = found.views._db.total_changes
         for slug in ("b", "c"):
@@ -195,8 +197,8 @@ def test_rows_of_a_party_with_many_names_are_buffered(monkeypatch):
         assert found.views._db.total_changes == before
 
 
-def test_refused_batch_leaves_no_rows(views: World):
-    views.take(*parties("a", "b", "c"), platform("p", "2020-01-01"))
-    before = views.seen("platforms/p"), views.items("memberships", on=None), views.items("timeline")
+def test_refused_batch_leaves_no_rows(views: RecordedViews):
+    views.record(*parties("a", "b", "c"), platform("p", "2020-01-01"))
+    before = views.state_or_error("platforms/p"), views.items("memberships", on=None), views.items("timeline")
     views.refused(joined("a", "p", "2021"), party("d"), joined("d", "p"), joined("a", "p", "2022"))
-    assert (views.seen("platforms/p"), views.items("memberships", on=None), views.items("timeline")) == before
+    assert (views.state_or_error("platforms/p"), views.items("memberships", on=None), views.items("timeline")) == before

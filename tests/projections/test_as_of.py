@@ -5,16 +5,16 @@ from __future__ import annotations
 from hypothesis import given, settings
 
 from projections.engine.query_types import Merged, NotFound
-from tests.given import world
-from tests.histories import DAYS, GENERATED, SUBJECTS, difference, everything, histories, taken, taking
+from tests.random_histories import DAYS, GENERATED, SUBJECTS, difference, everything, histories, recorded, recording
+from tests.recorded_views import new_views
 
 
 @settings(**GENERATED, max_examples=30)
 @given(histories())
 def test_answer_as_of_a_position_equals_the_answer_when_it_was_the_head(documents):
-    with world() as found:
+    with new_views() as found:
         answered = {}
-        for _ in taking(found, documents):
+        for _ in recording(found, documents):
             answered[found.head] = everything(found)
         for position, then in answered.items():
             assert difference(then, everything(found, as_of=position)) == {}, position
@@ -23,8 +23,8 @@ def test_answer_as_of_a_position_equals_the_answer_when_it_was_the_head(document
 @settings(**GENERATED, max_examples=30)
 @given(histories(most=30))
 def test_replay_gives_the_same_answers(documents):
-    with world() as found, world() as again:
-        taken(found, documents)
+    with new_views() as found, new_views() as again:
+        recorded(found, documents)
         for event in found.events:
             again.apply(event)
         assert difference(everything(found), everything(again)) == {}
@@ -41,7 +41,7 @@ def test_replay_gives_the_same_answers(documents):
 @given(histories(most=30))
 def test_batch_gives_the_answers_of_its_events_one_by_one(documents):
     """Without mergers: only within a batch are earlier facts of two merged parties checked together."""
-    with world() as found, world() as batched:
-        accepted = taken(found, [document for document in documents if document["type"] != "party.merged"])
+    with new_views() as found, new_views() as batched:
+        accepted = recorded(found, [document for document in documents if document["type"] != "party.merged"])
         batched.batch(*accepted)
         assert difference(everything(found), everything(batched)) == {}

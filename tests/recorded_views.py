@@ -1,7 +1,6 @@
-"""Given these events, queried as of and on, then ...: helpers that drive the views directly, in the words of the
-contract.
+"""Views for tests: records events into a file of views and queries it, without a server.
 
-A `World` has one file of views with both its halves. Facts are written as functions named after their event.
+The functions that return an event are named after its type.
 """
 
 from __future__ import annotations
@@ -61,12 +60,12 @@ def text_event(kind: str, subject: str, text: str, *, position: int, version: in
     return Event(position, version, subject, kind, "registry", f"own-{position}", None, None, data, recorded, "tester")
 
 
-class World:
-    """Views that take events and answer queries. Each document is a batch of its own unless `batch` is used."""
+class RecordedViews:
+    """A file of views with both its halves. Each document is a batch of its own unless `batch` is used."""
 
     def __init__(self, path: Path) -> None:
         self.views = Views(path)
-        self.views._db.execute("PRAGMA synchronous = OFF")  # nothing here has to survive
+        self.views._db.execute("PRAGMA synchronous = OFF")  # these views need not survive a crash
         self.reader = Reader(path)
         self.events: list[Event] = []
         self._made = 0
@@ -81,7 +80,7 @@ class World:
         """The position of the last event."""
         return self.views.position
 
-    def take(self, *documents: Document) -> int:
+    def record(self, *documents: Document) -> int:
         """Record documents one by one; return the last position."""
         for document in documents:
             self.batch(document)
@@ -110,10 +109,10 @@ class World:
         except Refused as refused:
             assert self.head == before
             return refused
-        raise AssertionError(f"{[document['type'] for document in documents]} was taken")
+        raise AssertionError(f"{[document['type'] for document in documents]} was accepted")
 
     def apply(self, event: Event) -> None:
-        """Fold an event of another world's log."""
+        """Fold an event of the log of other views."""
         self.views.begin()
         self.views.apply(event, leaf_hash(event.data))
         self.views.commit()
@@ -129,12 +128,12 @@ class World:
         """Return the state of a subject. Raise NotFound, Gone, Merged."""
         return self.reader.state(subject, self.question(on, as_of), evidence=evidence).body
 
-    def seen(self, subject: str, *, on: str | None = TODAY, as_of: int | None = None) -> Any:
+    def state_or_error(self, subject: str, *, on: str | None = TODAY, as_of: int | None = None) -> Any:
         """Return the state of a subject, or the name of the exception."""
         try:
             return self.state(subject, on=on, as_of=as_of)
-        except (NotFound, Gone, Merged) as told:
-            return f"{type(told).__name__}: {told}"
+        except (NotFound, Gone, Merged) as error:
+            return f"{type(error).__name__}: {error}"
 
     def page(
         self,
@@ -147,7 +146,7 @@ class World:
         after: Sequence[Any] | None = None,
         **filters: str | Sequence[str],
     ) -> tuple[list[dict[str, Any]], Any]:
-        """Return one page of a list and the key of the next. `in_` and `from_` stand for names that Python reserves."""
+        """Return one page of a list and the key of the next. `in_` and `from_` are `in` and `from`."""
         given = {
             name.removesuffix("_"): [value] if isinstance(value, str) else list(value)
             for name, value in filters.items()
@@ -156,21 +155,23 @@ class World:
         page = self.reader.page(view, question, given, sort=sort, limit=limit, after=after)
         return page.items, None if page.after is None else json.loads(json.dumps(page.after))
 
-    def items(self, view: str, **asked: Any) -> list[dict[str, Any]]:
+    def items(self, view: str, **options: Any) -> list[dict[str, Any]]:
         """Return every item of a list."""
-        return self.page(view, **asked)[0]
+        return self.page(view, **options)[0]
 
-    def subjects(self, view: str, **asked: Any) -> list[str]:
+    def subjects(self, view: str, **options: Any) -> list[str]:
         """Return the subjects of a list, in order."""
-        return [item["subject"] for item in self.items(view, **asked)]
+        return [item["subject"] for item in self.items(view, **options)]
 
-    def tie(self, party: str, container: str, *, on: str | None = TODAY, as_of: int | None = None) -> dict[str, Any]:
+    def membership(
+        self, party: str, container: str, *, on: str | None = TODAY, as_of: int | None = None
+    ) -> dict[str, Any]:
         """Return the one membership of a party in a subject that holds, may hold, or has ended, on a day."""
-        number = self.ties(party, container, on=on, as_of=as_of)
+        number = self.memberships(party, container, on=on, as_of=as_of)
         assert len(number) == 1, number
         return number[0]
 
-    def ties(
+    def memberships(
         self, party: str, container: str, *, on: str | None = TODAY, as_of: int | None = None
     ) -> list[dict[str, Any]]:
         """Return every membership of a party in a subject, ended or not."""
@@ -188,10 +189,10 @@ class World:
 
 
 @contextmanager
-def world() -> Iterator[World]:
-    """Return a world that is removed at the end; for tests that need many."""
+def new_views() -> Iterator[RecordedViews]:
+    """Return views that are removed at the end, for tests that need many."""
     with tempfile.TemporaryDirectory() as folder:
-        made = World(Path(folder) / "views.sqlite")
+        made = RecordedViews(Path(folder) / "views.sqlite")
         try:
             yield made
         finally:
@@ -204,7 +205,7 @@ def without_certainty(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def event(kind: str, subject: str, occurred: str | None = None, /, **data: Any) -> dict[str, Any]:
-    """Return a posted event. `id_` and `source_` set attributes; `with_` stands for `with`; the rest is data."""
+    """Return a posted event. `id_` and `source_` set attributes; `with_` is `with`; the rest is data."""
     document: dict[str, Any] = {"type": kind, "subject": subject}
     if occurred is not None:
         document["occurred"] = occurred

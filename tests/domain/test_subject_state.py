@@ -13,7 +13,7 @@ from domain.corrections import Fact
 from domain.edtf import BEFORE, Span, parse_edtf, span_of
 from domain.membership import FOREVER, InForcePossibilities, Lifespan
 from domain.subject_state import DatedMark, InForcePeriod, describes, state_periods
-from tests import histories
+from tests import random_histories
 
 NOTHING_IN_FORCE = [InForcePeriod(BEFORE, FOREVER, None, InForcePossibilities(False, False, True), None)]
 
@@ -21,8 +21,8 @@ NOTHING_IN_FORCE = [InForcePeriod(BEFORE, FOREVER, None, InForcePossibilities(Fa
 @st.composite
 def creating_facts(draw: Any) -> Fact:
     """Draw a fact that creates its subject and has its attributes."""
-    kind = draw(st.sampled_from((*histories.CREATING, "lab.founded", "platform.launched")))
-    said = draw(histories.facts(kind, 1, early=draw(st.booleans())))
+    kind = draw(st.sampled_from((*random_histories.CREATING, "lab.founded", "platform.launched")))
+    said = draw(random_histories.facts(kind, 1, early=draw(st.booleans())))
     record = CATALOGUE[kind].data.model_validate_json(json.dumps(said["data"]))
     occurred = said.get("occurred")
     return Fact(
@@ -39,7 +39,7 @@ def creating_facts(draw: Any) -> Fact:
     )
 
 
-spans = st.sampled_from((Span(BEFORE, BEFORE), *map(span_of, (*histories.DATES, *histories.EARLY))))
+spans = st.sampled_from((Span(BEFORE, BEFORE), *map(span_of, (*random_histories.DATES, *random_histories.EARLY))))
 
 
 @given(creating_facts(), st.data())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from domain.catalogue import CATALOGUE
 from domain.errors import Refused
-from tests.given import SHA, World
+from tests.recorded_views import SHA, RecordedViews
 
 GENERATED: Any = {
     "suppress_health_check": list(HealthCheck),
@@ -253,42 +253,42 @@ def histories(draw: Any, *, most: int = 20, undone: bool = True) -> list[dict[st
     return documents
 
 
-def posted(document: dict[str, Any], positions: Mapping[str, int], world: World) -> dict[str, Any]:
+def posted(document: dict[str, Any], positions: Mapping[str, int], views: RecordedViews) -> dict[str, Any]:
     """Return a document with the position of the event it is about."""
     spoken = document["data"].get("event", document["data"].get("about"))
     field = "event" if "event" in document["data"] else "about"
     if isinstance(spoken, str):
         return {**document, "data": {**document["data"], field: positions.get(spoken, 10**6)}}
     if isinstance(spoken, int):
-        made = [event.position for event in world.events if event.type == "agreement.declaration-made"]
+        made = [event.position for event in views.events if event.type == "agreement.declaration-made"]
         at = made[spoken % len(made)] if made else 10**6
         return {**document, "data": {**document["data"], field: at}}
     return document
 
 
-def taking(world: World, documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def recording(views: RecordedViews, documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Record documents one by one, skipping refused ones; yield each as posted, while it is the last."""
     positions: dict[str, int] = {}
     for document in documents:
-        ready = posted(document, positions, world)
+        ready = posted(document, positions, views)
         try:
-            positions[document["id"]] = world.take(ready)
+            positions[document["id"]] = views.record(ready)
         except Refused:
             continue
         yield ready
 
 
-def taken(world: World, documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def recorded(views: RecordedViews, documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Record documents; return those that were accepted, as posted."""
-    return list(taking(world, documents))
+    return list(recording(views, documents))
 
 
-def everything(world: World, as_of: int | None = None) -> dict[str, Any]:
+def everything(views: RecordedViews, as_of: int | None = None) -> dict[str, Any]:
     """Return the answers to every query about these subjects, on several days."""
     answers: dict[str, Any] = {}
     for on in DAYS:
         for subject in sorted(set(sum(SUBJECTS.values(), ()))):
-            answers[f"{subject} on {on}"] = world.seen(subject, on=on, as_of=as_of)
+            answers[f"{subject} on {on}"] = views.state_or_error(subject, on=on, as_of=as_of)
         for view in (
             "parties",
             "agreements",
@@ -299,11 +299,11 @@ def everything(world: World, as_of: int | None = None) -> dict[str, Any]:
             "commitments",
             "timeline",
         ):
-            answers[f"{view} on {on}"] = world.items(view, on=on, as_of=as_of)
-        answers[f"statistics on {on}"] = world.reader.statistics(world.question(on, as_of))
-        answers[f"graph on {on}"] = world.reader.graph(None, 1, world.question(on, as_of), 100)
+            answers[f"{view} on {on}"] = views.items(view, on=on, as_of=as_of)
+        answers[f"statistics on {on}"] = views.reader.statistics(views.question(on, as_of))
+        answers[f"graph on {on}"] = views.reader.graph(None, 1, views.question(on, as_of), 100)
         for status in ("left", "withdrawn", "ended", "member", "in-force"):
-            answers[f"{status} on {on}"] = world.items("memberships", on=on, as_of=as_of, status=status)
+            answers[f"{status} on {on}"] = views.items("memberships", on=on, as_of=as_of, status=status)
     return answers
 
 

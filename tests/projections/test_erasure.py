@@ -14,8 +14,9 @@ from domain.catalogue import CATALOGUE
 from domain.corrections import Event, counts_when_erased, erased_data
 from domain.errors import Refused
 from projections.engine.query_types import Merged
-from tests.given import (
-    World,
+from tests.random_histories import GENERATED, difference, everything, histories, posted, recording
+from tests.recorded_views import (
+    RecordedViews,
     also_signed,
     corrected,
     disputed,
@@ -23,6 +24,7 @@ from tests.given import (
     event,
     joined,
     lab,
+    new_views,
     of_lab,
     parties,
     party,
@@ -30,9 +32,7 @@ from tests.given import (
     retracted,
     signed,
     step,
-    world,
 )
-from tests.histories import GENERATED, difference, everything, histories, posted, taking
 
 
 def without(events: Sequence[Event], positions: Collection[int]) -> list[Event]:
@@ -43,18 +43,18 @@ def without(events: Sequence[Event], positions: Collection[int]) -> list[Event]:
     ]
 
 
-def folded(into: World, events: Sequence[Event]) -> World:
-    """Return a world with these events of a log."""
+def folded(into: RecordedViews, events: Sequence[Event]) -> RecordedViews:
+    """Return views with these events of a log."""
     for each in events:
         into.apply(each)
     return into
 
 
-def redacted(made: World, *positions: int) -> list[Event]:
-    """Return the log of a world after redactions of these events."""
+def redacted(made: RecordedViews, *positions: int) -> list[Event]:
+    """Return the log of views after redactions of these events."""
     for position in positions:
         subject = made.events[position - 1].subject
-        made.take(event("event.redacted", subject, None, event=position, reason="a person asked for it"))
+        made.record(event("event.redacted", subject, None, event=position, reason="a person asked for it"))
     return without(made.events, positions)
 
 
@@ -70,8 +70,8 @@ def test_every_event_type_is_readable_without_data():
 @settings(max_examples=40, **GENERATED)
 @given(histories(most=24), st.randoms(use_true_random=False))
 def test_every_query_is_answered_after_any_erasure(history, chance: random.Random):
-    with world() as made, world() as left, world() as then:
-        positions = {each["id"]: made.head for each in taking(made, history)}
+    with new_views() as made, new_views() as left, new_views() as then:
+        positions = {each["id"]: made.head for each in recording(made, history)}
         chosen = chance.sample(range(1, made.head + 1), min(made.head, chance.choice((1, 2, 4))))
         events = redacted(made, *chosen)
         folded(left, events)
@@ -102,8 +102,8 @@ EACH = {
 @pytest.mark.parametrize("kind", EACH)
 def test_erased_creation_still_creates_its_subject(kind):
     documents, subject = EACH[kind]
-    with world() as made, world() as left:
-        at = made.take(*ABC, *documents)
+    with new_views() as made, new_views() as left:
+        at = made.record(*ABC, *documents)
         folded(left, redacted(made, at))
         state = left.state(subject)
         assert state["position"] == at + 1
@@ -114,19 +114,21 @@ def test_erased_creation_still_creates_its_subject(kind):
 
 
 def test_memberships_and_list_items_of_erased_data_are_gone_and_the_others_stay():
-    with world() as made, world() as left:
-        made.take(*ABC, platform("p", "2000"), lab("l", "2000", "a", phases=[{"phase": "x"}]), signed("t", "2000", "a"))
+    with new_views() as made, new_views() as left:
+        made.record(
+            *ABC, platform("p", "2000"), lab("l", "2000", "a", phases=[{"phase": "x"}]), signed("t", "2000", "a")
+        )
         gone = [
-            made.take(joined("b", "p", "2001")),
-            made.take(also_signed("t", "2001", "b")),
-            made.take(
+            made.record(joined("b", "p", "2001")),
+            made.record(also_signed("t", "2001", "b")),
+            made.record(
                 event("agreement.commitment-made", "agreements/t", "2001", commitment="k", kind="other", title="K")
             ),
-            made.take(of_lab("phase-started", "l", "2001", phase="x")),
-            made.take(event("party.renamed", "parties/a", "2001", name="Zwyzzerdd")),
+            made.record(of_lab("phase-started", "l", "2001", phase="x")),
+            made.record(event("party.renamed", "parties/a", "2001", name="Zwyzzerdd")),
         ]
-        made.take(event("agreement.commitment-updated", "agreements/t", "2002", commitment="k", status="fulfilled"))
-        made.take(joined("c", "p", "2002"), step("ratified", "t", "2003", "c"))
+        made.record(event("agreement.commitment-updated", "agreements/t", "2002", commitment="k", status="fulfilled"))
+        made.record(joined("c", "p", "2002"), step("ratified", "t", "2003", "c"))
         folded(left, redacted(made, *gone))
         assert [item["party"]["subject"] for item in left.state("platforms/p")["members"]] == ["parties/c"]
         assert {item["party"]["subject"] for item in left.state("agreements/t")["parties"]} == {
@@ -139,20 +141,20 @@ def test_memberships_and_list_items_of_erased_data_are_gone_and_the_others_stay(
 
 
 def test_erased_end_still_ends_its_subject():
-    with world() as made, world() as left:
-        made.take(*ABC, signed("t", "2000", "a", "b"))
-        at = made.take(event("agreement.terminated", "agreements/t", "2005-01-01", reason="expired"))
+    with new_views() as made, new_views() as left:
+        made.record(*ABC, signed("t", "2000", "a", "b"))
+        at = made.record(event("agreement.terminated", "agreements/t", "2005-01-01", reason="expired"))
         folded(left, redacted(made, at))
         assert left.state("agreements/t", on="2006-01-01")["status"] == "terminated"
         assert left.state("agreements/t", on="2004-12-31")["status"] == "signed"
 
 
 def test_a_retraction_without_data_still_retracts_and_a_dispute_claims_nothing():
-    with world() as made, world() as left:
-        made.take(*ABC, document("d"), platform("p", "2000"))
-        at = made.take(joined("a", "p", "2001"))
-        retraction = made.take(retracted("platforms/p", at))
-        dispute = made.take(disputed("platforms/p", 5, occurred="1999"))
+    with new_views() as made, new_views() as left:
+        made.record(*ABC, document("d"), platform("p", "2000"))
+        at = made.record(joined("a", "p", "2001"))
+        retraction = made.record(retracted("platforms/p", at))
+        dispute = made.record(disputed("platforms/p", 5, occurred="1999"))
         folded(left, redacted(made, retraction, dispute))
         assert left.state("platforms/p")["members"] == []
         assert "disputed" not in left.state("platforms/p")
@@ -160,30 +162,30 @@ def test_a_retraction_without_data_still_retracts_and_a_dispute_claims_nothing()
 
 
 def test_erased_correction_leaves_its_event_without_data_until_the_next_correction():
-    with world() as made, world() as left:
-        made.take(*ABC)
-        told = made.take(party("s", "2001", name="Wrong"))
-        at = made.take(corrected("parties/s", told, data={"name": "Zwyzzerdd", "kind": "person"}))
+    with new_views() as made, new_views() as left:
+        made.record(*ABC)
+        told = made.record(party("s", "2001", name="Wrong"))
+        at = made.record(corrected("parties/s", told, data={"name": "Zwyzzerdd", "kind": "person"}))
         folded(left, redacted(made, at))
         assert "name" not in left.state("parties/s")
         assert left.state("parties/s", as_of=told)["name"] == "Wrong"
-        left.take(corrected("parties/s", told, data={"name": "Right", "kind": "person"}))
+        left.record(corrected("parties/s", told, data={"name": "Right", "kind": "person"}))
         assert left.state("parties/s")["name"] == "Right"
 
 
 def test_erased_merger_splits_the_parties():
-    with world() as made, world() as left:
-        made.take(*ABC)
-        at = made.take(event("party.merged", "parties/a", None, into="parties/b"))
+    with new_views() as made, new_views() as left:
+        made.record(*ABC)
+        at = made.record(event("party.merged", "parties/a", None, into="parties/b"))
         folded(left, redacted(made, at))
         assert left.state("parties/a")["subject"] == "parties/a"
 
 
 @pytest.mark.parametrize("kind", ["entered-into-force", "suspended", "provisionally-applied"])
 def test_erased_event_of_one_party_does_not_apply_to_all_parties(kind):
-    with world() as made, world() as left:
-        made.take(*ABC, signed("t", "2000", "a", "b"))
-        at = made.take(step(kind, "t", "2001-01-01", "a"))
+    with new_views() as made, new_views() as left:
+        made.record(*ABC, signed("t", "2000", "a", "b"))
+        at = made.record(step(kind, "t", "2001-01-01", "a"))
         folded(left, redacted(made, at))
         assert left.state("agreements/t")["status"] == "signed"
         assert {item["status"] for item in left.state("agreements/t")["parties"]} == {"signed"}

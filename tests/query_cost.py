@@ -10,12 +10,12 @@ import pytest
 
 from projections import timeline
 from projections.engine import planner
-from tests.given import World
+from tests.recorded_views import RecordedViews
 
 _EACH = 10
 
 
-def steps(found: World, ask: Callable[[], Any]) -> int:
+def steps(found: RecordedViews, ask: Callable[[], Any]) -> int:
     """Return the steps of a query, to the nearest ten, with warm caches. The planner's limit is lifted, because a
     connection has only one progress handler.
     """

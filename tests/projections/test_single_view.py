@@ -21,8 +21,8 @@ from projections.projector import Projector
 from projections.reader import Reader
 from projections.single_view import SingleViewReplay
 from projections.views import Views
-from tests.given import event, joined, parties, platform, signed, step, world
-from tests.histories import GENERATED, histories, taken
+from tests.random_histories import GENERATED, histories, recorded
+from tests.recorded_views import event, joined, new_views, parties, platform, signed, step
 
 
 class Events:
@@ -79,8 +79,8 @@ def test_view_replayed_alone_has_the_canonical_rows_of_a_full_fold(monkeypatch, 
     @settings(**GENERATED, max_examples=30)
     @given(histories(most=40))
     def holds(documents):
-        with world() as found:
-            taken(found, documents)
+        with new_views() as found:
+            recorded(found, documents)
             events = found.events
             for view in VIEWS:
                 with alone(view, events) as reader:
@@ -97,9 +97,9 @@ def counts(reader: Reader) -> dict[str, int]:
 
 
 def test_single_view_replay_skips_unneeded_events():
-    with world() as found:
-        found.take(*parties("a", "b"), signed("t", "2020", "a", "b"), platform("p"), joined("a", "p"))
-        found.take(event("agreement.amended", "agreements/t", summary="more"))
+    with new_views() as found:
+        found.record(*parties("a", "b"), signed("t", "2020", "a", "b"), platform("p"), joined("a", "p"))
+        found.record(event("agreement.amended", "agreements/t", summary="more"))
         held = {}
         for view in VIEWS:
             with alone(view, found.events) as reader:
@@ -126,8 +126,8 @@ def test_subject_states_are_computed_only_if_canonical_rows_show_them(monkeypatc
         asked.append(collection)
         return state_periods(collection, *arguments)
 
-    with world() as found:
-        found.take(*parties("a", "b"), signed("t", "2020", "a", "b"), step("entered-into-force", "t", "2021"))
+    with new_views() as found:
+        found.record(*parties("a", "b"), signed("t", "2020", "a", "b"), step("entered-into-force", "t", "2021"))
         monkeypatch.setattr("projections.projector.state_periods", counted)
         with alone(view, found.events):
             assert bool(asked) is told
@@ -142,9 +142,9 @@ def test_subjects_are_folded_once_for_many_events(monkeypatch):
         fold(self, number, *arguments, **options)
 
     monkeypatch.setattr(Projector, "fold", counted)
-    with world() as found:
-        found.take(*parties("a", "b"), signed("t", "2020", "a", "b"))
-        found.take(*(event("agreement.amended", "agreements/t", summary=f"{number}") for number in range(20)))
+    with new_views() as found:
+        found.record(*parties("a", "b"), signed("t", "2020", "a", "b"))
+        found.record(*(event("agreement.amended", "agreements/t", summary=f"{number}") for number in range(20)))
         folded.clear()
         with alone("agreements", found.events):
             assert len(folded) == 1
