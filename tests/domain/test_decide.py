@@ -171,7 +171,7 @@ CONTRADICTIONS = {
 
 
 @pytest.mark.parametrize("case", CONTRADICTIONS)
-def test_refused(posts: Posts, case):
+def test_certain_contradiction_is_refused_with_the_positions_in_the_way(posts: Posts, case):
     given, refused, in_the_way = CONTRADICTIONS[case]
     posts.record(*given)
     why = posts.refused(refused)
@@ -180,7 +180,7 @@ def test_refused(posts: Posts, case):
     assert why.detail
 
 
-TAKEN = {
+ACCEPTED = {
     "ratifying without a signature": [*ABC, T, step("ratified", "t", "2021", "b")],
     "in force before any instrument": [*ABC, T, step("entered-into-force", "t", "2021", "b")],
     "an instrument after being in force": [
@@ -310,10 +310,10 @@ TAKEN = {
 }
 
 
-@pytest.mark.parametrize("case", TAKEN)
-def test_taken(posts: Posts, case):
-    posts.record(*TAKEN[case])
-    assert posts.head == len(TAKEN[case])
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_history_without_a_certain_contradiction_is_accepted(posts: Posts, case):
+    posts.record(*ACCEPTED[case])
+    assert posts.head == len(ACCEPTED[case])
 
 
 # Each: what is given, what is then refused, and the pointers of its flaws.
@@ -594,7 +594,7 @@ def test_disputed_date_adds_possible_days(posts: Posts):
     assert posts.refused(retracted("platforms/p", 7)).positions == (4, 8)
 
 
-def test_a_claimed_date_is_a_date(posts: Posts):
+def test_claimed_date_is_a_date(posts: Posts):
     posts.record(*ABC, document("d"))
     with pytest.raises(Invalid):
         posts.record(disputed("parties/a", 1, occurred="some day"))

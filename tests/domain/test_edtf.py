@@ -35,7 +35,7 @@ from domain.edtf import AFTER, BEFORE, Span, day_of, day_text, parse_day, parse_
         ("9999~", "9998-01-01", None),
     ],
 )
-def test_a_date_has_an_earliest_and_a_latest_day(text, earliest, latest):
+def test_date_has_an_earliest_and_a_latest_day(text, earliest, latest):
     span = parse_edtf(text)
     assert (span.earliest, span.latest) == (earliest, latest)
 
@@ -120,13 +120,13 @@ def test_unbounded_dates_sort_last():
         ("2030", "2030-12-31"),
     ],
 )
-def test_an_open_end_reaches_to_the_day_of_recording(occurred, latest):
+def test_open_end_reaches_to_the_day_of_recording(occurred, latest):
     span = span_recorded(occurred, parse_day("2026-08-08"))
     assert span.latest == latest
     assert span.lo == span_of(occurred).lo
 
 
-def test_a_date_without_year_at_the_turn_of_the_year_reaches_into_the_next():
+def test_date_without_year_at_the_turn_of_the_year_reaches_into_the_next():
     assert span_recorded("XXXX-12-31~", parse_day("2026-01-01")).latest == "2026-01-01"
     assert span_recorded("XXXX-01-01~", parse_day("2025-12-31")).latest == "2025-12-31"
 
@@ -140,5 +140,5 @@ def test_open_end_reaches_neither_past_its_recording_nor_far_before_it(day, occu
         assert day_text(span.hi).endswith(occurred[4:])
 
 
-def test_the_day_of_recording_is_its_day_in_utc():
+def test_day_of_recording_is_its_day_in_utc():
     assert day_text(day_of("2026-08-08T23:59:59.999999Z")) == "2026-08-08"

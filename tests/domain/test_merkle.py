@@ -101,7 +101,7 @@ def test_stored_hashes_are_those_of_tlog_tiles(tree):
     assert set(tree.levels) == {0, 1}
 
 
-def test_a_tree_of_65537_has_a_second_level_over_its_full_tiles():
+def test_tree_of_65537_has_a_second_level_over_its_full_tiles():
     entries = [number.to_bytes(4, "big") for number in range(65_537)]
     tree = Tree(entries, [65_535, 1, 1])
     assert [len(tree.levels[level]) for level in range(3)] == [65_537, 256, 1]
@@ -124,7 +124,7 @@ def test_root_equals_the_definition_of_rfc_6962(tree, size):
     assert merkle.root(size, tree.stored) == mth(MANY[:size])
 
 
-def test_the_root_of_the_empty_tree_is_the_hash_of_nothing():
+def test_root_of_the_empty_tree_is_the_hash_of_nothing():
     assert merkle.EMPTY_ROOT == merkle.root(0, Tree([]).stored) == digest(b"")
 
 

@@ -62,7 +62,7 @@ def line(name: str = "example.org/log", blob: bytes = b"\x01\x02\x03\x04signatur
 # notes
 
 
-def test_the_example_of_the_specification_is_a_note_by_its_key():
+def test_example_of_the_specification_is_a_valid_note_of_its_key():
     verifier, note = parse_verifier(KEY), parse_note(NOTE)
     assert (verifier.name, verifier.text) == ("example.com/foo", KEY)
     assert note.text == "This is an example message.\n"
@@ -71,13 +71,13 @@ def test_the_example_of_the_specification_is_a_note_by_its_key():
     assert note.signed == NOTE
 
 
-def test_a_note_is_split_at_its_last_empty_line():
+def test_note_is_split_at_its_last_empty_line():
     text = "one\n\n\ntwo\n"
     assert parse_note(f"{text}\n{line()}").text == text
     assert parse_note(f"\n\n{line()}").text == "\n"
 
 
-def test_a_note_may_have_a_hundred_signatures_of_any_keys():
+def test_note_may_have_a_hundred_signatures_of_any_keys():
     note = parse_note("text\n\n" + "".join(line(f"key-{number}") for number in range(100)))
     assert [each.name for each in note.signatures] == [f"key-{number}" for number in range(100)]
 
@@ -123,7 +123,7 @@ def test_invalid_note_is_refused(signed):
         parse_note(signed)
 
 
-def test_base64_has_one_form():
+def test_base64_is_accepted_in_one_form_only():
     blob = b"\x01\x02\x03\x04s"
     assert b64(blob) == "AQIDBHM="
     for other in ("AQIDBHN=", "AQIDBHM", "AQIDBHM==", "AQIDBH-=", " AQIDBHM="):
@@ -139,7 +139,7 @@ def test_signature_lines_alone_are_read_as_in_a_note():
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a+b", "a\u00a0b", "a\u3000b", "a\nb", "a\x00b", " a"])
-def test_a_name_with_space_plus_or_control_characters_may_not_sign(name):
+def test_name_with_space_plus_or_control_characters_may_not_sign(name):
     assert not is_key_name(name)
 
 
@@ -163,7 +163,7 @@ def test_any_note_that_is_read_is_written_back_unchanged(text, blobs):
 # keys
 
 
-def test_a_key_id_is_the_hash_of_name_algorithm_and_key():
+def test_key_id_is_the_hash_of_name_algorithm_and_key():
     for algorithm in (b"\x01", b"\x04"):
         verifier = Verifier("example.org/log", bytes(32), algorithm)
         assert verifier.key_id == hashlib.sha256(b"example.org/log\n" + algorithm + bytes(32)).digest()[:4]
@@ -197,7 +197,7 @@ def test_signing_key_is_not_accepted_as_a_cosigning_key():
         parse_verifier(KEY, COSIGNATURE)
 
 
-def test_a_cosignature_is_over_the_time_and_the_text():
+def test_cosignature_is_over_the_time_and_the_text():
     assert cosigned("example.org/log\n0\nroot=\n", 1679315147) == (
         b"cosignature/v1\ntime 1679315147\nexample.org/log\n0\nroot=\n"
     )
@@ -206,7 +206,7 @@ def test_a_cosignature_is_over_the_time_and_the_text():
 # checkpoints
 
 
-def test_the_example_of_the_specification_is_a_checkpoint():
+def test_example_of_the_specification_is_a_valid_checkpoint():
     note = parse_note(CHECKPOINT)
     found = parse_checkpoint(note.text)
     assert (found.origin, found.size) == ("example.com/behind-the-sofa", 20852163)
@@ -219,7 +219,7 @@ def test_checkpoint_extensions_are_ignored():
     assert parse_checkpoint(base.text + "extension\n") == base
 
 
-def test_an_empty_log_has_a_checkpoint():
+def test_empty_log_has_a_checkpoint():
     assert parse_checkpoint(f"o\n0\n{b64(EMPTY)}\n") == Checkpoint("o", 0, EMPTY)
 
 
@@ -266,7 +266,7 @@ def test_invalid_checkpoint_is_refused(text):
         (Tile(None, 1_000_000), "entries/x001/x000/000"),
     ],
 )
-def test_a_tile_has_one_address(tile, path):
+def test_tile_address_is_accepted_in_one_form_only(tile, path):
     assert tile.path == f"tile/{path}"
     assert parse_tile(path) == tile
 
@@ -357,13 +357,13 @@ B95lDa8R83lS8n0eG+o0buTxRKQTYFi//1U8anccXmA=
 {CHECKPOINT}"""
 
 
-def test_a_proof_has_the_form_of_the_specification():
+def test_proof_has_the_form_of_the_specification():
     proof = parse_proof(EXAMPLE)
     assert (proof.index, len(proof.path), proof.checkpoint) == (73894, 2, CHECKPOINT)
     assert proof.text == EXAMPLE.replace("extra YWdlLXYxLjIuMS1kYXJ3aW4tYXJtNjQudGFyLmd6\n", "")
 
 
-def test_a_proof_of_the_only_entry_has_no_path():
+def test_proof_of_the_only_entry_has_no_path():
     proof = Proof(0, (), CHECKPOINT)
     assert proof.text == f"c2sp.org/tlog-proof@v1\nindex 0\n\n{CHECKPOINT}"
     assert parse_proof(proof.text) == proof

@@ -93,7 +93,7 @@ def test_party_that_consents_later_is_bound_until_its_own_entry_into_force(views
     assert statuses(views, on="2021-09-01")["b"] == "in-force"
 
 
-def test_a_later_instrument_never_takes_a_party_out_of_force(views: RecordedViews):
+def test_later_instrument_never_ends_the_entry_into_force_of_a_party(views: RecordedViews):
     views.record(
         *ABC,
         T,
@@ -108,7 +108,7 @@ def test_a_later_instrument_never_takes_a_party_out_of_force(views: RecordedView
     assert statuses(views) == {"a": "in-force", "b": "signed", "c": "in-force"}
 
 
-def test_the_first_consent_recorded_takes_signatories_out_of_a_whole_entry_into_force(views: RecordedViews):
+def test_entry_into_force_as_a_whole_excludes_signatories_once_a_consent_is_recorded(views: RecordedViews):
     views.record(*ABC, T, step("entered-into-force", "t", "2021-01-01"))
     views.record(step("ratified", "t", "2020-02-02", "a"))
     assert statuses(views) == {"a": "in-force", "b": "signed"}
@@ -162,7 +162,7 @@ def test_suspension_of_one_party_applies_to_it_alone(views: RecordedViews):
     assert statuses(views) == {"a": "in-force", "b": "in-force"}
 
 
-def test_provisional_application(views: RecordedViews):
+def test_provisional_application_to_one_party_or_to_all_lasts_until_entry_into_force(views: RecordedViews):
     views.record(
         *ABC,
         T,
@@ -209,7 +209,7 @@ def test_termination_takes_effect_on_effective_or_else_on_occurred(views: Record
     assert statuses(views, on="2022-06-01") == {"a": "ended", "b": "withdrawn"}
 
 
-def test_a_party_may_come_back_after_withdrawing(views: RecordedViews):
+def test_party_may_return_after_its_withdrawal(views: RecordedViews):
     views.record(
         *ABC,
         T,
@@ -248,7 +248,7 @@ def test_withdrawal_without_recorded_consent_ends_a_membership_of_unknown_beginn
         ([("2027-06-01", None)], "2027-06-01", "in-force", ("in-force",), "certain"),
     ],
 )
-def test_past_its_until_and_not_renewed_it_is_possibly_terminated(
+def test_agreement_past_its_until_and_not_renewed_is_possibly_terminated(
     views: RecordedViews, renewed, on, status, statuses_there, certainty
 ):
     views.record(
@@ -281,13 +281,13 @@ def test_termination_makes_a_lapsed_agreement_certain(views: RecordedViews):
     assert status_of(views.state("agreements/t", on="2026-02-01")) == ("terminated", ("terminated",), "certain")
 
 
-def test_an_undated_adoption_is_no_later_than_a_dated_signature(views: RecordedViews):
+def test_undated_adoption_is_no_later_than_a_dated_signature(views: RecordedViews):
     views.record(*ABC, adopted("t"), also_signed("t", "2020-01-01", "a"))
     assert status_of(views.state("agreements/t", on="2020-01-01")) == ("signed", ("signed",), "certain")
     assert status_of(views.state("agreements/t", on="2019-12-31")) == ("adopted", ("adopted",), "possible")
 
 
-def test_an_amendment_holds_from_its_day_on(views: RecordedViews):
+def test_amendment_holds_from_its_day_on(views: RecordedViews):
     views.record(
         *ABC,
         signed("t", "2020-01-01", "a", scope=["solar", "wind"], title="Old"),
@@ -319,7 +319,7 @@ def test_later_signature_fills_absent_attributes_but_not_title_and_kind(views: R
     assert views.state("agreements/t")["signed"] == "2020-01-01"
 
 
-def test_an_undated_text_never_overrides_a_dated_one(views: RecordedViews):
+def test_undated_text_never_overrides_a_dated_one(views: RecordedViews):
     views.record(
         *ABC, signed("t", "2020-01-01", "a", title="Dated"), step("amended", "t", None, summary="s", title="Undated")
     )

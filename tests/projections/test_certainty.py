@@ -233,7 +233,7 @@ def may_alternate(facts: Sequence[Happening]) -> bool:
 
 @settings(max_examples=150)
 @given(platform_facts())
-def test_membership_of_a_platform(facts):
+def test_membership_of_a_platform_equals_the_enumerated_worlds(facts):
     expected = verdict(facts, platform_membership)
     with new_views() as found:
         if expected is None:
@@ -382,7 +382,7 @@ LEFT_BEFORE_THE_END_OF_THAT_DAY = [
 @given(agreement_facts())
 @example(LEFT_BEFORE_THE_END_OF_THAT_DAY)
 @example(BEGUN_BEFORE_WHAT_CAME_THAT_DAY)
-def test_membership_of_an_agreement_and_its_status(facts):
+def test_status_of_an_agreement_and_a_membership_equal_the_enumerated_worlds(facts):
     expected = verdict(facts, agreement_tie)
     both = expected and verdict(facts, agreement)
     with new_views() as found:
@@ -398,7 +398,7 @@ def test_membership_of_an_agreement_and_its_status(facts):
 
 @settings(max_examples=400)
 @given(agreement_facts())
-def test_a_membership_of_an_agreement_day_by_day(facts):
+def test_membership_periods_of_an_agreement_equal_the_enumerated_worlds(facts):
     """The same without any other fact, for many more histories."""
     expected = verdict(facts, agreement_tie)
     stated = sorted((fact_of(fact, position) for position, fact in enumerate(facts, 1)), key=lambda fact: fact.order)
@@ -506,7 +506,7 @@ def post_lab(found: RecordedViews, facts: Sequence[Happening]) -> None:
 
 @settings(max_examples=100)
 @given(lab_facts())
-def test_a_lab_and_its_phases(facts):
+def test_statuses_of_a_lab_and_its_phases_equal_the_enumerated_worlds(facts):
     expected = verdict(facts, whole({"founded": "founded", "opened": "operating", "closed": "closed"}))
     with new_views() as found:
         if expected is None:
@@ -525,7 +525,7 @@ def test_a_lab_and_its_phases(facts):
 
 @settings(max_examples=75)
 @given(platform_facts())
-def test_a_platform(facts):
+def test_status_of_a_platform_equals_the_enumerated_worlds(facts):
     expected = verdict(facts, whole({"launched": "launched", "dissolved": "dissolved"}))
     assume(verdict(facts, platform_membership) is not None)
     assert expected is not None
@@ -559,7 +559,7 @@ def commitment_facts(draw):
 
 @settings(max_examples=75)
 @given(commitment_facts())
-def test_a_commitment(facts):
+def test_status_of_a_commitment_equals_the_enumerated_worlds(facts):
     expected = verdict(facts, commitment)
     assume(expected is not None)
     assert expected is not None

@@ -253,7 +253,7 @@ def test_cited_document_cannot_be_retracted_and_an_uncited_one_can(views: Record
     assert [item["event"] for item in listed(views)[0]] == [4]
 
 
-def test_the_text_of_a_retracted_document_can_still_be_erased(views: RecordedViews):
+def test_text_of_a_retracted_document_can_still_be_erased(views: RecordedViews):
     views.record(document("d", sha256=DIGEST))
     stored(views)
     views.record(retracted("documents/d", 1))

@@ -35,7 +35,7 @@ def passages(state: dict, position: int) -> list[tuple[int, int]]:
     return [(passage["start"], passage["event"]) for passage in state["evidence"][str(position)]]
 
 
-def test_a_correction_of_data_replaces_all_of_it(views: RecordedViews):
+def test_correction_of_data_replaces_all_of_it(views: RecordedViews):
     views.record(party("a", "2020-01-01", name="Wrong", jurisdiction="CN", other_names=["W"]))
     views.record(corrected("parties/a", 1, data={"name": "Right", "kind": "state"}))
     state = views.state("parties/a")
@@ -59,7 +59,7 @@ def test_evidence_and_note_stay_unless_given(views: RecordedViews):
     assert item["data"]["note"] == "seen"
 
 
-def test_the_latest_standing_correction_wins_field_by_field(views: RecordedViews):
+def test_latest_current_correction_wins_field_by_field(views: RecordedViews):
     views.record(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01", category="one"))
     views.record(
         corrected("platforms/p", 3, occurred="2022-01-01"),
@@ -80,14 +80,14 @@ def test_the_latest_standing_correction_wins_field_by_field(views: RecordedViews
     assert category() == ("2023-01-01", "three", [3, 5, 6])
 
 
-def test_a_date_is_corrected_to_not_known(views: RecordedViews):
+def test_date_is_corrected_to_not_known(views: RecordedViews):
     views.record(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"))
     views.record(corrected("platforms/p", 3, occurred=None))
     membership = views.membership("parties/a", "platforms/p", on="2020-06-01")
     assert (membership["from"], membership["certainty"]) == (None, "possible")
 
 
-def test_a_correction_may_itself_be_corrected(views: RecordedViews):
+def test_correction_may_itself_be_corrected(views: RecordedViews):
     views.record(*parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"))
     views.record(corrected("platforms/p", 3, occurred="2022-01-01"))
     views.record(corrected("platforms/p", 4, data={"event": 3, "reason": "misread again", "occurred": "2023-01-01"}))
@@ -96,7 +96,7 @@ def test_a_correction_may_itself_be_corrected(views: RecordedViews):
     assert views.membership("parties/a", "platforms/p")["from"] == "2022-01-01"
 
 
-def test_a_retraction_may_itself_be_retracted(views: RecordedViews):
+def test_retraction_may_itself_be_retracted(views: RecordedViews):
     views.record(
         *parties("a"), platform("p", "2020-01-01"), joined("a", "p", "2021-01-01"), retracted("platforms/p", 3)
     )
@@ -109,7 +109,7 @@ def test_a_retraction_may_itself_be_retracted(views: RecordedViews):
     assert views.memberships("parties/a", "platforms/p", as_of=4) == []
 
 
-def test_the_first_event_is_corrected(views: RecordedViews):
+def test_first_event_of_a_subject_can_be_corrected(views: RecordedViews):
     views.record(platform("p", "2020-01-01"), corrected("platforms/p", 1, occurred="2019-01-01"))
     assert views.state("platforms/p", on="2019-06-01")["launched"] == "2019-01-01"
     assert "NotFound" in views.state_or_error("platforms/p", on="2019-06-01", as_of=1)
@@ -129,7 +129,7 @@ def test_correction_without_a_change_is_part_of_the_provenance(views: RecordedVi
     assert views.state("parties/a")["events"]["name"] == [1, 2]
 
 
-def test_a_correction_gives_data_or_a_date(views: RecordedViews):
+def test_correction_gives_data_or_a_date(views: RecordedViews):
     views.record(party("a"))
     with pytest.raises(Invalid):
         views.record(corrected("parties/a", 1))

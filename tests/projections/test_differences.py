@@ -175,7 +175,7 @@ def test_unknown_subject_has_no_difference(views: RecordedViews):
             between(views, subject, first, second)
 
 
-def test_mementos_are_the_positions_of_the_history(views: RecordedViews):
+def test_versions_are_the_positions_of_the_history(views: RecordedViews):
     views.record(*parties("a", "b"), signed("t", "2020", "a", "b"), step("ratified", "t", "2021", "a"), party("c"))
     views.record(event("party.merged", "parties/b", None, into="parties/a"))
     history = [(item["position"], item["recorded"]) for item in views.history("agreements/t")]

@@ -261,7 +261,7 @@ def test_change_of_any_column_of_a_current_row_changes_the_digest(views):
 
 
 @pytest.mark.parametrize("strange", ["CAST(x'ff41' AS TEXT)", "x'ff41'", "1.5", "'['", "-5", "1 << 61"])
-def test_any_value_put_into_a_row_changes_the_digest(views, strange):
+def test_any_other_value_in_a_row_changes_the_digest(views, strange):
     views.record(*everything())
     before = held(views, views.head)
     db = views.views._db

@@ -112,7 +112,7 @@ def test_disputes_of_a_retracted_event_hide_no_other(views: RecordedViews):
     assert len(views.state("parties/a")["disputed"]) == 100
 
 
-def test_a_state_shows_the_first_hundred_disputes_and_an_item_ten(views: RecordedViews):
+def test_state_shows_the_first_hundred_disputes_and_an_item_ten(views: RecordedViews):
     views.record(D, *parties("a"), platform("p", "2020"), joined("a", "p", "2021"))
     for number in range(120):
         views.record(disputed("platforms/p", 4, **{"/data/category": f"n{number}"}))
@@ -127,7 +127,7 @@ def test_a_state_shows_the_first_hundred_disputes_and_an_item_ten(views: Recorde
     assert len(listed["disputed"]) == 10
 
 
-def test_the_whole_of_a_list_of_disputes_is_paged_in_order(views: RecordedViews):
+def test_list_of_all_disputes_is_paged_in_order(views: RecordedViews):
     views.record(D, party("a"), event("party.name-added", "parties/a", name="b"))
     for number in range(30):
         views.record(disputed("parties/a", 2 + number % 2, **{"/data/name": f"n{number}", "/data/note": "x"}))
@@ -161,7 +161,7 @@ def small_and_great(request) -> Iterator[tuple[str, RecordedViews, RecordedViews
         yield request.param, small, great
 
 
-def test_a_state_with_many_disputes_takes_no_more_steps(small_and_great):
+def test_state_with_many_disputes_takes_no_more_steps(small_and_great):
     _, small, great = small_and_great
     taken = [
         steps(found, partial(found.reader.state_list, "parties/a", "disputed", found.question(), limit=50, after=None))

@@ -149,7 +149,7 @@ def test_erased_end_still_ends_its_subject():
         assert left.state("agreements/t", on="2004-12-31")["status"] == "signed"
 
 
-def test_a_retraction_without_data_still_retracts_and_a_dispute_claims_nothing():
+def test_retraction_without_data_still_retracts_and_a_dispute_claims_nothing():
     with new_views() as made, new_views() as left:
         made.record(*ABC, document("d"), platform("p", "2000"))
         at = made.record(joined("a", "p", "2001"))

@@ -54,14 +54,14 @@ def test_patches_turn_each_state_into_the_next_whatever_happened(documents):
                     assert not isinstance(found.state_or_error(subject, on=on), dict)
 
 
-def test_patches_across_a_retraction_and_a_new_creation(views: RecordedViews):
+def test_patches_are_right_across_a_retraction_and_a_new_creation(views: RecordedViews):
     views.record(party("a", name="first"), retracted("parties/a", 1), party("a", name="second"))
     assert [bool(item["patch"]) for item in views.history("parties/a")] == [True, True, True]
     assert views.history("parties/a")[1]["patch"] == [{"op": "replace", "path": "", "value": None}]
     assert_patched(views, "parties/a", None)
 
 
-def test_patches_across_a_merger_and_its_retraction(views: RecordedViews):
+def test_patches_are_right_across_a_merger_and_its_retraction(views: RecordedViews):
     views.record(party("a"), party("b", identifiers=[{"scheme": "lei", "value": "B"}]))
     views.record(event("party.merged", "parties/b", None, into="parties/a"))
     views.record(event("party.renamed", "parties/b", "2021", name="Gamma"))

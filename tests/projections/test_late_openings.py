@@ -16,14 +16,14 @@ def made(tmp_path):
 
 
 @pytest.mark.parametrize("closed", ["2005-05", "2004-05-05~", None])
-def test_a_call_closed_before_it_can_have_been_opened_is_open_on_later_days(made, closed):
+def test_call_closed_before_it_can_have_been_opened_is_open_on_later_days(made, closed):
     made.record(of_lab("recruitment-opened", "l", "2006-03/..", call="k", role="fellow"))
     made.record(of_lab("recruitment-closed", "l", closed, call="k"))
     (call,) = made.state("labs/l", on="2025-06-01")["calls"]
     assert "open" in call.get("statuses", [call["status"]])
 
 
-def test_a_commitment_fulfilled_before_it_can_have_been_made_is_planned(made):
+def test_commitment_fulfilled_before_it_can_have_been_made_is_planned(made):
     commitment = {"commitment": "c", "kind": "other", "title": "a plant"}
     made.record(event("agreement.commitment-made", "agreements/t", "2006-03/..", **commitment))
     made.record(step("commitment-updated", "t", "2005-05", commitment="c", status="fulfilled"))

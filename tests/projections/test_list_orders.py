@@ -102,7 +102,7 @@ def test_container_joined_twice_is_listed_once(views):
         assert sorted(item["subject"] for item in found) == ["platforms/p", "platforms/q"]
 
 
-def test_a_category_is_found_in_each_of_its_languages(views):
+def test_category_is_found_in_each_of_its_languages(views):
     views.record(*parties("a", "b"), platform("p", "2010-01-01"))
     views.record(joined("a", "p", category={"en": "Maker", "zh": "制造商"}), joined("b", "p", category="User"))
     for category, party in (("maker", "a"), ("制造商", "a"), ("USER", "b")):

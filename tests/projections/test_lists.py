@@ -109,7 +109,7 @@ def test_order_by_date_uses_the_earliest_day_with_unbounded_dates_last(views: Re
         assert known == sorted(known, reverse=bool(turn))
 
 
-def test_the_timeline_is_in_the_order_of_valid_time(views: RecordedViews):
+def test_timeline_is_in_the_order_of_valid_time(views: RecordedViews):
     views.batch(*much(2))
     dates = [ORDER.get(item["occurred"] or "", 99) for item in views.items("timeline", on=None)]
     assert dates == sorted(dates)
@@ -232,7 +232,7 @@ def test_commitments_include_ended_ones_only_if_status_selects_them(views: Recor
         ({"party": "parties/nobody"}, ""),
     ],
 )
-def test_filters_of_agreements(views: RecordedViews, filters, found):
+def test_filters_of_agreements_select_the_matching_ones(views: RecordedViews, filters, found):
     views.record(
         *parties("a", "b"),
         signed("s", "2020-01-01", "a", "b", scope=["Solar"]),
@@ -263,7 +263,7 @@ def test_filters_of_agreements(views: RecordedViews, filters, found):
         ("platforms", {"status": "launched"}, ["platforms/p"]),
     ],
 )
-def test_filters_of_other_subjects(views: RecordedViews, view, filters, found):
+def test_filters_of_other_subjects_select_the_matching_ones(views: RecordedViews, view, filters, found):
     views.record(
         party("a", identifiers=[{"scheme": "lei", "value": "1:2"}]),
         party("b", kind="state", jurisdiction="DE", part_of="parties/a"),
@@ -290,7 +290,7 @@ def test_filters_of_other_subjects(views: RecordedViews, view, filters, found):
         ({"status": "member", "party": "parties/b"}, ["platforms/p"]),
     ],
 )
-def test_filters_of_memberships(views: RecordedViews, filters, found):
+def test_filters_of_memberships_select_the_matching_ones(views: RecordedViews, filters, found):
     views.record(
         *parties("a", "b"),
         platform("p", "2020"),
@@ -315,7 +315,7 @@ def test_filters_of_memberships(views: RecordedViews, filters, found):
         ({"due_before": "2024-06-01"}, ""),
     ],
 )
-def test_filters_of_commitments(views: RecordedViews, filters, found):
+def test_filters_of_commitments_select_the_matching_ones(views: RecordedViews, filters, found):
     views.record(*parties("a", "b"), adopted("s", "2020"), adopted("t", "2020"))
     views.record(
         step(
@@ -346,7 +346,7 @@ def test_filters_of_commitments(views: RecordedViews, filters, found):
         ({"from_": "2022-01-01", "to": "2022-12-31"}, [4]),
     ],
 )
-def test_filters_of_the_timeline(views: RecordedViews, filters, found):
+def test_filters_of_the_timeline_select_the_matching_events(views: RecordedViews, filters, found):
     views.record(party("a", "2021-01-01"), platform("p", "2020"), joined("a", "p", "2021-01/2021-03"))
     views.record(event("platform.dissolved", "platforms/p", "2022-05-05"))
     assert sorted(item["position"] for item in views.items("timeline", on=None, **filters)) == found

@@ -249,7 +249,7 @@ def test_steps_of_a_return_belong_to_the_new_membership(views: RecordedViews):
 
 @pytest.mark.parametrize("returned", ["1998-01-26", "1998-03-26"])
 @pytest.mark.parametrize("kind", ["acceded", "ratified"])
-def test_a_return_during_the_notice_begins_when_the_withdrawal_takes_effect(views: RecordedViews, kind, returned):
+def test_return_during_the_notice_begins_when_the_withdrawal_takes_effect(views: RecordedViews, kind, returned):
     views.record(*parties("a"), adopted("t", "1975-01-01"), step("acceded", "t", "1980-01-01", "a"))
     views.record(step("withdrawn", "t", "1998-01-26", "a", effective="1998-08-26"), step(kind, "t", returned, "a"))
     assert of(views) == [("withdrawn", "1980-01-01", "1998-08-26"), ("bound", "1998-08-26", None)]
@@ -300,7 +300,7 @@ def test_status_of_an_agreement_names_the_event_behind_it_on_that_day(views: Rec
     assert borne == {"2001-01-01": [4], "2006-01-01": [2], "2011-01-01": [7]}
 
 
-def test_the_status_of_an_agreement_names_its_latest_change(views: RecordedViews):
+def test_status_of_an_agreement_names_its_latest_change(views: RecordedViews):
     views.record(*parties("a"), signed("t", "1990-01-01", "a"), step("entered-into-force", "t", "1991-01-01"))
     for year in (1992, 1994):
         views.record(step("suspended", "t", f"{year}-01-01"), step("resumed", "t", f"{year + 1}-01-01"))

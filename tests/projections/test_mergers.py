@@ -29,7 +29,7 @@ def one(views: RecordedViews) -> RecordedViews:
     return views
 
 
-def test_the_survivor_answers_for_both(one: RecordedViews):
+def test_survivor_has_the_state_of_both_merged_parties(one: RecordedViews):
     with pytest.raises(Merged) as told:
         one.state("parties/b")
     assert told.value.into == "parties/a"
@@ -157,7 +157,7 @@ def test_survivor_may_be_merged_into_another_party(views: RecordedViews):
         assert told.value.into == "parties/c"
 
 
-def test_a_merger_may_be_corrected_to_another_survivor(views: RecordedViews):
+def test_merger_may_be_corrected_to_another_survivor(views: RecordedViews):
     views.record(
         party("a"), party("b"), party("c"), merged("a", "b"), corrected("parties/a", 4, data={"into": "parties/c"})
     )

@@ -207,7 +207,7 @@ def test_part_of_a_name_may_be_initials(registry, name):
     assert 0.6 <= score <= 0.85
 
 
-def test_a_name_that_holds_most_of_the_words_is_found_after_those_that_hold_all(registry):
+def test_name_that_holds_most_of_the_words_is_found_after_those_that_hold_all(registry):
     registry.record(
         party("most", name="Institute of Physics, Chinese Academy of Sciences"),
         party("all", name="Institute of Physics, Beijing Polytechnic University"),
@@ -443,7 +443,7 @@ def test_chinese_names_are_found_by_their_pinyin(registry, name, pinyin):
         assert registry.subjects("parties", q=pinyin) == ["parties/wanted"]
 
 
-def test_the_latin_spelling_of_a_name_goes_before_the_pinyin_of_another(registry):
+def test_latin_spelling_of_a_name_goes_before_the_pinyin_of_another(registry):
     registry.batch(party("chinese", name="长江"), party("latin", name="Changjiang"))
     assert resolved(registry, "changjiang") == [("latin", 1.0), ("chinese", 0.95)]
 

@@ -217,7 +217,7 @@ def test_answers_as_of_a_position_equal_those_given_when_it_was_the_head(seed):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_the_patches_of_a_history_turn_each_state_into_the_next(seed):
+def test_patches_of_a_history_turn_each_state_into_the_next(seed):
     chance = random.Random(2000 + seed)
     with new_views() as made:
         for fact in facts(chance):

@@ -234,7 +234,7 @@ def test_former_names_and_acronyms_are_found(registry):
         assert found(registry, q) == ["parties/a"], q
 
 
-def test_a_hit_on_a_merged_party_counts_for_its_survivor_as_of_the_question(registry):
+def test_hit_on_a_merged_party_counts_for_its_survivor_as_of_the_question(registry):
     registry.record(party("a", name="Alpha"), party("b", name="Beta"))
     before = registry.head
     merged = registry.record(merge("b", "a"))
@@ -246,7 +246,7 @@ def test_a_hit_on_a_merged_party_counts_for_its_survivor_as_of_the_question(regi
     assert found(registry, "beta", as_of=merged) == ["parties/a"]
 
 
-def test_a_correction_holds_from_its_position_on(registry):
+def test_correction_holds_from_its_position_on(registry):
     first = registry.record(party("a", name="Misspelt"))
     registry.record(corrected("parties/a", first, data={"name": "Wellspelt", "kind": "company"}))
     assert found(registry, "wellspelt") == found(registry, "misspelt", as_of=first) == ["parties/a"]
@@ -268,7 +268,7 @@ def test_search_can_be_limited_to_a_collection(registry):
     assert found(registry, "shared", collection="labs") == []
 
 
-def test_the_snippet_is_the_text_or_the_part_around_the_words(registry):
+def test_snippet_is_the_text_or_the_part_around_the_words(registry):
     long = "Filler words stand here. " * 40
     registry.record(
         party("a", name="Zeta", note=f"{long}Élan vital, they say. {long}"), party("b", name="Short\n name")
@@ -282,7 +282,7 @@ def test_the_snippet_is_the_text_or_the_part_around_the_words(registry):
 
 @settings(max_examples=200)
 @given(st.text(max_size=600), st.text(min_size=1, max_size=3))
-def test_an_excerpt_is_bounded_and_taken_from_the_text(text, q):
+def test_excerpt_is_bounded_and_taken_from_the_text(text, q):
     part = excerpt(text, parsed(q))
     assert len(part) <= 202
     assert part.strip("…") in " ".join(text.split())
@@ -350,7 +350,7 @@ def test_any_text_is_a_valid_search(registry, q):
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.text(WRITTEN, min_size=1, max_size=12), min_size=1, max_size=4), st.text(max_size=20))
-def test_any_name_finds_itself_and_any_search_is_answered(shared, names, q):
+def test_any_name_is_found_by_itself_and_any_query_is_valid(shared, names, q):
     names = [name for name in names if parsed(name).words]
     base = shared.head
     for index, name in enumerate(names):

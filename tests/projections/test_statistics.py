@@ -150,7 +150,7 @@ def is_the_same_built(found: RecordedViews) -> bool:
 
 @settings(**GENERATED, max_examples=25)
 @given(histories(most=24), st.sampled_from((1, 2, 5)), st.sampled_from(((5, 10), (1, 4, 16))))
-def test_blocks_are_the_same_however_many_positions_are_summed_at_once(
+def test_blocks_do_not_depend_on_how_many_positions_are_summed_together(
     documents: list[dict[str, Any]], step: int, sizes: tuple[int, ...]
 ):
     with pytest.MonkeyPatch.context() as patch, new_views() as found:

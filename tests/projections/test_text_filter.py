@@ -110,7 +110,7 @@ def test_commitments_are_found_by_their_own_texts_or_their_agreements_titles(reg
     assert found("summary") == found("harbour tunnel") == []
 
 
-def test_the_timeline_is_found_by_own_texts_or_the_subjects_names(registry, few):
+def test_timeline_items_are_found_by_own_texts_or_names_of_their_subject(registry, few):
     registry.record(
         party("a", "2001", name="Alpha", note="noted"),
         event("party.renamed", "parties/a", "2010", name="Omega"),

@@ -75,7 +75,7 @@ def test_pages_filters_and_orders_show_the_same_facts(documents: list[dict[str, 
 
 @settings(**GENERATED, max_examples=15)
 @given(histories(most=24))
-def test_common_words_are_found_like_rare_ones(documents: list[dict[str, Any]]):
+def test_filter_by_common_words_equals_filter_by_rare_ones(documents: list[dict[str, Any]]):
     with new_views() as found:
         recorded(found, documents)
         for sort in SORTS:
@@ -165,7 +165,7 @@ def log(found: RecordedViews, size: int) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("sort", ["occurred", "-occurred"])
-def test_a_page_of_a_log_four_times_as_long_takes_as_many_steps(long_and_longer, filters, sort):
+def test_page_of_a_log_four_times_as_long_takes_as_many_steps(long_and_longer, filters, sort):
     asked = {name: [value] for name, value in filters.items()}
     short, long = (
         steps(
