@@ -49,7 +49,7 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt
 
 # What others are measured with is not there for every machine: then the measuring says so, and goes on without.
 $(VENV)/bench.stamp: $(VENV)/all.stamp
-	@$(INSTALL) --editable '.[bench]' || echo "what is measured beside the registry could not be installed" >&2
+	@$(INSTALL) --editable '.[bench]' || echo "UmaDB, which benchmarks compare with, could not be installed" >&2
 	@touch $@
 
 $(VENV)/all.stamp: pyproject.toml constraints.txt

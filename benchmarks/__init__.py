@@ -1,1 +1,1 @@
-"""How fast the registry is, as ratios to limits measured in the same run. It prints a table and judges nothing."""
+"""Benchmarks of the registry, as ratios to limits measured in the same run. They print tables and fail nothing."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measures, says on standard error what it is at, and prints the tables on standard output."""
+"""`python -m benchmarks`: runs measures, reports progress on standard error, and prints tables on standard output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmarks.sizes import FULL, QUICK
 
 
 def main() -> None:
-    """Runs what the command line asks for; told to stop, it ends every process it started."""
+    """Run the measures of the command line. A signal to stop ends every process that was started."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
@@ -73,7 +73,7 @@ def _options() -> argparse.Namespace:
         type=int,
         action="append",
         metavar="N",
-        help="events of the registry that is asked, instead of the sizes it would be made in; may be given again",
+        help="events of the registry for queries, instead of the usual sizes; may be repeated",
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="turns of each contestant, instead of the size's own")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every turn there as well")

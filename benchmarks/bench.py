@@ -1,5 +1,5 @@
-"""One run of benchmarks: whoever is compared takes turns, round after round, so that whatever else the machine does
-falls on all of them alike. What is measured goes into the results."""
+"""One run of benchmarks: contestants take turns, round after round, so that other load of the machine affects all of
+them equally. It adds its measurements to the results."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from pathlib import Path
 from time import perf_counter
 from typing import Protocol, TypeVar
 
-from benchmarks import client, openloop
+from benchmarks import closed_loop, open_loop
 from benchmarks.bulk import Done
-from benchmarks.client import Load, Times
+from benchmarks.closed_loop import Load, Times
 from benchmarks.machine import Cores, Server, busy
-from benchmarks.openloop import Schedule
+from benchmarks.open_loop import Schedule
 from benchmarks.results import LIMIT, Figure, Results, Row, Sample
 from benchmarks.sizes import Sizes
 from benchmarks.worker import Worker, nothing
 
 T = TypeVar("T")
-ExclusiveTask = Callable[[], Sample]
+Turn = Callable[[], Sample]
 
 FINE = frozenset((200, 201))
 
 
 class Timed(Protocol):
-    """What came of a run under load."""
+    """The measurements of a run under load."""
 
     @property
     def times(self) -> Mapping[int, Times]:
-        """By status."""
+        """The times by status."""
 
     @property
-    def asked(self) -> int:
-        """Requests in all."""
+    def requests(self) -> int:
+        """The number of requests."""
 
     @property
     def seconds(self) -> float:
-        """That count."""
+        """The duration that counts."""
 
     @property
     def busy(self) -> float:
@@ -47,7 +47,7 @@ class Timed(Protocol):
 
 
 class Bench:
-    """Where a run takes place: its cores, its folder, its sizes, and where its results go."""
+    """The state of a run: its cores, its folder, its sizes, and its results."""
 
     def __init__(self, cores: Cores, folder: Path, sizes: Sizes, say: Callable[[str], None]) -> None:
         self.cores = cores
@@ -55,35 +55,35 @@ class Bench:
         self.sizes = sizes
         self.results = Results()
         self.failed: list[str] = []
-        """Measures that were given up."""
+        """Measures that failed."""
         self._say = say
         self._load = Worker(cores.load)
 
     def close(self) -> None:
-        """Ends the process that makes the load."""
+        """End the process that makes the load."""
         self._load.end()
 
     def attempt(self, name: str, measure: Callable[[], None]) -> None:
-        """Takes a measure; where that fails, says so and lets the others go on."""
+        """Take a measure. If it fails, report that and continue with the others."""
         try:
             measure()
         except (RuntimeError, OSError, TimeoutError, subprocess.SubprocessError) as error:
             self.failed.append(name)
-            self.note(f"{name} was given up: {error!r}")
+            self.note(f"{name} failed: {error!r}")
             self.close()
             self._load = Worker(self.cores.load)
 
     def say(self, what: str) -> None:
-        """Tells whoever waits what is going on."""
+        """Report progress."""
         self._say(what)
 
     def note(self, what: str) -> None:
-        """Says something that belongs to the results."""
+        """Add a note to the results."""
         self._say(what)
         self.results.notes.append(what)
 
     def turns(self, at: str, turns: Mapping[str, Callable[[], T]], rounds: int | None = None) -> dict[str, list[T]]:
-        """Lets each take its turn, forwards and backwards, round after round."""
+        """Run the turns of all contestants, forwards and backwards, round after round."""
         found: dict[str, list[T]] = {name: [] for name in turns}
         for number in range(rounds or self.sizes.rounds):
             for name in list(turns) if number % 2 == 0 else list(turns)[::-1]:
@@ -95,14 +95,14 @@ class Bench:
         self,
         measure: str,
         clients: int | None,
-        limit: ExclusiveTask,
-        contestants: Mapping[str, ExclusiveTask],
+        limit: Turn,
+        contestants: Mapping[str, Turn],
         *,
         against: str = LIMIT,
         size: int | None = None,
         rounds: int | None = None,
     ) -> None:
-        """Lets the limit and the contestants take turns; keeps a row for each contestant."""
+        """Run turns of the limit and of the contestants, and add a row for each contestant."""
         at = ", ".join(
             [measure]
             + ([] if size is None else [f"{size:,} events"])
@@ -114,23 +114,23 @@ class Bench:
         ]
 
     def figure(self, measure: str, name: str, unit: str, *values: float, size: int | None = None) -> None:
-        """Keeps something that is no rate."""
+        """Add a figure that is no rate."""
         self.results.figures.append(Figure(measure, name, unit, values, size))
 
-    def asked(self, server: Server, load: Load, *, each: int = 1) -> Sample:
-        """A turn of a server under load; each answer counts for `each`. Raises RuntimeError where it answered otherwise
-        than it should."""
-        heard, cpu, others = self.loaded(server, partial(client.run, load))
-        return sample_of(heard, cpu, others, each=each, counted=load.counted)
+    def measured(self, server: Server, load: Load, *, each: int = 1) -> Sample:
+        """Return a turn of a server under load; each answer counts for `each`. Raises RuntimeError for an unexpected
+        answer."""
+        result, cpu, others = self.loaded(server, partial(closed_loop.run, load))
+        return sample_of(result, cpu, others, each=each, counted=load.counted)
 
     def paced(self, server: Server, schedule: Schedule) -> Sample:
-        """A turn of a server that is asked on a schedule. Raises RuntimeError as `asked` does."""
-        paced, cpu, others = self.loaded(server, partial(openloop.run, schedule))
-        return sample_of(paced, cpu, others)
+        """Return a turn of a server with requests on a schedule. Raises RuntimeError for an unexpected answer."""
+        result, cpu, others = self.loaded(server, partial(open_loop.run, schedule))
+        return sample_of(result, cpu, others)
 
     def loaded(self, server: Server, work: Callable[[], T]) -> tuple[T, float | None, float | None]:
-        """What `work` gives in the process that makes the load; the seconds of processor time that the server took
-        meanwhile, and what others took of its core."""
+        """Return the result of `work` in the process that makes the load, the server's processor time meanwhile in
+        seconds, and the share of its core that other processes used."""
         clock = _Clock(self.cores.server)
         began = server.cpu()
         found = self._load.do(work)
@@ -138,14 +138,14 @@ class Bench:
         spent = None if began is None or ended is None else ended - began
         return found, spent, clock.others(spent)
 
-    def taken_in(self, server: Server, work: Callable[[], Done]) -> Sample:
-        """A turn of a server that is sent or asked for many events by `work`, in the process that makes the load."""
+    def bulk(self, server: Server, work: Callable[[], Done]) -> Sample:
+        """Return a turn in which `work` exchanges many events with a server, in the process that makes the load."""
         done, cpu, others = self.loaded(server, work)
         spent = None if cpu is None else cpu / done.events
         return Sample(done.events, done.events / done.seconds, spent, done.cpu / done.seconds, others)
 
     def worked(self, work: Callable[[], Done]) -> Sample:
-        """A turn of work that needs no server, in a new process on the server's core."""
+        """Return a turn of work without a server, in a new process on the server's core."""
         worker = Worker(self.cores.server)
         try:
             worker.do(nothing)
@@ -158,18 +158,20 @@ class Bench:
 
 
 def sample_of(
-    heard: Timed, cpu: float | None, others: float | None, *, each: int = 1, counted: int | None = None
+    result: Timed, cpu: float | None, others: float | None, *, each: int = 1, counted: int | None = None
 ) -> Sample:
-    """The sample of a run. Where one status counts among several, the rate is that of asking for nothing else."""
-    if not heard.times or set(heard.times) - FINE or (counted is None and len(heard.times) > 1):
-        raise RuntimeError(f"it was answered { ({status: times.count for status, times in heard.times.items()}) }")
-    times = heard.times[counted] if counted is not None else next(iter(heard.times.values()))
-    rate = times.count * each / heard.seconds if counted is None else 1 / times.mean
+    """Return the sample of a run. If one status counts among several, the rate is that of requests for it alone."""
+    if not result.times or set(result.times) - FINE or (counted is None and len(result.times) > 1):
+        raise RuntimeError(
+            f"unexpected answers, by status: { ({status: times.count for status, times in result.times.items()}) }"
+        )
+    times = result.times[counted] if counted is not None else next(iter(result.times.values()))
+    rate = times.count * each / result.seconds if counted is None else 1 / times.mean
     return Sample(
         times.count * each,
         rate,
-        None if cpu is None else cpu / (heard.asked * each),
-        heard.busy,
+        None if cpu is None else cpu / (result.requests * each),
+        result.busy,
         others,
         times.median,
         times.p95,
@@ -179,19 +181,19 @@ def sample_of(
 
 
 def without_cpu(sample: Sample) -> Sample:
-    """A sample whose processor time was spent on more than what is counted."""
+    """Return a sample without processor time, which was spent on more than the counted events."""
     return replace(sample, cpu=None)
 
 
 class _Clock:
-    """Time on a core from here on."""
+    """The time on a core since its creation."""
 
     def __init__(self, core: int | None) -> None:
         self._core = core
         self._began, self._all = perf_counter(), busy(core)
 
     def others(self, spent: float | None) -> float | None:
-        """The share of the core that others took, if the one measured took so many seconds of it."""
+        """Return the share of the core that other processes used, if the measured one used so many seconds of it."""
         seconds, now = perf_counter() - self._began, busy(self._core)
         if spent is None or self._all is None or now is None:
             return None

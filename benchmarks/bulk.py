@@ -1,5 +1,5 @@
-"""Many events at once: an import over HTTP, a rebuild of the views, and what both are held against, a plain load of the
-same lines into one table. Each runs in whatever process it is called in; it reads nothing but the files it is given."""
+"""Bulk operations: an import over HTTP, a rebuild of the views, and their limit, a plain load of the same lines into
+one table. Each runs in the process that calls it, and reads only the given files."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from time import perf_counter, process_time
 
 import aiohttp
 
-from benchmarks.shapes import EVENT
-from benchmarks.wire import HOST
+from benchmarks.connection import HOST
+from benchmarks.event_models import EVENT
 from service.data_directory import remove
 from service.views.rebuild import build, install
 
@@ -26,7 +26,7 @@ CHUNK = 2**18
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """So many events in so many seconds, of which this process was at work for `cpu`."""
+    """The number of events, the duration in seconds, and the processor time of this process."""
 
     events: int
     seconds: float
@@ -34,9 +34,9 @@ class Done:
 
 
 def import_over_http(port: int, headers: Mapping[str, str], path: Path) -> Done:
-    """Posts the lines of a file as one import; done when each line's receipt is there, so that it can be asked for.
+    """Post the lines of a file as one import, and wait for the receipt of each line.
 
-    Raises RuntimeError where a line was refused.
+    Raises RuntimeError if a line was refused.
     """
     return asyncio.run(_import(port, headers, path))
 
@@ -50,7 +50,7 @@ async def _import(port: int, headers: Mapping[str, str], path: Path) -> Done:
                 yield chunk
 
         began, cpu = perf_counter(), process_time()
-        timeout = aiohttp.ClientTimeout(total=None)  # whoever calls bounds it
+        timeout = aiohttp.ClientTimeout(total=None)  # the caller bounds it
         sent = {"Content-Type": "application/x-ndjson", **headers}
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
@@ -68,9 +68,9 @@ async def _import(port: int, headers: Mapping[str, str], path: Path) -> Done:
 
 
 def load_plainly(path: Path, database: Path) -> Done:
-    """Checks each line with pydantic and puts it into a table, with a durable commit every so many.
+    """Validate each line with pydantic and insert it into a table, with a durable commit for each batch.
 
-    A short file is taken several times, so that what is measured lasts.
+    A short file is loaded several times, so that the measurement takes long enough.
     """
     count = 0
     with closing(sqlite3.connect(database, isolation_level=None)) as db:
@@ -104,7 +104,7 @@ def _slices(path: Path) -> Iterator[list[bytes]]:
 
 
 def rebuild(folder: Path, *, installs: bool = False) -> Done:
-    """Folds the log of a data directory into new views, and removes them again, or puts them in place."""
+    """Fold the log of a data directory into new views, and install or remove them."""
     reached = [0]
     began, cpu = perf_counter(), process_time()
     built = build(folder, reached.append)

@@ -1,5 +1,5 @@
-"""Results as pictures for the docs: how much of each target was reached, what size does to each measure, how long
-answers took. Each is drawn only where a run has something to say about it."""
+"""Charts of results for the docs: the reached share of each target, the effect of size on each measure, the times of
+answers. A chart is drawn only if the run has data for it."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from statistics import median
 
 from benchmarks.contestants import REGISTRY
 from benchmarks.figures import of
-from benchmarks.flat import Flat, flats
 from benchmarks.results import Results, Row
+from benchmarks.scaling import Scaling, scalings
 from benchmarks.svg import Drawing
-from benchmarks.targets import Judged, judged
+from benchmarks.targets import TargetResult, target_results
 
 _LABEL = 350
 _WIDTH = 900
 _ROW = 24
 _TOP = 78
 _MOST = 2.0
-"""Of a target, as far as it is drawn."""
+"""The largest drawn share of a target."""
 _PANEL, _PANEL_HEIGHT, _COLUMNS = 290, 118, 3
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
-    """Writes the charts into a folder, which is made; their paths."""
+    """Write the charts into a new folder, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn: dict[str, Drawing] = {}
-    if found := judged(results):
+    if found := target_results(results):
         drawn["targets"] = _targets(found)
-    if found_flats := flats(results):
+    if found_flats := scalings(results):
         drawn["sizes"] = _sizes(found_flats)
     largest = {(row.measure, row.contestant): row for row in sorted(results.rows, key=lambda row: row.size or 0)}
     if rows := [row for row in largest.values() if not row.limits and _is_timed(row)]:
@@ -44,8 +44,8 @@ def draw(results: Results, folder: Path) -> list[Path]:
     return paths
 
 
-def _targets(found: Sequence[Judged]) -> Drawing:
-    """A bar for each, to a line that is the target."""
+def _targets(found: Sequence[TargetResult]) -> Drawing:
+    """Draw a bar for each target, up to a line for the target."""
     met = sum(each.is_met for each in found)
     drawing = Drawing(
         _WIDTH,
@@ -60,18 +60,18 @@ def _targets(found: Sequence[Judged]) -> Drawing:
         y = _TOP + _ROW * number
         drawing.text(_LABEL - 10, y + 15, each.target.workload, anchor="end")
         drawing.bar(_LABEL, y + 3, scale * min(each.reached, _MOST), _ROW - 8, "good" if each.is_met else "bad")
-        said = f"{_short(each.found.value)} of {_short(each.target.wanted)} {each.target.unit}"
+        label = f"{_short(each.found.value)} of {_short(each.target.wanted)} {each.target.unit}"
         if each.target.is_most:
-            said = f"{_short(each.found.value)}, at most {_short(each.target.wanted)} {each.target.unit}"
-        drawing.text(_WIDTH - 16, y + 15, said, "soft", "end", 12)
+            label = f"{_short(each.found.value)}, at most {_short(each.target.wanted)} {each.target.unit}"
+        drawing.text(_WIDTH - 16, y + 15, label, "soft", "end", 12)
     middle = _LABEL + scale
     drawing.line(middle, _TOP - 6, middle, _TOP + _ROW * len(found), "ink", width=1.5)
     drawing.text(middle, _TOP - 11, "target", "soft", "middle", 12)
     return drawing
 
 
-def _sizes(found: Sequence[Flat]) -> Drawing:
-    """A small panel for each measure: its cost at every size, from zero on."""
+def _sizes(found: Sequence[Scaling]) -> Drawing:
+    """Draw a small panel for each measure: its cost at every size, from zero on."""
     lines = ceil(len(found) / _COLUMNS)
     drawing = Drawing(
         _PANEL * _COLUMNS + 30,
@@ -94,7 +94,7 @@ def _sizes(found: Sequence[Flat]) -> Drawing:
     return drawing
 
 
-def _panel(drawing: Drawing, flat: Flat, sizes: Sequence[int], left: float, top: float) -> None:
+def _panel(drawing: Drawing, flat: Scaling, sizes: Sequence[int], left: float, top: float) -> None:
     floor_, height, width = top + 84, 44, 175
     drawing.text(left, top + 12, flat.measure, size=12)
     drawing.line(left, floor_, left + width + 20, floor_, "rule")
@@ -113,7 +113,7 @@ def _panel(drawing: Drawing, flat: Flat, sizes: Sequence[int], left: float, top:
 
 
 def _times(rows: Sequence[Row]) -> Drawing:
-    """A line for each from its median to its 99th percentile, on a scale by powers of ten."""
+    """Draw a line for each row from its median to its 99th percentile, on a logarithmic scale."""
     seconds = [value for row in rows for value in _percentiles(row)]
     least, most = (10.0 ** floor(log10(max(min(seconds), 1e-5))), 10.0 ** ceil(log10(max(*seconds, 1e-4))))
     drawing = Drawing(
@@ -152,7 +152,7 @@ def _is_timed(row: Row) -> bool:
 
 
 def _percentiles(row: Row) -> tuple[float, float, float]:
-    """The median, 95th and 99th percentile, in seconds, over all rounds."""
+    """Return the median, 95th and 99th percentile, in seconds, over all rounds."""
     half, p95, p99 = (
         median(of(row.samples, figure))
         for figure in (lambda sample: sample.median, lambda sample: sample.p95, lambda sample: sample.p99)

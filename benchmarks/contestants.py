@@ -1,5 +1,5 @@
-"""What is measured and what it is measured against, each started as a process on the server's core in a folder of its
-own, and ended by its id."""
+"""Contestants: the registry and its limits, each a process on the server's core with a folder of its own, ended by its
+id."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
+from benchmarks.connection import HOST
 from benchmarks.events import known
 from benchmarks.machine import Server, serving
 from benchmarks.requests import BATCH
-from benchmarks.wire import HOST
 
 REGISTRY = "registry"
 OBVIOUS = "the obvious"
@@ -26,7 +26,7 @@ ASK_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """A registry that serves, with all its durability, and the headers that let a client post."""
+    """A running registry with all its durability, and the headers that let a client post."""
 
     server: Server
     folder: Path
@@ -35,7 +35,8 @@ class Registry:
 
 @contextmanager
 def registry(folder: Path, core: int | None, *, parties: int = 0) -> Iterator[Registry]:
-    """A registry on a data directory, made where it is missing; with `parties` they and the documents are recorded."""
+    """Start a registry on a data directory, which is created if missing. With `parties`, record parties and
+    documents."""
     folder.mkdir(exist_ok=True)
     create = (COMMAND, "keys", "create", f"load-{len(list(folder.iterdir()))}", "--scope", "post", "--data", folder)
     key = subprocess.run(create, capture_output=True, check=True, text=True, timeout=ASK_SECONDS).stdout.strip()
@@ -50,14 +51,14 @@ def registry(folder: Path, core: int | None, *, parties: int = 0) -> Iterator[Re
 
 @contextmanager
 def serving_registry(folder: Path, core: int | None) -> Iterator[Server]:
-    """A registry on a data directory that is there."""
+    """Start a registry on an existing data directory."""
     with serving((COMMAND, "serve", "--data", str(folder), "--port", "0"), core, folder) as server:
         yield server
 
 
 @contextmanager
 def limits(folder: Path, core: int | None) -> Iterator[Server]:
-    """Bare aiohttp: `benchmarks.limits`."""
+    """Start bare aiohttp: `benchmarks.limits`."""
     folder.mkdir()
     with serving((sys.executable, "-m", "benchmarks.limits"), core, folder) as server:
         yield server
@@ -65,7 +66,7 @@ def limits(folder: Path, core: int | None) -> Iterator[Server]:
 
 @contextmanager
 def obvious(folder: Path, core: int | None) -> Iterator[Server]:
-    """The obvious implementation: `benchmarks.obvious`."""
+    """Start the obvious implementation: `benchmarks.obvious`."""
     folder.mkdir()
     with serving((sys.executable, "-m", "benchmarks.obvious", str(folder / "events.sqlite")), core, folder) as server:
         yield server
@@ -74,7 +75,7 @@ def obvious(folder: Path, core: int | None) -> Iterator[Server]:
 def ask(
     server: Server, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
 ) -> bytes:
-    """One request outside all measuring. Raises RuntimeError unless it succeeds."""
+    """Send one request outside all measurements. Raises RuntimeError unless it succeeds."""
     connection = HTTPConnection(HOST, server.port, timeout=ASK_SECONDS)
     try:
         connection.request(method, path, body, dict(headers or {}))
@@ -88,7 +89,7 @@ def ask(
 
 
 def lines(server: Server, path: str) -> Iterator[bytes]:
-    """The lines of an answer as NDJSON. Raises RuntimeError unless it is there."""
+    """Yield the lines of an NDJSON answer. Raises RuntimeError unless it succeeds."""
     connection = HTTPConnection(HOST, server.port, timeout=ASK_SECONDS)
     try:
         connection.request("GET", path, headers={"Accept": "application/x-ndjson"})

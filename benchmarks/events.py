@@ -1,5 +1,5 @@
-"""The events that benchmarks post: well-formed, fresh, about parties that exist, the same in every run. Made cheaply,
-so that the load is not what is measured."""
+"""Events of the benchmarks: valid, new, about existing parties, the same in every run. Creating them is cheap, so that
+it adds little to a measurement."""
 
 from __future__ import annotations
 
@@ -32,18 +32,19 @@ _NUMERALS = str.maketrans("0123456789", "零一二三四五六七八九")
 
 
 def day_of(number: int) -> bytes:
-    """The day on which agreement `number` was signed: some day from 2010 to 2025."""
+    """Return the day on which agreement `number` was signed: a day from 2010 to 2025."""
     return DAYS[number * 37 % 5_000]
 
 
 def signatories(number: int, parties: int) -> tuple[int, int, int]:
-    """Three different parties out of so many (at least three), each of which signs as often as any other."""
+    """Return three different parties of so many (at least three). Each party signs equally often."""
     apart = 1 + number // parties % ((parties - 1) // 2)
     return number % parties, (number + apart) % parties, (number + 2 * apart) % parties
 
 
 def signed(number: int, parties: int) -> bytes:
-    """One agreement between three parties, signed; some 590 bytes. Two of five have a Chinese title too."""
+    """Return the signature of an agreement by three parties, of some 590 bytes. Two of five have a Chinese title
+    too."""
     field, place = FIELDS[number % len(FIELDS)], PLACES[number % len(PLACES)]
     if number % 5 < 2:
         names = PLACES_ZH[number % len(PLACES)], FIELDS_ZH[number % len(FIELDS)]
@@ -63,14 +64,14 @@ def signed(number: int, parties: int) -> bytes:
 
 
 def party(number: int) -> bytes:
-    """A party registered, with a name in English and one in Chinese."""
+    """Return the registration of a party, with a name in English and one in Chinese."""
     name_zh = f"第{f'{number:05d}'.translate(_NUMERALS)}公司".encode()
     name = b'"name":{"en":"Party number %d","zh":"%b"},"kind":"company"' % (number, name_zh)
     return event(b"party", number, b"party.registered", b"parties/p-%05d" % number, name)
 
 
 def known(parties: int) -> list[bytes]:
-    """What the others speak of: the parties, and the documents that evidence cites."""
+    """Return the parties and documents that the other events name."""
     events = [party(number) for number in range(parties)]
     events += [
         event(
@@ -86,7 +87,7 @@ def known(parties: int) -> list[bytes]:
 
 
 def lifespan(number: int, parties: int) -> list[bytes]:
-    """One agreement from its signature on: six events, of which the first is by far the largest."""
+    """Return the six events of an agreement, from its signature on. The first is by far the largest."""
     subject = b"agreements/a-%08d" % number
     later = DAYS[number * 37 % 5_000 + 200 + number % 500]
     ratifying, other, _ = signatories(number, parties)
@@ -116,19 +117,19 @@ def lifespan(number: int, parties: int) -> list[bytes]:
 
 
 def write_signed(path: Path, count: int, parties: int) -> int:
-    """An import of agreements signed; how many events it has in all."""
+    """Write an import of signed agreements, and return its number of events."""
     return write(path, chain(known(parties), (signed(number, parties) for number in range(count))))
 
 
-def write_lives(path: Path, agreements: int, parties: int) -> int:
-    """An import of whole lives of agreements, one after the other; how many events it has in all."""
-    lives = (event for number in range(agreements) for event in lifespan(number, parties))
-    return write(path, chain(known(parties), lives))
+def write_lifespans(path: Path, agreements: int, parties: int) -> int:
+    """Write an import of whole lifespans of agreements, one after the other, and return its number of events."""
+    lifespans = (event for number in range(agreements) for event in lifespan(number, parties))
+    return write(path, chain(known(parties), lifespans))
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
-    """Agreements signed, from number `first` on, without end."""
+class NewAgreements:
+    """Signed agreements from number `first` on, without end."""
 
     first: int
     parties: int
@@ -141,7 +142,7 @@ class Fresh:
 
 
 def write(path: Path, events: Iterable[bytes]) -> int:
-    """The events as lines of a file; how many there are."""
+    """Write the events as lines of a file, and return their number."""
     count = 0
     with path.open("wb") as file:
         for each in events:
@@ -151,6 +152,6 @@ def write(path: Path, events: Iterable[bytes]) -> int:
 
 
 def event(name: bytes, number: int, type_: bytes, subject: bytes, data: bytes, day: bytes = b"") -> bytes:
-    """Any event, known by its name and number."""
+    """Return an event, identified by its name and number."""
     occurred = b'"occurred":"%b",' % day if day else b""
     return (_HEAD % (name, number, type_, subject)) + occurred + b'"data":{' + data + b"}}"

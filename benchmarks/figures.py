@@ -1,4 +1,4 @@
-"""What turns say when they are put together: ratios of each round, and the value of a figure over all rounds."""
+"""Figures over several turns: ratios of each round, and the value of a figure over all rounds."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ Values = Sequence[float]
 
 
 def ratios(row: Row) -> list[float]:
-    """For each round what was reached of the limit in that round."""
+    """Return the rate of each round divided by the limit's rate in the same round."""
     if not row.limits:
         return []
     return [sample.per_second / limit.per_second for sample, limit in zip(row.samples, row.limits, strict=True)]
 
 
 def cpu_ratios(row: Row) -> list[float]:
-    """The same by processor time for each of what was counted, which other work on the machine moves much less."""
+    """Return the same ratios by processor time for each event, on which other load of the machine has much less
+    effect."""
     if not row.limits:
         return []
     return [
@@ -29,15 +30,15 @@ def cpu_ratios(row: Row) -> list[float]:
 
 
 def of(samples: Sequence[Sample], figure: Callable[[Sample], float | None]) -> list[float]:
-    """What is known of it in each round."""
+    """Return the known values of a figure, one a round."""
     return [value for value in map(figure, samples) if value is not None]
 
 
 def milliseconds(seconds: float | None) -> float | None:
-    """A time as tables show it."""
+    """Return a time as tables show it."""
     return None if seconds is None else seconds * 1e3
 
 
 def middle(values: Values) -> float | None:
-    """The median, if there is one."""
+    """Return the median, if there is one."""
     return median(values) if values else None

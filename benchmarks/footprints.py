@@ -1,4 +1,4 @@
-"""What a registry weighs: the memory of its process at the end, and its files once it has stopped."""
+"""Footprints: the memory of a registry's process at the end, and its files after it has stopped."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from benchmarks.results import Footprint
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A registry that still serves: its events, and the bytes of memory it holds now and held at most."""
+    """A running registry: its events, and the bytes of memory it has now and had at most."""
 
     events: int
     memory: tuple[int, int] | None
 
 
 def weigh(registry: Registry) -> Weight:
-    """A registry's weight now."""
+    """Return the present memory of a registry."""
     page = orjson.loads(ask(registry.server, "GET", "/v1/events?limit=1"))
     return Weight(int(page["position"]), registry.server.memory())
 
@@ -30,17 +30,17 @@ def weigh(registry: Registry) -> Weight:
 def footprint(
     after: str, folder: Path, weight: Weight, *, raw: float | None = None, size: int | None = None
 ) -> Footprint:
-    """The whole, once the registry has stopped and left its files in order."""
+    """Return the footprint of a registry that has stopped and closed its files."""
     return Footprint(after, weight.events, weight.memory, files_of(folder), raw, size)
 
 
 def files_of(folder: Path) -> dict[str, int]:
-    """Bytes of the log and of the views in a data directory."""
+    """Return the bytes of the log and of the views in a data directory."""
     return {name: _size(folder, f"{name}.sqlite") for name in ("log", "views")}
 
 
 def mean_of(events: Iterable[bytes], some: int = 1_000) -> float:
-    """Bytes of one event, of the first so many."""
+    """Return the mean bytes of the first `some` events."""
     lengths = [len(event) for event in islice(events, some)]
     return sum(lengths) / len(lengths)
 

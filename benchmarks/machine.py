@@ -1,5 +1,5 @@
-"""The machine under the measuring: its cores, processes started on one of them and ended by their id, what they take.
-Only Linux tells all of it; elsewhere the answer is None and the rest goes on."""
+"""The machine of the run: its cores, processes bound to one of them and ended by their id, and their use of resources.
+Only Linux shows all of it; elsewhere a value is None."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 MOST_FILES = 8_192
 ADDRESS = re.compile(rb"http://127\.0\.0\.1:(\d+)\s")
-"""What a server prints once it listens."""
+"""The address that a server prints once it listens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Which core serves and which makes load; None where no process can be bound to one."""
+    """The core of the server and the core of the load; None if a process cannot be bound to a core."""
 
     server: int | None
     load: int | None
 
     @property
     def is_shared(self) -> bool:
-        """Whether there is but one, so that load and server are in each other's way."""
+        """Whether there is only one core, so that load and server slow each other down."""
         return self.server is not None and self.server == self.load
 
 
 def cores() -> Cores:
-    """Two of the cores this process may use."""
+    """Return two of the cores this process may use."""
     if not hasattr(os, "sched_getaffinity"):
         return Cores(None, None)
     usable = sorted(os.sched_getaffinity(0))
@@ -43,7 +43,7 @@ def cores() -> Cores:
 
 
 def allow_files() -> None:
-    """Lets this process, and whatever it starts from now on, open as many files as thousands of connections need."""
+    """Let this process and its later children open as many files as thousands of connections need."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -51,13 +51,13 @@ def allow_files() -> None:
 
 
 def pin(core: int | None) -> None:
-    """Binds this process, and whatever it starts from now on, to one core."""
+    """Bind this process and its later children to one core."""
     if core is not None:
         os.sched_setaffinity(0, {core})
 
 
 def unpin(cores: Cores) -> None:
-    """Binds this process, and whatever it starts from now on, to both cores and no others."""
+    """Bind this process and its later children to both cores."""
     if cores.server is not None and cores.load is not None:
         os.sched_setaffinity(0, {cores.server, cores.load})
 
@@ -70,7 +70,7 @@ class Server:
     pid: int
 
     def cpu(self) -> float | None:
-        """Seconds of processor time it has taken, with processes that it started and that have ended."""
+        """Seconds of processor time it has used, with those of its ended children."""
         try:
             fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
@@ -78,7 +78,7 @@ class Server:
         return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> tuple[int, int] | None:
-        """Bytes of memory it holds now, and the most it ever held."""
+        """Bytes of memory it has now, and the most it ever had."""
         try:
             status = Path(f"/proc/{self.pid}/status").read_text()
         except OSError:
@@ -91,13 +91,13 @@ class Server:
 def serving(
     command: Sequence[str], core: int | None, folder: Path, address: re.Pattern[bytes] = ADDRESS
 ) -> Iterator[Server]:
-    """Starts a server that prints its address; ends it with SIGTERM, and if that does not help, for good.
+    """Start a server that prints its address; end it with SIGTERM, and with SIGKILL if necessary.
 
-    What it says on standard error goes to a file in the folder. Raises RuntimeError where it does not start.
+    Its standard error goes to a file in the folder. Raises RuntimeError if it does not start.
     """
     mine = os.sched_getaffinity(0) if core is not None else None
-    said = folder / "stderr"
-    with said.open("wb") as errors:
+    stderr = folder / "stderr"
+    with stderr.open("wb") as errors:
         pin(core)
         try:
             process = subprocess.Popen(
@@ -105,13 +105,13 @@ def serving(
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                start_new_session=True,  # Ctrl-C is for whoever measures, who then ends this
+                start_new_session=True,  # Ctrl-C is for the benchmarks, which then end this process
             )
         finally:
             if mine is not None:
                 os.sched_setaffinity(0, mine)
     try:
-        yield Server(_port(process, said, address), process.pid)
+        yield Server(_port(process, stderr, address), process.pid)
     finally:
         process.terminate()
         try:
@@ -124,7 +124,7 @@ def serving(
 
 
 def busy(core: int | None) -> float | None:
-    """Seconds of processor time that all processes together have taken on a core."""
+    """Return the seconds of processor time that all processes together have used on a core."""
     if core is None:
         return None
     try:
@@ -139,7 +139,7 @@ def busy(core: int | None) -> float | None:
     return None
 
 
-def _port(process: subprocess.Popen[bytes], said: Path, address: re.Pattern[bytes]) -> int:
+def _port(process: subprocess.Popen[bytes], stderr: Path, address: re.Pattern[bytes]) -> int:
     assert process.stdout is not None
     deadline, printed = monotonic() + START_SECONDS, b""
     while select.select([process.stdout], [], [], max(deadline - monotonic(), 0))[0]:
@@ -149,4 +149,4 @@ def _port(process: subprocess.Popen[bytes], said: Path, address: re.Pattern[byte
         printed += chunk
         if found := address.search(printed):
             return int(found[1])
-    raise RuntimeError(f"{process.args!r} did not start: {said.read_text(errors='replace')[-2000:]}")
+    raise RuntimeError(f"{process.args!r} did not start: {stderr.read_text(errors='replace')[-2000:]}")

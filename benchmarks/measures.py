@@ -1,4 +1,4 @@
-"""Every measure there is, by the name under which it is asked for."""
+"""The table of all measures, by name."""
 
 from __future__ import annotations
 
@@ -6,48 +6,48 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from benchmarks import (
-    asking,
-    batching,
-    finding,
-    folding,
-    following,
-    greatness,
-    importing,
-    overloading,
-    pacing,
-    posting,
-    starting,
+    appends,
+    batches,
+    imports,
+    large_subjects,
+    latency,
+    live_stream,
+    overload,
+    queries,
+    start,
+    states_and_lists,
+    whole_log,
 )
 from benchmarks.bench import Bench
+from benchmarks.data_sets import DataSet
 from benchmarks.footprints import weigh
 from benchmarks.results import ALL, Footprint
 from benchmarks.stores import Store, made, served
-from benchmarks.worlds import World
 
 ONCE: Mapping[str, Callable[[Bench], None]] = {
-    "append": posting.measure,
-    "open": pacing.measure,
-    "batch": batching.measure,
-    "import": importing.measure,
-    "great": greatness.measure,
-    "overload": overloading.measure,
+    "append": appends.measure,
+    "open": latency.measure,
+    "batch": batches.measure,
+    "import": imports.measure,
+    "large": large_subjects.measure,
+    "overload": overload.measure,
 }
 SIZED: Mapping[str, Callable[[Bench, Store], None]] = {
-    "ask": asking.measure,
-    "find": finding.measure,
-    "whole": folding.measure,
-    "live": following.measure,
+    "ask": states_and_lists.measure,
+    "find": queries.measure,
+    "whole": whole_log.measure,
+    "live": live_stream.measure,
 }
-"""Taken at several sizes: a registry of each is made once, and asked in every way."""
+"""Measures at several sizes: a registry of each size is made once, for all of them."""
 START = "start"
-"""Last at each size, as it needs a registry that has stopped."""
+"""The last measure at each size, as it needs a registry that has stopped."""
 NAMES = (*ONCE, *SIZED, START)
 LEAST = 2_000
-"""Events of the smallest registry that holds enough to ask about."""
+"""Events of the smallest registry with enough data for all queries."""
 
 
 def take(bench: Bench, names: Collection[str]) -> None:
-    """Takes the measures of these names; one that fails is said to have, and the others go on."""
+    """Take the measures of these names. If one fails, report that and continue with the others."""
     for name, measure in ONCE.items():
         if name in names:
             bench.attempt(name, partial(measure, bench))
@@ -57,15 +57,15 @@ def take(bench: Bench, names: Collection[str]) -> None:
 
 
 def _take_at(bench: Bench, names: Collection[str], size: int) -> None:
-    world = World(size)
-    with made(bench, f"{size:,} events", world) as kept:
-        with served(bench, kept, world) as store:
+    data_set = DataSet(size)
+    with made(bench, f"{size:,} events", data_set) as made_:
+        with served(bench, made_, data_set) as store:
             for name, measure in SIZED.items():
                 if name in names:
                     bench.attempt(f"{name} at {size:,} events", partial(measure, bench, store))
             weighed = weigh(store.ours)
         if START in names:
-            bench.attempt(f"{START} at {size:,} events", partial(starting.measure, bench, kept, size))
-        asked = [name for name in SIZED if name in names]
-        after = ALL if asked == list(SIZED) else ", ".join(asked) or "nothing"
-        bench.results.footprints.append(Footprint(after, size, weighed.memory, kept.files, kept.raw, size))
+            bench.attempt(f"{START} at {size:,} events", partial(start.measure, bench, made_, size))
+        taken = [name for name in SIZED if name in names]
+        after = ALL if taken == list(SIZED) else ", ".join(taken) or "nothing"
+        bench.results.footprints.append(Footprint(after, size, weighed.memory, made_.files, made_.raw, size))

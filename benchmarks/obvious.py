@@ -1,5 +1,5 @@
-"""The obvious implementation, as a server of its own: aiohttp, pydantic, an aggregate of the eventsourcing library, and
-its Application on SQLite, each request in a thread. No keys, no rules between subjects, no views, no second look-up."""
+"""The obvious implementation, as a server: aiohttp, pydantic, an aggregate of the eventsourcing library, and its
+Application on SQLite, each request in a thread. No keys, no rules between subjects, no views, no second look-up."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from aiohttp import web
 from eventsourcing.application import AggregateNotFoundError, Application
 from eventsourcing.domain import Aggregate, event
 
+from benchmarks.event_models import SignedEvent
 from benchmarks.serving import serve_until_told
-from benchmarks.shapes import SignedEvent
 
 
 class Agreement(Aggregate):
-    """What the library's documentation would have one write."""
+    """An agreement as the library's documentation writes aggregates."""
 
     @event("Signed")
     def __init__(self, slug: str, occurred: str | None, data: dict[str, Any]) -> None:
@@ -32,14 +32,14 @@ class Agreement(Aggregate):
 
 
 class Agreements(Application[UUID]):
-    """Signs agreements and tells of them, each in whatever thread it is asked."""
+    """Signs and returns agreements, in any thread."""
 
     def sign(self, slug: str, occurred: str | None, data: dict[str, Any]) -> int:
-        """Records a new agreement; its place in the log."""
+        """Record a new agreement, and return its position in the log."""
         return int(self.save(Agreement(slug, occurred, data))[-1].notification.id)
 
     def told(self, slug: str) -> bytes:
-        """The agreement as JSON. Raises AggregateNotFoundError."""
+        """Return the agreement as JSON. Raises AggregateNotFoundError."""
         found: Agreement = self.repository.get(Agreement.create_id(slug))
         return orjson.dumps({"slug": found.slug, "occurred": found.occurred, "version": found.version, **found.data})
 
@@ -48,7 +48,7 @@ AGREEMENTS: web.AppKey[Agreements] = web.AppKey("agreements", Agreements)
 
 
 async def post(request: web.Request) -> web.Response:
-    """Records an agreement signed."""
+    """Record a signed agreement."""
     signed = SignedEvent.model_validate_json(await request.read())
     slug, data = signed.subject.partition("/")[2], signed.data.model_dump(exclude_none=True)
     agreements = request.app[AGREEMENTS]
@@ -57,7 +57,7 @@ async def post(request: web.Request) -> web.Response:
 
 
 async def get(request: web.Request) -> web.Response:
-    """One agreement."""
+    """Return one agreement."""
     try:
         body = await asyncio.to_thread(request.app[AGREEMENTS].told, request.match_info["slug"])
     except AggregateNotFoundError:
@@ -66,7 +66,7 @@ async def get(request: web.Request) -> web.Response:
 
 
 def make_app(database: str) -> web.Application:
-    """The implementation on a file."""
+    """Return the application on a database file."""
     app = web.Application()
     app[AGREEMENTS] = Agreements(
         env={"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": database, "SQLITE_LOCK_TIMEOUT": "30"}

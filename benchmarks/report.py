@@ -1,4 +1,4 @@
-"""Results as tables to read, in Markdown, and as JSON to keep: medians, with the least and the most."""
+"""Reports: results as tables in Markdown, and as JSON: medians, with the least and the most."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Values, cpu_ratios, middle, milliseconds, of, ratios
-from benchmarks.flat import Flat, flats
 from benchmarks.results import LIMIT, Figure, Footprint, Results, Row, Sample
-from benchmarks.targets import Judged, judged
+from benchmarks.scaling import Scaling, scalings
+from benchmarks.targets import TargetResult, target_results
 
 _MB = 2**20
 _PACKAGES = ("aiohttp", "eventsourcing", "orjson", "pydantic", "umadb")
@@ -53,11 +53,11 @@ _TIMES = ("measure", "by", "events", "a second", "p50 ms", "p95 ms", "p99 ms", "
 
 
 def tables(results: Results) -> str:
-    """What was measured, as tables in Markdown; where, and the targets, come first."""
+    """Return all results as tables in Markdown; machine and targets come first."""
     parts = [", ".join(f"{name} {value}" for name, value in machine().items() if isinstance(value, str | int))]
-    if found := judged(results):
+    if found := target_results(results):
         parts.append(_titled("Targets", _JUDGED, [_target(each) for each in found]))
-    if sized := flats(results):
+    if sized := scalings(results):
         sizes = sorted({size for each in sized for size in each.costs})
         head = ("measure", "unit", *(f"{size:,} events" for size in sizes), "growth")
         parts.append(_titled("Sizes", head, [_flat(each, sizes) for each in sized]))
@@ -74,7 +74,7 @@ def tables(results: Results) -> str:
 
 
 def document(bench: Bench) -> dict[str, Any]:
-    """Everything as JSON: the machine, the sizes, each turn, the ratios, and the targets."""
+    """Return everything as JSON: machine, sizes, each turn, ratios, targets."""
     results = bench.results
     return {
         "machine": machine(),
@@ -91,7 +91,7 @@ def document(bench: Bench) -> dict[str, Any]:
                 "is_meant": each.is_meant,
                 **asdict(each.found),
             }
-            for each in judged(results)
+            for each in target_results(results)
         ],
         "rows": [{**asdict(row), "ratios": ratios(row), "cpu_ratios": cpu_ratios(row)} for row in results.rows],
         "figures": [asdict(figure) for figure in results.figures],
@@ -101,7 +101,7 @@ def document(bench: Bench) -> dict[str, Any]:
 
 
 def machine() -> dict[str, object]:
-    """What the figures hold for."""
+    """Return the machine that the figures are of."""
     return {
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
@@ -120,7 +120,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _target(each: Judged) -> tuple[str, ...]:
+def _target(each: TargetResult) -> tuple[str, ...]:
     found, target = each.found, each.target
     return (
         target.workload,
@@ -134,12 +134,12 @@ def _target(each: Judged) -> tuple[str, ...]:
     )
 
 
-def _flat(each: Flat, sizes: Sequence[int]) -> tuple[str, ...]:
+def _flat(each: Scaling, sizes: Sequence[int]) -> tuple[str, ...]:
     costs = (_plain(each.costs[size]) if size in each.costs else "" for size in sizes)
     return (each.measure, each.unit, *costs, f"{each.growth:.2f}")
 
 
-def _met(each: Judged) -> str:
+def _met(each: TargetResult) -> str:
     said = "yes" if each.is_met else "no"
     return said if each.is_meant else f"({said})"
 

@@ -1,4 +1,4 @@
-"""What the load asks: requests as they go over the wire, made one by one where they are sent from."""
+"""Requests of the load, in the bytes of HTTP, made one by one in the process that sends them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, cycle, islice
 
-from benchmarks.wire import HOST
+from benchmarks.connection import HOST
 
 EVENT = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -14,7 +14,7 @@ BATCH = "application/cloudevents-batch+json"
 
 @dataclass(frozen=True, slots=True)
 class Posts:
-    """These events, each posted on its own, or `at_once` so many in a batch."""
+    """These events, each posted on its own, or `at_once` events in a batch."""
 
     path: str
     events: Iterable[bytes]
@@ -32,7 +32,7 @@ class Posts:
 
 @dataclass(frozen=True, slots=True)
 class Gets:
-    """These addresses one after the other; over and over where they `repeat`, else once each."""
+    """These addresses one after the other; repeatedly with `repeat`, else once each."""
 
     paths: Iterable[str]
     repeat: bool = True
@@ -43,8 +43,8 @@ class Gets:
 
 
 @dataclass(frozen=True, slots=True)
-class AfterNews:
-    """Before each question something is posted, so that no answer to it is at hand. Ask with one client."""
+class AfterNewEvent:
+    """An event is posted before each request, so that no answer is cached. For one client."""
 
     news: Posts
     questions: Gets
@@ -53,7 +53,7 @@ class AfterNews:
         return chain.from_iterable(zip(self.news, self.questions, strict=False))
 
 
-Requests = Posts | Gets | AfterNews
+Requests = Posts | Gets | AfterNewEvent
 
 
 def _batches(events: Iterable[bytes], size: int) -> Iterator[bytes]:

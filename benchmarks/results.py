@@ -1,5 +1,4 @@
-"""What a run finds out: turns, rows of turns, single figures, what a registry weighs. It only holds them; nothing is
-left out and nothing is averaged away here."""
+"""Results of a run: turns, rows of turns, single figures, footprints. Nothing is left out or averaged here."""
 
 from __future__ import annotations
 
@@ -7,22 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 LIMIT = "the limit"
-ALL = "all of it"
-"""After which a registry has been asked in every way."""
+ALL = "all measures"
+"""The name of the footprint of a registry after all measures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One turn. Times are seconds; shares are of one core; None is what this machine or this turn does not tell."""
+    """One turn. Times are seconds; shares are of one core; None if this machine or this turn does not show a value."""
 
     count: int
     per_second: float
     cpu: float | None
-    """Processor time of the one measured, for each of what was counted."""
+    """Processor time of the measured process, for each counted event."""
     load: float | None
-    """What making the load took of its core."""
+    """The share of its core that the load used."""
     others: float | None
-    """What took of the measured one's core and was not it."""
+    """The share of the measured process's core that other processes used."""
     median: float | None = None
     p95: float | None = None
     p99: float | None = None
@@ -31,7 +30,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The turns of one contestant, and those of what it is held against in the same rounds, if anything."""
+    """The turns of one contestant, and those of its limit in the same rounds, if any."""
 
     measure: str
     contestant: str
@@ -40,12 +39,12 @@ class Row:
     limits: Sequence[Sample] = ()
     against: str = LIMIT
     size: int | None = None
-    """Events in the registry, where it was made to hold so many."""
+    """Events in the registry, if it was made with so many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Something that is no rate: what it is of, what it says, its unit, and its value in each round."""
+    """A figure that is no rate: its measure, its name, its unit, and its value in each round."""
 
     measure: str
     name: str
@@ -56,25 +55,25 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What a registry holds at the end: bytes of memory (now, at most), and of files once it has stopped."""
+    """A registry at the end: bytes of memory (now, at most), and of files after it has stopped."""
 
     after: str
     events: int
     memory: tuple[int, int] | None
     files: Mapping[str, int]
     raw: float | None = None
-    """Bytes of JSON of one event as it was posted, on average."""
+    """Mean bytes of JSON of one posted event."""
     size: int | None = None
 
     @property
     def of_raw(self) -> float | None:
-        """Bytes on disk for each byte that was posted."""
+        """Bytes on disk for each posted byte."""
         return None if self.raw is None else sum(self.files.values()) / (self.raw * self.events)
 
 
 @dataclass(slots=True)
 class Results:
-    """Everything that was measured, and what is to be said about it."""
+    """All measurements of a run, and notes on them."""
 
     rows: list[Row] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
@@ -82,7 +81,7 @@ class Results:
     notes: list[str] = field(default_factory=list)
 
     def row(self, measure: str, contestant: str, clients: int | None = None, against: str = LIMIT) -> Row | None:
-        """The row of that name, at the largest size there is."""
+        """Return the row of that name, at the largest size."""
         found = [
             row
             for row in self.rows
@@ -92,6 +91,6 @@ class Results:
         return max(found, key=lambda row: row.size or 0, default=None)
 
     def figure(self, measure: str, name: str) -> Figure | None:
-        """The figure of that name, at the largest size there is."""
+        """Return the figure of that name, at the largest size."""
         found = [each for each in self.figures if (each.measure, each.name) == (measure, name)]
         return max(found, key=lambda each: each.size or 0, default=None)

@@ -1,5 +1,5 @@
-"""What reading a whole log is held against: a scan of the same events in one plain table, with as little done to each
-as what is measured must do. Each runs in whatever process it is called in."""
+"""Limits of reading a whole log: a scan of the same events in one plain table, with as little work for each as the
+measured operation must do. Each runs in the process that calls it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import orjson
 from benchmarks.bulk import Done
 
 AT_LEAST = 20_000
-"""A short table is read several times, so that what is measured lasts."""
+"""The least number of events. A short table is read several times, so that the measurement takes long enough."""
 
 
 def fold_plainly(database: Path) -> Done:
-    """Reads each event as JSON into one dictionary a subject."""
+    """Read each event as JSON into one dictionary for each subject."""
     count = 0
     _touch(database)
     began, cpu = perf_counter(), process_time()
@@ -37,12 +37,12 @@ def fold_plainly(database: Path) -> Done:
 
 
 def hash_plainly(database: Path) -> Done:
-    """Makes the Merkle tree hash (RFC 6962) of all events."""
+    """Compute the Merkle tree hash (RFC 6962) of all events."""
     count = 0
     _touch(database)
     began, cpu = perf_counter(), process_time()
     while count < AT_LEAST:
-        pending: list[bytes] = []  # the roots of whole subtrees, the largest first
+        pending: list[bytes] = []  # the roots of complete subtrees, the largest first
         for number, (body,) in enumerate(_rows(database, "body"), 1):
             node = sha256(b"\x00" + body).digest()
             while not number & 1:
@@ -54,7 +54,7 @@ def hash_plainly(database: Path) -> Done:
 
 
 def _touch(database: Path) -> None:
-    """Reads the file once, so that it is no disk that is measured."""
+    """Read the file once, so that the measurement contains no disk access."""
     with database.open("rb") as file:
         while file.read(2**20):
             pass

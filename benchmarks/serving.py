@@ -1,5 +1,4 @@
-"""How the servers that the registry is held against are run: on a free port of loopback, which they tell, until told
-to stop."""
+"""Serving the limits: on a free port of loopback, which is printed, until SIGTERM."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from aiohttp import web
 
 
 def serve_until_told(app: web.Application) -> None:
-    """Serves, prints the address, and returns on SIGTERM."""
+    """Serve, print the address, and return on SIGTERM."""
     asyncio.run(_serve(app))
 
 

@@ -1,4 +1,4 @@
-"""How much a run does: the small one that is run often, and the large one whose figures are published."""
+"""Sizes of a run: the small run that is made often, and the large run whose figures are published."""
 
 from __future__ import annotations
 
@@ -6,53 +6,53 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Great:
-    """How great the greatest subjects are."""
+class LargeSubjects:
+    """Sizes of the largest subjects."""
 
     events: int
-    """Of one agreement."""
+    """Events of one agreement."""
     members: int
-    """Of one platform."""
+    """Members of one platform."""
     ties: int
-    """Of one party."""
+    """Memberships of one party."""
     posts: int
-    """In one turn of posting to it, or to others."""
+    """Posts in one turn about it, or about others."""
     questions: int
-    """In one turn of asking for it, or for others."""
+    """Queries in one turn about it, or about others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is done. Times are seconds."""
+    """The size of a run. Times are seconds."""
 
     rounds: int
     repeats: int
-    """Turns of what takes long by itself. A large log is read once."""
+    """Turns of operations that take long. A large log is read once."""
     seconds: float
-    """A turn that is one of many."""
+    """The duration of a usual turn."""
     longer: float
-    """A turn of what is slow by the piece."""
+    """The duration of a turn of slow requests."""
     sustained: float
-    """A turn of what is to be kept up."""
+    """The duration of a sustained turn."""
     signed: int
-    """Agreements in an import of agreements signed."""
-    lives: int
-    """Agreements in an import of their whole lives, six events each."""
+    """Agreements in an import of signed agreements."""
+    lifespans: int
+    """Agreements in an import of whole lifespans, six events each."""
     stores: tuple[int, ...]
-    """Events of the registries that are asked and read as a whole."""
-    great: Great
+    """Events of the registries that are queried and read completely."""
+    large: LargeSubjects
     warm: float = 0.2
-    """Before a turn of a server, and not counted."""
+    """The time before a turn that does not count."""
     clients: tuple[int, ...] = (1, 16, 64, 256)
     asking: tuple[int, ...] = (1, 64)
-    """Clients that ask for states."""
+    """Clients that request states."""
     readers: int = 100
-    """Of the live stream."""
+    """Readers of the live stream."""
     crowd: int = 1_024
-    """Clients that overload."""
+    """Clients of the overload."""
 
     def rounds_of(self, events: int) -> int:
-        """How often something is done that takes its time with so many events."""
+        """Return the number of turns of a long operation on so many events."""
         return self.repeats if events <= 20_000 else 1
 
 
@@ -63,9 +63,9 @@ QUICK = Sizes(
     longer=1.2,
     sustained=0.6,
     signed=1_000,
-    lives=250,
+    lifespans=250,
     stores=(10_000,),
-    great=Great(events=2_000, members=1_000, ties=2_000, posts=300, questions=25),
+    large=LargeSubjects(events=2_000, members=1_000, ties=2_000, posts=300, questions=25),
     warm=0.1,
 )
 FULL = Sizes(
@@ -75,10 +75,10 @@ FULL = Sizes(
     longer=10.0,
     sustained=30.0,
     signed=100_000,
-    lives=17_000,
+    lifespans=17_000,
     stores=(10_000, 100_000, 1_000_000),
-    great=Great(events=100_000, members=50_000, ties=100_000, posts=5_000, questions=300),
+    large=LargeSubjects(events=100_000, members=50_000, ties=100_000, posts=5_000, questions=300),
     asking=(1, 16, 64),
 )
 PARTIES = 200
-"""Parties that the agreements posted and imported speak of."""
+"""Parties of the agreements that are posted and imported."""

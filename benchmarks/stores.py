@@ -1,5 +1,5 @@
-"""Registries made to hold so many events: the log is written directly, in groups, and the views are folded from it.
-Each is as one that took the same events in one by one."""
+"""Registries of a given size: the log is written directly, in groups, and the views are folded from it. The result
+equals a registry that received the same events one by one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ import orjson
 from benchmarks.bench import Bench
 from benchmarks.bulk import Done, rebuild
 from benchmarks.contestants import Registry, ask, registry
+from benchmarks.data_sets import NEWS, DataSet
 from benchmarks.events import signed, write
 from benchmarks.footprints import files_of
 from benchmarks.requests import EVENT
 from benchmarks.results import Sample
-from benchmarks.worlds import NEWS, World
 from domain.cloudevent import parse
 from service.commands.log_entry import logged, recorded_event
 from service.event_log import Log
@@ -35,7 +35,7 @@ LOG = "log.sqlite"
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A data directory that nobody serves yet, and what went into it."""
+    """A data directory that no server uses, and its events."""
 
     folder: Path
     lines: Path
@@ -44,37 +44,37 @@ class Made:
     folded: Sample
     """The turn in which its views were folded."""
     files: Mapping[str, int]
-    """Bytes of log and views."""
+    """Bytes of the log and of the views."""
 
     @property
     def raw(self) -> float:
-        """Bytes of one event as posted, on average."""
+        """Mean bytes of a posted event."""
         return self.lines.stat().st_size / self.events
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A registry that serves a world."""
+    """A registry that serves a data set."""
 
     made: Made
-    world: World
+    data_set: DataSet
     ours: Registry
     numbers: Iterator[int]
 
     @property
     def size(self) -> int:
-        """Events it was made to hold."""
-        return self.world.events
+        """The number of its events at the start."""
+        return self.data_set.events
 
-    def moves_on(self) -> None:
-        """Records one more event, so that no answer is at hand."""
-        news = signed(next(self.numbers), self.world.parties)
+    def record_event(self) -> None:
+        """Record one more event, so that no answer is cached."""
+        news = signed(next(self.numbers), self.data_set.parties)
         ask(self.ours.server, "POST", "/v1/events", news, {"Content-Type": EVENT, **self.ours.headers})
 
 
 @contextmanager
 def made(bench: Bench, name: str, events: Iterable[bytes]) -> Iterator[Made]:
-    """A data directory that holds these events, gone afterwards."""
+    """Make a data directory with these events, and remove it at the end."""
     folder, lines = bench.folder / name, bench.folder / f"{name}.ndjson"
     try:
         bench.say(f"{name}: the log is written")
@@ -89,14 +89,14 @@ def made(bench: Bench, name: str, events: Iterable[bytes]) -> Iterator[Made]:
 
 
 @contextmanager
-def served(bench: Bench, made: Made, world: World) -> Iterator[Store]:
-    """A registry that serves it."""
+def served(bench: Bench, made: Made, data_set: DataSet) -> Iterator[Store]:
+    """Start a registry on it."""
     with registry(made.folder, bench.cores.server) as ours:
-        yield Store(made, world, ours, count(NEWS))
+        yield Store(made, data_set, ours, count(NEWS))
 
 
 def write_log(folder: Path, lines: Path) -> Done:
-    """Writes the log of a data directory that is not there yet."""
+    """Write the log of a new data directory."""
     folder.mkdir()
     versions: dict[str, int] = {}
     position = 0

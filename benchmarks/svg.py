@@ -1,5 +1,5 @@
-"""Just enough SVG to draw charts with: shapes and text in a few named colours, which follow the reader's light or dark
-scheme. It knows nothing of what is drawn."""
+"""A small SVG writer for charts: shapes and text in a few named colours, which follow the reader's light or dark
+scheme."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 
 
 class Drawing:
-    """A picture of a size in pixels, said in a title and a sentence for those who do not see it."""
+    """A picture of a size in pixels, described by a title and a sentence for people who cannot see it."""
 
     def __init__(self, width: float, height: float, title: str, said: str) -> None:
         self._size = f"{width:g} {height:g}"
@@ -33,29 +33,29 @@ class Drawing:
     def text(
         self, x: float, y: float, words: str, style: Style = "ink", anchor: Anchor = "start", size: float = 13
     ) -> None:
-        """Words whose line stands at `y`."""
+        """Add text with its baseline at `y`."""
         self._parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" class="{style}" text-anchor="{anchor}" font-size="{size:g}">'
             f"{escape(words)}</text>"
         )
 
     def bar(self, x: float, y: float, width: float, height: float, style: Style) -> None:
-        """A filled rectangle."""
+        """Add a filled rectangle."""
         size = f'width="{max(width, 0.5):.1f}" height="{height:.1f}"'
         self._parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" {size} rx="2" class="{style}"/>')
 
     def line(self, x: float, y: float, to_x: float, to_y: float, style: Style, *, width: float = 1) -> None:
-        """A line from one point to another."""
+        """Add a line from one point to another."""
         ends = f'x1="{x:.1f}" y1="{y:.1f}" x2="{to_x:.1f}" y2="{to_y:.1f}"'
         self._parts.append(f'<line {ends} class="{style}" stroke-width="{width:g}"/>')
 
     def dot(self, x: float, y: float, radius: float, style: Style, *, is_hollow: bool = False) -> None:
-        """A disc, or a ring."""
+        """Add a disc, or a ring."""
         hollow = " hollow" if is_hollow else ""
         self._parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" class="{style}{hollow}"/>')
 
     def render(self) -> str:
-        """The picture as a document of its own."""
+        """Return the picture as an SVG document."""
         light, dark = (
             " ".join(f"--{name}: {colours[number]};" for name, colours in _COLOURS.items()) for number in (0, 1)
         )

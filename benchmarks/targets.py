@@ -1,4 +1,4 @@
-"""What the registry is to reach: one table, as data. It judges a run's results, and no exit status depends on it."""
+"""Targets of the registry: one table, as data. It evaluates the results of a run; no exit status depends on it."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.asking import AGAIN, FIRST, LIST, NOW, PAST, STATE
-from benchmarks.batching import BATCH
+from benchmarks.appends import APPEND
+from benchmarks.batches import BATCH
 from benchmarks.contestants import OBVIOUS, REGISTRY
 from benchmarks.figures import cpu_ratios, ratios
-from benchmarks.finding import OVERVIEWS, SEARCHES
-from benchmarks.folding import AUDIT, AUDIT_VIEWS, BARE, BOTH, FOLD, HASHES, LOAD, REPLAY, STREAM
-from benchmarks.folding import REBUILD as REBUILD_ALL
-from benchmarks.following import LIVE, LOST
-from benchmarks.greatest import COMMITMENTS, MEMBERS, MEMBERSHIPS
-from benchmarks.greatness import GREAT, OTHERS, POST
-from benchmarks.importing import IMPORT, LIVES, SIGNED, TAKE_IN
-from benchmarks.overloading import MISSING, OVERLOAD, SHARE
-from benchmarks.posting import APPEND
+from benchmarks.imports import IMPORT, INGEST, LIFESPANS, SIGNED
+from benchmarks.large_subject_events import COMMITMENTS, MEMBERS, MEMBERSHIPS
+from benchmarks.large_subjects import LARGE, OTHERS, POST
+from benchmarks.live_stream import LIVE, LOST
+from benchmarks.overload import MISSING, OVERLOAD, SHARE
+from benchmarks.queries import OVERVIEWS, SEARCHES
 from benchmarks.results import ALL, LIMIT, Results, Row, Sample
-from benchmarks.starting import READY, START
+from benchmarks.start import READY, START
+from benchmarks.states_and_lists import AGAIN, FIRST, LIST, NOW, PAST, STATE
+from benchmarks.whole_log import AUDIT, AUDIT_VIEWS, BARE, BOTH, FOLD, HASHES, LOAD, REPLAY, STREAM
+from benchmarks.whole_log import REBUILD as REBUILD_ALL
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a run has found of a target."""
+    """The measurement of a target in a run."""
 
     values: Sequence[float]
     size: int | None = None
@@ -39,28 +39,28 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is to be reached, in which unit, and where it is found in the results."""
+    """A target value, its unit, and its place in the results."""
 
     workload: str
     wanted: float
     unit: str
     find: Callable[[Results], Found | None]
     is_most: bool = False
-    """Whether what is wanted is the most there may be."""
+    """Whether the value is an upper limit."""
     at: int | None = None
-    """The number of events that it is meant for."""
+    """The number of events that it applies to."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A target beside what was found."""
+class TargetResult:
+    """A target and its measurement."""
 
     target: Target
     found: Found
 
     @property
     def reached(self) -> float:
-        """How much of the target: 1 is all of it, more is better."""
+        """The reached share of the target: 1 is all of it, more is better."""
         value, wanted = self.found.value, self.target.wanted
         if not self.target.is_most:
             return value / wanted
@@ -73,13 +73,13 @@ class Judged:
 
     @property
     def is_meant(self) -> bool:
-        """Whether it was looked for at the size that it is meant for."""
+        """Whether the run has the size that the target applies to."""
         return self.target.at is None or (self.found.size or 0) >= self.target.at
 
 
-def judged(results: Results) -> list[Judged]:
-    """The targets of which the run says something."""
-    return [Judged(target, found) for target in TARGETS if (found := target.find(results)) is not None]
+def target_results(results: Results) -> list[TargetResult]:
+    """Return the targets that the run measured."""
+    return [TargetResult(target, found) for target in TARGETS if (found := target.find(results)) is not None]
 
 
 def _ratio(
@@ -93,7 +93,7 @@ def _ratio(
 
 
 def _times(measure: str, other: str, clients: int) -> Callable[[Results], Found | None]:
-    """How many times as fast as another contestant in the same rounds."""
+    """Return a function for the ratio to another contestant in the same rounds."""
 
     def find(results: Results) -> Found | None:
         ours, theirs = (results.row(measure, name, clients) for name in (REGISTRY, other))
@@ -106,7 +106,7 @@ def _times(measure: str, other: str, clients: int) -> Callable[[Results], Found 
 
 
 def _time(measure: str, of: Callable[[Sample], float | None]) -> Callable[[Results], Found | None]:
-    """Milliseconds that an answer took."""
+    """Return a function for the time of an answer in milliseconds."""
 
     def find(results: Results) -> Found | None:
         row = results.row(measure, REGISTRY)
@@ -149,18 +149,18 @@ def _p99(sample: Sample) -> float | None:
 RATIO = "ratio"
 MILLION = 1_000_000
 NO_WORSE = 0.85
-"""A ratio from which on two things cost the same, as near as turns tell."""
+"""The ratio from which on two costs count as equal, within the noise of turns."""
 TARGETS: Sequence[Target] = (
     Target("one event a request, 64 clients, to echo", 0.35, RATIO, _ratio(APPEND, clients=64)),
-    Target("the same to the obvious", 7.0, "times", _times(APPEND, OBVIOUS, 64)),
+    Target("the same to the obvious implementation", 7.0, "times", _times(APPEND, OBVIOUS, 64)),
     Target("one event a request, 1 client, to echo", 0.40, RATIO, _ratio(APPEND, clients=1)),
     Target("100 events a request, 8 clients, to echo", 0.12, RATIO, _ratio(BATCH)),
-    Target("import of agreements signed, to a plain load", 0.30, RATIO, _ratio(TAKE_IN.format(SIGNED), IMPORT)),
-    Target("import of whole lives, to a plain load", 0.30, RATIO, _ratio(TAKE_IN.format(LIVES), IMPORT)),
-    Target("GET one thing asked first, to a bare GET", 0.55, RATIO, _ratio(STATE, FIRST, 64)),
-    Target("GET one thing asked again, to a bare GET", 0.55, RATIO, _ratio(STATE, AGAIN, 64)),
+    Target("import of agreements signed, to a plain load", 0.30, RATIO, _ratio(INGEST.format(SIGNED), IMPORT)),
+    Target("import of whole lifespans, to a plain load", 0.30, RATIO, _ratio(INGEST.format(LIFESPANS), IMPORT)),
+    Target("GET of one state, first request, to a bare GET", 0.55, RATIO, _ratio(STATE, FIRST, 64)),
+    Target("GET of one state, repeated, to a bare GET", 0.55, RATIO, _ratio(STATE, AGAIN, 64)),
     Target("list of 50 with two filters, to a bare GET", 0.25, RATIO, _ratio(LIST), at=MILLION),
-    Target("the list of then, to the list of now", 0.70, RATIO, _ratio(PAST, against=NOW), at=MILLION),
+    Target("list of an earlier position, to the list now", 0.70, RATIO, _ratio(PAST, against=NOW), at=MILLION),
     *(Target(f"{kind}: p95", 30.0, "ms", _time(kind, _p95), is_most=True, at=MILLION) for kind in SEARCHES),
     *(Target(f"{kind}: p95", 50.0, "ms", _time(kind, _p95), is_most=True, at=MILLION) for kind in OVERVIEWS),
     Target("replay of one list, to scan, JSON, fold", 0.25, RATIO, _ratio(REPLAY, against=FOLD), at=MILLION),
@@ -171,14 +171,17 @@ TARGETS: Sequence[Target] = (
     Target("live stream to 100 readers: p99", 50.0, "ms", _time(LIVE, _p99), is_most=True),
     Target("live stream: lost by readers", 0.0, "events", _figure(LIVE, LOST), is_most=True),
     Target("start to ready", 1.0, "s", _figure(START, READY), is_most=True, at=MILLION),
-    Target("memory after all of it, most", 350.0, "MB", _memory, is_most=True, at=MILLION),
+    Target("memory after all measures, most", 350.0, "MB", _memory, is_most=True, at=MILLION),
     Target("disk, to what was posted", 3.5, RATIO, _disk, is_most=True, at=MILLION),
     *(
         Target(
-            f"post to a great {name}, to any other", NO_WORSE, RATIO, _ratio(POST.format(kind), GREAT, against=OTHERS)
+            f"post to a large {name}, to an ordinary one",
+            NO_WORSE,
+            RATIO,
+            _ratio(POST.format(kind), LARGE, against=OTHERS),
         )
         for kind, name in ((COMMITMENTS, "agreement"), (MEMBERS, "platform"), (MEMBERSHIPS, "party"))
     ),
-    Target("recorded under overload, to the best", 0.80, RATIO, _figure(OVERLOAD, SHARE)),
+    Target("recorded under overload, to the highest rate", 0.80, RATIO, _figure(OVERLOAD, SHARE)),
     Target("acknowledged and missing after SIGKILL", 0.0, "events", _figure(OVERLOAD, MISSING), is_most=True),
 )

@@ -1,5 +1,5 @@
-"""A process to work in: bound to a core, with nothing of this one's, asked for one thing after the other, and ended at
-once, with whatever it has started, when it is not needed any more."""
+"""A worker process: bound to a core, without state of this process; it runs one function after the other, and ends
+immediately with all its children when it is not needed any more."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 from benchmarks.machine import pin
 
 MOST_SECONDS = 3600
-"""What any piece of work may take."""
+"""The time limit of one function."""
 END_SECONDS = 10.0
 
 T = TypeVar("T")
 
 
 class Worker:
-    """One process, from now until its end."""
+    """One worker process."""
 
     def __init__(self, core: int | None) -> None:
         context = get_context("spawn")
@@ -30,21 +30,21 @@ class Worker:
         theirs.close()
 
     def do(self, work: Callable[[], T]) -> T:
-        """What `work` gives there. Raises what it raises, TimeoutError where it takes too long, RuntimeError where the
-        process ends over it."""
+        """Return the result of `work` there. Raises its exception, TimeoutError if it takes too long, RuntimeError if
+        the process ends."""
         found: T
         try:
             self._ours.send(work)
             is_done, found = self._ours.recv()
         except (EOFError, BrokenPipeError):
-            raise RuntimeError("the process that was at work has ended") from None
+            raise RuntimeError("the worker process has ended") from None
         if not is_done:
             assert isinstance(found, BaseException)
             raise found
         return found
 
     def end(self) -> None:
-        """Ends it, wherever it is."""
+        """End it, whatever it does."""
         self._ours.close()
         self._process.terminate()
         self._process.join(END_SECONDS)
@@ -55,12 +55,12 @@ class Worker:
 
 
 def nothing() -> None:
-    """Work after which the process is known to have started."""
+    """Do nothing: the result shows that the process has started."""
 
 
 def _serve(asked: Connection, core: int | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever measures hears it, and ends what this process waits for
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that what it has started is ended too
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the benchmarks receive it, and end the work of this process
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that its children are ended too
     signal.signal(signal.SIGALRM, _too_long)
     pin(core)
     while True:

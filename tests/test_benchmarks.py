@@ -12,17 +12,17 @@ from benchmarks import report
 from benchmarks.bench import Bench
 from benchmarks.contestants import OBVIOUS, REGISTRY, UMADB
 from benchmarks.figures import ratios
-from benchmarks.flat import flats
-from benchmarks.folding import AUDIT, AUDIT_VIEWS, REBUILD, REPLAY, STREAM
-from benchmarks.following import DOUBLED, LIVE, LOST
-from benchmarks.importing import IMPORT
+from benchmarks.imports import IMPORT
+from benchmarks.latency import LATENCY
+from benchmarks.live_stream import DOUBLED, LIVE, LOST
 from benchmarks.machine import Cores
 from benchmarks.measures import take
-from benchmarks.overloading import MISSING, OVERLOAD, SHARE
-from benchmarks.pacing import PACED
+from benchmarks.overload import MISSING, OVERLOAD, SHARE
 from benchmarks.results import Results
-from benchmarks.sizes import Great, Sizes
-from benchmarks.starting import READY, START
+from benchmarks.scaling import scalings
+from benchmarks.sizes import LargeSubjects, Sizes
+from benchmarks.start import READY, START
+from benchmarks.whole_log import AUDIT, AUDIT_VIEWS, REBUILD, REPLAY, STREAM
 
 TINY = Sizes(
     rounds=1,
@@ -31,9 +31,9 @@ TINY = Sizes(
     longer=0.2,
     sustained=0.1,
     signed=30,
-    lives=5,
+    lifespans=5,
     stores=(2_000,),
-    great=Great(events=70, members=70, ties=70, posts=20, questions=3),
+    large=LargeSubjects(events=70, members=70, ties=70, posts=20, questions=3),
     warm=0.0,
     clients=(1, 3),
     asking=(1, 3),
@@ -73,7 +73,7 @@ def test_appends_are_compared_with_the_echo_and_the_others(tmp_path):
 
 def test_waiting_at_half_load_is_timed_for_registry_and_echo(tmp_path):
     rows = taken(tmp_path, "open").rows
-    assert [row.measure for row in rows] == [PACED, PACED]
+    assert [row.measure for row in rows] == [LATENCY, LATENCY]
     assert all(sample.p99 is not None and sample.p99 > 0 for row in rows for sample in row.samples)
 
 
@@ -83,7 +83,7 @@ def test_batches_and_imports_are_compared_with_their_limits(tmp_path):
 
 
 def test_large_subjects_are_compared_with_ordinary_ones(tmp_path):
-    found = held(taken(tmp_path, "great"))
+    found = held(taken(tmp_path, "large"))
     assert sum(measure.startswith("post ") for measure, _ in found) == 3
     assert sum(measure.startswith("right after ") for measure, _ in found) == 9
 
@@ -110,7 +110,7 @@ def test_every_measure_of_a_registry_of_one_size_runs(tmp_path):
         assert figure is not None
         assert list(figure.values) == [0]
     assert results.figure(START, READY) is not None
-    assert flats(results) == []  # there is but one size
+    assert scalings(results) == []  # there is but one size
     assert list(tmp_path.glob("2,000*")) == []
 
 
@@ -122,7 +122,7 @@ def test_failed_measure_is_reported_and_the_next_one_runs(tmp_path, monkeypatch)
     with closing(Bench(Cores(None, None), tmp_path, TINY, lambda said: None)) as bench:
         take(bench, ("first", "second"))
     assert bench.failed == ["first"]
-    assert bench.results.notes == ["first was given up: RuntimeError('the disk is full')", "it ran"]
+    assert bench.results.notes == ["first failed: RuntimeError('the disk is full')", "it ran"]
 
 
 @pytest.mark.parametrize(

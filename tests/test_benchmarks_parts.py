@@ -18,35 +18,35 @@ from xml.etree import ElementTree as ET
 import orjson
 import pytest
 
-from benchmarks import charts, report, uma
-from benchmarks.asking import LIST
-from benchmarks.client import Load, run
+from benchmarks import charts, report, umadb
+from benchmarks.appends import APPEND
+from benchmarks.closed_loop import Load, run
 from benchmarks.contestants import REGISTRY
-from benchmarks.events import Fresh, signed
-from benchmarks.flat import flats
-from benchmarks.greatest import KINDS, News, events, numbers, parties
-from benchmarks.openloop import Schedule, keep_to
-from benchmarks.posting import APPEND
-from benchmarks.requests import AfterNews, Gets, Posts
+from benchmarks.data_sets import DataSet
+from benchmarks.event_models import EVENT
+from benchmarks.events import NewAgreements, signed
+from benchmarks.large_subject_events import KINDS, NewEvents, events, numbers, parties
+from benchmarks.open_loop import Schedule, keep_to
+from benchmarks.requests import AfterNewEvent, Gets, Posts
 from benchmarks.results import Footprint, Results, Row, Sample
-from benchmarks.shapes import EVENT
-from benchmarks.sizes import Great
-from benchmarks.targets import judged
+from benchmarks.scaling import scalings
+from benchmarks.sizes import LargeSubjects
+from benchmarks.states_and_lists import LIST
+from benchmarks.targets import target_results
 from benchmarks.worker import Worker
-from benchmarks.worlds import World
 from domain.cloudevent import parse
 
 # --- what is posted ---
 
 
 def test_world_has_the_requested_number_of_valid_events():
-    lines = list(World(3_000))
+    lines = list(DataSet(3_000))
     assert len(lines) == 3_000
     posted = [parse(orjson.loads(line)) for line in lines]
     assert len({event.id for event in posted}) == 3_000
     for line in lines:
         EVENT.validate_json(line)
-    assert lines == list(World(3_000))
+    assert lines == list(DataSet(3_000))
 
 
 def test_an_agreement_signed_has_some_590_bytes_and_some_have_a_chinese_title():
@@ -59,21 +59,21 @@ def test_an_agreement_signed_has_some_590_bytes_and_some_have_a_chinese_title():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_new_events_of_large_subjects_are_valid_and_unique(kind):
-    great = Great(events=20, members=20, ties=20, posts=5, questions=5)
-    before = [parse(orjson.loads(line)) for line in events(great, 10)]
+    large = LargeSubjects(events=20, members=20, ties=20, posts=5, questions=5)
+    before = [parse(orjson.loads(line)) for line in events(large, 10)]
     known = {event.id for event in before}
     assert len(known) == len(before)
-    for is_great in (True, False):
-        firsts = numbers(great, kind, is_great=is_great, turn=5)
+    for is_large in (True, False):
+        firsts = numbers(large, kind, is_large=is_large, turn=5)
         for first in islice(firsts, 2):
-            ids = {parse(orjson.loads(line)).id for line in News(kind, is_great, first, 5, parties(great))}
+            ids = {parse(orjson.loads(line)).id for line in NewEvents(kind, is_large, first, 5, parties(large))}
             assert len(ids) == 5
             assert not ids & known
             known |= ids
 
 
 def test_batches_have_the_requested_number_of_events():
-    request = next(iter(Posts("/v1/events", Fresh(0, 200), {"A": "b"}, at_once=100)))
+    request = next(iter(Posts("/v1/events", NewAgreements(0, 200), {"A": "b"}, at_once=100)))
     head, _, body = request.partition(b"\r\n\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
     assert b"cloudevents-batch+json" in head
@@ -81,7 +81,7 @@ def test_batches_have_the_requested_number_of_events():
 
 
 def test_each_query_after_an_event_follows_a_post():
-    requests = AfterNews(Posts("/v1/events", [b"1", b"2"]), Gets(["/a"]))
+    requests = AfterNewEvent(Posts("/v1/events", [b"1", b"2"]), Gets(["/a"]))
     assert [request.split(b" ")[0] for request in requests] == [b"POST", b"GET", b"POST", b"GET"]
 
 
@@ -91,7 +91,7 @@ def test_each_query_after_an_event_follows_a_post():
 @asynccontextmanager
 async def answering(stalls_at: int, seconds: float):
     """Return the port of a server that answers at once, until it pauses for everybody, and its requests."""
-    asked: list[bytes] = []
+    requests: list[bytes] = []
     goes_on = asyncio.Event()
     goes_on.set()
 
@@ -105,8 +105,8 @@ async def answering(stalls_at: int, seconds: float):
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
-                asked.append(head)
-                if len(asked) == stalls_at:
+                requests.append(head)
+                if len(requests) == stalls_at:
                     stalls.append(asyncio.create_task(stall()))
                     await asyncio.sleep(0)
                 await goes_on.wait()
@@ -118,30 +118,30 @@ async def answering(stalls_at: int, seconds: float):
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
-        yield server.sockets[0].getsockname()[1], asked
+        yield server.sockets[0].getsockname()[1], requests
         await asyncio.gather(*stalls)
 
 
 async def test_turn_lasts_until_it_has_enough_answers():
-    async with answering(stalls_at=1, seconds=0.3) as (port, asked):
-        heard = await asyncio.to_thread(run, Load(port, 2, 0.05, Gets(["/"]), warm=0.0, least=7))
-    assert heard.times[200].count == 7
-    assert len(asked) == heard.asked == 8  # the other client had asked already
-    assert heard.seconds >= 0.3
+    async with answering(stalls_at=1, seconds=0.3) as (port, requests):
+        result = await asyncio.to_thread(run, Load(port, 2, 0.05, Gets(["/"]), warm=0.0, least=7))
+    assert result.times[200].count == 7
+    assert len(requests) == result.requests == 8  # the other client had requests already
+    assert result.seconds >= 0.3
 
 
 async def test_requests_of_the_warm_up_are_sent_and_not_counted():
-    async with answering(stalls_at=1, seconds=0.0) as (port, asked):
+    async with answering(stalls_at=1, seconds=0.0) as (port, requests):
         paced = await keep_to(Schedule(port, 200, 0.3, Gets(["/"]), connections=4, warm=0.1))
-    assert (paced.due, len(asked)) == (60, 80)
+    assert (paced.due, len(requests)) == (60, 80)
 
 
 @pytest.mark.parametrize("connections", [2, 64])
 async def test_pause_of_a_server_delays_every_request_due_in_it(connections):
-    async with answering(stalls_at=20, seconds=0.4) as (port, asked):
+    async with answering(stalls_at=20, seconds=0.4) as (port, requests):
         schedule = Schedule(port, 200, 0.6, Gets(["/"]), connections=connections, warm=0.0)
         paced = await keep_to(schedule)
-    assert paced.due == len(asked) == 120
+    assert paced.due == len(requests) == 120
     times = paced.times[200]
     assert times.count == 120
     assert times.most >= 0.35
@@ -150,12 +150,12 @@ async def test_pause_of_a_server_delays_every_request_due_in_it(connections):
 
 
 async def test_requests_without_a_free_connection_can_be_skipped():
-    async with answering(stalls_at=1, seconds=0.2) as (port, asked):
+    async with answering(stalls_at=1, seconds=0.2) as (port, requests):
         schedule = Schedule(port, 100, 0.4, Gets(["/"]), connections=3, warm=0.0, holds_back=True)
         paced = await keep_to(schedule)
     assert paced.held_back > 0
-    assert paced.in_time[200] <= paced.times[200].count == len(asked)
-    assert len(asked) == paced.due - paced.held_back
+    assert paced.in_time[200] <= paced.times[200].count == len(requests)
+    assert len(requests) == paced.due - paced.held_back
 
 
 async def test_vanished_server_ends_an_overload_and_fails_any_other_load():
@@ -223,25 +223,25 @@ def test_ended_worker_ends_its_child_processes(tmp_path):
 
 
 def test_missing_umadb_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(uma, "find_spec", lambda _: None)
-    said: list[str] = []
+    monkeypatch.setattr(umadb, "find_spec", lambda _: None)
+    messages: list[str] = []
     with ExitStack() as stack:
-        assert uma.started(stack, tmp_path / "uma", None, said.append) is None
-    assert said == ["UmaDB is not installed, so it is left out"]
+        assert umadb.started(stack, tmp_path / "uma", None, messages.append) is None
+    assert messages == ["UmaDB is not installed, so it is not measured"]
 
 
 def test_umadb_that_does_not_run_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(uma, "find_spec", lambda _: object())
-    monkeypatch.setattr(uma, "_START", "raise SystemExit('not for this processor')")
-    said: list[str] = []
+    monkeypatch.setattr(umadb, "find_spec", lambda _: object())
+    monkeypatch.setattr(umadb, "_START", "raise SystemExit('not for this processor')")
+    messages: list[str] = []
     with ExitStack() as stack:
-        assert uma.started(stack, tmp_path / "uma", None, said.append) is None
-    (line,) = said
+        assert umadb.started(stack, tmp_path / "uma", None, messages.append) is None
+    (line,) = messages
     assert line.startswith("UmaDB does not run here")
     assert "not for this processor" in line
 
 
-# --- what is said and drawn ---
+# --- what is messages and drawn ---
 
 
 def sample(per_second: float, cpu: float = 1e-4, seconds: float = 0.01) -> Sample:
@@ -262,13 +262,13 @@ def found() -> Results:
 
 
 def test_target_is_met_from_its_value_on():
-    by_name = {each.target.workload: each for each in judged(found())}
+    by_name = {each.target.workload: each for each in target_results(found())}
     appends = by_name["one event a request, 64 clients, to echo"]
     assert appends.found.value == pytest.approx((3_000 / 9_000 + 3_600 / 9_000) / 2)
     assert appends.is_met
     slower = found()
     slower.rows[0] = replace(slower.rows[0], samples=[sample(3_000), sample(3_000)])
-    assert not next(each for each in judged(slower) if each.target == appends.target).is_met
+    assert not next(each for each in target_results(slower) if each.target == appends.target).is_met
     disk = by_name["disk, to what was posted"]
     assert disk.found.value == 4.0
     assert not disk.is_met
@@ -283,7 +283,7 @@ def test_target_measured_at_a_smaller_size_is_in_brackets():
 
 
 def test_table_of_sizes_shows_growth():
-    growth = {each.measure: each.growth for each in flats(found())}
+    growth = {each.measure: each.growth for each in scalings(found())}
     assert growth[LIST] == pytest.approx(2.0)
     assert growth["disk, log and views"] == pytest.approx(1.0)
     assert "| 2.00" in report.tables(found())

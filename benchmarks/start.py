@@ -1,4 +1,4 @@
-"""Starting: from the start of the process to the moment it is ready to be asked and posted to."""
+"""Start: the time from the start of the process until it is ready for queries and posts."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from http.client import HTTPConnection
 from time import perf_counter, sleep
 
 from benchmarks.bench import Bench
+from benchmarks.connection import HOST
 from benchmarks.contestants import serving_registry
 from benchmarks.machine import START_SECONDS
 from benchmarks.stores import Made
-from benchmarks.wire import HOST
 
 START = "start"
 READY = "process started to ready"
 
 
 def measure(bench: Bench, made: Made, size: int) -> None:
-    """Starts a registry on what another has left, some times."""
+    """Start a registry on the data directory of another, several times."""
     seconds = []
     for number in range(bench.sizes.rounds):
         bench.say(f"start, {size:,} events, round {number + 1}")

@@ -1,5 +1,5 @@
-"""Readers of the live stream, and the posts that they hear of: many connections that each receive every event, in the
-process and by the clock that also see each post acknowledged."""
+"""Readers of the live stream, and posts: many connections that each receive every event, in the same process and with
+the same clock that also receive the receipt of each post."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic, perf_counter, process_time
 
-from benchmarks.client import Times, times_of
-from benchmarks.openloop import Paced, Schedule, keep_to, loop_for
-from benchmarks.wire import HOST
+from benchmarks.closed_loop import Times, times_of
+from benchmarks.connection import HOST
+from benchmarks.open_loop import PacedResult, Schedule, keep_to, loop_for
 
 WAIT_SECONDS = 20.0
-"""How long the last events are waited for."""
+"""The time limit for the last events."""
 _POSITION = re.compile(rb'"position":(\d+)')
 _ID = re.compile(rb"id: (\d+)\n")
 _REQUEST = f"GET /v1/events/stream HTTP/1.1\r\nHost: {HOST}\r\nAccept: text/event-stream\r\n\r\n".encode()
@@ -23,7 +23,7 @@ _REQUEST = f"GET /v1/events/stream HTTP/1.1\r\nHost: {HOST}\r\nAccept: text/even
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """So many readers, while posts are made on a schedule."""
+    """Readers, while posts are sent on a schedule."""
 
     readers: int
     posts: Schedule
@@ -31,19 +31,19 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What came of it: how long after its acknowledgement each event reached each reader, and how many never did."""
+    """The result: the time from the receipt of each event to each reader, and the number of lost events."""
 
-    posted: Paced
+    posted: PacedResult
     delays: Times
     lost: int
     doubled: int
-    """How many reached a reader twice, or out of order."""
+    """Events that reached a reader twice, or out of order."""
     busy: float
-    """The share of a core that all of this took."""
+    """The share of a core that this process used."""
 
 
 def run(reading: Reading) -> Read:
-    """Reads in this process. Raises TimeoutError where the stream falls silent before everything has come."""
+    """Read in this process. Raises TimeoutError if the stream stops before all events have come."""
     with asyncio.Runner(loop_factory=lambda: loop_for(reading.readers + reading.posts.connections)) as runner:
         return runner.run(_run(reading))
 
@@ -52,7 +52,7 @@ async def _run(reading: Reading) -> Read:
     loop = asyncio.get_running_loop()
     acknowledged: dict[int, float] = {}
 
-    def hears(status: int, opening: bytes) -> None:
+    def receive(status: int, opening: bytes) -> None:
         if status == 201 and (found := _POSITION.search(opening)):
             acknowledged[int(found[1])] = monotonic()
 
@@ -62,12 +62,12 @@ async def _run(reading: Reading) -> Read:
             for reader in readers:
                 await reader.began
         began, cpu = perf_counter(), process_time()
-        posted = await keep_to(reading.posts, hears)
+        posted = await keep_to(reading.posts, receive)
         last = max(acknowledged)
         deadline = monotonic() + WAIT_SECONDS
         while any(not reader.positions or reader.positions[-1] < last for reader in readers):
             if monotonic() > deadline:
-                break  # what has not come is counted as lost
+                break  # missing events count as lost
             await asyncio.sleep(0.01)
         busy = (process_time() - cpu) / (perf_counter() - began)
     finally:
@@ -77,7 +77,7 @@ async def _run(reading: Reading) -> Read:
 
 
 class _Reader(asyncio.Protocol):
-    """Notes when which event has come whole."""
+    """Notes when each event was received completely."""
 
     def __init__(self) -> None:
         self.began: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -106,14 +106,14 @@ class _Reader(asyncio.Protocol):
             self._transport.close()
 
 
-def _read(posted: Paced, acknowledged: dict[int, float], readers: Sequence[_Reader], busy: float) -> Read:
+def _read(posted: PacedResult, acknowledged: dict[int, float], readers: Sequence[_Reader], busy: float) -> Read:
     delays: list[float] = []
     lost = doubled = 0
     for reader in readers:
         lost += len(acknowledged.keys() - set(reader.positions))
         doubled += sum(after <= before for before, after in zip(reader.positions, reader.positions[1:], strict=False))
         delays += [
-            max(0.0, time - acknowledged[position])  # what comes before the acknowledgement is in time
+            max(0.0, time - acknowledged[position])  # an event before its receipt counts as 0
             for position, time in zip(reader.positions, reader.times, strict=True)
             if position in acknowledged
         ]

@@ -1,6 +1,5 @@
-"""Overload: a crowd of clients posts at four times the rate that the registry reaches at its best, until it is killed.
-What counts is what it still records, how soon the excess is turned away, what memory it takes, and that whatever it
-acknowledged is in the log."""
+"""Overload: many clients post at four times the highest rate of the registry, until it is killed. It counts the
+recorded events, the time until excess is refused, the memory, and acknowledged events that the log lacks."""
 
 from __future__ import annotations
 
@@ -9,23 +8,23 @@ from dataclasses import replace
 from functools import partial
 
 from benchmarks.bench import Bench
-from benchmarks.client import Load
+from benchmarks.closed_loop import Load
 from benchmarks.contestants import REGISTRY, Registry, lines, registry
-from benchmarks.events import Fresh
-from benchmarks.openloop import Paced, Schedule, run
+from benchmarks.events import NewAgreements
+from benchmarks.open_loop import PacedResult, Schedule, run
 from benchmarks.requests import Posts
 from benchmarks.results import Row, Sample
 from benchmarks.sizes import PARTIES
 
 OVERLOAD = "overload"
 BEST = "overload, best of a closed loop"
-SHARE = "recorded a second, of the best"
-OFFERED = "offered a second, of the best"
-TURNED_AWAY = "turned away with 503"
+SHARE = "recorded a second, to the highest rate"
+OFFERED = "offered a second, to the highest rate"
+REFUSED = "refused with 503"
 UNHINTED = "503 without Retry-After"
 SOON = "503 after, p99"
 TAKEN = "201 after, p99"
-BROKEN = "connections broken off with a post under way"
+BROKEN = "connections closed during a post"
 MEMORY = "memory, most"
 MISSING = "acknowledged posts missing after SIGKILL"
 TIMES = 4
@@ -36,14 +35,14 @@ _THIRD_TURN = 20_000_000
 
 
 def measure(bench: Bench) -> None:
-    """Overloads a registry, kills it, and looks at what it has kept."""
+    """Overload a registry, kill it, and check its log."""
     core, sizes, folder = bench.cores.server, bench.sizes, bench.folder / "overload"
     with registry(folder, core, parties=PARTIES) as ours:
         server = ours.server
         best = bench.turns(
             BEST,
             {
-                REGISTRY: lambda: bench.asked(
+                REGISTRY: lambda: bench.measured(
                     server, Load(server.port, BEST_CLIENTS, sizes.sustained, _posts(ours, 0), sizes.warm)
                 )
             },
@@ -56,7 +55,7 @@ def measure(bench: Bench) -> None:
             max(2 * sizes.longer, sizes.sustained),
             _posts(ours, _SECOND_TURN),
             connections=sizes.crowd,
-            warm=sizes.longer,  # until as many wait as ever will
+            warm=sizes.longer,  # until the number of waiting requests is at its largest
             holds_back=True,
             endures=True,
         )
@@ -75,13 +74,13 @@ def measure(bench: Bench) -> None:
 
 
 def _posts(ours: Registry, first: int) -> Posts:
-    return Posts("/v1/events", Fresh(first, PARTIES), ours.headers)
+    return Posts("/v1/events", NewAgreements(first, PARTIES), ours.headers)
 
 
-def _said(bench: Bench, best: Sample, paced: Paced, cpu: float | None, others: float | None) -> None:
+def _said(bench: Bench, best: Sample, paced: PacedResult, cpu: float | None, others: float | None) -> None:
     taken, refused = paced.times.get(201), paced.times.get(503)
     if taken is None or set(paced.times) - {201, 503}:
-        raise RuntimeError(f"under overload it was answered {sorted(paced.times)}")
+        raise RuntimeError(f"unexpected answers under overload: {sorted(paced.times)}")
     answers = taken.count + (refused.count if refused else 0)
     rate = paced.in_time.get(201, 0) / paced.seconds
     spent = None if cpu is None else cpu / max(1, answers)
@@ -91,7 +90,7 @@ def _said(bench: Bench, best: Sample, paced: Paced, cpu: float | None, others: f
     )
     bench.figure(OVERLOAD, SHARE, "ratio", rate / best.per_second)
     bench.figure(OVERLOAD, OFFERED, "ratio", (paced.due - paced.held_back) / paced.seconds / best.per_second)
-    bench.figure(OVERLOAD, TURNED_AWAY, "%", 100 * (refused.count if refused else 0) / answers)
+    bench.figure(OVERLOAD, REFUSED, "%", 100 * (refused.count if refused else 0) / answers)
     if refused is not None:
         bench.figure(OVERLOAD, SOON, "ms", refused.p99 * 1e3)
     bench.figure(OVERLOAD, UNHINTED, "", paced.unhinted)

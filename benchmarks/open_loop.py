@@ -1,6 +1,6 @@
-"""The load in an open loop: requests leave on a schedule, whether or not answers have come, and each is timed from the
-instant at which it was due. A server that stops for a moment is so seen by everyone who would have asked in it, and not
-only by whoever happened to wait (what is known as coordinated omission)."""
+"""Load in an open loop: requests leave on a schedule, whether or not answers have come, and the time of each counts
+from the instant at which it was due. So a pause of the server shows in all requests that were due in it (no coordinated
+omission)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from selectors import SelectSelector
 from time import perf_counter, process_time
 
-from benchmarks.client import GRACE_SECONDS, Times, times_of
+from benchmarks.closed_loop import GRACE_SECONDS, Times, times_of
+from benchmarks.connection import HOST, Connection
 from benchmarks.requests import Requests
-from benchmarks.wire import HOST, Connection
 
 PRECISE = 500
-"""Up to so many connections are watched by `select`, whose sleep is exact to microseconds; that of `epoll` is not."""
+"""The number of connections up to which `select` is used: its sleep is exact to microseconds, that of `epoll` is
+not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """So many requests a second for so many seconds, over connections that are opened before."""
+    """Requests a second for some seconds, over connections that are opened before."""
 
     port: int
     rate: float
@@ -32,52 +33,53 @@ class Schedule:
     connections: int = 256
     warm: float = 0.2
     holds_back: bool = False
-    """Whether what finds no connection free is not sent at all; else it leaves late, and its lateness counts."""
+    """Whether a request is dropped if no connection is free; else it leaves late, and its lateness counts."""
     endures: bool = False
-    """Whether connections that the server closes are opened again, until it takes none any longer."""
+    """Whether connections that the server closes are opened again, until it accepts none any more."""
     kills: int | None = None
-    """The process that is killed (SIGKILL) when half of the time has passed."""
+    """The process that is killed (SIGKILL) after half of the time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Paced:
-    """What came of it: times by status, from the instant each request was due. `busy` is the load's share of a core."""
+class PacedResult:
+    """The result: times by status, from the instant each request was due. `busy` is the load's share of a core."""
 
     seconds: float
     due: int
     """Requests that were due in the time that counts."""
     held_back: int
     broken: int
-    """Requests that were never answered, as the connection was closed."""
+    """Requests without an answer, as the connection was closed."""
     times: Mapping[int, Times]
     in_time: Mapping[int, int]
     """Answers by status that came in the time that counts, whenever they were due."""
     busy: float
     acknowledged: tuple[int, ...]
-    """Which requests, counted from 0, were answered 201; also before and after the time that counts."""
-    asked: int
+    """Requests, counted from 0, that were answered 201; also before and after the time that counts."""
+    requests: int
     unhinted: int
-    """503 answers that did not say when to come again."""
+    """503 answers without `Retry-After`."""
 
 
-Hears = Callable[[int, bytes], None]
-"""What hears each answer: its status, and its first bytes."""
+Receive = Callable[[int, bytes], None]
+"""Receives each answer: its status, and its first bytes."""
 
 
-def run(schedule: Schedule) -> Paced:
-    """Keeps to a schedule in this process. Raises ConnectionError where a connection is lost, unless it endures."""
+def run(schedule: Schedule) -> PacedResult:
+    """Run a schedule in this process. Raises ConnectionError if a connection is lost, unless the schedule endures
+    it."""
     with asyncio.Runner(loop_factory=lambda: loop_for(schedule.connections)) as runner:
         return runner.run(keep_to(schedule))
 
 
 def loop_for(connections: int) -> asyncio.AbstractEventLoop:
-    """An event loop whose timers are as exact as so many connections allow."""
+    """Return an event loop whose timers are as exact as so many connections allow."""
     return asyncio.SelectorEventLoop(SelectSelector()) if connections <= PRECISE else asyncio.SelectorEventLoop()
 
 
-async def keep_to(schedule: Schedule, hears: Hears | None = None) -> Paced:
-    """The same in a loop that runs."""
-    pace = _Pace(schedule, hears)
+async def keep_to(schedule: Schedule, receive: Receive | None = None) -> PacedResult:
+    """Run a schedule in a running loop."""
+    pace = _Pace(schedule, receive)
     try:
         await pace.open()
         pace.start()
@@ -89,13 +91,13 @@ async def keep_to(schedule: Schedule, hears: Hears | None = None) -> Paced:
 
 
 class _Pace:
-    """The schedule as it is kept, and what was heard."""
+    """The state of a running schedule, and its results."""
 
-    def __init__(self, schedule: Schedule, hears: Hears | None) -> None:
+    def __init__(self, schedule: Schedule, receive: Receive | None) -> None:
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self._schedule = schedule
-        self._hears = hears
+        self._hears = receive
         self._requests = iter(schedule.requests)
         self._connections: set[Connection] = set()
         self._free: list[Connection] = []
@@ -137,7 +139,7 @@ class _Pace:
             connection.close()
 
     def _tick(self) -> None:
-        """Sends what is due by now, and comes again when the next is."""
+        """Send the requests that are due, and schedule the next call."""
         now = self._loop.time()
         while self._next <= now and self._sent < self._all and not self.ended.done():
             self._send(self._next)
@@ -189,7 +191,7 @@ class _Pace:
 
     def lost(self, connection: Connection, error: Exception | None) -> None:
         if connection not in self._connections:
-            return  # whoever opens it sees that
+            return  # the code that opens it reports that
         if not self._schedule.endures:
             self._end(error or ConnectionResetError("the server closed a connection"))
             return
@@ -207,7 +209,7 @@ class _Pace:
     async def _reopen(self) -> None:
         try:
             await self._connect()
-        except OSError:  # it is gone
+        except OSError:  # the process has ended
             self._end(None)
 
     def _end_if_over(self) -> None:
@@ -222,8 +224,8 @@ class _Pace:
         else:
             self.ended.set_exception(error)
 
-    def paced(self) -> Paced:
-        return Paced(
+    def paced(self) -> PacedResult:
+        return PacedResult(
             seconds=min(self._loop.time(), self._until) - self._counts_from,
             due=self._due,
             held_back=self._held_back,
@@ -232,6 +234,6 @@ class _Pace:
             in_time=dict(self._in_time),
             busy=(process_time() - self._cpu) / (perf_counter() - self._began),
             acknowledged=tuple(self._acknowledged),
-            asked=self._number,
+            requests=self._number,
             unhinted=self._unhinted,
         )

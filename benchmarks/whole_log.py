@@ -1,5 +1,5 @@
-"""Reading all there is: the views folded anew, one list folded anew for whoever asks, the log audited, and streamed;
-against a scan of the same events in a plain table, and a stream of the same bytes."""
+"""Reading the whole log: a rebuild of the views, a replay of one list, an audit, a stream; against a scan of the same
+events in a plain table, and a stream of the same bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmarks.machine import Cores, unpin
 from benchmarks.results import Row, Sample
 from benchmarks.scans import fold_plainly, hash_plainly
 from benchmarks.stores import Store
-from benchmarks.streams import read_lines
+from benchmarks.stream_client import read_lines
 from benchmarks.worker import MOST_SECONDS
 
 REBUILD = "rebuild all views"
@@ -35,11 +35,11 @@ BOTH = "audit without views + rebuild"
 VIEW = "agreements"
 PAGE = 1_000
 STREAMED = 50_000
-"""Events of a turn of streaming, at least."""
+"""The least number of events in a turn of streaming."""
 
 
 def measure(bench: Bench, store: Store) -> None:
-    """Compares everything that reads the whole log."""
+    """Compare all operations that read the whole log."""
     plain = bench.folder / f"plain-{store.size}.sqlite"
     try:
         rebuilt = _rebuilt(bench, store, plain)
@@ -51,7 +51,7 @@ def measure(bench: Bench, store: Store) -> None:
 
 
 def _rebuilt(bench: Bench, store: Store, plain: Path) -> list[Sample]:
-    """Folds all views anew, except where that takes long: then the turn counts in which they were made."""
+    """Rebuild all views. If that takes long, the turn in which they were made counts instead."""
     size, rounds = store.size, bench.sizes.rounds_of(store.size)
     numbers = count()
 
@@ -74,7 +74,7 @@ def _replayed(bench: Bench, store: Store, plain: Path) -> None:
     server, size = store.ours.server, store.size
 
     def replay() -> Sample:
-        return bench.taken_in(server, partial(read_lines, server.port, f"/v1/replay?view={VIEW}&until={size}", size))
+        return bench.bulk(server, partial(read_lines, server.port, f"/v1/replay?view={VIEW}&until={size}", size))
 
     scan = partial(bench.worked, partial(fold_plainly, plain))
     rounds = bench.sizes.rounds_of(size)
@@ -82,12 +82,12 @@ def _replayed(bench: Bench, store: Store, plain: Path) -> None:
 
 
 def _audited(bench: Bench, store: Store, plain: Path, rebuilt: list[Sample]) -> None:
-    """Audits on both cores: nobody makes load meanwhile, and whoever audits waits for the report."""
+    """Audit on both cores: there is no load meanwhile, and the auditor waits for the report."""
     size, rounds = store.size, bench.sizes.rounds_of(store.size)
 
     def offline(*options: str) -> Sample:
         sample = bench.worked(partial(audit, store.made.folder, size, bench.cores, *options))
-        return replace(sample, others=None)  # which is told of one core
+        return replace(sample, others=None)  # its share is of one core
 
     found = bench.turns(
         f"audit, {size:,} events",
@@ -106,7 +106,7 @@ def _audited(bench: Bench, store: Store, plain: Path, rebuilt: list[Sample]) -> 
 
 
 def audit(folder: Path, events: int, cores: Cores, *options: str) -> Done:
-    """Runs `registry audit` on a data directory. Raises CalledProcessError where something does not fit."""
+    """Run `registry audit` on a data directory. Raises CalledProcessError unless it passes."""
     unpin(cores)
     began, cpu = perf_counter(), _children()
     subprocess.run(
@@ -127,7 +127,7 @@ def _one_after_the_other(first: Sample, second: Sample) -> Sample:
 
 
 def _streamed(bench: Bench, store: Store) -> None:
-    """Of the limit, the same page over and over, so that as many bytes come."""
+    """Stream the log. The limit sends the same page repeatedly, so that it sends as many bytes."""
     server, size = store.ours.server, store.size
     until = f"/v1/events?until={size}"
     with limits(bench.folder / f"stream-{size}", bench.cores.server) as bare:
@@ -135,6 +135,6 @@ def _streamed(bench: Bench, store: Store) -> None:
         ask(bare, "PUT", "/ready", ask(server, "GET", f"/v1/events?after={size - PAGE}&limit={PAGE}", headers=accept))
         pages = ceil(size / PAGE)
         same = partial(read_lines, bare.port, f"/stream?times={pages}", pages * PAGE, at_least=STREAMED)
-        limit = partial(bench.taken_in, bare, same)
-        turn = partial(bench.taken_in, server, partial(read_lines, server.port, until, at_least=STREAMED))
+        limit = partial(bench.bulk, bare, same)
+        turn = partial(bench.bulk, server, partial(read_lines, server.port, until, at_least=STREAMED))
         bench.compare(STREAM, None, limit, {REGISTRY: turn}, against=BARE, size=size)

@@ -1,5 +1,5 @@
-"""What a registry's size does to it: the cost of each measure at every size, side by side. Of what must read the whole
-log it is the cost of one event, so that all of them are flat where nothing grows but what must."""
+"""Scaling: the cost of each measure at every size, side by side. A measure that reads the whole log counts by event, so
+that only costs that grow with the size show growth."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.results import ALL, LIMIT, Results, Row
 
 
 @dataclass(frozen=True, slots=True)
-class Flat:
+class Scaling:
     """One measure: its cost by the number of events, in a unit."""
 
     measure: str
@@ -23,13 +23,13 @@ class Flat:
 
     @property
     def growth(self) -> float:
-        """The cost at the largest size for that at the smallest."""
+        """The cost at the largest size divided by the cost at the smallest size."""
         least, most = min(self.costs), max(self.costs)
         return self.costs[most] / self.costs[least] if self.costs[least] else 1.0
 
 
-def flats(results: Results) -> list[Flat]:
-    """Every measure that was taken at several sizes."""
+def scalings(results: Results) -> list[Scaling]:
+    """Return every measure that has several sizes."""
     found: dict[tuple[str, str], dict[int, float]] = {}
     rows = [row for row in results.rows if row.size is not None and not _is_repeated(row)]
     crowds = Counter((row.measure, row.contestant, row.size) for row in rows)
@@ -49,11 +49,11 @@ def flats(results: Results) -> list[Flat]:
                 found.setdefault(("memory after all of it, most", "MB"), {})[each.size] = each.memory[1] / 2**20
             disk = sum(each.files.values()) / each.events
             found.setdefault(("disk, log and views", "bytes/event"), {})[each.size] = disk
-    return [Flat(*name, costs) for name, costs in found.items() if len(costs) > 1]
+    return [Scaling(*name, costs) for name, costs in found.items() if len(costs) > 1]
 
 
 def _is_repeated(row: Row) -> bool:
-    """Whether the same turns stand beside another limit too."""
+    """Return whether the same turns have another limit too."""
     return row.against != LIMIT and row.clients is not None
 
 
@@ -64,7 +64,7 @@ def _name(row: Row) -> str:
 
 
 def _cost(row: Row) -> tuple[str, float] | None:
-    """Of questions that were only timed, what 95 of 100 took at most; else the processor time of each."""
+    """Return the 95th percentile of queries without a limit, or the processor time of each request."""
     if not row.limits:
         times = of(row.samples, lambda sample: sample.p95)
         return ("ms, p95", median(times) * 1e3) if times else None

@@ -1,5 +1,5 @@
-"""One connection of the load: it sends a request, waits for the answer, and tells. It reads of HTTP/1.1 only what it
-must (a status, a Content-Length, no chunks), so that most of the load's core stays idle."""
+"""One connection of the load: it sends a request, waits for the answer, and reports it. It reads as little of HTTP/1.1
+as possible (a status, a Content-Length, no chunks), so that most of the load's core stays idle."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ HOST = "127.0.0.1"
 
 
 class Listener(Protocol):
-    """Whom a connection tells."""
+    """The receiver of a connection's reports."""
 
     def answered(self, connection: Connection, status: int, opening: bytes) -> None:
-        """The answer has come whole; `opening` is of its bytes what came first, which is all of a short answer."""
+        """Receive a complete answer; `opening` is its first bytes, which are all of a short answer."""
 
     def lost(self, connection: Connection, error: Exception | None) -> None:
-        """The server closed the connection, or it broke."""
+        """The server closed the connection, or the connection failed."""
 
 
 class Connection(asyncio.Protocol):
-    """Asks one thing at a time. `number` and `since` are for whoever asks, to know the question again."""
+    """Sends one request at a time. `number` and `since` identify the request for the caller."""
 
     def __init__(self, listener: Listener) -> None:
         self.number = 0
@@ -43,13 +43,13 @@ class Connection(asyncio.Protocol):
             self._listener.lost(self, exc)
 
     def close(self) -> None:
-        """Closes it; nobody is told."""
+        """Close the connection, without a report."""
         self.is_closed = True
         if self._transport is not None:
             self._transport.close()
 
     def ask(self, request: bytes, since: float) -> None:
-        """Sends a request; the answer is told."""
+        """Send a request; its answer is reported."""
         assert self._transport is not None
         self.since = since
         self.is_waiting = True

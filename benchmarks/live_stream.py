@@ -1,5 +1,5 @@
-"""The live stream: posts on a schedule, and a hundred readers who hear of each. What counts is how long after a post
-was acknowledged it has reached them, and that nothing is lost."""
+"""The live stream: posts on a schedule, and a hundred readers that receive each event. The time from the receipt of a
+post to each reader counts, and that no event is lost."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from functools import partial
 
 from benchmarks.bench import FINE, Bench
 from benchmarks.contestants import REGISTRY
-from benchmarks.events import Fresh
-from benchmarks.openloop import Schedule
-from benchmarks.readers import Reading, run
+from benchmarks.data_sets import NEWS
+from benchmarks.events import NewAgreements
+from benchmarks.open_loop import Schedule
 from benchmarks.requests import Posts
 from benchmarks.results import Row, Sample
 from benchmarks.stores import Store
-from benchmarks.worlds import NEWS
+from benchmarks.stream_readers import Reading, run
 
-LIVE = "live stream, from acknowledgement to reader"
+LIVE = "live stream, from receipt to reader"
 LOST = "events lost by readers"
-DOUBLED = "events heard twice or out of order"
+DOUBLED = "events received twice or out of order"
 RATE = 500
 """Posts a second."""
 
 
 def measure(bench: Bench, store: Store) -> None:
-    """Times the live stream."""
+    """Measure the live stream."""
     sizes, ours = bench.sizes, store.ours
     numbers = iter(range(NEWS + 500_000, 2 * NEWS, 1_000_000))
     lost: list[int] = []
     doubled: list[int] = []
 
     def turn() -> Sample:
-        posts = Posts("/v1/events", Fresh(next(numbers), store.world.parties), ours.headers)
+        posts = Posts("/v1/events", NewAgreements(next(numbers), store.data_set.parties), ours.headers)
         schedule = Schedule(ours.server.port, RATE, sizes.longer, posts, connections=64, warm=sizes.warm)
         read, cpu, others = bench.loaded(ours.server, partial(run, Reading(sizes.readers, schedule)))
         if set(read.posted.times) - FINE:
-            raise RuntimeError(f"posts were answered {sorted(read.posted.times)}")
+            raise RuntimeError(f"unexpected answers to posts: {sorted(read.posted.times)}")
         lost.append(read.lost)
         doubled.append(read.doubled)
         delays = read.delays

@@ -1,4 +1,4 @@
-"""Batches: a hundred agreements signed in each request, to the registry and to an echo that only checks them."""
+"""Batches: a hundred signed agreements in each request, to the registry and to an echo that only validates them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from functools import partial
 from itertools import count
 
 from benchmarks.bench import Bench
-from benchmarks.client import Load
+from benchmarks.closed_loop import Load
 from benchmarks.contestants import REGISTRY, limits, registry
-from benchmarks.events import Fresh
+from benchmarks.events import NewAgreements
 from benchmarks.machine import Server
 from benchmarks.requests import Posts
 from benchmarks.results import Sample
@@ -21,15 +21,15 @@ CLIENTS = 8
 
 
 def measure(bench: Bench) -> None:
-    """Compares batches; what is counted are events."""
+    """Compare batches, in events."""
     core, sizes = bench.cores.server, bench.sizes
     numbers = count(step=1_000_000)
 
     def turn(server: Server, path: str, headers: Mapping[str, str]) -> Sample:
-        posts = Posts(path, Fresh(next(numbers), PARTIES), headers, AT_ONCE)
+        posts = Posts(path, NewAgreements(next(numbers), PARTIES), headers, AT_ONCE)
         seconds = max(sizes.sustained, sizes.longer)
         load = Load(server.port, CLIENTS, seconds, posts, sizes.warm, least=2 * CLIENTS)
-        return bench.asked(server, load, each=AT_ONCE)
+        return bench.measured(server, load, each=AT_ONCE)
 
     with (
         limits(bench.folder / "batch-limits", core) as echo,

@@ -1,5 +1,5 @@
-"""UmaDB, an event store in Rust that also shares commits among those who wait: its server as PyPI ships it, and its own
-Python client, with a thread for each caller and one event a request. It knows no rules, views or evidence."""
+"""UmaDB, an event store in Rust that also groups commits: its server from PyPI and its own Python client, with a thread
+for each caller and one event a request. It has no rules, views or evidence."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pathlib import Path
 from threading import Lock, Thread
 from time import perf_counter, process_time
 
-from benchmarks.client import Heard, times_of
+from benchmarks.closed_loop import LoadResult, times_of
+from benchmarks.connection import HOST
 from benchmarks.machine import Server, serving
-from benchmarks.wire import HOST
 
 PACKAGE = "umadb"
 _LISTENS = re.compile(rb"listening on 127\.0\.0\.1:(\d+)\s")
@@ -26,7 +26,7 @@ _TAKEN = 201
 
 @dataclass(frozen=True, slots=True)
 class Appends:
-    """So many callers append these events, one at a time each, for so many seconds."""
+    """Callers that each append these events one at a time, for some seconds."""
 
     port: int
     callers: int
@@ -36,23 +36,24 @@ class Appends:
 
 
 def started(stack: ExitStack, folder: Path, core: int | None, say: Callable[[str], None]) -> Server | None:
-    """UmaDB on a free port until the stack is left; None, after saying so, where it is not there or does not start."""
+    """Start UmaDB on a free port until the stack is closed. Report and return None if it is not installed or does not
+    start."""
     if find_spec(PACKAGE) is None:
-        say("UmaDB is not installed, so it is left out")
+        say("UmaDB is not installed, so it is not measured")
         return None
     folder.mkdir()
     with socket.create_server((HOST, 0)) as free:
-        port = free.getsockname()[1]  # it takes no port 0
-    command = (sys.executable, "-c", _START, "--listen", f"{HOST}:{port}", "--db-path", str(folder / "uma.db"))
+        port = free.getsockname()[1]  # it does not accept port 0
+    command = (sys.executable, "-c", _START, "--listen", f"{HOST}:{port}", "--db-path", str(folder / "umadb.db"))
     try:
         return stack.enter_context(serving(command, core, folder, _LISTENS))
     except (RuntimeError, OSError) as error:
-        say(f"UmaDB does not run here, so it is left out: {str(error).strip()[-300:]}")
+        say(f"UmaDB does not run here, so it is not measured: {str(error).strip()[-300:]}")
         return None
 
 
-def run(appends: Appends) -> Heard:
-    """Appends in this process. Raises what the client does, such as its TransportError."""
+def run(appends: Appends) -> LoadResult:
+    """Append in this process. Raises the errors of the client, such as its TransportError."""
     from umadb import Client, Event
 
     client = Client(f"http://{HOST}:{appends.port}")
@@ -85,8 +86,8 @@ def run(appends: Appends) -> Heard:
     client.close()
     if failures:
         raise RuntimeError(f"UmaDB did not take an event: {failures[0]}")
-    heard = {_TAKEN: times_of(times)} if times else {}
-    return Heard(appends.seconds, asked, heard, (process_time() - cpu) / (perf_counter() - began))
+    result = {_TAKEN: times_of(times)} if times else {}
+    return LoadResult(appends.seconds, asked, result, (process_time() - cpu) / (perf_counter() - began))
 
 
 def _subject(event: bytes) -> str:

@@ -1,5 +1,5 @@
-"""Finding: words searched for, the timeline, memberships, the graph around a party, statistics, lists by a filter. One
-client asks, one question after the other, each another one; what counts is how long each takes."""
+"""Queries: search, timeline, memberships, the graph around a party, statistics, filtered lists. One client sends one
+request after the other, each with another query; the time of each counts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from random import Random
 from urllib.parse import quote
 
 from benchmarks.bench import Bench, without_cpu
-from benchmarks.client import Load
+from benchmarks.closed_loop import Load
 from benchmarks.contestants import REGISTRY
-from benchmarks.events import DAYS, FIELDS, PLACES, Fresh
-from benchmarks.requests import AfterNews, Gets, Posts
+from benchmarks.data_sets import NEWS, DataSet
+from benchmarks.events import DAYS, FIELDS, PLACES, NewAgreements
+from benchmarks.requests import AfterNewEvent, Gets, Posts
 from benchmarks.results import Row, Sample
 from benchmarks.stores import Store
-from benchmarks.worlds import NEWS, World
 
 RARE = "search, a rare word"
 COMMON = "search, a common English word"
@@ -34,7 +34,7 @@ SEARCHES = (RARE, COMMON, CHINESE, SEVERAL)
 OVERVIEWS = (TIMELINE, TIMELINE_OF, MEMBERSHIPS, GRAPH, STATISTICS, STATISTICS_THEN)
 
 MOST = 5_000
-"""Different questions of one kind, each of which is asked once in a turn at most."""
+"""Different queries of one kind, each sent at most once in a turn."""
 _FIELDS = tuple(name.decode() for name in FIELDS)
 _PLACES = tuple(name.decode() for name in PLACES)
 _WORDS = ("cooperation", "party", "company", *(name.split()[-1] for name in _FIELDS), *_PLACES)
@@ -48,35 +48,36 @@ _LISTED: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "commitments": (_MADE, ("agreement", "due", "made")),
     "timeline": (("to=2010-02-01", "q=Oslo", "q=forum+Oslo"), ("occurred", "position")),
 }
-"""Filters and orders: what few rows meet, what many do, and what the first in the order do not."""
+"""Filters and orders: some that few rows meet, some that many rows meet, some that the first rows of the order do not
+meet."""
 
 
 def measure(bench: Bench, store: Store) -> None:
-    """Times each kind of question."""
+    """Measure the time of each kind of query."""
     sizes, ours = bench.sizes, store.ours
     news = iter(range(NEWS + 1_000_000, 2 * NEWS, 1_000_000))
 
     def turn(kind: str, paths: Sequence[str]) -> Sample:
-        if kind == STATISTICS:  # there is but one: it is asked after each of some events
-            events = Fresh(next(news), store.world.parties)
-            asked = AfterNews(Posts("/v1/events", events, ours.headers), Gets(["/v1/statistics"]))
+        if kind == STATISTICS:  # there is only one query: it is sent after each of some events
+            events = NewAgreements(next(news), store.data_set.parties)
+            posts_then_get = AfterNewEvent(Posts("/v1/events", events, ours.headers), Gets(["/v1/statistics"]))
             return without_cpu(
-                bench.asked(ours.server, Load(ours.server.port, 1, sizes.longer, asked, 0.0, counted=200))
+                bench.measured(ours.server, Load(ours.server.port, 1, sizes.longer, posts_then_get, 0.0, counted=200))
             )
-        store.moves_on()
+        store.record_event()
         gets = Gets(paths, repeat=False)
-        return bench.asked(ours.server, Load(ours.server.port, 1, sizes.longer, gets, 0.0))
+        return bench.measured(ours.server, Load(ours.server.port, 1, sizes.longer, gets, 0.0))
 
-    for kind, paths in questions(store.world).items():
+    for kind, paths in questions(store.data_set).items():
         samples = bench.turns(f"{kind}, {store.size:,} events", {REGISTRY: partial(turn, kind, paths)}, sizes.repeats)
         bench.results.rows.append(Row(kind, REGISTRY, 1, samples[REGISTRY], size=store.size))
 
 
-def questions(world: World) -> Mapping[str, Sequence[str]]:
-    """Different addresses for each kind, in no order."""
-    random = Random(world.events)
-    parties = [f"parties/p-{number:05d}" for number in range(world.parties)]
-    numbers = [f"{random.randrange(world.agreements):08d}" for _ in range(MOST)]
+def questions(data_set: DataSet) -> Mapping[str, Sequence[str]]:
+    """Return different addresses of each kind, in random order."""
+    random = Random(data_set.events)
+    parties = [f"parties/p-{number:05d}" for number in range(data_set.parties)]
+    numbers = [f"{random.randrange(data_set.agreements):08d}" for _ in range(MOST)]
     days = [day.decode() for day in DAYS]
     today = date.today()  # noqa: DTZ011 - any day will do
     kinds = {

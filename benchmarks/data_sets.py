@@ -1,6 +1,6 @@
-"""The registries that are asked and read as a whole: whole lives of agreements, and platforms with their members. With
-the number of events grow the numbers of agreements and parties, and not what one of them is part of, so that what is
-asked for at one size is as much as at another."""
+"""Registries for queries and for reading the whole log: whole lifespans of agreements, and platforms with their
+members. The numbers of agreements and parties grow with the number of events; the size of each subject does not, so
+that an answer has the same size in every registry."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from itertools import chain, count, islice
 from benchmarks.events import DAYS, DOCUMENTS, PLACES, event, known, lifespan
 
 EVENTS_A_PARTY = 400
-"""Of which a sixth are signatures by three parties: each party has signed some two hundred agreements."""
+"""Events for each party. A sixth of them are signatures by three parties: each party signs some two hundred
+agreements."""
 LEAST_PARTIES = 5
 PARTIES_A_PLATFORM = 25
 PLATFORMS_OF_A_PARTY = 2
 LIFE = 6
 NEWS = 50_000_000
-"""The number from which on agreements are new to all of them."""
+"""The number from which on agreements are new to all registries."""
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """So many events."""
+class DataSet:
+    """A number of events."""
 
     events: int
 
     @property
     def parties(self) -> int:
-        """How many there are."""
+        """The number of parties."""
         return max(LEAST_PARTIES, self.events // EVENTS_A_PARTY)
 
     @property
     def platforms(self) -> int:
-        """How many there are; each party is in two of them, if there are two."""
+        """The number of platforms. Each party is in two of them, if there are two."""
         return max(1, self.parties // PARTIES_A_PLATFORM)
 
     @property
     def agreements(self) -> int:
-        """How many there are whose whole life is told."""
+        """The number of agreements with a whole lifespan."""
         before = self.parties + DOCUMENTS + self.platforms + self.parties * self._joins
         return max(0, self.events - before) // LIFE
 
@@ -47,26 +48,26 @@ class World:
         return min(PLATFORMS_OF_A_PARTY, self.platforms)
 
     def __iter__(self) -> Iterator[bytes]:
-        """The events, in an order in which they can be taken in."""
-        lives = chain.from_iterable(lifespan(number, self.parties) for number in count())
+        """Yield the events, in an order in which they are accepted."""
+        lifespans = chain.from_iterable(lifespan(number, self.parties) for number in count())
         platforms = (launched(number) for number in range(self.platforms))
         members = (
             joined(party, (party + number) % self.platforms)
             for party in range(self.parties)
             for number in range(self._joins)
         )
-        return islice(chain(known(self.parties), platforms, members, lives), self.events)
+        return islice(chain(known(self.parties), platforms, members, lifespans), self.events)
 
 
 def launched(number: int) -> bytes:
-    """A platform."""
+    """Return the launch of a platform."""
     name = b'"name":{"en":"Forum number %d","zh":"%b"},"place":"%b"'
     data = name % (number, "储能产业平台".encode(), PLACES[number % len(PLACES)])
     return event(b"platform", number, b"platform.launched", b"platforms/f-%05d" % number, data, DAYS[0])
 
 
 def joined(party: int, platform: int) -> bytes:
-    """A party that becomes a member of a platform."""
+    """Return the event of a party that joins a platform."""
     data = b'"party":"parties/p-%05d","category":"industry"' % party
     name = b"joined-%05d" % platform
     return event(name, party, b"platform.member-joined", b"platforms/f-%05d" % platform, data, DAYS[party * 7 % 3_000])

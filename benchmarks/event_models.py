@@ -1,5 +1,5 @@
-"""What is posted, as ordinary pydantic models: what limits and the obvious implementation check it with. Not the
-registry's own models, so that a change of those moves no limit."""
+"""Posted events as ordinary pydantic models: limits and the obvious implementation validate with them. They are not the
+registry's own models, so that a change of those changes no limit."""
 
 from __future__ import annotations
 
@@ -132,6 +132,6 @@ AnyEvent = (
     SignedEvent | RegisteredEvent | DocumentEvent | StepEvent | MadeEvent | UpdatedEvent | LaunchedEvent | JoinedEvent
 )
 EVENT: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminator="type")])
-"""Checks any of them."""
+"""Validates any of these events."""
 SIGNED: TypeAdapter[list[SignedEvent]] = TypeAdapter(list[SignedEvent])
-"""Checks a batch of agreements signed."""
+"""Validates a batch of signed agreements."""

@@ -1,4 +1,4 @@
-"""One client that reads a long answer as fast as it comes, and looks at nothing but its length and its end."""
+"""One client that reads a long answer as fast as it comes, and checks only its length and its end."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import socket
 from time import perf_counter, process_time
 
 from benchmarks.bulk import Done
-from benchmarks.wire import HOST
+from benchmarks.connection import HOST
 
 _AT_ONCE = 2**20
 _END = b"0\r\n\r\n"
 
 
 def read_lines(port: int, path: str, events: int | None = None, *, at_least: int = 1) -> Done:
-    """Reads an answer of lines, sent in chunks, again and again until there were `at_least` so many. Counts lines, or
-    takes it that there are `events`, where something else is in them, or where counting would be what is measured.
+    """Read an answer of lines, sent in chunks, repeatedly until it has at least `at_least` events. Count lines, or
+    assume `events`, if the answer has other content, or if counting would be part of the measurement.
 
-    Raises RuntimeError where the answer is no success or ends before it is complete.
+    Raises RuntimeError if the answer is no success or incomplete.
     """
     count = 0
     began, cpu = perf_counter(), process_time()
@@ -36,7 +36,7 @@ def _read(port: int, path: str, *, counts: bool) -> int:
         while size := connection.recv_into(buffer):
             if not head:
                 head = bytes(buffer[:size])
-            if counts:  # every line ends in a line feed; a carriage return stands only where chunks and headers end
+            if counts:  # every line ends in a line feed; carriage returns occur only at the ends of chunks and headers
                 lines += buffer.count(b"\n", 0, size) - buffer.count(b"\r", 0, size)
             tail = (tail + bytes(buffer[max(0, size - len(_END)) : size]))[-len(_END) :]
     if not head.startswith(b"HTTP/1.1 200 ") or tail != _END:

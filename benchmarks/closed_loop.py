@@ -1,5 +1,5 @@
-"""The load in a closed loop: a client that keeps connections open and asks one thing at a time on each, as fast as it
-is answered. What a server can do shows in it; how long it lets one wait, in an open loop (`benchmarks.openloop`)."""
+"""Load in a closed loop: each connection sends a request as soon as the last one is answered. It shows the throughput
+of a server; `benchmarks.open_loop` shows its latency."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter, process_time
 
+from benchmarks.connection import HOST, Connection
 from benchmarks.requests import Requests
-from benchmarks.wire import HOST, Connection
 
 GRACE_SECONDS = 20.0
-"""How long answers are waited for after the end before the run is given up."""
+"""The time limit for answers after the end of a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One run: so many connections ask a server for so many seconds, or until there is nothing more to ask."""
+    """One run: connections that send requests to a server for some seconds, or until there are no more requests."""
 
     port: int
     clients: int
     seconds: float
     requests: Requests
     warm: float = 0.2
-    """Seconds before that which do not count."""
+    """Seconds at the start that do not count."""
     counted: int | None = None
-    """The one status that counts; None: whatever is answered."""
+    """The only status that counts; None: all."""
     least: int = 1
-    """Answers that are waited for, if that takes longer."""
+    """The least number of answers; the run lasts longer if necessary."""
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long answers took, in seconds."""
+    """The times of answers, in seconds."""
 
     count: int
     mean: float
@@ -44,7 +44,7 @@ class Times:
 
 
 def times_of(figures: Sequence[float]) -> Times:
-    """Of at least one."""
+    """Return the times of at least one answer."""
     ordered = sorted(figures)
     count = len(ordered)
     median, p95, p99 = (ordered[count * share // 100] for share in (50, 95, 99))
@@ -52,25 +52,25 @@ def times_of(figures: Sequence[float]) -> Times:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What came of a run: times by status. `busy` is the share of a core that the load itself took."""
+class LoadResult:
+    """The result of a run: times by status. `busy` is the share of a core that the load used."""
 
     seconds: float
-    asked: int
+    requests: int
     times: Mapping[int, Times]
     busy: float
 
     def rate(self, status: int) -> float:
-        """Answers a second with this status."""
+        """Return the answers a second with this status."""
         return self.times[status].count / self.seconds if self.seconds else 0.0
 
 
-def run(load: Load) -> Heard:
-    """Runs the load in this process. Raises ConnectionError where the server closes or refuses a connection."""
+def run(load: Load) -> LoadResult:
+    """Run the load in this process. Raises ConnectionError if the server closes or refuses a connection."""
     return asyncio.run(_run(load))
 
 
-async def _run(load: Load) -> Heard:
+async def _run(load: Load) -> LoadResult:
     tally = _Tally(iter(load.requests), load)
     loop = asyncio.get_running_loop()
     connections = [
@@ -85,11 +85,11 @@ async def _run(load: Load) -> Heard:
     finally:
         for connection in connections:
             connection.close()
-    return tally.heard()
+    return tally.result()
 
 
 class _Tally:
-    """What all connections share: the requests, the time, and what was heard."""
+    """The state that all connections share: requests, time, and results."""
 
     def __init__(self, requests: Iterator[bytes], load: Load) -> None:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -97,7 +97,7 @@ class _Tally:
         self._seconds = load.seconds
         self._least = load.least
         self._open = load.clients
-        self._asked = self._counted = 0
+        self._requests_sent = self._counted = 0
         self._times: dict[int, list[float]] = {}
         self._counts_from = self._until = self._last = self._began = self._cpu = 0.0
 
@@ -114,7 +114,7 @@ class _Tally:
             if not self._open and not self.ended.done():
                 self.ended.set_result(None)
             return
-        self._asked += 1
+        self._requests_sent += 1
         connection.ask(request, now)
 
     def answered(self, connection: Connection, status: int, _opening: bytes) -> None:
@@ -132,10 +132,10 @@ class _Tally:
         if not self.ended.done():
             self.ended.set_exception(error or ConnectionResetError("the server closed a connection"))
 
-    def heard(self) -> Heard:
-        return Heard(
+    def result(self) -> LoadResult:
+        return LoadResult(
             seconds=min(self._last, self._until) - self._counts_from,
-            asked=self._asked,
+            requests=self._requests_sent,
             times={status: times_of(figures) for status, figures in self._times.items()},
             busy=(process_time() - self._cpu) / (perf_counter() - self._began),
         )
