@@ -21,17 +21,23 @@ from domain.values import Edtf, Json, Pointer, Text
 
 
 class EvidenceAdded(Data):
-    event: Position
-    evidence: Annotated[Passages, Field(min_length=1)]
+    """Further passages support an event."""
+
+    event: Position = Field(description="The position of the event.")
+    evidence: Annotated[Passages, Field(min_length=1)] = Field(description="The passages that support it.")
 
 
 class EventCorrected(Data):
+    """An event was recorded with wrong data or a wrong date: these are right."""
+
     NULLABLE = frozenset(("occurred",))
 
-    event: Position
-    reason: Text
-    data: dict[str, Json] | None = None
-    occurred: Annotated[Edtf | None, WithJsonSchema({"type": ["string", "null"]})] = None
+    event: Position = Field(description="The position of the corrected event.")
+    reason: Text = Field(description="Why it is corrected.")
+    data: dict[str, Json] | None = Field(None, description="The right data, all of it.")
+    occurred: Annotated[Edtf | None, WithJsonSchema({"type": ["string", "null"]})] = Field(
+        None, description="The right date; null where it is not known."
+    )
 
     @model_validator(mode="after")
     def _corrects(self) -> EventCorrected:
@@ -41,15 +47,19 @@ class EventCorrected(Data):
 
 
 class EventRetracted(Data):
-    event: Position
-    reason: Text
+    """An event should not have been recorded: it did not happen."""
+
+    event: Position = Field(description="The position of the retracted event.")
+    reason: Text = Field(description="Why it is retracted.")
 
 
 class Claim(Record):
+    """What another source says of a part of an event."""
+
     NULLABLE = frozenset(("value",))
 
-    pointer: Pointer
-    value: Json
+    pointer: Pointer = Field(description="The part of the event: `/occurred` or a place in `/data`.")
+    value: Json = Field(description="The value that the other source gives for it.")
 
     @model_validator(mode="after")
     def _within(self) -> Claim:
@@ -66,14 +76,20 @@ class Claim(Record):
 
 
 class EventDisputed(Data):
-    event: Position
-    claims: Annotated[tuple[Claim, ...], Field(min_length=1, max_length=100)]
-    evidence: Annotated[Passages, Field(min_length=1)]
+    """Another source says otherwise."""
+
+    event: Position = Field(description="The position of the disputed event.")
+    claims: Annotated[tuple[Claim, ...], Field(min_length=1, max_length=100)] = Field(
+        description="What the other source says."
+    )
+    evidence: Annotated[Passages, Field(min_length=1)] = Field(description="The passages in which it says so.")
 
 
 class EventRedacted(Data):
-    event: Position
-    reason: Text
+    """The data of an event is erased for good."""
+
+    event: Position = Field(description="The position of the event.")
+    reason: Text = Field(description="Why its data is erased.")
 
 
 AGGREGATES = (PARTY, AGREEMENT, LAB, PLATFORM, DOCUMENT)

@@ -94,13 +94,15 @@ class Record(BaseModel):
 class Evidence(Record):
     """A passage of a document, after the W3C Web Annotation text selectors; offsets in Unicode code points."""
 
-    document: Document
-    start: Count | None = None
-    end: Count | None = None
-    exact: Annotated[str, Field(min_length=1, max_length=MAX_TEXT)] | None = None
-    translation: Text | None = None
-    supports: Annotated[tuple[Pointer, ...], Field(max_length=100)] | None = None
-    note: Text | None = None
+    document: Document = Field(description="The document.")
+    start: Count | None = Field(None, description="The code point at which it starts, from 0 on.")
+    end: Count | None = Field(None, description="The code point before which it ends.")
+    exact: Annotated[str, Field(min_length=1, max_length=MAX_TEXT)] | None = Field(None, description="Its words.")
+    translation: Text | None = Field(None, description="A translation of its words.")
+    supports: Annotated[tuple[Pointer, ...], Field(max_length=100)] | None = Field(
+        None, description="The parts of the event that it supports; absent: all of it."
+    )
+    note: Text | None = Field(None, description="A note on the passage.")
 
     @model_validator(mode="after")
     def _positioned(self) -> Evidence:
@@ -117,8 +119,8 @@ Passages = Annotated[tuple[Evidence, ...], Field(max_length=1000)]
 class Data(Record):
     """The data of an event: the fields that every type may have."""
 
-    evidence: Passages | None = None
-    note: Text | None = None
+    evidence: Passages | None = Field(None, description="The passages of documents that support it.")
+    note: Text | None = Field(None, description="A note on the event.")
 
 
 def nulls_in(shape: type[Record], value: object, at: str = "") -> list[str]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
+    Field,
     GetCoreSchemaHandler,
     PlainValidator,
     StringConstraints,
@@ -197,9 +198,19 @@ Wording = Annotated[str, AfterValidator(partial(_wording, most=MAX_TEXT))]
 Edtf = Annotated[
     str,
     PlainValidator(_edtf),
-    WithJsonSchema({"type": "string", "examples": ["2024-01-21", "2024-01", "XXXX-08-18"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "description": "A date as far as it is known (EDTF, ISO 8601-2).",
+            "examples": ["2024-01-21", "2024-01", "XXXX-08-18"],
+        }
+    ),
 ]
-Pointer = Annotated[str, PlainValidator(_pointer), WithJsonSchema({"type": "string", "format": "json-pointer"})]
+Pointer = Annotated[
+    str,
+    PlainValidator(_pointer),
+    WithJsonSchema({"type": "string", "format": "json-pointer", "description": "A JSON Pointer (RFC 6901)."}),
+]
 Json = Annotated[Any, PlainValidator(_json), WithJsonSchema({"description": "JSON without fractional numbers."})]
 
 Instant = Annotated[
@@ -261,6 +272,9 @@ class Reference(dict[str, Any]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        members = {"subject": Subject, "name": Text | None}
+        members = {
+            "subject": Annotated[Subject, Field(description="The subject, as `collection/slug`.")],
+            "name": Annotated[Text | None, Field(description="Its name or title; null where none is known.")],
+        }
         fields = {name: core_schema.typed_dict_field(handler.generate_schema(each)) for name, each in members.items()}
         return core_schema.typed_dict_schema(fields, cls=cls, ref=f"{cls.__module__}.{cls.__qualname__}:{id(cls)}")

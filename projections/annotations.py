@@ -16,9 +16,9 @@ from domain.quotation import Status, status_of
 from domain.values import Address, Pointer, Reference, Text
 from projections.catalogue import SUBJECT_VIEWS
 from projections.documents import DocumentText, DocumentTexts
+from projections.engine.answer_fields import CitedBy, Positions
 from projections.engine.database import AS_OF
 from projections.engine.event_index import EventIndex
-from projections.engine.item_lists import Positions
 from projections.engine.query_types import Page, TimeSlice, check_after
 from projections.engine.references import References
 from projections.engine.time_limit import Limit
@@ -42,41 +42,45 @@ Digits = Annotated[str, StringConstraints(pattern="^[0-9]+$")]
 class Disputed(TypedDict):
     """Another source says otherwise: the event at `position` claims `value` for a part of `event`."""
 
-    pointer: Pointer
-    value: Any
-    position: Position
-    event: Position
+    pointer: Annotated[Pointer, Field(description="The part of the event, as a JSON Pointer.")]
+    value: Annotated[Any, Field(description="The value that the other source gives for it.")]
+    position: Annotated[Position, Field(description="The position of the `event.disputed`.")]
+    event: Annotated[Position, Field(description="The position of the disputed event.")]
 
 
 class Quotation(TypedDict):
     """A passage of a document: where it stands, its words, and what it supports."""
 
-    start: NotRequired[Count]
-    end: NotRequired[Count]
-    exact: NotRequired[str]
-    translation: NotRequired[Text]
-    note: NotRequired[Text]
-    supports: NotRequired[list[Pointer]]
+    start: NotRequired[Annotated[Count, Field(description="The code point at which it starts, from 0 on.")]]
+    end: NotRequired[Annotated[Count, Field(description="The code point before which it ends.")]]
+    exact: NotRequired[Annotated[str, Field(description="Its words.")]]
+    translation: NotRequired[Annotated[Text, Field(description="A translation of its words.")]]
+    note: NotRequired[Annotated[Text, Field(description="A note on the passage.")]]
+    supports: NotRequired[
+        Annotated[list[Pointer], Field(description="The parts of the event that it supports; absent: all of it.")]
+    ]
     status: Annotated[
         str,
-        Field(description="Whether the stored text of the document, as of the question, has it; without, unverified."),
-        WithJsonSchema({"type": "string", "enum": list(Status)}),
+        Field(description="Whether it stands in the stored text of the document; `unverified` where none is stored."),
+        WithJsonSchema({"type": "string", "enum": [status.value for status in Status]}),
     ]
 
 
 class Passage(Quotation):
     """A passage of a document that supports an event."""
 
-    document: Reference
-    event: NotRequired[Annotated[Position, Field(description="The position of the event that cites it.")]]
+    document: Annotated[Reference, Field(description="The document.")]
+    event: NotRequired[CitedBy]
 
 
 class MoreDisputes(TypedDict):
     """Where the disputes of an item are cut short, the address of all of them."""
 
-    disputed: NotRequired[Address]
+    disputed: NotRequired[Annotated[Address, Field(description="The address of the disputes.")]]
 
 
+Disputes = Annotated[list[Disputed], Field(description="What other sources say, where there is a current dispute.")]
+MoreOfItem = Annotated[MoreDisputes, Field(description="Where the disputes are cut short, the address of all.")]
 EvidenceByEvent = Annotated[
     dict[Digits, list[Passage]],
     Field(
@@ -90,8 +94,8 @@ class ItemAnnotations(TypedDict):
     """The fields of every item of a list: the events behind it, their disputes and the evidence for them."""
 
     events: Positions
-    disputed: NotRequired[list[Disputed]]
-    more: NotRequired[MoreDisputes]
+    disputed: NotRequired[Disputes]
+    more: NotRequired[MoreOfItem]
     evidence: NotRequired[EvidenceByEvent]
 
 

@@ -12,10 +12,11 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from domain.corrections import Corrections, Event
-from domain.payload import Count, Position
-from domain.values import Edtf, Reference
+from domain.payload import Count
+from domain.values import Reference
 from projections.annotations import Quotation
 from projections.documents import NOWHERE, DocumentText, placed
+from projections.engine.answer_fields import CitedBy, EventPosition, EventType, Occurred
 from projections.engine.database import AS_OF
 from projections.engine.event_index import EventIndex
 from projections.engine.query_types import Page, TimeSlice, check_after
@@ -29,25 +30,25 @@ _FIRST = (-1, -1, -1, -1, -1)
 class SupportedEvent(TypedDict):
     """The event that a passage supports, as corrections leave it."""
 
-    position: Position
-    subject: Reference
-    type: str
-    occurred: Edtf | None
+    position: EventPosition
+    subject: Annotated[Reference, Field(description="The subject that it is about.")]
+    type: EventType
+    occurred: Occurred
 
 
 class Citation(Quotation):
     """A passage of a document, and the fact that it supports."""
 
-    event: Annotated[Position, Field(description="The position of the event that cites it.")]
-    fact: SupportedEvent
+    event: CitedBy
+    fact: Annotated[SupportedEvent, Field(description="The event that it supports.")]
 
 
 class Coverage(TypedDict):
     """How many characters of the document lie within passages that stand, of the whole list."""
 
-    characters: Count
+    characters: Annotated[Count, Field(description="How many characters they cover.")]
     of: Annotated[Count | None, Field(description="Of the document's text; null where it is not stored.")]
-    share: float | None
+    share: Annotated[float | None, Field(description="Which part of the text that is; null where it is not stored.")]
 
 
 class Citations:

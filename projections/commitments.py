@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from domain.commitment import CommitmentKind, CommitmentMade, CommitmentUpdated
@@ -56,7 +57,7 @@ COMMITMENT_LIST = opened_list(
 
 
 class _OfAgreement(TypedDict):
-    agreement: Reference
+    agreement: Annotated[Reference, Field(description="The agreement.")]
 
 
 class ListedCommitment(_OfAgreement, CommitmentItem):

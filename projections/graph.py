@@ -14,11 +14,11 @@ from typing_extensions import TypedDict
 from domain.membership import ORDER_OF_STATUSES
 from domain.platform import Support
 from domain.subject_state import STATUSES
-from domain.values import Edtf, Reference, Subject, Text
+from domain.values import Edtf, Reference, Subject
+from projections.engine.answer_fields import AsOf, IsCertain, Positions, Status, Statuses, SubjectAddress, SubjectName
 from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.event_index import EventIndex
-from projections.engine.item_lists import Positions
-from projections.engine.query_types import Certainty, TimeSlice
+from projections.engine.query_types import TimeSlice
 from projections.engine.row_codecs import decode_membership_span, decode_unnamed_state
 from projections.engine.time_slices import as_of_and_on, claim, claim_columns, holds, times
 from projections.platforms import SUPPORTERS
@@ -31,29 +31,32 @@ _FEW_PARTIES = 4
 class GraphNode(TypedDict):
     """A subject in the graph."""
 
-    subject: Subject
-    name: Text | None
-    collection: str
-    kind: NotRequired[str]
-    status: NotRequired[str]
-    statuses: NotRequired[list[str]]
-    certainty: NotRequired[Certainty]
+    subject: SubjectAddress
+    name: SubjectName
+    collection: Annotated[str, Field(description="The collection of the subject.")]
+    kind: NotRequired[Annotated[str, Field(description="The kind of a party or an agreement.")]]
+    status: NotRequired[Status]
+    statuses: NotRequired[Statuses]
+    certainty: NotRequired[IsCertain]
 
 
 _Edge = TypedDict(  # in this form for the keyword `from`
     "_Edge",
     {
-        "source": Subject,
-        "target": Subject,
-        "type": Literal["party", "founder", "member", "supporter", "part-of", "under"],
+        "source": Annotated[Subject, Field(description="The party, or the subject that is part of another.")],
+        "target": Annotated[Subject, Field(description="The subject that it is connected to.")],
+        "type": Annotated[
+            Literal["party", "founder", "member", "supporter", "part-of", "under"],
+            Field(description="What connects them."),
+        ],
         "events": Positions,
-        "status": NotRequired[str],
-        "statuses": NotRequired[list[str]],
-        "certainty": NotRequired[Certainty],
-        "support": NotRequired[Support],
-        "occurred": NotRequired[Edtf],
-        "from": NotRequired[Edtf | None],
-        "to": NotRequired[Edtf | None],
+        "status": NotRequired[Status],
+        "statuses": NotRequired[Statuses],
+        "certainty": NotRequired[IsCertain],
+        "support": NotRequired[Annotated[Support, Field(description="What kind of support it gives.")]],
+        "occurred": NotRequired[Annotated[Edtf, Field(description="When the support began.")]],
+        "from": NotRequired[Annotated[Edtf | None, Field(description="When the membership began.")]],
+        "to": NotRequired[Annotated[Edtf | None, Field(description="When the membership ended.")]],
     },
 )
 
@@ -65,15 +68,15 @@ class GraphEdge(_Edge):
 class GraphPart(TypedDict):
     """The subjects of a graph, and the edges between them."""
 
-    nodes: list[GraphNode]
-    edges: list[GraphEdge]
+    nodes: Annotated[list[GraphNode], Field(description="The subjects.")]
+    edges: Annotated[list[GraphEdge], Field(description="The connections between them.")]
     truncated: Annotated[bool, Field(description="Whether there are more than `limit` subjects.")]
 
 
 class GraphBody(GraphPart):
-    """Who is tied to whom and by what."""
+    """Which subjects are connected, and by what."""
 
-    position: Annotated[int, Field(ge=0)]
+    position: AsOf
 
 
 class Graph:

@@ -7,18 +7,26 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, NotRequired
 
 from jsonpatch import make_patch
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 from typing_extensions import TypedDict
 
-from domain.catalogue import CATALOGUE
 from domain.corrections import Event
 from domain.payload import Position
-from domain.values import Edtf, Instant, Reference
-from projections.annotations import Disputed, MoreDisputes, Passage
+from domain.values import Reference
+from projections.annotations import Disputes, MoreOfItem, Passage
+from projections.engine.answer_fields import (
+    EventId,
+    EventPosition,
+    EventSource,
+    EventType,
+    EventVersion,
+    Occurred,
+    Positions,
+    Recorded,
+)
 from projections.engine.canonical_rows import Part, Row, stored_json
 from projections.engine.database import DISSOLVED, LIFESPAN_CHANGED
 from projections.engine.event_index import EventIndex, type_of
-from projections.engine.item_lists import Positions
 from projections.engine.query_types import Difference, Gone, Merged, NotFound, Page, TimeSlice, check_after
 from projections.engine.reference_values import referred
 from projections.engine.specification import Digest, Scope
@@ -57,7 +65,13 @@ DIGEST = Digest((_EVENT_ROWS,), Scope(folded=frozenset(), rows=frozenset(), fact
 
 
 _PatchOperation = TypedDict(  # in this form for the keyword `from`
-    "_PatchOperation", {"op": str, "path": str, "value": NotRequired[Any], "from": NotRequired[str]}
+    "_PatchOperation",
+    {
+        "op": Annotated[str, Field(description="The operation: `add`, `remove`, `replace` or `move`.")],
+        "path": Annotated[str, Field(description="The JSON Pointer of the changed place.")],
+        "value": NotRequired[Annotated[Any, Field(description="The value that is put there.")]],
+        "from": NotRequired[Annotated[str, Field(description="The JSON Pointer that the value is moved from.")]],
+    },
 )
 
 
@@ -74,22 +88,22 @@ Patch = Annotated[
 class HistoryItem(TypedDict):
     """An event as it was recorded, and the change it made to the state."""
 
-    position: Position
-    version: Position
-    type: Annotated[str, WithJsonSchema({"type": "string", "enum": list(CATALOGUE)})]
-    occurred: Edtf | None
-    subject: Reference
-    data: dict[str, Any]
-    evidence: list[Passage]
+    position: EventPosition
+    version: EventVersion
+    type: EventType
+    occurred: Occurred
+    subject: Annotated[Reference, Field(description="The subject that it is about.")]
+    data: Annotated[dict[str, Any], Field(description="The data as it was posted, with the names of subjects.")]
+    evidence: Annotated[list[Passage], Field(description="The passages that the event cites.")]
     patch: Patch
-    source: str
-    id: str
-    time: str | None
-    recorded: Instant
-    actor: str
+    source: EventSource
+    id: EventId
+    time: Annotated[str | None, Field(description="When the source made the event; null where it does not say.")]
+    recorded: Recorded
+    actor: Annotated[str, Field(description="The name of the key it was posted with.")]
     events: Positions
-    disputed: NotRequired[list[Disputed]]
-    more: NotRequired[MoreDisputes]
+    disputed: NotRequired[Disputes]
+    more: NotRequired[MoreOfItem]
     redacted: NotRequired[Annotated[Position, Field(description="The position of the event that had the data erased.")]]
 
 

@@ -22,7 +22,8 @@ from rapidfuzz.distance import OSA
 from typing_extensions import TypedDict
 
 from domain.corrections import Fact
-from domain.values import Party, Text, texts_of
+from domain.values import Party, texts_of
+from projections.engine.answer_fields import SubjectName
 from projections.engine.buffer import Buffer
 from projections.engine.chinese import spellings_of, syllables_of
 from projections.engine.database import AS_OF
@@ -61,8 +62,8 @@ _MOSTLY = 0.6
 class ResolvedItem(TypedDict):
     """A party that a name may mean."""
 
-    subject: Party
-    name: Text | None
+    subject: Annotated[Party, Field(description="The party.")]
+    name: SubjectName
     matched: Annotated[str, Field(description="The name of the party that is nearest.")]
     score: Annotated[float, Field(description="How near it is: at most 1.")]
 

@@ -19,7 +19,7 @@ from rapidfuzz import fuzz
 from typing_extensions import TypedDict
 
 from domain.corrections import Fact
-from domain.values import Subject, Text
+from projections.engine.answer_fields import SubjectAddress, SubjectName
 from projections.engine.buffer import Buffer
 from projections.engine.chinese import spellings_of
 from projections.engine.text_analysis import (
@@ -60,8 +60,8 @@ _ALL = 2**62
 class FoundItem(TypedDict):
     """A subject with a text that matches."""
 
-    subject: Subject
-    name: Text | None
+    subject: SubjectAddress
+    name: SubjectName
     snippet: Annotated[str, Field(description="The text that matches, or the part of it around the words.")]
     score: Annotated[float, Field(description="How well it matches: at most 1.")]
 

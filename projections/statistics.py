@@ -16,6 +16,7 @@ from domain.membership import ORDER_OF_STATUSES
 from domain.payload import Count
 from domain.subject_state import STATUSES
 from domain.values import Reference
+from projections.engine.answer_fields import AsOf
 from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.event_index import KINDS, EventIndex
 from projections.engine.query_types import CERTAINTIES, TimeSlice
@@ -26,52 +27,52 @@ MOST_PARTIES = 100
 _CERTAINTY = {"1": "certain", "0": "possible"}
 
 
-Numbers = dict[str, Count]
+Number = Annotated[Count, Field(description="How many there are.")]
 
 
 class _Numbers(TypedDict, total=False):
-    status: Numbers
-    kind: Numbers
-    type: Numbers
-    year: Numbers
+    status: Annotated[dict[str, Count], Field(description="How many have each status.")]
+    kind: Annotated[dict[str, Count], Field(description="How many are of each kind.")]
+    type: Annotated[dict[str, Count], Field(description="How many events are of each type.")]
+    year: Annotated[dict[str, Count], Field(description="How many are of each year.")]
 
 
 class CountsOf(_Numbers):
     """The counts of what is certain, or of what is possible."""
 
-    total: NotRequired[Count]
+    total: NotRequired[Number]
 
 
 class Counts(_Numbers):
     """How many there are; of a year, whether it is certain that it is that year."""
 
-    total: Count
-    certain: NotRequired[CountsOf]
-    possible: NotRequired[CountsOf]
+    total: Number
+    certain: NotRequired[Annotated[CountsOf, Field(description="The same of what is certain.")]]
+    possible: NotRequired[Annotated[CountsOf, Field(description="The same of what is possible.")]]
 
 
 class PartyCounts(TypedDict):
     """How many memberships a party has."""
 
-    party: Reference
-    ties: Count
-    certain: Count
-    possible: Count
+    party: Annotated[Reference, Field(description="The party.")]
+    ties: Annotated[Count, Field(description="How many memberships it has.")]
+    certain: Annotated[Count, Field(description="How many of them are certain.")]
+    possible: Annotated[Count, Field(description="How many of them are possible.")]
 
 
 class StatisticsBody(TypedDict):
     """How many there are of everything."""
 
-    parties: Counts
-    agreements: Counts
-    labs: Counts
-    platforms: Counts
-    documents: Counts
-    memberships: Counts
-    commitments: Counts
-    events: Counts
+    parties: Annotated[Counts, Field(description="Parties.")]
+    agreements: Annotated[Counts, Field(description="Agreements; `year` is that of the signature.")]
+    labs: Annotated[Counts, Field(description="Labs.")]
+    platforms: Annotated[Counts, Field(description="Platforms.")]
+    documents: Annotated[Counts, Field(description="Documents.")]
+    memberships: Annotated[Counts, Field(description="Memberships of parties.")]
+    commitments: Annotated[Counts, Field(description="Commitments of agreements.")]
+    events: Annotated[Counts, Field(description="Recorded events.")]
     party: Annotated[list[PartyCounts], Field(description="Those with the most memberships, at most 100.")]
-    position: Count
+    position: AsOf
 
 
 class Statistics:

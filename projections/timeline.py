@@ -19,13 +19,13 @@ from typing_extensions import TypedDict
 from domain.catalogue import CATALOGUE
 from domain.corrections import Event
 from domain.edtf import AFTER, BEFORE, parse_day
-from domain.payload import Position
-from domain.values import Edtf, Instant, Reference
+from domain.values import Reference
+from projections.engine.answer_fields import EventId, EventPosition, EventSource, Occurred, Positions, Recorded
 from projections.engine.canonical_rows import KNOWN, Part, Row, encoded_boolean, encoded_day, stored_json
 from projections.engine.database import SPAN, first_after
 from projections.engine.event_index import KINDS, EventIndex, type_of
 from projections.engine.filters import CERTAINTY, WORDS, Choice, Day, Filter, SubjectOf, check
-from projections.engine.item_lists import ItemType, Positions
+from projections.engine.item_lists import ItemType
 from projections.engine.planner import STEPS, PlanTooSlow, bounded, greatest
 from projections.engine.query_types import Certainty, Page, TimeSlice, check_after
 from projections.engine.reference_values import referred
@@ -110,15 +110,21 @@ _ABOUT_THE_WORLD = [kind.name for kind in KINDS.values() if not kind.about_event
 class TimelineItem(TypedDict):
     """What happened, as corrections leave it."""
 
-    position: Annotated[Position, Field(description="The position of the event.")]
-    occurred: Annotated[Edtf | None, Field(description="When it happened, as far as it is known.")]
-    certainty: Annotated[Certainty, Field(description="Whether it happened on a day within the question for certain.")]
-    type: Annotated[str, WithJsonSchema({"type": "string", "enum": _ABOUT_THE_WORLD})]
-    subject: Reference
+    position: EventPosition
+    occurred: Occurred
+    certainty: Annotated[
+        Certainty, Field(description="Whether it happened within the days of the question for certain.")
+    ]
+    type: Annotated[
+        str,
+        Field(description="The type of the event."),
+        WithJsonSchema({"type": "string", "enum": _ABOUT_THE_WORLD}),
+    ]
+    subject: Annotated[Reference, Field(description="The subject that it is about.")]
     data: Annotated[dict[str, Any], Field(description="The data of the event, with the names of subjects.")]
-    source: str
-    id: str
-    recorded: Instant
+    source: EventSource
+    id: EventId
+    recorded: Recorded
     events: Positions
 
 

@@ -21,10 +21,11 @@ from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, span_of
 from domain.list_items import STATUS_ORDER, ItemPeriod, simple_periods
 from domain.membership import ORDER_OF_STATUSES, Lifespan
-from domain.payload import Position, Record
+from domain.payload import Record
 from domain.platform import MemberJoined
 from domain.subject_state import StatePeriod
 from domain.values import Edtf, Party, Reference, Text
+from projections.engine.answer_fields import EventType, Occurred, Positions, SubjectName
 from projections.engine.buffer import Row
 from projections.engine.row_codecs import possible_statuses_mask
 
@@ -103,14 +104,11 @@ class ItemList:
     terms: Terms | None = None
 
 
-Positions = Annotated[list[Position], Field(description="The positions of the events that bear this.")]
-
-
 _Step = TypedDict(  # in this form for the keyword `with`
     "_Step",
     {
-        "type": str,
-        "occurred": Edtf | None,
+        "type": EventType,
+        "occurred": Occurred,
         "effective": NotRequired[Annotated[Edtf, Field(description="When it took effect.")]],
         "instrument": NotRequired[Annotated[str, Field(description="The instrument by which the party consented.")]],
         "territory": NotRequired[Annotated[Text, Field(description="Of a consent: the territory it extends to.")]],
@@ -149,7 +147,7 @@ class MembershipSpan(_Span):
 class MembershipSteps(MembershipSpan):
     """When a membership began and ended, and the events that it rests on."""
 
-    steps: list[Step]
+    steps: Annotated[list[Step], Field(description="The events of the party, in order.")]
 
 
 Role = Annotated[Text, Field(description="The role in which it signed; of several the first.")]
@@ -159,8 +157,8 @@ Roles = Annotated[list[Text], Field(description="Every role in which it signed, 
 class FounderItem(TypedDict):
     """A founder of a lab."""
 
-    subject: Party
-    name: Text | None
+    subject: Annotated[Party, Field(description="The party.")]
+    name: SubjectName
 
 
 class MemberItem(TypedDict):

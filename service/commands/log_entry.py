@@ -20,8 +20,7 @@ from domain.catalogue import CATALOGUE
 from domain.cloudevent import Erasure, PostedEvent
 from domain.corrections import Event, erased_data
 from domain.merkle import leaf_hash
-from domain.payload import Position
-from domain.values import Instant, Subject
+from projections.engine.answer_fields import EventId, EventPosition, EventSource, EventVersion, Recorded, SubjectAddress
 from service.event_log import LoggedEvent, LogReader
 
 SALT_BYTES = 16
@@ -31,12 +30,12 @@ _DIGEST = len(',"data_sha256":""') + 64
 class ReceiptBody(TypedDict):
     """The receipt of a posted event: its place in the log."""
 
-    position: Position
-    id: str
-    source: str
-    subject: Subject
-    version: Position
-    recorded: Instant
+    position: EventPosition
+    id: EventId
+    source: EventSource
+    subject: SubjectAddress
+    version: EventVersion
+    recorded: Recorded
     leaf: Annotated[str, Field(description="The log entry's Merkle leaf hash, base64.")]
 
 

@@ -183,10 +183,11 @@ def _problem_schemas() -> dict[str, Schema]:
     """Return the component of the problems of each status. Generators merge no `const` with a type, but an `enum`."""
     return {
         f"Problem{status}": {
+            "description": f"A problem of status {status}.",
             "allOf": [
                 ref("Problem"),
                 object_of({"type": one_of(list(_kinds(status))), "status": {"type": "integer", "enum": [status]}}),
-            ]
+            ],
         }
         for status in _statuses()
     }

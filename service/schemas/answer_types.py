@@ -8,13 +8,14 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from domain.payload import Position
-from domain.values import Address, Instant, Pointer, Subject
-from projections.annotations import Digits, Disputed, EvidenceByEvent
+from domain.values import Address, Pointer
+from projections.annotations import Digits, Disputes, EvidenceByEvent
 from projections.digests import VIEWS
+from projections.engine.answer_fields import AsOf, EventPosition, EventVersion, Recorded, SubjectAddress
 from projections.history import Patch
 from service.schemas.events import EventAttributes
 
-Hash = Annotated[str, Field(description="32 bytes, base64.")]
+Hash = Annotated[str, Field(min_length=44, max_length=44)]
 Data = Annotated[dict[str, Any], Field(description="As posted; absent once redacted.")]
 Salt = Annotated[str, Field(description="Base64; `data_sha256` is the SHA-256 of salt and data.")]
 Entry = Annotated[str, Field(description="The log entry, exactly as it is hashed.")]
@@ -24,9 +25,9 @@ Size = Annotated[int, Field(ge=0)]
 class RecordedEvent(EventAttributes):
     """An event as it was recorded."""
 
-    position: Position
-    version: Position
-    recorded: Instant
+    position: EventPosition
+    version: EventVersion
+    recorded: Recorded
     actor: Annotated[str, Field(description="The name of the key it was posted with.")]
     entry: Entry
     data: NotRequired[Data]
@@ -51,7 +52,7 @@ class ProvenEvent(TypedDict):
 class StateAnnotations(TypedDict):
     """The fields of a state beside those of its subject: disputes, evidence and proofs."""
 
-    disputed: NotRequired[list[Disputed]]
+    disputed: NotRequired[Disputes]
     evidence: NotRequired[EvidenceByEvent]
     proofs: NotRequired[
         Annotated[
@@ -68,19 +69,19 @@ class StateAnnotations(TypedDict):
 class ProblemError(TypedDict):
     """One error; the pointer leads into the posted document."""
 
-    pointer: Pointer
-    detail: str
+    pointer: Annotated[Pointer, Field(description="The place in the posted document; empty for the whole.")]
+    detail: Annotated[str, Field(description="What is wrong there.")]
     parameter: NotRequired[Annotated[str, Field(description="The query parameter that has the error.")]]
 
 
 class ProblemBody(TypedDict):
     """What went wrong (RFC 9457); `type` is the address of a page that explains it."""
 
-    type: Address
-    title: str
-    status: int
-    detail: NotRequired[str]
-    errors: NotRequired[list[ProblemError]]
+    type: Annotated[Address, Field(description="The address of the page on this kind of problem.")]
+    title: Annotated[str, Field(description="The name of this kind of problem.")]
+    status: Annotated[int, Field(description="The HTTP status.")]
+    detail: NotRequired[Annotated[str, Field(description="What went wrong this time.")]]
+    errors: NotRequired[Annotated[list[ProblemError], Field(description="Every error, at most 100.")]]
     positions: NotRequired[Annotated[list[Position], Field(description="The events in the way.")]]
     line: NotRequired[Annotated[Position, Field(description="Of an import, the line that has the error.")]]
     request_id: NotRequired[Annotated[str, Field(description="Names the request in the registry's log.")]]
@@ -89,17 +90,17 @@ class ProblemBody(TypedDict):
 class Moment(TypedDict):
     """The two times of a state."""
 
-    as_of: Size
+    as_of: Annotated[Size, Field(description="The position.")]
     on: Annotated[str, Field(description="A day, or `any`.")]
 
 
 _Difference = TypedDict(  # in this form for the keyword `from`
     "_Difference",
     {
-        "subject": Subject,
+        "subject": SubjectAddress,
         "position": Annotated[Size, Field(description="The later of the positions it knows of.")],
-        "from": Moment,
-        "to": Moment,
+        "from": Annotated[Moment, Field(description="The times of the first state.")],
+        "to": Annotated[Moment, Field(description="The times of the second state.")],
         "patch": Patch,
         "events": Annotated[
             list[Position], Field(description="Between two positions: those of the events recorded in between.")
@@ -117,16 +118,17 @@ class DifferenceBody(_Difference):
 class Erasure(TypedDict):
     """An event whose data was erased, and the event that had it erased."""
 
-    position: Position
-    by: Position
+    position: EventPosition
+    by: Annotated[Position, Field(description="The position of the event that had it erased.")]
 
 
 class DigestsBody(TypedDict):
     """The digests of views as of a position."""
 
-    position: Size
+    position: AsOf
     digests: Annotated[
         dict[str, str],
+        Field(description="The digest of each view."),
         WithJsonSchema(
             {
                 "type": "object",
@@ -149,14 +151,14 @@ class DigestsBody(TypedDict):
 class Health(TypedDict):
     """That the process answers."""
 
-    status: Literal["ok"]
+    status: Annotated[Literal["ok"], Field(description="Always `ok`.")]
 
 
 class Readiness(TypedDict):
     """That the registry can be read and posted to."""
 
-    status: Literal["ready"]
-    position: NotRequired[Size]
+    status: Annotated[Literal["ready"], Field(description="Always `ready`.")]
+    position: NotRequired[Annotated[Size, Field(description="The position of the last event.")]]
     warnings: NotRequired[
         Annotated[
             list[str],
@@ -171,8 +173,8 @@ class Readiness(TypedDict):
 class ConsistencyProof(TypedDict):
     """The proof that the log at one size is a beginning of the log at another."""
 
-    old: Size
-    size: Size
-    old_root: Hash
-    root: Hash
-    hashes: list[Hash]
+    old: Annotated[Size, Field(description="How many events the beginning has.")]
+    size: Annotated[Size, Field(description="How many events the whole has.")]
+    old_root: Annotated[Hash, Field(description="The root over the beginning, 32 bytes in base64.")]
+    root: Annotated[Hash, Field(description="The root over the whole, 32 bytes in base64.")]
+    hashes: Annotated[list[Hash], Field(description="The hashes of the proof, each 32 bytes in base64.")]

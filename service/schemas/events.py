@@ -9,27 +9,37 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from domain.catalogue import CATALOGUE
 from domain.cloudevent import MAX_ATTRIBUTE
 from domain.event_type import EventType
-from domain.values import Edtf, Subject
-from service.schemas.json_schema import Components, Schema, nullable, ref, schema_of, subject
+from domain.values import Edtf
+from projections.engine.answer_fields import EventType as EventName
+from projections.engine.answer_fields import SubjectAddress
+from service.schemas.json_schema import Components, Schema, nullable, object_of, ref, schema_of, subject
 
 
 class EventAttributes(TypedDict):
     """The context attributes of an event, which are posted and answered alike."""
 
-    specversion: Literal["1.0"]
+    specversion: Annotated[Literal["1.0"], Field(description="The version of CloudEvents.")]
     id: Annotated[
         str,
         Field(min_length=1, max_length=MAX_ATTRIBUTE, description="With `source` it names the event once for ever."),
     ]
-    source: Annotated[str, Field(min_length=1, max_length=MAX_ATTRIBUTE, json_schema_extra={"format": "uri-reference"})]
-    type: Annotated[str, WithJsonSchema({"type": "string", "enum": list(CATALOGUE)})]
-    subject: Subject
+    source: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=MAX_ATTRIBUTE,
+            description="Who states the fact, as a URI reference.",
+            json_schema_extra={"format": "uri-reference"},
+        ),
+    ]
+    type: EventName
+    subject: SubjectAddress
     time: NotRequired[
         Annotated[str, Field(description="When the source made the event.", json_schema_extra={"format": "date-time"})]
     ]
@@ -61,21 +71,27 @@ def data_name(kind: EventType) -> str:
 
 
 def _posted(kind: EventType, attributes: Mapping[str, Schema], data: Schema) -> Schema:
+    about = subject(kind.collection) if kind.collection else subject()
     required = ["specversion", "id", "source", "type", "subject"]
-    return {
-        "type": "object",
-        "description": _description(kind),
-        "properties": {
-            **attributes,
-            "type": {"const": kind.name},
-            "subject": subject(kind.collection) if kind.collection else subject(),
-            "datacontenttype": {"type": ["string", "null"], "pattern": "^application/json"},
-            **{name: nullable(attributes[name]) for name in ("time", "occurred")},
-            "data": ref(data_name(kind)),
+    fields = {
+        **attributes,
+        "type": {"const": kind.name, "description": attributes["type"]["description"]},
+        "subject": {**about, "description": attributes["subject"]["description"]},
+        "datacontenttype": {
+            "type": ["string", "null"],
+            "pattern": "^application/json",
+            "description": "The media type of `data`: JSON.",
         },
-        "required": [*required, "data"] if data.get("required") else required,
-        "additionalProperties": False,
+        **{name: _or_null(attributes[name]) for name in ("time", "occurred")},
+        "data": {**ref(data_name(kind)), "description": "What the event states."},
     }
+    always = [*required, "data"] if data.get("required") else required
+    return {**object_of(fields, always, _description(kind)), "additionalProperties": False}
+
+
+def _or_null(schema: Schema) -> Schema:
+    value = {key: part for key, part in schema.items() if key != "description"}
+    return {**nullable(value), "description": schema["description"]}
 
 
 def _description(kind: EventType) -> str:

@@ -39,7 +39,8 @@ from service.schemas.json_schema import (
 _ADDRESS: Schema = {"type": "string", "format": "uri-reference"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _POSITION: Schema = {"type": "integer", "minimum": 1}
-_EVENTS = {**list_of(_POSITION), "description": "The positions of the events that bear this."}
+_EVENTS = {**list_of(_POSITION), "description": "The positions of the events behind it."}
+_BEGINNING = "The first items; where the list is longer, `more` has the address of the whole."
 _NO_COLUMNS = frozenset(("more", "proofs"))
 
 
@@ -148,14 +149,17 @@ def _claim(statuses: tuple[str, ...]) -> Schema:
 def _state(view: SubjectView, found: Components) -> Schema:
     """Return the schema of the state of a subject: its attributes, its dates, its lists and its status."""
     fields = _fields(view, found)
-    lists = {each.name: list_of(ref(entry_name(view.name, each.name))) for each in view.lists}
+    lists = {
+        each.name: {**list_of(ref(entry_name(view.name, each.name))), "description": _BEGINNING} for each in view.lists
+    }
     named = [OTHER_NAMES.name] if OTHER_NAMES in view.lists else []
-    lists |= {name: list_of(ref("Text")) for name in named}  # in a state, the names alone
+    for name in named:  # in a state, the names alone
+        lists[name] = {**list_of(ref("Text")), "description": _BEGINNING}
     annotations = schema_of(StateAnnotations, found)["properties"]
     claim = _claim(view.aggregate.statuses)
     return object_of(
         {
-            "subject": subject(view.name),
+            "subject": {**subject(view.name), "description": "The subject, as `collection/slug`."},
             **fields,
             **lists,
             **claim["properties"],

@@ -146,6 +146,29 @@ def test_names_of_schemas_and_operations_differ_by_more_than_case_and_signs(desc
         assert len(set(plain)) == len(plain)
 
 
+def test_every_schema_and_every_field_has_a_sentence(described):
+    schemas = described["components"]["schemas"]
+    fields = {
+        f"{name}.{field}": part for name, each in schemas.items() for field, part in each.get("properties", {}).items()
+    }
+    for name, schema in {**schemas, **fields}.items():
+        assert schema.get("description", "").endswith("."), name
+
+
+def test_fields_of_states_and_items_take_the_sentences_of_the_events_that_state_them(described):
+    schemas = described["components"]["schemas"]
+    for shown, stated in (
+        (
+            schemas["parties"]["properties"]["jurisdiction"],
+            schemas["PartyRegisteredData"]["properties"]["jurisdiction"],
+        ),
+        (schemas["agreements"]["properties"]["under"], schemas["AgreementAdoptedData"]["properties"]["under"]),
+        (schemas["labs.calls"]["properties"]["hired"], schemas["RecruitmentClosedData"]["properties"]["hired"]),
+        (schemas["commitments"]["properties"]["due"], schemas["CommitmentMadeData"]["properties"]["due"]),
+    ):
+        assert shown["description"] == stated["description"]
+
+
 def test_every_path_parameter_is_described(described):
     for path, methods in described["paths"].items():
         named = {part.strip("{}") for part in path.split("/") if part.startswith("{")}
