@@ -11,7 +11,7 @@ from projections.engine.query_types import TimeSlice
 from projections.reader import Reader
 from service.http.answers import JSON, answer_from_views, negotiate
 from service.http.memento import ACCEPT_DATETIME, said
-from service.http.operations import read_query
+from service.http.operations import QUERY
 from service.http.query_parameters import AS_OF, FROM, MAX_LIMIT, ON, PAGED, TO, is_day, read_pair
 from service.http.response_cache import CachedResponse
 from service.question_times import Now
@@ -35,7 +35,7 @@ def asks_difference(request: web.Request) -> bool:
 async def answer_difference(request: web.Request, subject: str) -> web.StreamResponse:
     """The difference. Raises Merged where neither side has a state and another party answers for the subject."""
     negotiate(request, (JSON,))
-    values = read_query(request.query, HISTORY)
+    values = request[QUERY]
 
     def found(reader: Reader, now: Now) -> CachedResponse:
         first, second = read_pair(values, now, reader.position_at)

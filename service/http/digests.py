@@ -22,7 +22,7 @@ from service.commands.log_entry import event_of
 from service.event_log import LogReader
 from service.header_names import FOLD
 from service.http.answers import JSON, NDJSON, json_answer, negotiate
-from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
+from service.http.operations import QUERY, Answer, Operation, Parameter, Values, add
 from service.http.query_parameters import AS_OF
 from service.jobs import Job, JobFailed
 from service.problems import Kind, Problem
@@ -78,7 +78,7 @@ _REPLAYED = (Parameter("view", "The view to fold.", _VIEW, required=True), _UNTI
 async def digests(request: web.Request) -> web.StreamResponse:
     """The digests of the stored views as of a position. Raises a 503 problem where too many are under way."""
     negotiate(request, (JSON,))
-    values = read_query(request.query, _DIGESTED)
+    values = request[QUERY]
     with request.app[DIGESTS].one():
         return await _digests(request, values)
 
@@ -121,7 +121,7 @@ async def _digest(request: web.Request, view: str, as_of: int) -> str:
 async def replay(request: web.Request) -> web.StreamResponse:
     """One view, folded anew from the first event on."""
     negotiate(request, (NDJSON,))
-    values = read_query(request.query, _REPLAYED)
+    values = request[QUERY]
     (view,) = values["view"]
     now = Now(request.app[HEAD].position, request.app[CLOCK]())
     until = await request.app[LOGS].ask(lambda log: _until(values, now, log))

@@ -16,7 +16,7 @@ from service.event_log import LogReader
 from service.http.answers import JSON, NDJSON, json_answer, negotiate, strong_tag
 from service.http.fields import etag_matches
 from service.http.log_filter import FILTERS, Filter, filter_of
-from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
+from service.http.operations import QUERY, Answer, Operation, Parameter, Values, add
 from service.http.query_parameters import CURSOR, FORMAT, cursor, read_cursor
 from service.problems import Kind, Problem
 from service.schemas.json_schema import ref
@@ -32,7 +32,7 @@ _CACHE = {"Cache-Control": "no-cache"}
 async def get_events(request: web.Request) -> web.StreamResponse:
     """The events of the log that pass the filters, in order."""
     form = JSON if _FORMAT.name in request.query else negotiate(request, (JSON, NDJSON))
-    values = read_query(request.query, PARAMETERS)
+    values = request[QUERY]
     if values.get(_FORMAT.name) == ("ndjson",):
         form = NDJSON
     wanted = filter_of(values)
@@ -68,7 +68,6 @@ async def get_events(request: web.Request) -> web.StreamResponse:
 
 async def get_event(request: web.Request) -> web.StreamResponse:
     """One event."""
-    read_query(request.query, ())
     position = int(request.match_info["position"])
     event = request.app[LOGS].here.at(position) if position <= request.app[HEAD].position else None
     if event is None:
@@ -157,7 +156,7 @@ OPERATIONS = (
             304: Answer("The client holds it already.", {}),
         },
         parameters=(Parameter("position", "Its place in the log.", {"type": "integer", "minimum": 1}, where="path"),),
-        problems=(401, 403, 404, 503),
+        problems=(401, 403, 404, 422, 503),
         scope="read",
         page="/events/{position}",
     ),

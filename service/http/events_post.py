@@ -28,7 +28,7 @@ from service.http.answers import JSON, NDJSON, json_answer
 from service.http.bodies import POSTED, read_body, refuse_encoded
 from service.http.conditions import condition_of
 from service.http.fields import media_type
-from service.http.operations import Answer, Operation, Parameter, add, read_query
+from service.http.operations import QUERY, Answer, Operation, Parameter, add
 from service.http.overload import RETRY_TIMES, RetryTimes, rejection
 from service.problems import Kind, Problem
 
@@ -52,7 +52,7 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     key = request[KEY]
     if (refusal := writer.refusal) is not None:
         raise Problem(Kind.NOT_READY, refusal)
-    is_trial = bool(request.query_string) and "validate" in read_query(request.query, PARAMETERS)
+    is_trial = "validate" in request[QUERY]
     refuse_encoded(request)
     if type_ in NDJSON_TYPES:
         if condition_of(request) is not None:

@@ -17,7 +17,7 @@ from service.csv_tables import Table
 from service.http.answers import JSON, NDJSON, answer_from_views, negotiate, now_of
 from service.http.fields import etag_matches
 from service.http.memento import HEADERS, at, said
-from service.http.operations import Answer, Parameter, Values, read_query
+from service.http.operations import QUERY, Answer, Values
 from service.http.query_parameters import BOM, CURSOR, FORMAT, MAX_LIMIT, Asked, cursor, read_list
 from service.http.response_cache import CachedResponse, headers, question_tag
 from service.question_times import Now
@@ -35,9 +35,8 @@ Source = Callable[[Reader, TimeSlice, int, "list[Any] | None"], Page]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list that a request asks for: what parameters it may give, what columns it has, where it comes from."""
+    """A list of a request: its columns, the query that answers it, and whether its default day is any."""
 
-    parameters: tuple[Parameter, ...]
     table: Table
     source: Callable[[Values], Source]
     any_day: bool = False
@@ -64,7 +63,7 @@ def about_columns(table: Table) -> str:
 async def answer_list(request: web.Request, listing: Listing) -> web.StreamResponse:
     """Return a list in the form that the client prefers. Raise every problem before the first byte is sent."""
     form = JSON if FORMAT.name in request.query else negotiate(request, FORMS)
-    values = read_query(request.query, listing.parameters)
+    values = request[QUERY]
     if FORMAT.name in values:
         form = _FORMATS[values[FORMAT.name][0]]
     if BOM.name in values and form != CSV:

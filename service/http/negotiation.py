@@ -1,49 +1,34 @@
-"""Which of the forms a resource has the client would rather have (RFC 9110, section 12.5.1). Knows no resource."""
+"""Content negotiation (RFC 9110, section 12.5): the form of a resource that the client prefers."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
+
+_RANGE = re.compile(r"[^\s;/]+/[^\s;/]+")
 
 
 @lru_cache(maxsize=256)
 def choose(accept: str, offered: Sequence[str]) -> str | None:
-    """The offered media type that the `Accept` header asks for most; None if it rules out all of them.
+    """Return the offered media type that an `Accept` header prefers; None if it accepts none of them.
 
-    The range that names a type most closely decides its quality. Among equals the one named more closely wins, then the
-    one named first, then the one offered first. A header that is empty or holds no range at all asks for anything.
+    The most specific range that matches a type sets its quality. Of types with equal quality, take the one that the
+    more specific range matches, then the earlier range, then the first offered. A header without any range accepts
+    everything. Parameters of a range are ignored, except `q`.
     """
-    ranges = _ranges(accept)
+    # Cut to their types, as `MIMEAccept` compares parameters, and takes quadratic time over blanks.
+    parsed = ((_RANGE.match(item), quality) for item, quality in parse_accept_header(accept))
+    ranges = MIMEAccept([(match[0].lower(), quality) for match, quality in parsed if match])
     if not ranges:
         return offered[0]
-    best, chosen = (0.0, 0, 0), None
-    for media_type in offered:
-        patterns = ("*/*", media_type.partition("/")[0] + "/*", media_type)
-        matching = [(precision, *ranges[each]) for precision, each in enumerate(patterns) if each in ranges]
-        if not matching:
-            continue
-        precision, quality, place = max(matching)
-        if quality > 0 and (chosen is None or (quality, precision, place) > best):
-            best, chosen = (quality, precision, place), media_type
-    return chosen
+    best = max(offered, key=lambda each: (ranges.quality(each), -ranges.find(each)))
+    return best if ranges.quality(best) > 0 else None
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether the `Accept-Encoding` header allows gzip."""
+    """Return whether an `Accept-Encoding` header accepts gzip."""
     return parse_accept_header(accept_encoding).quality("gzip") > 0
-
-
-def _ranges(accept: str) -> dict[str, tuple[float, int]]:
-    """The quality of each well-formed media range, and its place, larger where earlier; of a range that stands twice,
-    the better. Parameters other than `q` narrow nothing here.
-
-    The ranges are matched here and not by `MIMEAccept`, which takes quadratic time over blanks within a range.
-    """
-    ranges: dict[str, tuple[float, int]] = {}
-    for index, (item, quality) in enumerate(parse_accept_header(accept)):
-        pattern = item.partition(";")[0].strip().lower()
-        if pattern.count("/") == 1:
-            ranges[pattern] = max((quality, -index), ranges.get(pattern, (0.0, -index)))
-    return ranges

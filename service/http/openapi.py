@@ -10,12 +10,11 @@ from aiohttp import hdrs, web
 from service.http.answers import JSON, json_answer, strong_tag
 from service.http.api_document import document
 from service.http.fields import etag_matches
-from service.http.operations import DESCRIBED, Answer, Operation, add, read_query
+from service.http.operations import DESCRIBED, Answer, Operation, add
 
 
 async def openapi(request: web.Request) -> web.StreamResponse:
     """Return the document."""
-    read_query(request.query, ())
     written = request.app[_WRITTEN]
     if not written:
         rows = request.app[DESCRIBED]

@@ -4,7 +4,7 @@ and the API document all come from these rows, so none of them can say what the 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -64,13 +64,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method on one path. `problems` are the statuses that it answers with a problem; `body` is by media type.
+    """One method on one path: the route, the checks before the handler, and the entry in the API document.
 
-    `scope` is what a key needs to be allowed, None where none is asked for; for reading it is asked for where reading
-    is not open, and always where the operation is `keyed`.
+    `answers`: what it answers, by status; `problems`: the statuses of its problems; `body`: schemas by media type.
+    With 422 among its problems, the query is checked against the parameters, and the handler finds it in `QUERY`.
 
-    `page`: the path of the page that shows the same to people, to which a client is sent that prefers HTML. `is_page`:
-    the operation is a page itself, which the API document leaves out.
+    `scope`: the scope that a key needs; None if no key is needed. Scope `read` needs a key only where reading is not
+    open, or the operation is `keyed`.
+
+    `page`: the path of the page that shows the same to people; a client that prefers HTML is redirected to it.
+    `is_page`: the operation is a page, which the API document leaves out.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -94,6 +97,8 @@ DESCRIBED: web.AppKey[list[Operation]] = web.AppKey("described operations", list
 """Every operation of the application, in the order of its routes."""
 
 
+QUERY: web.RequestKey[Values] = web.RequestKey("query")
+"""The query of a request, checked against the parameters of its operation."""
 RESOURCES: web.AppKey[dict[str, web.Resource]] = web.AppKey("resources", dict)
 """The resource of each path."""
 
@@ -117,16 +122,16 @@ async def keep_expectation(_request: web.Request) -> None:
 
 
 def _guarded(row: Operation) -> Handler:
-    """Return the row's handler behind the check of its scope, and behind the way to its page."""
-    if row.scope is None:
-        return row.handler
-    scope = Scope(row.scope)
+    """Return the row's handler behind the checks that the row declares: its page, its scope, its query."""
+    scope = None if row.scope is None else Scope(row.scope)
     is_always_needed = row.keyed or scope is not Scope.READ
+    checks_query = 422 in row.problems
+    parameters = tuple(each for each in row.parameters if each.where == "query")
 
     async def guarded(request: web.Request) -> web.StreamResponse:
         if row.page is not None and prefers_html(request):
             return _to_page(request, row.page)
-        if is_always_needed or request.app[SETTINGS].read == "key":
+        if scope is not None and (is_always_needed or request.app[SETTINGS].read == "key"):
             try:
                 require(request, scope)
             except Problem as problem:
@@ -135,6 +140,8 @@ def _guarded(row: Operation) -> Handler:
                         status=303, headers={hdrs.LOCATION: str(SESSION.with_query(to=request.path_qs))}
                     )
                 raise
+        if checks_query:
+            request[QUERY] = read_query(request.query, parameters)
         return await row.handler(request)
 
     return guarded
@@ -152,9 +159,8 @@ def _to_page(request: web.Request, page: str) -> web.Response:
     return web.Response(status=303, headers={hdrs.LOCATION: str(location), hdrs.VARY: hdrs.ACCEPT})
 
 
-def read_query(query: MultiMapping[str], parameters: Iterable[Parameter]) -> Values:
-    """The query, checked against the parameters that an operation takes. Raises BadQuestion with all that is wrong."""
-    parameters = [each for each in parameters if each.where == "query"]
+def read_query(query: MultiMapping[str], parameters: Sequence[Parameter]) -> Values:
+    """Return a query that has only these parameters, with allowed values. Raise BadQuestion with all flaws."""
     if not query and not any(each.required for each in parameters):
         return {}
     known = {each.name: each for each in parameters}

@@ -16,7 +16,7 @@ from service.http import graph_formats
 from service.http.answers import JSON, answer_from_views, negotiate
 from service.http.lists import Listing, Source, about_columns, answer_list, list_answer
 from service.http.memento import ACCEPT_DATETIME, HEADERS, said
-from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
+from service.http.operations import QUERY, Answer, Operation, Parameter, Values, add
 from service.http.query_parameters import AS_OF, BOM, FORMAT, LIMITED, MAX_LIMIT, ON, PAGED
 from service.http.response_cache import CachedResponse
 from service.question_times import Now, read_times
@@ -75,7 +75,7 @@ async def resolve(request: web.Request) -> web.StreamResponse:
         (name,) = values[_NAME.name]
         return lambda reader, question, limit, _: Page(reader.resolve(name, question, limit=limit), None)
 
-    return await answer_list(request, Listing(_RESOLVE, _RESOLVED, source))
+    return await answer_list(request, Listing(_RESOLVED, source))
 
 
 async def search(request: web.Request) -> web.StreamResponse:
@@ -88,13 +88,13 @@ async def search(request: web.Request) -> web.StreamResponse:
             words, question, limit=limit, after=after, collection=collection
         )
 
-    return await answer_list(request, Listing(_SEARCH, _FOUND, source))
+    return await answer_list(request, Listing(_FOUND, source))
 
 
 async def graph(request: web.Request) -> web.StreamResponse:
     """Who is tied to whom and by what."""
     form = negotiate(request, tuple(_DRAWN))
-    values = read_query(request.query, _GRAPH)
+    values = request[QUERY]
     depth, limit = (int(values.get(each.name, (each.schema["default"],))[0]) for each in (_DEPTH, _NODES))
 
     def drawn(reader: Reader, question: TimeSlice) -> GraphPart:
@@ -110,7 +110,7 @@ async def graph(request: web.Request) -> web.StreamResponse:
 async def statistics(request: web.Request) -> web.StreamResponse:
     """How much there is of what."""
     form = negotiate(request, (JSON,))
-    values = read_query(request.query, _STATISTICS)
+    values = request[QUERY]
     return await _overview(request, values, lambda reader, question: reader.statistics(question), form)
 
 

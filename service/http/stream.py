@@ -13,7 +13,7 @@ from service.app_keys import LIVE, LOGS, METRICS, STOPPING, WRITER
 from service.event_log import LoggedEvent, LogReader
 from service.feed import BATCH, frame
 from service.http.log_filter import FILTERS, Filter, filter_of
-from service.http.operations import Answer, Operation, Parameter, add, read_query
+from service.http.operations import QUERY, Answer, Operation, Parameter, add
 from service.problems import Kind, Problem
 
 HEARTBEAT_SECONDS = 15.0
@@ -31,7 +31,7 @@ _POSITION = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
 
 async def stream(request: web.Request) -> web.StreamResponse:
     """Streams what is recorded after the position that the client has, for as long as it stays."""
-    values = read_query(request.query, PARAMETERS)
+    values = request[QUERY]
     wanted = filter_of(values)
     recorded = request.app[WRITER].recorded
     position = _resumed(request)

@@ -23,7 +23,7 @@ from service.http.bodies import read_body, refuse_encoded
 from service.http.fields import etag_matches, media_type
 from service.http.lists import Listing, Source, about_columns, answer_list, list_answer
 from service.http.memento import ACCEPT_DATETIME, HEADERS, said
-from service.http.operations import STRING, Answer, Operation, Parameter, Values, add, read_query
+from service.http.operations import QUERY, STRING, Answer, Operation, Parameter, Values, add
 from service.http.query_parameters import AS_OF, ON, PAGED
 from service.problems import Kind, Problem
 from service.question_times import read_times
@@ -87,7 +87,7 @@ async def delete_text(request: web.Request) -> web.StreamResponse:
 async def get_text(request: web.Request) -> web.StreamResponse:
     """The text that was held of a document as of a position, byte for byte as it was put."""
     negotiate(request, (TEXT,))
-    values = read_query(request.query, (AS_OF,))
+    values = request[QUERY]
     subject, now = _subject(request), now_of(request)
 
     def found(reader: Reader) -> tuple[str, bytes, dict[str, str]]:
@@ -112,7 +112,7 @@ async def list_passages(request: web.Request) -> web.StreamResponse:
             subject, question, status=status, limit=limit, after=after
         )
 
-    return await answer_list(request, Listing(_PASSAGES, _TABLE, source))
+    return await answer_list(request, Listing(_TABLE, source))
 
 
 async def _recorded(request: web.Request, batch: Batch, *, is_trial: bool, status: int = 201) -> web.StreamResponse:
@@ -132,7 +132,7 @@ def _is_trial(request: web.Request) -> bool:
         raise Problem(Kind.NOT_READY, refusal)
     if hdrs.IF_MATCH in request.headers or hdrs.IF_NONE_MATCH in request.headers:
         raise Problem(Kind.MALFORMED, "no condition is taken here: a document has the one text whose SHA-256 it states")
-    return "validate" in read_query(request.query, (_VALIDATE,))
+    return "validate" in request[QUERY]
 
 
 def _refuse_absent(request: web.Request, subject: str) -> None:

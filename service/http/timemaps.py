@@ -11,7 +11,7 @@ from yarl import URL
 from projections.reader import Reader
 from service.http.answers import answer_from_views, negotiate
 from service.http.memento import LINK_FORMAT, at, http_date, link
-from service.http.operations import Parameter, read_query
+from service.http.operations import QUERY, Parameter
 from service.http.query_parameters import FROM, MAX_LIMIT
 from service.http.response_cache import CachedResponse
 from service.question_times import Now, read_times
@@ -23,10 +23,10 @@ SINCE = Parameter(
 )
 
 
-async def answer_timemap(request: web.Request, subject: str, parameters: Sequence[Parameter]) -> web.StreamResponse:
-    """The TimeMap of a state asked with these parameters. Raises Merged where another party answers for the subject."""
+async def answer_timemap(request: web.Request, subject: str) -> web.StreamResponse:
+    """Return the TimeMap of a state. Raise Merged where another party answers for the subject."""
     negotiate(request, (LINK_FORMAT,))
-    values = read_query(request.query, (*parameters, SINCE))
+    values = request[QUERY]
     first = int(values.get(SINCE.name, ("1",))[0])
 
     def found(reader: Reader, now: Now) -> CachedResponse:

@@ -24,7 +24,7 @@ from service.http.filters import FILTER_PARAMETERS, OF_CERTAINTY
 from service.http.inclusion import PROOF, proven
 from service.http.lists import Listing, Source, about_columns, answer_list, list_answer
 from service.http.memento import ACCEPT_DATETIME, HEADERS, LINK_FORMAT, said, vary
-from service.http.operations import Answer, Operation, Parameter, Values, add, read_query
+from service.http.operations import QUERY, Answer, Operation, Parameter, Values, add
 from service.http.query_parameters import AS_OF, EVIDENCE, ON, ON_ANY, PAGED
 from service.http.response_cache import RESPONSE_CACHE, CachedResponse, ResponseCache
 from service.http.timemaps import SINCE, answer_timemap
@@ -89,7 +89,7 @@ def _list(view: str) -> Operation:
             view, question, filters, sort=sort, limit=limit, after=after, evidence=evidence
         )
 
-    listing = Listing(parameters, table_of(view), source, any_day=view == "timeline")
+    listing = Listing(table_of(view), source, any_day=view == "timeline")
 
     async def handler(request: web.Request) -> web.StreamResponse:
         return await answer_list(request, listing)
@@ -116,7 +116,7 @@ def _one(collection: str) -> Operation:
     async def handler(request: web.Request) -> web.StreamResponse:
         subject = _subject(request, collection)
         negotiate(request, (JSON,))
-        values = read_query(request.query, _ONE)
+        values = request[QUERY]
         evidence = EVIDENCE.name in values
 
         def state(reader: Reader, now: Now) -> tuple[State, Mapping[str, str]]:
@@ -194,7 +194,7 @@ def _inner(collection: str, section: str) -> Operation:
         try:
             if is_history and asks_difference(request):
                 return await answer_difference(request, subject)
-            return await answer_list(request, Listing(parameters, table, source))
+            return await answer_list(request, Listing(table, source))
         except Merged as merged:
             return _moved(request, subject, merged.into)
 
@@ -221,7 +221,7 @@ def _timemap(collection: str) -> Operation:
     async def handler(request: web.Request) -> web.StreamResponse:
         subject = _subject(request, collection)
         try:
-            return await answer_timemap(request, subject, _MAPPED)
+            return await answer_timemap(request, subject)
         except Merged as merged:
             return _moved(request, subject, merged.into)
 

@@ -11,7 +11,7 @@ from contextlib import closing
 import pytest
 
 from service.api_keys import KeyNameTaken, Keys, Scope
-from service.app_keys import READY
+from service.app_keys import KEYS, READY
 from service.http.access import Verified
 from service.http.api_document import shown_path
 from service.http.operations import DESCRIBED
@@ -135,6 +135,18 @@ async def test_every_operation_with_a_scope_needs_a_key(tmp_path):
             else:
                 asks_key = answer.status == 401
             assert asks_key is (row.scope is not None), row.path
+
+
+async def test_every_operation_with_a_scope_refuses_keys_without_it(tmp_path):
+    async with running(tmp_path, read="key") as registry:
+        others = {"read": [Scope.POST], "post": [Scope.READ], "admin": [Scope.POST, Scope.READ]}
+        keys = {scope: registry.app[KEYS].create(f"not-{scope}", others[scope]) for scope in others}
+        for row in registry.app[DESCRIBED]:
+            if row.scope is not None:
+                path = re.sub(r"\{\w+\}", "1", shown_path(row.path))
+                headers = {"Authorization": f"Bearer {keys[row.scope]}"}
+                answer = await registry.client.request(row.method, path, headers=headers, allow_redirects=False)
+                assert answer.status == 403, row.path
 
 
 async def test_only_hashes_of_keys_are_stored_in_a_private_file(registry, keys):

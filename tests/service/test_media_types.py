@@ -61,21 +61,21 @@ async def test_unacceptable_media_types_get_406_with_the_available_ones(registry
         ("/v1/statistics", JSON),
         ("/v1/graph", "application/gexf+xml"),
     ):
-        found = await problem(await registry.get(path, Accept="text/html"), 406, "not-acceptable")
+        found = await problem(await registry.get(path, Accept="image/png"), 406, "not-acceptable")
         assert offered in found["detail"]
     await problem(await registry.get("/v1/parties/catl", Accept=CSV), 406, "not-acceptable")
 
 
 async def test_several_accept_headers_are_one(registry):
-    async with registry.client.get("/v1/parties", headers=[("Accept", "text/html"), ("Accept", "text/csv")]) as answer:
+    async with registry.client.get("/v1/parties", headers=[("Accept", "image/png"), ("Accept", "text/csv")]) as answer:
         assert answer.content_type == CSV
 
 
 async def test_cached_answer_respects_accept_of_each_client(registry):
-    both = [("Accept", "text/html"), ("Accept", "application/json")]
+    both = [("Accept", "image/png"), ("Accept", "application/json")]
     async with registry.client.get("/v1/parties", headers=both) as answer:
         assert answer.content_type == JSON
-    await problem(await registry.get("/v1/parties", Accept="text/html"), 406, "not-acceptable")
+    await problem(await registry.get("/v1/parties", Accept="image/png"), 406, "not-acceptable")
 
 
 async def test_answers_vary_by_accept(registry):

@@ -112,6 +112,14 @@ def test_document_has_exactly_the_routes(described):
     assert routed == {(path, method) for path, methods in described["paths"].items() for method in methods}
 
 
+def test_every_route_is_declared_in_a_row():
+    app = make_app(Settings())
+    routes = [route for route in app.router.routes() if route.method not in ("HEAD", "*")]
+    routed = {(shown_path(route.resource.canonical), route.method) for route in routes if route.resource is not None}
+    assert routed == {(shown_path(row.path), row.method) for row in app[DESCRIBED]}
+    assert len(routes) == len(app[DESCRIBED])
+
+
 def test_operations_have_unique_names_and_list_their_problems(described):
     rows = [row for methods in described["paths"].values() for row in methods.values()]
     names = [row["operationId"] for row in rows]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from threading import current_thread
 from typing import Any
 
 import pytest
 
+from service.app_keys import KEYS
+from service.http.api_document import shown_path
 from service.http.operations import DESCRIBED
 from service.views import readers
 from service.views.readers import Readers
@@ -284,6 +287,18 @@ async def test_declared_limits_of_parameters_are_enforced(registry):
                 assert parameter.name in [flaw["parameter"] for flaw in flaws], (row.path, parameter.name, value)
                 broken += 1
     assert broken > 50
+
+
+async def test_unknown_parameters_are_refused_where_the_operation_says_so(registry):
+    key = {"Authorization": f"Bearer {registry.app[KEYS].create('all', ['post', 'read', 'admin'])}"}
+    for row in registry.app[DESCRIBED]:
+        path = re.sub(r"\{\w+\}", "1", shown_path(row.path))
+        if 422 in row.problems:
+            answer = await registry.client.request(row.method, f"{path}?nonsense=1", headers=key)
+            flaws = (await problem(answer, 422, "invalid-query"))["errors"]
+            assert [flaw["parameter"] for flaw in flaws if "not a parameter" in flaw["detail"]] == ["nonsense"], path
+        else:
+            assert row.is_page or not row.path.startswith(("/v1/", "/log/")), path
 
 
 async def test_days_are_checked_in_every_filter_that_is_one(registry):
