@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from domain.corrections import Event, Fact, uncorrected_fact
 from domain.party import merger_edges
@@ -19,6 +20,8 @@ from projections.catalogue import ALL_SCOPES
 from projections.engine import merkle_tree, rollups
 from projections.engine.clusters import add_edge, replace_edges
 from projections.engine.database import complete, complete_canonical_rows, connect, create, fold, is_empty
+from projections.engine.event_index import EventIndex
+from projections.engine.query_types import Gone, Merged, NotFound, TimeSlice
 from projections.engine.specification import Scope
 from projections.engine.text_index import TEXTS
 from projections.engine.wal_checkpointing import WalCheckpointing
@@ -26,6 +29,7 @@ from projections.fact_store import FactStore
 from projections.projector import Projector
 from projections.recorded_history import RecordedHistory
 from projections.single_view import CHANGING
+from projections.states import States
 
 INDEXES = (TEXTS, search.WRITTEN.parts, names.NAMES, names.SPELLINGS.parts)
 """Every text index."""
@@ -209,6 +213,15 @@ class Views:
         """Return whether a text of a document is stored."""
         number = self._store.find(subject)
         return number is not None and self._document_texts.stored(number) is not None
+
+    def pending_state(self, subject: str, day: int) -> dict[str, Any] | None:
+        """Return the state of a subject on a day with all events folded so far; None where it has none."""
+        self._db.restart_transaction()
+        self._db.flush()
+        try:
+            return States(self._db, EventIndex(self._db)).state(subject, TimeSlice(self.position, day)).body
+        except (NotFound, Gone, Merged):
+            return None
 
     def version(self, subject: str) -> int:
         """Return the version of the last event about a subject, 0 if there is none."""

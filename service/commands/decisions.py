@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -139,6 +139,10 @@ class Decisions:
             receipt(old, is_new=False) if old is not None else receipt(new[index], is_new=True)
             for index, old in enumerate(known)
         ]
+
+    def state(self, subject: str, day: int) -> dict[str, Any] | None:
+        """Return the state of a subject on a day, with what was decided here; None where it has none."""
+        return self._views.pending_state(subject, day)
 
     def _from_export(self, batch: Batch) -> Batch:
         """Return the batch with positions of this log instead of the exported one.

@@ -46,9 +46,12 @@ def sent_key(request: web.BaseRequest, verified: Verified) -> Key | None:
     return verified.find(text) if text else None
 
 
-def require(request: web.Request, scope: Scope) -> Key:
-    """Return the request's key, which allows this. Raise a 401 or 403 problem."""
-    text = _sent(request)
+def require(request: web.Request, scope: Scope, *, by_session: bool = False) -> Key:
+    """Return the request's key, which allows this. Raise a 401 or 403 problem.
+
+    `by_session`: a form of the pages, which checks by itself that no other site sent it, may post with the session's.
+    """
+    text = _sent(request, by_session=by_session)
     if not text:
         raise Problem(
             Kind.UNAUTHORIZED, "send a key: Authorization: Bearer <key>", headers={"WWW-Authenticate": "Bearer"}
@@ -76,9 +79,10 @@ def has_scope(request: web.Request, scope: Scope) -> bool:
     return key is not None and key.allows(scope)
 
 
-def _sent(request: web.BaseRequest) -> str:
+def _sent(request: web.BaseRequest, *, by_session: bool = False) -> str:
     """Return the key that a request was sent with; for reading, also that of the browser's session. Empty: none."""
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return text.strip()
-    return request.cookies.get(COOKIE, "") if request.method in _READING and hdrs.COOKIE in request.headers else ""
+    is_allowed = by_session or request.method in _READING
+    return request.cookies.get(COOKIE, "") if is_allowed and hdrs.COOKIE in request.headers else ""

@@ -133,7 +133,7 @@ def _guarded(row: Operation) -> Handler:
             return _to_page(request, row.page)
         if scope is not None and (is_always_needed or request.app[SETTINGS].read == "key"):
             try:
-                require(request, scope)
+                require(request, scope, by_session=row.is_page)
             except Problem as problem:
                 if row.is_page and problem.kind is Kind.UNAUTHORIZED:
                     return web.Response(

@@ -68,7 +68,8 @@ async def entry(request: web.Request) -> web.StreamResponse:
     def find(reader: Reader, visit: Visit) -> Context:
         (named,) = _named(reader, visit, [shown])
         data = orjson.dumps(shown["data"], option=orjson.OPT_INDENT_2).decode() if shown.get("data") else None
-        return {"entry": named, "data": data, "head": request.app[HEAD].position}
+        is_new = "recorded" in request.query
+        return {"entry": named, "data": data, "head": request.app[HEAD].position, "is_new": is_new}
 
     return await page(request, "entry.html", find)
 

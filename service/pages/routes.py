@@ -7,7 +7,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from service.http.operations import HTML, STRING, Answer, Handler, Operation, add
-from service.pages import compare, docs, lists, log, overview, session, subjects
+from service.pages import compare, docs, lists, log, overview, record, session, subjects
 from service.pages.problem_pages import ProblemPages
 from service.pages.site import make_site
 
@@ -48,6 +48,19 @@ def _operations() -> tuple[Operation, ...]:
         _page("/events", "logPage", "The log", log.log),
         _page("/events/{position:[0-9]{1,15}}", "entryPage", "One entry of the log", log.entry),
         _page("/audit", "auditPage", "What a reader can verify", log.audit),
+        replace(_page("/record", "recordPage", "What kind of fact to record", record.choose), scope="post"),
+        replace(_page("/record/{type}", "formPage", "The form of a type of event", record.blank), scope="post"),
+        Operation(
+            "POST",
+            "/record/{type}",
+            "recordFact",
+            "pages",
+            "Preview or record",
+            record.send,
+            {},
+            scope="post",
+            is_page=True,
+        ),
         _page("/docs", "docs", "The API document to read", docs.docs, is_open=True),
         *(
             _page(f"/static/{name}", f"static-{name}", "A file of the pages", docs.static_file(name), is_open=True)

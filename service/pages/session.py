@@ -6,8 +6,8 @@ from aiohttp import hdrs, web
 from yarl import URL
 
 from service.http.access import COOKIE, VERIFIED
+from service.pages.form_bodies import read_form
 from service.pages.site import page
-from service.problems import Kind, Problem
 
 _MOST_BYTES = 4_096
 
@@ -20,9 +20,8 @@ async def ask_key(request: web.Request) -> web.StreamResponse:
 
 async def start(request: web.Request) -> web.StreamResponse:
     """Keep a key for the session, and go to the page that asked for it; a wrong key is asked for again."""
-    _check_origin(request)
-    form = await request.post()
-    text, goal = str(form.get("key", "")).strip(), _local(str(form.get("to", "/")))
+    form = await read_form(request, _MOST_BYTES)
+    text, goal = form.get("key", "").strip(), _local(form.get("to", "/"))
     if request.app[VERIFIED].find(text) is None:
         return await page(request, "key.html", lambda _reader, _visit: {"goal": goal, "times": None, "is_wrong": True})
     response = _see(goal)
@@ -32,7 +31,7 @@ async def start(request: web.Request) -> web.StreamResponse:
 
 async def end(request: web.Request) -> web.StreamResponse:
     """Forget the key of the session."""
-    _check_origin(request)
+    await read_form(request, _MOST_BYTES)
     response = _see("/")
     response.del_cookie(COOKIE, path="/")
     return response
@@ -49,12 +48,3 @@ def _local(goal: str) -> str:
     except ValueError:
         return "/"
     return goal if not url.absolute and goal.startswith("/") and not goal.startswith(("//", "/\\")) else "/"
-
-
-def _check_origin(request: web.Request) -> None:
-    """Raise a 403 problem for a form that another site sent."""
-    origin = request.headers.get(hdrs.ORIGIN)
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none") or (
-        origin not in (None, "null") and URL(origin).authority != request.host
-    ):
-        raise Problem(Kind.FORBIDDEN, "the form was sent by another site")

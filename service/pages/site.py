@@ -97,7 +97,7 @@ def make_site(app: web.Application) -> Environment:
     return environment
 
 
-async def page(request: web.Request, template: str, find: Find) -> web.StreamResponse:
+async def page(request: web.Request, template: str, find: Find, *, status: int = 200) -> web.StreamResponse:
     """Return a page that a template makes of what `find` finds; a page that says why where it finds nothing."""
     address = Address(request.path, tuple(request.query.items()))
     wording = Wording(_language(request))
@@ -117,7 +117,7 @@ async def page(request: web.Request, template: str, find: Find) -> web.StreamRes
         raise
     except Exception as error:  # noqa: BLE001 - whatever is raised is shown as a page, an unforeseen error by the server
         return problem_page(request, problem_of(error), error)
-    return answer(request, body)
+    return answer(request, body) if status == 200 else _response(body, {hdrs.CACHE_CONTROL: "no-store"}, status)
 
 
 def problem_page(request: web.Request, problem: Problem, error: Exception | None = None) -> web.Response:

@@ -194,5 +194,6 @@ def _document(reader: Reader, visit: Visit, subject: str, *, shows_text: bool) -
         "more_cited": visit.address.api(visit.address.path + "/passages") if cited.after is not None else None,
         "used": cited.extra["used"],
         "segments": segments,
+        "is_hidden": not shows_text and reader.document_text(subject, question.as_of) is not None,
         "marked_numbers": {number for segment in segments for number in segment.starts},
     }

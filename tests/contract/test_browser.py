@@ -5,6 +5,7 @@ Needs Chromium (`apt-get install chromium`, or `CHROMIUM` names another); withou
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
-from tests.contract.server import Server, event
+from tests.contract.server import Server, command, event
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 KINDS = (
@@ -217,3 +218,63 @@ def test_no_page_is_wider_than_the_screen(browser, seeded, width):
             extent = page.evaluate("document.documentElement.scrollWidth")
             wide += [(path, extent)] if extent > width else []
     assert not wide
+
+
+TEXT = "Beijing, 3 May. Acme 宁德 and Umbrella agreed to build a laboratory together. Nothing else was said."
+
+
+def test_passage_is_marked_and_a_fact_recorded_then_corrected(browser, server):
+    server.post(
+        event(
+            "document.registered",
+            "documents/news",
+            title="News",
+            language="en",
+            sha256=hashlib.sha256(TEXT.encode()).hexdigest(),
+        )
+    )
+    headers = {"Authorization": f"Bearer {server.key}", "Content-Type": "text/plain; charset=utf-8"}
+    assert server.client.put("/v1/documents/news/text", content=TEXT.encode(), headers=headers).status_code == 201
+    made = command("keys", "create", "editor", "--scope", "post", "--scope", "read", "--data", server.data)
+    for page in _page(browser, server):
+        page.goto("/documents/news")
+        expect(page.get_by_role("main")).to_contain_text("shown to those who have a key to read it")
+        page.goto("/record")
+        page.get_by_label("Key").fill(made.stdout.decode().strip())
+        page.get_by_role("button", name="Go on").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Record a fact")
+        page.goto("/documents/news")
+        page.locator(".text").evaluate(
+            """(text) => {
+                const node = text.firstChild;
+                const start = node.textContent.indexOf("Acme");
+                getSelection().setBaseAndExtent(node, start, node, start + "Acme 宁德".length);
+            }"""
+        )
+        page.get_by_role("link", name="Record a fact with this passage").click()
+        page.get_by_role("link", name="registered", exact=True).first.click()
+        page.get_by_label("Subject", exact=True).fill("parties/acme")
+        page.get_by_label("name may stay empty").or_(page.get_by_label("name", exact=True)).first.fill("Acme")
+        page.get_by_label("When it happened").fill("2024-05")
+        page.get_by_role("button", name="See what it changes").click()
+        expect(page.locator(".error").first).to_have_text("is required")
+        page.get_by_label("kind", exact=True).select_option("company")
+        page.get_by_role("button", name="See what it changes").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Before it is recorded")
+        expect(page.get_by_role("main")).to_contain_text("from 1 May 2024 to 31 May 2024")
+        page.get_by_role("button", name="Record it").click()
+        expect(page.get_by_role("status").first).to_contain_text("It is recorded.")
+        page.get_by_role("link", name="See the subject").click()
+        expect(page.locator("blockquote mark")).to_have_text("Acme 宁德")
+        expect(page.locator(".check-verified")).to_be_visible()
+        page.get_by_role("link", name="Correct it").click()
+        page.get_by_label("reason", exact=True).fill("It is a university.")
+        page.get_by_label("kind", exact=True).select_option("university")
+        page.get_by_role("button", name="See what it changes").click()
+        expect(page.locator("mark").filter(has_text="university")).to_be_visible()
+        page.get_by_role("button", name="Record it").click()
+        page.goto("/parties/acme")
+        expect(page.locator("dl.summary")).to_contain_text("university")
+        expect(page.get_by_role("main")).to_contain_text("was corrected: It is a university.")
+        violations = Axe().run(page, options=WCAG).response["violations"]
+        assert not violations

@@ -16,12 +16,12 @@ from domain.history import History
 from domain.lifespan import CREATING, ENDING
 from domain.merkle import leaf_hash
 from tests.domain.history_fake import Posts
-from tests.domain.test_decide import CONTRADICTIONS, DEPENDED_ON, MISSING, TAKEN
+from tests.domain.test_decide import ACCEPTED, CONTRADICTIONS, DEPENDED_ON, MISSING
 from tests.random_histories import GENERATED, histories, posted
 from tests.recorded_views import Document, RecordedViews, document, new_views, party, text_event
 
 CASES: dict[str, tuple[Sequence[Document], Sequence[Document]]] = {
-    **{name: (taken, ()) for name, taken in TAKEN.items()},
+    **{name: (accepted, ()) for name, accepted in ACCEPTED.items()},
     **{
         name: (taken, (refused,))
         for cases in (CONTRADICTIONS, MISSING, DEPENDED_ON)

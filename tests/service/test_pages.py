@@ -17,13 +17,16 @@ from projections.catalogue import LIST_VIEWS
 from projections.engine.filters import Choice
 from service.api_keys import Scope
 from service.app_keys import KEYS
+from service.http.access import COOKIE
 from service.http.operations import DESCRIBED
 from service.pages.addresses import Address
+from service.pages.forms import CHINESE, data_of, fields_of
 from service.pages.sentences import SENTENCES, VARIANTS
 from service.pages.site import DIRECTORY
 from service.pages.template_filters import kind_of, prose
 from service.pages.text_marks import marked
 from service.pages.wording import CATALOGUES, LANGUAGES, Wording
+from tests.domain.test_event_types import MINIMAL_AND_FULL
 from tests.service.query_helpers import event, party, seeded, signed
 from tests.service.registry import registered, running
 
@@ -67,7 +70,7 @@ class Page(HTMLParser):
             self.loads.append(given.get("href") or given.get("src"))
         if tag == "label" and "for" in given:
             self.labels.append(given["for"])
-        if tag in ("input", "select") and given.get("type") != "hidden" and "id" in given:
+        if tag in ("input", "select", "textarea") and given.get("type") != "hidden" and "id" in given:
             self.fields.append(given["id"])
 
     def handle_endtag(self, tag):
@@ -363,3 +366,110 @@ def test_prose_is_escaped():
 )
 def test_schema_is_described_in_a_few_words(schema, shown):
     assert kind_of(schema) == shown
+
+
+@pytest.fixture
+async def session(registry):
+    """Return what posts a form with a session of the first key."""
+
+    async def post(path, **form):
+        sent = {"Cookie": f"{COOKIE}={registry.key}"}
+        return await registry.client.post(path, data=form, headers=sent, allow_redirects=False)
+
+    return post
+
+
+ACME = {
+    "subject": "parties/acme",
+    "id": "1",
+    "source": "https://example.org/",
+    "data.name": "Acme",
+    "data.kind": "company",
+}
+
+
+@pytest.mark.parametrize("name", [name for name, kind in CATALOGUE.items() if kind.is_posted])
+async def test_every_posted_type_has_a_form(registry, session, name):
+    await registry.take(registered("a"))
+    answer = await registry.client.get(f"/record/{name}?event=1", headers={"Cookie": f"{COOKIE}={registry.key}"})
+    page = Page(await answer.text())
+    assert answer.status == 200
+    assert set(page.fields) <= set(page.labels)
+    assert len(set(page.ids)) == len(page.ids)
+
+
+async def test_fact_is_previewed_without_recording_then_recorded_once(registry, session):
+    shown = await session("/record/party.registered", step="preview", **ACME)
+    assert shown.status == 200
+    assert "Acme" in await shown.text()
+    assert (await registry.json("/v1/events"))["position"] == 0
+    for _ in range(2):
+        done = await session("/record/party.registered", step="record", **ACME)
+        assert (done.status, done.headers["Location"]) == (303, "/events/1?recorded=1")
+    assert (await registry.json("/v1/events"))["position"] == 1
+
+
+async def test_preview_shows_the_state_before_and_after(registry, session):
+    await registry.take(registered("acme"))
+    form = {**ACME, "id": "2", "data.name": "Renamed"}
+    shown = await (await session("/record/party.renamed", step="preview", **form)).text()
+    assert "<mark>Acme</mark>" in shown
+    assert "<mark>Renamed</mark>" in shown
+    assert (await registry.json("/v1/parties/acme"))["name"] == "Acme"
+
+
+async def test_every_error_stands_at_its_field(session):
+    form = {**ACME, "data.kind": "", "occurred": "2024-13", "data.jurisdiction": "x"}
+    answer = await session("/record/party.registered", step="preview", **form)
+    page = Page(text := await answer.text())
+    assert answer.status == 422
+    assert {"f-data.kind-error", "f-data.jurisdiction-error"} <= set(page.ids)
+    assert "#f-occurred" in page.links
+    assert 'value="parties/acme"' in text
+
+
+async def test_correction_changes_only_what_was_changed(registry, session):
+    await registry.take(registered("acme") | {"occurred": "2001"})
+    form = {"subject": "parties/acme", "id": "2", "source": "https://example.org/", "data.event": "1"}
+    form |= {
+        "data.reason": "A slip.",
+        "data.data.name": "Acme",
+        "data.data.kind": "university",
+        "data.occurred": "2001",
+    }
+    done = await session("/record/event.corrected", step="record", **form)
+    assert done.status == 303
+    recorded = (await registry.json("/v1/events/2"))["data"]
+    assert recorded == {"event": 1, "reason": "A slip.", "data": {"name": "Acme", "kind": "university"}}
+
+
+async def test_form_needs_a_key_with_the_scope_to_post(registry):
+    reader = registry.app[KEYS].create("reader", [Scope.READ])
+    answer = await registry.client.get("/record", headers={"Cookie": f"{COOKIE}={reader}"})
+    assert answer.status == 403
+    answer = await registry.client.post("/record/party.registered", data=ACME, allow_redirects=False)
+    assert (answer.status, answer.headers["Location"]) == (303, "/session?to=/record/party.registered")
+
+
+async def test_form_that_another_site_sent_records_nothing(registry):
+    sent = {"Cookie": f"{COOKIE}={registry.key}", "Sec-Fetch-Site": "cross-site"}
+    form = {"step": "record", **ACME}
+    assert (await registry.client.post("/record/party.registered", data=form, headers=sent)).status == 403
+    assert (await registry.json("/v1/events"))["position"] == 0
+
+
+@pytest.mark.parametrize("name", sorted(MINIMAL_AND_FULL))
+def test_form_gives_back_the_data_that_it_was_filled_with(name):
+    schema = CATALOGUE[name].data.model_json_schema()
+    for data in MINIMAL_AND_FULL[name]:
+        filled = data_of(schema, _filled(fields_of(schema, data, {})))
+        assert filled == {member: value for member, value in data.items() if value is not None or member in filled}
+
+
+def _filled(fields) -> dict[str, str]:
+    form = {}
+    for field in fields:
+        form[field.name], form[field.name + CHINESE] = field.value, field.other
+        for part in (field.parts, *field.rows):
+            form |= _filled(part)
+    return form

@@ -52,7 +52,11 @@ async function found(words, isSubject) {
 }
 
 function addSuggestions(field) {
-  const isSubject = field.dataset.suggest === "subject";
+  const isSubject = field.dataset.suggest.startsWith("subject");
+  const wordsOf = () => (field.value.split("\n").at(-1) || "").trim();
+  const choose = (subject) => {
+    field.value = [...field.value.split("\n").slice(0, -1), subject].join("\n");
+  };
   const list = document.createElement("ul");
   list.className = "suggestions";
   list.hidden = true;
@@ -64,7 +68,7 @@ function addSuggestions(field) {
   };
   field.addEventListener("input", () => {
     clearTimeout(timer);
-    const words = field.value.trim();
+    const words = wordsOf();
     const own = (latest += 1);
     if (words.length < 2) return close();
     timer = setTimeout(async () => {
@@ -79,7 +83,7 @@ function addSuggestions(field) {
           if (isSubject) {
             link.addEventListener("click", (event) => {
               event.preventDefault();
-              field.value = each.subject;
+              choose(each.subject);
               close();
               field.focus();
             });
@@ -124,8 +128,39 @@ function followLog(note) {
   addEventListener("pagehide", () => source.close());
 }
 
+// Offsets of a selection in the text of a document, in code points; the numbers between the marks are not of the text.
+function selected(text) {
+  const selection = getSelection();
+  if (selection.isCollapsed || !text.contains(selection.anchorNode) || !text.contains(selection.focusNode)) return null;
+  const range = selection.getRangeAt(0);
+  const read = (part) => {
+    part.querySelectorAll("sup").forEach((each) => each.remove());
+    return part.textContent;
+  };
+  const before = document.createRange();
+  before.setStart(text, 0);
+  before.setEnd(range.startContainer, range.startOffset);
+  const start = [...read(before.cloneContents())].length;
+  const exact = read(range.cloneContents());
+  return exact.trim() ? { start, end: start + [...exact].length, exact } : null;
+}
+
+function offerMarking(text) {
+  const link = document.getElementById("marked");
+  const address = link.getAttribute("href");
+  document.addEventListener("selectionchange", () => {
+    const passage = selected(text);
+    if (passage === null) return;
+    const query = new URLSearchParams({ "data.evidence.0.document": text.dataset.marking });
+    for (const [name, value] of Object.entries(passage)) query.set(`data.evidence.0.${name}`, value);
+    link.href = `${address}${address.includes("?") ? "&" : "?"}${query}`;
+    link.hidden = passage.exact.length > 1500;
+  });
+}
+
+document.querySelectorAll("[data-marking]").forEach(offerMarking);
 document.querySelectorAll("input[data-slider]").forEach(addSlider);
-document.querySelectorAll("input[data-suggest]").forEach(addSuggestions);
+document.querySelectorAll("[data-suggest]").forEach(addSuggestions);
 document.querySelectorAll("[data-live]").forEach(followLog);
 document.querySelectorAll("[data-verify]").forEach(async (place) => {
   const { offer } = await import("/static/verify.js");

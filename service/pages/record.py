@@ -1,0 +1,218 @@
+"""Recording a fact by hand: a form for each type of event, a preview that records nothing, then posting with a key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from aiohttp import web
+
+from domain.catalogue import CATALOGUE
+from domain.cloudevent import parse
+from domain.edtf import day_text
+from domain.errors import Refused
+from projections.engine.query_types import NotFound
+from projections.reader import Reader
+from service.api_keys import Scope
+from service.app_keys import CLOCK, HEAD, LOGS, WRITER
+from service.commands.cloudevents import MAX_EVENT, parsed
+from service.commands.decisions import Batch, Decisions
+from service.commands.log_entry import answered
+from service.http.access import KEY
+from service.http.overload import rejection
+from service.pages.form_bodies import read_form
+from service.pages.forms import data_of, fields_of
+from service.pages.site import Context, Visit, page, problem_page
+from service.problems import Kind, Problem
+
+_ATTRIBUTES = ("subject", "occurred", "source", "id")
+_CORRECTION = "event.corrected"
+_GROUPS = (
+    ("parties", "party"),
+    ("agreements", "agreement"),
+    ("labs", "lab"),
+    ("platforms", "platform"),
+    ("documents", "document"),
+    ("corrections", "event"),
+)
+POSTED_TYPES = {name: kind for name, kind in CATALOGUE.items() if kind.is_posted}
+
+
+async def choose(request: web.Request) -> web.StreamResponse:
+    """Return the page that asks what kind of fact to record."""
+    query = {
+        name: value for name, value in request.query.items() if name == "subject" or name.startswith("data.evidence.")
+    }
+
+    def find(_reader: Reader, _visit: Visit) -> Context:
+        types = {
+            heading: [
+                (name, (kind.data.__doc__ or "").strip().split("\n")[0])
+                for name, kind in POSTED_TYPES.items()
+                if name.split(".")[0] == prefix or (prefix == "event" and name == "evidence.added")
+            ]
+            for heading, prefix in _GROUPS
+        }
+        return {"types": types, "given": query}
+
+    return await page(request, "record.html", find)
+
+
+async def blank(request: web.Request) -> web.StreamResponse:
+    """Return the form of a type, filled in as far as the address says."""
+    name = request.match_info["type"]
+    if name not in POSTED_TYPES:
+        return problem_page(request, Problem(Kind.NOT_FOUND, f"there is no type of event named {name!r}"))
+    query = {key: value for key, value in request.query.items() if key != "lang"}
+    target = _target(request, query.get("event"))
+    filled = {key: query[key] for key in _ATTRIBUTES if query.get(key)}
+    data = data_of(_schema(name, target), query)
+    if target is not None:
+        data["event"] = target["position"]
+        filled.setdefault("subject", target["subject"])
+        if name == _CORRECTION:
+            data.setdefault("data", _without_remarks(target["data"]))
+            data.setdefault("occurred", target.get("occurred"))
+    filled.setdefault("source", f"{request.url.origin()}/record")
+    filled.setdefault("id", str(uuid4()))
+    return await _form(request, name, filled, data, target)
+
+
+async def send(request: web.Request) -> web.StreamResponse:
+    """Preview what was filled in, or record it; where it is refused, return the form with every error at its field."""
+    name = request.match_info["type"]
+    if name not in POSTED_TYPES:
+        return problem_page(request, Problem(Kind.NOT_FOUND, f"there is no type of event named {name!r}"))
+    if (no_room := await rejection(request)) is not None:
+        return no_room
+    form = await read_form(request, MAX_EVENT)
+    await request.app[WRITER].publish()  # so that an entry that was just acknowledged is found
+    target = _target(request, form.get("data.event"))
+    data = data_of(_schema(name, target), form)
+    if name == _CORRECTION and target is not None:
+        _drop_unchanged(data, target)
+    filled = {key: form.get(key, "").strip() for key in _ATTRIBUTES}
+    event = {"specversion": "1.0", "type": name, **{key: value for key, value in filled.items() if value}, "data": data}
+    if form.get("step") == "edit":
+        return await _form(request, name, filled, data, target)
+    key = request[KEY]
+    try:
+        posted = parsed(event, request.app[LOGS].find, parse)
+        batch = Batch([posted], key.name, len(posted.data), may_erase=key.allows(Scope.ADMIN))
+        if form.get("step") != "record":
+            return await _preview(request, name, filled, event, batch, form)
+        receipts = await request.app[WRITER].post(batch)
+    except Refused as refused:
+        return await _form(request, name, filled, data, target, refused=refused)
+    position = orjson.loads(receipts[0].body)["position"]
+    return web.Response(status=303, headers={"Location": f"/events/{position}?recorded=1"})
+
+
+async def _form(
+    request: web.Request,
+    name: str,
+    filled: Mapping[str, str],
+    data: Mapping[str, Any],
+    target: Mapping[str, Any] | None,
+    refused: Refused | None = None,
+) -> web.StreamResponse:
+    flaws = () if refused is None else refused.flaws
+    errors = {flaw.pointer: flaw.detail for flaw in flaws}
+    schema = _schema(name, target)
+    shown = fields_of(schema, data, errors, skip=("event",) if target is not None else ())
+
+    def find(_reader: Reader, visit: Visit) -> Context:
+        kind = POSTED_TYPES[name]
+        return {
+            "type": name,
+            "about": (kind.data.__doc__ or "").strip(),
+            "collection": kind.collection or "",
+            "filled": filled,
+            "fields": shown,
+            "target": target,
+            "summary": None if refused is None else str(refused) or visit.wording.text("This cannot be recorded."),
+            "positions": [] if refused is None else list(refused.positions),
+            "errors": {flaw.pointer.strip("/"): flaw.detail for flaw in flaws},
+        }
+
+    return await page(request, "form.html", find, status=200 if refused is None else 422)
+
+
+async def _preview(
+    request: web.Request,
+    name: str,
+    filled: Mapping[str, str],
+    event: Mapping[str, Any],
+    batch: Batch,
+    form: Mapping[str, str],
+) -> web.StreamResponse:
+    subject = filled["subject"]
+    today = request.app[CLOCK]().toordinal()
+
+    def trial(decisions: Decisions) -> dict[str, Any] | None:
+        decisions.decide(batch)
+        return decisions.state(subject, today)
+
+    after = await request.app[WRITER].check(trial, batch.size)
+
+    def find(reader: Reader, visit: Visit) -> Context:
+        before = None
+        try:
+            before = reader.state(subject, visit.now_question).body
+        except NotFound:
+            before = None
+        names = reader.named([subject], visit.now_question)
+        return {
+            "type": name,
+            "event": {**event, "subject": names[0]},
+            "filled": filled,
+            "form": {key: value for key, value in form.items() if key != "step"},
+            "rows": [
+                (field, (before or {}).get(field), (after or {}).get(field))
+                for field in dict.fromkeys([*(before or {}), *(after or {})])
+                if field not in ("events", "version", "position", "subject", "more")
+            ],
+            "day": day_text(today),
+        }
+
+    return await page(request, "preview.html", find)
+
+
+def _schema(name: str, target: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the schema of a type's data; of a correction, with the fields of the event that is corrected."""
+    schema = POSTED_TYPES[name].data.model_json_schema()
+    if name == _CORRECTION and target is not None:
+        inner = CATALOGUE[target["type"]].data.model_json_schema()
+        schema["$defs"] = {**schema.get("$defs", {}), **inner.pop("$defs", {})}
+        for member in ("evidence", "note"):
+            inner["properties"].pop(member, None)
+        schema["properties"] = {**schema["properties"], "data": inner}
+    return schema
+
+
+def _without_remarks(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return data without evidence and note, which a correction leaves as they are."""
+    return {name: value for name, value in data.items() if name not in ("evidence", "note")}
+
+
+def _drop_unchanged(data: dict[str, Any], target: Mapping[str, Any]) -> None:
+    """Drop from a correction what it leaves as it is, so that it corrects nothing else."""
+    if data.get("data") == _without_remarks(target["data"]):
+        del data["data"]
+    if data.get("occurred") == target.get("occurred"):
+        data.pop("occurred", None)
+    elif "occurred" not in data:
+        data["occurred"] = None
+
+
+def _target(request: web.Request, position: str | None) -> dict[str, Any] | None:
+    """Return the entry that an event is about; None where it is about none, or the position is none of the log."""
+    if not position or not position.isascii() or not position.isdigit() or len(position) > 15:
+        return None
+    found = request.app[LOGS].here.at(int(position)) if int(position) <= request.app[HEAD].position else None
+    if found is None:
+        return None
+    shown: dict[str, Any] = orjson.loads(answered(found))
+    return shown if shown.get("data") is not None else None
