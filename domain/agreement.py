@@ -44,7 +44,7 @@ _DESCRIBING = (
 
 
 class Described(Data):
-    """The describing fields of an agreement."""
+    """The attributes of an agreement."""
 
     under: Agreement | None = Field(None, description="The agreement under which it was made.")
     scope: Terms | None = Field(None, description="The terms of what it is about.")

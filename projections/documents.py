@@ -164,7 +164,7 @@ def store_text(store: FactStore, event: Event, text: str) -> None:
 
 
 def erase_text(store: FactStore, event: Event) -> None:
-    """End the stored text of the event's document, from the event on."""
+    """End the stored text of a document at the position of its erasure."""
     number = store.must_find(event.subject)
     store.db.execute(
         f"UPDATE document_texts SET system_to = ? WHERE document = ? AND system_to = {CURRENT}",

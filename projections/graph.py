@@ -80,7 +80,7 @@ class GraphBody(GraphPart):
 
 
 class Graph:
-    """The graph, on one connection."""
+    """Queries the graph of subjects and their connections, on one connection."""
 
     def __init__(self, db: sqlite3.Connection, index: EventIndex, states: States) -> None:
         self._db = db

@@ -38,7 +38,7 @@ class _Numbers(TypedDict, total=False):
 
 
 class CountsOf(_Numbers):
-    """The counts of what is certain, or of what is possible."""
+    """Counts of the certain items, or of the possible ones."""
 
     total: NotRequired[Number]
 

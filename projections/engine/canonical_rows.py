@@ -95,7 +95,7 @@ def encoded_boolean(value: Any) -> Any:
 
 
 def stored_json(stored: Any) -> Any:
-    """Return JSON as it is stored."""
+    """Return stored JSON as a fragment that is written unchanged; None if nothing is stored."""
     return orjson.Fragment(stored) if isinstance(stored, bytes | str) and stored else None
 
 

@@ -19,8 +19,10 @@ KEY: web.RequestKey[Key] = web.RequestKey("key", Key)
 
 
 class Verified:
-    """Keys as they were found in this turn of the loop. Whatever is asked in the same turn had come before they were
-    looked for, so nobody can tell it from having looked again, which would cost as much as reading the event.
+    """A cache of verified keys for one turn of the event loop.
+
+    All requests of a turn arrived before it, so that a key revoked during the turn was valid for each of them. A lookup
+    costs as much as parsing an event.
     """
 
     def __init__(self, keys: Keys) -> None:

@@ -37,7 +37,7 @@ class Filter:
         return log.select_notifications(after + 1, limit, until, self.types, subject=self.subject, source=self.source)
 
     def lines(self, log: LogReader, after: int, until: int, limit: int) -> tuple[int, int, bytes]:
-        """Return the same events as lines: their number, the last position, and the bytes."""
+        """Return events that pass the filter as NDJSON: their number, the last position read, and the lines."""
         rows = log.pieces(after, until, limit, topics=self.types, subject=self.subject, source=self.source)
         return len(rows), rows[-1][0] if rows else until, answered_lines(log, rows)
 

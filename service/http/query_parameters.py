@@ -93,7 +93,10 @@ class Asked:
 def read_list(
     path: str, values: Values, now: Now, position_at: Callable[[str], int], *, any_day: bool = False
 ) -> Asked:
-    """A question about the list at `path`. Raises BadQuestion, also where a cursor was given for another question."""
+    """Read the time slice, limit and cursor of a query of the list at `path`.
+
+    Raise BadQuestion, also if a parameter contradicts the time slice in the cursor.
+    """
     question = read_times(values, now, position_at, any_day=any_day)
     limit = int(values[LIMITED.name][0]) if LIMITED.name in values else None
     if (pinning := read_cursor(path, values, now.head)) is None:

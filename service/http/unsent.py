@@ -32,7 +32,7 @@ class MeasuredConnection(web.RequestHandler):
         self._unsent = self._stalled = 0
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Ends, and with it the measurements."""
+        """Stop the measurements, as the connection is closed."""
         self._stop_measuring()
         super().connection_lost(exc)
 

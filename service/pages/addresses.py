@@ -17,7 +17,7 @@ class Address:
     query: tuple[tuple[str, str], ...]
 
     def kept(self) -> dict[str, str]:
-        """Return the parameters that every link keeps."""
+        """Return the parameters that every link of the page repeats."""
         return {name: value for name, value in self.query if name in KEPT and value}
 
     @property
