@@ -216,7 +216,12 @@ AGREEMENT = Aggregate(
         EventType(name="agreement.ratified", data=AgreementRatified, collection="agreements", rank=11),
         EventType(name="agreement.acceded", data=AgreementAcceded, collection="agreements", rank=12),
         EventType(
-            name="agreement.provisionally-applied", data=OfParty, collection="agreements", rank=13, agreement_wide=True
+            name="agreement.provisionally-applied",
+            data=OfParty,
+            collection="agreements",
+            rank=13,
+            about="An agreement is applied before it is in force, as a whole or by one party.",
+            agreement_wide=True,
         ),
         EventType(
             name="agreement.entered-into-force",
@@ -247,6 +252,7 @@ AGREEMENT = Aggregate(
             data=OfParty,
             collection="agreements",
             rank=17,
+            about="An agreement is suspended, as a whole or for one party.",
             status="suspended",
             agreement_wide=True,
         ),
@@ -255,6 +261,7 @@ AGREEMENT = Aggregate(
             data=OfParty,
             collection="agreements",
             rank=18,
+            about="A suspended agreement goes on, as a whole or for one party.",
             status="resumed",
             agreement_wide=True,
         ),

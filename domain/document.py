@@ -74,8 +74,22 @@ DOCUMENT = Aggregate(
             status="registered",
             attributes=("title", "sha256", "citation", "publisher", "language", "published", "url", "original"),
         ),
-        EventType(name="document.text-stored", data=OfText, collection="documents", rank=42, is_posted=False),
-        EventType(name="document.text-erased", data=OfText, collection="documents", rank=43, is_posted=False),
+        EventType(
+            name="document.text-stored",
+            data=OfText,
+            collection="documents",
+            rank=42,
+            about="The registry stores the text of a document.",
+            is_posted=False,
+        ),
+        EventType(
+            name="document.text-erased",
+            data=OfText,
+            collection="documents",
+            rank=43,
+            about="The registry erases the text of a document for good.",
+            is_posted=False,
+        ),
     ),
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from inspect import cleandoc
 from typing import Any, get_origin
 
 from pydantic import Field
@@ -36,6 +37,7 @@ class EventType:
     """One row of the catalogue.
 
     `collection` is None for events about events, which any subject may carry.
+    `about` is the sentence on the type if several types share `data`; else the docstring of `data` is.
     `rank` orders facts of the same days for ever. A rank is never changed or given to another type.
     `ends` says that the event ends its subject.
     `status` is the status of the subject after the event; None if the event changes no status of the subject itself.
@@ -51,6 +53,7 @@ class EventType:
     data: type[Data]
     collection: str | None
     rank: int
+    about: str = ""
     creates: Creates = Creates.NEVER
     ends: bool = False
     status: str | None = None
@@ -60,6 +63,11 @@ class EventType:
     agreement_wide: bool = False
     is_posted: bool = True
     upcasters: tuple[Upcaster, ...] = ()
+
+    @cached_property
+    def description(self) -> str:
+        """The sentence on the type: what happens by such an event."""
+        return self.about or cleandoc(self.data.__doc__ or "")
 
     @cached_property
     def shape(self) -> int:

@@ -125,8 +125,16 @@ LAB = Aggregate(
         EventType(
             name="lab.opened", data=LabOpened, collection="labs", rank=24, status="operating", date_field="opened"
         ),
-        EventType(name="lab.phase-started", data=OfPhase, collection="labs", rank=25),
-        EventType(name="lab.phase-completed", data=OfPhase, collection="labs", rank=26),
+        EventType(
+            name="lab.phase-started", data=OfPhase, collection="labs", rank=25, about="A phase of a laboratory starts."
+        ),
+        EventType(
+            name="lab.phase-completed",
+            data=OfPhase,
+            collection="labs",
+            rank=26,
+            about="A phase of a laboratory is completed.",
+        ),
         EventType(name="lab.recruitment-opened", data=RecruitmentOpened, collection="labs", rank=27),
         EventType(name="lab.recruitment-closed", data=RecruitmentClosed, collection="labs", rank=28),
         EventType(

@@ -1,7 +1,8 @@
-"""Items as rows of a table (RFC 4180), one line an item under a header that never changes by what the items hold. A
-text in several languages stands in one of them, and in a column of its own, as JSON, in all of them.
+"""CSV tables: items as lines (RFC 4180) under a header that does not depend on the items.
 
-No cell is run by a spreadsheet: one that would be is quoted (OWASP, CSV Injection)."""
+A text in several languages is written in one of them, and in a further column, as JSON, in all of them. A cell that a
+spreadsheet would run as a formula begins with `'` (OWASP, CSV Injection).
+"""
 
 from __future__ import annotations
 
@@ -15,8 +16,11 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column and the member it is filled from. What is no plain value is written as JSON, a `text` in one language;
-    or, where the column `translates`, only if it is in several, in all of them."""
+    """A column and the path of its field.
+
+    `text`: a text is written in one language. `translates`: a text in several languages is written in all of them, as
+    JSON, and another one is not written. Other objects and lists are written as JSON.
+    """
 
     name: str
     path: tuple[str, ...]
@@ -26,28 +30,31 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The columns of a list, in the order they are written in."""
+    """The columns of a list, in their order."""
 
     columns: tuple[Column, ...]
 
     @property
     def names(self) -> list[str]:
-        """The header."""
+        """The names of the columns."""
         return [column.name for column in self.columns]
 
     @property
     def header(self) -> bytes:
-        """The first line."""
+        """The header, as the first line."""
         return _written([self.names])
 
     def rows(self, items: Iterable[Mapping[str, Any]]) -> bytes:
-        """A line for each item."""
+        """Return a line for each item."""
         return _written([[_cell(item, column) for column in self.columns] for item in items])
 
 
 def table(*columns: str) -> Table:
-    """The table of columns written as paths: `part_of.subject` is in a column `part_of`, `part_of.name` in one
-    `part_of_name`; `title!` is a text, and in all its languages in a column `title_by_language` at the end."""
+    """Return the table of some columns, each given by the path of its field.
+
+    The column of `part_of.subject` is named `part_of`, that of `part_of.name` `part_of_name`. A path with `!` at its
+    end is that of a text; all its languages are in a further column, such as `title_by_language`, at the end.
+    """
     made = [_column(column) for column in columns]
     translated = [
         Column(f"{each.name}_by_language", each.path, text=False, translates=True) for each in made if each.text
@@ -56,7 +63,7 @@ def table(*columns: str) -> Table:
 
 
 def wording(text: str | Mapping[str, str]) -> str:
-    """One wording of a text: the English one, else the first."""
+    """Return one wording of a text: the English one, else the first."""
     if isinstance(text, str):
         return text
     english = (each for tag, each in text.items() if tag.lower().partition("-")[0] == "en")
@@ -86,7 +93,10 @@ def _written(rows: Sequence[Sequence[str]]) -> bytes:
 
 
 def _quoted(cell: str) -> str:
-    """The cell as a field. Separators of other dialects are quoted too, as they could begin a cell that is run."""
+    """Return a cell as a field of a line.
+
+    Separators of other dialects are quoted, too, as a cell that is run could begin after them.
+    """
     is_run = _RUN.match(cell) is not None and _NUMBER.fullmatch(cell) is None
     if not is_run and _SEPARATING.search(cell) is None:
         return cell
@@ -96,6 +106,6 @@ def _quoted(cell: str) -> str:
 
 
 _RUN = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
-"""How a cell begins that a spreadsheet would run."""
+"""The beginning of a cell that a spreadsheet would run as a formula."""
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _SEPARATING = re.compile(r'[",;\t\r\n]')

@@ -77,7 +77,7 @@ class View:
 class RowView(View):
     """A list whose items are rows of one table.
 
-    `condition` selects the rows of the list. `query` adds to a plan what the list always asks for.
+    `condition` selects the rows of the list. `query` adds the conditions of every request to a plan.
     """
 
     table: str

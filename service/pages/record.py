@@ -49,7 +49,7 @@ async def choose(request: web.Request) -> web.StreamResponse:
     def find(_reader: Reader, _visit: Visit) -> Context:
         types = {
             heading: [
-                (name, (kind.data.__doc__ or "").strip().split("\n")[0])
+                (name, kind.description.split("\n")[0])
                 for name, kind in POSTED_TYPES.items()
                 if name.split(".")[0] == prefix or (prefix == "event" and name == "evidence.added")
             ]
@@ -127,7 +127,7 @@ async def _form(
         kind = POSTED_TYPES[name]
         return {
             "type": name,
-            "about": (kind.data.__doc__ or "").strip(),
+            "about": kind.description,
             "collection": kind.collection or "",
             "filled": filled,
             "fields": shown,

@@ -95,12 +95,15 @@ def _or_null(schema: Schema) -> Schema:
 
 
 def _description(kind: EventType) -> str:
+    """Return what happens by an event of a type, and where it is posted."""
+    return f"{' '.join(kind.description.split())} {_place(kind)}"
+
+
+def _place(kind: EventType) -> str:
     if not kind.is_posted:
         return f"On a subject in {kind.collection}/; recorded by the registry itself, never posted."
     if kind.name == "event.redacted":
-        return "Has the data and salt of another event on the same subject erased; takes a key with scope admin."
+        return "On the subject of that event; takes a key with scope admin."
     if kind.collection is None:
-        return "About another event on the same subject."
-    if kind.creates == "never":
-        return f"On a subject in {kind.collection}/."
-    return f"On a subject in {kind.collection}/, which it brings into being."
+        return "On the subject of that event."
+    return f"On a subject in {kind.collection}/{', which it creates' if kind.is_creating else ''}."
