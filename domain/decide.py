@@ -124,17 +124,17 @@ def _subject_conflicts(
     earlier = [fact for fact in changed if fact.position not in new]
     yield from dangling_references(history, earlier)
     yield from lifespan_conflicts(history, subject, changed)
-    if collection == "parties":
-        yield from steps_of_party_conflicts(history, subject, changed)
-        yield from _merger_conflicts(history, [fact for fact in earlier if fact.type == "party.merged"])
-        yield from party.part_of_itself(history, subject)
-        return
     yield from membership_conflicts(history, subject, changed, new)
     match collection:
         case "agreements":
             yield from agreement.conflicts(history, subject, changed)
         case "labs":
             yield from lab.conflicts(history, subject, changed)
+        case "parties":
+            yield from steps_of_party_conflicts(history, subject, changed)
+            yield from _merger_conflicts(history, [fact for fact in earlier if fact.type == "party.merged"])
+            yield from party.part_of_itself(history, subject)
+            yield from party.owns_itself(history, subject, changed)
     yield from step_conflicts(history, changed)
 
 

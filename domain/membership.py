@@ -191,9 +191,15 @@ ORDER_OF_STATUSES = (
     "founder",
     "member",
     "left",
+    "owner",
+    "removed",
     "ended",
 )
-ENDED_STATUSES = ("withdrawn", "left", "ended")
+OWNERSHIP_STATUSES = ("owner", "removed", "ended")
+"""Those of owners of parties."""
+MEMBERSHIP_STATUSES = tuple(status for status in ORDER_OF_STATUSES if status not in ("owner", "removed"))
+"""Those of memberships in agreements, labs and platforms."""
+ENDED_STATUSES = ("withdrawn", "left", "removed", "ended")
 """Those in which a membership no longer holds."""
 
 _DISSOLVED = 1 << 20
@@ -219,6 +225,9 @@ _STEP_OF = {
     "platform.member-changed": "changed",
     "platform.member-left": "left",
     "platform.dissolved": "dissolved",
+    "party.owner-added": "owned",
+    "party.owner-removed": "removed",
+    "party.dissolved": "ended",
 }
 CONSENTS = frozenset(("agreement.ratified", "agreement.acceded"))
 """The types of consents to be bound."""
@@ -226,8 +235,13 @@ _ENDING = ("ended", "dissolved")
 _END_FIRST = -1
 """The place of an end in the order of facts: on one day it is taken before a new beginning."""
 _CONSENT_RANK = CATALOGUE["agreement.ratified"].rank
-_PLACES = {"changed": CATALOGUE["platform.member-joined"].rank + 1}
+_PLACES = {
+    "owned": CATALOGUE["platform.member-joined"].rank,
+    "changed": CATALOGUE["platform.member-joined"].rank + 1,
+}
 """The places of steps whose types came later than others, in the order of facts on one day: before the end of all."""
+_PRESUMED = {"left": "member", "changed": "member", "removed": "owner"}
+"""The status of a membership of unknown beginning, by the step that presumes it; of an agreement it is `bound`."""
 _MOST_STARTS = 16
 """Beyond this number of ways to assign entries into force to memberships, each belongs to the first possible one."""
 _AGREEMENT_WIDE_STEPS = {kind: what if what in _ENDING else f"agreement-wide:{what}" for kind, what in _STEP_OF.items()}
@@ -239,11 +253,13 @@ STEP_TYPES = frozenset(
         "lab.founded",
         "platform.member-joined",
         "platform.member-changed",
+        "party.owner-added",
     )
 )
 """The types whose facts are steps of a party: not before its creation, nor after its dissolution."""
-LEAVING_TYPES = frozenset(("agreement.withdrawn", "platform.member-left"))
-MEMBERSHIP_TYPES = frozenset(_STEP_OF) - {"agreement.terminated", "lab.closed", "platform.dissolved"}
+OWNER_TYPES = frozenset(("party.owner-added", "party.owner-removed"))
+LEAVING_TYPES = frozenset(("agreement.withdrawn", "platform.member-left", "party.owner-removed"))
+MEMBERSHIP_TYPES = frozenset(_STEP_OF) - {"agreement.terminated", "lab.closed", "platform.dissolved", "party.dissolved"}
 """The types whose events create or change the membership of a party that they name."""
 
 
@@ -261,7 +277,7 @@ def evaluate_memberships(
     `own` are the facts of the party within the subject.
     `agreement_wide` are the facts that change every membership of the subject (entry into force, suspension, end).
     `consented` are the possible days of the first consent of any other party.
-    `names` are those of merged parties: a step recorded under several of them is one step.
+    `names` are those of merged parties, also of the subject itself: a step recorded under several of them is one step.
     `party` is the lifespan of the party, if it matters.
     """
     steps = _steps(own, agreement_wide, lifespan, consented, names, party)
@@ -277,7 +293,7 @@ def _evaluate(
     is_precise = all(step.lo == step.hi for step in steps)
     if not presuming_steps or (is_precise and not _may_presume(steps, found)):
         return found
-    base_status = "member" if steps[presuming_steps[0]].name in ("left", "changed") else "bound"
+    base_status = _PRESUMED.get(steps[presuming_steps[0]].name, "bound")
     created = lifespan.creation.lo if party is None else max(lifespan.creation.lo, party.lifespan.creation.lo)
     notices = {fact.position: max(lifespan.clip(fact.span).hi, created) for fact in own}
     presumed = []
@@ -404,6 +420,8 @@ def _step(fact: Fact, name: str, lifespan: Lifespan, names: Sequence[str], party
     if party is not None and fact.type in STEP_TYPES:
         span = party.lifespan.clip(span)
     who = next((each for each in names if each in parties_of(fact)), "") if len(names) > 1 else ""
+    if fact.subject in names:
+        who = f"{who} {fact.subject}"
     is_leaving = name in LEAVING
     order = (_END_FIRST if is_leaving else _PLACES.get(name, kind.rank), fact.source, fact.id)
     return Step(name, span.lo, span.hi, order, fact.position, who, "leaving" if is_leaving else "")
@@ -426,6 +444,8 @@ def parties_of(fact: Fact) -> list[str]:
         return list(dict.fromkeys(signatory.party for signatory in data.parties))
     if fact.type == "lab.founded":
         return list(data.founders)
+    if fact.type in OWNER_TYPES:
+        return [data.owner]
     return [data.party] if data.party is not None else []
 
 

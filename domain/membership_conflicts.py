@@ -1,5 +1,5 @@
-"""What contradicts a membership: a party signs, ratifies, accedes or joins a second time, with no leaving that may lie
-between, or it changes its category while it is no member.
+"""What contradicts a membership: a party signs, ratifies, accedes, joins or becomes an owner a second time, with no
+leaving that may lie between, or it changes its category while it is no member.
 """
 
 from __future__ import annotations
@@ -11,7 +11,15 @@ from domain.corrections import Fact
 from domain.errors import MOST_NAMED, Conflict
 from domain.history import History
 from domain.lifespan import lifespan_of
-from domain.membership import LEAVING_TYPES, MEMBERSHIP_TYPES, Lifespan, evaluate_memberships, parties_of
+from domain.lifespan_conflicts import bounds_of
+from domain.membership import (
+    LEAVING_TYPES,
+    MEMBERSHIP_TYPES,
+    OWNER_TYPES,
+    Lifespan,
+    evaluate_memberships,
+    parties_of,
+)
 from domain.subject_state import is_agreement_wide
 
 IsSatisfiable = Callable[[Sequence[Fact]], bool]
@@ -22,6 +30,7 @@ _ONCE = {
     "agreement.ratified": "ratifies",
     "agreement.acceded": "accedes",
     "platform.member-joined": "joins",
+    "party.owner-added": "becomes an owner",
 }
 """The steps that need a leaving before they are taken again."""
 _CHANGE = "platform.member-changed"
@@ -29,7 +38,6 @@ _AROUND_CHANGE = frozenset(("platform.member-joined", "platform.member-left"))
 """The types on whose order it depends whether a party may change its category."""
 _FEW_AGAIN = 16
 """Of more conflicting facts, those that cause the conflict are not singled out: each costs one evaluation of all."""
-_CONTAINERS = ("agreements/", "labs/", "platforms/")
 
 
 def membership_conflicts(
@@ -49,7 +57,8 @@ def membership_conflicts(
         group = history.cluster(party)
         before = [fact for fact in own if fact.position not in new and fact.position not in earlier]
         before += [fact for fact in earlier.values() if fact not in own and not set(group).isdisjoint(parties_of(fact))]
-        for is_satisfiable in (strictly, leniently) if len(group) > 1 else (strictly,):
+        is_merged = len(group) > 1 or len(history.cluster(container)) > 1
+        for is_satisfiable in (strictly, leniently) if is_merged else (strictly,):
             if not is_satisfiable(own) and is_satisfiable(before):
                 yield from contradicting_steps(own, is_satisfiable)
 
@@ -58,12 +67,19 @@ def split_conflicts(history: History, parties: Iterable[str]) -> Iterator[Confli
     """Yield conflicts among the memberships of parties that are no longer merged, which the merger had prevented."""
     members = {member for party in parties for member in history.cluster(party)}
     survivors = {history.cluster(member)[0] for member in members}
-    containers = {container for member in members for container in history.containers(member)}
+    containers = {history.cluster(container)[0] for member in members for container in history.containers(member)}
     for container in sorted(containers):
-        if container.startswith(_CONTAINERS):
-            for _, own, _, leniently in _contradicting(history, container, survivors):
-                if not leniently(own):
-                    yield from contradicting_steps(own, leniently)
+        yield from _lenient_conflicts(history, container, survivors)
+    for survivor in sorted(survivors):
+        facts = [fact for member in history.cluster(survivor) for fact in history.facts(member, OWNER_TYPES)]
+        owners = {history.cluster(owner)[0] for fact in facts for owner in parties_of(fact)}
+        yield from _lenient_conflicts(history, survivor, owners)
+
+
+def _lenient_conflicts(history: History, container: str, parties: Iterable[str]) -> Iterator[Conflict]:
+    for _, own, _, leniently in _contradicting(history, container, parties):
+        if not leniently(own):
+            yield from contradicting_steps(own, leniently)
 
 
 def may_contradict(own: Sequence[Fact]) -> bool:
@@ -76,8 +92,8 @@ def may_contradict(own: Sequence[Fact]) -> bool:
 
 
 def contradicting_steps(own: Sequence[Fact], is_satisfiable: IsSatisfiable) -> Iterator[Conflict]:
-    """Yield the steps of a party that contradict each other: it signs, ratifies, accedes or joins again without a
-    possible leaving between, or changes its category while it is no member.
+    """Yield the steps of a party that contradict each other: it signs, ratifies, accedes, joins or becomes an owner
+    again without a possible leaving between, or changes its category while it is no member.
     """
     leavings = [fact for fact in own if fact.type in LEAVING_TYPES]
     for kind, verb in _ONCE.items():
@@ -109,10 +125,12 @@ def _contradicting(
         own = history.membership_facts(container, group)
         if not may_contradict(own):
             continue
-        lifespan = lifespan_of(history.lifespan(container).bounds)
-        whole = [fact for fact in history.state_facts(container) if is_agreement_wide(fact)]
+        same = history.cluster(container)
+        lifespan = lifespan_of(bounds_of(history, same))
+        whole = [fact for member in same for fact in history.state_facts(member) if is_agreement_wide(fact)]
         is_satisfiable = partial(_is_satisfiable, history, whole, lifespan)
-        yield party, own, partial(is_satisfiable, ()), partial(is_satisfiable, group)
+        names = [*group, *(same if len(same) > 1 else ())]
+        yield party, own, partial(is_satisfiable, ()), partial(is_satisfiable, names)
 
 
 def _is_satisfiable(

@@ -13,13 +13,20 @@ from domain.possible_worlds import Step
 CREATING = ("signed", "founded")
 """Steps that may create the subject; `created` does so without the party."""
 ENDING = ("ended", "dissolved", "party-ended")
-LEAVING = ("left", "withdrawn", "withdrawn-later")
-BEGINNING = ("signed", "ratified", "acceded", "joined", "founded")
+LEAVING = ("left", "withdrawn", "withdrawn-later", "removed")
+BEGINNING = ("signed", "ratified", "acceded", "joined", "founded", "owned")
 """Steps that begin a new membership after an end, or after the notice of one."""
 PRESUMING = (*LEAVING, "changed")
 """Steps that only a membership can take: if none is recorded, one of unknown beginning is presumed."""
 
-_ONCE = {"signed": "signed", "ratified": "bound", "acceded": "bound", "joined": "member", "founded": "founder"}
+_ONCE = {
+    "signed": "signed",
+    "ratified": "bound",
+    "acceded": "bound",
+    "joined": "member",
+    "founded": "founder",
+    "owned": "owner",
+}
 _CONSENTS = ("ratified", "acceded")
 _PAUSING = ("suspended", "resumed")
 """Steps that neither begin a membership nor bring one back that has ended."""
@@ -222,7 +229,7 @@ def _begin(state: MembershipState, step: Step) -> MembershipState | None:
 
 
 def _leave(state: MembershipState, step: Step) -> MembershipState | None:
-    what = "left" if step.name == "left" else "withdrawn"
+    what = step.name if step.name in ("left", "removed") else "withdrawn"
     names = {who for taken, who in state.taken if taken in _ONCE}
     if state.end_status is not None:  # the same leaving, recorded of a party that was recorded twice
         again = step.who in names and ("left", step.who) not in state.taken

@@ -11,7 +11,7 @@ from domain.edtf import AFTER, BEFORE
 from domain.errors import MOST_NAMED, Conflict, Contradiction
 from domain.event_type import Aggregate, Creates, EventType
 from domain.payload import Data, Parties, Record, Texts
-from domain.values import SLUG, Jurisdiction, Label, Party, Scheme, Text
+from domain.values import SLUG, Jurisdiction, Label, Party, Percent, Scheme, Text
 
 if TYPE_CHECKING:  # the catalogue, on which these depend, is built from this module
     from domain.corrections import Fact
@@ -86,6 +86,19 @@ class PartyReorganized(Data):
     )
 
 
+class OwnerAdded(Data):
+    """A party comes to own another one, whole or in part, beside or instead of one that it is part of."""
+
+    owner: Party = Field(description="The party that owns it.")
+    share: Percent | None = Field(None, description="The share of the owner in per cent, as a decimal string.")
+
+
+class OwnerRemoved(Data):
+    """A party no longer owns another one."""
+
+    owner: Party = Field(description="The party that owned it.")
+
+
 class PartyMerged(Data):
     """A party was recorded twice: both subjects are one party. It is not a merger of companies."""
 
@@ -135,7 +148,10 @@ PARTY = Aggregate(
             status="dissolved",
             date_field="dissolved",
             attributes=("successors",),
+            agreement_wide=True,
         ),
+        EventType(name="party.owner-added", data=OwnerAdded, collection="parties", rank=45),
+        EventType(name="party.owner-removed", data=OwnerRemoved, collection="parties", rank=46),
     ),
 )
 
@@ -201,6 +217,19 @@ def part_of_itself(history: History, party: str) -> Iterator[Conflict]:
             if (parent, first, last) not in seen:
                 seen.add((parent, first, last))
                 pending.append((parent, first, last, (*positions, *by)))
+
+
+def owns_itself(history: History, party: str, changed: Iterable[Fact]) -> Iterator[Conflict]:
+    """Yield the conflict that a party would own itself, after these facts about it came or went. Through others it may
+    own itself: such circles exist.
+    """
+    if not any(isinstance(fact.data, OwnerAdded | PartyMerged) for fact in changed):
+        return
+    group = history.cluster(party)
+    added = [fact for member in group for fact in history.facts(member, ("party.owner-added",))]
+    own = [fact.position for fact in added if fact.data.owner in group]  # type: ignore[attr-defined]
+    if own:
+        yield Conflict(f"{party} would own itself", tuple(own[:MOST_NAMED]))
 
 
 def _certain_parents(history: History, party: str) -> list[tuple[str, int, int, tuple[int, ...]]]:

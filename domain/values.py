@@ -148,6 +148,12 @@ def _posted_as(pattern: str, detail: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _percent(value: str) -> str:
+    if value.startswith("100.") and value.strip("0.") != "1":
+        raise _error("a share is at most 100 per cent")
+    return value
+
+
 def _pointer(value: Any) -> str:
     if not isinstance(value, str) or len(value) > 1000 or not _POINTER.fullmatch(value):
         raise _error("not a JSON Pointer (RFC 6901)")
@@ -241,6 +247,18 @@ Jurisdiction = Annotated[str, StringConstraints(pattern="^[A-Z]{2,4}(-[A-Z0-9]{1
 Language = Annotated[str, StringConstraints(pattern=f"^({_LANGUAGE_TAG.pattern.replace('?:', '')})$", max_length=64)]
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Decimal = Annotated[str, StringConstraints(pattern=r"^-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,18})?$")]
+Percent = Annotated[
+    str,
+    StringConstraints(pattern=r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,18})?$"),
+    AfterValidator(_percent),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^(100(\.0{1,18})?|(0|[1-9][0-9]?)(\.[0-9]{1,18})?)$",
+            "examples": ["51", "33.4"],
+        }
+    ),
+]
 Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
 Duration = Annotated[
     str,

@@ -17,7 +17,7 @@ from projections.commitments import COMMITMENT_LIST
 from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.database import IMPRECISE
 from projections.engine.filters import CERTAINTY, WORDS, Day, Filter, SubjectOf, Word, of_kind, of_status
-from projections.engine.item_lists import MembershipList, Terms, opened_list, simple_list
+from projections.engine.item_lists import AgreementPartyItem, MembershipList, Terms, opened_list, simple_list
 from projections.engine.planner import Planner
 from projections.engine.specification import subject_view
 
@@ -139,7 +139,7 @@ AGREEMENTS = subject_view(
     AGREEMENT,
     more_fields=_MoreFields,
     lists=(
-        MembershipList(name="parties", has_steps=True),
+        MembershipList(name="parties", fields=AgreementPartyItem, has_steps=True),
         COMMITMENT_LIST,
         DECLARATIONS,
         AMENDMENTS,

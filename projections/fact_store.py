@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from domain.catalogue import CATALOGUE
 from domain.corrections import Event, Fact
 from domain.edtf import BEFORE, Span
 from domain.lifespan import (
@@ -53,6 +54,7 @@ _CACHED_FACTS = 1_000
 _FEW_FACTS = 64
 _DECODED = 16
 """The memory that decoded data takes, about, as a multiple of its JSON."""
+_MEMBERSHIP_RANKS = ", ".join(str(CATALOGUE[name].rank) for name in sorted(MEMBERSHIP_TYPES))
 _NOTHING = (b"", b"{}")
 """Erased data, of an event and of a correction; events without any data have the same."""
 
@@ -368,8 +370,19 @@ class FactStore(EventIndex):
             return [each.fact for each in cached.facts.values() if each.fact.span.lo < day]
         return self._facts(f"f.subject = ? AND f.system_to = {CURRENT} AND f.lo < ?", (number, day), "facts_of_subject")
 
-    def membership_facts(self, group: Iterable[int], number: int) -> list[Fact]:
-        """Return the facts about the memberships of these parties in a subject, in the order of folding."""
+    def membership_facts(self, group: Collection[int], number: int) -> list[Fact]:
+        """Return the facts about the memberships of these parties in a subject, or those merged with it, in the order
+        of folding.
+        """
+        members = self.same_as(number)
+        found = [fact for member in members for fact in self._membership_facts(group, member)]
+        return found if len(members) == 1 else _in_order(found)
+
+    def same_as(self, number: int) -> Sequence[int]:
+        """Return a subject and those merged with it; only parties are ever merged."""
+        return self.cluster_of(number) if self.name(number).startswith("parties/") else (number,)
+
+    def _membership_facts(self, group: Collection[int], number: int) -> list[Fact]:
         if (cached := self.subjects.get(number).cached) is not None:
             current = [each for each in cached.facts.values() if each.fact.type in MEMBERSHIP_TYPES]
             found = [each.fact for each in current if not each.keys.isdisjoint(group)]
@@ -407,8 +420,10 @@ class FactStore(EventIndex):
         return sorted(row[0] for row in rows)
 
     def containers(self, number: int) -> list[int]:
-        """Return the subjects whose facts, past or current, name this one."""
-        rows = self.db.execute("SELECT DISTINCT subject FROM tags WHERE key = ?", (number,))
+        """Return the subjects in which a party has or had a membership by their facts, past or current."""
+        rows = self.db.execute(
+            f"SELECT DISTINCT subject FROM tags WHERE key = ? AND rank IN ({_MEMBERSHIP_RANKS})", (number,)
+        )
         return [row[0] for row in rows]
 
     def _facts(self, where: str, values: Sequence[Any], index: str = "") -> list[Fact]:

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from domain.membership import ORDER_OF_STATUSES
 from domain.platform import Support
 from domain.subject_state import STATUSES
-from domain.values import Edtf, Reference, Subject
+from domain.values import Edtf, Percent, Reference, Subject
 from projections.engine.answer_fields import AsOf, IsCertain, Positions, Status, Statuses, SubjectAddress, SubjectName
 from projections.engine.bitemporal import COLLECTIONS
 from projections.engine.event_index import EventIndex
@@ -46,7 +46,7 @@ _Edge = TypedDict(  # in this form for the keyword `from`
         "source": Annotated[Subject, Field(description="The party, or the subject that is part of another.")],
         "target": Annotated[Subject, Field(description="The subject that it is connected to.")],
         "type": Annotated[
-            Literal["party", "founder", "member", "supporter", "part-of", "under"],
+            Literal["party", "founder", "member", "owner", "supporter", "part-of", "under"],
             Field(description="What connects them."),
         ],
         "events": Positions,
@@ -54,6 +54,7 @@ _Edge = TypedDict(  # in this form for the keyword `from`
         "statuses": NotRequired[Statuses],
         "certainty": NotRequired[IsCertain],
         "support": NotRequired[Annotated[Support, Field(description="What kind of support it gives.")]],
+        "share": NotRequired[Annotated[Percent, Field(description="The share of an owner in per cent.")]],
         "occurred": NotRequired[Annotated[Edtf, Field(description="When the support began.")]],
         "from": NotRequired[Annotated[Edtf | None, Field(description="When the membership began.")]],
         "to": NotRequired[Annotated[Edtf | None, Field(description="When the membership ended.")]],
@@ -166,7 +167,11 @@ class Graph:
         holding, known = holds("r", question), as_of_and_on("r", question)
         sources: tuple[tuple[str, str, Sequence[int]], ...] = (
             ("r.container FROM json_each(?) j CROSS JOIN memberships r ON r.party = j.value", holding, parties),
-            ("r.party FROM json_each(?) j CROSS JOIN memberships r ON r.container = j.value", holding, containers),
+            (
+                "r.party FROM json_each(?) j CROSS JOIN memberships r ON r.container = j.value",
+                holding,
+                [*containers, *parties],
+            ),
             (
                 "r.ref FROM json_each(?) j CROSS JOIN subject_states r ON r.subject = j.value AND r.ref IS NOT NULL",
                 known,
@@ -195,6 +200,7 @@ class Graph:
                 kind = {"agreements": "party", "labs": "founder", "platforms": "member"}
                 name = kind[self._index.name(container).partition("/")[0]]
                 yield party, container, name, claim(ORDER_OF_STATUSES, *claimed) | decode_membership_span(stored)
+        yield from self._owners_among(numbers, question)
         rows = self._db.execute(
             "SELECT t.subject, t.ref, t.collection, t.body FROM json_each(?) j CROSS JOIN subject_states t"
             f" ON t.subject = j.value WHERE t.ref IS NOT NULL AND {as_of_and_on('t', question)}",
@@ -216,6 +222,19 @@ class Graph:
             party = self._index.must_find(body["party"]["subject"])
             stated = {name: body[name] for name in ("support", "occurred", "events") if name in body}
             yield self._index.survivor(party, question.as_of), platform, "supporter", stated
+
+    def _owners_among(
+        self, numbers: Collection[int], question: TimeSlice
+    ) -> Iterator[tuple[int, int, str, dict[str, Any]]]:
+        """Yield the edges from owners among these subjects to the parties that they own; later intervals come last."""
+        rows = self._db.execute(
+            f"SELECT r.interval, r.party, r.container, {claim_columns('r', question)}, r.body FROM json_each(?) j"
+            " CROSS JOIN memberships r ON r.party = j.value AND r.container_name > 'parties/'"
+            f" AND r.container_name < 'parties0' WHERE {holds('r', question)}",
+            (_json(numbers), *times(question)),
+        ).fetchall()
+        for _, party, owned, *claimed, stored in sorted(rows, key=lambda row: row[:3]):
+            yield party, owned, "owner", claim(ORDER_OF_STATUSES, *claimed) | decode_membership_span(stored)
 
     def _memberships_among(
         self, reached: Collection[int], inner: Collection[int], question: TimeSlice, limit: int

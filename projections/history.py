@@ -118,7 +118,8 @@ class History:
     def history(self, subject: str, question: TimeSlice, *, limit: int, after: Sequence[Any] | None) -> Page:
         """Return a page of the events about a subject, and those merged with it, up to the position of the question.
 
-        Events that merge or split parties in it are listed, too, and those that change the lifespan of such parties.
+        Events that merge or split parties in it are listed, too, those that change the lifespan of such parties, and
+        those that change what it owns.
         `patch` (RFC 6902) turns the state as of the item before into the state as of this item, both on the day of the
         question and without the names of others; before the first event the state is null. Raise NotFound or Merged.
         """
@@ -212,7 +213,20 @@ class History:
         last = rows[-1][0] if len(rows) == limit else until
         mergers = (position for position in self._mergers_of(group) if since < position <= last)
         lifespans = self._lifespan_changes(group, since, last)
-        return sorted({row[0] for row in rows}.union(mergers, lifespans))[:limit]
+        owned = self._changes_of_owned(group, since, last)
+        return sorted({row[0] for row in rows}.union(mergers, lifespans, owned))[:limit]
+
+    def _changes_of_owned(self, group: Collection[int], since: int, until: int) -> set[int]:
+        """Return the positions after `since` up to `until` that change what these parties own."""
+        found: set[int] = set()
+        for bound in ("system_from", "system_to"):
+            rows = self._db.execute(
+                f"SELECT {bound} FROM memberships WHERE party IN ({_places(group)})"
+                f" AND container_name > 'parties/' AND container_name < 'parties0' AND {bound} > ? AND {bound} <= ?",
+                (*group, since, until),
+            )
+            found.update(position for (position,) in rows)
+        return found
 
     def _lifespan_changes(self, group: Collection[int], since: int, until: int) -> set[int]:
         """Return the positions after `since` up to `until` that change the lifespan of parties in these subjects, as

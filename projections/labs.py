@@ -9,7 +9,7 @@ from domain.lab import LAB, LabFounded, OfPhase, Phase, RecruitmentClosed, Recru
 from domain.list_items import CALL_STATUSES, PHASE_STATUSES, CallItem, PhaseItem, call_periods, phase_periods
 from domain.membership import Lifespan
 from projections.engine.filters import CERTAINTY, WORDS, Filter, SubjectOf, Word, of_status
-from projections.engine.item_lists import Item, ItemList, ItemType, MembershipList, opened_list
+from projections.engine.item_lists import FounderItem, Item, ItemList, ItemType, MembershipList, opened_list
 from projections.engine.specification import subject_view
 
 _PHASES_TAG = "phases"
@@ -66,7 +66,7 @@ CALLS = opened_list(
 
 LABS = subject_view(
     LAB,
-    lists=(MembershipList(name="founders", is_inline=True), PHASES, CALLS),
+    lists=(MembershipList(name="founders", fields=FounderItem, is_inline=True), PHASES, CALLS),
     terms=("fields",),
     date_field="founded",
     filters=(

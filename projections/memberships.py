@@ -16,26 +16,25 @@ from typing_extensions import TypedDict
 from domain.agreement import AgreementSigned, Signatory
 from domain.corrections import Fact
 from domain.edtf import UNKNOWN
-from domain.membership import LEAVING_TYPES, ORDER_OF_STATUSES, InForcePossibilities, Lifespan, MembershipPeriod
+from domain.membership import (
+    LEAVING_TYPES,
+    MEMBERSHIP_STATUSES,
+    ORDER_OF_STATUSES,
+    InForcePossibilities,
+    Lifespan,
+    MembershipPeriod,
+)
+from domain.party import OwnerAdded
 from domain.platform import MemberChanged, MemberJoined
 from domain.values import Reference, Text, texts_of
 from projections.engine import bitemporal
 from projections.engine.buffer import Row
-from projections.engine.canonical_rows import (
-    KNOWN,
-    PERIOD,
-    UNREADABLE,
-    Part,
-    encoded_day,
-    names_of_bits,
-    period,
-    stored_json,
-)
+from projections.engine.canonical_rows import MEMBERSHIP_ROWS, OF_NO_PARTY
 from projections.engine.filters import CERTAINTY, WORDS, Filter, SubjectOf, Word, of_status
 from projections.engine.item_lists import ItemType, MembershipSteps, Role, Roles
 from projections.engine.planner import Planner
 from projections.engine.query_parts import Order, by_date, places
-from projections.engine.row_codecs import canonical_membership, encode_membership, possible_statuses_mask
+from projections.engine.row_codecs import encode_membership, possible_statuses_mask
 from projections.engine.specification import Digest, Items, Listing, Rows, RowView, Scope
 from projections.engine.time_slices import as_of_and_on, holds, membership, membership_columns, times
 
@@ -67,14 +66,14 @@ def membership_drafts(
         opened = facts.get(first.begun_by) if first.begun_by is not None else None
         closed = facts.get(first.ended_by) if first.ended_by is not None else None
         waited_for = facts.get(first.waited_for) if first.waited_for is not None else None
-        category, roles = _category_and_roles(steps)
+        category, share, roles = _category_share_and_roles(steps)
         others = [*whole, closed] if closed is not None and closed in dissolved else whole
         began = waited_for.effective if waited_for is not None else opened.span if opened is not None else UNKNOWN
         at = began.sort_key[0]
         for changed_by, of_category in groupby((first, *alike), key=attrgetter("changed_by")):
             if changed_by is not None:
                 category = cast("MemberChanged", facts[changed_by].data).category
-            body = encode_membership(steps, others, waited_for or opened, closed, category)
+            body = encode_membership(steps, others, waited_for or opened, closed, category, share)
             categories = "\n".join([text.casefold() for text in texts_of(category)]) or None
             for each in of_category:
                 status = _status_columns(each.status, each.statuses, each.is_certain, each.final_statuses, each.force)
@@ -108,16 +107,19 @@ def _status_columns(
     )
 
 
-def _category_and_roles(steps: Iterable[Fact]) -> tuple[Any, dict[str, bytes]]:
-    """Return the last category in which a member joined, and by party the role in which it last signed, as JSON; of
-    several roles in one signing the list.
+def _category_share_and_roles(steps: Iterable[Fact]) -> tuple[Any, str | None, dict[str, bytes]]:
+    """Return the last category in which a member joined, the last share of an owner, and by party the role in which it
+    last signed, as JSON; of several roles in one signing the list.
     """
     category: Any = None
+    share: str | None = None
     roles: dict[str, bytes] = {}
     for fact in steps:
         data = fact.data
         if isinstance(data, MemberJoined) and data.category is not None:
             category = data.category
+        elif isinstance(data, OwnerAdded) and data.share is not None:
+            share = data.share
         elif isinstance(data, AgreementSigned):
             signed_as: dict[str, list[Any]] = {}
             for signatory in data.parties:
@@ -125,7 +127,7 @@ def _category_and_roles(steps: Iterable[Fact]) -> tuple[Any, dict[str, bytes]]:
                     signed_as.setdefault(signatory.party, []).append(signatory.role)
             for party, each in signed_as.items():
                 roles[party] = orjson.dumps(each if len(each) > 1 else each[0])
-    return category, roles
+    return category, share, roles
 
 
 def _by_interval(
@@ -182,7 +184,7 @@ def _query(planner: Planner) -> Listing:
     """Return the query in the order of container, party and interval, as far as a filter leaves these open."""
     query, question, filters = planner.query, planner.question, planner.filters
     listed = as_of_and_on if "status" in filters else holds
-    query.add(listed("t", question), *times(question))
+    query.add(f"{listed('t', question)} AND {OF_NO_PARTY.format('t.container_name')}", *times(question))
     columns = ["t.container_name", "t.party_name", "t.interval"]
     if "party" in filters and len(planner.cluster(filters["party"][0])) == 1:
         columns.remove("t.party_name")
@@ -193,7 +195,7 @@ def _query(planner: Planner) -> Listing:
     is_by_name = planner.sort == "in"
     if is_by_name and len(columns) == 3 and not query.narrow:  # a walk through all containers by name
         source, columns[0] = "subjects s CROSS JOIN memberships t ON t.container = s.id", "s.name"
-        query.add("s.name NOT BETWEEN 'parties/' AND 'parties0'")
+        query.add(OF_NO_PARTY.format("s.name"))
     types = {name: int if name == "t.interval" else str for name in columns}
     if is_by_name:
         order = Order((f"{plain}{columns[0]}", *columns[1:]), (*types.values(),), planner.is_descending)
@@ -208,46 +210,6 @@ def _query(planner: Planner) -> Listing:
 
     return Listing(f"{membership_columns('t', question)}, t.party, t.container FROM {source}", order, items)
 
-
-# canonical rows
-
-_FORCE = ("in-force", "suspended", "neither")
-
-
-def _body(stored: Any, role: Any) -> Any:
-    """Return the body of a membership, in full."""
-    try:
-        return canonical_membership(stored, role)
-    except UNREADABLE:
-        return stored_json(stored)
-
-
-def _membership(row: Sequence[Any]) -> dict[str, Any]:
-    container, party, interval, force, source_event, at, category, label, role, body = row[:10]
-    return {
-        "party": party,
-        "in": container,
-        "interval": interval,
-        **period(row[10:], ORDER_OF_STATUSES),
-        "may_be": names_of_bits(force, _FORCE),
-        "borne_by": source_event,
-        "earliest": encoded_day(at),
-        "category": category,
-        "label": label,
-        "body": _body(body, role),
-    }
-
-
-_ROWS = Part(
-    ("t.container", "t.party", "t.interval", "t.valid_from", "t.id"),
-    f"s.name, m.name, t.interval, t.force, t.source_event, t.at, t.category, t.container_name || ' ' || t.party_name"
-    f" || printf(' %04d', t.interval), t.role, t.body, {PERIOD}",
-    "memberships t INDEXED BY memberships_of_container CROSS JOIN subjects s ON s.id = t.container"
-    f" CROSS JOIN subjects m ON m.id = t.party WHERE {KNOWN.format('t')}",
-    "(t.container, t.party) >= (:k0, :k1)",
-    (-1, -1, -1, -1, -1),
-    _membership,
-)
 
 _Container = TypedDict(  # in this form for the keyword `in`
     "_Container", {"party": Reference, "in": Annotated[Reference, Field(description="The agreement, lab or platform.")]}
@@ -264,13 +226,13 @@ class MembershipItem(_Container):
 
 MEMBERSHIPS = RowView(
     name="memberships",
-    item=ItemType(MembershipItem, ORDER_OF_STATUSES, MembershipSteps, (MemberJoined, Signatory)),
+    item=ItemType(MembershipItem, MEMBERSHIP_STATUSES, MembershipSteps, (MemberJoined, Signatory)),
     sorts=("in", "from"),
     table="memberships",
     condition="1",
     query=_query,
     digest=Digest(
-        (_ROWS,),
+        (MEMBERSHIP_ROWS,),
         Scope(
             frozenset(("agreements", "labs", "platforms")), frozenset((bitemporal.MEMBERSHIPS.name,)), by_subject=True
         ),
@@ -295,7 +257,7 @@ MEMBERSHIPS = RowView(
             "The category of a platform's member, in any language.",
             lambda planner, values: _by_category(planner, values[0].casefold()),
         ),
-        of_status(ORDER_OF_STATUSES, _ENDED_TOO),
+        of_status(MEMBERSHIP_STATUSES, _ENDED_TOO, ORDER_OF_STATUSES),
         CERTAINTY,
     ),
 )

@@ -9,13 +9,13 @@ from typing_extensions import TypedDict
 
 from domain.corrections import Fact
 from domain.list_items import ItemPeriod
-from domain.membership import FOREVER
+from domain.membership import FOREVER, OWNERSHIP_STATUSES
 from domain.party import PARTY, PartyIdentified, PartyKind, PartyNameAdded, PartyRegistered
 from domain.subject_state import StatePeriod
 from domain.values import Label, Scheme, Text
-from projections.engine.canonical_rows import KNOWN, Part, Row
+from projections.engine.canonical_rows import KNOWN, OWNER_ROWS, Part, Row
 from projections.engine.filters import CERTAINTY, WORDS, Filter, Identifier, SubjectOf, Word, of_kind
-from projections.engine.item_lists import FORMER, Item, Terms, simple_list
+from projections.engine.item_lists import FORMER, Item, MembershipList, OwnedItem, OwnerItem, Terms, simple_list
 from projections.engine.planner import Planner
 from projections.engine.specification import subject_view
 
@@ -129,8 +129,14 @@ _MERGERS = Part(
 
 PARTIES = subject_view(
     PARTY,
-    lists=(OTHER_NAMES, IDENTIFIERS),
-    more_parts=(_MERGERS,),
+    lists=(
+        OTHER_NAMES,
+        IDENTIFIERS,
+        MembershipList(name="owners", fields=OwnerItem, statuses=OWNERSHIP_STATUSES, is_current=True),
+        MembershipList(name="owns", fields=OwnedItem, statuses=OWNERSHIP_STATUSES, is_current=True, is_of_member=True),
+    ),
+    more_parts=(OWNER_ROWS, _MERGERS),
+    has_memberships=True,
     filters=(
         WORDS,
         of_kind(get_args(PartyKind), "party"),
@@ -145,6 +151,12 @@ PARTIES = subject_view(
             SubjectOf(("parties",)),
             "The party it is part of.",
             lambda planner, values: planner.by_reference(values[0]),
+        ),
+        Filter(
+            "owner",
+            SubjectOf(("parties",)),
+            "A party that owns it, whole or in part.",
+            lambda planner, values: planner.by_member(values[0]),
         ),
         Filter(
             "identifier",

@@ -11,7 +11,7 @@ from domain.corrections import Fact
 from domain.platform import PLATFORM, AdoptedKind, DocumentAdopted, Support, SupporterAdded
 from domain.values import Edtf, Reference, Text
 from projections.engine.filters import CERTAINTY, WORDS, Filter, SubjectOf, of_status
-from projections.engine.item_lists import MembershipList, Terms, simple_list
+from projections.engine.item_lists import MemberItem, MembershipList, Terms, simple_list
 from projections.engine.planner import Planner
 from projections.engine.query_parts import places
 from projections.engine.specification import subject_view
@@ -70,7 +70,11 @@ def _by_supporter(planner: Planner, party: str) -> None:
 
 PLATFORMS = subject_view(
     PLATFORM,
-    lists=(MembershipList(name="members", has_category=True, is_current=True), SUPPORTERS, DOCUMENTS),
+    lists=(
+        MembershipList(name="members", fields=MemberItem, has_category=True, is_current=True),
+        SUPPORTERS,
+        DOCUMENTS,
+    ),
     date_field="launched",
     filters=(
         WORDS,

@@ -22,6 +22,7 @@ from domain.membership import (
     MEMBERSHIP_TYPES,
     NO_CONSENT,
     ORDER_OF_STATUSES,
+    OWNER_TYPES,
     FirstConsent,
     InForcePossibilities,
     Lifespan,
@@ -73,9 +74,6 @@ _VALID_FROM, _VALID_TO, _STATUS, _FORCE, _SOURCE_EVENT, _EARLIEST, _PARTY_NAME =
 )
 
 
-_WITH_MEMBERSHIPS = ("agreements", "labs", "platforms")
-
-
 @dataclass(slots=True)
 class Context:
     """What every row of a subject depends on.
@@ -117,6 +115,11 @@ class Projector:
         describing = whole or any(fact.creates or describes(fact) for fact in changed)
         context = self._context(subject, collection, None if describing else was)
         parties, again, everything = self._to_fold(subject, context, changed)
+        if whole:
+            owners = [
+                fact for each in self._store.same_as(subject.number) for fact in self._store.of_types(OWNER_TYPES, each)
+            ]
+            parties = {*parties, *self._parties_of(owners), *self._members(subject)}
         if parties and MEMBERSHIPS.name in self._scope.rows:
             self._fold_and_join(subject, collection, parties, context, position)
         if context.states is None:
@@ -144,7 +147,7 @@ class Projector:
         self, party: Subject, old: Basis, new: Basis, changed: Sequence[Fact], position: int
     ) -> None:
         """Fold the memberships of a party where its lifespan changed, or the fact that ended it."""
-        if MEMBERSHIPS.name not in self._scope.rows:
+        if MEMBERSHIPS.name not in self._scope.rows or self._scope.by_subject:  # then all lifespans are known before
             return
         if old[:2] == new[:2] and not any(fact.kind.ends for fact in changed):
             return
@@ -157,8 +160,7 @@ class Projector:
         """Return the subjects in which these parties, and those merged with them, have or had memberships."""
         store = self._store
         members = {member for party in parties for member in store.cluster_of(party)}
-        containers = {container for member in members for container in store.containers(member)}
-        return {each for each in containers if store.name(each).partition("/")[0] in _WITH_MEMBERSHIPS}
+        return {store.survivor(container) for member in members for container in store.containers(member)}
 
     def merge(self, numbers: Iterable[int], position: int) -> None:
         """Update every row of some parties at a position, after mergers or splits among them."""
@@ -168,9 +170,9 @@ class Projector:
             self._store.subjects.save_for_undo(subject)
             subject.context = None
             if self._store.survivor(number) != number:
-                for table in (SUBJECT_STATES.name, LIST_ITEMS.name):
+                for table in (SUBJECT_STATES, LIST_ITEMS, MEMBERSHIPS):
                     self._db.execute(
-                        f"UPDATE {table} SET system_to = ? WHERE subject = ? AND system_to = {CURRENT}",
+                        f"UPDATE {table.name} SET system_to = ? WHERE {table.columns[0]} = ? AND system_to = {CURRENT}",
                         (position, number),
                     )
                 self._store.subjects.evict(subject)
@@ -348,7 +350,7 @@ class Projector:
         wanted: dict[Row, list[Row]] = {}
         shared: dict[int, list[MembershipDraft]] = {}
         membership_facts = None
-        if subject.cached is not None:
+        if subject.cached is not None and len(self._store.same_as(subject.number)) == 1:
             membership_facts = [each for each in subject.cached.facts.values() if each.fact.type in MEMBERSHIP_TYPES]
         for party in sorted(parties):
             group = self._store.cluster_of(party)
@@ -360,7 +362,7 @@ class Projector:
                 own = [each.fact for each in membership_facts if not each.keys.isdisjoint(group)]
                 own = self._store.of_members(own, group)
             self._db.limit.check(len(own))
-            drafts = self._drafts(group, own, context, shared) if own else []
+            drafts = self._drafts(group, own, subject, context, shared) if own else []
             name, party_name = subject.name, self._store.subjects.get(party).name
             wanted[subject.number, party] = [
                 (*columns, roles.get(party_name), name, party_name, body) for columns, body, roles in drafts
@@ -369,7 +371,12 @@ class Projector:
         return closed, [row for row, _ in opened]
 
     def _drafts(
-        self, group: Sequence[int], own: Sequence[Fact], context: Context, shared: dict[int, list[MembershipDraft]]
+        self,
+        group: Sequence[int],
+        own: Sequence[Fact],
+        subject: Subject,
+        context: Context,
+        shared: dict[int, list[MembershipDraft]],
     ) -> list[MembershipDraft]:
         """Return the rows of a party's membership from its facts, without name and role; `group` is its cluster.
 
@@ -381,7 +388,9 @@ class Projector:
         is_shared = len(own) == 1 and party is None and own[0].type not in CONSENTS
         drafts = shared.get(own[0].position) if is_shared else None
         if drafts is None:
-            names = [self._store.name(member) for member in group] if len(group) > 1 else ()
+            same = self._store.same_as(subject.number)
+            names = [self._store.name(member) for member in group] if len(group) > 1 else []
+            names += [self._store.name(member) for member in same] if len(same) > 1 else []
             lifespan, whole, consented = context.lifespan, context.whole, self._consented(own, context, names)
             days = membership_periods(own, whole, lifespan, consented=consented, names=names, party=party)
             dissolved = () if party is None else party.dissolved

@@ -63,6 +63,8 @@ class SingleViewReplay:
         self._store = FactStore(self._db)
         self._scope = scope
         self._passing = (MEMBERSHIPS.insert,) if MEMBERSHIPS.name in scope.passing else ()
+        self._stored = set[int]()
+        """The parties of which all facts are stored before any is folded."""
         self._projector = Projector(self._db, self._store, scope)
 
     def fold(self, log: SubjectEvents, until: int) -> None:
@@ -122,7 +124,8 @@ class SingleViewReplay:
                 fact = self._fact(event, changed)
                 if fact is not None:
                     store.subjects.mark_dirty(store.subjects.get(number)).lifespan = summarise([fact])
-        for number in {member for each in dissolved for member in store.cluster_of(each)}:
+        self._stored = {member for each in dissolved for member in store.cluster_of(each)}
+        for number in self._stored:
             store.subjects.mark_dirty(store.subjects.get(number)).lifespan = NO_FACTS
             for event in log.of_subject(store.name(number)):
                 store.evict_if_full()
@@ -137,8 +140,13 @@ class SingleViewReplay:
         members = store.cluster_of(number)
         if members[0] != number:
             return
+        if number in self._stored:
+            self._fold_stored(number, members, until)
+            return
         if len(members) > 1:
             events = merge(*(log.of_subject(store.name(each)) for each in members), key=attrgetter("position"))
+        for member in members:
+            store.subjects.get(member).lifespan = NO_FACTS  # what was stored of it is found again with its facts
         store.start(members)
         current = ((event, fact) for event in events if (fact := self._fact(event, changed)) is not None)
         first = list(islice(current, _FEW + 1))
@@ -151,6 +159,14 @@ class SingleViewReplay:
         else:
             self._fold_many(number, chain(first, current), changed, until)
         store.discard(members)
+
+    def _fold_stored(self, number: int, members: Collection[int], until: int) -> None:
+        """Fold a subject of which all facts are stored."""
+        facts = [fact for member in members for fact in self._store.facts(member)]
+        for start in range(0, len(facts), _CHUNK):
+            self._store.evict_if_full()
+            self._projector.fold(number, facts[start : start + _CHUNK], until)
+        self._store.discard(members)
 
     def _fold_many(
         self, number: int, facts_by_event: Iterable[tuple[Event, Fact]], changed: bytearray, until: int

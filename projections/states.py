@@ -271,25 +271,22 @@ class States:
         """
         until = " AND x.id < ?" if by == _BY_SYSTEM_TIME else ""
         for collection in {each.collection for each in subjects}:
-            memberships = SUBJECT_VIEWS[collection].membership_list
-            if memberships is None:
-                continue
-            rows = self._db.execute(
-                f"SELECT r.at, r.party_name, r.interval, r.container, {_membership_columns(question)}, r.party"
-                " FROM json_each(?) j CROSS JOIN memberships r"
-                f" ON r.id IN (SELECT x.id FROM memberships x INDEXED BY memberships_{by}"
-                f" WHERE x.container = j.value{until} AND {_shown('x', memberships, question)}"
-                " ORDER BY x.at, x.party_name, x.interval LIMIT ?)",
-                (
-                    _json(each.number for each in subjects if each.collection == collection),
-                    *self._until("memberships", question, by),
-                    *times(question),
-                    most + 1,
-                ),
-            )
-            for row in self.limit.each(rows):
-                self._index.remember(row[1], row[-1])
-                found.setdefault((row[3], memberships), []).append(row)
+            numbers = _json(each.number for each in subjects if each.collection == collection)
+            for memberships in SUBJECT_VIEWS[collection].membership_lists:
+                own, other = memberships.own, memberships.other
+                index = "of_party" if memberships.is_of_member else by
+                rows = self._db.execute(
+                    f"SELECT r.at, r.{other}_name, r.interval, r.{own}, {_membership_columns(memberships, question)},"
+                    f" r.{other} FROM json_each(?) j CROSS JOIN memberships r"
+                    f" ON r.id IN (SELECT x.id FROM memberships x INDEXED BY memberships_{index}"
+                    f" WHERE {memberships.condition('x').format('j.value')}{until}"
+                    f" AND {_shown('x', memberships, question)}"
+                    f" ORDER BY x.at, x.{other}_name, x.interval LIMIT ?)",
+                    (numbers, *self._until("memberships", question, by), *times(question), most + 1),
+                )
+                for row in self.limit.each(rows):
+                    self._index.remember(row[1], row[-1])
+                    found.setdefault((row[3], memberships), []).append(row)
         places: dict[int, list[int]] = {}
         for each in subjects:
             for items in SUBJECT_VIEWS[each.collection].item_lists:
@@ -336,8 +333,9 @@ class States:
         if name == "other_names":
             return self._names_page(number, question, limit, after)
         if isinstance(listed, MembershipList):
-            source = f"memberships r WHERE r.container = ? AND {_shown('r', listed, question)}"
-            order, columns = "r.at, r.party_name, r.interval", _membership_columns(question)
+            source = f"memberships r WHERE {listed.condition('r').format('?')} AND {_shown('r', listed, question)}"
+            order = f"r.at, r.{listed.other}_name, r.interval"
+            columns = _membership_columns(listed, question)
         else:
             source = (
                 f"list_items r WHERE r.subject = ? AND r.section = {listed.number} AND {as_of_and_on('r', question)}"
@@ -429,9 +427,9 @@ def _membership_item(
     return reference
 
 
-def _membership_columns(question: TimeSlice) -> str:
+def _membership_columns(listed: MembershipList, question: TimeSlice) -> str:
     """Return the columns of `memberships r` that an item of a list inside a state is made of."""
-    return f"r.party_name, r.role, {claim_columns('r', question)}, r.body"
+    return f"r.{listed.other}_name, r.role, {claim_columns('r', question)}, r.body"
 
 
 def _shown(table: str, listed: MembershipList, question: TimeSlice) -> str:

@@ -92,6 +92,8 @@ DATA: dict[str, st.SearchStrategy] = {
     "party.name-added": fields({"name": texts}),
     "party.identified": fields({"scheme": st.just("ror"), "value": st.sampled_from(("1", "2"))}),
     "party.reorganized": fields({"part_of": st.one_of(st.none(), parties)}),
+    "party.owner-added": fields({"owner": parties}, share=st.sampled_from(("50", "33.3"))),
+    "party.owner-removed": fields({"owner": parties}),
     "party.merged": fields({"into": parties}),
     "party.dissolved": fields({}, successors=several),
     "agreement.announced": fields(_treaty, parties=_signatories, **_described),

@@ -227,6 +227,26 @@ def parties(*slugs: str) -> list[dict[str, Any]]:
     return [party(slug) for slug in slugs]
 
 
+def owned(slug: str, owner: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
+    """Return the adding of an owner of a party."""
+    return event("party.owner-added", f"parties/{slug}", occurred, owner=f"parties/{owner}", **data)
+
+
+def disowned(slug: str, owner: str, occurred: str | None = None) -> dict[str, Any]:
+    """Return the removal of an owner of a party."""
+    return event("party.owner-removed", f"parties/{slug}", occurred, owner=f"parties/{owner}")
+
+
+def merged(slug: str, into: str) -> dict[str, Any]:
+    """Return the merger of a party that was recorded twice."""
+    return event("party.merged", f"parties/{slug}", None, into=f"parties/{into}")
+
+
+def dissolved(slug: str, occurred: str | None = None) -> dict[str, Any]:
+    """Return the dissolution of a party."""
+    return event("party.dissolved", f"parties/{slug}", occurred)
+
+
 def platform(slug: str, occurred: str | None = None, **data: Any) -> dict[str, Any]:
     """Return the launch of a platform."""
     return event("platform.launched", f"platforms/{slug}", occurred, **{"name": slug, **data})

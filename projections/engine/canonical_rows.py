@@ -17,10 +17,10 @@ import orjson
 from domain.edtf import AFTER, BEFORE, day_text
 from domain.event_type import Aggregate
 from domain.list_items import STATUS_ORDER
-from domain.membership import FOREVER
+from domain.membership import FOREVER, ORDER_OF_STATUSES
 from projections.engine.bitemporal import COLLECTIONS, STATE_TERMS
 from projections.engine.item_lists import ItemList
-from projections.engine.row_codecs import decode_subject_state
+from projections.engine.row_codecs import canonical_membership, decode_subject_state
 
 KNOWN = "{0}.system_from <= :as_of AND {0}.system_to > :as_of"
 """In SQL, that a row of a table was known at the position."""
@@ -208,3 +208,59 @@ def list_items(lists: Sequence[ItemList]) -> Part:
         (-1, -1, -1, "", "", -1, -1),
         shape,
     )
+
+
+_FORCE = ("in-force", "suspended", "neither")
+
+
+def _membership(row: Row) -> dict[str, Any]:
+    container, party, interval, force, source_event, at, category, label, role, body = row[:10]
+    return {
+        "party": party,
+        "in": container,
+        "interval": interval,
+        **period(row[10:], ORDER_OF_STATUSES),
+        "may_be": names_of_bits(force, _FORCE),
+        "borne_by": source_event,
+        "earliest": encoded_day(at),
+        "category": category,
+        "label": label,
+        "body": _membership_body(body, role),
+    }
+
+
+def _membership_body(stored: Any, role: Any) -> Any:
+    """Return the body of a membership, in full."""
+    try:
+        return canonical_membership(stored, role)
+    except UNREADABLE:
+        return stored_json(stored)
+
+
+_MEMBERSHIP_COLUMNS = (
+    "s.name, m.name, t.interval, t.force, t.source_event, t.at, t.category, t.container_name || ' ' || t.party_name"
+    f" || printf(' %04d', t.interval), t.role, t.body, {PERIOD}"
+)
+OF_NO_PARTY = "{} NOT BETWEEN 'parties/' AND 'parties0'"
+"""In SQL, that a subject with memberships is no party: memberships in parties are those of their owners."""
+
+MEMBERSHIP_ROWS = Part(
+    ("t.container", "t.party", "t.interval", "t.valid_from", "t.id"),
+    _MEMBERSHIP_COLUMNS,
+    "memberships t INDEXED BY memberships_of_container CROSS JOIN subjects s ON s.id = t.container"
+    f" CROSS JOIN subjects m ON m.id = t.party WHERE {KNOWN.format('t')} AND {OF_NO_PARTY.format('s.name')}",
+    "(t.container, t.party) >= (:k0, :k1)",
+    (-1, -1, -1, -1, -1),
+    _membership,
+)
+OWNER_ROWS = Part(
+    ("s.id", "t.party", "t.interval", "t.valid_from", "t.id"),
+    _MEMBERSHIP_COLUMNS,
+    "subjects s CROSS JOIN memberships t INDEXED BY memberships_of_container ON t.container = s.id"
+    f" CROSS JOIN subjects m ON m.id = t.party WHERE {KNOWN.format('t')}"
+    " AND +s.name > 'parties/' AND +s.name < 'parties0'",
+    "s.id >= :k0",
+    (-1, -1, -1, -1, -1),
+    _membership,
+)
+"""The owners of parties."""

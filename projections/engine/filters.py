@@ -115,14 +115,16 @@ class Filter:
     is_repeatable: bool = False
 
 
-def of_status(statuses: tuple[str, ...], more: str = "") -> Filter:
-    """Return the filter by status; `more` continues its description."""
+def of_status(statuses: tuple[str, ...], more: str = "", order: tuple[str, ...] | None = None) -> Filter:
+    """Return the filter by status; `more` continues its description. `order` is that of the statuses in rows, where
+    there are others.
+    """
     return Filter(
         "status",
         Choice(statuses, wildcard=ANY_STATUS),
         "The status on that day; where readings of imprecise dates differ, under each that may be. Several, separated"
         f" by commas: any of them. `any`: whatever the status.{more}",
-        lambda planner, values: planner.by_status(statuses, values),
+        lambda planner, values: planner.by_status(order or statuses, values),
     )
 
 

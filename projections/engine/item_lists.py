@@ -20,11 +20,11 @@ from domain.catalogue import CATALOGUE
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, span_of
 from domain.list_items import STATUS_ORDER, ItemPeriod, simple_periods
-from domain.membership import ORDER_OF_STATUSES, Lifespan
+from domain.membership import MEMBERSHIP_STATUSES, Lifespan
 from domain.payload import Record
 from domain.platform import MemberJoined
 from domain.subject_state import StatePeriod
-from domain.values import Edtf, Party, Reference, Text
+from domain.values import Edtf, Party, Percent, Reference, Text
 from projections.engine.answer_fields import EventType, Occurred, Positions, SubjectName
 from projections.engine.buffer import Row
 from projections.engine.row_codecs import possible_statuses_mask
@@ -176,26 +176,59 @@ class AgreementPartyItem(TypedDict):
     roles: NotRequired[Roles]
 
 
+class OwnerItem(TypedDict):
+    """A party that owns the party, whole or in part."""
+
+    party: Reference
+    share: NotRequired[Annotated[Percent, Field(description="The share of the owner in per cent.")]]
+
+
+class OwnedItem(TypedDict):
+    """A party that the party owns, whole or in part."""
+
+    party: Reference
+    share: NotRequired[Annotated[Percent, Field(description="The share of the owner in per cent.")]]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MembershipList:
     """A list inside a state whose items are the memberships of its subject.
 
+    `fields` is the typed dictionary of the fields of an item, `statuses` are its statuses.
     `is_inline`: an item is the reference to the party itself, with the fields of the membership.
     `is_current`: memberships that have ended on the day are left out.
+    `is_of_member`: the items are the memberships of the subject itself in other parties, which it owns.
     """
 
     name: str
+    fields: type
+    statuses: tuple[str, ...] = MEMBERSHIP_STATUSES
     has_category: bool = False
     has_steps: bool = False
     is_inline: bool = False
     is_current: bool = False
+    is_of_member: bool = False
+
+    @property
+    def own(self) -> str:
+        """The column of the subject whose state has the list."""
+        return "party" if self.is_of_member else "container"
+
+    @property
+    def other(self) -> str:
+        """The column of the other subject."""
+        return "container" if self.is_of_member else "party"
+
+    def condition(self, table: str) -> str:
+        """Return the condition, in SQL, of the memberships in the list, with a place for the number of the subject."""
+        among = f" AND {table}.container_name > 'parties/' AND {table}.container_name < 'parties0'"
+        return f"{table}.{self.own} = {{}}{among if self.is_of_member else ''}"
 
     @property
     def item(self) -> ItemType:
         """The type of its items."""
-        fields = FounderItem if self.is_inline else MemberItem if self.has_category else AgreementPartyItem
         span = MembershipSteps if self.has_steps else MembershipSpan
-        return ItemType(fields, ORDER_OF_STATUSES, span, (MemberJoined, Signatory))
+        return ItemType(self.fields, self.statuses, span, (MemberJoined, Signatory))
 
 
 def simple_list(

@@ -242,10 +242,10 @@ def _changes(db: sqlite3.Connection, start: int, end: int, ids: dict[str, int]) 
                 is_within = _is_within(at, upto)
                 _put(deltas, f"signed {_year(at)}", count, since, until, is_final_period, is_within, is_within)
     for count, rows in _moved(
-        db, "memberships", f"{_CLAIM}, status, party, possible_statuses & {HOLDING}", start, end, ids
+        db, "memberships", f"{_CLAIM}, status, party, possible_statuses & {HOLDING}, {_IS_OWNER}", start, end, ids
     ):
-        for since, until, is_final_period, on_days, is_settled, status, party, may_hold in rows:
-            for what in (f"membership {status}", f"party {party}"):
+        for since, until, is_final_period, on_days, is_settled, status, party, may_hold, is_owner in rows:
+            for what in () if is_owner else (f"membership {status}", f"party {party}"):
                 if may_hold:
                     _put(deltas, what, count, since, until, 0, on_days, is_settled)
                 if is_final_period:
@@ -257,6 +257,8 @@ def _changes(db: sqlite3.Connection, start: int, end: int, ids: dict[str, int]) 
     return deltas
 
 
+_IS_OWNER = "container_name BETWEEN 'parties/' AND 'parties0'"
+"""In SQL, that a membership is that of an owner of a party, which is not counted."""
 _CLAIM = "valid_from, valid_to, is_final_period, is_certain, final_statuses = 1 << status"
 """The days of a row, whether it is the final period, and whether its status is certain: on these days, in the end."""
 

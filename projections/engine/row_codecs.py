@@ -68,7 +68,12 @@ def decode_unnamed_state(stored: bytes) -> tuple[dict[str, Any], dict[str, list[
 
 
 def encode_membership(
-    steps: Sequence[Fact], whole: Sequence[Fact], opened: Fact | None, closed: Fact | None, category: Any
+    steps: Sequence[Fact],
+    whole: Sequence[Fact],
+    opened: Fact | None,
+    closed: Fact | None,
+    category: Any,
+    share: str | None = None,
 ) -> bytes:
     """Encode a membership without the role of the party.
 
@@ -79,6 +84,8 @@ def encode_membership(
     more: dict[str, Any] = {}
     if category is not None:
         more["category"] = category
+    if share is not None:
+        more["share"] = share
     began = _effective(opened) if opened is not None else None
     if began != _first_date(encoded):
         more["from"] = began
@@ -92,14 +99,16 @@ def encode_membership(
 def decode_membership(stored: bytes) -> dict[str, Any]:
     """Decode a membership as answered, the category first; party, container, status and role have columns."""
     steps, more = _parts(stored)
-    return {"category": more.get("category")} | _span(steps, more, [_read_step(step) for step in steps])
+    fields = {"category": more.get("category"), **_share(more)}
+    return fields | _span(steps, more, [_read_step(step) for step in steps])
 
 
 def decode_membership_span(stored: bytes) -> dict[str, Any]:
-    """Decode when a membership began and ended, and its source events."""
-    span = _span(*_parts(stored), [])
+    """Decode when a membership began and ended, and its source events; of an owner its share, too."""
+    steps, more = _parts(stored)
+    span = _span(steps, more, [])
     del span["steps"]
-    return span
+    return {**_share(more), **span}
 
 
 def roles_of(stored: bytes) -> dict[str, Any]:
@@ -115,10 +124,15 @@ def canonical_membership(stored: bytes, role: bytes | None) -> dict[str, Any]:
     fields: dict[str, Any] = {} if role is None else roles_of(role)
     if "category" in more:
         fields["category"] = more["category"]
+    fields |= _share(more)
     fields |= {name: value for name, value in span.items() if value is not None}
     if "whole" not in more:
         del fields["events"]
     return fields
+
+
+def _share(more: Mapping[str, Any]) -> dict[str, Any]:
+    return {"share": more["share"]} if "share" in more else {}
 
 
 def _parts(stored: bytes) -> tuple[list[Step], dict[str, Any]]:

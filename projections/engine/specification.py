@@ -112,9 +112,9 @@ class SubjectView(View):
         return tuple(each for each in self.lists if isinstance(each, ItemList))
 
     @cached_property
-    def membership_list(self) -> MembershipList | None:
-        """The list of the memberships of a subject, where it has one."""
-        return next((each for each in self.lists if isinstance(each, MembershipList)), None)
+    def membership_lists(self) -> tuple[MembershipList, ...]:
+        """The lists inside a state whose items are memberships."""
+        return tuple(each for each in self.lists if isinstance(each, MembershipList))
 
 
 def subject_view(
@@ -127,12 +127,14 @@ def subject_view(
     more_fields: type | None = None,
     more_parts: tuple[Part, ...] = (),
     follows_memberships: bool = False,
+    has_memberships: bool = False,
     passages: bool = False,
 ) -> SubjectView:
     """Return the view of a collection, sorted by subject, name, or date.
 
     `more_parts` are canonical rows beside states and list items. A list that is a view of its own has them there.
     `follows_memberships`: the state of a subject follows from its memberships.
+    `has_memberships`: the digest covers the memberships in its subjects, too.
     `passages`: the digest covers citations and texts of documents, too.
     """
     own = tuple(each for each in lists if isinstance(each, ItemList) and not each.is_view)
@@ -142,9 +144,10 @@ def subject_view(
         *more_parts,
     )
     passing = frozenset((MEMBERSHIPS.name,) if follows_memberships else ())
+    memberships = (MEMBERSHIPS.name,) if has_memberships else ()
     scope = Scope(
         frozenset((aggregate.collection,)),
-        frozenset((SUBJECT_STATES.name, *(each.name for each in own))) | passing,
+        frozenset((SUBJECT_STATES.name, *(each.name for each in own), *memberships)) | passing,
         by_subject=not passages,
         passages=passages,
         passing=passing,

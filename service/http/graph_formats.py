@@ -12,7 +12,7 @@ from service.csv_tables import wording
 GEXF = "application/gexf+xml"
 GRAPHML = "application/graphml+xml"
 _NODE = ("collection", "kind", "status", "certainty")
-_EDGE = ("type", "status", "certainty", "from", "to", "support", "occurred", "events")
+_EDGE = ("type", "status", "certainty", "from", "to", "support", "share", "occurred", "events")
 _UNTOLD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 """Characters that XML 1.0 cannot hold."""
 

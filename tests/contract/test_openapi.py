@@ -131,6 +131,8 @@ def story(shared):
         event("platform.supporter-added", platform, "2002", party=two, support="funding"),
         event("platform.document-adopted", platform, "2002", title="Charter", kind="charter"),
         event("platform.member-changed", platform, "2003", party=one, category={"en": "full"}),
+        event("party.owner-added", one, "2003", owner=two, share="12.5"),
+        event("party.owner-added", two, "2004", owner=one),
     )
     shared.take(
         event(

@@ -75,6 +75,36 @@ def test_a_party_over_the_years(shared, company):
     assert ref(end["successors"]) == [successor]
 
 
+def test_owners_of_a_joint_venture(shared):
+    one, two, venture = shared.parties(3)
+    shared.take(
+        event("party.owner-added", venture, "2010-01-01", owner=one, share="51"),
+        event("party.owner-added", venture, "2010-01-01", owner=two, share="49.0"),
+        event("party.owner-removed", venture, "2015-01-01", owner=two),
+    )
+    shared.refused(event("party.owner-added", venture, "2012-01-01", owner=one), status=409)
+    shared.refused(event("party.owner-added", venture, "2012-01-01", owner=venture), status=409)
+    for share in ("100.1", "-5", "1,5", 51):
+        shared.refused(event("party.owner-added", two, owner=one, share=share), status=422)
+    state = shared.state(venture, on="2012-01-01")
+    assert [(each["party"]["subject"], each["share"]) for each in state["owners"]] == [(one, "51"), (two, "49.0")]
+    assert state["owners"][1]["to"] == "2015-01-01"
+    assert [each["party"]["subject"] for each in shared.state(venture, on="2015-01-01")["owners"]] == [one]
+    assert [each["party"]["subject"] for each in shared.items(f"/v1/{venture}/owners", on="2012-01-01")] == [one, two]
+    assert [(each["party"]["subject"], each["share"]) for each in shared.items(f"/v1/{one}/owns")] == [(venture, "51")]
+    assert [each["subject"] for each in shared.items("/v1/parties", owner=one)] == [venture]
+    edges = shared.json("/v1/graph", center=venture, on="2012-01-01")["edges"]
+    assert [(each["source"], each["type"], each["share"]) for each in edges] == [
+        (one, "owner", "51"),
+        (two, "owner", "49.0"),
+    ]
+    assert "51" in shared.get("/v1/graph", headers={"Accept": "application/gexf+xml"}, center=venture).text
+    table = shared.get(f"/v1/{venture}/owners", format="csv").text.splitlines()
+    assert "share" in table[0].split(",")
+    happened = [each["type"] for each in shared.items("/v1/timeline", party=one, type="party.owner-added")]
+    assert happened == ["party.owner-added"]
+
+
 def test_state_names_the_positions_behind_each_field(shared, company):
     subject, *_, positions = company
     borne = shared.state(subject, on="2021-01-01")["events"]

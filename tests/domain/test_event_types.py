@@ -61,6 +61,8 @@ MINIMAL_AND_FULL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "party.name-added": ({"name": "x"}, {"name": {"en": "x"}}),
     "party.identified": ({"scheme": "uscc", "value": "9"}, {"scheme": "wikidata", "value": "Q1"}),
     "party.reorganized": ({"part_of": None}, {"part_of": "parties/b"}),
+    "party.owner-added": ({"owner": "parties/b"}, {"owner": "parties/b", "share": "33.33"}),
+    "party.owner-removed": ({"owner": "parties/b"}, {"owner": "parties/b"}),
     "party.merged": ({"into": "parties/b"}, {"into": "parties/b"}),
     "party.dissolved": ({}, {"successors": ["parties/b", "parties/c"]}),
     "agreement.announced": (
@@ -305,6 +307,9 @@ def test_null_is_accepted_only_for_nullable_fields(kind):
                 "/data/identifiers/1/x",
             ],
         ),
+        ("party.owner-added", {"owner": "labs/b", "share": "101"}, ["/data/owner", "/data/share"]),
+        ("party.owner-added", {"owner": "parties/b", "share": "100.01"}, ["/data/share"]),
+        ("party.owner-added", {"owner": "parties/b", "share": "-1"}, ["/data/share"]),
         ("agreement.signed", {"parties": []}, ["/data/parties"]),
         ("agreement.signed", {"parties": [{"party": "parties/a"}, {}]}, ["/data/parties/1/party"]),
         ("agreement.terminated", {"reason": "boredom", "effective": "soon"}, ["/data/effective", "/data/reason"]),

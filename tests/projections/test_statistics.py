@@ -31,6 +31,8 @@ def counted(found: RecordedViews, on: str | None, as_of: int) -> dict[str, Any]:
 
     def count(columns: str, table: str) -> Counter[Any]:
         holds = f" AND possible_statuses & {HOLDING}" if table == "memberships" and on is not None else ""
+        if table == "memberships":  # but not those of owners of parties
+            holds += " AND container_name NOT LIKE 'parties/%'"
         rows = found.reader._db.execute(
             f"SELECT {columns} FROM {table} WHERE system_from <= ? AND system_to > ? AND {held[0]}{holds}",
             (as_of, as_of, *held[1]),
