@@ -7,12 +7,15 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import orjson
 import pytest
 
+from service.http import unrouted
 from tests.service.commands import environment, serving
 from tests.service.query_helpers import SEEDS
+from tests.service.registry import problem, registered, running
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")))
@@ -145,3 +148,19 @@ def test_worked_diffs_of_the_contributing_guide_apply_to_the_files_they_name():
                     assert (ROOT / file).is_file() or "new module" in line, file
             elif line.startswith("-"):
                 assert any(line[1:].strip() in (ROOT / file).read_text(encoding="utf-8") for file in files), line
+
+
+async def test_resource_of_the_contributing_guide_answers(tmp_path, monkeypatch):
+    (diff,) = re.findall(
+        r"^```diff\n # service/http/[^\n]*new module\n(.*?)^```$", read("CONTRIBUTING.md"), re.MULTILINE | re.DOTALL
+    )
+    resource = ModuleType("last_event")
+    exec("".join(line.removeprefix("+") for line in diff.splitlines(keepends=True)), resource.__dict__)
+    others = unrouted.add_routes
+    monkeypatch.setattr(unrouted, "add_routes", lambda app: (resource.add_routes(app), others(app)))
+    async with running(tmp_path) as registry:
+        await problem(await registry.get("/v1/events/last"), 404, "not-found")
+        receipt = await registry.take(registered("a"))
+        assert (await registry.json("/v1/events/last"))["position"] == receipt["position"]
+        await problem(await registry.get("/v1/events/last?a=b"), 422, "invalid-query")
+        assert "/v1/events/last" in (await registry.json("/openapi.json"))["paths"]
