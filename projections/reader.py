@@ -21,6 +21,7 @@ from projections.engine import merkle_tree
 from projections.engine.database import connect
 from projections.engine.event_index import EventIndex
 from projections.engine.query_types import Difference, NotFound, Page, State, TimeSlice, check_after
+from projections.engine.tracking import ViewsTracking
 from projections.graph import Graph, GraphPart
 from projections.history import History
 from projections.lists import Lists
@@ -45,6 +46,7 @@ class Reader:
         self._graph = Graph(self._db, index, self._states)
         self._statistics = Statistics(self._db, index, self._references)
         self._digests = Digests(self._db)
+        self._tracking = ViewsTracking(self._db)
         self._seen = -1
 
     def _refresh(self) -> None:
@@ -64,8 +66,7 @@ class Reader:
 
     def head(self) -> int:
         """Return the position of the views: that of the last folded event, 0 if there is none."""
-        row = self._db.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
-        return int(row[0])
+        return self._tracking.position()
 
     def erasures(self) -> int:
         """Return the number of erasures of the log when the views were begun."""

@@ -24,6 +24,7 @@ from projections.engine.event_index import EventIndex
 from projections.engine.query_types import Gone, Merged, NotFound, TimeSlice
 from projections.engine.specification import Scope
 from projections.engine.text_index import TEXTS
+from projections.engine.tracking import ViewsTracking
 from projections.engine.wal_checkpointing import WalCheckpointing
 from projections.fact_store import FactStore
 from projections.projector import Projector
@@ -61,7 +62,8 @@ class Views:
             raise StaleViews("they were folded by other code")
         self.erasures = int(self._meta("erasures"))
         self._start()
-        self.position = int(self._meta("position"))
+        self._tracking = ViewsTracking(self._db)
+        self.position = self._tracking.position()
         self._committed = self.position
         self._rollups = rollups.Rollups(self._db, self.position)
         self._checkpointing = WalCheckpointing(path, self.position)
@@ -131,7 +133,7 @@ class Views:
                 merkle_tree.grow(self._db, self._committed, self._leaves)
             if not self._is_building:
                 self._rollups.grow(self.position)
-            self._db.execute("UPDATE meta SET value = ? WHERE name = 'position'", (str(self.position),))
+            self._tracking.advance(self.position)
         self._db.execute("COMMIT")
         self._committed = self.position
         self._leaves.clear()
@@ -143,7 +145,7 @@ class Views:
         self._store.forget()
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
-        self.position = self._committed = int(self._meta("position"))
+        self.position = self._committed = self._tracking.position()
         self._rollups.go_back(self._committed)
         self._texts.forget()
         self._names.forget()

@@ -23,6 +23,7 @@ import projections
 from domain.catalogue import CATALOGUE
 from domain.edtf import AFTER
 from projections.engine.buffer import Buffer
+from projections.engine.tracking import ViewsTracking
 
 CURRENT = 2**47 - 1
 """The `system_to` of current rows: the greatest number that SQLite stores in six bytes; no position comes near it.
@@ -229,7 +230,8 @@ def create(connection: sqlite3.Connection, schemas: Iterable[str], *, building: 
     """
     connection.execute("BEGIN IMMEDIATE")
     _run(connection, _SCHEMA + "".join(schemas) + ("" if building else _QUERY_INDEXES))
-    connection.execute("INSERT INTO meta VALUES ('fold', ?), ('position', '0')", ("" if building else fold(),))
+    connection.execute("INSERT INTO meta VALUES ('fold', ?)", ("" if building else fold(),))
+    ViewsTracking(connection).create_table()
     connection.execute("COMMIT")
 
 

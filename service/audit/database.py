@@ -20,6 +20,7 @@ from projections import table_comparison
 from projections.digests import Digests
 from projections.engine import merkle_tree
 from projections.engine.database import create, fold
+from projections.engine.tracking import ViewsTracking
 from projections.views import INDEXES, SCHEMAS
 from service.audit.checkpoints import MOST_NOTE_BYTES, CannotAudit, read_file, read_signed
 from service.audit.document_texts import ReadText
@@ -176,7 +177,7 @@ class _Views:
         self._db = db
         self._digests = Digests(db)
         self.any_position = True
-        self.position = int(self._meta("position"))
+        self.position = ViewsTracking(db).position()
         self._erasures = self._meta("erasures")
         self.log: Database | None = None
 

@@ -44,7 +44,7 @@ def _make_stale(path) -> None:
 
 def _make_ahead(path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
-        db.execute("UPDATE meta SET value = '99' WHERE name = 'position'")
+        db.execute("UPDATE tracking SET notification_id = 99 WHERE application_name = 'log'")
 
 
 @pytest.mark.parametrize("harm", [_drop, _spoil, _make_stale, _make_ahead])
