@@ -41,7 +41,7 @@ class LogExport:
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield groups of events in order: their number and their lines."""
         position = 0
-        while rows := self._log.pieces(position, self.head, BATCH):
+        while rows := self._log.select_parts(position, self.head, BATCH):
             yield len(rows), answered_lines(self._log, rows)
             position = rows[-1][0]
 

@@ -202,7 +202,7 @@ def test_reading_gives_the_first_events_in_order_that_pass_every_filter(
         ]
         found = reader.select_notifications(after + 1, limit, until, types, subject=subject, source=source)
         assert found == passing[:limit]
-        assert reader.pieces(after, until, limit, topics=types, subject=subject, source=source) == [
+        assert reader.select_parts(after, until, limit, topics=types, subject=subject, source=source) == [
             (e.position, e.entry, e.data, e.salt) for e in found
         ]
 
@@ -481,6 +481,23 @@ def test_subscription_wakes_at_once_and_ends_when_stopped(log: Log, monkeypatch:
 
 
 # --- the file ---
+
+
+OPENED = {
+    "projections/engine/": "the views",
+    "service/api_keys.py": "the keys",
+    "service/audit/": "files of an audit",
+    "service/backup.py": "any file, to copy it",
+    "service/event_log/": "the log",
+}
+"""The rooms and modules that open databases, and which."""
+
+
+def test_only_the_recorder_the_audit_and_the_backup_open_the_log() -> None:
+    packages = [REPOSITORY / name for name in ("domain", "projections", "seeds", "service")]
+    sources = [path for package in packages for path in package.rglob("*.py")]
+    opening = [str(path.relative_to(REPOSITORY)) for path in sources if "sqlite3.connect(" in path.read_text()]
+    assert [path for path in opening if not path.startswith(tuple(OPENED))] == []
 
 
 def _pragma(db: sqlite3.Cursor, name: str) -> object:
@@ -890,7 +907,9 @@ def test_acknowledged_events_survive_kill_9(path: Path) -> None:
         ) as process:
             assert process.stdout is not None
             assert int(process.stdout.readline()) >= acknowledged
-            time.sleep(chance.uniform(0.0, 0.15))
+            for _ in range(chance.randrange(5, 20)):
+                acknowledged = int(process.stdout.readline())
+            time.sleep(chance.uniform(0.0, 0.01))
             process.send_signal(signal.SIGKILL)
             acknowledged = max([acknowledged, *(int(line) for line in process.stdout if line.endswith("\n"))])
         with closing(Log(path)) as log:

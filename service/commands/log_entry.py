@@ -150,7 +150,7 @@ def answered(stored: LoggedEvent) -> bytes:
 
 
 def answered_lines(log: LogReader, rows: Iterable[tuple[int, bytes, bytes | None, bytes | None]]) -> bytes:
-    """Return the events of these pieces as JSON, one a line."""
+    """Return the events of these rows of `LogReader.select_parts` as JSON, one a line."""
     lines = []
     for position, entry, data, salt in rows:
         if data is None or salt is None:

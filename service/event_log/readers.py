@@ -1,4 +1,4 @@
-"""Readers of the log for requests: one on the event loop for short reads, some on threads for long ones."""
+"""Log readers: read the log for requests, on the event loop for short reads, on threads for long ones."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ T = TypeVar("T")
 
 
 class LogReaders:
-    """Reads committed events. Created, used and closed on the loop's thread."""
+    """One reader for the event loop, and one for each thread. Created, used and closed on the loop's thread."""
 
     def __init__(self, log: Log, threads: int = THREADS) -> None:
         self._here = log.reader()
         self._opened = [self._here]
-        self._own = threading.local()
+        self._of_thread = threading.local()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="log", initializer=self._open, initargs=(log,))
 
     @property
@@ -29,13 +29,13 @@ class LogReaders:
         """The reader of the loop's thread, for single events and short reads."""
         return self._here
 
-    def find(self, source: str, id_: str) -> LoggedEvent | None:
-        """Return the event recorded under a source and id."""
-        return self._here.find(source, id_)
+    def find(self, source: str, event_id: str) -> LoggedEvent | None:
+        """Return the event named by (`source`, `event_id`)."""
+        return self._here.find(source, event_id)
 
     async def ask(self, question: Callable[[LogReader], T]) -> T:
         """Return the result of `question`, run on a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._asked, question)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._answer, question)
 
     def close(self) -> None:
         """Wait for running reads and close."""
@@ -44,8 +44,8 @@ class LogReaders:
             reader.close()
 
     def _open(self, log: Log) -> None:
-        self._own.reader = reader = log.reader()
+        self._of_thread.reader = reader = log.reader()
         self._opened.append(reader)
 
-    def _asked(self, question: Callable[[LogReader], T]) -> T:
-        return question(self._own.reader)
+    def _answer(self, question: Callable[[LogReader], T]) -> T:
+        return question(self._of_thread.reader)

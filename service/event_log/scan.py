@@ -1,7 +1,6 @@
-"""The log's file for an auditor: its rows as stored, whatever they contain, through a connection that cannot write and
-leaves no file behind.
+"""Scan: the rows of a log's file as stored, for an audit, which trusts nobody, and for a backup.
 
-It trusts no index to be complete, and never judges its rows.
+The connection cannot write and leaves no file behind. A scan trusts no index to be complete, and never judges a row.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _ROWS = (
 that an erased event is about. Joins cost a third less than subqueries where all rows are read."""
 _MOST = 10
 MOST_VALUE_BYTES = 2**25
-"""The most that one value or row of a file that is audited may take: a text has at most 16 MiB."""
+"""The greatest size of a value or row in a file that is audited: a text has at most 16 MiB."""
 
 
 class Damaged(Exception):
@@ -60,9 +59,7 @@ def schema(db: sqlite3.Connection) -> dict[str, str]:
 
 
 class Inspection:
-    """Checks the structure of files. It takes long and needs a thread of its own, beside which SQLite lets other
-    threads work.
-    """
+    """Checks the structure of files. It takes long, so it needs a thread; SQLite lets other threads work meanwhile."""
 
     def __init__(self) -> None:
         self._db: sqlite3.Connection | None = None
@@ -146,11 +143,11 @@ class Scan:
             except sqlite3.OperationalError as error:
                 if "UTF-8" not in str(error):
                     raise
-            self._db.text_factory = _as_it_stands  # it costs a third of the speed, so only from here on
+            self._db.text_factory = _decode_any  # a third slower, so only if it is needed
             return self._db.execute(sql, values).fetchall()
         except sqlite3.Error as error:
             raise Damaged(str(error)) from error
 
 
-def _as_it_stands(content: bytes) -> str:
+def _decode_any(content: bytes) -> str:
     return content.decode("utf-8", "surrogateescape")

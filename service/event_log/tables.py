@@ -1,7 +1,7 @@
-"""The tables of the log's file and their statements.
+"""The tables of the log's file, and the statements that read and write them.
 
-It must never write to a file before that is known to be a log. No statement here changes or removes more of an event
-than the contract allows to erase: its data with the salt, and the text of a document.
+No statement changes or removes more of an event than the contract allows to erase: its data with the salt, and the text
+of a document.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import Any, Literal
 from service.event_log.errors import LogFormatError
 
 FORMAT = 2
-"""The version of these tables (`user_version` in the file). A file of a later one is refused, never guessed at."""
+"""The version of these tables (`user_version` in the file). A file of a later version is refused."""
 APPLICATION = 0x41675265
-"""`application_id` in the file: it is a log."""
+"""The `application_id` of a log."""
 
 _BLOCK = 10  # 1,024 positions
 SCHEMA = (
-    # First, since it takes the write lock: of two processes that make the file at once, one waits here.
     f"PRAGMA application_id = {APPLICATION}",
     f"PRAGMA user_version = {FORMAT}",
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID",
@@ -40,17 +39,17 @@ SCHEMA = (
     )""",
     "CREATE UNIQUE INDEX IF NOT EXISTS events_by_stream ON events (stream, version)",
     "CREATE UNIQUE INDEX IF NOT EXISTS events_by_id ON events (source, event_id)",
-    # By blocks of positions first, or each small commit rewrites one page for every topic in it, which costs a third of
-    # the speed. Reading by topic or source looks into one block after the other instead.
+    # The block of positions comes first. Without it a small commit rewrites one page for every topic in it, which costs
+    # a third of the speed. A query by topic or source looks into one block after the other.
     f"CREATE INDEX IF NOT EXISTS events_by_topic ON events (position >> {_BLOCK}, topic, source)",
-    # Which event had an event's data erased (0: none yet, it came from another log without data), and which event that
-    # spoke of, if any.
+    # The redaction that erased the data of an event (0: the event came from another log without data), and the event
+    # that the erased event is about, if any.
     "CREATE TABLE IF NOT EXISTS erased (position INTEGER PRIMARY KEY, by INTEGER NOT NULL, about INTEGER)",
-    # The texts of documents, by the position of the event that says that they are stored.
+    # The texts of documents, by the positions of the events that stored them.
     "CREATE TABLE IF NOT EXISTS texts (position INTEGER PRIMARY KEY, text BLOB NOT NULL)",
 )
 UPGRADES = {1: (f"PRAGMA user_version = {FORMAT}", *SCHEMA[-2:])}
-"""What brings the tables of an earlier version up to date."""
+"""The statements that bring the tables of an earlier version to the present one."""
 INSERT = (
     "INSERT INTO events (position, stream, version, topic, state, source, event_id, salt, data)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -88,11 +87,11 @@ BY_SUBJECT = (
     " AND position <= ?5 ORDER BY streams.id, version LIMIT ?6"
 )
 """Subject by subject: keys of streams ascend as their first events do."""
-ROLLUPS = (
+EVENT_COUNTS = (
     "SELECT name, (SELECT max(version) FROM events WHERE stream = streams.id) FROM streams"
     f" WHERE {_OF_COLLECTIONS} ORDER BY id"
 )
-"""Subjects, and how many events each has."""
+"""Subjects, and the number of events of each."""
 
 LARGEST = 2**63 - 1  # integer of SQLite
 
@@ -102,7 +101,7 @@ Names = Literal["streams", "sources"]
 def check_format(db: sqlite3.Connection, path: object, *, may_be_new: bool) -> None:
     """Raise LogFormatError unless the file is a log, or, if it `may_be_new`, empty or of an earlier format.
 
-    It changes nothing.
+    Nothing is written, so another kind of file stays as it is.
     """
     ((application, version, objects),) = db.execute(
         "SELECT * FROM pragma_application_id, pragma_user_version, (SELECT count(*) FROM sqlite_master)"
@@ -123,12 +122,13 @@ def head(db: sqlite3.Cursor) -> int:
 
 
 def key(db: sqlite3.Cursor, table: Names, name: str) -> int | None:
+    """Return the key of a name; None if it has none."""
     rows = db.execute(f"SELECT id FROM {table} WHERE name = ?", (name,)).fetchall()
     return int(rows[0][0]) if rows else None
 
 
 def make_key(db: sqlite3.Cursor, table: Names, name: str) -> int:
-    """Raises sqlite3.IntegrityError where the name has one."""
+    """Return a new key of a name. Raise sqlite3.IntegrityError if the name has one."""
     made = db.execute(f"INSERT INTO {table} (name) VALUES (?)", (name,)).lastrowid
     assert made is not None
     return made
@@ -147,7 +147,7 @@ def select(
 ) -> list[Any]:
     """Return rows of events with after < position <= until, ascending, with any of `topics` if there are some.
 
-    It reads no event that a filter excludes, only its place in an index.
+    Of an event that a filter excludes, it reads no more than the entry in an index.
     """
     after, until = max(after, 0), LARGEST if until is None else min(until, LARGEST)
     limit = min(limit, LARGEST)
@@ -161,7 +161,7 @@ def select(
     if source is not None:
         where += " AND source = ?"
         values.append(source)
-    if stream is not None:  # its versions follow one another as the positions do
+    if stream is not None:  # versions ascend as positions do
         sql = f"SELECT {columns} FROM events INDEXED BY events_by_stream WHERE stream = ? AND {where} ORDER BY version"
         return db.execute(f"{sql} LIMIT ?", (stream, *values, limit)).fetchall()
     if not topics and source is None:

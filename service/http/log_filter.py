@@ -38,7 +38,7 @@ class Filter:
 
     def lines(self, log: LogReader, after: int, until: int, limit: int) -> tuple[int, int, bytes]:
         """Return events that pass the filter as NDJSON: their number, the last position read, and the lines."""
-        rows = log.pieces(after, until, limit, topics=self.types, subject=self.subject, source=self.source)
+        rows = log.select_parts(after, until, limit, topics=self.types, subject=self.subject, source=self.source)
         return len(rows), rows[-1][0] if rows else until, answered_lines(log, rows)
 
     def passes(self, event: LoggedEvent) -> bool:

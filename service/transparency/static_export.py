@@ -188,7 +188,7 @@ class TileLog:
         fresh.rename(path)
 
     def _events(self, after: int) -> Iterator[tuple[int, bytes]]:
-        while rows := self._log.pieces(after, self.size, BATCH):
+        while rows := self._log.select_parts(after, self.size, BATCH):
             yield len(rows), answered_lines(self._log, rows)
             after = rows[-1][0]
 
