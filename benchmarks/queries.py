@@ -30,8 +30,12 @@ GRAPH = "graph, two ties around a party"
 STATISTICS = "statistics, now"
 STATISTICS_THEN = "statistics, on another day"
 LISTS = "lists by a filter, in any order"
+SUBJECT_PAGES = "pages of agreements and parties"
+LIST_PAGES = "pages of lists"
+NETWORK_PAGES = "pages of the network around a party"
 SEARCHES = (RARE, COMMON, CHINESE, SEVERAL)
 OVERVIEWS = (TIMELINE, TIMELINE_OF, MEMBERSHIPS, GRAPH, STATISTICS, STATISTICS_THEN)
+PAGES = (SUBJECT_PAGES, LIST_PAGES, NETWORK_PAGES)
 
 MOST = 5_000
 """Different queries of one kind, each sent at most once in a turn."""
@@ -97,6 +101,13 @@ def questions(data_set: DataSet) -> Mapping[str, Sequence[str]]:
             for view, (filters, sorts) in _LISTED.items()
             for given, sort, turn, limit in product(filters, sorts, ("", "-"), _LIMITS)
         ],
+        SUBJECT_PAGES: [*(f"/agreements/a-{number}" for number in numbers), *(f"/{party}" for party in parties)],
+        LIST_PAGES: [
+            f"/{view}?{given}&sort={turn}{sort}&on={day}"
+            for view, (filters, sorts) in _LISTED.items()
+            for given, sort, turn, day in product(filters, sorts, ("", "-"), days[:1_000:40])
+        ],
+        NETWORK_PAGES: [f"/network?center={party}&depth={depth}" for party, depth in product(parties, (1, 2))],
         STATISTICS_THEN: [f"/v1/statistics?on={today - timedelta(days=ago)}" for ago in range(1, 4_000)],
     }
     for paths in kinds.values():
