@@ -199,6 +199,7 @@ class Corrections:
         if claimed is None:
             claimed = [dispute.value for dispute in effective.disputes if dispute.pointer == "/occurred"]
         span, latest = _span([effective.occurred, *claimed], event.recorded)
+        kind = event.kind
         return Fact(
             event.position,
             event.subject,
@@ -208,7 +209,7 @@ class Corrections:
             effective.occurred,
             span,
             latest,
-            event.kind.nothing if effective.erased else event.kind.data.model_validate_json(to_json(effective.data)),
+            kind.nothing if effective.erased else kind.data.model_validate_json(to_json(kind.upcast(effective.data))),
             effective.positions,
         )
 

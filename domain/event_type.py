@@ -15,7 +15,10 @@ from domain.payload import Data
 from domain.values import Edtf
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-"""Returns data of one version of a payload's shape in the next version. It must not change its argument."""
+"""Returns data of one version of a payload's shape in the next version.
+
+It does not change its argument, and returns data of the next version as it is: data inside a correction has no version.
+"""
 
 
 class TakesEffect(Data):
@@ -74,8 +77,8 @@ class EventType:
         """The version of the data's shape, the `v` of the log entry."""
         return 1 + len(self.upcasters)
 
-    def upcast(self, data: dict[str, Any], shape: int) -> dict[str, Any]:
-        """Return data of an earlier version of the shape in today's version."""
+    def upcast(self, data: dict[str, Any], shape: int = 1) -> dict[str, Any]:
+        """Return data of a version of the shape in today's version."""
         for upcaster in self.upcasters[shape - 1 :]:
             data = upcaster(data)
         return data

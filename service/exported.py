@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from domain.catalogue import CATALOGUE
 from domain.cloudevent import Erasure, PostedEvent, parse_exported
 from domain.errors import Flaw, Invalid
 from domain.payload import subjects_in
@@ -128,7 +129,18 @@ def _posted(document: dict[str, Any], find: Find, *, is_trusted: bool) -> Posted
     erasure = None
     if "redacted" in document:
         erasure = Erasure(_digest(document["entry"]) or "", document.get("about"))
+    else:
+        event["data"] = _current_data(document)
     return parsed(event, find, lambda event: parse_exported(event, erasure, is_trusted=is_trusted))
+
+
+def _current_data(document: Mapping[str, Any]) -> Any:
+    """Return the data of a line in today's shape of its type, or as it is if its shape is not known."""
+    type_, data, shape = document.get("type"), document["data"], orjson.loads(document["entry"]).get("v")
+    kind = CATALOGUE.get(type_) if isinstance(type_, str) else None
+    if kind is None or not isinstance(data, dict) or type(shape) is not int or shape < 1:
+        return data
+    return kind.upcast(data, shape)
 
 
 def _flaws(document: Mapping[str, Any]) -> list[Flaw]:

@@ -20,7 +20,7 @@ from domain.edtf import parse_edtf
 from domain.values import is_subject
 from service.audit.event_rows import Row
 from service.audit.report import Check, Finding
-from service.commands.log_entry import SALT_BYTES
+from service.commands.log_entry import SALT_BYTES, upcast
 
 _KINDS = {name: (f"{kind.collection}/" if kind.collection else "", kind.shape) for name, kind in CATALOGUE.items()}
 """The beginning of the subject of each type, and the version of the shape of its data."""
@@ -187,7 +187,8 @@ def invalid(row: Row) -> Finding | None:
         return Finding("is not JSON", row.position, row.subject, "data")
     if canonical(data) != row.data:
         return Finding("is not in RFC 8785 form", row.position, row.subject, "data")
-    _, wrong = checked(CATALOGUE[row.type], data, is_posted=False)
+    shape = orjson.loads(row.entry)["v"]
+    _, wrong = checked(CATALOGUE[row.type], orjson.loads(upcast(row.type, shape, row.data)), is_posted=False)
     if wrong:
         return Finding(wrong[0].detail, row.position, row.subject, f"/data{wrong[0].pointer}")
     return None

@@ -17,7 +17,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from domain.catalogue import CATALOGUE
-from domain.cloudevent import Erasure, PostedEvent
+from domain.cloudevent import Erasure, PostedEvent, canonical
 from domain.corrections import Event, erased_data
 from domain.merkle import leaf_hash
 from projections.engine.answer_fields import EventId, EventPosition, EventSource, EventVersion, Recorded, SubjectAddress
@@ -104,7 +104,7 @@ def logged(event: Event, erasure: Erasure | None = None) -> LoggedEvent:
 
 
 def event_of(stored: LoggedEvent) -> Event:
-    """Return the event of a stored one."""
+    """Return the event of a stored one, with data in today's shape of its type."""
     entry = orjson.loads(stored.entry)
     return Event(
         stored.position,
@@ -115,11 +115,19 @@ def event_of(stored: LoggedEvent) -> Event:
         stored.event_id,
         entry.get("time"),
         entry.get("occurred"),
-        stored.data or erased_data(stored.about),
+        upcast(stored.type, entry["v"], stored.data) or erased_data(stored.about),
         entry["recorded"],
         entry["actor"],
         not stored.data,
     )
+
+
+def upcast(type_: str, shape: int, data: bytes) -> bytes:
+    """Return data of a version of the shape of a type in today's version; data of an unknown type as it is."""
+    kind = CATALOGUE.get(type_)
+    if kind is None or not data or shape >= kind.shape:
+        return data
+    return canonical(kind.upcast(orjson.loads(data), shape))
 
 
 def receipt(stored: LoggedEvent, *, is_new: bool) -> Receipt:
@@ -203,6 +211,7 @@ def differences(stored: LoggedEvent, posted: PostedEvent) -> list[str]:
     """
     entry = orjson.loads(stored.entry)
     found = [name for name in ("type", "subject", "time", "occurred") if entry.get(name) != getattr(posted, name)]
-    if stored.data and posted.erasure is None and stored.data != posted.data:
+    same = stored.data, upcast(stored.type, entry["v"], stored.data)
+    if stored.data and posted.erasure is None and posted.data not in same:
         found.append("data")
     return found
