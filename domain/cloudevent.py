@@ -147,7 +147,7 @@ def attributes_set(document: Mapping[str, Any]) -> dict[str, Any]:
 def checked(kind: EventType, data: object, *, is_posted: bool = True) -> tuple[Data | None, list[Flaw]]:
     """Return the data of a type as a record; pointers of the flaws start at the data.
 
-    Of recorded data, only values that every version of the registry refused are refused.
+    Data that is not posted but read from a log is accepted if any version of the registry would have accepted it.
     """
     _, model, flaws = _checked(kind, data, is_posted=is_posted)
     return model, flaws

@@ -97,7 +97,7 @@ def _all_exist(history: History, data: Data) -> bool:
 
 
 def conflicts(history: History, changed: Mapping[str, Sequence[Fact]], events: Sequence[Event]) -> Iterator[Conflict]:
-    """Yield the conflicts around the facts that came or went, by subject, because of some events."""
+    """Yield the conflicts around the facts that `events` added or ended; `changed` are these facts by subject."""
     new = {event.position for event in events}
     for subject, facts in changed.items():
         first = facts[0]

@@ -62,7 +62,7 @@ class Bounds(NamedTuple):
 
     @property
     def created_by(self) -> int:
-        """The first latest day of all facts that cannot precede the subject."""
+        """The day by which the subject exists: the least of the latest days of the facts that cannot precede it."""
         force = AFTER if self.adopted is None else self.earliest_force
         commitment = AFTER if self.announced is not None else self.earliest_commitment
         return min(self.earliest_end, force, commitment)

@@ -121,7 +121,7 @@ def after_end(facts: Sequence[Fact], ends: Sequence[Fact]) -> Iterator[Conflict]
 
 
 def step_conflicts(history: History, changed: Sequence[Fact]) -> Iterator[Conflict]:
-    """Yield steps, among changed facts, of parties before their creation or after their dissolution."""
+    """Yield a conflict for each changed step that lies before the creation or after the end of its party."""
     for fact in changed:
         if fact.type not in STEP_TYPES:
             continue

@@ -48,10 +48,9 @@ def status_of(passage: Mapping[str, Any], text: str | None) -> Status:
 
 
 def agreeing(exact: str, text: str, start: int | None = None, end: int | None = None) -> tuple[int, int]:
-    """Return how far a quotation is right: the position of its beginning in the text, and the number of characters that
-    agree.
+    """Return how far a quotation agrees with the text: where it begins, and the number of its characters that agree.
 
-    Without a given position it is the first one where the longest part of its beginning is found.
+    Without `start`, it begins at the first place where the text has the longest prefix of the quotation.
     """
     sizes = range(1, len(exact) + 1)
     if start is not None:

@@ -65,7 +65,11 @@ class StatePeriod(NamedTuple):
 
 
 class InForcePeriod(NamedTuple):
-    """The joint force of all memberships of an agreement over some days."""
+    """The joint force of all memberships of an agreement on the days from `valid_from` to before `valid_to`.
+
+    `default_status` is `in-force`, `suspended` or None, with each date at its earliest; `possible` are all of them.
+    `position` is that of the fact behind the default status.
+    """
 
     valid_from: int
     valid_to: int

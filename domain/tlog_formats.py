@@ -236,7 +236,7 @@ class Proof:
 
 
 def parse_proof(text: str) -> Proof:
-    """Return an offline proof. Raise NoteError."""
+    """Parse a C2SP tlog-proof. Raise NoteError."""
     head, gap, checkpoint = text.partition("\n\n")
     lines = head.split("\n")
     if not gap or lines[0] != "c2sp.org/tlog-proof@v1":

@@ -478,7 +478,7 @@ class FactStore(EventIndex):
         return merge_lifespans([self.subjects.get(member).lifespan.bounds for member in group])
 
     def party_lifespan(self, group: Sequence[int]) -> PartyLifespan | None:
-        """Return the life of a cluster of merged parties; None where neither beginning nor end is known."""
+        """Return the lifespan of a cluster of merged parties; None if neither its beginning nor its end is known."""
         bounds = self.bounds(group)
         if bounds.ended is None and (bounds.created is None or bounds.created.lo == BEFORE):
             return None

@@ -56,7 +56,7 @@ class RecordedHistory:
         return self._store.redacted_by(position)
 
     def retractions(self, subject: str, limit: int) -> Sequence[int]:
-        """Return the positions of retractions of facts about a subject."""
+        """Return the positions of at most `limit` retractions of facts about a subject."""
         rows = self._db.execute(
             "SELECT position FROM events WHERE subject = ? AND rank = ? AND about IS NOT NULL LIMIT ?",
             (self._store.find(subject), _RETRACTED, limit),

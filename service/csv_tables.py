@@ -45,7 +45,7 @@ class Table:
         return _written([self.names])
 
     def rows(self, items: Iterable[Mapping[str, Any]]) -> bytes:
-        """Return a line for each item."""
+        """Return the items as CSV, a line for each."""
         return _written([[_cell(item, column) for column in self.columns] for item in items])
 
 

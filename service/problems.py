@@ -56,7 +56,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KindOfProblem:
-    """What every problem of a kind has in common. `text` is for people: what it means and what to do."""
+    """A kind of problem: its HTTP status, its title, and a text that explains it and says what to do."""
 
     status: int
     title: str

@@ -26,7 +26,9 @@ _EXPORTED = b'"entry"'
 
 
 async def import_with_retries(send: Send, file: BinaryIO, advance: Callable[[int], None]) -> AsyncIterator[LineResult]:
-    """Import the lines of a file in rounds; yield the last result of each. Raises ImportFailed after the results.
+    """Import a file, and repeat the lines that may succeed later; yield the last result of each line, in order.
+
+    Raise ImportFailed after the results.
 
     `advance` is called for each result of the first round.
     """

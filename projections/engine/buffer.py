@@ -73,7 +73,7 @@ class Buffer(sqlite3.Connection):
             waiting += rows
 
     def amend(self, statement: str, row: Row) -> None:
-        """Change written rows later, or add rows made from them."""
+        """Run a statement later, after the buffered inserts: one that changes rows, or adds rows made from others."""
         self.is_flushed = False
         self._updates.setdefault(statement, []).append(row)
 

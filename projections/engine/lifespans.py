@@ -18,7 +18,7 @@ def encode(summary: LifespanSummary) -> bytes | None:
 
 
 def decode(stored: bytes | None) -> LifespanSummary:
-    """Return the summary of its stored form."""
+    """Decode a stored summary; None is the summary of no facts."""
     if stored is None:
         return NO_FACTS
     facts, consent, (created, ended, signed, adopted, announced, *rest), signed_by, adopted_by = orjson.loads(stored)

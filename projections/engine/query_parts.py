@@ -46,7 +46,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Columns to sort by, all ascending or all descending, that together name a row, and the types of their values."""
+    """Columns to sort by, which together identify a row, with the types of their values and one direction for all."""
 
     columns: tuple[str, ...]
     types: tuple[type, ...]

@@ -53,7 +53,7 @@ class Comparison:
         """The digest of each view that the audit folded."""
 
     def run(self) -> None:
-        """Compare them. Raises CannotAudit."""
+        """Compare the stored views with those folded again. Raise CannotAudit."""
         compared = f"all {len(VIEWS)} views folded again, as of position {self._as_of}"
         if self._has_equal_rows():
             self._compare_counts()

@@ -27,7 +27,7 @@ _AT_ONCE = 1000
 
 
 class Exported:
-    """An exported log."""
+    """An exported log, as the source of an audit."""
 
     def __init__(self, path: Path) -> None:
         """Raises CannotAudit, also if the export is not complete."""

@@ -37,7 +37,7 @@ class Order:
         return self._state.subjects
 
     def take(self, batch: Batch) -> None:
-        """Check the next events. Raises what reading them raises."""
+        """Check the order of the next events. Raise the errors of reading them."""
         summary = batch.summary
         if summary is None:
             self._state.add_names([row[4:6] for row in batch.rows])

@@ -23,7 +23,7 @@ POSTED = "application/cloudevents+json, application/cloudevents-batch+json, appl
 
 
 def refuse_encoded(request: web.Request) -> None:
-    """Raises a 415 problem for bodies that are compressed or in another character set than UTF-8."""
+    """Raise a 415 problem for bodies that are compressed or in another character set than UTF-8."""
     encoding = (combined(request, hdrs.CONTENT_ENCODING) or "identity").strip().lower()
     if encoding != "identity":
         raise Problem(

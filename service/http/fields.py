@@ -47,7 +47,7 @@ def media_type(request: web.BaseRequest) -> str:
 
 
 def charset(request: web.BaseRequest) -> str | None:
-    """The character set that the type of the body states, in lower case."""
+    """Return the `charset` of the content type of the body, in lower case; None if there is none."""
     value = request.headers.get(hdrs.CONTENT_TYPE, "")
     return parse_options_header(value)[1].get("charset", "").lower() or None if ";" in value else None
 
@@ -65,9 +65,9 @@ def etag_matches(request: web.BaseRequest, etag: str) -> bool:
 
 
 def entity_tags(value: str) -> list[EntityTag] | Literal["*"]:
-    """The entity tags of `If-Match` or `If-None-Match`; empty list members are ignored (RFC 9110, section 5.6.1.2).
+    """Return the entity tags of `If-Match` or `If-None-Match`; empty list members are ignored (RFC 9110, section 5.6.1.2).
 
-    Raises ValueError for what is no list of entity tags.
+    Raise ValueError if the value is no list of entity tags.
     """
     if value.strip(" \t") == "*":
         return "*"

@@ -18,7 +18,7 @@ _UNTOLD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
 def gexf(graph: Mapping[str, Any]) -> bytes:
-    """The graph as GEXF 1.3; attributes are strings, an edge's positions separated by spaces."""
+    """Return a graph as GEXF 1.3; attributes are strings, and the positions of an edge are separated by spaces."""
     root = ET.Element("gexf", {"xmlns": "http://gexf.net/1.3", "version": "1.3"})
     drawn = ET.SubElement(root, "graph", {"defaultedgetype": "directed"})
     for kind, names in (("node", _NODE), ("edge", _EDGE)):

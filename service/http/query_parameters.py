@@ -109,7 +109,9 @@ def read_list(
 
 
 def read_cursor(path: str, values: Values, head: int) -> tuple[TimeSlice, list[Any]] | None:
-    """What the cursor of a query pins, and the keys that its page goes on after; None without one. Raises BadQuestion.
+    """Return the time slice in the cursor of a query, and the keys after which its page begins; None without a cursor.
+
+    Raise BadQuestion.
 
     The keys are strings and whole numbers; whether they are those of a list is for the list to check (`check_after`).
     """

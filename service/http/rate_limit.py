@@ -48,7 +48,7 @@ RATE_LIMITER: web.AppKey[RateLimiter | None] = web.AppKey("rate limiter")
 
 
 def client_of(key: str | None, remote: str | None) -> str:
-    """Return what names a client: its key, or else its address or network."""
+    """Return the name by which a client is limited: its key, or else its IPv4 address or IPv6 network."""
     if key is not None:
         return f"key {key}"
     try:

@@ -79,7 +79,7 @@ async def resolve(request: web.Request) -> web.StreamResponse:
 
 
 async def search(request: web.Request) -> web.StreamResponse:
-    """Which subjects hold some words, the best first."""
+    """Answer with the subjects whose texts match some words, the best match first."""
 
     def source(values: Values) -> Source:
         (words,) = values[_WORDS.name]

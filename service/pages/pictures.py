@@ -154,7 +154,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The network, in units of its own `width` and `height`."""
+    """A drawn graph: nodes and edges with their places, in a frame of `width` by `height` units."""
 
     width: int
     height: int
