@@ -78,7 +78,9 @@ def from_headers(headers: Iterable[tuple[str, str]], media_type: str, body: byte
 
 
 def parsed(document: Any, find: Find, parse: Callable[[Any], PostedEvent] = parse) -> PostedEvent:
-    """Return the event, well-formed, or recorded already with the same content. Raise Invalid, DifferentContent.
+    """Parse an event; one that is recorded already may be sent again with the same content.
+
+    Raise Invalid, or DifferentContent if the recorded content is another.
 
     The recorded event of the same source and id is looked up before any refusal: rules may have changed since, and data
     may have been erased.

@@ -65,7 +65,7 @@ def etag_matches(request: web.BaseRequest, etag: str) -> bool:
 
 
 def entity_tags(value: str) -> list[EntityTag] | Literal["*"]:
-    """Return the entity tags of `If-Match` or `If-None-Match`; empty list members are ignored (RFC 9110, section 5.6.1.2).
+    """Return the entity tags of `If-Match` or `If-None-Match`, without empty list members (RFC 9110, section 5.6.1.2).
 
     Raise ValueError if the value is no list of entity tags.
     """

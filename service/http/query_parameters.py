@@ -111,9 +111,7 @@ def read_list(
 def read_cursor(path: str, values: Values, head: int) -> tuple[TimeSlice, list[Any]] | None:
     """Return the time slice in the cursor of a query, and the keys after which its page begins; None without a cursor.
 
-    Raise BadQuestion.
-
-    The keys are strings and whole numbers; whether they are those of a list is for the list to check (`check_after`).
+    Raise BadQuestion. The keys are strings and integers; the list checks their types (`check_after`).
     """
     if CURSOR.name not in values:
         return None
