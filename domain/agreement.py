@@ -178,6 +178,18 @@ class AgreementWithdrawn(TakesEffect):
     party: Party = Field(description="The party that withdraws.")
 
 
+class WithdrawalRevoked(Data):
+    """A party revokes its notice of withdrawal before that takes effect."""
+
+    party: Party = Field(description="The party that remains.")
+
+
+class AgreementReinstated(OfParty):
+    """An agreement that had ended, or a party that had left it, is in force again from that day on."""
+
+    party: Party | None = Field(None, description="The party that is in force again; absent: the agreement itself.")
+
+
 class AgreementTerminated(TakesEffect):
     """An agreement ends."""
 
@@ -290,6 +302,17 @@ AGREEMENT = Aggregate(
             status="announced",
             date_field="announced",
             attributes=_DESCRIBING,
+        ),
+        EventType(name="agreement.withdrawal-revoked", data=WithdrawalRevoked, collection="agreements", rank=61),
+        EventType(
+            name="agreement.reinstated",
+            data=AgreementReinstated,
+            collection="agreements",
+            rank=62,
+            reinstates=True,
+            status="reinstated",
+            date_field="reinstated",
+            agreement_wide=True,
         ),
     ),
 )

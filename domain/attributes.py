@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from domain.agreement import ANNOUNCED
+from domain.agreement import ANNOUNCED, OfParty
 from domain.catalogue import AGGREGATES, CATALOGUE
 from domain.corrections import Fact
 from domain.event_type import Creates, TakesEffect
@@ -22,6 +22,14 @@ DATES = {kind.name: kind.date_field for kind in _KINDS if kind.date_field is not
 
 TEXTS = frozenset(("name", "title", "other_titles", "summary", "place", "purpose", "target"))
 """Fields in which what is undated never overrides what is dated."""
+
+END_FIELDS = {
+    aggregate.collection: frozenset(
+        name for kind in aggregate.events if kind.ends for name in (kind.date_field, *kind.attributes) if name
+    )
+    for aggregate in AGGREGATES
+}
+"""The fields that say when and why a subject ended."""
 
 FIELDS = {kind.name: kind.attributes for kind in _KINDS if kind.attributes}
 """The attributes that each type describes."""
@@ -130,8 +138,15 @@ class _Described:
         place of the agreement.
         """
         fields, provenance, is_dated = self.fields, self.provenance, fact.is_dated
+        if fact.kind.reinstates:
+            if isinstance(fact.data, OfParty) and fact.data.party is not None:
+                return
+            for name in ("until", *END_FIELDS[fact.kind.collection or ""]):
+                fields.pop(name, None)
+                provenance.pop(name, None)
         date = DATES.get(fact.type)
-        if date is not None and not later and (date not in fields or fact.kind.creates is Creates.ONCE):
+        is_last = fact.kind.creates is Creates.ONCE or fact.kind.reinstates
+        if date is not None and not later and (date not in fields or is_last):
             when = fact.data.effective if isinstance(fact.data, TakesEffect) else None
             when = when or fact.occurred
             if when is not None:

@@ -43,6 +43,7 @@ class EventType:
     `about` is the sentence on the type if several types share `data`; else the docstring of `data` is.
     `rank` orders facts of the same days for ever. A rank is never changed or given to another type.
     `ends` says that the event ends its subject.
+    `reinstates` says that the event brings back what had ended: its subject, or a membership.
     `status` is the status of the subject after the event; None if the event changes no status of the subject itself.
     `date_field` is the field of the subject that shows when the event occurred.
     `attributes` are the fields of the data that describe the subject itself.
@@ -59,6 +60,7 @@ class EventType:
     about: str = ""
     creates: Creates = Creates.NEVER
     ends: bool = False
+    reinstates: bool = False
     status: str | None = None
     date_field: str | None = None
     attributes: tuple[str, ...] = ()

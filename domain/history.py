@@ -66,8 +66,8 @@ class History(Protocol):
     def facts_before(self, subject: str, day: int, limit: int) -> Sequence[Fact]:
         """Return at most `limit` facts of each of `lifespan.NOT_CREATING` that certainly lie before a day."""
 
-    def facts_after(self, subject: str, day: int, limit: int) -> Sequence[Fact]:
-        """Return at most `limit` facts of `lifespan.NOT_ENDING` that certainly lie after a day."""
+    def facts_after(self, subject: str, day: int, limit: int, until: int) -> Sequence[Fact]:
+        """Return at most `limit` facts of `lifespan.NOT_ENDING` that certainly lie after a day and before `until`."""
 
     def state_facts(self, subject: str) -> Sequence[Fact]:
         """Return the facts that change an attribute or the status of a subject itself."""

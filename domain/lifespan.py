@@ -19,7 +19,9 @@ MAY_PRECEDE = frozenset(("agreement.entered-into-force",))
 """Types that may be dated before the signature: an agreement may take effect earlier. Not before an adoption."""
 OF_COMMITMENTS = frozenset(("agreement.commitment-made", "agreement.commitment-updated"))
 """Types that may be dated before the adoption or signature of an agreement that was announced. Not before that."""
-MAY_FOLLOW = frozenset(("agreement.commitment-updated",))
+REINSTATING = tuple(kind.name for kind in CATALOGUE.values() if kind.reinstates)
+"""Types that bring back what had ended."""
+MAY_FOLLOW = frozenset(("agreement.commitment-updated", *REINSTATING))
 """Types that may be dated after the end of their subject: a commitment may be met once its agreement has ended."""
 CREATING = tuple(kind.name for kind in CATALOGUE.values() if kind.is_creating)
 """Types that create their subject."""
@@ -45,7 +47,8 @@ class Bounds(NamedTuple):
     creating events. `latest_start` is the last earliest day over all other facts, `earliest_end` the first latest day;
     `earliest_force` is that of facts that may be dated before a signature, `earliest_commitment` that of facts that may
     be dated before it where there is an announcement. `announced` are the days of the first announcement, which
-    `created` leaves out; `creations` counts the announcements, too.
+    `created` leaves out; `creations` counts the announcements, too. `latest_reinstatement` is the last latest day of
+    what brings back the subject or a membership; `BEFORE` without any.
     """
 
     created: Span | None
@@ -59,6 +62,7 @@ class Bounds(NamedTuple):
     latest_start: int = BEFORE
     earliest_force: int = AFTER
     earliest_commitment: int = AFTER
+    latest_reinstatement: int = BEFORE
 
     @property
     def created_by(self) -> int:
@@ -112,6 +116,8 @@ def lifespan_of(bounds: Bounds) -> Lifespan:
     if bounds.created is not None:
         creation = Span(creation.lo, max(creation.lo, min(creation.hi, bounds.created_by)))
     end = bounds.ended
+    if end is not None and BEFORE < bounds.latest_reinstatement >= end.lo:
+        end = None
     if end is not None:
         lo = max(end.lo, creation.lo)
         end = Span(min(max(lo, bounds.latest_start), end.hi), end.hi)
@@ -157,6 +163,7 @@ def merge_lifespans(all_bounds: Sequence[Bounds]) -> Bounds:
         earliest_end=min(bounds.earliest_end for bounds in all_bounds),
         latest_start=max(bounds.latest_start for bounds in all_bounds),
         earliest_force=min(bounds.earliest_force for bounds in all_bounds),
+        latest_reinstatement=max(bounds.latest_reinstatement for bounds in all_bounds),
     )
 
 
@@ -174,6 +181,9 @@ class RemainingFacts(Protocol):
 
     def first_end(self, types: Iterable[str]) -> int:
         """Return the first latest day of any fact of some types; AFTER without one."""
+
+    def latest_reinstatement(self) -> int:
+        """Return the last latest day of any fact of `REINSTATING`; BEFORE without one."""
 
     def consent(self) -> FirstConsent:
         """Return the first consent to be bound."""
@@ -208,6 +218,8 @@ def without_fact(summary: LifespanSummary, fact: Fact, rest: RemainingFacts) -> 
             bounds, adopted_by = bounds._replace(adopted=rest.created(type_)), rest.first(type_)
     elif kind.ends:
         bounds = bounds._replace(ended=rest.ended())
+    elif kind.reinstates:
+        bounds = bounds._replace(latest_reinstatement=rest.latest_reinstatement())
     elif type_ in CONSENTS:
         consent = rest.consent()
     if type_ != "party.merged":
@@ -226,7 +238,7 @@ def with_fact(summary: LifespanSummary, fact: Fact, fact_at: Callable[[int], Fac
     """Return a summary with one more fact; `fact_at` returns the fact at a position."""
     facts, consent, bounds, signed_by, adopted_by = summary
     created, ended, signed, adopted, announced, creations, announcements = bounds[:7]
-    earliest_end, latest_start, earliest_force, earliest_commitment = bounds[7:]
+    earliest_end, latest_start, earliest_force, earliest_commitment, latest_reinstatement = bounds[7:]
     type_, span, kind = fact.type, fact.span, fact.kind
     if type_ == ANNOUNCED:
         creations, announcements, announced = creations + 1, announcements + 1, _first_span(announced, span)
@@ -239,6 +251,8 @@ def with_fact(summary: LifespanSummary, fact: Fact, fact_at: Callable[[int], Fac
             adopted, adopted_by = _first_span(adopted, span), _first_position(adopted_by, fact, fact_at)
     elif kind.ends:
         ended = _first_span(ended, fact.effective)
+    elif kind.reinstates:
+        latest_reinstatement = max(latest_reinstatement, span.hi)
     elif type_ in CONSENTS:
         consent = consent.extended(fact.data.party, span)  # type: ignore[attr-defined]
     if type_ != "party.merged":
@@ -252,7 +266,7 @@ def with_fact(summary: LifespanSummary, fact: Fact, fact_at: Callable[[int], Fac
             earliest_commitment = span.hi
     bounds = Bounds(
         *(created, ended, signed, adopted, announced, creations, announcements),
-        *(earliest_end, latest_start, earliest_force, earliest_commitment),
+        *(earliest_end, latest_start, earliest_force, earliest_commitment, latest_reinstatement),
     )
     return LifespanSummary(facts + 1, consent, bounds, signed_by, adopted_by)
 

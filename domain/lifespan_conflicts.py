@@ -21,11 +21,12 @@ from domain.lifespan import (
     MAY_FOLLOW,
     MAY_PRECEDE,
     OF_COMMITMENTS,
+    REINSTATING,
     Bounds,
     creation_days,
     merge_lifespans,
 )
-from domain.membership import STEP_TYPES, parties_of
+from domain.membership import FOREVER, STEP_TYPES, parties_of
 
 
 def creation_conflicts(history: History, subject: str, creating: Sequence[Fact]) -> Iterator[Conflict]:
@@ -57,21 +58,25 @@ def lifespan_conflicts(history: History, subject: str, changed: Sequence[Fact]) 
     is_early |= bounds.announced is not None and bounds.earliest_commitment < bounds.known_from
     is_late = bounds.ended is not None and bounds.latest_start > bounds.ended.hi
     ends = [] if bounds.ended is None else [fact for member in group for fact in history.facts(member, ENDING)]
+    reinstating: list[Fact] = []
+    if bounds.ended is not None and bounds.latest_reinstatement > BEFORE:
+        reinstating = [fact for member in group for fact in history.facts(member, REINSTATING)]
+        yield from reinstated_before_end(reinstating, ends)
     if not is_early and not is_late and _may_be_one_end(ends):
         return
     creating = [fact for member in group for fact in history.facts(member, CREATING, limit=MOST_NAMED)]
     if len(group) > 1:
         current = [fact for fact in changed if history.is_current(fact)]
         yield from before_creation(current, creating)
-        yield from after_end(current, ends)
+        yield from after_end(current, ends, reinstating)
         ends = [fact for fact in current if fact.kind.ends]
     elif creating:
         day = bounds.known_from if bounds.created is None else bounds.created.lo
         yield from before_creation(history.facts_before(subject, day, MOST_NAMED), creating)
     for end in ends:
-        day = end.effective.hi
-        later = [fact for member in group for fact in history.facts_after(member, day, MOST_NAMED)]
-        yield from after_end(sorted([*later, *ends], key=attrgetter("order")), [end])
+        day, until = end.effective.hi, _reinstated_from(end, reinstating)
+        later = [fact for member in group for fact in history.facts_after(member, day, MOST_NAMED, until)]
+        yield from after_end(sorted([*later, *ends], key=attrgetter("order")), [end], reinstating)
 
 
 def _may_be_one_end(ends: Sequence[Fact]) -> bool:
@@ -103,21 +108,36 @@ def _before(facts: Sequence[Fact], earliest: int, creating: Sequence[Fact]) -> I
         )
 
 
-def after_end(facts: Sequence[Fact], ends: Sequence[Fact]) -> Iterator[Conflict]:
-    """Yield facts that certainly lie after the end of their subject."""
+def after_end(facts: Sequence[Fact], ends: Sequence[Fact], reinstating: Sequence[Fact] = ()) -> Iterator[Conflict]:
+    """Yield facts that certainly lie after the end of their subject, and before a reinstatement after that end."""
     for end in ends:
-        latest = end.effective.hi
+        latest, until = end.effective.hi, _reinstated_from(end, reinstating)
         late = [
             fact
             for fact in facts
             if fact.type not in ("party.merged", *MAY_FOLLOW)
-            and (fact.effective if fact.kind.ends else fact.span).lo > latest
+            and (span := fact.effective if fact.kind.ends else fact.span).lo > latest
+            and span.hi < until
         ]
         if late:
             yield Conflict(
                 f"{late[0].type} falls after {end.subject} ended, no later than {day_text(latest)}",
                 (end.position, *_named(late)),
             )
+
+
+def _reinstated_from(end: Fact, reinstating: Sequence[Fact]) -> int:
+    """Return the earliest day on which a subject may be reinstated after an end."""
+    return min([fact.span.lo for fact in reinstating if fact.span.hi >= end.effective.lo], default=FOREVER)
+
+
+def reinstated_before_end(reinstating: Sequence[Fact], ends: Sequence[Fact]) -> Iterator[Conflict]:
+    """Yield reinstatements of a subject that certainly lie before its end."""
+    whole = [fact for fact in reinstating if getattr(fact.data, "party", None) is None]
+    for number, fact in enumerate(sorted(whole, key=attrgetter("order"))):
+        later = [end for end in ends if end.effective.lo > fact.span.hi]
+        if later and number >= len(ends) - len(later):
+            yield Conflict(f"{fact.subject} is reinstated before it ended", (fact.position, *_named(later)))
 
 
 def step_conflicts(history: History, changed: Sequence[Fact]) -> Iterator[Conflict]:

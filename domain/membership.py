@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from itertools import pairwise, product
 from math import prod
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from domain.catalogue import CATALOGUE
@@ -20,6 +21,7 @@ from domain.membership_steps import (
     CREATING,
     INTO_FORCE,
     LEAVING,
+    NOTICES,
     PRESUMING,
     FormerMembership,
     MembershipState,
@@ -219,6 +221,8 @@ _STEP_OF = {
     "agreement.resumed": "resumed",
     "agreement.withdrawn": "withdrawn",
     "agreement.terminated": "ended",
+    "agreement.withdrawal-revoked": "revoked",
+    "agreement.reinstated": "reinstated",
     "lab.founded": "founded",
     "lab.closed": "ended",
     "platform.member-joined": "joined",
@@ -257,6 +261,8 @@ STEP_TYPES = frozenset(
     )
 )
 """The types whose facts are steps of a party: not before its creation, nor after its dissolution."""
+REVOKED = "agreement.withdrawal-revoked"
+"""The type of event by which a notice of withdrawal no longer stands."""
 OWNER_TYPES = frozenset(("party.owner-added", "party.owner-removed"))
 LEAVING_TYPES = frozenset(("agreement.withdrawn", "platform.member-left", "party.owner-removed"))
 MEMBERSHIP_TYPES = frozenset(_STEP_OF) - {"agreement.terminated", "lab.closed", "platform.dissolved", "party.dissolved"}
@@ -359,9 +365,18 @@ def _steps(
     names: Sequence[str],
     party: PartyLifespan | None,
 ) -> list[Step]:
-    steps = [_step(fact, _STEP_OF[fact.type], lifespan, names, party) for fact in own]
-    steps += [_notice(fact, lifespan) for fact in own if _is_waited_for(fact, own, lifespan)]
-    steps += [_step(fact, _AGREEMENT_WIDE_STEPS[fact.type], lifespan, (), None) for fact in agreement_wide]
+    own_names, wide_names = _later_names(own, agreement_wide)
+    steps = [_step(fact, own_names.get(fact.position, _STEP_OF[fact.type]), lifespan, names, party) for fact in own]
+    is_revoked = any(fact.type == REVOKED for fact in own)
+    for fact in own:
+        if _is_waited_for(fact, own, lifespan):
+            steps.append(_notice("notice", fact, lifespan))
+        elif is_revoked and fact.type == "agreement.withdrawn" and fact.effective != fact.span:
+            steps.append(_notice("given", fact, lifespan))
+    for fact in agreement_wide:
+        if fact.position not in own_names:
+            name = wide_names.get(fact.position, _AGREEMENT_WIDE_STEPS[fact.type])
+            steps.append(_step(fact, name, lifespan, (), None))
     creation = lifespan.creation
     may_precede = any(step.name in INTO_FORCE and step.lo < creation.hi for step in steps)
     is_only_signed = lifespan.has_single_creation and lifespan.is_created_by_signature
@@ -387,6 +402,48 @@ def _consent(steps: Sequence[Step], consented: Span, lifespan: Lifespan) -> list
     return [Step("agreement-wide:consented", span.lo, span.hi, (_CONSENT_RANK, "", ""))]
 
 
+def _later_names(own: Sequence[Fact], agreement_wide: Sequence[Fact]) -> tuple[dict[int, str], dict[int, str]]:
+    """Return the names of the steps that undo recorded ones, by position: those of the party and all others.
+
+    A reinstatement tells how many ends precede it, a revocation whether its notice is recorded.
+    """
+    reinstating = [fact for fact in agreement_wide if fact.kind.reinstates]
+    revoking = sorted([fact for fact in own if fact.type == REVOKED], key=attrgetter("order"))
+    if not reinstating and not revoking and not any(fact.kind.reinstates for fact in own):
+        return {}, {}
+    ends = [fact.effective for fact in agreement_wide if fact.kind.ends]
+    left = [fact.effective for fact in own if fact.type in LEAVING_TYPES]
+    own_reinstating = [fact for fact in own if fact.kind.reinstates]
+    own_names = {
+        position: f"reinstated:{least}" for position, least in ends_before(own_reinstating, [*ends, *left]).items()
+    }
+    for number, fact in enumerate(revoking):
+        notices = [
+            each
+            for each in own
+            if each.type == "agreement.withdrawn" and each.span.lo <= fact.span.hi and each.effective.hi > fact.span.lo
+        ]
+        own_names[fact.position] = "revoked" if number < len(notices) else "revoked-unrecorded"
+    whole = [fact for fact in reinstating if fact.data.party is None]  # type: ignore[attr-defined]
+    wide_names = {
+        position: f"agreement-wide:reinstated:{least}" for position, least in ends_before(whole, ends).items()
+    }
+    wide_names |= {fact.position: "agreement-wide:reopened" for fact in reinstating if fact.position not in wide_names}
+    return own_names, wide_names
+
+
+def ends_before(reinstating: Sequence[Fact], ends: Sequence[Span]) -> dict[int, int]:
+    """Return how many ends precede each reinstatement, by its position; 0 if its end is not recorded.
+
+    Its end is recorded unless every recorded end may precede an earlier reinstatement.
+    """
+    found = {}
+    for number, fact in enumerate(sorted(reinstating, key=attrgetter("order"))):
+        may_precede = sum(end.lo <= fact.span.hi for end in ends)
+        found[fact.position] = 0 if number >= may_precede == len(ends) else number + 1
+    return found
+
+
 def _is_waited_for(fact: Fact, own: Sequence[Fact], lifespan: Lifespan) -> bool:
     """Return whether the party may return during the notice of a withdrawal. The only creation of the subject is no
     return.
@@ -401,9 +458,9 @@ def _is_waited_for(fact: Fact, own: Sequence[Fact], lifespan: Lifespan) -> bool:
     )
 
 
-def _notice(fact: Fact, lifespan: Lifespan) -> Step:
+def _notice(name: str, fact: Fact, lifespan: Lifespan) -> Step:
     span = lifespan.clip(fact.span)
-    return Step("notice", span.lo, span.hi, (_END_FIRST, fact.source, fact.id), fact.position)
+    return Step(name, span.lo, span.hi, (_END_FIRST, fact.source, fact.id), fact.position)
 
 
 def _step(fact: Fact, name: str, lifespan: Lifespan, names: Sequence[str], party: PartyLifespan | None) -> Step:
@@ -491,7 +548,7 @@ def _periods_of_exact_dates(
     if len(steps) > 1:
         steps.sort(key=in_turn)
     days, sequence = [BEFORE], []
-    numbers = {step.fact: number for number, step in enumerate(steps, 1) if step.name != "notice"}
+    numbers = {step.fact: number for number, step in enumerate(steps, 1) if step.name not in NOTICES}
     for step in steps:
         if step.lo > days[-1]:
             days.append(step.lo)

@@ -1,5 +1,6 @@
 """What contradicts a membership: a party signs, ratifies, accedes, joins or becomes an owner a second time, with no
-leaving that may lie between, or it changes its category while it is no member.
+leaving that may lie between; it changes its category while it is no member; a notice is revoked after it took effect; a
+party is reinstated before it left.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from functools import partial
 from domain.corrections import Fact
 from domain.errors import MOST_NAMED, Conflict
 from domain.history import History
-from domain.lifespan import lifespan_of
+from domain.lifespan import REINSTATING, lifespan_of
 from domain.lifespan_conflicts import bounds_of
 from domain.membership import (
     LEAVING_TYPES,
     MEMBERSHIP_TYPES,
     OWNER_TYPES,
+    REVOKED,
     Lifespan,
     evaluate_memberships,
     parties_of,
@@ -36,6 +38,8 @@ _ONCE = {
 _CHANGE = "platform.member-changed"
 _AROUND_CHANGE = frozenset(("platform.member-joined", "platform.member-left"))
 """The types on whose order it depends whether a party may change its category."""
+_UNDOING = frozenset((REVOKED, *REINSTATING))
+"""The types that undo a leaving."""
 _FEW_AGAIN = 16
 """Of more conflicting facts, those that cause the conflict are not singled out: each costs one evaluation of all."""
 
@@ -83,10 +87,12 @@ def _lenient_conflicts(history: History, container: str, parties: Iterable[str])
 
 
 def may_contradict(own: Sequence[Fact]) -> bool:
-    """Return whether a party repeats a step that needs a leaving between, or changes its category and joins or leaves:
-    if not, `contradicting_steps` yields nothing.
+    """Return whether a party repeats a step that needs a leaving between, or changes its category and joins or leaves,
+    or undoes a leaving: if not, `contradicting_steps` yields nothing.
     """
     types = [fact.type for fact in own]
+    if not _UNDOING.isdisjoint(types):
+        return True
     once = [each for each in types if each in _ONCE]
     return len(set(once)) < len(once) or (_CHANGE in types and not _AROUND_CHANGE.isdisjoint(types))
 
@@ -95,7 +101,7 @@ def contradicting_steps(own: Sequence[Fact], is_satisfiable: IsSatisfiable) -> I
     """Yield the steps of a party that contradict each other: it signs, ratifies, accedes, joins or becomes an owner
     again without a possible leaving between, or changes its category while it is no member.
     """
-    leavings = [fact for fact in own if fact.type in LEAVING_TYPES]
+    leavings = [fact for fact in own if fact.type in LEAVING_TYPES or fact.type in _UNDOING]
     for kind, verb in _ONCE.items():
         again = [fact for fact in own if fact.type == kind]
         if len(again) < 2 or is_satisfiable([*again, *leavings]):
@@ -108,6 +114,13 @@ def contradicting_steps(own: Sequence[Fact], is_satisfiable: IsSatisfiable) -> I
     changes = [fact for fact in own if fact.type == _CHANGE]
     if around and changes and not is_satisfiable([*around, *changes]):
         yield Conflict("a party changes its category while it is no member", _named([*changes, *around]))
+        return
+    undoing = [fact for fact in own if fact.type in _UNDOING]
+    if undoing and not is_satisfiable(leavings):
+        what = "a notice is revoked" if undoing[0].type == REVOKED else "a party is reinstated"
+        when = "after it took effect" if undoing[0].type == REVOKED else "before it left"
+        left = [fact for fact in leavings if fact not in undoing]
+        yield Conflict(f"{what} {when}", _named([*undoing, *left]))
 
 
 def _named(facts: Sequence[Fact]) -> tuple[int, ...]:

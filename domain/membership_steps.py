@@ -28,6 +28,10 @@ _ONCE = {
     "owned": "owner",
 }
 _CONSENTS = ("ratified", "acceded")
+_STRENGTH = (None, "signed", "bound", "in-force")
+"""The base statuses of parties to an agreement, the weakest first."""
+NOTICES = ("notice", "given")
+"""Notices of a withdrawal: in the time of the first the party may return."""
 _PAUSING = ("suspended", "resumed")
 """Steps that neither begin a membership nor bring one back that has ended."""
 _FOLLOWING = ("entered-into-force", "provisionally-applied")
@@ -80,6 +84,12 @@ class MembershipState(NamedTuple):
     """Entries into force that are dated before the creation of the subject."""
     is_before_creation: bool = False
     """Whether the subject is not yet created."""
+    pending: frozenset[int] = frozenset()
+    """The withdrawals that may be revoked: of which notice was given, and which have not taken effect."""
+    revoked: frozenset[int] = frozenset()
+    """The withdrawals whose notice was revoked before they take effect."""
+    ends: int = 0
+    """The number of recorded ends of the agreement."""
     has_ended: bool = False
     """Whether the subject, or the party, has ended."""
     has_party_ended: bool = False
@@ -119,22 +129,34 @@ def evolve(state: MembershipState, step: Step) -> MembershipState | None:
     if what in ENDING:
         if state.end_status is None and state.status is not None:
             state = state._replace(end_status="left" if what == "dissolved" else "ended", ended_by=step.fact)
-        return state._replace(has_ended=True, has_party_ended=state.has_party_ended or what == "party-ended")
+        is_of_party = what == "party-ended"
+        return state._replace(
+            has_ended=True, has_party_ended=state.has_party_ended or is_of_party, ends=state.ends + (not is_of_party)
+        )
     if state.has_party_ended:
+        if what.startswith("reinstated:"):
+            return None
         if what in LEAVING and state.end_status is None:  # an unrecorded membership has ended with the party
             return None
         return None if what in BEGINNING or what == "changed" or what.startswith("presumed:") else state
+    if what.startswith(("reinstated:", "agreement-wide:reinstated:")):
+        return _reinstate(state, step)
+    if what == "agreement-wide:reopened":
+        return state._replace(has_ended=False)
     if state.has_ended:
-        may_follow = what == "notice" or (what == "withdrawn-later" and state.end_status == "ended")
+        may_follow = what in NOTICES or (what == "withdrawn-later" and state.end_status == "ended")
         return state if may_follow else None
     if what.startswith("agreement-wide:"):
         return _evolve_agreement_wide(state, what, step.fact)
     if what in LEAVING:
         return _leave(state, step)
-    if what == "notice":
+    if what in NOTICES:
         if step.fact == state.ended_by or (state.former is not None and step.fact == state.former.ended_by):
             return state
-        return state._replace(notice_by=step.fact)
+        notice_by = step.fact if what == "notice" else state.notice_by
+        return state._replace(notice_by=notice_by, pending=state.pending | {step.fact})
+    if what.startswith("revoked"):
+        return _revoke(state, is_recorded=what == "revoked")
     if state.notice_by and (what in BEGINNING or (state.returning is not None and what in _FOLLOWING)):
         return _evolve_during_notice(state, step)
     if state.end_status is not None:
@@ -159,8 +181,9 @@ def _evolve_before_creation(state: MembershipState, step: Step) -> MembershipSta
         return state._replace(early_entries=(*state.early_entries, step))
     if step.name == "agreement-wide:consented" and step.hi == BEFORE:
         return state._replace(consented=True)
-    if step.name == "notice":
-        return state._replace(notice_by=step.fact)
+    if step.name in NOTICES:
+        notice_by = step.fact if step.name == "notice" else state.notice_by
+        return state._replace(notice_by=notice_by, pending=state.pending | {step.fact})
     created = state._replace(is_before_creation=False, early_entries=())
     if step.name == "created":
         following: MembershipState | None = created
@@ -182,6 +205,9 @@ def _without_membership(state: MembershipState) -> MembershipState:
         leavings=state.leavings,
         consented=state.consented,
         own_entries_into_force=state.own_entries_into_force,
+        pending=state.pending,
+        revoked=state.revoked,
+        ends=state.ends,
     )
 
 
@@ -230,6 +256,9 @@ def _begin(state: MembershipState, step: Step) -> MembershipState | None:
 
 def _leave(state: MembershipState, step: Step) -> MembershipState | None:
     what = step.name if step.name in ("left", "removed") else "withdrawn"
+    if step.fact in state.revoked:
+        return None if state.status is None else state._replace(revoked=state.revoked - {step.fact})
+    state = state._replace(pending=state.pending - {step.fact})
     names = {who for taken, who in state.taken if taken in _ONCE}
     if state.end_status is not None:  # the same leaving, recorded of a party that was recorded twice
         again = step.who in names and ("left", step.who) not in state.taken
@@ -244,6 +273,9 @@ def _leave(state: MembershipState, step: Step) -> MembershipState | None:
             leavings=state.leavings + 1,
             consented=state.consented,
             own_entries_into_force=state.own_entries_into_force,
+            pending=state.pending,
+            revoked=state.revoked,
+            ends=state.ends,
         )
     return state._replace(
         end_status=what,
@@ -257,6 +289,61 @@ def _leave(state: MembershipState, step: Step) -> MembershipState | None:
 def _is_member_for(state: MembershipState, step: Step) -> bool:
     """Return whether the membership is recorded, is presumed for the sake of this step, or was already changed."""
     return state.begun_by >= 0 or state.begun_by == -step.fact or state.changed_by > 0
+
+
+def _revoke(state: MembershipState, *, is_recorded: bool) -> MembershipState | None:
+    """Return the state after the revocation of a notice; `is_recorded`: the notice is among the steps."""
+    if state.end_status is not None:
+        return None
+    if not state.pending:
+        return None if is_recorded else state
+    if state.returning is not None:
+        if state.taken & state.returning.taken:
+            return None
+        state = _with_return(state, state.returning)
+    return state._replace(pending=frozenset(), revoked=state.revoked | state.pending, notice_by=0)
+
+
+def _with_return(state: MembershipState, returning: MembershipState) -> MembershipState:
+    """Return a membership that goes on, with the steps that were taken for the time after it."""
+    status = max(state.base_status, returning.base_status, key=_STRENGTH.index)
+    return state._replace(
+        base_status=status,
+        taken=state.taken | returning.taken,
+        provisional=(state.provisional or returning.provisional) and status in (None, "signed"),
+        in_force_by=state.in_force_by or returning.in_force_by,
+        suspended_by=state.suspended_by or returning.suspended_by,
+        begun_by=state.begun_by or returning.begun_by,
+        returning=None,
+    )
+
+
+def _reinstate(state: MembershipState, step: Step) -> MembershipState | None:
+    """Return the state after a reinstatement, whose name says how many ends precede it."""
+    name, _, least = step.name.rpartition(":")
+    is_own = name == "reinstated"
+    if state.ends + (state.leavings if is_own else 0) < int(least):
+        return None
+    if not is_own and (state.status is None or state.end_status not in (None, "ended")):
+        return state._replace(has_ended=False, agreement_suspended_by=0)
+    status, is_new = state.base_status, state.end_status is not None
+    is_back = (
+        is_own
+        or status in ("in-force", "bound")
+        or (status == "signed" and not state.consented)
+        or (status is None and state.suspended_by > 0)
+    )
+    goes_on = status == "in-force" and not is_new and not state.suspended_by and not state.agreement_suspended_by
+    following = _without_membership(state) if is_new else state
+    return following._replace(
+        base_status="in-force" if is_back else status,
+        provisional=state.provisional and not is_back,
+        in_force_by=state.in_force_by if goes_on else step.fact if is_back else 0,
+        suspended_by=0,
+        agreement_suspended_by=0,
+        begun_by=step.fact if is_new or not state.begun_by else state.begun_by,
+        has_ended=False,
+    )
 
 
 def _evolve_agreement_wide(state: MembershipState, what: str, fact: int) -> MembershipState:

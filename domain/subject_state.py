@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from domain.agreement import ANNOUNCED, OfParty
-from domain.attributes import FIELDS, ORDER, Attributes, creation_attributes, until_of
+from domain.attributes import END_FIELDS, FIELDS, ORDER, Attributes, creation_attributes, until_of
 from domain.catalogue import AGGREGATES, CATALOGUE
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, Span, parse_edtf
-from domain.membership import FOREVER, InForcePossibilities, Lifespan, MembershipPeriod
+from domain.membership import FOREVER, InForcePossibilities, Lifespan, MembershipPeriod, ends_before
 from domain.possible_worlds import Segment, Step, evaluate, in_turn
 
 STATUSES = {aggregate.collection: aggregate.statuses for aggregate in AGGREGATES}
@@ -28,13 +28,15 @@ def describes(fact: Fact) -> bool:
     """Return whether the fact changes an attribute or the status of the subject itself."""
     if fact.type == "agreement.signed":
         return any(getattr(fact.data, name) is not None for name in FIELDS[fact.type])
-    if isinstance(fact.data, OfParty):
+    if isinstance(fact.data, OfParty) and not fact.kind.reinstates:
         return fact.data.party is None
     return fact.type in FIELDS or fact.type in _STATUS_OF
 
 
 def is_agreement_wide(fact: Fact) -> bool:
     """Return whether the fact changes every membership of its subject."""
+    if fact.kind.reinstates:  # also of one party: the agreement may have ended, and others may join it again
+        return fact.kind.agreement_wide
     return fact.kind.agreement_wide and not (isinstance(fact.data, OfParty) and fact.data.party is not None)
 
 
@@ -83,6 +85,7 @@ class _OwnState(NamedTuple):
     in_force: bool = False
     suspended: bool = False
     ended: bool = False
+    ends: int = 0
 
 
 def state_periods(
@@ -107,12 +110,13 @@ def state_periods(
     for name, mark in marks.items():
         lo, hi = _creation_days(name, mark, lifespan)
         steps.append(Step(_STATUS_OF[name], lo, hi, (-1, name, ""), mark.position))
+    reinstating = [fact for fact in facts if fact.kind.reinstates]
+    names = _reinstating_names(reinstating, facts) if reinstating else {}
     for fact in facts:
         if not fact.creates and fact.type in _STATUS_OF:
             span = lifespan.end_of(fact.effective) if fact.kind.ends else lifespan.clip(fact.effective)
-            steps.append(
-                Step(_STATUS_OF[fact.type], span.lo, span.hi, (fact.kind.rank, fact.source, fact.id), fact.position)
-            )
+            name = names.get(fact.position, _STATUS_OF[fact.type])
+            steps.append(Step(name, span.lo, span.hi, (fact.kind.rank, fact.source, fact.id), fact.position))
     signed = marks.get("agreement.signed")
     if signed is not None and signed.occurred is None:
         signed = None
@@ -135,6 +139,8 @@ def state_periods(
             force_at += 1
         joint = force[force_at] if force else None
         days = _range(since, until, collection, segments[segment_at], joint, describing, steps, signed)
+        if days is not None and reinstating and not segments[segment_at].default_state.ended:
+            days = _without_end(days, collection)
         if days is None:
             continue
         if ranges and ranges[-1].valid_to == since and ranges[-1][2:] == days[2:]:
@@ -150,6 +156,26 @@ def state_periods(
             final_statuses.add(last.status)
         ranges[-1] = last._replace(is_final_period=True, final_statuses=_in_order(final_statuses, collection))
     return ranges
+
+
+def _reinstating_names(reinstating: Sequence[Fact], facts: Sequence[Fact]) -> dict[int, str]:
+    """Return the names of the steps of reinstatements, by position: each tells how many ends precede it."""
+    whole = [fact for fact in reinstating if not _is_of_party(fact)]
+    ends = [fact.effective for fact in facts if fact.kind.ends]
+    names = {position: f"reinstated:{least}" for position, least in ends_before(whole, ends).items()}
+    return {fact.position: names.get(fact.position, "reopened") for fact in reinstating}
+
+
+def _is_of_party(fact: Fact) -> bool:
+    return isinstance(fact.data, OfParty) and fact.data.party is not None
+
+
+def _without_end(days: StatePeriod, collection: str) -> StatePeriod:
+    """Return a period after a reinstatement, without what an earlier end said."""
+    left_out = END_FIELDS[collection]
+    fields = {name: value for name, value in days.fields.items() if name not in left_out}
+    provenance = {name: value for name, value in days.provenance.items() if name not in left_out}
+    return days._replace(fields=fields, provenance=provenance)
 
 
 def _creation_days(name: str, mark: DatedMark, lifespan: Lifespan) -> Span:
@@ -187,23 +213,28 @@ def _ordered(
 
 
 def _take(state: _OwnState, step: Step) -> _OwnState | None:
-    made, in_force, suspended, ended = state
+    made, in_force, suspended, ended, ends = state
     if step.name == "in-force":  # it may be dated before the signature, and holds from then on
-        return _OwnState(made, True, suspended, ended)
+        return _OwnState(made, True, suspended, ended, ends)
     if made is None and step.order[0] >= 0:
         return None
-    match step.name:
+    name, _, least = step.name.partition(":")
+    match name:
         case "suspended":
-            return _OwnState(made, in_force, True, ended)
+            return _OwnState(made, in_force, True, ended, ends)
         case "resumed":
-            return _OwnState(made, True, False, ended)
+            return _OwnState(made, True, False, ended, ends)
         case "terminated" | "dissolved" | "closed":
-            return _OwnState(made, in_force, suspended, True)
+            return _OwnState(made, in_force, suspended, True, ends + 1)
+        case "reinstated":
+            return _OwnState(made, True, False, False, ends) if ends >= int(least) else None
+        case "reopened":
+            return _OwnState(made, True, False, False, ends) if ended else state
         case "adopted" if made == "signed":
             return state
         case "announced" if made is not None:
             return state
-    return _OwnState(step.name, in_force, suspended, ended)
+    return _OwnState(step.name, in_force, suspended, ended, ends)
 
 
 def _plain_status(collection: str, state: _OwnState) -> str | None:

@@ -355,14 +355,14 @@ class FactStore(EventIndex):
         ranks = ranks_of(NOT_CREATING, self.name(number))
         return _in_order([fact for rank in ranks for fact in self._facts(where, (number, rank, day, most))])
 
-    def begun_after(self, day: int, number: int, most: int) -> list[Fact]:
-        """Return at most `most` facts about a subject that are certainly after a day, in the order of folding, but none
-        that end or merge the subject or may follow its end."""
+    def begun_after(self, day: int, until: int, number: int, most: int) -> list[Fact]:
+        """Return at most `most` facts about a subject that are certainly after a day and before `until`, in the order
+        of folding, but none that end or merge the subject or may follow its end."""
         if (cached := self.subjects.get(number).cached) is not None:
             facts = [each.fact for each in cached.facts.values()]
-            return [fact for fact in facts if fact.type in NOT_ENDING and fact.span.lo > day]
-        where = f"f.id IN (SELECT id FROM facts {STARTED} AND lo > ? LIMIT ?)"
-        return self._facts(where, (number, day, most))
+            return [fact for fact in facts if fact.type in NOT_ENDING and fact.span.lo > day and fact.span.hi < until]
+        where = f"f.id IN (SELECT id FROM facts {STARTED} AND lo > ? AND hi < ? LIMIT ?)"
+        return self._facts(where, (number, day, until, most))
 
     def begun_before(self, day: int, number: int) -> list[Fact]:
         """Return the facts about a subject that may lie before a day, in the order of folding."""

@@ -23,6 +23,7 @@ from domain.membership import (
     InForcePossibilities,
     Lifespan,
     MembershipPeriod,
+    parties_of,
 )
 from domain.party import OwnerAdded
 from domain.platform import MemberChanged, MemberJoined
@@ -57,15 +58,21 @@ def membership_drafts(
     """Return the rows of a membership from its own facts, the agreement-wide ones (`whole`), and those by which its
     party was `dissolved`; `ranges` are its periods.
     """
+    if any(fact.kind.reinstates for fact in whole):
+        whole = [fact for fact in whole if not fact.kind.reinstates or not parties_of(fact) or fact in own]
     facts = {fact.position: fact for fact in (*dissolved, *whole, *own)}
     steps_of = _by_interval(own, lifespan, ranges)
     drafts: list[MembershipDraft] = []
+    former: Sequence[Fact] = ()
     for interval, alike in groupby(ranges, key=attrgetter("interval")):
         steps = steps_of[interval]
         first = next(alike)  # what began an interval, and ended it, did so on each of its days
         opened = facts.get(first.begun_by) if first.begun_by is not None else None
         closed = facts.get(first.ended_by) if first.ended_by is not None else None
         waited_for = facts.get(first.waited_for) if first.waited_for is not None else None
+        if opened is not None and opened in whole and opened not in own:  # reinstated: what the party did counts again
+            steps = [*former, *steps]
+        former = steps
         category, share, roles = _category_share_and_roles(steps)
         others = [*whole, closed] if closed is not None and closed in dissolved else whole
         began = waited_for.effective if waited_for is not None else opened.span if opened is not None else UNKNOWN

@@ -101,10 +101,10 @@ class RecordedHistory:
         number = self._store.find(subject)
         return [] if number is None else self._store.ended_before(day, number, limit)
 
-    def facts_after(self, subject: str, day: int, limit: int) -> Sequence[Fact]:
-        """Return facts of `lifespan.NOT_ENDING` that certainly lie after a day."""
+    def facts_after(self, subject: str, day: int, limit: int, until: int) -> Sequence[Fact]:
+        """Return facts of `lifespan.NOT_ENDING` that certainly lie after a day and before `until`."""
         number = self._store.find(subject)
-        return [] if number is None else self._store.begun_after(day, number, limit)
+        return [] if number is None else self._store.begun_after(day, until, number, limit)
 
     def state_facts(self, subject: str) -> Sequence[Fact]:
         """Return the facts that change an attribute or the status of a subject itself."""

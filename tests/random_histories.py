@@ -110,6 +110,8 @@ DATA: dict[str, st.SearchStrategy] = {
     "agreement.suspended": _of_party,
     "agreement.resumed": _of_party,
     "agreement.withdrawn": fields({"party": parties}, effective=dates.filter(bool)),
+    "agreement.withdrawal-revoked": fields({"party": parties}),
+    "agreement.reinstated": _of_party,
     "agreement.terminated": fields(
         {"reason": st.just("expired")}, effective=dates.filter(bool), superseded_by=agreements
     ),

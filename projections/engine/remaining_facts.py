@@ -9,7 +9,7 @@ from typing import Any
 from domain.catalogue import CATALOGUE
 from domain.corrections import Fact
 from domain.edtf import AFTER, BEFORE, Span
-from domain.lifespan import ENDING, NOT_ENDING, creation_days
+from domain.lifespan import ENDING, NOT_ENDING, REINSTATING, creation_days
 from domain.membership import CONSENTS, NO_CONSENT, FirstConsent, parties_of
 from projections.engine.database import CURRENT, SIGNING
 from projections.engine.subject_cache import Subject
@@ -81,6 +81,10 @@ class Remaining:
             self._row(f"SELECT min(hi) FROM facts {OF_RANK}", rank)[0] for rank in ranks_of(types, self._subject.name)
         ]
         return min([hi for hi in found if hi is not None], default=AFTER)
+
+    def latest_reinstatement(self) -> int:
+        """Return the last latest day of any fact of `REINSTATING`; BEFORE without one."""
+        return max([fact.span.hi for fact in self._of_types(REINSTATING)], default=BEFORE)
 
     def consent(self) -> FirstConsent:
         """Return the first consent to be bound."""

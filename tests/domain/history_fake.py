@@ -111,8 +111,8 @@ class FakeHistory:
     def facts_before(self, subject: str, day: int, limit: int) -> Sequence[Fact]:
         return [fact for fact in self.facts(subject, NOT_CREATING) if fact.span.hi < day][:limit]
 
-    def facts_after(self, subject: str, day: int, limit: int) -> Sequence[Fact]:
-        return [fact for fact in self.facts(subject, NOT_ENDING) if fact.span.lo > day][:limit]
+    def facts_after(self, subject: str, day: int, limit: int, until: int) -> Sequence[Fact]:
+        return [fact for fact in self.facts(subject, NOT_ENDING) if fact.span.lo > day and fact.span.hi < until][:limit]
 
     def state_facts(self, subject: str) -> Sequence[Fact]:
         return [fact for fact in self.facts(subject) if describes(fact)]

@@ -99,6 +99,8 @@ MINIMAL_AND_FULL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "agreement.renewed": ({}, {"until": "2031"}),
     "agreement.withdrawn": ({"party": "parties/a"}, {"party": "parties/a", "effective": "2024?"}),
+    "agreement.withdrawal-revoked": ({"party": "parties/a"}, {"party": "parties/a"}),
+    "agreement.reinstated": OF_PARTY,
     "agreement.terminated": (
         {"reason": "expired"},
         {"reason": "superseded", "effective": "2024-01", "superseded_by": "agreements/b"},

@@ -54,7 +54,8 @@ def answers(history: History, subjects: Sequence[str], head: int) -> dict[str, A
         for day in DAYS:
             found[f"around {day} {subject}"] = [
                 history.facts_before(subject, day, MANY),
-                history.facts_after(subject, day, MANY),
+                history.facts_after(subject, day, MANY, AFTER),
+                history.facts_after(subject, day, MANY, day + 400),
                 history.steps_outside(group, Span(BEFORE, day), MANY),
                 history.steps_outside(group, Span(day, AFTER), MANY),
             ]
