@@ -132,7 +132,7 @@ def lifespan_of(bounds: Bounds) -> Lifespan:
 
 
 def order_creations(adopted: Span, signed: Span) -> tuple[Span, Span]:
-    """Bound an adoption by the first signature, if their dates leave the order open."""
+    """Return both spans such that the adoption is not after the signature, if their dates allow this order."""
     if adopted.lo <= signed.hi:
         return Span(adopted.lo, min(adopted.hi, signed.hi)), Span(max(signed.lo, adopted.lo), signed.hi)
     return adopted, signed

@@ -72,7 +72,7 @@ class Wording:
         return escape(text or "")
 
     def names(self, text: str | Mapping[str, str] | None) -> Markup:
-        """Return a text in the reader's language, with those in other scripts beside it."""
+        """Return a text in the reader's language, followed by its wordings in other scripts."""
         shown = self.name(text)
         if not isinstance(text, Mapping) or len(text) < 2:
             return shown
