@@ -21,9 +21,11 @@ from projections.engine.event_index import EventIndex
 from projections.engine.query_types import TimeSlice
 from projections.engine.row_codecs import decode_membership_span, decode_unnamed_state
 from projections.engine.time_slices import as_of_and_on, claim, claim_columns, holds, times
-from projections.platforms import SUPPORTERS
 from projections.states import States
 
+_NAMED = "x.kind IN ('supporter', 'announced')"
+"""In SQL, the terms of list items that connect a party: a supporter of a platform, a party that is announced. The kind
+of the term is the type of the edge."""
 _FEW_PARTIES = 4
 """Inner parties up to which the memberships of outer containers are looked up by party instead of read whole."""
 
@@ -46,7 +48,7 @@ _Edge = TypedDict(  # in this form for the keyword `from`
         "source": Annotated[Subject, Field(description="The party, or the subject that is part of another.")],
         "target": Annotated[Subject, Field(description="The subject that it is connected to.")],
         "type": Annotated[
-            Literal["party", "founder", "member", "owner", "supporter", "part-of", "under"],
+            Literal["party", "announced", "founder", "member", "owner", "supporter", "part-of", "under"],
             Field(description="What connects them."),
         ],
         "events": Positions,
@@ -55,7 +57,9 @@ _Edge = TypedDict(  # in this form for the keyword `from`
         "certainty": NotRequired[IsCertain],
         "support": NotRequired[Annotated[Support, Field(description="What kind of support it gives.")]],
         "share": NotRequired[Annotated[Percent, Field(description="The share of an owner in per cent.")]],
-        "occurred": NotRequired[Annotated[Edtf, Field(description="When the support began.")]],
+        "occurred": NotRequired[
+            Annotated[Edtf, Field(description="When the support began, or the agreement was announced with the party.")]
+        ],
         "from": NotRequired[Annotated[Edtf | None, Field(description="When the membership began.")]],
         "to": NotRequired[Annotated[Edtf | None, Field(description="When the membership ended.")]],
     },
@@ -63,7 +67,7 @@ _Edge = TypedDict(  # in this form for the keyword `from`
 
 
 class GraphEdge(_Edge):
-    """A membership, a reference or the support of a platform."""
+    """A membership, a reference, the support of a platform, or the announcement of an agreement with a party."""
 
 
 class GraphPart(TypedDict):
@@ -157,13 +161,10 @@ class Graph:
         parties = [
             each for party in collections.get("parties", ()) for each in self._index.cluster_of(party, question.as_of)
         ]
-        platforms = collections.get("platforms", [])
-        containers = [*collections.get("agreements", ()), *collections.get("labs", ()), *platforms]
-        supporters = f"x.kind = 'supporter' AND r.section = {SUPPORTERS.number}"
-        supported = (
-            f"terms x ON x.value = CAST(j.value AS TEXT) CROSS JOIN list_items r ON r.id = x.owner AND {supporters}"
-        )
-        supporting = f"list_items r ON r.subject = j.value CROSS JOIN terms x ON x.owner = r.id AND {supporters}"
+        platforms, agreements = collections.get("platforms", []), collections.get("agreements", [])
+        containers = [*agreements, *collections.get("labs", ()), *platforms]
+        naming = f"terms x ON x.value = CAST(j.value AS TEXT) AND {_NAMED} CROSS JOIN list_items r ON r.id = x.owner"
+        named = f"list_items r ON r.subject = j.value CROSS JOIN terms x ON x.owner = r.id AND {_NAMED}"
         holding, known = holds("r", question), as_of_and_on("r", question)
         sources: tuple[tuple[str, str, Sequence[int]], ...] = (
             ("r.container FROM json_each(?) j CROSS JOIN memberships r ON r.party = j.value", holding, parties),
@@ -182,8 +183,8 @@ class Graph:
                 known,
                 [*parties, *containers],
             ),
-            (f"x.value + 0 FROM json_each(?) j CROSS JOIN {supporting}", known, platforms),
-            (f"r.subject FROM json_each(?) j CROSS JOIN {supported}", known, parties),
+            (f"x.value + 0 FROM json_each(?) j CROSS JOIN {named}", known, [*platforms, *agreements]),
+            (f"r.subject FROM json_each(?) j CROSS JOIN {naming}", known, parties),
         )
         for sql, condition, values in sources:
             if values:
@@ -211,17 +212,17 @@ class Graph:
             provenance = decode_unnamed_state(stored)[1].get(kind_of.replace("-", "_"), [])
             yield subject, self._index.survivor(ref, question.as_of), kind_of, {"events": provenance}
         parties = {each for number in numbers for each in self._index.cluster_of(number, question.as_of)}
-        supporters = self._db.execute(
-            "SELECT r.at, r.label, r.subject, r.body FROM json_each(?) j CROSS JOIN terms x"
-            " ON x.kind = 'supporter' AND x.value = CAST(j.value AS TEXT) CROSS JOIN list_items r ON r.id = x.owner"
+        named = self._db.execute(
+            "SELECT r.at, r.label, x.kind, r.subject, r.body FROM json_each(?) j CROSS JOIN terms x"
+            f" ON {_NAMED} AND x.value = CAST(j.value AS TEXT) CROSS JOIN list_items r ON r.id = x.owner"
             f" WHERE {as_of_and_on('r', question)}",
             (_json(parties), *times(question)),
         ).fetchall()
-        for *_, platform, stored in sorted(supporters, reverse=True):  # of several by one party the first counts
+        for _, _, kind, subject, stored in sorted(named, reverse=True):  # of several of one party the first counts
             body = orjson.loads(stored)
             party = self._index.must_find(body["party"]["subject"])
             stated = {name: body[name] for name in ("support", "occurred", "events") if name in body}
-            yield self._index.survivor(party, question.as_of), platform, "supporter", stated
+            yield self._index.survivor(party, question.as_of), subject, kind, stated
 
     def _owners_among(
         self, numbers: Collection[int], question: TimeSlice

@@ -203,6 +203,22 @@ def _without(value: Any) -> Any:
     return [_without(each) for each in value] if isinstance(value, list) else value
 
 
+def test_announced_parties_are_in_the_graph(views):
+    views.record(*parties("a", "b"), announced("t", "2024-06-10", "a"), also_signed("t", "2024-09-01", "b"))
+    for center in ("parties/a", "agreements/t"):
+        graph = views.reader.graph(center, 1, views.question(), 10)
+        edges = [edge for edge in graph["edges"] if edge["type"] == "announced"]
+        assert edges == [
+            {
+                "source": "parties/a",
+                "target": "agreements/t",
+                "type": "announced",
+                "occurred": "2024-06-10",
+                "events": [3],
+            }
+        ]
+
+
 def test_lab_is_founded_under_an_announced_agreement(views):
     views.record(*parties("a"), announced("t", "2024-06-10"))
     views.record(event("lab.founded", "labs/l", "2024-07-01", name="l", founders=["parties/a"], under="agreements/t"))
