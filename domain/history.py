@@ -53,7 +53,7 @@ class History(Protocol):
         """Return all mergers of parties, in the order of the log."""
 
     def containers(self, party: str) -> Collection[str]:
-        """Return the subjects whose facts name a party or named it once; they have all memberships of the party."""
+        """Return the subjects in which a party has or had a membership, by their facts, past or current."""
 
     # facts
 
@@ -76,7 +76,9 @@ class History(Protocol):
         """Return the facts about the list item of a subject with a tag (see `list_items.item_tags`)."""
 
     def membership_facts(self, subject: str, parties: Collection[str]) -> Sequence[Fact]:
-        """Return the facts that create or change the membership of any of these parties in a subject."""
+        """Return the facts that create or change the membership of any of these parties in a subject, or in those
+        merged with it.
+        """
 
     def steps_outside(self, parties: Collection[str], span: Span, limit: int) -> Sequence[Fact]:
         """Return at most `limit` facts of `membership.STEP_TYPES` of any of these parties that certainly lie outside a

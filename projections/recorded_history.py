@@ -79,7 +79,7 @@ class RecordedHistory:
         return self._store.mergers()
 
     def containers(self, party: str) -> Collection[str]:
-        """Return the subjects whose facts name a party or named it once."""
+        """Return the subjects in which a party has or had a membership."""
         number = self._store.find(party)
         return [] if number is None else [self._store.name(each) for each in self._store.containers(number)]
 
@@ -117,7 +117,7 @@ class RecordedHistory:
         return [] if number is None else self._store.tagged_facts(tag, number)
 
     def membership_facts(self, subject: str, parties: Collection[str]) -> Sequence[Fact]:
-        """Return the facts about the membership of any of these parties in a subject."""
+        """Return the facts about the membership of any of these parties in a subject, or in those merged with it."""
         number = self._store.find(subject)
         return [] if number is None else self._store.membership_facts(self._numbers(parties), number)
 

@@ -31,13 +31,13 @@ class FakeHistory:
         self.events: list[Event] = []
         self.texts: dict[str, tuple[StoredText, str]] = {}
         self._facts: dict[int, Fact] = {}
-        self._naming: set[tuple[str, str]] = set()
+        self._containers: set[tuple[str, str]] = set()
 
     def copied(self) -> FakeHistory:
         """Return a history that can be changed apart from this one."""
         other = FakeHistory()
         other.events, other.texts = [*self.events], {**self.texts}
-        other._facts, other._naming = self._facts, self._naming
+        other._facts, other._containers = self._facts, self._containers
         return other
 
     def append(self, event: Event, data: Data) -> Mapping[str, Sequence[Fact]]:
@@ -50,8 +50,10 @@ class FakeHistory:
             for position in sorted(facts):
                 if facts[position] != others.get(position):
                     changed.setdefault(facts[position].subject, []).append(facts[position])
-        naming = {(fact.subject, name) for fact in self._facts.values() for name in subjects_in(fact.data)}
-        self._naming = self._naming | naming
+        steps = [fact for fact in self._facts.values() if fact.type in MEMBERSHIP_TYPES]
+        self._containers = self._containers | {
+            (fact.subject, name) for fact in steps for name in subjects_in(fact.data)
+        }
         return changed
 
     def _folded(self) -> dict[int, Fact]:
@@ -99,7 +101,7 @@ class FakeHistory:
         )
 
     def containers(self, party: str) -> Collection[str]:
-        return {subject for subject, name in self._naming if name == party}
+        return {subject for subject, name in self._containers if name == party}
 
     def is_current(self, fact: Fact) -> bool:
         return self._facts.get(fact.position) == fact
@@ -121,7 +123,9 @@ class FakeHistory:
         return [fact for fact in self.facts(subject) if tag in item_tags(fact)]
 
     def membership_facts(self, subject: str, parties: Collection[str]) -> Sequence[Fact]:
-        return [fact for fact in self.facts(subject, MEMBERSHIP_TYPES) if _is_step(fact, parties)]
+        group = self.cluster(subject)
+        steps = [fact for fact in self._facts.values() if fact.type in MEMBERSHIP_TYPES and fact.subject in group]
+        return [step for step in steps if _is_step(step, parties)]
 
     def steps_outside(self, parties: Collection[str], span: Span, limit: int) -> Sequence[Fact]:
         steps = [fact for fact in self._facts.values() if fact.type in STEP_TYPES and _is_step(fact, parties)]
