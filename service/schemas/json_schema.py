@@ -52,13 +52,19 @@ def object_of(fields: Mapping[str, Schema], required: Iterable[str] = (), descri
 
 def schema_of(type_: Any, components: Components) -> Schema:
     """Return the schema of a type, and add the types inside it to the components, by the names of their classes."""
-    schema = TypeAdapter(type_).json_schema(ref_template=_AT + "{model}")
-    for name, inner in schema.pop("$defs", {}).items():
+    schema = _generated(type_)
+    for name, inner in schema.get("$defs", {}).items():
         tidied = _tidied(inner, components)
         if components.setdefault(name, tidied) != tidied:
             raise ValueError(f"two types are named {name}")
-    tidied_schema: Schema = _tidied(schema, components)
+    tidied_schema: Schema = _tidied(_without(schema, "$defs"), components)
     return tidied_schema
+
+
+@cache
+def _generated(type_: Any) -> Schema:
+    """Return the schema that pydantic generates of a type, with the types inside it. It must not be changed."""
+    return TypeAdapter(type_).json_schema(ref_template=_AT + "{model}")
 
 
 def without_null(schema: Schema) -> Schema:
