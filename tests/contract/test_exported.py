@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.contract.random_facts import Cast
 from tests.contract.server import BATCH, NDJSON, SEEDS, Server, command, event
-from tests.contract.stories import Cast
-from tests.contract.test_stories import everything
+from tests.contract.test_random_facts import everything
 
 TEXT = "What was agreed: x, and 11."
 PLACES = frozenset(

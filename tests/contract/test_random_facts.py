@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.contract.random_facts import Cast
 from tests.contract.server import BATCH, Server, served
-from tests.contract.stories import Cast
 from tests.contract.test_history import assert_history_leads_through_the_states
 
 LISTS = ["parties", "agreements", "labs", "platforms", "memberships", "commitments", "documents", "timeline"]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.contract.real_sources import HELD, Expected, Fact, Record, consortium, iso, shuffled, trades, treaties
 from tests.contract.server import Server, event, served
-from tests.contract.worlds import HELD, Expected, Fact, Record, consortium, iso, shuffled, trades, treaties
 
 STATES = [f"parties/state-{number:03}" for number in range(190)]
 FIRMS = [f"parties/firm-{number:03}" for number in range(300)]
