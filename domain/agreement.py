@@ -67,7 +67,7 @@ class Signatory(Record):
 def _check_roles(parties: Iterable[Signatory]) -> None:
     roles = [(each.party, None if each.role is None else text_key(each.role)) for each in parties]
     if len(set(roles)) < len(roles):
-        raise flawed("/parties", "a party stands once for each of its roles")
+        raise flawed("/parties", "a party is listed once for each of its roles")
 
 
 class AgreementAnnounced(Described):
@@ -360,7 +360,7 @@ def untitled_conflicts(history: History, agreement: str) -> Iterator[Conflict]:
     if not any(not fact.data.model_fields_set or _has_title_and_kind(fact.data) for fact in creating):
         types = tuple(kind.name for kind in AGREEMENT.events if kind.is_creating)
         positions = [fact.position for fact in history.facts(agreement, types, limit=MOST_NAMED)]
-        yield Conflict(f"{agreement} would be left without title and kind", tuple(sorted(positions)[:MOST_NAMED]))
+        yield Conflict(f"{agreement} would have no title and no kind", tuple(sorted(positions)[:MOST_NAMED]))
 
 
 def _has_title_and_kind(data: Data) -> bool:

@@ -76,7 +76,7 @@ def check(history: History, event: Event, data: Data, *, has_gaps: bool = False)
     elif event.kind.is_creating:
         flaws += agreement.first_event_flaws(data)
     elif event.type != "document.text-erased":  # a text may outlast its document
-        flaws.append(Flaw("/subject", f"{subject} does not exist; its first event is one that makes it"))
+        flaws.append(Flaw("/subject", f"{subject} does not exist; its first event must create it"))
     if flaws:
         raise Invalid("the event does not fit what it refers to", flaws)
     match data:

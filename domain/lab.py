@@ -37,7 +37,7 @@ class LabFounded(Data):
         description="The parties that found it."
     )
     under: Agreement | None = Field(None, description="The agreement under which it is founded.")
-    place: Text | None = Field(None, description="Where it stands.")
+    place: Text | None = Field(None, description="Its place.")
     fields: Terms | None = Field(None, description="The fields of its research.")
     phases: Annotated[tuple[Phase, ...], Field(max_length=1000)] | None = Field(
         None, description="The phases in which it is built or works."
@@ -180,7 +180,7 @@ def _phase_conflicts(facts: Sequence[Fact]) -> Iterator[Conflict]:
     planned = _planned_phases(facts)
     steps = [fact for fact in facts if isinstance(fact.data, OfPhase)]
     if lost := [fact.position for fact in steps if _phase(fact) not in planned]:
-        yield Conflict("facts rest on phases the lab would not have", tuple(sorted(lost)[:MOST_NAMED]))
+        yield Conflict("facts depend on phases that the lab would not have", tuple(sorted(lost)[:MOST_NAMED]))
     yield from _early_phases(all_after(planned), steps)
 
 

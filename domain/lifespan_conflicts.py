@@ -33,7 +33,7 @@ def creation_conflicts(history: History, subject: str, creating: Sequence[Fact])
     """Yield conflicts after facts that create a subject came or went: facts without a creation, a second creation."""
     if not history.lifespan(subject).exists:
         if rest := history.facts(subject, limit=MOST_NAMED):
-            yield Conflict(f"facts about {subject} rest on what makes it", positions_of(rest))
+            yield Conflict(f"facts about {subject} depend on its creation", positions_of(rest))
         elif creating and (referring := history.referring(subject, MOST_NAMED)):
             yield Conflict(f"{subject} is referred to by other facts", tuple(referring))
     elif any(fact.kind.creates is Creates.ONCE for fact in creating):
@@ -103,7 +103,7 @@ def _before(facts: Sequence[Fact], earliest: int, creating: Sequence[Fact]) -> I
     early = [fact for fact in facts if fact.span.hi < earliest]
     if early:
         yield Conflict(
-            f"{early[0].type} falls before {early[0].subject} came about, no earlier than {day_text(earliest)}",
+            f"{early[0].type} falls before the creation of {early[0].subject}, no earlier than {day_text(earliest)}",
             (*_named(early), *_named(creating)),
         )
 
@@ -121,7 +121,7 @@ def after_end(facts: Sequence[Fact], ends: Sequence[Fact], reinstating: Sequence
         ]
         if late:
             yield Conflict(
-                f"{late[0].type} falls after {end.subject} ended, no later than {day_text(latest)}",
+                f"{late[0].type} falls after the end of {end.subject}, no later than {day_text(latest)}",
                 (end.position, *_named(late)),
             )
 
@@ -180,14 +180,14 @@ def outside_lifespan(steps: Sequence[Fact], lifespan: Sequence[Fact], party: str
     early = [step for step in steps if step.span.hi < created]
     if early:
         yield Conflict(
-            f"{early[0].type} falls before {party} came about, no earlier than {day_text(created)}",
+            f"{early[0].type} falls before the creation of {party}, no earlier than {day_text(created)}",
             (*_named(early), *_named(creating)),
         )
     for end in lifespan:
         late = [step for step in steps if end.kind.ends and step.span.lo > end.span.hi]
         if late:
             yield Conflict(
-                f"{late[0].type} falls after {party} was dissolved, no later than {day_text(end.span.hi)}",
+                f"{late[0].type} falls after the dissolution of {party}, no later than {day_text(end.span.hi)}",
                 (*_named(late), end.position),
             )
 

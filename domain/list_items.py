@@ -28,10 +28,11 @@ from domain.values import Edtf, LongText, Reference, Slug, Text
 
 
 class ItemPeriod(NamedTuple):
-    """A list item over the days `valid_from` to before `valid_to`; `value` is JSON-ready, with its source events in
-    `events`.
+    """A list item on the days from `valid_from` to before `valid_to`.
 
-    `is_final_period` marks its last days, `final_statuses` are its possible final statuses.
+    `statuses` are the possible statuses on these days; `is_certain` says that there is only one.
+    `is_final_period` marks the last period, `final_statuses` are the possible last statuses.
+    `value` is JSON-ready, with the positions of its source events in `events`.
     """
 
     valid_from: int
@@ -126,10 +127,10 @@ class DeclarationItem(TypedDict):
 
 
 _NOT_YET = ""
-"""The state before the opening; not None, which is a machine's word for what cannot be."""
+"""The state before the opening. It is not None, by which a state machine refuses a step."""
 
 
-def _set(state: str, step: Step) -> str | None:
+def _evolve(state: str, step: Step) -> str | None:
     """Return the status after a step: an opening, then changes. A completed phase does not start again."""
     if step.name.startswith("="):
         return step.name.removeprefix("=")
@@ -138,16 +139,16 @@ def _set(state: str, step: Step) -> str | None:
     return state if (state, step.name) == ("completed", "started") else step.name
 
 
-def _follow(
+def _evaluate(
     opening: Fact,
     status: str,
     changes: Sequence[tuple[Fact, str]],
     lifespan: Lifespan,
-    reaches: Mapping[int, Span] | None = None,
+    possible_days: Mapping[int, Span] | None = None,
 ) -> Evaluation[str]:
     """Evaluate an opening and its changes.
 
-    `reaches` gives, by position, the possible days of a change where they are fewer than its date allows.
+    `possible_days` are those of the changes, by position, if they are fewer than the dates allow.
     """
     match opening.kind.creates:
         case Creates.ONCE:
@@ -158,13 +159,13 @@ def _follow(
             span = lifespan.clip(opening.span)
     steps = [Step(f"={status}", span.lo, span.hi, (-1, "", ""), opening.position)]
     for fact, following in changes:
-        reach = lifespan.clip(fact.span) if reaches is None else reaches[fact.position]
+        days = lifespan.clip(fact.span) if possible_days is None else possible_days[fact.position]
         order = (fact.kind.rank, fact.source, fact.id)
-        steps.append(Step(following, max(reach.lo, min(span.lo, reach.hi)), reach.hi, order, fact.position))
-    return evaluate(steps, _set, _NOT_YET)
+        steps.append(Step(following, max(days.lo, min(span.lo, days.hi)), days.hi, order, fact.position))
+    return evaluate(steps, _evolve, _NOT_YET)
 
 
-def _ranges(found: Evaluation[str]) -> Iterator[tuple[int, int, str, tuple[str, ...], bool, bool, tuple[str, ...]]]:
+def _periods(found: Evaluation[str]) -> Iterator[tuple[int, int, str, tuple[str, ...], bool, bool, tuple[str, ...]]]:
     periods: list[tuple[int, int, str, tuple[str, ...], bool]] = []
     for segment, following in zip(found.segments, [*found.segments[1:], None], strict=True):
         if segment.default_state == _NOT_YET:
@@ -206,11 +207,11 @@ def _references(subjects: Sequence[str] | None) -> list[Reference] | None:
 
 def simple_periods(fact: Fact, fields: Mapping[str, Any], lifespan: Lifespan) -> list[ItemPeriod]:
     """Return the periods of an item that has one fact and no status."""
-    found = _follow(fact, "made", (), lifespan)
+    found = _evaluate(fact, "made", (), lifespan)
     shown = {**_present(fields), "events": _positions(fact)}
     return [
         ItemPeriod(since, until, None, (), certain, last, (), shown)
-        for since, until, _, _, certain, last, _ in _ranges(found)
+        for since, until, _, _, certain, last, _ in _periods(found)
     ]
 
 
@@ -218,8 +219,8 @@ def commitment_periods(opening: Fact, updates: Sequence[Fact], lifespan: Lifespa
     """Return the periods of a commitment: planned until an update, which may come after the end of the agreement."""
     data: Any = opening.data
     lifespan = lifespan.from_announcement
-    reaches = {fact.position: lifespan._replace(end=None).clip(fact.span) for fact in updates}
-    found = _follow(opening, "planned", [(fact, fact.data.status) for fact in updates], lifespan, reaches)  # type: ignore[attr-defined]
+    possible_days = {fact.position: lifespan._replace(end=None).clip(fact.span) for fact in updates}
+    found = _evaluate(opening, "planned", [(fact, fact.data.status) for fact in updates], lifespan, possible_days)  # type: ignore[attr-defined]
     fields: CommitmentItem = {
         "commitment": data.commitment,
         "kind": data.kind,
@@ -234,14 +235,14 @@ def commitment_periods(opening: Fact, updates: Sequence[Fact], lifespan: Lifespa
     shown = {**_present(fields), "events": _positions(opening, *updates)}
     return [
         ItemPeriod(since, until, status, known, certain, last, final_statuses, shown)
-        for since, until, status, known, certain, last, final_statuses in _ranges(found)
+        for since, until, status, known, certain, last, final_statuses in _periods(found)
     ]
 
 
 def call_periods(opening: Fact, closings: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
     """Return the periods of a recruitment call."""
     data: Any = opening.data
-    found = _follow(opening, "open", [(fact, "closed") for fact in closings], lifespan)
+    found = _evaluate(opening, "open", [(fact, "closed") for fact in closings], lifespan)
     closing: Any = closings[0] if closings else None
     fields: CallItem = {
         "call": data.call,
@@ -260,7 +261,7 @@ def call_periods(opening: Fact, closings: Sequence[Fact], lifespan: Lifespan) ->
 def declaration_periods(opening: Fact, withdrawals: Sequence[Fact], lifespan: Lifespan) -> list[ItemPeriod]:
     """Return the periods of a reservation, declaration or objection."""
     data: Any = opening.data
-    found = _follow(opening, "made", [(fact, "withdrawn") for fact in withdrawals], lifespan)
+    found = _evaluate(opening, "made", [(fact, "withdrawn") for fact in withdrawals], lifespan)
     fields: DeclarationItem = {
         "event": opening.position,
         "party": Reference(data.party),
@@ -283,7 +284,7 @@ def _ending(
     before, after = ({**_present(each), "events": events} for each in (fields, ended))
     return [
         ItemPeriod(since, until, status, known, certain, last, final_statuses, after if status == end else before)
-        for since, until, status, known, certain, last, final_statuses in _ranges(found)
+        for since, until, status, known, certain, last, final_statuses in _periods(found)
     ]
 
 
@@ -297,10 +298,10 @@ def phase_periods(founding: Fact, happened: Sequence[Fact], lifespan: Lifespan) 
     own: dict[str, list[Fact]] = {phase.phase: [] for phase in phases}
     for fact in happened:
         own.setdefault(fact.data.phase, []).append(fact)  # type: ignore[attr-defined]
-    reaches = _phase_reaches({phase.phase: phase.after or () for phase in phases}, happened, lifespan)
+    possible_days = _possible_days_of_phases({phase.phase: phase.after or () for phase in phases}, happened, lifespan)
     for phase in phases:
         changes = [(fact, "started" if fact.type == "lab.phase-started" else "completed") for fact in own[phase.phase]]
-        evaluations[phase.phase] = _follow(founding, "planned", changes, lifespan, reaches)
+        evaluations[phase.phase] = _evaluate(founding, "planned", changes, lifespan, possible_days)
     completed = {name: _first_day(found, "completed") for name, found in evaluations.items()}
     listed: dict[str, list[ItemPeriod]] = {}
     for phase in phases:
@@ -319,12 +320,12 @@ def phase_periods(founding: Fact, happened: Sequence[Fact], lifespan: Lifespan) 
             "waits_for": None,
         }
         steps = {
-            name: (reaches[fact.position].lo, fact.occurred)
+            name: (possible_days[fact.position].lo, fact.occurred)
             for name, fact in (("started", started), ("completed", ended))
             if fact is not None and fact.occurred is not None
         }
         listed[phase.phase] = []
-        for since, until, status, known, certain, last, final_statuses in _ranges(evaluations[phase.phase]):
+        for since, until, status, known, certain, last, final_statuses in _periods(evaluations[phase.phase]):
             waits = {name: completed.get(name, FOREVER) for name in phase.after or ()} if status == "planned" else {}
             turns = (*waits.values(), *(day for day, _ in steps.values()))
             for first, end in pairwise(sorted({since, until, *(day for day in turns if since < day < until)})):
@@ -342,22 +343,22 @@ def phase_periods(founding: Fact, happened: Sequence[Fact], lifespan: Lifespan) 
     return listed
 
 
-def _phase_reaches(
+def _possible_days_of_phases(
     direct: Mapping[str, Sequence[str]], happened: Sequence[Fact], lifespan: Lifespan
 ) -> dict[int, Span]:
     """Return the possible days of phases, excluding worlds in which one starts before an earlier one is completed."""
     after = all_after(direct)
-    reaches = {fact.position: lifespan.clip(fact.span) for fact in happened}
+    possible_days = {fact.position: lifespan.clip(fact.span) for fact in happened}
     starts = [fact for fact in happened if fact.type == "lab.phase-started"]
     completions = [fact for fact in happened if fact.type == "lab.phase-completed"]
     for start in starts:
         for completion in completions:
-            begun, done = reaches[start.position], reaches[completion.position]
+            begun, done = possible_days[start.position], possible_days[completion.position]
             needed = completion.data.phase in after.get(start.data.phase, ())  # type: ignore[attr-defined]
             if needed and done.lo <= begun.hi:
-                reaches[start.position] = Span(max(begun.lo, done.lo), begun.hi)
-                reaches[completion.position] = Span(done.lo, min(done.hi, begun.hi))
-    return reaches
+                possible_days[start.position] = Span(max(begun.lo, done.lo), begun.hi)
+                possible_days[completion.position] = Span(done.lo, min(done.hi, begun.hi))
+    return possible_days
 
 
 def _first_day(found: Evaluation[str], status: str) -> int:

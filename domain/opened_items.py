@@ -56,6 +56,6 @@ class OpenedItems:
             changes = [fact.position for fact in facts if fact.type != self.opened_by]
             name = tag.replace(":", " ")
             if changes and not openings:
-                yield Conflict(f"facts rest on the opening of {name}", tuple(sorted(changes)[:MOST_NAMED]))
+                yield Conflict(f"facts depend on the opening of {name}", tuple(sorted(changes)[:MOST_NAMED]))
             if len(openings) > 1:
-                yield Conflict(f"{name} is already there", tuple(sorted(openings)[:MOST_NAMED]))
+                yield Conflict(f"{name} exists already", tuple(sorted(openings)[:MOST_NAMED]))

@@ -52,7 +52,7 @@ class PartyRegistered(Data):
         None, description="Its identifiers in other registers."
     )
     jurisdiction: Jurisdiction | None = Field(
-        None, description="The country or region under whose law it stands (ISO 3166)."
+        None, description="The country or region under whose law it exists (ISO 3166)."
     )
     part_of: Party | None = Field(None, description="The party that it is part of.")
 

@@ -23,11 +23,11 @@ Key = tuple[int, Order]
 """A day and a place in the order of facts on it."""
 
 MOST_IMPRECISE = 8
-"""Beyond this number of imprecise dates that may fall on one day, the others get their earliest day: the sweep is
+"""Beyond this number of imprecise dates that may fall on one day, the others get their earliest day: the evaluation is
 exponential in them."""
 
 MOST_WAYS = 10_000
-"""Beyond this number of ways in one sweep, all its dates get their earliest day, and no step is refused."""
+"""Beyond this number of ways in one evaluation, all its dates get their earliest day, and no step is refused."""
 
 _FIRST: Order = (-2, "", "")
 _LAST: Order = (1 << 30, "", "")
@@ -384,7 +384,7 @@ class _PossibleWorlds(Generic[S]):
             ):
                 continue  # the other must be taken by this one's first day, and precedes it
             if state is None:
-                groups = self._making_room(done, step, left) if step.starts < 0 else ()
+                groups = self._reordered(done, step, left) if step.starts < 0 else ()
             else:
                 doubles = self._doubles(step, left) if state != done.state else [()]
                 groups = ((state, step.order, others) for others in doubles)
@@ -432,20 +432,18 @@ class _PossibleWorlds(Generic[S]):
             for count in range(1, len(same) + 1):
                 yield from combinations(same[:MOST_IMPRECISE], count)
 
-    def _making_room(
-        self, done: _Done[S], step: Step, left: Sequence[int]
-    ) -> Iterator[tuple[S, Order, tuple[int, ...]]]:
+    def _reordered(self, done: _Done[S], step: Step, left: Sequence[int]) -> Iterator[tuple[S, Order, tuple[int, ...]]]:
         """Yield steps that, taken first on the same day against the order of facts, make an otherwise refused step
         possible; it must be refused also after an unrecorded step, which is preferred to the wrong order.
         """
         if self._is_waiting(done) or (self._in_order and self._may_be_started(done, step)):
             return
         for index in left:
-            room = self._steps[index]
-            if room.starts < 0 and room.order > step.order:
-                between = self._machine(done.state, room)
+            first = self._steps[index]
+            if first.starts < 0 and first.order > step.order:
+                between = self._machine(done.state, first)
                 if between is not None and (state := self._machine(between, step)) is not None:
-                    yield state, room.order, (index,)
+                    yield state, first.order, (index,)
 
 
 def _after(key: Key, way: _Way[S]) -> Key | None:

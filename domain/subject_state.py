@@ -120,7 +120,7 @@ def state_periods(
     signed = marks.get("agreement.signed")
     if signed is not None and signed.occurred is None:
         signed = None
-    found = evaluate(steps, _take, _OwnState())
+    found = evaluate(steps, _evolve, _OwnState())
     segments = found.segments
     bounds = {segment.valid_from for segment in segments}
     bounds.update([days.valid_from for days in force])
@@ -130,7 +130,7 @@ def state_periods(
         if lasting is not None:
             bounds.add(_last_day(lasting) + 1)
     ordered = sorted([day for day in bounds if day < AFTER])
-    ranges: list[StatePeriod] = []
+    periods: list[StatePeriod] = []
     segment_at, force_at, describing = 0, 0, Attributes(facts, {mark.position for mark in marks.values()})
     for since, until in zip(ordered, [*ordered[1:], FOREVER], strict=True):
         while segment_at + 1 < len(segments) and segments[segment_at + 1].valid_from <= since:
@@ -138,24 +138,24 @@ def state_periods(
         while force_at + 1 < len(force) and force[force_at + 1].valid_from <= since:
             force_at += 1
         joint = force[force_at] if force else None
-        days = _range(since, until, collection, segments[segment_at], joint, describing, steps, signed)
+        days = _period(since, until, collection, segments[segment_at], joint, describing, steps, signed)
         if days is not None and reinstating and not segments[segment_at].default_state.ended:
             days = _without_end(days, collection)
         if days is None:
             continue
-        if ranges and ranges[-1].valid_to == since and ranges[-1][2:] == days[2:]:
-            ranges[-1] = ranges[-1]._replace(valid_to=until)
+        if periods and periods[-1].valid_to == since and periods[-1][2:] == days[2:]:
+            periods[-1] = periods[-1]._replace(valid_to=until)
         else:
-            ranges.append(days)
-    if ranges:
-        last, default_status = ranges[-1], force[-1].default_status if force else None
+            periods.append(days)
+    if periods:
+        last, default_status = periods[-1], force[-1].default_status if force else None
         final_statuses = {
             _with_memberships(_plain_status(collection, state), default_status) for state in found.end_states
         }
         if last.lapsed:
             final_statuses.add(last.status)
-        ranges[-1] = last._replace(is_final_period=True, final_statuses=_in_order(final_statuses, collection))
-    return ranges
+        periods[-1] = last._replace(is_final_period=True, final_statuses=_in_order(final_statuses, collection))
+    return periods
 
 
 def _reinstating_names(reinstating: Sequence[Fact], facts: Sequence[Fact]) -> dict[int, str]:
@@ -212,7 +212,7 @@ def _ordered(
     return {name: fields[name] for name in names if name in fields}, {name: provenance[name] for name in names}
 
 
-def _take(state: _OwnState, step: Step) -> _OwnState | None:
+def _evolve(state: _OwnState, step: Step) -> _OwnState | None:
     made, in_force, suspended, ended, ends = state
     if step.name == "in-force":  # it may be dated before the signature, and holds from then on
         return _OwnState(made, True, suspended, ended, ends)
@@ -247,7 +247,7 @@ def _plain_status(collection: str, state: _OwnState) -> str | None:
     return "in-force" if state.in_force else state.made
 
 
-def _range(
+def _period(
     since: int,
     until: int,
     collection: str,
@@ -302,7 +302,7 @@ def _status_sources(on: int, collection: str, status: str, steps: Sequence[Step]
     own: str | None = None
     made = min(step.lo for step in steps if step.order[0] < 0)
     for step in sorted([step._replace(lo=max(step.lo, made)) for step in steps], key=in_turn):
-        following = _take(state, step) if step.lo <= on else None
+        following = _evolve(state, step) if step.lo <= on else None
         if following is None:
             continue
         was, own, state = own, _plain_status(collection, following), following

@@ -108,7 +108,7 @@ def _checked_text(value: Any, info: ValidationInfo, most: int) -> str | dict[str
             if not is_language_tag(tag):
                 raise _error(f"{tag!r} is not a BCP 47 language tag")
         if info.context is POSTED and len({tag.lower() for tag in value}) < len(value):
-            raise _error("a text has one wording a language; the case of a tag makes no other language")
+            raise _error("a text has one wording for each language; the case of a tag does not matter")
     else:
         raise _error("a text is a string or a map from language tags to strings")
     for wording in wordings.values():

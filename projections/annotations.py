@@ -49,7 +49,7 @@ class Disputed(TypedDict):
 
 
 class Quotation(TypedDict):
-    """A passage of a document: where it stands, its words, and what it supports."""
+    """A passage of a document: its place, its words, and what it supports."""
 
     start: NotRequired[Annotated[Count, Field(description="The code point at which it starts, from 0 on.")]]
     end: NotRequired[Annotated[Count, Field(description="The code point before which it ends.")]]
@@ -61,7 +61,7 @@ class Quotation(TypedDict):
     ]
     status: Annotated[
         str,
-        Field(description="Whether it stands in the stored text of the document; `unverified` where none is stored."),
+        Field(description="Whether the stored text of the document has it; `unverified` if no text is stored."),
         WithJsonSchema({"type": "string", "enum": [status.value for status in Status]}),
     ]
 

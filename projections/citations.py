@@ -44,7 +44,7 @@ class Citation(Quotation):
 
 
 class Coverage(TypedDict):
-    """How many characters of the document lie within passages that stand, of the whole list."""
+    """How many characters of the document lie within current passages, over the whole list."""
 
     characters: Annotated[Count, Field(description="How many characters they cover.")]
     of: Annotated[Count | None, Field(description="Of the document's text; null where it is not stored.")]

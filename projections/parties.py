@@ -21,7 +21,7 @@ from projections.engine.specification import subject_view
 
 
 class OtherNameItem(TypedDict):
-    """A name that a party bears beside the one it goes by."""
+    """A further name of a party, beside its present one."""
 
     name: Text
 

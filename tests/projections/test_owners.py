@@ -156,7 +156,7 @@ def test_ownership_ends_with_either_party(views: RecordedViews):
     assert (owner["status"], owner["to"]) == ("ended", "2020-01-01")
     (owner,) = views.state("parties/v", on=None)["owners"]
     assert (owner["status"], owner["to"]) == ("ended", "2015-01-01")
-    assert "dissolved" in str(views.refused(owned("x", "a", "2021-01-01")))
+    assert "dissolution" in str(views.refused(owned("x", "a", "2021-01-01")))
     assert "falls after" in str(views.refused(owned("v", "w", "2021-01-01")))
 
 
