@@ -40,15 +40,19 @@ ALWAYS = Span(BEFORE, BEFORE)
 
 
 class Bounds(NamedTuple):
-    """The days of all facts about one subject, as far as the rules need them.
+    """A summary of the days of all facts about one subject, for the rules.
 
-    `created` is the earliest possible day of any creating event and the latest day by which one certainly happened;
-    `ended`, `signed` and `adopted` are the same for the ends, the signatures and the adoptions. `creations` counts the
-    creating events. `latest_start` is the last earliest day over all other facts, `earliest_end` the first latest day;
-    `earliest_force` is that of facts that may be dated before a signature, `earliest_commitment` that of facts that may
-    be dated before it where there is an announcement. `announced` are the days of the first announcement, which
-    `created` leaves out; `creations` counts the announcements, too. `latest_reinstatement` is the last latest day of
-    what brings back the subject or a membership; `BEFORE` without any.
+    A span bounds the first fact of its kind: its first day is the least first day of these facts, its last day the least
+    last day, by which one has certainly happened; None if there is no such fact.
+
+    `created` is that of the creating events without announcements, `announced` that of announcements.
+    `ended`, `signed` and `adopted` are those of the ends, the signatures and the adoptions.
+    `creations` is the number of creating events, `announcements` of announcements among them.
+    `earliest_end` is the least last day of the facts that cannot precede a creation.
+    `earliest_force` is that of facts that may precede a signature, `earliest_commitment` of those that an announcement
+    allows before it.
+    `latest_start` is the greatest first day of the facts that cannot follow an end.
+    `latest_reinstatement` is the greatest last day of the reinstatements, of the subject or a membership.
     """
 
     created: Span | None

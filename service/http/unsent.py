@@ -1,4 +1,4 @@
-"""Clients that take nothing: a connection is closed where its client took nothing of what waits for it for a while."""
+"""Slow clients: a connection is closed if its client reads none of the waiting data for some time."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from aiohttp import web
 from service.app_keys import LOGGER
 
 SLOW_SECONDS = 30.0
-"""How long a client may take nothing of what waits for it; then its connection is closed."""
+"""The time in which a client must read some of the waiting data; then its connection is closed."""
 _CHECKS = 5
-"""How often within that time the progress of the client is measured."""
+"""The number of measurements in that time."""
 
 
 class MeasuredConnection(web.RequestHandler):
-    """A connection whose client must make progress with what is sent to it."""
+    """A connection that is closed if its client does not read what is sent."""
 
     __slots__ = ("_app", "_check", "_stalled", "_unsent", "patience")
 
@@ -27,7 +27,7 @@ class MeasuredConnection(web.RequestHandler):
         super().__init__(*arguments, **more)
         self._app = app
         self.patience = SLOW_SECONDS
-        """Seconds that the client may take nothing of what waits for it."""
+        """The seconds in which the client must read some of the waiting data."""
         self._check: asyncio.TimerHandle | None = None
         self._unsent = self._stalled = 0
 
@@ -37,13 +37,13 @@ class MeasuredConnection(web.RequestHandler):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """More waits for the client than is buffered: from here until `resume_writing` its progress is measured."""
+        """Start to measure the progress of the client, as the buffer of the transport is full."""
         super().pause_writing()
         self._unsent, self._stalled = self._count_unsent(), 0
         self._measure_later()
 
     def resume_writing(self) -> None:
-        """The client has taken enough."""
+        """Stop the measurements, as the buffer has space again."""
         self._stop_measuring()
         super().resume_writing()
 
@@ -56,7 +56,7 @@ class MeasuredConnection(web.RequestHandler):
             self._check = None
 
     def _measure(self) -> None:
-        """Close the connection if the client took nothing in the last `patience` seconds."""
+        """Close the connection if the client read nothing in the last `patience` seconds."""
         before, self._unsent = self._unsent, self._count_unsent()
         self._stalled = self._stalled + 1 if self._unsent == before else 0
         if self._stalled < _CHECKS:
@@ -67,7 +67,7 @@ class MeasuredConnection(web.RequestHandler):
             self.transport.abort()
 
     def _count_unsent(self) -> int:
-        """Bytes that the client has not taken: in this process, and, where the system tells, in its socket."""
+        """Return the bytes that the client has not read: in this process and, if the system gives it, in the socket."""
         transport = self.transport
         if transport is None:
             return 0
