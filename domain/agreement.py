@@ -335,7 +335,7 @@ DECLARATIONS = OpenedItems(
 
 
 def flaws(history: History, agreement: str, type_: str, data: Data) -> Iterator[Flaw]:
-    """Yield what an event lacks: the commitment that it updates, the declaration that it withdraws or objects to."""
+    """Yield a flaw if an event updates no commitment, or withdraws or is about no declaration."""
     yield from COMMITMENTS.flaws(history, agreement, type_, data)
     yield from DECLARATIONS.flaws(history, agreement, type_, data)
     objected = data.about if isinstance(data, DeclarationMade) else None
@@ -344,7 +344,7 @@ def flaws(history: History, agreement: str, type_: str, data: Data) -> Iterator[
 
 
 def first_event_flaws(data: Data) -> Iterator[Flaw]:
-    """Yield what a first signature lacks."""
+    """Yield a flaw for each attribute that a first signature lacks."""
     if isinstance(data, AgreementSigned):
         for name in ("title", "kind"):
             if getattr(data, name) is None:
@@ -352,7 +352,7 @@ def first_event_flaws(data: Data) -> Iterator[Flaw]:
 
 
 def untitled_conflicts(history: History, agreement: str) -> Iterator[Conflict]:
-    """Yield that an agreement would have no title or no kind, after facts that create it came or went.
+    """Yield a conflict if an agreement would have no title or no kind, after facts that create it came or went.
 
     Erased data may have had them.
     """
@@ -375,7 +375,7 @@ def conflicts(history: History, agreement: str, changed: Sequence[Fact]) -> Iter
 
 
 def _objection_conflicts(history: History, agreement: str, changed: Sequence[Fact]) -> Iterator[Conflict]:
-    """Yield objections to declarations that are not current, after some facts came or went."""
+    """Yield conflicts for objections to declarations that are not current, after some facts came or went."""
     declared = [fact for fact in changed if fact.type == DECLARATIONS.opened_by]
     positions = {fact.position for fact in declared} | {fact.data.about for fact in declared}  # type: ignore[attr-defined]
     for position in sorted(each for each in positions if each is not None):

@@ -163,7 +163,7 @@ PHASE_TYPES = frozenset(("lab.founded", "lab.phase-started", "lab.phase-complete
 
 
 def flaws(history: History, lab: str, type_: str, data: Data) -> Iterator[Flaw]:
-    """Yield what an event about a lab lacks: the phase that it changes, the call that it closes."""
+    """Yield a flaw if an event about a lab changes no phase, or closes no call."""
     if isinstance(data, OfPhase) and data.phase not in _planned_phases(history.item_facts(lab, PHASES_TAG)):
         yield Flaw("/data/phase", f"the lab was founded without a phase {data.phase}")
     yield from CALLS.flaws(history, lab, type_, data)
@@ -185,7 +185,7 @@ def _phase_conflicts(facts: Sequence[Fact]) -> Iterator[Conflict]:
 
 
 def _early_phases(after: Mapping[str, frozenset[str]], steps: Sequence[Fact]) -> Iterator[Conflict]:
-    """Yield phases that start before the recorded completion of one they are contingent on; `after` is transitive."""
+    """Yield conflicts for phases that start before the completion of a phase before them; `after` is transitive."""
     starts = [fact for fact in steps if fact.type == "lab.phase-started"]
     completions = [fact for fact in steps if fact.type == "lab.phase-completed"]
     for start in starts:

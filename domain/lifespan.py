@@ -42,8 +42,8 @@ ALWAYS = Span(BEFORE, BEFORE)
 class Bounds(NamedTuple):
     """A summary of the days of all facts about one subject, for the rules.
 
-    A span bounds the first fact of its kind: its first day is the least first day of these facts, its last day the least
-    last day, by which one has certainly happened; None if there is no such fact.
+    A span bounds the first fact of its kind: it begins with the least first day of these facts and ends with their
+    least last day, by which one has certainly happened. It is None if there is no such fact.
 
     `created` is that of the creating events without announcements, `announced` that of announcements.
     `ended`, `signed` and `adopted` are those of the ends, the signatures and the adoptions.

@@ -41,14 +41,14 @@ def creation_conflicts(history: History, subject: str, creating: Sequence[Fact])
 
 
 def created_twice(creating: Sequence[Fact]) -> Iterator[Conflict]:
-    """Yield a second event of a type that creates its subject once."""
+    """Yield a conflict for a second event of a type that creates its subject once."""
     once = [fact for fact in creating if fact.kind.creates is Creates.ONCE]
     if len(once) > 1:
         yield Conflict(f"{once[0].subject} is already {once[0].type.partition('.')[2]}", _named(once))
 
 
 def lifespan_conflicts(history: History, subject: str, changed: Sequence[Fact]) -> Iterator[Conflict]:
-    """Yield facts outside the lifespan of a subject, after some facts about it came or went.
+    """Yield conflicts for facts outside the lifespan of a subject, after some facts about it came or went.
 
     Of merged parties only the changed facts are checked: facts from before the merger may contradict each other.
     """
@@ -85,8 +85,9 @@ def _may_be_one_end(ends: Sequence[Fact]) -> bool:
 
 
 def before_creation(facts: Sequence[Fact], creating: Sequence[Fact]) -> Iterator[Conflict]:
-    """Yield facts that certainly lie before the creation of their subject; an announcement creates it for commitments
-    alone.
+    """Yield conflicts for facts that certainly lie before the creation of their subject.
+
+    An announcement creates the subject only for commitments.
     """
     if any(fact.type == ANNOUNCED for fact in creating):
         planned = [fact for fact in facts if fact.type in OF_COMMITMENTS]
@@ -109,7 +110,7 @@ def _before(facts: Sequence[Fact], earliest: int, creating: Sequence[Fact]) -> I
 
 
 def after_end(facts: Sequence[Fact], ends: Sequence[Fact], reinstating: Sequence[Fact] = ()) -> Iterator[Conflict]:
-    """Yield facts that certainly lie after the end of their subject, and before a reinstatement after that end."""
+    """Yield conflicts for facts that certainly lie after an end of their subject and before a later reinstatement."""
     for end in ends:
         latest, until = end.effective.hi, _reinstated_from(end, reinstating)
         late = [
@@ -132,7 +133,7 @@ def _reinstated_from(end: Fact, reinstating: Sequence[Fact]) -> int:
 
 
 def reinstated_before_end(reinstating: Sequence[Fact], ends: Sequence[Fact]) -> Iterator[Conflict]:
-    """Yield reinstatements of a subject that certainly lie before its end."""
+    """Yield conflicts for reinstatements of a subject that certainly lie before its end."""
     whole = [fact for fact in reinstating if getattr(fact.data, "party", None) is None]
     for number, fact in enumerate(sorted(whole, key=attrgetter("order"))):
         later = [end for end in ends if end.effective.lo > fact.span.hi]
@@ -155,13 +156,13 @@ def step_conflicts(history: History, changed: Sequence[Fact]) -> Iterator[Confli
 
 
 def steps_of_party_conflicts(history: History, party: str, changed: Sequence[Fact]) -> Iterator[Conflict]:
-    """Yield steps of a party outside its lifespan, after facts about the party came or went."""
+    """Yield conflicts for steps of a party outside its lifespan, after facts about the party came or went."""
     if any(fact.creates or fact.kind.ends or fact.type == "party.merged" for fact in changed):
         yield from cluster_step_conflicts(history, history.cluster(party))
 
 
 def cluster_step_conflicts(history: History, group: Sequence[str]) -> Iterator[Conflict]:
-    """Yield steps of merged parties before their creation or after their dissolution."""
+    """Yield conflicts for steps of merged parties before their creation or after their dissolution."""
     span = _existence_span(bounds_of(history, group))
     if span is None:
         return
@@ -171,7 +172,7 @@ def cluster_step_conflicts(history: History, group: Sequence[str]) -> Iterator[C
 
 
 def outside_lifespan(steps: Sequence[Fact], lifespan: Sequence[Fact], party: str) -> Iterator[Conflict]:
-    """Yield steps of a party that certainly lie before its creation or after its dissolution.
+    """Yield conflicts for steps of a party that certainly lie before its creation or after its dissolution.
 
     `lifespan` are the creations and dissolutions of the party and of those merged with it.
     """

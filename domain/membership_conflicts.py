@@ -98,8 +98,10 @@ def may_contradict(own: Sequence[Fact]) -> bool:
 
 
 def contradicting_steps(own: Sequence[Fact], is_satisfiable: IsSatisfiable) -> Iterator[Conflict]:
-    """Yield the steps of a party that contradict each other: it signs, ratifies, accedes, joins or becomes an owner
-    again without a possible leaving between, or changes its category while it is no member.
+    """Yield conflicts for the steps of a party that contradict each other.
+
+    It signs, ratifies, accedes, joins or becomes an owner again without a possible leaving between, or changes its
+    category while it is no member.
     """
     leavings = [fact for fact in own if fact.type in LEAVING_TYPES or fact.type in _UNDOING]
     for kind, verb in _ONCE.items():

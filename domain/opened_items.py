@@ -49,7 +49,7 @@ class OpenedItems:
             yield Flaw(f"/data/{self.field}", self.missing.format(identity))
 
     def conflicts(self, history: History, subject: str, changed: Sequence[Fact]) -> Iterator[Conflict]:
-        """Yield the items, of those that changed facts concern, that are changed but not opened, or opened twice."""
+        """Yield conflicts for items of changed facts that are changed but not opened, or opened twice."""
         for tag in sorted({self.tag(fact) for fact in changed if fact.type in (self.opened_by, self.changed_by)}):
             facts = history.item_facts(subject, tag)
             openings = [fact.position for fact in facts if fact.type == self.opened_by]

@@ -186,7 +186,7 @@ def check_merger(history: History, party: str, data: PartyMerged) -> None:
 
 
 def merger_conflicts(history: History) -> Iterator[Conflict]:
-    """Yield current mergers of parties that are merged without them: mergers in a circle."""
+    """Yield conflicts for mergers of parties that are merged without them: mergers in a circle."""
     mergers = _mergers(history)
     needed = {position for *_, position in merger_edges(mergers)}
     for party, _, position in mergers:
@@ -201,7 +201,7 @@ def _mergers(history: History) -> list[tuple[str, str, int]]:
 
 
 def part_of_itself(history: History, party: str) -> Iterator[Conflict]:
-    """Yield the conflict that a party would be part of itself, through a chain that holds on some day for certain."""
+    """Yield a conflict if a party would be part of itself, through a chain that holds on some day for certain."""
     start = history.cluster(party)[0]
     pending: list[tuple[str, int, int, tuple[int, ...]]] = [(start, BEFORE, AFTER, ())]
     seen: set[tuple[str, int, int]] = set()
@@ -220,8 +220,9 @@ def part_of_itself(history: History, party: str) -> Iterator[Conflict]:
 
 
 def owns_itself(history: History, party: str, changed: Iterable[Fact]) -> Iterator[Conflict]:
-    """Yield the conflict that a party would own itself, after these facts about it came or went. Through others it may
-    own itself: such circles exist.
+    """Yield a conflict if a party would own itself, after some facts about it came or went.
+
+    It may own itself through others: such circles exist.
     """
     if not any(isinstance(fact.data, OwnerAdded | PartyMerged) for fact in changed):
         return

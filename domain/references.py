@@ -27,14 +27,14 @@ def absence(history: History, subject: str) -> str | None:
 
 
 def dangling_references(history: History, facts: Sequence[Fact]) -> Iterator[Conflict]:
-    """Yield restored or changed facts that name subjects which no longer exist."""
+    """Yield conflicts for restored or changed facts that name subjects which no longer exist."""
     for fact in facts:
         if history.is_current(fact):
             yield from _dangling(history, fact.position, subjects_in(fact.data))
 
 
 def dangling_citations(history: History, event: Event) -> Iterator[Conflict]:
-    """Yield passages, restored or changed by a correction or retraction, that cite documents which no longer exist."""
+    """Yield conflicts for restored or changed passages that cite documents which no longer exist."""
     for target in altered(event, history.event):
         for position, passage in history.corrections(target, also="evidence.added").supporting_passages(target):
             yield from _dangling(history, position, [passage["document"]])

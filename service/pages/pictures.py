@@ -70,7 +70,7 @@ class Chart:
 
 
 def chart(visit: Visit, name: str, title: str, rows: Sequence[Row]) -> Chart | None:
-    """Return a chart of what held from when to when; None where no row has a day.
+    """Return a chart of the days of some rows; None if no row has a day.
 
     A row whose first and last day are the same date shows that date as a span of its possible days.
     """
