@@ -23,6 +23,7 @@ _MODULES = {
     "backup": "backup",
     "restore": "backup",
     "evidence": "evidence",
+    "explain": "explain",
     "keys": "keys",
 }
 """The module of each command. It is imported when the command is used, as each needs other parts of the registry."""

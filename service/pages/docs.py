@@ -13,7 +13,12 @@ from service.http.api_document import document
 from service.http.operations import DESCRIBED, Handler
 from service.pages.site import DIRECTORY, answer, fixed_page
 
-STATIC = {"registry.css": "text/css", "registry.js": "text/javascript", "verify.js": "text/javascript"}
+STATIC = {
+    "icon.svg": "image/svg+xml",
+    "registry.css": "text/css",
+    "registry.js": "text/javascript",
+    "verify.js": "text/javascript",
+}
 _METHODS = ("get", "post", "put", "delete")
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from service.http.operations import HTML, STRING, Answer, Handler, Operation, add
-from service.pages import compare, docs, lists, log, overview, record, session, subjects
+from service.pages import compare, docs, lists, log, overview, record, session, subjects, words
 from service.pages.problem_pages import ProblemPages
 from service.pages.site import make_site
 
@@ -61,6 +61,7 @@ def _operations() -> tuple[Operation, ...]:
             scope="post",
             is_page=True,
         ),
+        _page("/words", "wordsPage", "What the words mean", words.words, is_open=True),
         _page("/docs", "docs", "The API document to read", docs.docs, is_open=True),
         *(
             _page(f"/static/{name}", f"static-{name}", "A file of the pages", docs.static_file(name), is_open=True)

@@ -38,6 +38,8 @@ KINDS = (
     "/session",
     "/parties/nobody",
     "/docs",
+    "/words",
+    "/record",
     "/problems/not-found",
 )
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}

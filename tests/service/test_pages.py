@@ -30,10 +30,10 @@ from tests.domain.test_event_types import MINIMAL_AND_FULL
 from tests.service.query_helpers import event, party, seeded, signed
 from tests.service.registry import registered, running
 
-FIXED = ("/docs", "/problems", "/problems/not-found", "/session")
+FIXED = ("/docs", "/words", "/problems", "/problems/not-found", "/session")
 LISTS = ("parties", "agreements", "labs", "platforms", "documents", "memberships", "commitments", "timeline")
 VOID = {"meta", "link", "input", "br", "line", "rect", "circle"}
-ASSETS = {"/static/registry.css", "/static/registry.js"}
+ASSETS = {"/static/icon.svg", "/static/registry.css", "/static/registry.js"}
 HOSTILE = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
