@@ -7,6 +7,7 @@ from projections.commitments import COMMITMENTS
 from projections.documents import DOCUMENTS
 from projections.engine.bitemporal import MEMBERSHIPS as MEMBERSHIP_TABLE
 from projections.engine.bitemporal import SUBJECT_STATES
+from projections.engine.event_index import TEXT
 from projections.engine.item_lists import ItemList
 from projections.engine.specification import Scope, SubjectView, View
 from projections.labs import LABS
@@ -24,6 +25,7 @@ LIST_VIEWS: dict[str, View] = {**SUBJECT_VIEWS, **{each.name: each for each in (
 ITEM_LISTS: dict[int, ItemList] = {items.number: items for view in SUBJECT_VIEWS.values() for items in view.item_lists}
 """The lists inside states whose items are rows, by their numbers."""
 assert len(ITEM_LISTS) == sum(len(view.item_lists) for view in SUBJECT_VIEWS.values()), "two lists share a number"
+assert 1 << max(ITEM_LISTS) < TEXT, "the number of a list is a bit beside others of what a subject holds"
 
 ALL_SCOPES = Scope(
     frozenset(SUBJECT_VIEWS),
