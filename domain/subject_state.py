@@ -80,6 +80,10 @@ class InForcePeriod(NamedTuple):
     position: int | None
 
 
+_ONLY_ANNOUNCED = "announced-only"
+"""The step of an announcement where no adoption or signature is recorded."""
+
+
 class _OwnState(NamedTuple):
     made: str | None = None
     in_force: bool = False
@@ -109,7 +113,8 @@ def state_periods(
     steps = []
     for name, mark in marks.items():
         lo, hi = _creation_days(name, mark, lifespan)
-        steps.append(Step(_STATUS_OF[name], lo, hi, (-1, name, ""), mark.position))
+        what = _ONLY_ANNOUNCED if marks.keys() == {ANNOUNCED} else _STATUS_OF[name]
+        steps.append(Step(what, lo, hi, (-1, name, ""), mark.position))
     reinstating = [fact for fact in facts if fact.kind.reinstates]
     names = _reinstating_names(reinstating, facts) if reinstating else {}
     for fact in facts:
@@ -232,7 +237,7 @@ def _evolve(state: _OwnState, step: Step) -> _OwnState | None:
             return _OwnState(made, True, False, False, ends) if ended else state
         case "adopted" if made == "signed":
             return state
-        case "announced" if made is not None:
+        case "announced" | "announced-only" if made is not None:
             return state
     return _OwnState(step.name, in_force, suspended, ended, ends)
 
@@ -242,9 +247,11 @@ def _plain_status(collection: str, state: _OwnState) -> str | None:
         return None
     if state.ended:
         return STATUSES[collection][-1]
+    if state.made == "announced":  # an entry into force of an earlier date holds from the adoption or signature on
+        return state.made
     if state.suspended:
         return "suspended"
-    return "in-force" if state.in_force else state.made
+    return "in-force" if state.in_force else state.made.removesuffix("-only")
 
 
 def _period(
@@ -273,7 +280,7 @@ def _period(
     if signed is not None and any(step.name == "signed" and step.lo <= since for step in steps):
         fields["signed"], provenance["signed"] = signed.occurred, (signed.position,)
     lapsed = False
-    if "until" in fields and status != "terminated" and _last_day(fields["until"]) < since:
+    if "until" in fields and status not in ("announced", "terminated") and _last_day(fields["until"]) < since:
         lapsed, status = True, "terminated"
         known.add(status)
     deciding = _status_sources(since, collection, status, steps)

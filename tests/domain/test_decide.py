@@ -14,6 +14,7 @@ from tests.domain.history_fake import Posts
 from tests.recorded_views import (
     adopted,
     also_signed,
+    announced,
     changed,
     corrected,
     disputed,
@@ -60,6 +61,36 @@ def part_of(slug: str, parent: str | None, occurred: str | None):
 
 # Each: what is given, what is then refused, and the positions in the way.
 CONTRADICTIONS = {
+    "before the signature, but after the announcement": (
+        [*ABC, announced("t", "2019-01-01"), also_signed("t", "2020-01-01", "a")],
+        step("ratified", "t", "2019-06", "a"),
+        (4, 5),
+    ),
+    "a commitment before the announcement": (
+        [*ABC, announced("t", "2020-01-01")],
+        step("commitment-made", "t", "2019", commitment="x", kind="research", title="x"),
+        (4,),
+    ),
+    "revoking a notice that took effect": (
+        [*ABC, T, step("withdrawn", "t", "2021", "a", effective="2022")],
+        step("withdrawal-revoked", "t", "2023", "a"),
+        (5,),
+    ),
+    "reinstating before the end": (
+        [*ABC, T, step("terminated", "t", "2022", reason="terminated")],
+        step("reinstated", "t", "2021"),
+        (5,),
+    ),
+    "reinstating a party before it left": (
+        [*ABC, T, step("withdrawn", "t", "2022", "a")],
+        step("reinstated", "t", "2021", "a"),
+        (5,),
+    ),
+    "between an end and the reinstatement": (
+        [*ABC, T, step("terminated", "t", "2021", reason="terminated"), step("reinstated", "t", "2024")],
+        step("ratified", "t", "2022", "a"),
+        (5,),
+    ),
     "before the launch": ([*ABC, P], joined("a", "p", "2019-12-31"), (4,)),
     "before the launch, on every reading": ([*ABC, P], joined("a", "p", "2019"), (4,)),
     "before the founding": ([*ABC, L], of_lab("opened", "l", "2019"), (4,)),
@@ -185,6 +216,40 @@ def test_certain_contradiction_is_refused_with_the_positions_in_the_way(posts: P
 
 
 ACCEPTED = {
+    "a commitment after the announcement": [
+        *ABC,
+        announced("t", "2019-01-01"),
+        step("commitment-made", "t", "2019-06", commitment="x", kind="research", title="x"),
+        also_signed("t", "2020-01-01", "a"),
+    ],
+    "ratifying before the announcement": [*ABC, announced("t", "2020-01-01"), step("ratified", "t", "2019", "a")],
+    "revoking a notice that may not have taken effect": [
+        *ABC,
+        T,
+        step("withdrawn", "t", "2021", "a", effective="2022"),
+        step("withdrawal-revoked", "t", "2022", "a"),
+    ],
+    "revoking a notice that is not recorded": [*ABC, T, step("withdrawal-revoked", "t", "2021", "a")],
+    "reinstating what may have ended": [
+        *ABC,
+        T,
+        step("terminated", "t", "2021", reason="terminated"),
+        step("reinstated", "t", "2021-03"),
+    ],
+    "reinstating without a recorded end": [
+        *ABC,
+        T,
+        step("reinstated", "t", "2021"),
+        step("reinstated", "t", "2022", "b"),
+    ],
+    "after a reinstatement": [
+        *ABC,
+        T,
+        step("terminated", "t", "2021", reason="terminated"),
+        step("reinstated", "t", "2024"),
+        step("ratified", "t", "2025", "a"),
+        step("terminated", "t", "2026-01-01", reason="completed"),
+    ],
     "ratifying without a signature": [*ABC, T, step("ratified", "t", "2021", "b")],
     "in force before any instrument": [*ABC, T, step("entered-into-force", "t", "2021", "b")],
     "an instrument after being in force": [

@@ -219,6 +219,37 @@ def test_announced_parties_are_in_the_graph(views):
         ]
 
 
+def test_early_entry_into_force_holds_from_the_signature_on(views):
+    views.record(
+        *parties("a", "b"),
+        announced("t", "2024-06-10"),
+        step("entered-into-force", "t", "2024-01-01"),
+        also_signed("t", "2024-09-01", "a"),
+    )
+    days = ("2024-06-10", "2024-08-31", "2024-09-01")
+    states = [views.state("agreements/t", on=on) for on in days]
+    assert [status_of(each) for each in states] == [
+        ("announced", ("announced",), "certain"),
+        ("announced", ("announced",), "certain"),
+        ("in-force", ("in-force",), "certain"),
+    ]
+    assert states[-1]["entered_into_force"] == "2024-01-01"
+    assert views.membership("parties/a", "agreements/t", on="2024-09-01")["status"] == "in-force"
+    assert views.items("memberships", on="2024-08-31") == []
+
+
+def test_agreement_in_force_of_which_only_the_announcement_is_recorded(views):
+    views.record(*parties("a"), announced("t", "2024-06-10"), step("acceded", "t", "2024-07-01", "a"))
+    views.record(step("entered-into-force", "t", "2024-08-01"))
+    days = ("2024-07-31", "2024-08-01")
+    assert [views.state("agreements/t", on=on)["status"] for on in days] == ["announced", "in-force"]
+
+
+def test_announced_term_does_not_lapse(views):
+    views.record(announced("t", "2020-06-10", until="2021"))
+    assert status_of(views.state("agreements/t")) == ("announced", ("announced",), "certain")
+
+
 def test_lab_is_founded_under_an_announced_agreement(views):
     views.record(*parties("a"), announced("t", "2024-06-10"))
     views.record(event("lab.founded", "labs/l", "2024-07-01", name="l", founders=["parties/a"], under="agreements/t"))
