@@ -105,6 +105,8 @@ class Cast:
             ("agreement.suspended", agreement, {}), ("agreement.resumed", agreement, {}), ("agreement.suspended", agreement, {"party": party}), ("agreement.resumed", agreement, {"party": party}),
             ("agreement.withdrawn", agreement, {"party": party, **({"effective": later} if seldom else {})}),
             ("agreement.terminated", agreement, {"reason": "expired"}) if seldom else ("agreement.withdrawn", agreement, {"party": party}),
+            ("agreement.announced", agreement, {"title": f"A{number}", "kind": "memorandum", "parties": both}), ("agreement.withdrawal-revoked", agreement, {"party": party}),
+            ("agreement.reinstated", agreement, {}) if seldom else ("agreement.withdrawn", agreement, {"party": party, "effective": later}), ("agreement.reinstated", agreement, {"party": party}),
             ("agreement.declaration-made", agreement, {"party": party, "kind": "reservation", "text": f"t{number}"}),
             ("agreement.commitment-made", agreement, {"commitment": f"c{choice.randrange(4)}", "kind": "other", "title": f"C{number}", "by": [party], "due": later}),
             ("agreement.commitment-updated", agreement, {"commitment": f"c{choice.randrange(4)}", "status": choice.choice(["planned", "in-progress", "fulfilled", "cancelled"])}),
