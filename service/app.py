@@ -187,7 +187,7 @@ async def _verifying_keys(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _stop(app: web.Application) -> None:
-    """End requests that last, before the server waits for the others."""
+    """End the requests that last, before the server waits for the others."""
     app[STOPPING].set()
     app[HEAD].wake()
     app[LIVE].wake()

@@ -67,51 +67,52 @@ KINDS: Mapping[Kind, KindOfProblem] = {
     Kind.MALFORMED: KindOfProblem(
         400,
         "Malformed request",
-        "The request cannot be read: its body is not JSON in UTF-8, a header or a condition is not of its form, or they"
-        " do not go together. `detail` says where. Nothing was recorded.",
+        "The request cannot be parsed: its body is not JSON in UTF-8, a header or a condition is malformed, or two of"
+        " them contradict each other. `detail` names the place. Nothing was recorded.",
     ),
     Kind.UNAUTHORIZED: KindOfProblem(
         401,
         "Unauthorized",
-        "Posting needs a key, sent as `Authorization: Bearer <key>`; reading does too where the registry is so"
-        " configured, and of the texts of documents always. None was sent, or it is unknown or revoked. Keys are made"
-        " with `registry keys create`.",
+        "Posting needs a key, sent as `Authorization: Bearer <key>`. Reading needs one where the registry is configured"
+        " so, and always for the texts of documents. The request has no key, or the key is unknown or revoked. Create"
+        " keys with `registry keys create`.",
     ),
-    Kind.FORBIDDEN: KindOfProblem(403, "Forbidden", "The key is good, but lacks the scope that `detail` names."),
+    Kind.FORBIDDEN: KindOfProblem(403, "Forbidden", "The key is valid, but lacks the scope that `detail` names."),
     Kind.NOT_FOUND: KindOfProblem(
         404,
         "Not found",
-        "The address leads nowhere, or what it names was not known to the registry as of the position asked for.",
+        "No resource has this path, or the registry did not know the subject as of the requested position.",
     ),
     Kind.METHOD_NOT_ALLOWED: KindOfProblem(
         405,
         "Method not allowed",
-        "The resource exists but does not take this method; `Allow` lists those it does.",
+        "The resource exists but does not support this method; `Allow` lists its methods.",
     ),
     Kind.NOT_ACCEPTABLE: KindOfProblem(
         406,
         "Not acceptable",
-        "The `Accept` header rules out every form the answer can take; `detail` lists them.",
+        "The `Accept` header excludes every media type of the resource; `detail` lists them.",
     ),
     Kind.TIMEOUT: KindOfProblem(408, "Request timeout", "The rest of the request did not arrive in time."),
     Kind.CONTRADICTION: KindOfProblem(
         409,
         "Contradiction",
-        "The fact cannot be true beside those already recorded, whichever way their dates are read. `positions` are the"
-        " events in the way. Either one of them is wrong, to be corrected or retracted first, or this one is.",
+        "The fact contradicts recorded facts for certain, whatever their imprecise dates mean. `positions` are the"
+        " events that it contradicts. Either one of them is wrong and must first be corrected or retracted, or this one"
+        " is wrong.",
     ),
     Kind.DIFFERENT_CONTENT: KindOfProblem(
         409,
         "Different content",
-        "`source` and `id` together name an event once for ever. They were recorded with other content, in the event at"
-        " `positions`; to correct that one, post an `event.corrected` with an id of its own.",
+        "`source` and `id` together identify one event for ever. They were recorded with other content, in the event at"
+        " `positions`. To correct that event, post an `event.corrected` with another id.",
     ),
-    Kind.GONE: KindOfProblem(410, "Gone", "The subject was known once, and all its events were retracted."),
+    Kind.GONE: KindOfProblem(410, "Gone", "The subject existed, but all its events were retracted."),
     Kind.VERSION_MISMATCH: KindOfProblem(
         412,
         "Version mismatch",
-        "The condition in `If-Match` or `If-None-Match` does not hold: somebody else was faster. Read the state again,"
-        " and post again if the fact is still to be recorded.",
+        "The condition in `If-Match` or `If-None-Match` does not hold: another client posted first. Read the state"
+        " again, and post again if the fact is still missing.",
     ),
     Kind.TOO_LARGE: KindOfProblem(
         413,
@@ -129,25 +130,26 @@ KINDS: Mapping[Kind, KindOfProblem] = {
     Kind.INVALID_EVENT: KindOfProblem(
         422,
         "Invalid event",
-        "The event is not of the shape of its type, or speaks of something that does not exist. `errors` lists all that"
-        " is wrong, each with a pointer (RFC 6901) into what was posted; in a batch it starts with the event's index.",
+        "The event does not match the schema of its type, or refers to something that does not exist. `errors` lists"
+        " all flaws, each with a pointer (RFC 6901) into the posted document; in a batch it starts with the event's"
+        " index.",
     ),
     Kind.INVALID_QUERY: KindOfProblem(
         422,
         "Invalid query",
-        "A parameter is unknown or has a value it cannot have; `errors` lists them all.",
+        "A parameter is unknown, or its value is not allowed; `errors` lists all of them.",
     ),
     Kind.TOO_MANY_REQUESTS: KindOfProblem(
         429,
         "Too many requests",
-        "This key, or this address without one, reads faster than `REGISTRY_RATE` allows. `Retry-After` says when the"
-        " next request is answered.",
+        "This key, or this address if it sends no key, sends more requests than `REGISTRY_RATE` allows. `Retry-After`"
+        " gives the seconds until the next request is answered.",
     ),
     Kind.HEADERS_TOO_LARGE: KindOfProblem(
         431,
         "Request header fields too large",
-        "The request line and each header have at most 8 KiB, the lines of one header together as well, and there are"
-        " at most 64 headers. A long question is asked in several.",
+        "The request line and each header have at most 8 KiB, all lines of one header together as well, and there are"
+        " at most 64 headers. Split a long query into several.",
     ),
     Kind.INTERNAL: KindOfProblem(
         500, "Internal error", "This is a fault of the registry, not of the request. It has been logged."
@@ -155,31 +157,32 @@ KINDS: Mapping[Kind, KindOfProblem] = {
     Kind.OVERLOADED: KindOfProblem(
         503,
         "Overloaded",
-        "The request was not taken. `Retry-After` says when to send it again.",
+        "The request was rejected. `Retry-After` gives the seconds until it can be sent again.",
     ),
     Kind.BUSY: KindOfProblem(
         503,
         "Busy",
-        "What was asked for takes long, and only a little of it is done at a time. `Retry-After` says when to ask"
-        " again.",
+        "Requests of this kind take long, and only a few run at a time. `Retry-After` gives the seconds until it can"
+        " be sent again.",
     ),
     Kind.UNAVAILABLE: KindOfProblem(
         503,
         "Unavailable",
-        "The store failed or the registry is stopping. What was posted may or may not have been recorded; posting the"
-        " same again is safe, since `source` and `id` name an event once.",
+        "The store failed or the registry is stopping. Posted events may or may not be recorded. Posting them again is"
+        " safe, since `source` and `id` identify an event.",
     ),
     Kind.POSITION_AHEAD: KindOfProblem(
         503,
         "Position not reached",
-        "The position that the request asked for was not reached here in time. `Retry-After` says when to ask again.",
+        "This node did not reach the requested position in time. `Retry-After` gives the seconds until the request can"
+        " be sent again.",
     ),
-    Kind.NOT_READY: KindOfProblem(503, "Not ready", "`detail` says what it waits for."),
+    Kind.NOT_READY: KindOfProblem(503, "Not ready", "The registry cannot answer yet; `detail` gives the reason."),
 }
 
 
 class Problem(Exception):
-    """One problem, to be answered. `members` stand in it beside the usual ones, `headers` beside its body."""
+    """A problem that answers a request. `members` are further members of its JSON, `headers` those of its response."""
 
     def __init__(
         self,
@@ -199,7 +202,7 @@ class Problem(Exception):
             self.headers.setdefault("Retry-After", RETRY_SECONDS)
 
     def body(self, **more: Any) -> bytes:
-        """The problem as JSON, with `more` members."""
+        """Return the problem as JSON, with `more` members."""
         explained = KINDS[self.kind]
         document: ProblemBody = {
             "type": f"/problems/{self.kind}",
@@ -226,7 +229,7 @@ _SQLITE_DISK_ERRORS = frozenset(
         sqlite3.SQLITE_NOMEM,
     )
 )
-_INTERNAL = "the registry failed at this; it is in its own log"
+_INTERNAL = "the registry failed; the fault is in its log"
 _OF_REFUSED: Mapping[type[Refused], Kind] = {
     Invalid: Kind.INVALID_EVENT,
     Contradiction: Kind.CONTRADICTION,
@@ -244,7 +247,7 @@ _OF_STATUS: Mapping[int, Kind] = {
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that an exception is for the client; INTERNAL if it was not foreseen."""
+    """Return the problem that tells a client of an exception; INTERNAL if the exception is unforeseen."""
     match error:
         case Problem():
             return error
@@ -279,7 +282,7 @@ def problem_of(error: Exception) -> Problem:
 
 
 def _is_of_the_disk(error: OSError | sqlite3.Error) -> bool:
-    """Whether an error comes from where files are stored, and not from the code that uses them."""
+    """Return whether an error comes from the storage of files, and not from the code that uses them."""
     if isinstance(error, OSError):
         return error.errno in _DISK_ERRORS
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _SQLITE_DISK_ERRORS
@@ -295,9 +298,9 @@ def _of_http(error: web.HTTPException) -> Problem:
     kind = _OF_STATUS.get(error.status, Kind.INTERNAL if error.status >= 500 else Kind.MALFORMED)
     match kind:
         case Kind.NOT_FOUND:
-            return Problem(kind, "no page of this registry has this address", headers=headers)
+            return Problem(kind, "no resource has this path", headers=headers)
         case Kind.METHOD_NOT_ALLOWED:
-            return Problem(kind, f"this address takes {headers['Allow']}", headers=headers)
+            return Problem(kind, f"this resource supports {headers['Allow']}", headers=headers)
         case Kind.INTERNAL:
             return Problem(kind, _INTERNAL, headers=headers)
     return Problem(kind, error.reason, headers=headers)

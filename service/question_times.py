@@ -1,4 +1,4 @@
-"""The two times of a question, read from text: as of which position, and on which day.
+"""The two times of a query, read from text: the position that it is as of, and the day.
 
 This module reads no clock and no view.
 """
@@ -22,7 +22,7 @@ INSTANT = re.compile(
 
 
 class Now(NamedTuple):
-    """The defaults of a question's two times: the last position in the views, and the clock's instant (aware, UTC).
+    """The defaults of a query's two times: the last position in the views, and the clock's instant (aware, UTC).
 
     `then`: the instant of `Accept-Datetime`, which replaces `head` (see `service.http.memento`).
     """
@@ -40,7 +40,7 @@ class Now(NamedTuple):
 def read_times(
     values: Mapping[str, Sequence[str]], now: Now, position_at: Callable[[str], int], *, any_day: bool = False
 ) -> TimeSlice:
-    """Return the two times of a question. Raise BadQuestion.
+    """Return the two times of a query. Raise BadQuestion.
 
     `any_day`: without `on`, any day instead of today. `position_at`: from an instant to the last position recorded by
     it.

@@ -1,5 +1,5 @@
-"""Access: which key a request was sent with (`Authorization: Bearer`), and whether the key allows an operation. Posting
-always needs one, reading where configured. `service.http.operations.add` is what asks it, for every route."""
+"""Access: the key of a request (`Authorization: Bearer`), and its scopes. Posting always needs a key; reading needs one
+where the settings say so. `service.http.operations` checks the scope of every route."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COOKIE = "registry-key"
 _READING = frozenset(("GET", "HEAD"))
 
 KEY: web.RequestKey[Key] = web.RequestKey("key", Key)
-"""The key that a request was allowed with, where the operation needs one."""
+"""The key of a request, once its scope is checked."""
 
 
 class Verified:
@@ -30,7 +30,7 @@ class Verified:
         self._found: dict[str, Key | None] = {}
 
     def find(self, text: str) -> Key | None:
-        """The key with this text, unless there is none or it was revoked before the request came."""
+        """Return the key with this text; None if it is unknown, or was revoked before the request arrived."""
         found = self._found
         if not found:
             asyncio.get_running_loop().call_soon(found.clear)
@@ -43,7 +43,7 @@ VERIFIED: web.AppKey[Verified] = web.AppKey("verified", Verified)
 
 
 def sent_key(request: web.BaseRequest, verified: Verified) -> Key | None:
-    """Return the key that a request was sent with; None where there is none, or it is unknown or revoked."""
+    """Return the key of a request; None if there is none, or it is unknown or revoked."""
     text = _sent(request)
     return verified.find(text) if text else None
 

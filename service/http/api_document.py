@@ -1,5 +1,5 @@
-"""The API document (OpenAPI 3.1), made from the rows that the routes and the checks of queries are made from. It must
-never say anything about an operation that its row does not."""
+"""The API document (OpenAPI 3.1), made from the rows that the routes and their checks are made from. It must never
+claim more about an operation than its row."""
 
 from __future__ import annotations
 
@@ -19,64 +19,67 @@ from service.schemas.views import components
 Document = dict[str, Any]
 
 TAGS: Mapping[str, str] = {
-    "events": "The log: what was recorded, in order, and recording more.",
+    "events": "The log: every event in order, and how to record more.",
     "log": "Proof that the log was not edited: signed checkpoints, tiles, proofs (C2SP).",
-    "digests": "Proof that the views are what the log says.",
+    "digests": "Proof that the views agree with the log.",
     **{aggregate.collection: aggregate.description for aggregate in AGGREGATES},
     "memberships": "Parties in agreements, labs and platforms.",
     "commitments": "What parties committed themselves to.",
     "timeline": "What happened, in the order of valid time.",
-    "finding": "Names, words, ties and counts.",
-    "problems": "What can go wrong.",
-    "pages": "For people.",
-    "running": "For those who run the registry.",
+    "finding": "Search, names, graph and statistics.",
+    "problems": "The kinds of problems.",
+    "pages": "Pages for people.",
+    "running": "For operators of the registry.",
 }
 _ABOUT = """\
-Facts are recorded as events in a log that is only ever added to; everything that can be asked is folded from the log.
+Facts are recorded as events in a log to which events are only ever added. All answers are derived from the log.
 
-Every question takes two times. `as_of`, a position or an instant, asks for the registry as it was known then; `on`, a
-day, for what held in the world on that day. Dates are EDTF, as far as they are known; where they leave open what was
-so, `certainty` is `possible` and `statuses` lists all that may be. An event says that something has happened: where
-its date leaves its end open (absent, `2021-08/..`, `XXXX-08-18`), it has by the day on which the event was recorded.
-A party's memberships end on the day on which it is dissolved. In place of `as_of` there is also `Accept-Datetime`
-(Memento, RFC 7089): what is known is what was recorded by the end of that second.
+Every query takes two times. `as_of`, a position or an instant, is the state of knowledge; `on`, a day, is the day in
+the world. Dates are EDTF, as precise as they are known. Where imprecise dates leave a state open, `certainty` is
+`possible` and `statuses` lists all possible ones. An event has happened by the day on which it was recorded: that day
+closes a date with an open end (absent, `2021-08/..`, `XXXX-08-18`). The memberships of a party end on the day on which
+it is dissolved. `Accept-Datetime` (Memento, RFC 7089) can replace `as_of`: it includes the events recorded by the end
+of that second.
 
-Where reading is open, pages of any origin may read (CORS; `REGISTRY_CORS`), and OPTIONS says which methods an address
-takes. A line of a request's header has at most 8 KiB, and there are at most 64 lines.
+If reading is open, pages of any origin may read (CORS; `REGISTRY_CORS`), and OPTIONS lists the methods of a resource.
+A header line of a request has at most 8 KiB, and there are at most 64 lines.
 
-Errors are problems (RFC 9457). Every answer bears `Registry-Position`, the position of the last event that it may know
-of; sent with a request, it has the registry answer only once it knows that much.
+Errors are problems (RFC 9457). Every answer has `Registry-Position`, the position of the last event that it may depend
+on. In a request this header is the position that the answer must include: the registry waits until it has reached it.
 """
 _HEADERS: Mapping[str, Document] = {
     "ETag": {
-        "description": "Names this very answer. Sent as `If-None-Match`, it is answered 304 while nothing changed.",
+        "description": "Identifies this answer. Sent as `If-None-Match`, it gets 304 while nothing has changed.",
         "schema": {"type": "string"},
     },
     "Content-Location": {
-        "description": "Where `Accept-Datetime` was obeyed, the address that always answers as of that position.",
+        "description": "With `Accept-Datetime`, the address of the same answer as of its position.",
         "schema": {"type": "string", "format": "uri-reference"},
     },
     "Link": {
-        "description": 'The next page, `rel="next"`, where there is one; original, TimeMap and memento (RFC 7089).',
+        "description": 'The next page, `rel="next"`, if there is one; original, TimeMap and memento (RFC 7089).',
         "schema": {"type": "string"},
     },
     "Memento-Datetime": {
-        "description": "When the position that is answered from was recorded (RFC 7089), where one was asked for.",
+        "description": "When the requested position was recorded (RFC 7089).",
         "schema": {"type": "string"},
     },
-    "Location": {"description": "The address to go to.", "schema": {"type": "string", "format": "uri-reference"}},
+    "Location": {
+        "description": "The address to follow.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
     "Registry-Position": {
-        "description": "The position of the last event that the answer may know of.",
+        "description": "The position of the last event that the answer may depend on.",
         "schema": {"type": "integer", "minimum": 0},
     },
 }
 _ANYWHERE = (400, 431)
-"""The statuses of requests that are not well-formed, wherever they lead."""
+"""The statuses of malformed requests, at any path."""
 _ENDS_WITH_PATTERN = re.compile(r"\{(\w+):[^/]*\}(?=/|$)")
 
 
 def document(operations: Iterable[Operation]) -> Document:
-    """The whole document."""
+    """Return the whole document."""
     described = [each for each in operations if not each.is_page]
     paths: dict[str, Document] = {}
     for each in described:
@@ -109,7 +112,7 @@ def document(operations: Iterable[Operation]) -> Document:
 
 
 def shown_path(path: str) -> str:
-    """The path of a route without the patterns of its parts."""
+    """Return the path of a route without the patterns of its parts."""
     return _ENDS_WITH_PATTERN.sub(r"{\1}", path)
 
 
@@ -156,10 +159,10 @@ def _parameter(parameter: Parameter) -> Document:
 
 
 def _answer(answer: Answer) -> Document:
-    said: Document = {"description": answer.description, "headers": _headers(answer.headers)}
+    shown: Document = {"description": answer.description, "headers": _headers(answer.headers)}
     if answer.content:
-        said["content"] = _content(answer.content)
-    return said
+        shown["content"] = _content(answer.content)
+    return shown
 
 
 def _content(content: Mapping[str, Any]) -> Document:

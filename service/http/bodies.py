@@ -1,5 +1,5 @@
-"""Bodies of requests, read within bounds of size and time, and only where they are what they say. What is held of all
-that come in at once is bounded too: a client may cut off, or never end, what it announced."""
+"""Request bodies: reads them within bounds of size and time. The memory of all incomplete bodies is bounded too, as a
+client may send a part of a body and stop."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from service.http.fields import charset, combined
 from service.problems import Kind, Problem
 
 SECONDS = 60.0
-"""How long a body of bounded size may take to arrive, and any other be silent."""
+"""The longest time for a body of bounded size to arrive, and the longest pause within any other."""
 MOST_ARRIVING_BYTES = 64 * 2**20
 SMALL_BYTES = 2**14
-"""Of each body so much is read, however much of others is held."""
+"""Bytes of each body that are read, however much memory the others take."""
 MOST_IMPORTS = 32
-"""Each holds some megabytes: a line without its end, and what is parsed and not yet taken by the writer."""
+"""Each takes some megabytes: an incomplete line, and events that the writer has not taken yet."""
 POSTED = "application/cloudevents+json, application/cloudevents-batch+json, application/x-ndjson, application/json"
 
 
@@ -28,16 +28,16 @@ def refuse_encoded(request: web.Request) -> None:
     if encoding != "identity":
         raise Problem(
             Kind.UNSUPPORTED_TYPE,
-            f"the content encoding {_shown(encoding)} is not taken",
+            f"the content encoding {_shown(encoding)} is not supported",
             headers={"Accept-Encoding": "identity"},
         )
     stated = charset(request) or "utf-8"
     if stated not in ("utf-8", "utf8", "us-ascii"):
-        raise Problem(Kind.UNSUPPORTED_TYPE, f"the character set {_shown(stated)} is not taken; bodies are in UTF-8")
+        raise Problem(Kind.UNSUPPORTED_TYPE, f"the character set {_shown(stated)} is not supported, only UTF-8")
 
 
 def _shown(text: str) -> str:
-    """The beginning of what a client sent, fit to be answered: bytes that are not UTF-8 came in as surrogates."""
+    """Return the beginning of a header's text as valid Unicode: bytes that are not UTF-8 became surrogates."""
     return text[:100].encode(errors="backslashreplace").decode()
 
 
@@ -68,22 +68,22 @@ _CONTINUED: web.RequestKey[bool] = web.RequestKey("100 Continue was sent", bool)
 
 
 class Arriving:
-    """What is held of bodies that have come in part: so many `bytes`, and the rest of so many `imports`."""
+    """The incomplete bodies: their `bytes` in memory, and the number of `imports`."""
 
     def __init__(self) -> None:
         self.bytes = 0
         self.imports = 0
 
     def refuse_if_full(self, size: int) -> None:
-        """Raises a 503 problem where so much more may not be held now."""
+        """Raise a 503 problem if there is no room for so many more bytes."""
         if self.bytes + size > MOST_ARRIVING_BYTES:
-            raise Problem(Kind.OVERLOADED, "too much is being posted")
+            raise Problem(Kind.OVERLOADED, "other bodies take too much memory")
 
     @contextmanager
     def importing(self) -> Iterator[None]:
-        """Within it, an import is under way. Raises a 503 problem where there are as many as there may be."""
+        """Count an import while the block runs. Raise a 503 problem if there are too many."""
         if self.imports >= MOST_IMPORTS:
-            raise Problem(Kind.BUSY, f"{MOST_IMPORTS} imports are under way")
+            raise Problem(Kind.BUSY, f"{MOST_IMPORTS} imports run already")
         self.imports += 1
         try:
             yield
@@ -95,12 +95,14 @@ ARRIVING: web.AppKey[Arriving] = web.AppKey("arriving", Arriving)
 
 
 async def read_body(request: web.Request, most: int) -> bytes:
-    """The whole body. Raises a 413 problem as soon as it has more than `most` bytes, a 408 problem if it takes long, a
-    503 problem where too much of others is coming in; a small one is read all the same.
+    """Return the whole body.
+
+    Raise a 413 problem once it has more than `most` bytes, a 408 problem if it takes too long, and a 503 problem if
+    other bodies take too much memory. A small body is always read.
     """
     if (request.content_length or 0) > most:
         raise _too_large(most)
-    if request.content.is_eof():  # it came with its headers, as most do: nothing is to be waited for, or timed
+    if request.content.is_eof():  # it arrived with the headers, as most do: nothing to wait for
         whole = request.content.read_nowait()
         if len(whole) > most:
             raise _too_large(most)

@@ -1,4 +1,4 @@
-"""`If-Match` and `If-None-Match` of a post, read as a demand on the version of its subject."""
+"""Conditions of a post: `If-Match` and `If-None-Match` as conditions on the version of its subject."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _VERSION = re.compile(r"([0-9]{1,15})(?:-.*)?", re.ASCII)
 
 
 def condition_of(request: web.Request) -> Condition | None:
-    """What the request demands, None if nothing. Raises a 400 problem for what is no condition on a version.
+    """Return the condition of a request; None if it has none. Raise a 400 problem for a header that is no condition on
+    a version.
 
-    An entity tag demands the version it opens with: `"3"`, or a state's whole `ETag`, `"3-5f0c..."`. Weak tags, and
-    those of no version, match nothing (RFC 9110, section 13.1.1).
+    An entity tag stands for the version at its beginning: `"3"`, or a state's whole `ETag`, `"3-5f0c..."`. Weak tags,
+    and tags without a version, match nothing (RFC 9110, section 13.1.1).
     """
     match, none_match = combined(request, hdrs.IF_MATCH), combined(request, hdrs.IF_NONE_MATCH)
     if match is not None and none_match is not None:
@@ -39,7 +40,7 @@ def condition_of(request: web.Request) -> Condition | None:
 
 
 def _tags(value: str) -> list[EntityTag] | Literal["*"]:
-    """The entity tags; an empty list where the value is no list of them."""
+    """Return the entity tags; an empty list if the value is malformed."""
     try:
         return entity_tags(value)
     except ValueError:

@@ -151,7 +151,7 @@ class Connection(MeasuredConnection, asyncio.BufferedProtocol):
         "_last",
         "_lost",
         "_refusal",
-        "returns",
+        "retry_time",
     )
 
     def __init__(
@@ -173,7 +173,7 @@ class Connection(MeasuredConnection, asyncio.BufferedProtocol):
         self._last: web.StreamResponse | None = None
         """The response to bytes that are not HTTP."""
         self._lost = asyncio.Event()
-        self.returns = 0.0
+        self.retry_time = 0.0
         """When a client that was rejected may post again, on the event loop's clock."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -1,5 +1,5 @@
-"""What changed between two states of one subject: as known at two positions or instants, or as it was on two days.
-Answers a history that is asked with `from` and `to`; it decides nothing about either state."""
+"""Differences: the change between two states of one subject, as known at two positions or instants, or on two days.
+They answer a history with `from` and `to`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from domain.edtf import day_text
 from projections.engine.query_types import TimeSlice
 from projections.reader import Reader
 from service.http.answers import JSON, answer_from_views, negotiate
-from service.http.memento import ACCEPT_DATETIME, said
+from service.http.memento import ACCEPT_DATETIME, time_headers
 from service.http.operations import QUERY
 from service.http.query_parameters import AS_OF, FROM, MAX_LIMIT, ON, PAGED, TO, is_day, read_pair
 from service.http.response_cache import CachedResponse
@@ -18,7 +18,7 @@ from service.question_times import Now
 from service.schemas.answer_types import DifferenceBody, Moment
 
 HISTORY = (AS_OF, ON, FROM, TO, *PAGED, ACCEPT_DATETIME)
-"""What may be asked of a history, as a list or as a difference."""
+"""The parameters of a history, as a list or as a difference."""
 ABOUT = (
     " With `from`, and `to`, it is the difference between two states instead: `patch` (RFC 6902) turns the first into"
     " the second, both without the names of others; where there is no state (not yet known or come about, gone, merged"
@@ -27,13 +27,13 @@ ABOUT = (
 )
 
 
-def asks_difference(request: web.Request) -> bool:
-    """Whether the request asks a history for a difference."""
+def wants_difference(request: web.Request) -> bool:
+    """Return whether a request for a history has the parameters of a difference."""
     return FROM.name in request.query or TO.name in request.query
 
 
 async def answer_difference(request: web.Request, subject: str) -> web.StreamResponse:
-    """The difference. Raises Merged where neither side has a state and another party answers for the subject."""
+    """Return the difference. Raise Merged if the subject has no state on either side and was merged into another."""
     negotiate(request, (JSON,))
     values = request[QUERY]
 
@@ -52,8 +52,8 @@ async def answer_difference(request: web.Request, subject: str) -> web.StreamRes
         if difference.is_cut:
             answer["more"] = f"/v1/{subject}/history?as_of={known}"
         body = orjson.dumps(answer)
-        of_days = is_day(values[FROM.name][0])  # two positions are no memento of anything: they stand in the address
-        return CachedResponse(body, JSON, said(request, now, known, reader.recorded) if of_days else {})
+        of_days = is_day(values[FROM.name][0])  # two positions are in the address, so the response is no memento
+        return CachedResponse(body, JSON, time_headers(request, now, known, reader.recorded) if of_days else {})
 
     return await answer_from_views(request, found)
 

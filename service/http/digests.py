@@ -1,6 +1,6 @@
-"""What the views hold, to be compared: digests of the stored views, and views folded anew from the log, each as of a
-position. Equal digests say that the stored views are what the log says. Neither ever answers from memory, and a replay
-that fails breaks off: it must never look complete."""
+"""Digests of the stored views, and views folded from the log alone, each as of a position. Equal digests mean that the
+stored views agree with the log. Neither is ever cached, and a replay that fails closes the connection: it must never
+look complete."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ from service.views.readers import READERS
 from service.views.replay_jobs import REPLAYS, TooManyReplays
 
 POLL_SECONDS = 0.25
-"""How soon it is noticed that nobody waits for a replay any longer."""
+"""The interval in which a replay is stopped after its client has gone."""
 MOST_DIGESTS = 2
-"""Requests for digests that are answered at a time: each reads whole views."""
-_AT_ONCE = 1000
-"""Redactions read from the log at a time."""
-_CACHE = {"Cache-Control": "no-store"}  # what is compared is asked for each time
+"""Requests for digests that run at a time: each reads whole views."""
+_BATCH = 1000
+"""Redactions that are read from the log at a time."""
+_CACHE = {"Cache-Control": "no-store"}  # an auditor compares what is stored now
 _RETRY_SECONDS = "5"
 
 T = TypeVar("T")
 
 
 class Digests:
-    """Counts the requests for digests under way."""
+    """The number of requests for digests that run."""
 
     def __init__(self) -> None:
         self._count = 0
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Within it, one more is under way. Raises a 503 problem where there are `MOST_DIGESTS`."""
+        """Count a request while the block runs. Raise a 503 problem if there are `MOST_DIGESTS`."""
         if self._count >= MOST_DIGESTS:
-            detail = f"{MOST_DIGESTS} requests for digests are under way"
+            detail = f"{MOST_DIGESTS} requests for digests run already"
             raise Problem(Kind.BUSY, detail, headers={hdrs.RETRY_AFTER: _RETRY_SECONDS})
         self._count += 1
         try:
@@ -68,15 +68,15 @@ DIGESTS: web.AppKey[Digests] = web.AppKey("digests", Digests)
 _VIEW = {"type": "string", "enum": list(VIEWS)}
 _UNTIL = Parameter(
     "until",
-    "The log up to then: a position, or an RFC 3339 instant. Default: all of it.",
+    "The end of the log: a position, or an RFC 3339 instant. Default: the whole log.",
     AS_OF.schema,
 )
-_DIGESTED = (AS_OF, Parameter("view", "Only this view; of several, each.", _VIEW, repeatable=True))
+_DIGESTED = (AS_OF, Parameter("view", "Only this view; it can be repeated.", _VIEW, repeatable=True))
 _REPLAYED = (Parameter("view", "The view to fold.", _VIEW, required=True), _UNTIL)
 
 
 async def digests(request: web.Request) -> web.StreamResponse:
-    """The digests of the stored views as of a position. Raises a 503 problem where too many are under way."""
+    """Return the digests of the stored views as of a position. Raise a 503 problem if too many requests run."""
     negotiate(request, (JSON,))
     values = request[QUERY]
     with request.app[DIGESTS].one():
@@ -88,7 +88,7 @@ async def _digests(request: web.Request, values: Values) -> web.StreamResponse:
     readers, wanted = request.app[READERS], dict.fromkeys(values.get("view", VIEWS))
     as_of = (await readers.ask(lambda reader: read_times(values, now, reader.position_at))).as_of
     generation, found = -1, dict[str, str]()
-    while generation != readers.generation:  # of one file: what was erased meanwhile is in another
+    while generation != readers.generation:  # all digests are of one file of the views
         generation = readers.generation
         found = {view: await _digest(request, view, as_of) for view in wanted}
     erased = await request.app[LOGS].ask(_erased_since(as_of))
@@ -99,7 +99,7 @@ async def _digests(request: web.Request, values: Values) -> web.StreamResponse:
 
 
 async def _digest(request: web.Request, view: str, as_of: int) -> str:
-    """In slices, each asked on a thread, so that neither the loop nor other questions wait for long."""
+    """Return the digest of a view. Read it in slices, so that no other query waits for long."""
     digest, after = sha256(), None
 
     def slice_from(after: Any) -> Callable[[Reader], Any]:
@@ -119,7 +119,7 @@ async def _digest(request: web.Request, view: str, as_of: int) -> str:
 
 
 async def replay(request: web.Request) -> web.StreamResponse:
-    """One view, folded anew from the first event on."""
+    """Stream one view, folded from the first event of the log."""
     negotiate(request, (NDJSON,))
     values = request[QUERY]
     (view,) = values["view"]
@@ -131,7 +131,7 @@ async def replay(request: web.Request) -> web.StreamResponse:
         return response
     try:
         async with request.app[REPLAYS].start(view, until) as job:
-            await response.prepare(request)  # the client knows by it that the folding goes on
+            await response.prepare(request)  # the client sees that the replay has started
             await _pass_on(request, response, job)
     except TooManyReplays as error:
         raise Problem(Kind.BUSY, str(error), headers={hdrs.RETRY_AFTER: _RETRY_SECONDS}) from None
@@ -140,20 +140,20 @@ async def replay(request: web.Request) -> web.StreamResponse:
             raise
         request.app[LOGGER].error("a replay failed", view=view, until=until, error=str(error))
         if not response.prepared:
-            raise Problem(Kind.UNAVAILABLE, "the replay could not be begun") from None
+            raise Problem(Kind.UNAVAILABLE, "the replay could not be started") from None
         raise _broken_off(request, "the replay failed") from None
     await response.write_eof()
     return response
 
 
 async def _pass_on(request: web.Request, response: web.StreamResponse, job: Job) -> None:
-    """Sends on what the replay writes, until it is complete. Raises JobFailed, and ConnectionResetError."""
+    """Send the output of a replay until it is complete. Raise JobFailed, and ConnectionResetError."""
     while chunk := await _watched(request, job.read()):
         await _watched(request, response.write(chunk))
 
 
 async def _watched(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` gives, unless nobody waits for it any longer: then it is given up."""
+    """Return the result of `work`. Cancel it and raise ConnectionResetError if the client has gone."""
     task = asyncio.get_running_loop().create_task(work)
     try:
         while not task.done():
@@ -161,12 +161,12 @@ async def _watched(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
             if task.done():
                 break
             if _is_unwanted(request):
-                raise _broken_off(request, "nobody waits for the replay any longer")
+                raise _broken_off(request, "the client of a replay has gone")
         return task.result()
     finally:
         if not task.done():
             task.cancel()
-            await asyncio.wait((task,))  # what it works on is free for another only then
+            await asyncio.wait((task,))  # until then its data may be in use
 
 
 def _is_unwanted(request: web.Request) -> bool:
@@ -175,14 +175,14 @@ def _is_unwanted(request: web.Request) -> bool:
 
 
 def _broken_off(request: web.Request, reason: str) -> ConnectionResetError:
-    """Ends the connection as it stands, so that the client sees that the answer is not complete."""
+    """Abort the connection, so that the client sees that the response is incomplete; return the error to raise."""
     if request.transport is not None:
         request.transport.abort()
     return ConnectionResetError(reason)
 
 
 def _until(values: Values, now: Now, log: LogReader) -> int:
-    """The position that `until` means, found in the log alone. Raises BadQuestion."""
+    """Return the position that `until` stands for, from the log alone. Raise BadQuestion."""
 
     def position_at(recorded: str) -> int:
         low, high = 0, now.head
@@ -202,12 +202,14 @@ def _until(values: Values, now: Now, log: LogReader) -> int:
 
 
 def _erased_since(position: int) -> Callable[[LogReader], list[Erasure]]:
-    """The events up to a position whose data was erased after it, each with the event that had it erased."""
+    """Return a function that reads the events up to a position whose data was erased after it, each with the event that
+    erased it.
+    """
 
     def erased(log: LogReader) -> list[Erasure]:
         found: list[Erasure] = []
         after = position
-        while events := log.select_notifications(after + 1, _AT_ONCE, topics=("event.redacted",)):
+        while events := log.select_notifications(after + 1, _BATCH, topics=("event.redacted",)):
             for stored in events:
                 about = event_of(stored).about
                 if about is not None and about <= position:
@@ -242,16 +244,16 @@ OPERATIONS = (
         "/v1/replay",
         "replay",
         "digests",
-        "One view, folded anew from the first event of the log",
+        "One view, folded from the first event of the log",
         replay,
-        {200: Answer("Every row of the view, one a line, in the one order there is.", {NDJSON: _LINE})},
+        {200: Answer("Every row of the view, one a line, in its canonical order.", {NDJSON: _LINE})},
         _REPLAYED,
         (401, 403, 406, 422, 503),
         description=(
-            "The stored views are not looked at. Nothing is sent while the log is folded. The last line is"
-            ' `{"position": n, "digest": "sha256:..."}`; an answer without it is not complete. If the digest is the one'
+            "The stored views are not read. Nothing is sent while the log is folded. The last line is"
+            ' `{"position": n, "digest": "sha256:..."}`; an answer without it is incomplete. If the digest is the one'
             " that `/v1/digests` gives as of the same position, the stored view is what the log says. Few replays run"
-            " at a time; more are asked to come back (503)."
+            " at a time; further requests get 503."
         ),
         scope="read",
     ),
@@ -259,6 +261,6 @@ OPERATIONS = (
 
 
 def add_routes(app: web.Application) -> None:
-    """Adds what this module answers, and the count of what is under way."""
+    """Add the routes of this module, and the count of digests."""
     app[DIGESTS] = Digests()
     add(app, OPERATIONS)

@@ -1,5 +1,5 @@
-"""GET /v1/events: the log in order, a page at a time or streamed whole, and single events. Everything up to the head is
-answered as it stands in the log; nothing is taken from views."""
+"""GET /v1/events: the log in order, in pages or as one stream, and single events. All comes from the log, nothing from
+views."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from service.schemas.views import page_of
 
 LIMIT = 50
 MAX_LIMIT = 1000
-AT_ONCE = 512
-"""Events of the log that are read, and written to a client, at a time."""
+BATCH = 512
+"""Events that are read from the log, and sent, at a time."""
 _CACHE = {"Cache-Control": "no-cache"}
 
 
 async def get_events(request: web.Request) -> web.StreamResponse:
-    """The events of the log that pass the filters, in order."""
+    """Return the events that pass the filters, in the order of the log."""
     form = JSON if _FORMAT.name in request.query else negotiate(request, (JSON, NDJSON))
     values = request[QUERY]
     if values.get(_FORMAT.name) == ("ndjson",):
@@ -67,7 +67,7 @@ async def get_events(request: web.Request) -> web.StreamResponse:
 
 
 async def get_event(request: web.Request) -> web.StreamResponse:
-    """One event."""
+    """Return one event."""
     position = int(request.match_info["position"])
     event = request.app[LOGS].here.at(position) if position <= request.app[HEAD].position else None
     if event is None:
@@ -82,20 +82,20 @@ async def get_event(request: web.Request) -> web.StreamResponse:
 async def _streamed(
     request: web.Request, wanted: Filter, after: int, until: int, limit: int | None
 ) -> web.StreamResponse:
-    """All of them up to the head as it was when the question came, in constant memory."""
+    """Stream the events up to the present head, in constant memory."""
     app = request.app
     response = web.StreamResponse(headers=_CACHE | {hdrs.CONTENT_TYPE: NDJSON})
     await response.prepare(request)
     left = until if limit is None else limit
     while request.method != hdrs.METH_HEAD:
-        size = min(left, AT_ONCE)
+        size = min(left, BATCH)
         count, after, chunk = await app[LOGS].ask(partial(wanted.lines, after=after, until=until, limit=size))
         if chunk:
             await response.write(chunk)
         left -= count
         if count < size or left == 0:
             break
-        if app[STOPPING].is_set():  # to end as if this were all would be a lie
+        if app[STOPPING].is_set():  # a regular end would mean that the stream is complete
             raise ConnectionResetError("the registry is stopping")
     await response.write_eof()
     return response
@@ -115,12 +115,12 @@ PARAMETERS = (
     *FILTERS,
     Parameter(
         "limit",
-        f"Most events of a page; as NDJSON, of all. Default: {LIMIT}; as NDJSON, no limit.",
+        f"Most events of a page, or of the whole stream as NDJSON. Default: {LIMIT}, or no limit as NDJSON.",
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
     ),
     Parameter(
         CURSOR.name,
-        "Where to go on, from an earlier answer's `next`. It pins the log's head as of the first answer.",
+        "The next page, from the `next` of an earlier answer. It fixes the log's head as of the first answer.",
         CURSOR.schema,
     ),
 )
@@ -153,9 +153,11 @@ OPERATIONS = (
         get_event,
         answers={
             200: Answer("The event.", {JSON: _RECORDED}, ("ETag",)),
-            304: Answer("The client holds it already.", {}),
+            304: Answer("The client has it already.", {}),
         },
-        parameters=(Parameter("position", "Its place in the log.", {"type": "integer", "minimum": 1}, where="path"),),
+        parameters=(
+            Parameter("position", "The position of the event.", {"type": "integer", "minimum": 1}, where="path"),
+        ),
         problems=(401, 403, 404, 422, 503),
         scope="read",
         page="/events/{position}",
@@ -164,5 +166,5 @@ OPERATIONS = (
 
 
 def add_routes(app: web.Application) -> None:
-    """Adds what this module answers."""
+    """Add the routes of this module."""
     add(app, OPERATIONS)

@@ -1,6 +1,6 @@
-"""Imports over HTTP, streamed both ways: a client may send everything before it reads, or read as it sends. Results it
-does not read yet wait on disk, within bounds; beyond them the request is read no further. A client that reads nothing
-for a minute is cut off; what was acknowledged stays."""
+"""Imports over HTTP, streamed in both directions: a client may send everything before it reads, or read while it sends.
+Results that the client has not read wait on disk, within bounds; if the bounds are reached, the request is read no
+further. A client that reads nothing for a minute is disconnected; acknowledged events stay."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ MAX_TRIAL_LINES = 10_000
 MAX_TRIAL_BYTES = 256 * 2**20
 MAX_TRIAL_RESULTS = MOST_EACH
 READ_SECONDS = 60.0
-"""How long the client of an import may read nothing while results wait for it."""
+"""The longest time in which the client of an import may read nothing while results wait."""
 CHUNK = 2**18
 SPACE: web.AppKey[SpoolSpace] = web.AppKey("spool space", SpoolSpace)
 
 
 async def answer(request: web.Request, key: Key, *, is_trial: bool) -> web.StreamResponse:
-    """Streams a result for each line of the request. Raises a 503 problem where too many imports are under way; an
-    import is under way until its client has taken the last result.
+    """Stream a result for each line of the request. Raise a 503 problem if too many imports run; an import runs until
+    its client has read the last result.
     """
     connection = request.protocol
     assert isinstance(connection, Connection)
@@ -75,7 +75,7 @@ async def _recorded(request: web.Request, key: Key) -> web.StreamResponse:
         except ConnectionError:
             raise
         except Exception:  # noqa: BLE001 - logged, and seen by the client
-            # The answer has begun, so all that can be said is that it does not end as it should.
+            # The response has begun, so only the closed connection can show the client that it is incomplete.
             app[LOGGER].exception("an import broke off", actor=key.name)
             if request.transport is not None:
                 request.transport.abort()
@@ -87,7 +87,9 @@ async def _recorded(request: web.Request, key: Key) -> web.StreamResponse:
 
 
 async def _tried(request: web.Request, key: Key) -> web.StreamResponse:
-    """All of the request is read before any of it is judged: the writer must not wait for a client."""
+    """Check the lines of an import and record nothing. The whole request is read first: the writer must not wait for a
+    client.
+    """
     app, may_erase = request.app, key.allows(Scope.ADMIN)
     directory = app[SETTINGS].data
     with TemporaryFile(dir=directory) as posted, TemporaryFile(dir=directory) as results:
@@ -142,8 +144,8 @@ def _count(app: web.Application, kinds: Counter[Kind | None]) -> None:
 
 
 async def _until(stopping: asyncio.Event, content: StreamReader) -> AsyncIterator[bytes]:
-    """What the client sends. Raises Unavailable once the registry is stopping, however long the client is silent, and a
-    408 problem where that is too long.
+    """Yield the input of the client. Raise Unavailable as soon as the registry stops, and a 408 problem if the client
+    is silent for too long.
     """
     stopped = asyncio.create_task(stopping.wait())
     reading: asyncio.Task[bytes] | None = None

@@ -1,4 +1,4 @@
-"""POST /v1/events: one event, a batch, or an import, by content type; recorded, or only checked."""
+"""POST /v1/events: records or only checks one event, a batch, or an import, by content type."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ STRUCTURED = "application/cloudevents+json"
 LIST = "application/cloudevents-batch+json"
 NDJSON_TYPES = (NDJSON, "application/ndjson")
 SMALL_BYTES = 2**12
-"""Larger bodies are parsed in a thread: 4 kB of what is wrong everywhere take 4 ms."""
+"""Larger bodies are parsed in a thread: 4 kB that are full of errors take 4 ms."""
 
 Read = Callable[[Find], Sequence[PostedEvent]]
-"""Parses a body, given what finds recorded events."""
+"""A parser of a body; its argument finds recorded events."""
 
 
 async def post_events(request: web.Request) -> web.StreamResponse:
-    """Records what is posted, whole or not at all; an import line by line."""
+    """Record one event or a batch as a whole, or an import line by line."""
     app = request.app
     writer = app[WRITER]
     type_ = media_type(request)
@@ -98,7 +98,7 @@ async def _batch(request: web.Request, type_: str, key: Key) -> Batch:
 
 
 async def _read(request: web.Request, raw: bytes, read: Read) -> Sequence[PostedEvent]:
-    """The events of a body. One that takes milliseconds to parse is parsed in a thread."""
+    """Return the events of a body. Parse it in a thread if that takes milliseconds."""
     logs = request.app[LOGS]
     if len(raw) <= SMALL_BYTES:
         return read(logs.find)
@@ -106,7 +106,7 @@ async def _read(request: web.Request, raw: bytes, read: Read) -> Sequence[Posted
 
 
 def _documents(raw: bytes, *, is_one: bool) -> list[object]:
-    """The documents of a batch, which must be one where a condition goes with it."""
+    """Return the documents of a batch. It must have one document if the request has a condition (`is_one`)."""
     documents = decode(raw)
     if not isinstance(documents, list):
         raise Malformed("a batch is an array of events")
@@ -130,7 +130,7 @@ PARAMETERS = (
     ),
     Parameter(
         "If-Match",
-        'The subject must stand at this version: `"3"`, or the whole `ETag` of its state. With one event only.',
+        'The subject must have this version: `"3"`, or the whole `ETag` of its state. With one event only.',
         {"type": "string"},
         where="header",
     ),
@@ -184,8 +184,7 @@ OPERATIONS = (
 
 
 def add_routes(app: web.Application) -> None:
-    """Adds what this module answers, where it is noted when those who are turned away may come again, and the space
-    that results of imports may take."""
+    """Add the routes of this module, the retry times of rejected posts, and the space for results of imports."""
     app[RETRY_TIMES] = RetryTimes()
     app[events_import.SPACE] = SpoolSpace()
     add(app, OPERATIONS)

@@ -1,7 +1,7 @@
-"""Request header fields: the lines of one field combined, and parsed in time linear in their length.
+"""Request headers: the lines of one field combined, and parsed in linear time.
 
-Every reader of a list, of a media type or of entity tags goes through here. Nothing may use the accessors of aiohttp's
-requests (`content_type`, `charset`, `if_none_match`): they take quadratic time, or read the first line only.
+Every reader of a list, of a media type or of entity tags uses this module. Use none of the accessors of aiohttp's
+requests (`content_type`, `charset`, `if_none_match`): they take quadratic time, or read only the first line.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from werkzeug.http import parse_options_header
 from service.problems import Kind, Problem
 
 MOST_BYTES = 8190
-"""The longest line of a header, and the longest field whose value stands on several lines."""
+"""The longest line of a header, and the longest value of a field with several lines."""
 MOST_LINES = 64
 _TAG = re.compile(r'[ \t]*(?:(W/)?"([\x21\x23-\x7e\x80-\U0010ffff]*)"[ \t]*)?(?:,|$)')
 
@@ -28,9 +28,9 @@ class EntityTag(NamedTuple):
 
 
 def combined(request: web.BaseRequest, name: str) -> str | None:
-    """The values of all lines of a field, joined with commas (RFC 9110, section 5.3); None where there is no line.
+    """Return the lines of a field, joined with commas (RFC 9110, section 5.3); None if there is no line.
 
-    Raises a 431 problem where they are longer together than one line may be.
+    Raise a 431 problem if they are longer together than one line may be.
     """
     values = request.headers.getall(name, None)
     if values is None:
@@ -42,7 +42,7 @@ def combined(request: web.BaseRequest, name: str) -> str | None:
 
 
 def media_type(request: web.BaseRequest) -> str:
-    """The media type of the body, without parameters and in lower case; empty where none is stated."""
+    """Return the media type of the body in lower case, without parameters; an empty string if there is none."""
     return request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip(" \t").lower()
 
 
@@ -67,7 +67,8 @@ def etag_matches(request: web.BaseRequest, etag: str) -> bool:
 def entity_tags(value: str) -> list[EntityTag] | Literal["*"]:
     """Return the entity tags of `If-Match` or `If-None-Match`, without empty list members (RFC 9110, section 5.6.1.2).
 
-    Raise ValueError if the value is no list of entity tags.
+    Raise ValueError for a malformed list: werkzeug's parser accepts unquoted tags, and takes quadratic time over
+    blanks.
     """
     if value.strip(" \t") == "*":
         return "*"

@@ -1,4 +1,4 @@
-"""The graph of ties in the forms that graph tools read: GEXF 1.3 and GraphML. Bytes out of a graph, nothing else."""
+"""Graph formats: the graph of memberships as GEXF 1.3 and GraphML, for graph tools."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ GEXF = "application/gexf+xml"
 GRAPHML = "application/graphml+xml"
 _NODE = ("collection", "kind", "status", "certainty")
 _EDGE = ("type", "status", "certainty", "from", "to", "support", "share", "occurred", "events")
-_UNTOLD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
-"""Characters that XML 1.0 cannot hold."""
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
+"""Characters that XML 1.0 cannot contain."""
 
 
 def gexf(graph: Mapping[str, Any]) -> bytes:
@@ -37,7 +37,7 @@ def gexf(graph: Mapping[str, Any]) -> bytes:
 
 
 def graphml(graph: Mapping[str, Any]) -> bytes:
-    """The graph as GraphML, with the same attributes."""
+    """Return the graph as GraphML, with the same attributes."""
     root = ET.Element("graphml", {"xmlns": "http://graphml.graphdrawing.org/xmlns"})
     for kind, names in (("node", ("name", *_NODE)), ("edge", _EDGE)):
         for name in names:
@@ -60,13 +60,13 @@ def _values(parent: ET.Element, tag: str, item: Mapping[str, Any], names: Sequen
             continue
         text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
         if tag == "data":
-            ET.SubElement(parent, tag, {"key": prefix + name}).text = _UNTOLD.sub("\ufffd", text)
+            ET.SubElement(parent, tag, {"key": prefix + name}).text = _NOT_XML.sub("\ufffd", text)
         else:
-            ET.SubElement(parent, tag, {"for": name, "value": _UNTOLD.sub("\ufffd", text)})
+            ET.SubElement(parent, tag, {"for": name, "value": _NOT_XML.sub("\ufffd", text)})
 
 
 def _label(node: Mapping[str, Any]) -> str:
-    return _UNTOLD.sub("\ufffd", wording(node["name"])) if node["name"] is not None else str(node["subject"])
+    return _NOT_XML.sub("\ufffd", wording(node["name"])) if node["name"] is not None else str(node["subject"])
 
 
 def _written(root: ET.Element) -> bytes:

@@ -1,4 +1,4 @@
-"""For those who run the registry: whether the process lives, whether it may be asked, and its numbers."""
+"""Health: whether the process runs, whether the registry is ready, and its metrics."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
 
 
 async def healthz(_request: web.Request) -> web.StreamResponse:
-    """The process answers."""
+    """Return that the process runs."""
     return json_answer(b'{"status":"ok"}', headers=_NO_STORE)
 
 
 async def readyz(request: web.Request) -> web.StreamResponse:
-    """The registry may be asked and posted to. Why not, and its size, are told to those who may read."""
+    """Return that the registry is ready, or a 503 problem. Reasons and position are for clients that may read."""
     app = request.app
     reasons = app[READY].reasons
     if (failure := app[WRITER].failure) is not None:
@@ -43,7 +43,7 @@ async def readyz(request: web.Request) -> web.StreamResponse:
 
 
 async def metrics(request: web.Request) -> web.StreamResponse:
-    """The numbers, in the Prometheus text format."""
+    """Return the metrics in the Prometheus text format."""
     app = request.app
     body = app[METRICS].text(app[HEAD].position, app[PUBLISHER].covered.position, app[WRITER].queued)
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: _TEXT} | _NO_STORE)
@@ -55,18 +55,18 @@ OPERATIONS = (
         "/healthz",
         "health",
         "running",
-        "Whether the process lives",
+        "Whether the process runs",
         healthz,
-        {200: Answer("It does.", {JSON: ref("Health")})},
+        {200: Answer("It runs.", {JSON: ref("Health")})},
     ),
     Operation(
         "GET",
         "/readyz",
         "ready",
         "running",
-        "Whether it may be asked",
+        "Whether the registry is ready",
         readyz,
-        {200: Answer("It may.", {JSON: ref("Readiness")})},
+        {200: Answer("It is ready.", {JSON: ref("Readiness")})},
         problems=(503,),
     ),
     Operation(
@@ -74,9 +74,9 @@ OPERATIONS = (
         "/metrics",
         "metrics",
         "running",
-        "Numbers for Prometheus",
+        "Metrics for Prometheus",
         metrics,
-        {200: Answer("The numbers.", {"text/plain": {"type": "string"}})},
+        {200: Answer("The metrics.", {"text/plain": {"type": "string"}})},
         problems=(401, 403),
         scope="read",
     ),
@@ -84,5 +84,5 @@ OPERATIONS = (
 
 
 def add_routes(app: web.Application) -> None:
-    """Adds what this module answers."""
+    """Add the routes of this module."""
     add(app, OPERATIONS)

@@ -1,5 +1,5 @@
-"""Answers every resource that is a list: one page as JSON, or the whole of it as CSV or NDJSON, streamed in constant
-memory from pages that are pinned to one position and one day. Knows no list by name."""
+"""Lists: one page as JSON, or a whole list as CSV or NDJSON. A whole list is streamed in constant memory from pages
+that have the same position and day. No list is known here by name."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from projections.reader import Reader
 from service.csv_tables import Table
 from service.http.answers import JSON, NDJSON, answer_from_views, negotiate, now_of
 from service.http.fields import etag_matches
-from service.http.memento import HEADERS, at, said
+from service.http.memento import HEADERS, at, time_headers
 from service.http.operations import QUERY, Answer, Values
-from service.http.query_parameters import BOM, CURSOR, FORMAT, MAX_LIMIT, Asked, cursor, read_list
+from service.http.query_parameters import BOM, CURSOR, FORMAT, MAX_LIMIT, ListQuery, cursor, read_list
 from service.http.response_cache import CachedResponse, headers, question_tag
 from service.question_times import Now
 from service.schemas.json_schema import Schema
@@ -30,7 +30,7 @@ FORMS = (JSON, CSV, NDJSON)
 _FORMATS = {"json": JSON, "csv": CSV, "ndjson": NDJSON}
 
 Source = Callable[[Reader, TimeSlice, int, "list[Any] | None"], Page]
-"""A list: at most so many items after some key, of the views as they answer a question."""
+"""The query of a list: it takes a reader, a time slice, the most items, and the key of the item before the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Listing:
 
 
 def list_answer(item: Schema) -> Answer:
-    """What a list answers: a page of these items, or all of them one a line."""
+    """Return what the API document says about a list of these items."""
     return Answer(
         "One page; as CSV or NDJSON the whole list, unless `limit` is given.",
         {JSON: page_of(item), CSV: {"type": "string"}, NDJSON: item},
@@ -52,7 +52,7 @@ def list_answer(item: Schema) -> Answer:
 
 
 def about_columns(table: Table) -> str:
-    """What the description of a list says about it as a table."""
+    """Return what the description of a list says about its CSV."""
     return (
         f"As CSV it has the columns {', '.join(f'`{name}`' for name in table.names)}. A text in several languages"
         " stands in English or else in the first one, and in the last columns in all of them, as JSON. A cell that a"
@@ -73,12 +73,12 @@ async def answer_list(request: web.Request, listing: Listing) -> web.StreamRespo
     source = listing.source(values)
 
     def page(reader: Reader, now: Now) -> CachedResponse:
-        asked = _asked(request, listing, values, now, reader)
-        found = source(reader, asked.question, asked.page_size, asked.after)
-        as_of = asked.question.as_of
-        following = _next(request, values, now, asked.question, found)
+        query = _list_query(request, listing, values, now, reader)
+        found = source(reader, query.question, query.page_size, query.after)
+        as_of = query.question.as_of
+        following = _next(request, values, now, query.question, found)
         body = orjson.dumps({"items": found.items, "next": following, "position": as_of, **found.extra})
-        return CachedResponse(body, JSON, said(request, now, as_of, reader.recorded, following=following))
+        return CachedResponse(body, JSON, time_headers(request, now, as_of, reader.recorded, following=following))
 
     return await answer_from_views(request, page)
 
@@ -88,15 +88,15 @@ async def _streamed(request: web.Request, listing: Listing, values: Values, form
     now, readers, source = now_of(request), request.app[READERS], listing.source(values)
     encode: Callable[[Iterable[Any]], bytes] = listing.table.rows if form == CSV else _lines
 
-    def first(reader: Reader) -> tuple[Asked, Page, bytes, dict[str, str], str]:
-        asked = _asked(request, listing, values, now, reader)
-        page = source(reader, asked.question, asked.limit or MAX_LIMIT, asked.after)
-        following = _next(request, values, now, asked.question, page) if asked.limit else None
-        placed = said(request, now, asked.question.as_of, reader.recorded, following=following)
-        etag = question_tag(request.raw_path, form, asked.question, reader.erasures())
-        return asked, page, encode(page.items), placed, etag
+    def first(reader: Reader) -> tuple[ListQuery, Page, bytes, dict[str, str], str]:
+        query = _list_query(request, listing, values, now, reader)
+        page = source(reader, query.question, query.limit or MAX_LIMIT, query.after)
+        following = _next(request, values, now, query.question, page) if query.limit else None
+        placed = time_headers(request, now, query.question.as_of, reader.recorded, following=following)
+        etag = question_tag(request.raw_path, form, query.question, reader.erasures())
+        return query, page, encode(page.items), placed, etag
 
-    asked, page, chunk, placed, etag = await readers.ask(first)
+    query, page, chunk, placed, etag = await readers.ask(first)
     sent = headers(etag, placed)
     if etag_matches(request, etag):
         return web.Response(status=304, headers=sent)
@@ -109,12 +109,12 @@ async def _streamed(request: web.Request, listing: Listing, values: Values, form
     while True:
         if chunk:
             await response.write(chunk)
-        if asked.limit or page.after is None:
+        if query.limit or page.after is None:
             break
         after = page.after
 
         def further(reader: Reader, after: list[Any] = after) -> tuple[Page, bytes]:
-            page = source(reader, asked.question, MAX_LIMIT, after)
+            page = source(reader, query.question, MAX_LIMIT, after)
             return page, encode(page.items)
 
         page, chunk = await readers.ask(further)
@@ -122,12 +122,12 @@ async def _streamed(request: web.Request, listing: Listing, values: Values, form
     return response
 
 
-def _asked(request: web.Request, listing: Listing, values: Values, now: Now, reader: Reader) -> Asked:
+def _list_query(request: web.Request, listing: Listing, values: Values, now: Now, reader: Reader) -> ListQuery:
     return read_list(request.path, values, now, reader.position_at, any_day=listing.any_day)
 
 
 def _next(request: web.Request, values: Values, now: Now, question: TimeSlice, page: Page) -> str | None:
-    """The address of the page after this one, which is a memento where this one is."""
+    """Return the address of the next page, which is a memento if this one is; None for the last page."""
     if page.after is None:
         return None
     here = request.rel_url if now.then is None else at(request.rel_url, question.as_of)

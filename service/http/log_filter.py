@@ -14,7 +14,7 @@ from service.http.operations import Parameter, Values
 FILTERS = (
     Parameter(
         "type",
-        "Only events of this type; of several, separated by commas, any.",
+        "Only events of this type, or of any of several types, separated by commas.",
         {"type": "string"},
         repeatable=True,
         several=True,

@@ -1,11 +1,15 @@
-"""Memento (RFC 7089) on recorded time: `Accept-Datetime` asks an address without `as_of` for what it answered as known
-then, and what is answered as of a position says when that was recorded. It is the RFC's pattern 1.2: an address without
-`as_of` is the original resource and its own TimeGate, which answers at once instead of redirecting; the same address
-with `as_of` is the memento, which `Content-Location` names. It must never show what was not yet recorded.
+"""Memento (RFC 7089) on recorded time. `Accept-Datetime` requests a resource without `as_of` as it was known at an
+instant; a response as of a position names the instant at which that position was recorded.
 
-So an instant before the first event gets what `as_of=0` does, an empty list or 404 for a state, and not the first
-memento. Only what was known is negotiated: the day stays a part of the original, and where it names none it means today
-in its mementos too; who cites an answer for ever names both. An address with a cursor is pinned and not negotiated."""
+The pattern is 1.2 of the RFC: a resource without `as_of` is the original resource and its own TimeGate, which responds
+without a redirect. The same address with `as_of` is the memento, which `Content-Location` names. A response must never
+contain an event that was recorded later.
+
+An instant before the first event gives the response of `as_of=0`, an empty list or 404 for a state, and not the first
+memento. Only recorded time is negotiated. The day stays a part of the original; without `on` it is today, also in
+mementos, so a permanent citation names both. A cursor fixes the position, so an address with a cursor is not
+negotiated.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +28,10 @@ from service.question_times import Now
 
 LINK_FORMAT = "application/link-format"
 HEADERS = ("Link", "Memento-Datetime", "Content-Location")
-"""The headers that `said` gives, apart from `Vary`."""
+"""The headers from `time_headers`, except `Vary`."""
 ACCEPT_DATETIME = Parameter(
     "Accept-Datetime",
-    "Memento (RFC 7089): the registry as it was known then, where the address says neither `as_of` nor `cursor`.",
+    "Memento (RFC 7089): the registry as it was known then, if the address has neither `as_of` nor `cursor`.",
     {"type": "string", "examples": ["Sat, 31 Jan 2026 09:30:00 GMT"]},
     "header",
 )
@@ -35,17 +39,18 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _HTTP_DATE = re.compile(
     r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT", re.ASCII
 )
-"""IMF-fixdate (RFC 9110, section 5.6.7), the one form that RFC 7089 takes; the day of the week is not compared."""
+"""IMF-fixdate (RFC 9110, section 5.6.7), the only form in RFC 7089. The day of the week is not compared."""
 
 
 def then_of(request: web.Request) -> str | None:
-    """The last instant of the second that the request asks for, written as `recorded` is; None where it asks for none
-    or its address is pinned. Raises a 400 problem for what is no HTTP-date."""
-    asked = request.headers.getall(ACCEPT_DATETIME.name, ())
-    if not asked or _is_pinned(request):
+    """Return the last instant of the second in `Accept-Datetime`, in the form of `recorded`; None without that header,
+    or if the address fixes the position. Raise a 400 problem for a malformed date.
+    """
+    dates = request.headers.getall(ACCEPT_DATETIME.name, ())
+    if not dates or _is_pinned(request):
         return None
     try:
-        (text,) = asked
+        (text,) = dates
         return f"{_second(text).isoformat()}.999999Z"
     except ValueError:
         raise Problem(
@@ -56,11 +61,11 @@ def then_of(request: web.Request) -> str | None:
 
 
 def vary(request: web.Request) -> str:
-    """What of the request the answer depends on beside its address."""
+    """Return the value of `Vary`: the request headers that the response depends on."""
     return "Accept" if _is_pinned(request) else "Accept, Accept-Datetime"
 
 
-def said(
+def time_headers(
     request: web.Request,
     now: Now,
     position: int,
@@ -69,9 +74,9 @@ def said(
     following: str | None = None,
     is_mapped: bool = False,
 ) -> dict[str, str]:
-    """What the answer as of a position says about its place in time, and which page follows it.
+    """Return the headers that place a response as of a position in recorded time, and name the next page.
 
-    `recorded` gives when a position was. `is_mapped` says that the resource has a TimeMap.
+    `recorded` gives the instant at which a position was recorded. `is_mapped`: the resource has a TimeMap.
     """
     address = request.rel_url
     path, query = address.raw_path, ""
@@ -97,22 +102,22 @@ def said(
 
 
 def at(address: URL, position: int) -> URL:
-    """The address as of a position."""
+    """Return the address as of a position."""
     return address.update_query({AS_OF.name: str(position)})
 
 
 def link(address: URL, recorded: str, relation: str = "memento") -> str:
-    """A link to a memento."""
+    """Return a link to a memento."""
     return f'<{address}>; rel="{relation}"; datetime="{http_date(recorded)}"'
 
 
 def http_date(recorded: str) -> str:
-    """The HTTP-date of an instant written as `recorded` is, cut to its second."""
+    """Return the HTTP-date of an instant in the form of `recorded`, cut to its second."""
     return format_datetime(datetime.fromisoformat(recorded), usegmt=True)
 
 
 def _second(text: str) -> datetime:
-    """The second that an HTTP-date names, without a zone: it is UTC. Raises ValueError."""
+    """Return the second of an HTTP-date, in UTC without a zone. Raise ValueError."""
     match = _HTTP_DATE.fullmatch(text)
     if match is None:
         raise ValueError(text)

@@ -27,7 +27,7 @@ async def openapi(request: web.Request) -> web.StreamResponse:
 
 
 _WRITTEN: web.AppKey[list[bytes]] = web.AppKey("openapi document", list)
-"""The encoded document, from the first request on."""
+"""The encoded document, once the first request has come."""
 OPERATIONS = (
     Operation(
         "GET",

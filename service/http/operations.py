@@ -1,5 +1,5 @@
-"""Operations of the API, one row each: route, scope, parameters, answers. The routes, the checks of scopes and queries,
-and the API document all come from these rows, so none of them can say what the others do not."""
+"""Operations of the API, one row each: route, scope, parameters, answers. The routes, the checks of scope and query,
+and the API document all come from these rows, so they cannot contradict each other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from service.problems import Kind, Problem
 Schema = Mapping[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Values = Mapping[str, tuple[str, ...]]
-"""The values given for each query parameter that was given, in order."""
+"""The values of each query parameter of a request, in their order."""
 
 JSON = "application/json"
 HTML = "text/html"
@@ -38,10 +38,10 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,15})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of an operation. Of its schema `enum`, `pattern`, `minLength` and `maxLength` are enforced, and of
+    """A parameter of an operation. Of its schema `enum`, `pattern`, `minLength` and `maxLength` are enforced, and for
     integers `minimum` and `maximum`.
 
-    `repeatable`: it may stand several times. `several`: it takes several values, separated by commas.
+    `repeatable`: it may occur several times. `several`: it takes several values, separated by commas.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an operation answers with one status: the schema of the body by media type, and notable headers."""
+    """A successful answer of an operation: the schema of the body by media type, and its headers."""
 
     description: str
     content: Mapping[str, Schema]
@@ -189,7 +189,7 @@ def read_query(query: MultiMapping[str], parameters: Sequence[Parameter]) -> Val
 
 
 def _has_form(value: str, pattern: str) -> bool:
-    """Whether a pattern of JSON Schema matches: there `$` is the end of the text, not also a line's."""
+    """Return whether a pattern of JSON Schema matches: there `$` is only the end of the text, not of a line."""
     return re.search(pattern, value, re.ASCII) is not None and not value.endswith("\n")
 
 

@@ -49,13 +49,13 @@ async def rejection(request: web.Request) -> web.Response | None:
         return None  # a body larger than the whole queue gets 413 where it is read
     connection, loop = request.protocol, asyncio.get_running_loop()
     assert isinstance(connection, Connection)
-    if (early := connection.returns - loop.time()) > 0:
+    if (early := connection.retry_time - loop.time()) > 0:
         await asyncio.sleep(min(early, HELD_SECONDS))
         if not writer.is_full(size):
             return None
     now = loop.time()
-    connection.returns = request.app[RETRY_TIMES].after(now, writer.seconds_per_event)
+    connection.retry_time = request.app[RETRY_TIMES].after(now, writer.seconds_per_event)
     request.app[METRICS].refused(Kind.OVERLOADED)
-    seconds = str(max(1, ceil(connection.returns - now)))
+    seconds = str(max(1, ceil(connection.retry_time - now)))
     problem = Problem(Kind.OVERLOADED, "the write queue is full", headers={hdrs.RETRY_AFTER: seconds})
     return problem_response(problem, request[REQUEST_ID])

@@ -13,7 +13,7 @@ from service.views.readers import READERS
 
 
 async def get_proof(request: web.Request) -> web.Response:
-    """Return the proof of one event against the newest checkpoint."""
+    """Return the inclusion proof of one event against the newest checkpoint."""
     position = int(request.match_info["position"])
     if position > request.app[HEAD].position:
         raise Problem(Kind.NOT_FOUND, f"the log has no position {position} yet")
@@ -35,18 +35,18 @@ OPERATIONS = (
         get_proof,
         {
             200: Answer(
-                "An inclusion proof against the newest checkpoint, to be checked offline (C2SP tlog-proof).",
+                "An inclusion proof against the newest checkpoint, which can be verified offline (C2SP tlog-proof).",
                 {TEXT: STRING},
             )
         },
-        (Parameter("position", "Its place in the log.", {"type": "integer", "minimum": 1}, where="path"),),
+        (Parameter("position", "The position of the event.", {"type": "integer", "minimum": 1}, where="path"),),
         (401, 403, 404, 422, 503),
-        description="It waits for the next checkpoint where none covers the event yet.",
+        description="If no checkpoint covers the event yet, the answer waits for the next one.",
         scope="read",
     ),
 )
 
 
 def add_routes(app: web.Application) -> None:
-    """Adds what this module answers."""
+    """Add the routes of this module."""
     add(app, OPERATIONS)

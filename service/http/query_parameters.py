@@ -1,5 +1,5 @@
-"""Reads a question from a query: as of when, on which day, how much of it, from where on. A cursor pins the first
-two, so that the pages of one list fit together while events arrive. Reads no clock and no view."""
+"""Query parameters: the two times of a query, its limit and its cursor. A cursor fixes both times, so that the pages of
+one list agree while events arrive. Reads no clock and no view."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MAX_LIMIT = 1000
 
 AS_OF = Parameter(
     question_times.AS_OF,
-    "The registry as it was known then: a position, or an RFC 3339 instant. Default: now.",
+    "The registry as it was known at a position or an RFC 3339 instant. Default: now.",
     {"type": "string", "examples": ["12", "2026-01-31T09:30:00Z"]},
 )
 ON = Parameter(
     question_times.ON,
-    "What held in the world on that day, `YYYY-MM-DD`; `any`: whenever. Default: today (UTC).",
+    "What was so in the world on a day, `YYYY-MM-DD`; `any`: on any day. Default: today (UTC).",
     {"anyOf": [{"const": "any"}, {"type": "string", "format": "date"}], "examples": ["2024-01-21", "any"]},
 )
 ON_ANY = Parameter(question_times.ON, ON.description.replace("today (UTC)", "`any`"), ON.schema)
@@ -46,29 +46,29 @@ TO = Parameter(
 )
 LIMITED = Parameter(
     "limit",
-    "How many items to answer at most.",
+    "The most items of a page.",
     {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": LIMIT},
 )
 CURSOR = Parameter(
     "cursor",
-    "Where to go on, from an earlier answer's `next`. It pins the position and the day of the first answer.",
+    "The next page, from the `next` of an earlier answer. It fixes the position and the day of the first answer.",
     {"type": "string"},
 )
 FORMAT = Parameter(
     "format",
-    "The form of the answer; comes before `Accept`.",
+    "The format of the answer; overrides `Accept`.",
     {"type": "string", "enum": ["json", "csv", "ndjson"]},
 )
 BOM = Parameter(
     "bom",
-    "`1` puts a byte order mark before CSV, by which spreadsheets know that it is UTF-8.",
+    "`1` puts a byte order mark before CSV, so that spreadsheets read it as UTF-8.",
     {"type": "string", "enum": ["1"]},
 )
 PAGED = (LIMITED, CURSOR, FORMAT, BOM)
-"""How much of a list is answered, from where on, and in which form."""
+"""The parameters of pages: limit, cursor and format."""
 EVIDENCE = Parameter(
     "evidence",
-    "`full` puts the cited passages beside the positions of the events that bear each fact.",
+    "`full` adds the cited passages to the positions of the events that support each fact.",
     {"type": "string", "enum": ["full"]},
 )
 
@@ -78,8 +78,8 @@ _MOST_KEYS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One question about a list: its two times, how many items (None: not said), and after which one."""
+class ListQuery:
+    """The query of a list: its two times, the limit (None: not given), and the key of the item before the page."""
 
     question: TimeSlice
     limit: int | None
@@ -92,7 +92,7 @@ class Asked:
 
 def read_list(
     path: str, values: Values, now: Now, position_at: Callable[[str], int], *, any_day: bool = False
-) -> Asked:
+) -> ListQuery:
     """Read the time slice, limit and cursor of a query of the list at `path`.
 
     Raise BadQuestion, also if a parameter contradicts the time slice in the cursor.
@@ -100,12 +100,12 @@ def read_list(
     question = read_times(values, now, position_at, any_day=any_day)
     limit = int(values[LIMITED.name][0]) if LIMITED.name in values else None
     if (pinning := read_cursor(path, values, now.head)) is None:
-        return Asked(question, limit, None)
+        return ListQuery(question, limit, None)
     pinned, after = pinning
-    for name, given, held in ((AS_OF.name, question.as_of, pinned.as_of), (ON.name, question.on, pinned.on)):
-        if name in values and given != held:
+    for name, given, fixed in ((AS_OF.name, question.as_of, pinned.as_of), (ON.name, question.on, pinned.on)):
+        if name in values and given != fixed:
             raise BadQuestion({name: "is not what the cursor pins; leave one of the two out"})
-    return Asked(pinned, limit, after)
+    return ListQuery(pinned, limit, after)
 
 
 def read_cursor(path: str, values: Values, head: int) -> tuple[TimeSlice, list[Any]] | None:
@@ -127,8 +127,9 @@ def read_cursor(path: str, values: Values, head: int) -> tuple[TimeSlice, list[A
 
 
 def read_pair(values: Values, now: Now, position_at: Callable[[str], int]) -> tuple[TimeSlice, TimeSlice]:
-    """The two questions whose answers `from` and `to` compare: what held on a day as known at two positions, or on two
-    days as known at one. Raises BadQuestion."""
+    """Return the two time slices that `from` and `to` compare: one day as known at two positions, or two days as known
+    at one position. Raise BadQuestion.
+    """
     if FROM.name not in values:
         raise BadQuestion({FROM.name: "is needed where `to` is given"})
     flaws = {each.name: "does not go with `from` and `to`" for each in PAGED if each.name in values}
@@ -140,14 +141,14 @@ def read_pair(values: Values, now: Now, position_at: Callable[[str], int]) -> tu
         now = now._replace(then=None)  # both ends have instants of their own
     ends = []
     for end in (FROM, TO):
-        asked = {shared.name: values[shared.name]} if shared.name in values else {}
+        times = {shared.name: values[shared.name]} if shared.name in values else {}
         if end.name in values:
-            asked[compared.name] = values[end.name]
+            times[compared.name] = values[end.name]
             if (flaw := _flaw_of_end(values[end.name][0], of_days, end is FROM)) is not None:
                 flaws[end.name] = flaw
                 continue
         try:
-            ends.append(read_times(asked, now, position_at))
+            ends.append(read_times(times, now, position_at))
         except BadQuestion as error:
             flaws |= {end.name if name == compared.name else name: flaw for name, flaw in error.flaws.items()}
     if flaws:
@@ -156,17 +157,17 @@ def read_pair(values: Values, now: Now, position_at: Callable[[str], int]) -> tu
 
 
 def is_day(text: str) -> bool:
-    """Whether an end of a difference has the form of a day."""
+    """Return whether an end of a difference has the form of a day."""
     return _DAY.fullmatch(text) is not None
 
 
 def cursor(path: str, values: Values, question: TimeSlice, after: list[Any]) -> str:
-    """The cursor that goes on after the item with these keys; opaque to clients, so its form may change."""
+    """Return the cursor of the page after the item with this key. Clients must not read it, so its form may change."""
     return _encoded([question.as_of, question.on, _digest(path, values), after])
 
 
 def _flaw_of_end(text: str, of_days: bool, is_first: bool) -> str | None:
-    """What is wrong with the form of `from` or `to`."""
+    """Return what is wrong with the form of `from` or `to`; None if nothing."""
     if not (is_day(text) or POSITION.fullmatch(text) or INSTANT.fullmatch(text)):
         return "is a position, an RFC 3339 instant or a day, written YYYY-MM-DD"
     if is_first or is_day(text) == of_days:
@@ -175,8 +176,8 @@ def _flaw_of_end(text: str, of_days: bool, is_first: bool) -> str | None:
 
 
 def _digest(path: str, values: Values) -> str:
-    asked: Mapping[str, tuple[str, ...]] = {name: values[name] for name in sorted(values) if name not in _APART}
-    return sha256(orjson.dumps([path, asked])).hexdigest()[:16]
+    filters: Mapping[str, tuple[str, ...]] = {name: values[name] for name in sorted(values) if name not in _APART}
+    return sha256(orjson.dumps([path, filters])).hexdigest()[:16]
 
 
 def _encoded(content: list[Any]) -> str:
@@ -185,7 +186,7 @@ def _encoded(content: list[Any]) -> str:
 
 
 def _decoded(text: str) -> tuple[TimeSlice, str, list[Any]]:
-    """What `cursor` put in. Raises ValueError for anything else."""
+    """Return the content of a cursor. Raise ValueError if `cursor` did not make it."""
     raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
     if raw[:6] != _check(raw[6:]):
         raise ValueError

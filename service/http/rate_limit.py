@@ -12,9 +12,9 @@ from aiohttp import web
 from service.problems import Kind, Problem
 
 BURST_SECONDS = 10
-"""A client that was silent for so long may send at once as many requests as it may in so long."""
+"""A silent client saves up the requests of this time, and may then send them immediately."""
 MOST_CLIENTS = 10_000
-"""The buckets that are kept; the one not used for longest goes first."""
+"""The most buckets in memory; the one not used for longest is evicted first."""
 _IPV6_NETWORK = 64
 
 

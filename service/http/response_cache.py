@@ -22,7 +22,7 @@ _OVERHEAD = 1536
 
 
 class CachedResponse:
-    """An immutable response of status 200, complete but for the headers that every response has."""
+    """An immutable response of status 200, without the headers that every response has."""
 
     __slots__ = ("_media_type", "body", "etag", "headers")
 

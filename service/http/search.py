@@ -1,5 +1,4 @@
-"""Finding what is meant: which party a name means, which subjects hold some words, who is tied to whom, how much
-there is of what. It reads what is asked and answers what the views find."""
+"""Search: the party that a name means, the subjects that contain some words, the graph, and the statistics."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from projections.reader import Reader
 from service.http import graph_formats
 from service.http.answers import JSON, answer_from_views, negotiate
 from service.http.lists import Listing, Source, about_columns, answer_list, list_answer
-from service.http.memento import ACCEPT_DATETIME, HEADERS, said
+from service.http.memento import ACCEPT_DATETIME, HEADERS, time_headers
 from service.http.operations import QUERY, Answer, Operation, Parameter, Values, add
 from service.http.query_parameters import AS_OF, BOM, FORMAT, LIMITED, MAX_LIMIT, ON, PAGED
 from service.http.response_cache import CachedResponse
@@ -45,10 +44,10 @@ _COLLECTION = Parameter(
     "Only subjects of this collection.",
     {"type": "string", "enum": ["parties", "agreements", "labs", "platforms", "documents"]},
 )
-_CENTER = Parameter("center", "The subject in the middle. Default: none, all subjects are drawn.", subject())
+_CENTER = Parameter("center", "The subject in the middle. Default: all subjects.", subject())
 _DEPTH = Parameter(
     "depth",
-    "How many ties away from the center.",
+    "The largest distance from the center, in edges.",
     {"type": "integer", "minimum": 0, "maximum": MAX_DEPTH, "default": 1},
 )
 _NODES = Parameter(
@@ -69,7 +68,7 @@ _RESOLVED, _FOUND = table_of("resolve"), table_of("search")
 
 
 async def resolve(request: web.Request) -> web.StreamResponse:
-    """Which party is meant by a name, the likeliest first."""
+    """Return the parties that a name can mean, the most likely first."""
 
     def source(values: Values) -> Source:
         (name,) = values[_NAME.name]
@@ -92,7 +91,7 @@ async def search(request: web.Request) -> web.StreamResponse:
 
 
 async def graph(request: web.Request) -> web.StreamResponse:
-    """Who is tied to whom and by what."""
+    """Return the subjects around a subject, and what connects them."""
     form = negotiate(request, tuple(_DRAWN))
     values = request[QUERY]
     depth, limit = (int(values.get(each.name, (each.schema["default"],))[0]) for each in (_DEPTH, _NODES))
@@ -108,7 +107,7 @@ async def graph(request: web.Request) -> web.StreamResponse:
 
 
 async def statistics(request: web.Request) -> web.StreamResponse:
-    """How much there is of what."""
+    """Return the counts of the views."""
     form = negotiate(request, (JSON,))
     values = request[QUERY]
     return await _overview(request, values, lambda reader, question: reader.statistics(question), form)
@@ -120,7 +119,7 @@ async def _overview(
     def found(reader: Reader, now: Now) -> CachedResponse:
         question = read_times(values, now, reader.position_at)
         body = _DRAWN[form]({**find(reader, question), "position": question.as_of})
-        return CachedResponse(body, form, said(request, now, question.as_of, reader.recorded))
+        return CachedResponse(body, form, time_headers(request, now, question.as_of, reader.recorded))
 
     return await answer_from_views(request, found)
 
@@ -131,7 +130,7 @@ OPERATIONS = (
         "/v1/parties/resolve",
         "resolveParty",
         "finding",
-        "Which party is meant by a name",
+        "The parties that a name can mean",
         resolve,
         {200: list_answer(ref("resolve"))},
         _RESOLVE,
@@ -145,7 +144,7 @@ OPERATIONS = (
         "/v1/search",
         "search",
         "finding",
-        "Which subjects hold some words",
+        "The subjects that contain some words",
         search,
         {200: list_answer(ref("search"))},
         _SEARCH,
@@ -159,11 +158,11 @@ OPERATIONS = (
         "/v1/graph",
         "graph",
         "finding",
-        "Who is tied to whom and by what",
+        "The graph: subjects and what connects them",
         graph,
         {
             200: Answer(
-                "The subjects and the ties between them.",
+                "The subjects, and the edges between them.",
                 {JSON: ref("Graph"), graph_formats.GEXF: {"type": "string"}, graph_formats.GRAPHML: {"type": "string"}},
                 ("ETag", *HEADERS),
             )
@@ -178,7 +177,7 @@ OPERATIONS = (
         "/v1/statistics",
         "statistics",
         "finding",
-        "How much there is of what",
+        "Counts by type, kind, status, year and party",
         statistics,
         {200: Answer("The counts.", {JSON: ref("Statistics")}, ("ETag", *HEADERS))},
         _STATISTICS,
@@ -190,5 +189,5 @@ OPERATIONS = (
 
 
 def add_routes(app: web.Application) -> None:
-    """Adds what this module answers."""
+    """Add the routes of this module."""
     add(app, OPERATIONS)

@@ -1,5 +1,5 @@
-"""GET /v1/events/stream: the log as server-sent events, live. Every event once, in order, from where a client left off:
-each reader holds nothing but its position, and gets what follows it from what all share, or else from the log."""
+"""GET /v1/events/stream: the log as live server-sent events. Each client gets every event once, in order, from its last
+position on: from the events that all streams share in memory, or from the log."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from service.http.operations import QUERY, Answer, Operation, Parameter, add
 from service.problems import Kind, Problem
 
 HEARTBEAT_SECONDS = 15.0
-"""After so long without an event a comment is sent."""
+"""After this time without an event a comment is sent."""
 GONE_SECONDS = 1.0
-"""A reader that has closed the connection is noticed after so long."""
+"""The interval in which a closed connection is noticed."""
 _LITTLE = 2**16
-"""Fewer bytes than this are never more than a connection takes without waiting for its reader."""
+"""Fewer bytes can always be buffered, without waiting for the client."""
 RETRY_MILLISECONDS = 2000
 WAIT_SECONDS = 5.0
 LAST_EVENT_ID = "Last-Event-ID"
@@ -30,7 +30,7 @@ _POSITION = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """Streams what is recorded after the position that the client has, for as long as it stays."""
+    """Stream the events after the client's position for as long as the client stays."""
     values = request[QUERY]
     wanted = filter_of(values)
     recorded = request.app[WRITER].recorded
@@ -38,12 +38,12 @@ async def stream(request: web.Request) -> web.StreamResponse:
     if position is None:
         position = int(values["after"][0]) if "after" in values else recorded.position
     if not await recorded.reached(position, WAIT_SECONDS):
-        raise Problem(Kind.POSITION_AHEAD, f"this node stands at {recorded.position}, before {position}")
+        raise Problem(Kind.POSITION_AHEAD, f"this node is at position {recorded.position}, before {position}")
     response = web.StreamResponse(
         headers={
             hdrs.CONTENT_TYPE: "text/event-stream",
             hdrs.CACHE_CONTROL: "no-store",
-            "X-Accel-Buffering": "no",  # proxies would else keep events until they have more of them
+            "X-Accel-Buffering": "no",  # so that proxies do not buffer events
         }
     )
     await response.prepare(request)
@@ -57,7 +57,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 
 class _Reader:
-    """One who reads, as it is told: the position is all that is kept for it."""
+    """One client of the stream. Its position is all that is stored for it."""
 
     def __init__(self, request: web.Request, response: web.StreamResponse, position: int, wanted: Filter) -> None:
         self.position = position
@@ -66,12 +66,12 @@ class _Reader:
         self._request = request
         self._response = response
         self._loop = asyncio.get_running_loop()
-        self._heard = self._loop.time()
+        self._sent = self._loop.time()
 
     @property
     def silence(self) -> float:
-        """Seconds until it should hear something, if only that the connection is alive."""
-        return self._heard + HEARTBEAT_SECONDS - self._loop.time()
+        """Seconds until the next comment is due."""
+        return self._sent + HEARTBEAT_SECONDS - self._loop.time()
 
     @property
     def is_gone(self) -> bool:
@@ -79,13 +79,13 @@ class _Reader:
         return self._request.transport is None
 
     def takes(self, size: int) -> bool:
-        """Whether so many bytes can be sent to it now without waiting."""
+        """Return whether so many bytes can be sent without waiting."""
         transport = self._request.transport
         return transport is None or transport.get_write_buffer_size() + size < _LITTLE
 
     async def send(self, chunk: bytes) -> None:
-        """Sends them. Raises ConnectionError where it has gone."""
-        self._heard = self._loop.time()
+        """Send bytes. Raise ConnectionError if the client has gone."""
+        self._sent = self._loop.time()
         await self._response.write(chunk)
 
 
@@ -99,7 +99,7 @@ async def _follow(app: web.Application, reader: _Reader) -> None:
             chunk, reader.position = found
             if chunk:
                 await reader.send(chunk)
-            await asyncio.sleep(0)  # what follows is read and encoded a slice at a time
+            await asyncio.sleep(0)  # between batches, other requests have their turn
         elif reader.silence <= 0:
             await reader.send(b":\n\n")
         elif reader.is_gone:
@@ -129,13 +129,13 @@ def _resumed(request: web.Request) -> int | None:
 PARAMETERS = (
     Parameter(
         "after",
-        "Begin after this position; 0 is the whole log. Default: what is recorded from now on.",
+        "Start after this position; 0 is the whole log. Default: only events recorded from now on.",
         {"type": "integer", "minimum": 0},
     ),
     *FILTERS,
     Parameter(
         LAST_EVENT_ID,
-        "Resume after this position; comes before `after`. Browsers send it by themselves.",
+        "Resume after this position; overrides `after`. Browsers send it by themselves.",
         {"type": "string", "pattern": "^[0-9]+$"},
         where="header",
     ),
@@ -146,11 +146,11 @@ OPERATIONS = (
         "/v1/events/stream",
         "streamEvents",
         "events",
-        "The log as it grows, live",
+        "The log as a live stream",
         stream,
         answers={
             200: Answer(
-                "Server-sent events, every one once and in order: the id is the position, the data is the event as"
+                "Server-sent events, each once and in order: the id is the position, the data is the event as"
                 " `/v1/events/{position}` answers it. A comment is sent when there is silence.",
                 {"text/event-stream": {"type": "string"}},
             )
@@ -163,5 +163,5 @@ OPERATIONS = (
 
 
 def add_routes(app: web.Application) -> None:
-    """Adds what this module answers."""
+    """Add the routes of this module."""
     add(app, OPERATIONS)

@@ -1,5 +1,5 @@
-"""A document's text, and the passages that are cited from it. A text is put as it is and recorded by the registry
-itself, erased for good by those who administer, and given only to those who hold a key: it may be under copyright."""
+"""Texts of documents, and the passages that cite them. The registry itself records that a text was stored or erased. A
+text may be under copyright, so reading it always needs a key; erasing it needs the scope `admin`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from service.http.answers import JSON, TEXT, json_answer, negotiate, now_of
 from service.http.bodies import read_body, refuse_encoded
 from service.http.fields import etag_matches, media_type
 from service.http.lists import Listing, Source, about_columns, answer_list, list_answer
-from service.http.memento import ACCEPT_DATETIME, HEADERS, said
+from service.http.memento import ACCEPT_DATETIME, HEADERS, time_headers
 from service.http.operations import QUERY, STRING, Answer, Operation, Parameter, Values, add
 from service.http.query_parameters import AS_OF, ON, PAGED
 from service.problems import Kind, Problem
@@ -41,7 +41,7 @@ _VALIDATE = Parameter(
 )
 _STATUS = Parameter(
     "status",
-    "Only passages of this status: `verified` in the text that is held, `failed` there, or `unverified` as none is.",
+    "Only passages of this status: `verified` in the stored text, `failed` there, or `unverified` without one.",
     {"type": "string", "enum": list(Status)},
 )
 _TABLE = table_of("Citation")
@@ -49,7 +49,9 @@ _PASSAGES = (AS_OF, ON, _STATUS, *PAGED, ACCEPT_DATETIME)
 
 
 async def put_text(request: web.Request) -> web.StreamResponse:
-    """Keeps a document's text; the receipt of the event that says so, which is the first one where it is held."""
+    """Store the text of a document. Return the receipt of the event that records it: the first one, if the text is
+    stored already.
+    """
     key = request[KEY]
     is_trial = _is_trial(request)
     subject = _subject(request)
@@ -63,7 +65,7 @@ async def put_text(request: web.Request) -> web.StreamResponse:
 
 
 async def delete_text(request: web.Request) -> web.StreamResponse:
-    """Erases the text that is held of a document, for good; the receipt of the event that says so."""
+    """Erase the stored text of a document for good. Return the receipt of the event that records it."""
     key = request[KEY]
     is_trial = _is_trial(request)
     subject = _subject(request)
@@ -72,28 +74,28 @@ async def delete_text(request: web.Request) -> web.StreamResponse:
     def now() -> DocumentText | None:
         return readers.here(lambda reader: reader.document_text(subject, head.position))
 
-    held = now()
-    while held is not None:
+    stored = now()
+    while stored is not None:
         try:
-            batch = erasure_batch(_origin(request), subject, held, key.name)
+            batch = erasure_batch(_origin(request), subject, stored, key.name)
             return await _recorded(request, batch, is_trial=is_trial, status=200)
-        except Contradiction:  # another was faster to erase it
-            before, held = held, now()
-            if held == before:
+        except Contradiction:  # another request erased it first
+            before, stored = stored, now()
+            if stored == before:
                 raise
     raise NotFound(f"no text of {subject} is stored")
 
 
 async def get_text(request: web.Request) -> web.StreamResponse:
-    """The text that was held of a document as of a position, byte for byte as it was put."""
+    """Return the text of a document as of a position, with the bytes that were stored."""
     negotiate(request, (TEXT,))
     values = request[QUERY]
     subject, now = _subject(request), now_of(request)
 
     def found(reader: Reader) -> tuple[str, bytes, dict[str, str]]:
         as_of = read_times(values, now, reader.position_at).as_of
-        held, text = reader.text(subject, as_of)
-        return f'"{held.sha256}"', text.encode(), said(request, now, as_of, reader.recorded)
+        stored, text = reader.text(subject, as_of)
+        return f'"{stored.sha256}"', text.encode(), time_headers(request, now, as_of, reader.recorded)
 
     etag, body, placed = await request.app[READERS].ask(found)
     headers = {hdrs.ETAG: etag, hdrs.CACHE_CONTROL: "private, no-cache", **placed}
@@ -103,7 +105,9 @@ async def get_text(request: web.Request) -> web.StreamResponse:
 
 
 async def list_passages(request: web.Request) -> web.StreamResponse:
-    """The standing passages that cite a document, in its order, each checked and with the fact that it supports."""
+    """Return the passages that cite a document, in the order of its text, each with its check and the fact that it
+    supports.
+    """
     subject = _subject(request)
 
     def source(values: Values) -> Source:
@@ -116,7 +120,7 @@ async def list_passages(request: web.Request) -> web.StreamResponse:
 
 
 async def _recorded(request: web.Request, batch: Batch, *, is_trial: bool, status: int = 201) -> web.StreamResponse:
-    """The receipt of the one event of a batch, with this status if it is new."""
+    """Record a batch of one event, or only check it. Return its receipt, with `status` if the event is new."""
     writer = request.app[WRITER]
     if is_trial:
         (receipt,) = await writer.check(lambda decisions: decisions.decide(batch), batch.size)
@@ -127,16 +131,16 @@ async def _recorded(request: web.Request, batch: Batch, *, is_trial: bool, statu
 
 
 def _is_trial(request: web.Request) -> bool:
-    """Whether the request only asks what would be answered. Raises a 503 problem where nothing may be recorded."""
+    """Return whether the request only checks (`validate=only`). Raise a 503 problem if nothing can be recorded."""
     if (refusal := request.app[WRITER].refusal) is not None:
         raise Problem(Kind.NOT_READY, refusal)
     if hdrs.IF_MATCH in request.headers or hdrs.IF_NONE_MATCH in request.headers:
-        raise Problem(Kind.MALFORMED, "no condition is taken here: a document has the one text whose SHA-256 it states")
+        raise Problem(Kind.MALFORMED, "no conditions here: a document has only the text with its SHA-256")
     return "validate" in request[QUERY]
 
 
 def _refuse_absent(request: web.Request, subject: str) -> None:
-    """Raises NotFound, Gone."""
+    """Raise NotFound or Gone if the subject does not exist."""
     position = request.app[HEAD].position
     request.app[READERS].here(lambda reader: reader.check_exists(subject, position))
 
@@ -146,7 +150,7 @@ def _subject(request: web.Request) -> str:
 
 
 def _origin(request: web.Request) -> str:
-    """The log's name, which is the source of what the registry records by itself."""
+    """Return the log's name, which is the source of the events that the registry itself records."""
     origin = request.app[LOGS].here.meta("origin")
     assert origin is not None, "a log is named before it is served"
     return origin
@@ -161,11 +165,11 @@ OPERATIONS = (
         f"{_PATH}/text",
         "putDocumentText",
         "documents",
-        "Keep a document's text, to check quotations against",
+        "Store a document's text, to check quotations",
         put_text,
         {
-            201: Answer("Kept, and recorded as `document.text-stored`.", {JSON: _RECEIPT}, ("Location",)),
-            200: Answer("The same text is held already: the first receipt.", {JSON: _RECEIPT}, ("Location",)),
+            201: Answer("Stored, and recorded as `document.text-stored`.", {JSON: _RECEIPT}, ("Location",)),
+            200: Answer("The same text is stored already: the first receipt.", {JSON: _RECEIPT}, ("Location",)),
         },
         (_SLUG, _VALIDATE),
         (400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 503),
@@ -185,7 +189,7 @@ OPERATIONS = (
         {200: Answer("Erased, and recorded as `document.text-erased`.", {JSON: _RECEIPT}, ("Location",))},
         (_SLUG, _VALIDATE),
         (400, 401, 403, 404, 409, 422, 503),
-        description="It is answered once the text is in no file any longer. The document may be given its text again.",
+        description="The answer comes when no file contains the text any longer. The text can be stored again.",
         scope="admin",
     ),
     Operation(
@@ -193,12 +197,12 @@ OPERATIONS = (
         f"{_PATH}/text",
         "getDocumentText",
         "documents",
-        "A document's text, for those who check citations themselves",
+        "A document's text",
         get_text,
         {200: Answer("The text; its `ETag` is its SHA-256.", {TEXT: STRING}, ("ETag", *HEADERS))},
         (_SLUG, AS_OF, ACCEPT_DATETIME),
         (400, 401, 403, 404, 406, 410, 422, 503),
-        description="It always takes a key with scope read: a text may be under copyright.",
+        description="It always needs a key with scope `read`: a text may be under copyright.",
         scope="read",
         keyed=True,
     ),
@@ -207,13 +211,13 @@ OPERATIONS = (
         f"{_PATH}/passages",
         "listDocumentPassages",
         "documents",
-        "Which passages of a document are cited, and for which facts",
+        "The cited passages of a document, and their facts",
         list_passages,
         {200: replace(_CITATIONS, content={**_CITATIONS.content, JSON: page_of_citations()})},
         (_SLUG, *_PASSAGES),
         (400, 401, 403, 404, 406, 410, 422, 503),
         description=(
-            "In the order in which they start, those that name no place last; each with the event that it supports."
+            "In the order of their starts, those without a place last; each with the event that it supports."
             f" {about_columns(_TABLE)}"
         ),
         scope="read",
@@ -222,5 +226,5 @@ OPERATIONS = (
 
 
 def add_routes(app: web.Application) -> None:
-    """Adds what this module answers."""
+    """Add the routes of this module."""
     add(app, OPERATIONS)

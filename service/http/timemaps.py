@@ -1,5 +1,5 @@
-"""The TimeMap (RFC 7089, section 5) of a state: the positions of its history as mementos, a page at a time. It lists
-what was recorded about the subject, never what changed in others that its state names."""
+"""TimeMaps (RFC 7089, section 5): the positions in the history of a subject as mementos of its state, in pages. A
+TimeMap lists events about the subject itself, not about subjects that its state names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from service.question_times import Now, read_times
 
 SINCE = Parameter(
     FROM.name,
-    f"The position to begin at. A page holds {MAX_LIMIT:,} mementos and names the next.",
+    f"The first position. A page has {MAX_LIMIT:,} mementos and names the next.",
     {"type": "integer", "minimum": 1, "default": 1},
 )
 
@@ -39,7 +39,7 @@ async def answer_timemap(request: web.Request, subject: str) -> web.StreamRespon
 
 
 def _written(here: URL, first: int, mementos: Sequence[tuple[int, str]]) -> tuple[bytes, dict[str, str]]:
-    """The links, and the headers that name the next page. `mementos` are those of the page and the one beyond it."""
+    """Return the links, and the headers that name the next page. `mementos` has those of the page, and the next one."""
     original = here.with_path(here.path.removesuffix("/timemap"), keep_query=True).without_query_params(SINCE.name)
     page, beyond = mementos[:MAX_LIMIT], mementos[MAX_LIMIT:]
     extent = [("from", page[0][1]), ("until", page[-1][1])] if page else []
@@ -55,5 +55,5 @@ def _written(here: URL, first: int, mementos: Sequence[tuple[int, str]]) -> tupl
 
 
 def _timemap(address: URL, relation: str, extent: Sequence[tuple[str, str]]) -> str:
-    told = "".join(f'; {end}="{http_date(recorded)}"' for end, recorded in extent)
-    return f'<{address}>; rel="{relation}"; type="{LINK_FORMAT}"{told}'
+    ends = "".join(f'; {end}="{http_date(recorded)}"' for end, recorded in extent)
+    return f'<{address}>; rel="{relation}"; type="{LINK_FORMAT}"{ends}'

@@ -1,6 +1,6 @@
-"""The log's evidence, under `/log/`: its signed checkpoint, its key, the tiles of its Merkle tree and of its entries
-(C2SP tlog-tiles), and consistency proofs. It answers what is published and not one event more, and never while the log
-does not continue what was signed."""
+"""The transparency log, under `/log/`: its signed checkpoint, its verifier key, the tiles of its Merkle tree and of its
+entries (C2SP tlog-tiles), and consistency proofs. It never serves an event beyond the published checkpoint, and no tile
+while the log does not continue that checkpoint."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ _FOR_EVER = "max-age=31536000, immutable"
 
 
 async def checkpoint(request: web.Request) -> web.StreamResponse:
-    """The newest checkpoint, which is what was promised, also where the log does not continue it."""
+    """Return the newest checkpoint, also while the log does not continue it: it was published."""
     newest = request.app[PUBLISHER].published or published(request)
     return _text(newest.note.signed)
 
 
 async def vkey(request: web.Request) -> web.StreamResponse:
-    """The key that verifies the log's checkpoints."""
+    """Return the key that verifies the log's checkpoints."""
     return _text(f"{request.app[PUBLISHER].verifier.text}\n")
 
 
 async def tile(request: web.Request) -> web.StreamResponse:
-    """One tile of hashes or of entries, full or partial."""
+    """Return one tile of hashes or of entries, full or partial."""
     try:
         wanted = parse_tile(request.rel_url.raw_path.removeprefix(_PREFIX))
     except NoteError as error:
-        raise Problem(Kind.NOT_FOUND, f"this is no address of a tile: {error}") from None
+        raise Problem(Kind.NOT_FOUND, f"not the address of a tile: {error}") from None
     first, size = wanted.number * 256, published(request).size
     if first + wanted.width > size >> 8 * (wanted.level or 0):
         raise Problem(Kind.NOT_FOUND, f"the log has no such tile yet: {size} events are published")
@@ -73,16 +73,16 @@ async def _content(request: web.Request, wanted: Tile, first: int) -> bytes:
 
 
 async def consistency(request: web.Request) -> web.StreamResponse:
-    """The proof that the log at one size is a beginning of the log at another."""
+    """Return the proof that the log of one size is the beginning of the log of another."""
     values = request[QUERY]
     most = published(request).size
     size = int(values["size"][0]) if "size" in values else most
     old = int(values["old"][0])
     flaws = {}
     if size > most:
-        flaws["size"] = f"is more than the {most} events that are published"
+        flaws["size"] = f"is more than the {most} published events"
     if old > size:
-        flaws["old"] = f"is more than {size}, the size it is to be a beginning of"
+        flaws["old"] = f"is more than {size}, the size of the larger log"
     if flaws:
         raise BadQuestion(flaws)
 
@@ -123,8 +123,8 @@ _LEVEL = Parameter(
     "path",
 )
 CONSISTENCY = (
-    Parameter("old", "How many events the beginning has.", _COUNT, required=True),
-    Parameter("size", "How many events the whole has. Default: all that are published.", _COUNT),
+    Parameter("old", "The number of events in the smaller log.", _COUNT, required=True),
+    Parameter("size", "The number of events in the larger log. Default: all published events.", _COUNT),
 )
 _TILE = {200: Answer("The tile. It never changes.", {BYTES: {"type": "string", "contentMediaType": BYTES}})}
 _PROBLEMS = (401, 403, 422, 503)
@@ -160,7 +160,7 @@ OPERATIONS = (
         _TILE,
         (_NUMBER,),
         (401, 403, 404, 422, 503),
-        description="256 entries, or as many as the width says, each behind its length as two bytes (C2SP tlog-tiles).",
+        description="256 entries, or the width of the tile, each after its length in two bytes (C2SP tlog-tiles).",
         scope="read",
     ),
     Operation(
@@ -173,7 +173,7 @@ OPERATIONS = (
         _TILE,
         (_LEVEL, _NUMBER),
         (401, 403, 404, 422, 503),
-        description="256 hashes of 32 bytes, or as many as the width says (C2SP tlog-tiles).",
+        description="256 hashes of 32 bytes, or the width of the tile (C2SP tlog-tiles).",
         scope="read",
     ),
     Operation(
@@ -181,7 +181,7 @@ OPERATIONS = (
         "/log/consistency",
         "getConsistency",
         "log",
-        "The proof that the log at one size is a beginning of it at another",
+        "The proof that a smaller log is the beginning of a larger one",
         consistency,
         {
             200: Answer("A consistency proof (RFC 9162, section 2.1.4).", {JSON: ref("ConsistencyProof")}),
@@ -194,5 +194,5 @@ OPERATIONS = (
 
 
 def add_routes(app: web.Application) -> None:
-    """Adds what this module answers."""
+    """Add the routes of this module."""
     add(app, OPERATIONS)

@@ -1,5 +1,4 @@
-"""The views as resources: a list of each, one subject of each collection, its history and the lists inside its state.
-It reads what is asked and answers what the views say; it decides nothing about either."""
+"""The views as resources: a list of each view, one subject, its history and the lists in its state."""
 
 from __future__ import annotations
 
@@ -19,11 +18,11 @@ from projections.engine.query_types import Merged, NotFound, Page, State, TimeSl
 from projections.reader import Reader
 from service.app_keys import CLEAR_CACHES
 from service.http.answers import JSON, answer_from_views, negotiate, now_of
-from service.http.differences import ABOUT, HISTORY, answer_difference, asks_difference
+from service.http.differences import ABOUT, HISTORY, answer_difference, wants_difference
 from service.http.filters import FILTER_PARAMETERS, OF_CERTAINTY
 from service.http.inclusion import PROOF, proven
 from service.http.lists import Listing, Source, about_columns, answer_list, list_answer
-from service.http.memento import ACCEPT_DATETIME, HEADERS, LINK_FORMAT, said, vary
+from service.http.memento import ACCEPT_DATETIME, HEADERS, LINK_FORMAT, time_headers, vary
 from service.http.operations import QUERY, Answer, Operation, Parameter, Values, add
 from service.http.query_parameters import AS_OF, EVIDENCE, ON, ON_ANY, PAGED
 from service.http.response_cache import RESPONSE_CACHE, CachedResponse, ResponseCache
@@ -57,7 +56,7 @@ _STATE = (AS_OF, ON, EVIDENCE, ACCEPT_DATETIME)
 _ONE = (*_STATE, PROOF)
 _PAGED = (AS_OF, ON, *PAGED, ACCEPT_DATETIME)
 _MAPPED = tuple(each for each in _ONE if each not in (AS_OF, ACCEPT_DATETIME))
-_SURVIVOR = Answer("The party is one with another, which answers for it; the query is kept.", {}, ("Location",))
+_SURVIVOR = Answer("The party was merged into another one, whose address has the same query.", {}, ("Location",))
 _EVENT = Parameter(
     "event",
     "Only disputes of the events at these positions.",
@@ -68,7 +67,7 @@ _SLUG = re.compile(SLUG, re.ASCII)
 
 
 def _list(view: str) -> Operation:
-    """The list of one view."""
+    """Return the row of the list of one view."""
     sorts = [sort for name in LIST_VIEWS[view].sorts for sort in (name, f"-{name}")]
     parameters = (
         AS_OF,
@@ -111,7 +110,7 @@ def _list(view: str) -> Operation:
 
 
 def _one(collection: str) -> Operation:
-    """The state of one subject."""
+    """Return the row of the state of one subject."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         subject = _subject(request, collection)
@@ -122,7 +121,7 @@ def _one(collection: str) -> Operation:
         def state(reader: Reader, now: Now) -> tuple[State, Mapping[str, str]]:
             question = read_times(values, now, reader.position_at)
             found = reader.state(subject, question, evidence=evidence)
-            return found, said(request, now, question.as_of, reader.recorded, is_mapped=True)
+            return found, time_headers(request, now, question.as_of, reader.recorded, is_mapped=True)
 
         try:
             if PROOF.name in values:  # not cached: it changes with the checkpoint
@@ -160,7 +159,7 @@ def _response(state: Mapping[str, Any], version: int, more: Mapping[str, str]) -
 
 
 def _inner(collection: str, section: str) -> Operation:
-    """A list that belongs to one subject: its history, or the whole of a list inside its state."""
+    """Return the row of a list of one subject: its history, or a whole list of its state."""
     is_history = section == "history"
     parameters: tuple[Parameter, ...]
     match section:
@@ -192,13 +191,13 @@ def _inner(collection: str, section: str) -> Operation:
             return page
 
         try:
-            if is_history and asks_difference(request):
+            if is_history and wants_difference(request):
                 return await answer_difference(request, subject)
             return await answer_list(request, Listing(table, source))
         except Merged as merged:
             return _moved(request, subject, merged.into)
 
-    about = "Every event of it, each with the change it made" if is_history else f"The whole of its list {section}"
+    about = "Every event of it, with the change that it made" if is_history else f"Its whole list {section}"
     return Operation(
         "GET",
         f"/v1/{collection}/{{slug}}/{section}",
@@ -216,7 +215,7 @@ def _inner(collection: str, section: str) -> Operation:
 
 
 def _timemap(collection: str) -> Operation:
-    """The mementos of the state of one subject."""
+    """Return the row of the mementos of the state of one subject."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         subject = _subject(request, collection)

@@ -74,7 +74,7 @@ async def test_options_says_which_methods_an_address_takes(registry, path, allow
     answer = await options(registry, path)
     assert (answer.status, answer.headers["Allow"]) == (204, allowed)
     refused = await problem(await registry.client.request("PATCH", path), 405, "method-not-allowed")
-    assert refused["detail"] == f"this address takes {allowed}"
+    assert refused["detail"] == f"this resource supports {allowed}"
 
 
 async def test_options_of_an_unknown_address_is_404(registry):
