@@ -335,7 +335,7 @@ DECLARATIONS = OpenedItems(
 
 
 def flaws(history: History, agreement: str, type_: str, data: Data) -> Iterator[Flaw]:
-    """Yield a flaw if an event updates no commitment, or withdraws or is about no declaration."""
+    """Yield a flaw if the commitment or the declaration that an event is about was not recorded."""
     yield from COMMITMENTS.flaws(history, agreement, type_, data)
     yield from DECLARATIONS.flaws(history, agreement, type_, data)
     objected = data.about if isinstance(data, DeclarationMade) else None

@@ -163,7 +163,7 @@ PHASE_TYPES = frozenset(("lab.founded", "lab.phase-started", "lab.phase-complete
 
 
 def flaws(history: History, lab: str, type_: str, data: Data) -> Iterator[Flaw]:
-    """Yield a flaw if an event about a lab changes no phase, or closes no call."""
+    """Yield a flaw if an event changes a phase that the lab lacks, or closes a call that was not opened."""
     if isinstance(data, OfPhase) and data.phase not in _planned_phases(history.item_facts(lab, PHASES_TAG)):
         yield Flaw("/data/phase", f"the lab was founded without a phase {data.phase}")
     yield from CALLS.flaws(history, lab, type_, data)
