@@ -49,21 +49,21 @@ def memberships(reading: Reading, who: str) -> list[Timeline]:
 
 def _of_party(reading: Reading, who: str) -> list[Membership] | None:
     makers = [fact for fact in reading if fact.what in MAKES]
-    born = min(reading[fact][0] for fact in makers)
+    created = min(reading[fact][0] for fact in makers)
     end = _end(reading)
     found: list[Membership] = []
     own = [fact for fact in reading if fact.who is not None and who in fact.who]
     paused = 0
     beyond: list[str] = []
-    for on, fact in _in_turn(reading, own, born):
+    for on, fact in _in_turn(reading, own, created):
         present = found[-1] if found and found[-1].ended is None else None
         if on > end:  # a withdrawal, or a return, that would have taken effect later
             if fact.what in ONCE and fact.what in beyond:
                 return None
             beyond.append(fact.what)
             if fact.what == "withdrawn" and present is None:
-                begun = max(paused, found[-1].ended or 0) + 1 if found else born
-                begun_by = min(_last_notice(fact, born), end)
+                begun = max(paused, found[-1].ended or 0) + 1 if found else created
+                begun_by = min(_last_notice(fact, created), end)
                 if begun <= begun_by:
                     found.append(Membership(begun, begun_by, is_recorded=False))
             continue
@@ -71,8 +71,8 @@ def _of_party(reading: Reading, who: str) -> list[Membership] | None:
             if present is not None:
                 present.ended = on
             elif not found or found[-1].ended != on:
-                begun = max(paused, found[-1].ended or 0) + 1 if found else born
-                begun_by = min(on, _last_notice(fact, born))
+                begun = max(paused, found[-1].ended or 0) + 1 if found else created
+                begun_by = min(on, _last_notice(fact, created))
                 if begun > begun_by:
                     return None
                 found.append(Membership(begun, begun_by, on, is_recorded=False))
@@ -89,12 +89,12 @@ def _of_party(reading: Reading, who: str) -> list[Membership] | None:
     return found
 
 
-def _last_notice(withdrawal: Happening, born: int) -> int:
+def _last_notice(withdrawal: Happening, created: int) -> int:
     """Return the last possible day of the notice; the party is a party on that day."""
-    return max(withdrawal.hi, born)
+    return max(withdrawal.hi, created)
 
 
-def _in_turn(reading: Reading, own: Sequence[Happening], born: int) -> list[tuple[int, Happening]]:
+def _in_turn(reading: Reading, own: Sequence[Happening], created: int) -> list[tuple[int, Happening]]:
     """Return a party's facts by the day they take effect: on one day an end before a new beginning, but none before the
     only creation of the agreement.
     """
@@ -108,7 +108,7 @@ def _in_turn(reading: Reading, own: Sequence[Happening], born: int) -> list[tupl
 
     dated = []
     for fact in own:
-        on = max(reading[fact][1], born)
+        on = max(reading[fact][1], created)
         for leaving in own:
             notice, effect = reading[leaving]
             returns = _returns(reading, leaving, own)
@@ -150,7 +150,7 @@ def _status(reading: Reading, found: Sequence[Membership], today: int) -> str | 
 
 def _standing(reading: Reading, present: Membership, today: int) -> str | None:
     """Return the status: in force precedes bound, bound provisional application, that signed."""
-    born = min(reading[fact][0] for fact in reading if fact.what in MAKES)
+    created = min(reading[fact][0] for fact in reading if fact.what in MAKES)
     consented = [on for on in present.days(*CONSENTS) if on <= today]
     signed = [on for on in present.days("signed") if on <= today]
     if not present.is_recorded:
@@ -159,7 +159,7 @@ def _standing(reading: Reading, present: Membership, today: int) -> str | None:
     if any(on <= today for on in own_day) or _is_resumed_from_nothing(present, today):
         return "in-force"
     for dated, _ in _of_whole(reading, "entered-into-force") if not own_day else ():
-        day = max(dated, born)
+        day = max(dated, created)
         anybody = any(fact.what in CONSENTS and reading[fact][0] <= day for fact in reading)
         of_those = consented if anybody or any(on <= day for on in consented) else signed
         if present.begun <= day <= today and any(on <= day for on in of_those):

@@ -20,7 +20,7 @@ GENERATED: Any = {
     "phases": (Phase.explicit, Phase.reuse, Phase.generate),
     "report_multiple_bugs": False,
 }
-"""Settings for tests over histories: a failing one is told as it was found, as shrinking it takes minutes."""
+"""Settings for tests over histories: a failing one is reported unshrunk, as shrinking takes minutes."""
 
 PARTIES = ("parties/a", "parties/b", "parties/c")
 AGREEMENTS = ("agreements/t", "agreements/t", "agreements/s")
@@ -313,4 +313,4 @@ def everything(views: RecordedViews, as_of: int | None = None) -> dict[str, Any]
 
 def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return the answers that differ."""
-    return {asked: (one[asked], other[asked]) for asked in one if one[asked] != other[asked]}
+    return {query: (one[query], other[query]) for query in one if one[query] != other[query]}

@@ -363,7 +363,7 @@ ACCEPTED = {
         part_of("b", "d", "2011-01-01"),
         part_of("b", None, "2011-06-01"),
     ],
-    "doubled ties of parties found to be one": [
+    "doubled memberships of merged parties": [
         *ABC,
         P,
         joined("a", "p", "2021-01-01"),

@@ -26,7 +26,7 @@ ANY_DATA: dict[str, Any] = {
 
 precise = st.sampled_from(("2020-03-10", "2020-03-11", "2021-05-05", "2022-01-01"))
 dates = st.one_of(precise, st.sampled_from((None, "2020", "2021-02/2021-06", "2020/..")))
-lives = st.builds(
+lifespans = st.builds(
     Lifespan,
     st.sampled_from((Span(BEFORE, BEFORE), UNKNOWN, parse_edtf("2019"), parse_edtf("2020-03-10"))),
     st.sampled_from((None, parse_edtf("2022-01-01"), parse_edtf("2021"))),
@@ -55,7 +55,7 @@ def facts(draw: Any, kinds: Sequence[str], first: int = 1) -> list[Fact]:
     return sorted(found, key=lambda fact: fact.order)
 
 
-ties: st.SearchStrategy[Any] = st.one_of(
+membership_facts: st.SearchStrategy[Any] = st.one_of(
     st.tuples(facts(OWN), facts(WHOLE, 100)), st.tuples(facts(MEMBER), st.just([]))
 )
 
@@ -66,9 +66,9 @@ consents = st.sampled_from((NEVER, *map(parse_edtf, ("2020-03-10", "2021-05-05",
 @st.composite
 def party_lifespans(draw: Any) -> PartyLifespan | None:
     """Draw the lifespan of a party, if any of it is known."""
-    born = draw(st.sampled_from((None, "2019", "2020-03-11")))
+    created = draw(st.sampled_from((None, "2019", "2020-03-11")))
     occurred = draw(st.sampled_from((None, "2021-05-05", "2021", "2022-01-01")))
-    if born is None and occurred is None:
+    if created is None and occurred is None:
         return None
     end = None if occurred is None else span_of(occurred)
     kind = "party.dissolved"
@@ -76,19 +76,19 @@ def party_lifespans(draw: Any) -> PartyLifespan | None:
         Fact(200, "parties/a", kind, "s", "e200", occurred, span, span.hi, CATALOGUE[kind].nothing, (200,))
         for span in ([] if end is None else [end])
     ]
-    return PartyLifespan(Lifespan(Span(BEFORE, BEFORE) if born is None else span_of(born), end), ended)
+    return PartyLifespan(Lifespan(Span(BEFORE, BEFORE) if created is None else span_of(created), end), ended)
 
 
-@given(ties, lives, consents, party_lifespans())
-def test_membership_equals_the_general_evaluation(told, lifespan, consented, party):
-    own, whole = told
-    swept = periods_of(evaluate_memberships(own, whole, lifespan, consented=consented, party=party))
-    assert membership_periods(own, whole, lifespan, consented=consented, party=party) == swept
+@given(membership_facts, lifespans, consents, party_lifespans())
+def test_membership_equals_the_general_evaluation(drawn, lifespan, consented, party):
+    own, whole = drawn
+    general = periods_of(evaluate_memberships(own, whole, lifespan, consented=consented, party=party))
+    assert membership_periods(own, whole, lifespan, consented=consented, party=party) == general
 
 
-@given(ties, lives, party_lifespans())
-def test_only_ends_follow_the_end_of_a_party(told, lifespan, party):
-    own, whole = told
+@given(membership_facts, lifespans, party_lifespans())
+def test_only_ends_follow_the_end_of_a_party(drawn, lifespan, party):
+    own, whole = drawn
     if party is None or party.lifespan.end is None:
         return
     for days in membership_periods(own, whole, lifespan, party=party):
@@ -96,10 +96,10 @@ def test_only_ends_follow_the_end_of_a_party(told, lifespan, party):
             assert days.status in ("ended", "withdrawn", "left")
 
 
-@given(ties, lives, consents)
-def test_cached_membership_equals_one_computed_from_its_facts(told, lifespan, consented):
-    own, whole = told
-    own_again, whole_again = ([fact._replace(span=Span(*fact.span)) for fact in facts] for facts in told)
+@given(membership_facts, lifespans, consents)
+def test_cached_membership_equals_one_computed_from_its_facts(drawn, lifespan, consented):
+    own, whole = drawn
+    own_again, whole_again = ([fact._replace(span=Span(*fact.span)) for fact in facts] for facts in drawn)
     assert membership_periods(own_again, whole_again, lifespan, consented=consented) == membership_periods(
         own, whole, lifespan, consented=consented
     )

@@ -78,7 +78,7 @@ class Tree:
             leaves = [merkle.leaf_hash(entry) for entry in entries[size : size + step]]
             for level, index, hash_ in merkle.complete(size, leaves, self.stored):
                 row = self.levels.setdefault(level, [])
-                assert index == len(row), "each hash is told once, in order"
+                assert index == len(row), "each hash is given once, in order"
                 row.append(hash_)
             size += len(leaves)
 

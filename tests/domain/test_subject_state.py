@@ -22,15 +22,15 @@ NOTHING_IN_FORCE = [InForcePeriod(BEFORE, FOREVER, None, InForcePossibilities(Fa
 def creating_facts(draw: Any) -> Fact:
     """Draw a fact that creates its subject and has its attributes."""
     kind = draw(st.sampled_from((*random_histories.CREATING, "lab.founded", "platform.launched")))
-    said = draw(random_histories.facts(kind, 1, early=draw(st.booleans())))
-    record = CATALOGUE[kind].data.model_validate_json(json.dumps(said["data"]))
-    occurred = said.get("occurred")
+    drawn = draw(random_histories.facts(kind, 1, early=draw(st.booleans())))
+    record = CATALOGUE[kind].data.model_validate_json(json.dumps(drawn["data"]))
+    occurred = drawn.get("occurred")
     return Fact(
         7,
-        said["subject"],
+        drawn["subject"],
         kind,
-        said["source"],
-        said["id"],
+        drawn["source"],
+        drawn["id"],
         occurred,
         span_of(occurred),
         span_of(occurred).hi,

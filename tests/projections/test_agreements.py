@@ -231,9 +231,9 @@ def test_withdrawal_without_recorded_consent_ends_a_membership_of_unknown_beginn
         ("bound",),
         "possible",
     )
-    tie = views.membership("parties/c", "agreements/t", on="2022-01-01")
-    assert status_of(tie) == ("withdrawn", ("withdrawn",), "certain")
-    assert (tie["from"], tie["to"]) == (None, "2022-01-01")
+    membership = views.membership("parties/c", "agreements/t", on="2022-01-01")
+    assert status_of(membership) == ("withdrawn", ("withdrawn",), "certain")
+    assert (membership["from"], membership["to"]) == (None, "2022-01-01")
 
 
 @pytest.mark.parametrize(
@@ -257,9 +257,9 @@ def test_agreement_past_its_until_and_not_renewed_is_possibly_terminated(
     for occurred, until in renewed:
         views.record(step("renewed", "t", occurred, **({"until": until} if until else {})))
     assert status_of(views.state("agreements/t", on=on)) == (status, statuses_there, certainty)
-    tie = views.membership("parties/a", "agreements/t", on=on)
-    assert tie["status"] == ("ended" if status == "terminated" else "in-force")
-    assert tie["certainty"] == certainty
+    membership = views.membership("parties/a", "agreements/t", on=on)
+    assert membership["status"] == ("ended" if status == "terminated" else "in-force")
+    assert membership["certainty"] == certainty
 
 
 def test_until_without_a_year_ends_nothing(views: RecordedViews):

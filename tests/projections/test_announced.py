@@ -192,8 +192,8 @@ def test_order_of_recording_changes_nothing(order):
 
 def _comparable(found: RecordedViews) -> dict[str, Any]:
     """Return every answer without positions, versions and the timeline."""
-    told = {at: value for at, value in everything(found).items() if "timeline" not in at}
-    return {at: _without(value) for at, value in told.items()}
+    shown = {at: value for at, value in everything(found).items() if "timeline" not in at}
+    return {at: _without(value) for at, value in shown.items()}
 
 
 def _without(value: Any) -> Any:

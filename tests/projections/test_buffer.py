@@ -59,13 +59,13 @@ def test_buffer_equals_a_plain_connection_at_any_time(steps):
                     assert dict(db.execute(ALL)) == rows
                 case "renew", _ if before is None:
                     db.restart_transaction()
-                case "batch", [keeps]:
+                case "batch", [is_released]:
                     if before is None:
                         db.begin_batch()
                         before = dict(rows)
                     else:
-                        (db.release_batch if keeps else db.undo_batch)()
-                        rows, before = rows if keeps else before, None
+                        (db.release_batch if is_released else db.undo_batch)()
+                        rows, before = rows if is_released else before, None
         assert dict(db.execute(ALL)) == rows
 
 

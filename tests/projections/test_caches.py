@@ -75,10 +75,10 @@ def tried(found: RecordedViews, *documents: dict[str, Any]) -> str:
     """Return the result of validating a batch."""
     made, count = found._made, len(found.events)
     with one_transaction(found), found.views.trial():
-        said = outcome(found, *documents)
+        first = outcome(found, *documents)
     found._made = made
     del found.events[count:]
-    return said
+    return first
 
 
 def outcome(found: RecordedViews, *documents: dict[str, Any]) -> str:
@@ -174,16 +174,16 @@ def test_validated_refused_or_interrupted_post_changes_no_later_decision(few, do
             some, rest, turn = rest[:size], rest[size:], turn + 1
             there = positions | {each["id"]: found.head + place for place, each in enumerate(some, 1)}
             batch = [posted(each, there, found) for each in some]
-            said = None
+            first = None
             if way in "tc":
                 found.views.commit()
             if way == "t":
-                said = tried(found, *batch)
+                first = tried(found, *batch)
             with one_transaction(found):
-                told = interrupted_and_posted(found, batch) if way == "b" else outcome(found, *batch)
-            assert said in (None, told)
-            assert told == outcome(alone, *batch)
-            if told == "accepted":
+                result = interrupted_and_posted(found, batch) if way == "b" else outcome(found, *batch)
+            assert first in (None, result)
+            assert result == outcome(alone, *batch)
+            if result == "accepted":
                 positions = there
         found.views.commit()
         assert [each.id for each in found.events] == [each.id for each in alone.events]

@@ -68,11 +68,11 @@ def is_within_lifespan(reading: Reading) -> bool:
     """Return whether nothing lies before the creation or after the end; an adoption is no later than a signature, if
     possible.
     """
-    born = min(on for fact, (on, _) in reading.items() if fact.what in MAKES)
+    created = min(on for fact, (on, _) in reading.items() if fact.what in MAKES)
     ended = min((effect for fact, (_, effect) in reading.items() if fact.what in ENDS), default=BEYOND)
     for fact, (on, effect) in reading.items():
         is_exempt = fact.what == "entered-into-force" and all(maker.what != "adopted" for maker in reading)
-        if (on < born and not is_exempt) or (effect if fact.what in ENDS else on) > ended:
+        if (on < created and not is_exempt) or (effect if fact.what in ENDS else on) > ended:
             return False
     adoptions = [fact for fact in reading if fact.what == "adopted"]
     signatures = [fact for fact in reading if fact.what == "signed"]
@@ -85,9 +85,9 @@ def with_beginnings(line: list[str | None], gaps: Sequence[tuple[int, int, str]]
     """Yield the timelines in which each membership of unknown beginning began on any of its days, the earliest first."""
     for begun in product(*(range(since, until + 1) for since, until, _ in gaps)):
         filled = list(line)
-        for start, (_, until, bond) in zip(begun, gaps, strict=True):
+        for start, (_, until, status_before) in zip(begun, gaps, strict=True):
             for on in range(max(start, FIRST), min(until, LAST + 1)):
-                filled[on - FIRST] = bond
+                filled[on - FIRST] = status_before
         yield tuple(filled)
 
 
@@ -98,7 +98,7 @@ def platform_membership(reading: Reading) -> list[Timeline]:
     """Return the membership of one party in a platform, in one world."""
     if not is_within_lifespan(reading):
         return []
-    born = next(on for fact, (on, _) in reading.items() if fact.what == "launched")
+    created = next(on for fact, (on, _) in reading.items() if fact.what == "launched")
 
     def take(state, fact, today):
         status, since, gaps = state
@@ -125,7 +125,7 @@ def platform_membership(reading: Reading) -> list[Timeline]:
                 return ("over" if status in ("member", "left", "over") else "none", today, gaps)
         return state
 
-    folded = by_day(reading, reading, take, (None, born, ()))
+    folded = by_day(reading, reading, take, (None, created, ()))
     if folded is None:
         return []
     shown = {"over": "left", "none": None}
@@ -207,10 +207,10 @@ def agree(expected: Verdict, rows: dict[int, dict]) -> None:
 def ties_by_day(found: RecordedViews, container: str) -> dict[int, dict]:
     rows = {}
     for on in DAYS:
-        ties = found.memberships("parties/a", container, on=day(on))
-        assert len(ties) <= 1, ties
-        if ties:
-            rows[on] = ties[0]
+        memberships_of_both = found.memberships("parties/a", container, on=day(on))
+        assert len(memberships_of_both) <= 1, memberships_of_both
+        if memberships_of_both:
+            rows[on] = memberships_of_both[0]
     return rows
 
 
@@ -271,10 +271,10 @@ def agreement(reading: Reading) -> list[Timeline]:
             made = "suspended" if stopped else "in-force"
         whole.append(made)
     lines = []
-    for ties in product(*(memberships(reading, who) for who in "ab")):
+    for memberships_of_both in product(*(memberships(reading, who) for who in "ab")):
         line: list[Any] = []
         for index, made in enumerate(whole):
-            held = {tie[index] for tie in ties}
+            held = {membership[index] for membership in memberships_of_both}
             joint = next((status for status in ("in-force", "suspended") if status in held), None)
             line.append(joint if made in ("adopted", "signed") and joint else made)
         lines.append(tuple(line))
@@ -304,7 +304,7 @@ def agreement_facts(draw):
         facts.append(spanned(draw(spans()), "terminated", None, RANKS["terminated"], "9", effect))
     makers = [fact for fact in facts if fact.what in MAKES]
     made = max(maker.hi for maker in makers)
-    if len(makers) > 1:  # which of them was the first is told apart only from what comes after all
+    if len(makers) > 1:  # only facts after all of them show which was the first
         assume(all(fact.lo >= made for fact in facts if fact not in makers))
         assume(
             made == FIRST
@@ -314,7 +314,7 @@ def agreement_facts(draw):
         (fact.effect or (fact.lo,))[0] <= made for fact in facts if fact.what in (*CONSENTS, "withdrawn")
     ):  # what entered into force before the agreement comes before all else of the day on which that came about
         facts = [fact for fact in facts if fact.what != "entered-into-force" or fact.lo >= made]
-    for who in "ab":  # two withdrawals may be one, told by two sources: what lies between them is told apart roughly
+    for who in "ab":  # two withdrawals may be one, recorded by two sources: the model is rough between them
         again = [fact for fact in facts if (fact.what, fact.who) == ("withdrawn", who)][1:]
         if again:
             assume(all(fact.hi < BEYOND for fact in again))
@@ -354,11 +354,11 @@ def post_agreement(found: RecordedViews, facts: Sequence[Happening]) -> None:
     found.batch(*documents)
 
 
-def fact_of(told: Happening, position: int) -> Fact:
-    kind, occurred = f"agreement.{told.what}", edtf(told.lo, told.hi)
-    record = CATALOGUE[kind].data.model_validate_json(json.dumps(data_of(told)))
+def fact_of(happening: Happening, position: int) -> Fact:
+    kind, occurred = f"agreement.{happening.what}", edtf(happening.lo, happening.hi)
+    record = CATALOGUE[kind].data.model_validate_json(json.dumps(data_of(happening)))
     span = span_of(occurred)
-    return Fact(position, "agreements/t", kind, "s", told.id, occurred, span, span.hi, record, (position,))
+    return Fact(position, "agreements/t", kind, "s", happening.id, occurred, span, span.hi, record, (position,))
 
 
 BEGUN_BEFORE_WHAT_CAME_THAT_DAY = [
@@ -448,8 +448,8 @@ def whole(statuses: dict[str, str]) -> Callable[[Reading], list[Timeline]]:
     def timelines(reading: Reading) -> list[Timeline]:
         if not is_within_lifespan(reading) or not waits(reading):
             return []
-        told = in_order(reading, (fact for fact in reading if fact.what in statuses))
-        return [tuple(next((statuses[f.what] for on, f in reversed(told) if on <= day), None) for day in DAYS)]
+        ordered = in_order(reading, (fact for fact in reading if fact.what in statuses))
+        return [tuple(next((statuses[f.what] for on, f in reversed(ordered) if on <= day), None) for day in DAYS)]
 
     return timelines
 

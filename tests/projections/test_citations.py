@@ -61,13 +61,13 @@ def cite(start: int, end: int, exact: str | None = None, slug: str = "d") -> dic
     return given if exact is None else {**given, "exact": exact}
 
 
-def listed(views: RecordedViews, slug: str = "d", as_of: int | None = None, **asked: Any) -> tuple[list[dict], dict]:
+def listed(views: RecordedViews, slug: str = "d", as_of: int | None = None, **options: Any) -> tuple[list[dict], dict]:
     """Return all citations of a document, page by page, and the summary of the list."""
     items: list[dict] = []
     question, after = views.question(None, as_of), None
     while True:
         page = views.reader.passages(
-            f"documents/{slug}", question, status=asked.get("status"), limit=asked.get("limit", 1000), after=after
+            f"documents/{slug}", question, status=options.get("status"), limit=options.get("limit", 1000), after=after
         )
         items += page.items
         if (after := page.after) is None:

@@ -156,8 +156,8 @@ def test_dispute_is_shown_with_its_fact_everywhere(views: RecordedViews):
     ]
     assert len(shown) == 5
     for item in shown:
-        (told,) = item["disputed"]
-        assert {name: told[name] for name in claim} == claim
+        (shown,) = item["disputed"]
+        assert {name: shown[name] for name in claim} == claim
     assert views.membership("parties/a", "platforms/p")["category"] == "core"
 
 

@@ -55,15 +55,15 @@ def test_between_any_two_positions_the_patch_turns_the_one_state_into_the_other(
             first, second = data.draw(some), data.draw(some)
             states = [bare(found, subject, on, as_of) for as_of in (first, second)]
             try:
-                told = between(found, subject, first, second, on)
+                change = between(found, subject, first, second, on)
             except (NotFound, Merged):
                 assert states == [None, None]
                 continue
-            assert turned(states[0], told.patch) == states[1], (subject, on, first, second)
-            assert bool(told.patch) == (states[0] != states[1])
-            assert not told.patch or told.events, "what changed was recorded in between"
+            assert turned(states[0], change.patch) == states[1], (subject, on, first, second)
+            assert bool(change.patch) == (states[0] != states[1])
+            assert not change.patch or change.events, "what changed was recorded in between"
             low, high = sorted((first, second))
-            assert all(low < position <= high for position in told.events)
+            assert all(low < position <= high for position in change.events)
 
 
 @settings(**GENERATED, max_examples=25)
@@ -76,19 +76,19 @@ def test_between_any_two_days_the_patch_turns_the_one_state_into_the_other(docum
             as_of = data.draw(st.integers(0, found.head))
             states = [bare(found, subject, on, as_of) for on in (first, second)]
             try:
-                told = difference(found, subject, found.question(first, as_of), found.question(second, as_of))
+                change = difference(found, subject, found.question(first, as_of), found.question(second, as_of))
             except (NotFound, Merged):
                 assert states == [None, None]
                 continue
-            assert turned(states[0], told.patch) == states[1], (subject, as_of, first, second)
-            assert told.events == []
+            assert turned(states[0], change.patch) == states[1], (subject, as_of, first, second)
+            assert change.events == []
 
 
 def test_difference_has_the_changes_and_the_events_between(views: RecordedViews):
     views.record(*parties("a"), platform("p", "2020"), joined("a", "p", "2021"), party("b"), left("a", "p", "2022"))
-    told = between(views, "platforms/p", 2, 5)
-    assert told.events == [3, 5]
-    assert {operation["path"].split("/")[1] for operation in told.patch} == {"version", "position", "members"}
+    change = between(views, "platforms/p", 2, 5)
+    assert change.events == [3, 5]
+    assert {operation["path"].split("/")[1] for operation in change.patch} == {"version", "position", "members"}
     assert between(views, "platforms/p", 3, 4).patch == []
     assert between(views, "platforms/p", 3, 4).events == []
 
@@ -114,8 +114,8 @@ def test_side_without_a_state_is_null(views: RecordedViews):
 
 def test_day_before_the_creation_has_no_state(views: RecordedViews):
     views.record(platform("p", "2020-01-01"))
-    told = difference(views, "platforms/p", views.question("2019-12-31"), views.question("2020-01-01"))
-    assert told.patch == [{"op": "replace", "path": "", "value": bare(views, "platforms/p", "2020-01-01")}]
+    change = difference(views, "platforms/p", views.question("2019-12-31"), views.question("2020-01-01"))
+    assert change.patch == [{"op": "replace", "path": "", "value": bare(views, "platforms/p", "2020-01-01")}]
     assert difference(views, "platforms/p", views.question("2018-01-01"), views.question("2019-01-01")).patch == []
 
 
@@ -132,9 +132,9 @@ def test_difference_between_days_lists_creations_and_ends(views: RecordedViews):
 
 def test_merged_party_has_no_state_of_its_own_after_the_merger(views: RecordedViews):
     views.record(party("a"), party("b"), event("party.merged", "parties/b", None, into="parties/a"))
-    told = between(views, "parties/b", 2, 3)
-    assert told.patch == [{"op": "replace", "path": "", "value": None}]
-    assert 3 in told.events
+    change = between(views, "parties/b", 2, 3)
+    assert change.patch == [{"op": "replace", "path": "", "value": None}]
+    assert 3 in change.events
     views.record(event("party.renamed", "parties/a", "2020", name="A"))
     with pytest.raises(Merged) as merged:
         between(views, "parties/b", 3, 4)
@@ -147,25 +147,25 @@ def test_difference_includes_events_of_parties_merged_on_either_side(views: Reco
     assert between(views, "parties/a", 3, 5).events == [4, 5]
     assert between(views, "parties/a", 2, 3).events == [3]
     for first, second in itertools.permutations(range(1, 6), 2):
-        told = between(views, "parties/a", first, second)
-        assert turned(bare(views, "parties/a", None, first), told.patch) == bare(views, "parties/a", None, second)
+        change = between(views, "parties/a", first, second)
+        assert turned(bare(views, "parties/a", None, first), change.patch) == bare(views, "parties/a", None, second)
 
 
 def test_difference_includes_mergers_of_parties_named_in_the_state(views: RecordedViews):
     views.record(party("a"), party("b"), signed("t", "2020", "a", "b"))
     views.record(event("party.merged", "parties/b", None, into="parties/a"))
-    told = between(views, "agreements/t", 3, 4)
-    assert told.events == [4]
-    assert turned(bare(views, "agreements/t", None, 3), told.patch) == bare(views, "agreements/t", None, 4)
-    assert told.patch
+    change = between(views, "agreements/t", 3, 4)
+    assert change.events == [4]
+    assert turned(bare(views, "agreements/t", None, 3), change.patch) == bare(views, "agreements/t", None, 4)
+    assert change.patch
 
 
 def test_long_list_of_events_is_cut_and_marked(views: RecordedViews):
     views.record(party("a"), *(event("party.name-added", "parties/a", None, name=f"n{n}") for n in range(5)))
-    asked = views.question(None, 1), views.question(None, 6)
-    assert difference(views, "parties/a", *asked, most=3).events == [2, 3, 4]
-    assert difference(views, "parties/a", *asked, most=3).is_cut
-    assert not difference(views, "parties/a", *asked, most=5).is_cut
+    slices = views.question(None, 1), views.question(None, 6)
+    assert difference(views, "parties/a", *slices, most=3).events == [2, 3, 4]
+    assert difference(views, "parties/a", *slices, most=3).is_cut
+    assert not difference(views, "parties/a", *slices, most=5).is_cut
 
 
 def test_unknown_subject_has_no_difference(views: RecordedViews):

@@ -66,16 +66,16 @@ def reopen(found: RecordedViews) -> None:
 
 def assert_same_from_any_fold(events: Sequence[Event], *others: RecordedViews) -> None:
     """Check that folding in one run, or with views opened again before each event, gives the same canonical rows."""
-    with new_views() as folded, new_views() as anew:
+    with new_views() as folded, new_views() as refolded:
         for each in events:
             folded.apply(each)
-            reopen(anew)
-            anew.apply(each)
+            reopen(refolded)
+            refolded.apply(each)
             expected = held(folded, each.position)
-            for other in (anew, *others):
+            for other in (refolded, *others):
                 assert difference(expected, held(other, each.position)) == {}, each.position
         for each in events:
-            assert difference(held(anew, each.position), held(folded, each.position)) == {}, each.position
+            assert difference(held(refolded, each.position), held(folded, each.position)) == {}, each.position
 
 
 @settings(**GENERATED, **LIMITED)
@@ -120,7 +120,7 @@ STORIES = {
         step("resumed", "s", "2021-05-05", "a"),
         step("acceded", "s", None, "c"),
     ],
-    "fields stand in one order whichever fact they came by": [
+    "fields are in one order whichever fact gave them": [
         *parties("a", "b", "c"),
         event("party.dissolved", "parties/c", "2022-06~"),
         event("party.merged", "parties/c", into="parties/b"),
@@ -251,7 +251,7 @@ def test_change_of_any_column_of_a_current_row_changes_the_digest(views):
         columns = columns_of(views, table)
         for at, column in enumerate(columns):
             if column == "id" and table not in ("events", "text_index", "names"):
-                continue  # the row's own number, which nobody is told
+                continue  # the row's own number, which no answer shows
             row = current_row(views, table, column)
             changed = [*row[:at], other(column, row[at]), *row[at + 1 :]]
             update(views, table, row, changed)
@@ -281,7 +281,7 @@ def test_any_other_value_in_a_row_changes_the_digest(views, strange):
             db.execute("BEGIN")
             try:
                 db.execute(f"UPDATE {table} SET {column} = {strange} WHERE {found}", values)
-            except sqlite3.IntegrityError:  # a number is all that can stand there
+            except sqlite3.IntegrityError:  # only a number is allowed there
                 db.execute("ROLLBACK")
                 continue
             db.execute("COMMIT")

@@ -41,15 +41,15 @@ def naive(events: list[Event], subject: str) -> list[dict[str, Any]]:
             about.setdefault(each.about, []).append(each)
     standing = Corrections(about)
 
-    def stands(each: Event) -> bool:
+    def is_current(each: Event) -> bool:
         if standing.retracted_by(each) is not None:
             return False
-        return each.about is None or each.type == "event.retracted" or stands(by_position[each.about])
+        return each.about is None or each.type == "event.retracted" or is_current(by_position[each.about])
 
     return [
         {**claim, "position": each.position, "event": each.about}
         for each in events
-        if each.type == "event.disputed" and each.subject == subject and stands(each)
+        if each.type == "event.disputed" and each.subject == subject and is_current(each)
         for claim in standing.effective_event(each).data["claims"]
     ]
 

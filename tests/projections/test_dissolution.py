@@ -69,8 +69,8 @@ def test_memberships_of_a_dissolved_party_end_that_day(made):
         (before,) = made.items("memberships", party=f"parties/{slug}", on="1970-01-01")
         assert (status_of(before), before["to"]) == (("in-force", ("in-force",), "certain"), day)
         assert made.items("memberships", party=f"parties/{slug}", on=day) == []
-        tie = made.membership(f"parties/{slug}", "agreements/t", on=day)
-        assert status_of(tie) == ("ended", ("ended",), "certain")
+        membership = made.membership(f"parties/{slug}", "agreements/t", on=day)
+        assert status_of(membership) == ("ended", ("ended",), "certain")
     assert made.subjects("agreements", party="parties/yugoslavia") == []
     assert made.membership("parties/france", "agreements/t")["status"] == "in-force"
     (item,) = [
@@ -94,8 +94,8 @@ def test_memberships_of_a_dissolved_party_have_status_ended(made):
     )
     made.record(signed("t", "2003-01-01", "a", "b"), dissolved("a", "2010-05-05"))
     for container in ("platforms/p", "labs/l", "agreements/t"):
-        tie = made.membership("parties/a", container)
-        assert (tie["status"], tie["to"], tie["certainty"]) == ("ended", "2010-05-05", "certain")
+        membership = made.membership("parties/a", container)
+        assert (membership["status"], membership["to"], membership["certainty"]) == ("ended", "2010-05-05", "certain")
     assert made.membership("parties/b", "labs/l")["status"] == "founder"
 
 
@@ -111,19 +111,21 @@ def test_agreement_is_out_of_force_once_all_its_parties_have_ended(made):
 def test_possible_order_is_no_contradiction(made):
     made.record(*parties("a", "b"), signed("t", "1980-01-01", "b"), platform("p", "1980-01-01"))
     made.record(dissolved("a", "1990"), also_signed("t", "1990-06", "a"), joined("a", "p"))
-    tie = made.membership("parties/a", "agreements/t", on="1990-12-31")
-    assert status_of(tie) == ("ended", ("ended",), "certain")
-    tie = made.membership("parties/a", "platforms/p", on="1990-12-31")  # joined without a date, but not after its end
-    assert status_of(tie) == ("ended", ("ended",), "certain")
-    (tie,) = made.items("memberships", party="parties/a", in_="platforms/p", on="1990-01-01")
-    assert status_of(tie) == ("ended", ("member", "ended"), "possible")
+    membership = made.membership("parties/a", "agreements/t", on="1990-12-31")
+    assert status_of(membership) == ("ended", ("ended",), "certain")
+    membership = made.membership(
+        "parties/a", "platforms/p", on="1990-12-31"
+    )  # joined without a date, but not after its end
+    assert status_of(membership) == ("ended", ("ended",), "certain")
+    (membership,) = made.items("memberships", party="parties/a", in_="platforms/p", on="1990-01-01")
+    assert status_of(membership) == ("ended", ("member", "ended"), "possible")
 
 
 def test_party_has_no_membership_before_its_creation(made):
     made.record(party("a", "1990-05-22"), platform("p", "1980-01-01"), joined("a", "p"))
     assert made.items("memberships", party="parties/a", on="1990-05-21") == []
-    (tie,) = made.items("memberships", party="parties/a", on="1990-05-22")
-    assert status_of(tie) == ("member", ("member",), "possible")
+    (membership,) = made.items("memberships", party="parties/a", on="1990-05-22")
+    assert status_of(membership) == ("member", ("member",), "possible")
 
 
 def test_corrected_or_retracted_end_restores_the_memberships(made):
@@ -162,8 +164,8 @@ def test_latest_fact_of_a_party_bounds_its_imprecise_end(made):
     made.record(*parties("a"), platform("p", "1980"), joined("a", "p", "1981"), dissolved("a", "1990"))
     assert made.membership("parties/a", "platforms/p", on="1990-06-01")["certainty"] == "possible"
     made.record(event("party.renamed", "parties/a", "1990-08-01", name="A again"))
-    (tie,) = made.items("memberships", party="parties/a", on="1990-06-01")
-    assert status_of(tie) == ("member", ("member",), "certain")
+    (membership,) = made.items("memberships", party="parties/a", on="1990-06-01")
+    assert status_of(membership) == ("member", ("member",), "certain")
 
 
 def test_history_of_an_agreement_lists_the_end_of_its_party(made):

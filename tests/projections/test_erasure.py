@@ -164,12 +164,12 @@ def test_retraction_without_data_still_retracts_and_a_dispute_claims_nothing():
 def test_erased_correction_leaves_its_event_without_data_until_the_next_correction():
     with new_views() as made, new_views() as left:
         made.record(*ABC)
-        told = made.record(party("s", "2001", name="Wrong"))
-        at = made.record(corrected("parties/s", told, data={"name": "Zwyzzerdd", "kind": "person"}))
+        wrong = made.record(party("s", "2001", name="Wrong"))
+        at = made.record(corrected("parties/s", wrong, data={"name": "Zwyzzerdd", "kind": "person"}))
         folded(left, redacted(made, at))
         assert "name" not in left.state("parties/s")
-        assert left.state("parties/s", as_of=told)["name"] == "Wrong"
-        left.record(corrected("parties/s", told, data={"name": "Right", "kind": "person"}))
+        assert left.state("parties/s", as_of=wrong)["name"] == "Wrong"
+        left.record(corrected("parties/s", wrong, data={"name": "Right", "kind": "person"}))
         assert left.state("parties/s")["name"] == "Right"
 
 

@@ -75,29 +75,29 @@ def is_order_relevant(document: Mapping[str, Any], other: Mapping[str, Any]) -> 
 def plain(value: Any, ids: Mapping[int, str] | None) -> Any:
     """Return an answer without the log: events by id, or left out where there are no ids to compare."""
     if isinstance(value, dict):
-        kept: dict[str, Any] = {}
+        converted: dict[str, Any] = {}
         for name, part in value.items():
             if name in OF_THE_LOG or (ids is None and name in ("events", *NAMING)):
                 continue
             if name == "events" and ids is not None and isinstance(part, list):
-                kept[name] = sorted(ids[position] for position in part)
+                converted[name] = sorted(ids[position] for position in part)
             elif name == "events" and ids is not None and all(isinstance(each, list) for each in part.values()):
-                kept[name] = {field: sorted(ids[each] for each in listed) for field, listed in part.items()}
+                converted[name] = {field: sorted(ids[each] for each in listed) for field, listed in part.items()}
             elif name in NAMING and isinstance(part, int) and ids is not None:
-                kept[name] = ids[part]
+                converted[name] = ids[part]
             else:
-                kept[name] = plain(part, ids)
+                converted[name] = plain(part, ids)
             if name == "disputed":
-                kept[name].sort(key=repr)
-        return kept
+                converted[name].sort(key=repr)
+        return converted
     if isinstance(value, list):
         return [plain(part, ids) for part in value]
     return value.partition(":")[0] if isinstance(value, str) and value.startswith(("NotFound", "Gone")) else value
 
 
-def told(found: RecordedViews, ids: Mapping[int, str] | None) -> dict[str, Any]:
+def answers_of(found: RecordedViews, ids: Mapping[int, str] | None) -> dict[str, Any]:
     """Return every answer, without the log."""
-    return {asked: plain(answer, ids) for asked, answer in everything(found).items() if "statistics" not in asked}
+    return {query: plain(answer, ids) for query, answer in everything(found).items() if "statistics" not in query}
 
 
 @settings(**GENERATED, max_examples=30)
@@ -109,7 +109,7 @@ def test_answers_do_not_depend_on_the_order_of_recording(documents: Documents, c
         chance.shuffle(mixed)
         other_ids = waited(shuffled, mixed)
         assume(other_ids is not None)
-        assert difference(told(found, ids), told(shuffled, other_ids)) == {}
+        assert difference(answers_of(found, ids), answers_of(shuffled, other_ids)) == {}
 
 
 def by_number(documents: Documents) -> Documents:
@@ -141,8 +141,8 @@ def test_retracted_fact_leaves_no_trace_in_the_current_state(documents: Document
         rest = [each for each in accepted if each["id"] not in about(accepted, fact["id"])]
         other_ids = waited(without, rest)
         assume(other_ids is not None)
-        answers, others = told(found, ids), told(without, other_ids)
-        never = {asked for asked, answer in others.items() if answer == "NotFound" and answers[asked] == "Gone"}
+        answers, others = answers_of(found, ids), answers_of(without, other_ids)
+        never = {query for query, answer in others.items() if answer == "NotFound" and answers[query] == "Gone"}
         assert set(difference(answers, others)) <= never
 
 
@@ -170,16 +170,16 @@ def test_corrected_fact_gives_the_state_of_the_right_fact(documents: Documents):
         spoken = {known[each["data"]["event"]]["type"] for each in accepted if each["type"] in REMARKS}
         assume(corrections and not spoken & set(REMARKS))
         for correction in corrections:
-            said = correction["data"]
-            fact = known[said["event"]]
+            content = correction["data"]
+            fact = known[content["event"]]
             corrected = dict(fact)
-            if "data" in said:
-                kept = {name: fact["data"][name] for name in ("evidence", "note") if name in fact["data"]}
-                corrected["data"] = {**kept, **said["data"]}
-            if "occurred" in said:
+            if "data" in content:
+                converted = {name: fact["data"][name] for name in ("evidence", "note") if name in fact["data"]}
+                corrected["data"] = {**converted, **content["data"]}
+            if "occurred" in content:
                 corrected.pop("occurred", None)
-                corrected |= {"occurred": said["occurred"]} if said["occurred"] is not None else {}
-            known[said["event"]] = corrected
+                corrected |= {"occurred": content["occurred"]} if content["occurred"] is not None else {}
+            known[content["event"]] = corrected
         others = [document for document in known.values() if document["type"] != "event.corrected"]
         assume(waited(so_from_the_start, others) is not None)
-        assert difference(told(found, None), told(so_from_the_start, None)) == {}
+        assert difference(answers_of(found, None), answers_of(so_from_the_start, None)) == {}

@@ -98,7 +98,7 @@ JOINED = ("platform.member-joined", "platforms/p")
 SIGNED = ("agreement.signed", "agreements/t")
 MADE = ("agreement.commitment-made", "agreements/c")
 
-SAID: dict[str, Callable[[RecordedViews], list[dict[str, Any]]]] = {
+POSTS: dict[str, Callable[[RecordedViews], list[dict[str, Any]]]] = {
     "a joining is corrected": lambda found: [
         corrected("platforms/p", position_of(found, *JOINED, 50), occurred="2015-05-05")
     ],
@@ -143,7 +143,7 @@ SAID: dict[str, Callable[[RecordedViews], list[dict[str, Any]]]] = {
 }
 
 
-@pytest.mark.parametrize("said", SAID)
-def test_posts_to_a_subject_ten_times_as_large_take_no_more_steps(small_and_large, said):
-    small, large = (effort(found, SAID[said](found)) for found in small_and_large)
+@pytest.mark.parametrize("post", POSTS)
+def test_posts_to_a_subject_ten_times_as_large_take_no_more_steps(small_and_large, post):
+    small, large = (effort(found, POSTS[post](found)) for found in small_and_large)
     assert large < 1.5 * small + _INDEXED

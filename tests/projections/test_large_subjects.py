@@ -41,11 +41,11 @@ def small_and_great() -> Iterator[tuple[RecordedViews, RecordedViews]]:
 
 
 def listed(view: str, sort: str | None = None, **filters: str) -> Callable[[RecordedViews, TimeSlice], object]:
-    asked = {name.rstrip("_"): [value] for name, value in filters.items()}
-    return lambda found, question: found.reader.page(view, question, asked, sort=sort, limit=5, after=None)
+    query = {name.rstrip("_"): [value] for name, value in filters.items()}
+    return lambda found, question: found.reader.page(view, question, query, sort=sort, limit=5, after=None)
 
 
-ASKED: dict[str, Callable[[RecordedViews, TimeSlice], object]] = {
+QUERIES: dict[str, Callable[[RecordedViews, TimeSlice], object]] = {
     "platform": lambda found, question: found.reader.state("platforms/p", question),
     "party": lambda found, question: found.reader.state("parties/hub", question),
     "agreement": lambda found, question: found.reader.state("agreements/t", question),
@@ -73,12 +73,12 @@ def test_first_page_of_a_long_history_costs_as_much_as_that_of_a_short_one(small
     assert taken[1] < 1.2 * taken[0] + 300
 
 
-@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("query", QUERIES)
 @pytest.mark.parametrize("then", ["now", "earlier", "whenever"])
-def test_queries_take_as_many_steps_at_four_times_the_size(small_and_great, asked, then):
+def test_queries_take_as_many_steps_at_four_times_the_size(small_and_great, query, then):
     taken = []
     for found in small_and_great:
         as_of = found.head // 2 if then == "earlier" else found.head
         question = found.question(None if then == "whenever" else DAY, as_of)
-        taken.append(steps(found, partial(ASKED[asked], found, question)))
+        taken.append(steps(found, partial(QUERIES[query], found, question)))
     assert taken[1] < 1.4 * taken[0] + 300

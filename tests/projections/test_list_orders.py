@@ -49,8 +49,8 @@ def paged(found: RecordedViews, view: str, sort: str, on: str | None, filters: d
     items: list[dict[str, Any]] = []
     after: list[Any] | None = None
     while True:
-        asked = {name: [value] for name, value in filters.items()}
-        page = found.reader.page(view, found.question(on), asked, sort=sort, limit=2, after=after)
+        options = {name: [value] for name, value in filters.items()}
+        page = found.reader.page(view, found.question(on), options, sort=sort, limit=2, after=after)
         items, after = items + page.items, page.after
         if after is None:
             return items

@@ -363,7 +363,7 @@ def test_event_that_may_lie_within_the_requested_days_is_possible(views: Recorde
 
 
 @pytest.mark.parametrize(
-    ("view", "asked"),
+    ("view", "filters"),
     [
         ("parties", {"colour": "red"}),
         ("parties", {"kind": "ship"}),
@@ -380,10 +380,10 @@ def test_event_that_may_lie_within_the_requested_days_is_possible(views: Recorde
         ("labs", {"after": [1, 2, 3, 4, 5]}),
     ],
 )
-def test_invalid_queries_are_refused(views: RecordedViews, view, asked):
-    with pytest.raises(BadQuestion) as told:
-        views.items(view, **asked)
-    assert len(told.value.flaws) == 1
+def test_invalid_queries_are_refused(views: RecordedViews, view, filters):
+    with pytest.raises(BadQuestion) as error:
+        views.items(view, **filters)
+    assert len(error.value.flaws) == 1
 
 
 def test_long_lists_are_cut_with_the_address_of_the_rest(views: RecordedViews):
@@ -411,17 +411,17 @@ def test_lists_filtered_by_a_common_value_are_the_same_under_every_plan(views, m
     for number in range(12):
         scope = ["wind", "solar"] if number % 3 else ["solar"]
         views.record(signed(f"t{number:02}", f"20{number:02}-01-01", "a", *("b" if number % 2 else ""), scope=scope))
-    asked: list[dict[str, Any]] = [
+    filters: list[dict[str, Any]] = [
         {"scope": "wind"},
         {"scope": "solar", "sort": "-signed"},
         {"party": "parties/b", "sort": "title"},
         {"party": ["parties/a", "parties/b"], "scope": "wind"},
         {"party": "parties/b", "signed_from": "2005-01-01", "sort": "signed"},
     ]
-    found = [views.subjects("agreements", **each) for each in asked]
+    found = [views.subjects("agreements", **each) for each in filters]
     assert [len(each) for each in found] == [8, 12, 6, 4, 4]
     monkeypatch.setattr("projections.engine.planner.isqrt", lambda _: 0)  # whatever matches at all is common
-    assert [views.subjects("agreements", **each) for each in asked] == found
+    assert [views.subjects("agreements", **each) for each in filters] == found
 
 
 @settings(**GENERATED, max_examples=20)
@@ -430,14 +430,14 @@ def test_filter_by_certainty_selects_items_of_that_certainty(documents):
     with new_views() as found:
         recorded(found, documents)
         for view in VIEWS:
-            asked: list[dict[str, str]] = [{}]
+            queries: list[dict[str, str]] = [{}]
             for each in LIST_VIEWS[view].filters:
                 if each.name == "status":
                     assert isinstance(each.value, Choice)
-                    asked += [{"status": status} for status in (*each.value.values, "any")]
-            asked += [{"from_": "2020-04-01", "to": "2021-05-01"}, {"to": "2021-02-15"}] if view == "timeline" else []
+                    queries += [{"status": status} for status in (*each.value.values, "any")]
+            queries += [{"from_": "2020-04-01", "to": "2021-05-01"}, {"to": "2021-02-15"}] if view == "timeline" else []
             for on in DAYS:
-                for filters in asked:
+                for filters in queries:
                     items = found.items(view, on=on, **filters)
                     assert found.items(view, on=on, certainty=["certain", "possible"], **filters) == items
                     for certainty in CERTAINTIES:

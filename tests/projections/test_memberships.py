@@ -26,7 +26,7 @@ from tests.recorded_views import (
     step,
 )
 
-Asked = tuple[str, str, list[str]]
+Expected = tuple[str, str, list[str]]
 """A party, a day, and the statuses of its memberships that hold on it."""
 
 TRADE = (
@@ -167,7 +167,7 @@ BEFORE_IT_WAS_SIGNED = (
         ("b", "2005-01-01", []),
     ],
 )
-STORIES: dict[str, tuple[list[Any], list[Any], list[Asked]]] = {
+STORIES: dict[str, tuple[list[Any], list[Any], list[Expected]]] = {
     "a trade agreement acceded to fifty years later": TRADE,
     "an own day after the general one": OWN_DAY,
     "left and returned twice": UNESCO,
@@ -198,12 +198,12 @@ def take_in_some_order(found: RecordedViews, documents: Sequence[Any], seed: int
 
 @pytest.mark.parametrize("story", STORIES)
 def test_memberships_of_a_real_treaty_in_any_order(story):
-    people, documents, asked = STORIES[story]
+    people, documents, expected = STORIES[story]
     for seed in range(4):
         with new_views() as found:
             found.record(*people)
             take_in_some_order(found, documents, seed)
-            for who, on, held in asked:
+            for who, on, held in expected:
                 items = found.items("memberships", on=on, party=f"parties/{who}", in_="agreements/t")
                 assert [item["status"] for item in items] == held, (seed, who, on)
                 assert all(item["certainty"] == "certain" for item in items), (seed, who, on)
@@ -409,45 +409,45 @@ def test_category_changes_within_one_membership_in_any_order(seed):
     with new_views() as found:
         found.record(*parties("a"), MEMBERS[0], *later)
         for on, category in (("2001-01-01", "associate"), ("2005-01-01", "full"), ("2009-12-31", "full")):
-            (tie,) = found.items("memberships", on=on)
-            assert (tie["status"], tie["category"], tie["from"], tie["to"]) == (
+            (membership,) = found.items("memberships", on=on)
+            assert (membership["status"], membership["category"], membership["from"], membership["to"]) == (
                 "member",
                 category,
                 "2001-01-01",
                 "2020-01-01",
             )
-            assert [step["type"] for step in tie["steps"]] == [document["type"] for document in MEMBERS[1:]]
+            assert [step["type"] for step in membership["steps"]] == [document["type"] for document in MEMBERS[1:]]
             (member,) = found.state("platforms/p", on=on)["members"]
             assert member["category"] == category
-            assert [tie] == found.items("memberships", on=on, category=category)
+            assert [membership] == found.items("memberships", on=on, category=category)
         assert found.items("memberships", on="2012-01-01", category="ehrenmitglied") != []
         assert found.items("memberships", on="2012-01-01", category="full") == []
-        (tie,) = found.items("memberships", on=None)
-        assert (tie["status"], tie["category"]) == ("left", MEMBERS[3]["data"]["category"])
-        assert tie["steps"][1]["category"] == "full"
+        (membership,) = found.items("memberships", on=None)
+        assert (membership["status"], membership["category"]) == ("left", MEMBERS[3]["data"]["category"])
+        assert membership["steps"][1]["category"] == "full"
 
 
 def test_retracted_change_of_category_gives_the_earlier_one_back(views: RecordedViews):
     views.record(*parties("a"), *MEMBERS[:3])
     views.record(retracted("platforms/p", views.head))
-    (tie,) = views.items("memberships", on="2006-01-01")
-    assert (tie["category"], len(tie["steps"])) == ("associate", 1)
-    (tie,) = views.items("memberships", on="2006-01-01", as_of=views.head - 1)
-    assert tie["category"] == "full"
+    (membership,) = views.items("memberships", on="2006-01-01")
+    assert (membership["category"], len(membership["steps"])) == ("associate", 1)
+    (membership,) = views.items("memberships", on="2006-01-01", as_of=views.head - 1)
+    assert membership["category"] == "full"
 
 
 def test_new_membership_has_its_own_category(views: RecordedViews):
     views.record(*parties("a"), *MEMBERS, joined("a", "p", "2022-01-01"))
-    (tie,) = views.items("memberships", on="2022-01-01")
-    assert (tie["category"], tie["from"]) == (None, "2022-01-01")
+    (membership,) = views.items("memberships", on="2022-01-01")
+    assert (membership["category"], membership["from"]) == (None, "2022-01-01")
 
 
 def test_merged_members_have_the_category_of_the_last_change(views: RecordedViews):
     again = joined("b", "p", "2002-01-01", category="observer")
     views.record(*parties("a", "b"), *MEMBERS[:2], again, changed("b", "p", "full", "2005-01-01"))
     views.record(event("party.merged", "parties/b", into="parties/a"))
-    assert [tie["category"] for tie in views.items("memberships", on="2004-01-01")] == ["observer"]
-    assert [tie["category"] for tie in views.items("memberships", on="2005-01-01")] == ["full"]
+    assert [membership["category"] for membership in views.items("memberships", on="2004-01-01")] == ["observer"]
+    assert [membership["category"] for membership in views.items("memberships", on="2005-01-01")] == ["full"]
 
 
 def test_change_of_category_before_the_joining_is_refused(views: RecordedViews):
@@ -458,4 +458,4 @@ def test_change_of_category_before_the_joining_is_refused(views: RecordedViews):
     assert "while it is no member" in str(views.refused(changed("a", "p", "full", "2000-06-01")))
     views.refused(before)
     views.record(changed("a", "p", "full", "2000-05-31"))
-    assert [tie["from"] for tie in views.items("memberships", on="2000-05-31")] == [None]
+    assert [membership["from"] for membership in views.items("memberships", on="2000-05-31")] == [None]

@@ -30,9 +30,9 @@ def one(views: RecordedViews) -> RecordedViews:
 
 
 def test_survivor_has_the_state_of_both_merged_parties(one: RecordedViews):
-    with pytest.raises(Merged) as told:
+    with pytest.raises(Merged) as error:
         one.state("parties/b")
-    assert told.value.into == "parties/a"
+    assert error.value.into == "parties/a"
     with pytest.raises(Merged):
         one.history("parties/b")
     state = one.state("parties/a")
@@ -46,14 +46,19 @@ def test_as_of_before_the_merger_both_parties_have_their_own_state(one: Recorded
     assert one.state("parties/b", as_of=7)["name"] == "Beta"
     assert one.state("parties/a", as_of=7)["other_names"] == []
     assert one.subjects("parties", as_of=7) == ["parties/a", "parties/b"]
-    assert [tie["from"] for tie in one.memberships("parties/b", "platforms/p", as_of=7)] == ["2022-01-01"]
+    assert [membership["from"] for membership in one.memberships("parties/b", "platforms/p", as_of=7)] == ["2022-01-01"]
 
 
 def test_duplicate_memberships_of_merged_parties_become_one_on_every_day(one: RecordedViews):
     for on in ("2021-06-01", "2023-01-01", None):
-        tie = one.membership("parties/a", "platforms/p", on=on)
-        assert (tie["status"], tie["from"], tie["to"], tie["events"]) == ("member", "2021-01-01", None, [4, 5][:2])
-        assert one.membership("parties/b", "platforms/p", on=on) == tie
+        membership = one.membership("parties/a", "platforms/p", on=on)
+        assert (membership["status"], membership["from"], membership["to"], membership["events"]) == (
+            "member",
+            "2021-01-01",
+            None,
+            [4, 5][:2],
+        )
+        assert one.membership("parties/b", "platforms/p", on=on) == membership
     assert len(one.items("memberships", in_="agreements/t")) == 1
     assert len(one.items("memberships", in_="platforms/p")) == 1
     assert len(one.state("agreements/t")["parties"]) == 1
@@ -64,8 +69,13 @@ def test_duplicate_joinings_and_leavings_give_one_interval(views: RecordedViews)
     views.record(party("a"), party("b"), platform("p", "2020-01-01"))
     views.record(joined("a", "p", "2021-01-01"), joined("b", "p", "2021-01-01"))
     views.record(left("a", "p", "2022-01-01"), left("b", "p", "2022-03-01"), merged("b", "a"))
-    tie = views.membership("parties/a", "platforms/p", on=None)
-    assert (tie["status"], tie["from"], tie["to"], tie["certainty"]) == ("left", "2021-01-01", "2022-01-01", "certain")
+    membership = views.membership("parties/a", "platforms/p", on=None)
+    assert (membership["status"], membership["from"], membership["to"], membership["certainty"]) == (
+        "left",
+        "2021-01-01",
+        "2022-01-01",
+        "certain",
+    )
 
 
 def test_filters_by_party_accept_both_merged_subjects(one: RecordedViews):
@@ -149,25 +159,25 @@ def test_survivor_may_be_merged_into_another_party(views: RecordedViews):
     assert views.subjects("parties") == ["parties/b", "parties/c"]
     assert set(views.state("parties/b")["other_names"]) == {"A", "D"}
     for subject, into in (("parties/a", "parties/b"), ("parties/d", "parties/b")):
-        with pytest.raises(Merged) as told:
+        with pytest.raises(Merged) as error:
             views.state(subject)
-        assert told.value.into == into
-        with pytest.raises(Merged) as told:
+        assert error.value.into == into
+        with pytest.raises(Merged) as error:
             views.state(subject, as_of=7)
-        assert told.value.into == "parties/c"
+        assert error.value.into == "parties/c"
 
 
 def test_merger_may_be_corrected_to_another_survivor(views: RecordedViews):
     views.record(
         party("a"), party("b"), party("c"), merged("a", "b"), corrected("parties/a", 4, data={"into": "parties/c"})
     )
-    with pytest.raises(Merged) as told:
+    with pytest.raises(Merged) as error:
         views.state("parties/a")
-    assert told.value.into == "parties/c"
+    assert error.value.into == "parties/c"
     assert views.subjects("parties") == ["parties/b", "parties/c"]
-    with pytest.raises(Merged) as told:
+    with pytest.raises(Merged) as error:
         views.state("parties/a", as_of=4)
-    assert told.value.into == "parties/b"
+    assert error.value.into == "parties/b"
 
 
 def test_parts_of_the_merged_party_are_parts_of_the_survivor(views: RecordedViews):

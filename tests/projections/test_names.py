@@ -110,7 +110,7 @@ def test_results_do_not_depend_on_the_order_of_recording(tmp_path):
         for at in range(260)
     ]
     documents += [party(f"q{at}", name="Same Name", other_names=[f"Alias {at % 2}"]) for at in range(6)]
-    asked = (
+    queries = (
         "same name",
         "Northern",
         "bank",
@@ -129,7 +129,7 @@ def test_results_do_not_depend_on_the_order_of_recording(tmp_path):
         try:
             made.batch(*order)
             answers = []
-            for text in asked:
+            for text in queries:
                 answers.append(made.reader.resolve(text, made.question(), limit=50))
                 page = made.reader.search(text, made.question(), limit=50, after=None)
                 answers.append([{name: hit[name] for name in ("subject", "snippet", "score")} for hit in page.items])
@@ -345,7 +345,7 @@ def test_buffered_names_are_found_like_indexed_ones(registry):
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"),
+    ("name", "remaining"),
     [
         ("Foo Limited Liability Company", ["foo"]),
         ("The Foo Company", ["foo"]),
@@ -357,9 +357,9 @@ def test_buffered_names_are_found_like_indexed_ones(registry):
         ("Foo 有限责任公司", ["foo"]),
     ],
 )
-def test_legal_forms_are_ignored(name, kept):
-    assert list(bare(runs_of(name))) == kept
-    assert key_of(name) == "".join(kept)
+def test_legal_forms_are_ignored(name, remaining):
+    assert list(bare(runs_of(name))) == remaining
+    assert key_of(name) == "".join(remaining)
 
 
 def test_number_of_acronyms_of_a_long_name_is_bounded():

@@ -180,14 +180,14 @@ def edits(chance: random.Random, made: RecordedViews) -> Iterator[dict[str, Any]
     for _ in range(chance.randint(2, 8)):
         about = chance.choice(made.events)
         number = about.position
-        loser, kept = chance.sample(SLUGS, 2)
+        loser, into = chance.sample(SLUGS, 2)
         yield chance.choice(
             (
                 corrected(about.subject, number, occurred=date(chance)),
                 retracted(about.subject, number),
                 disputed(about.subject, number, occurred=chance.choice(("1999", "2002-02-02"))),
                 event("evidence.added", about.subject, event=number, evidence=[{"document": "documents/d"}]),
-                event("party.merged", f"parties/{loser}", None, into=f"parties/{kept}"),
+                event("party.merged", f"parties/{loser}", None, into=f"parties/{into}"),
             )
         )
 

@@ -98,8 +98,12 @@ def test_owners_are_no_memberships(views: RecordedViews):
     views.record(*parties("v", "a", "b"), *VENTURE[:2], platform("p"), joined("a", "p"))
     for on in ("2012-01-01", None):
         for sort in ("in", "-in", "from"):
-            assert [tie["in"]["subject"] for tie in views.items("memberships", on=on, sort=sort)] == ["platforms/p"]
-        assert [tie["in"]["subject"] for tie in views.items("memberships", on=on, party="parties/a")] == ["platforms/p"]
+            assert [membership["in"]["subject"] for membership in views.items("memberships", on=on, sort=sort)] == [
+                "platforms/p"
+            ]
+        assert [membership["in"]["subject"] for membership in views.items("memberships", on=on, party="parties/a")] == [
+            "platforms/p"
+        ]
         assert views.items("memberships", on=on, in_="parties/v") == []
         counted = views.reader.statistics(views.question(on))
         assert counted["memberships"]["total"] == 1

@@ -73,15 +73,15 @@ def test_fold_uses_no_index_that_is_created_last(documents):
     with new_views() as found, building() as (_, views):
         recorded(found, documents)
         events = found.events
-        said: dict[str, str] = {}
-        views._db.set_trace_callback(lambda sql: said.setdefault(_LITERAL.sub("?", sql), sql))
+        statements: dict[str, str] = {}
+        views._db.set_trace_callback(lambda sql: statements.setdefault(_LITERAL.sub("?", sql), sql))
         for event in events:
             folded(views, [event])
             views._store.subjects.forget()  # so that nothing is at hand, and all is read
         views._db.set_trace_callback(None)
-        asking = [sql for sql in said.values() if sql.startswith(("SELECT", "UPDATE", "DELETE"))]
-        assert len(asking) > 10
-        for sql in asking:
+        queries = [sql for sql in statements.values() if sql.startswith(("SELECT", "UPDATE", "DELETE"))]
+        assert len(queries) > 10
+        for sql in queries:
             assert plan(views._db, sql) == plan(found.views._db, sql), sql
 
 

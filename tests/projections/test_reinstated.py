@@ -43,9 +43,12 @@ NOTICE = step("withdrawn", "t", "2021-01-01", "a", effective="2022-01-01")
 def test_revoked_notice_no_longer_stands(views):
     treaty(views, NOTICE, step("withdrawal-revoked", "t", "2021-06-01", "a"))
     assert statuses(views, "a", "2021-02-01", "2021-12-31", "2022-01-01", "2025-01-01") == ["in-force"] * 4
-    tie = views.membership("parties/a", "agreements/t")
-    assert (tie["to"], tie["certainty"]) == (None, "certain")
-    assert [each["type"] for each in tie["steps"][-2:]] == ["agreement.withdrawn", "agreement.withdrawal-revoked"]
+    membership = views.membership("parties/a", "agreements/t")
+    assert (membership["to"], membership["certainty"]) == (None, "certain")
+    assert [each["type"] for each in membership["steps"][-2:]] == [
+        "agreement.withdrawn",
+        "agreement.withdrawal-revoked",
+    ]
     assert views.items("memberships", in_="agreements/t", status="withdrawn", on=None) == []
 
 
@@ -253,8 +256,8 @@ def test_order_of_recording_changes_nothing(order):
         with new_views() as found:
             treaty(found)
             found.batch(*[FACTS[index] for index in indexes])
-            told = {at: value for at, value in everything(found).items() if "timeline" not in at}
-            answers.append({at: _without(value) for at, value in told.items()})
+            shown = {at: value for at, value in everything(found).items() if "timeline" not in at}
+            answers.append({at: _without(value) for at, value in shown.items()})
     assert difference(*answers) == {}
 
 
@@ -333,10 +336,10 @@ def revoked(reading: Reading) -> list[Timeline]:
     on = reading[revocation][0]
     if effect < notice:
         return []
-    stands = withdrawn.lo > revocation.hi  # then another notice was revoked, which is not recorded
-    if not stands and not notice <= on < effect:
+    is_current = withdrawn.lo > revocation.hi  # then another notice was revoked, which is not recorded
+    if not is_current and not notice <= on < effect:
         return []
-    return [tuple("withdrawn" if stands and effect <= today else "bound" for today in DAYS)]
+    return [tuple("withdrawn" if is_current and effect <= today else "bound" for today in DAYS)]
 
 
 @st.composite

@@ -25,11 +25,11 @@ DATES = st.sampled_from([None, "2024", "2024-02-03", "2021?-08-18"])
 TOLD = st.tuples(st.sampled_from([None, "approval", "2025-01"]), DATES, st.sampled_from([(), (1,), (3, 4)]))
 
 
-def fact(at, said, occurred, more):
-    kind = "agreement.withdrawn" if said == "2025-01" else "agreement.ratified"
+def fact(at, given, occurred, more):
+    kind = "agreement.withdrawn" if given == "2025-01" else "agreement.ratified"
     data = {"party": "parties/p"}
-    if said is not None:
-        data["effective" if said == "2025-01" else "instrument"] = said
+    if given is not None:
+        data["effective" if given == "2025-01" else "instrument"] = given
     model = CATALOGUE[kind].data.model_validate(data)
     positions = (at, *(at + each for each in more))
     return Fact(
@@ -38,14 +38,14 @@ def fact(at, said, occurred, more):
 
 
 FACTS = st.lists(TOLD, min_size=1, max_size=4).map(
-    lambda told: [fact(10 * at, *each) for at, each in enumerate(told, 1)]
+    lambda drawn: [fact(10 * at, *each) for at, each in enumerate(drawn, 1)]
 )
 
 
 @given(FIELDS, FIELDS, st.data())
-def test_subject_state_and_provenance_are_decoded_as_encoded(said, borne, data):
-    fields = {name: f"some {name}" for name in said}
-    provenance = {name: data.draw(st.sampled_from([(1,), (1, 4), (5,)])) for name in [*borne, "status"]}
+def test_subject_state_and_provenance_are_decoded_as_encoded(given, sources, data):
+    fields = {name: f"some {name}" for name in given}
+    provenance = {name: data.draw(st.sampled_from([(1,), (1, 4), (5,)])) for name in [*sources, "status"]}
     stored, name = encode_subject_state(fields, provenance), orjson.dumps(fields.get("title"))
     read, bears = decode_subject_state(stored, "title", name)
     assert list(read.items()) == list(fields.items())
@@ -76,8 +76,8 @@ def test_membership_is_decoded_as_its_facts_say(steps, others, data):
     ]
     assert decode_membership_span(stored) == {name: read[name] for name in ("from", "to", "events")}
 
-    said = {"role": role, "category": category, "from": read["from"], "to": read["to"]}
-    assert {name: spelled.pop(name, None) for name in said} == said
+    given = {"role": role, "category": category, "from": read["from"], "to": read["to"]}
+    assert {name: spelled.pop(name, None) for name in given} == given
     assert read["category"] == category
     assert spelled.pop("events", None) == (read["events"] if whole else None)
     assert [step[:3] for step in spelled.pop("steps")] == [

@@ -269,7 +269,7 @@ def test_search_can_be_limited_to_a_collection(registry):
 
 
 def test_snippet_is_the_text_or_the_part_around_the_words(registry):
-    long = "Filler words stand here. " * 40
+    long = "Filler words are here. " * 40
     registry.record(
         party("a", name="Zeta", note=f"{long}Élan vital, they say. {long}"), party("b", name="Short\n name")
     )
@@ -380,7 +380,7 @@ def test_words_of_long_texts_are_not_cached():
             _, words = search.tokens_of("agreements/t", "agreement.adopted", {"summary": text})
             assert len(words) > 18_000
             del text, words
-        kept, _ = tracemalloc.get_traced_memory()
+        used, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert kept < 5 * 2**20
+    assert used < 5 * 2**20

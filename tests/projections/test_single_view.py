@@ -104,8 +104,8 @@ def test_single_view_replay_skips_unneeded_events():
         for view in VIEWS:
             with alone(view, found.events) as reader:
                 held[view] = counts(reader)
-    kept = {view: {table for table, count in tables.items() if count} for view, tables in held.items()}
-    assert kept == {
+    stored = {view: {table for table, count in tables.items() if count} for view, tables in held.items()}
+    assert stored == {
         "parties": {"subject_states"},
         "agreements": {"subject_states", "list_items"},
         "labs": set(),
@@ -118,19 +118,21 @@ def test_single_view_replay_skips_unneeded_events():
     }
 
 
-@pytest.mark.parametrize(("view", "told"), [("agreements", True), ("memberships", False), ("commitments", False)])
-def test_subject_states_are_computed_only_if_canonical_rows_show_them(monkeypatch, view, told):
-    asked: list[str] = []
+@pytest.mark.parametrize(
+    ("view", "are_computed"), [("agreements", True), ("memberships", False), ("commitments", False)]
+)
+def test_subject_states_are_computed_only_if_canonical_rows_show_them(monkeypatch, view, are_computed):
+    computed: list[str] = []
 
     def counted(collection, *arguments):
-        asked.append(collection)
+        computed.append(collection)
         return state_periods(collection, *arguments)
 
     with new_views() as found:
         found.record(*parties("a", "b"), signed("t", "2020", "a", "b"), step("entered-into-force", "t", "2021"))
         monkeypatch.setattr("projections.projector.state_periods", counted)
         with alone(view, found.events):
-            assert bool(asked) is told
+            assert bool(computed) is are_computed
 
 
 def test_subjects_are_folded_once_for_many_events(monkeypatch):

@@ -146,8 +146,8 @@ def is_the_same_built(found: RecordedViews) -> bool:
         folded(built, found.events)
         built.finish()
         with closing(Reader(path)) as reader:
-            kept, whole = (each._db.execute("SELECT * FROM rollups").fetchall() for each in (found.reader, reader))
-            return kept == whole
+            stored, whole = (each._db.execute("SELECT * FROM rollups").fetchall() for each in (found.reader, reader))
+            return stored == whole
 
 
 @settings(**GENERATED, max_examples=25)

@@ -113,10 +113,10 @@ def test_subject_cache_is_bounded(monkeypatch):
     with new_views() as found:
         for number in range(100):
             found.record(party(f"p-{number}"))
-        kept = found.views._store.subjects
-        assert len(kept._cached) <= 6
-        assert len(kept._by_number) <= 21
-        assert sum(each.cached is not None for each in kept._by_number.values()) <= 6
+        subjects = found.views._store.subjects
+        assert len(subjects._cached) <= 6
+        assert len(subjects._by_number) <= 21
+        assert sum(each.cached is not None for each in subjects._by_number.values()) <= 6
 
 
 def test_refused_post_leaves_nothing_after_its_transaction_is_lost(monkeypatch):
@@ -156,16 +156,16 @@ def test_large_subjects_are_cached_only_within_the_memory_limit(monkeypatch):
     named = [f"p-{number}" for number in range(50)]
     with new_views() as found:
         found.record(*parties(*named))
-        kept = found.views._store.subjects
+        subjects = found.views._store.subjects
         monkeypatch.setattr(subject_cache, "_MOST_BYTES", 500_000)
         for number in range(20):
             found.record(signed(f"a-{number}", "2020", *named))
         assert all(found.membership("parties/p-7", f"agreements/a-{number}", on="2021-01-01") for number in range(20))
         found.refused(party("p-0"), event("agreement.amended", "agreements/a-19", "2019"))
         found.record(signed("a-20", "2020", *named))
-        held = [each.cached for each in kept._cached.values() if each.cached is not None]
-        assert 0 < sum(1 for each in held for _ in each.of(MEMBERSHIPS.name)) <= 200
-        assert kept._weight.bytes == sum(each.own for each in held)
+        cached = [each.cached for each in subjects._cached.values() if each.cached is not None]
+        assert 0 < sum(1 for each in cached for _ in each.of(MEMBERSHIPS.name)) <= 200
+        assert subjects._weight.bytes == sum(each.own for each in cached)
 
 
 def test_texts_used_once_are_evicted(monkeypatch):

@@ -133,12 +133,12 @@ def test_merged_parties_have_one_timeline_without_repeats(views):
     assert positions(views.items("timeline", on=None, party="parties/b")) == [4, 2]
 
 
-@pytest.mark.parametrize("asked", [{}, {"q": "a"}])
-def test_type_without_events_has_an_empty_timeline(views, monkeypatch, asked):
+@pytest.mark.parametrize("filters", [{}, {"q": "a"}])
+def test_type_without_events_has_an_empty_timeline(views, monkeypatch, filters):
     monkeypatch.setattr(text_filter, "FEW", 0)
     views.record(*parties("a"))
     for sort in SORTS:
-        assert views.items("timeline", on=None, sort=sort, type="lab.closed", **asked) == []
+        assert views.items("timeline", on=None, sort=sort, type="lab.closed", **filters) == []
 
 
 def log(found: RecordedViews, size: int) -> None:
@@ -166,11 +166,11 @@ def log(found: RecordedViews, size: int) -> None:
 )
 @pytest.mark.parametrize("sort", ["occurred", "-occurred"])
 def test_page_of_a_log_four_times_as_long_takes_as_many_steps(long_and_longer, filters, sort):
-    asked = {name: [value] for name, value in filters.items()}
+    filters = {name: [value] for name, value in filters.items()}
     short, long = (
         steps(
             found,
-            partial(found.reader.page, "timeline", found.question(None), asked, sort=sort, limit=10, after=None),
+            partial(found.reader.page, "timeline", found.question(None), filters, sort=sort, limit=10, after=None),
         )
         for found in long_and_longer
     )
