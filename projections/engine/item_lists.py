@@ -128,7 +128,7 @@ _Step = TypedDict(  # in this form for the keyword `with`
 
 
 class Step(_Step):
-    """An event that a membership rests on."""
+    """A step of a membership: an event that it depends on."""
 
 
 _Span = TypedDict(  # in this form for the keyword `from`

@@ -294,8 +294,9 @@ class Connection(MeasuredConnection, asyncio.BufferedProtocol):
         return finished
 
     def refuse(self, problem: Problem) -> None:
-        """Ignore further input, and send this problem after the responses to earlier requests: a byte that the parser
-        refuses lets aiohttp call `handle_error` in its turn.
+        """Ignore further input, and send a problem after the responses to earlier requests.
+
+        It gives the parser a byte that is not HTTP, so that aiohttp calls `handle_error` after these responses.
         """
         self._connections.hold(self, 0)
         if not self._is_over and self.transport is not None and not self.transport.is_closing():
