@@ -25,7 +25,7 @@ _KEPT = ("evidence", "note")
 """The fields that corrected data retains unless it gives them."""
 _DEEPEST = 32
 """Most events, each about the next, between an event and a fact."""
-_NOWHERE = "points to nothing that the event could say"
+_NOWHERE = "points to no place that the event could have"
 
 
 def target_flaws(history: History, event: Event, data: Any, *, has_gaps: bool) -> Iterator[Flaw]:
@@ -34,13 +34,13 @@ def target_flaws(history: History, event: Event, data: Any, *, has_gaps: bool) -
     if target is None:
         yield Flaw("/data/event", f"there is no event at position {data.event}")
     elif _depth(history, target) >= _DEEPEST:
-        yield Flaw("/data/event", f"events about events about events are taken {_DEEPEST} deep")
+        yield Flaw("/data/event", f"events about events are nested at most {_DEEPEST} deep")
     elif event.subject != target.subject and event.subject not in history.cluster(target.subject):
         yield Flaw("/data/event", f"the event at position {target.position} is about {target.subject}")
     elif not target.kind.is_posted:  # nor is it redacted: a text is erased by deleting it
         yield Flaw("/data/event", f"the event at position {target.position} was recorded by the registry itself")
     elif (event.type, target.type) == ("event.retracted", "event.redacted"):
-        yield Flaw("/data/event", "a redaction stays: what was erased does not come back")
+        yield Flaw("/data/event", "a redaction cannot be retracted, as erased data does not come back")
     elif not has_gaps:
         yield from _content_flaws(history, event.type, target, data, event.plain, "/data")
 
@@ -87,7 +87,7 @@ def _correction_flaws(history: History, target: Event, given: Mapping[str, Any],
         for flaw in missing_items(history, target.subject, target.type, corrected):
             yield Flaw(at.removesuffix("/data") + flaw.pointer, flaw.detail)
     elif corrected.event != target.about:
-        yield Flaw(f"{at}/event", "stays the same; to speak of another event, retract this one")
+        yield Flaw(f"{at}/event", "cannot change; retract this event to refer to another one")
     elif (further := history.event(corrected.event)) is not None:
         yield from _content_flaws(history, target.type, further, corrected, given, at)
 

@@ -381,7 +381,7 @@ def _objection_conflicts(history: History, agreement: str, changed: Sequence[Fac
     for position in sorted(each for each in positions if each is not None):
         objections = [fact.position for fact in history.item_facts(agreement, objection_tag(position))]
         if objections and not _is_declared(history, agreement, position):
-            detail = f"facts rest on the declaration at position {position}"
+            detail = f"other facts depend on the declaration at position {position}"
             yield Conflict(detail, tuple(sorted(objections)[:MOST_NAMED]))
 
 

@@ -109,16 +109,18 @@ def check_text(history: History, event: Event, data: OfText) -> None:
     document, stored = event.subject, history.stored_text(event.subject)
     if event.type == "document.text-erased":
         if stored is None:
-            raise Contradiction(f"no text of {document} is held")
+            raise Contradiction(f"no text of {document} is stored")
         if (stored.sha256, stored.characters) != (data.sha256, data.characters):
-            raise Contradiction(f"the text of {document} that is held is another", positions=[stored.position])
+            raise Contradiction(
+                f"the stored text of {document} has another SHA-256 or length", positions=[stored.position]
+            )
         return
     registered = registered_sha256(history, document)
     if data.sha256 != registered:
         detail = f"the SHA-256 of this text is {data.sha256}; registered of {document} is {registered or 'none'}"
         raise Invalid(detail, [Flaw("", detail)])
     if stored is not None:
-        detail = f"a text of {document} is held already, of SHA-256 {stored.sha256}; another takes its deletion"
+        detail = f"a text of {document} with the SHA-256 {stored.sha256} is stored already; delete it first"
         raise Contradiction(detail, positions=[stored.position])
 
 

@@ -35,7 +35,7 @@ def creation_conflicts(history: History, subject: str, creating: Sequence[Fact])
         if rest := history.facts(subject, limit=MOST_NAMED):
             yield Conflict(f"facts about {subject} depend on its creation", positions_of(rest))
         elif creating and (referring := history.referring(subject, MOST_NAMED)):
-            yield Conflict(f"{subject} is referred to by other facts", tuple(referring))
+            yield Conflict(f"other facts refer to {subject}", tuple(referring))
     elif any(fact.kind.creates is Creates.ONCE for fact in creating):
         yield from created_twice(history.facts(subject, CREATING, limit=MOST_NAMED))
 

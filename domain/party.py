@@ -182,7 +182,7 @@ def check_merger(history: History, party: str, data: PartyMerged) -> None:
     if data.into in group:
         edges = merger_edges(_mergers(history))
         positions = [position for merged, _, position in edges if merged in group]
-        raise Contradiction(f"{party} and {data.into} are one already", positions=positions)
+        raise Contradiction(f"{party} and {data.into} are merged already", positions=positions)
 
 
 def merger_conflicts(history: History) -> Iterator[Conflict]:

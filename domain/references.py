@@ -43,5 +43,5 @@ def dangling_citations(history: History, event: Event) -> Iterator[Conflict]:
 def _dangling(history: History, position: int, subjects: Iterable[str]) -> Iterator[Conflict]:
     for subject in sorted(subjects):
         if not history.lifespan(subject).exists:
-            detail = f"the event at {position} would speak of {subject}, which was retracted"
+            detail = f"the event at {position} would refer to {subject}, which was retracted"
             yield Conflict(detail, (position, *history.retractions(subject, MOST_NAMED)))

@@ -169,5 +169,5 @@ def test_refused_text_exits_with_2_and_the_others_are_checked(data, tmp_path):
     ended = run("evidence", written(tmp_path / "news.txt"), written(tmp_path / "fine.txt", "fine"), data=data)
     assert ended.returncode == 2
     said = ended.stdout.decode()
-    assert "held already" in said
+    assert "stored already" in said
     assert "documents/e, E" in said

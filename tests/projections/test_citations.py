@@ -229,7 +229,7 @@ def test_text_with_an_outdated_hash_verifies_nothing(views: RecordedViews):
     assert [item["status"] for item in listed(views, as_of=3)[0]] == ["verified"]
     assert views.state("documents/d")["text"] == {"characters": len(TEXT)}
     views.record(party("b", evidence=[cite(4, 9, "quack")]))
-    with pytest.raises(Refused, match="held already"):
+    with pytest.raises(Refused, match="stored already"):
         stored(views, text="another")
     erased(views)
     with pytest.raises(Refused, match=other):
