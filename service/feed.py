@@ -49,7 +49,7 @@ class Listener(Protocol):
         """Return whether so many bytes can be sent now without waiting."""
 
     async def send(self, chunk: bytes) -> None:
-        """Send bytes. Raises ConnectionError if the client has closed the connection."""
+        """Send bytes. Raise ConnectionError if the client has closed the connection."""
 
 
 def frame(event: LoggedEvent) -> bytes:
@@ -74,7 +74,7 @@ class LiveFeed:
     async def follow(self, listener: Listener, seconds: float) -> None:
         """Send new events to a listener that is up to date, until it falls behind, `wake` is called, or time is up.
 
-        Raises ConnectionError if the client has closed the connection, and what the log raises if it cannot be read.
+        Raise ConnectionError if the client has closed the connection, and what the log raises if it cannot be read.
         """
         loop = asyncio.get_running_loop()
         self._listening[listener] = ended = loop.create_future()

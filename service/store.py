@@ -55,7 +55,7 @@ async def open_store(
     `started` is set once a start has succeeded. If it never is, and the log had no name before, the permanent effects
     of the start are undone: the log's name, its key, its first checkpoint, and the events of a log that was empty.
 
-    Raises InUse if another process holds the directory, LogFormatError, LogUnavailable, OSError.
+    Raise InUse if another process holds the directory, LogFormatError, LogUnavailable, OSError.
     """
     await asyncio.to_thread(make_directory, data)
     with directory_lock(data):
@@ -114,7 +114,7 @@ class OtherOrigin(Exception):
 
 
 def fix_origin(log: Log, origin: str | None) -> None:
-    """Give a log without a name the name `origin`, or a generated one. Raises OtherOrigin."""
+    """Give a log without a name the name `origin`, or a generated one. Raise OtherOrigin."""
     stored = log.meta("origin")
     if stored is None:
         log.set_meta("origin", origin or f"agreement-registry.local/{token_hex(4)}")

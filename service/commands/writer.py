@@ -144,7 +144,7 @@ class Writer:
     async def post(self, batch: Batch) -> list[Receipt]:
         """Record a batch, and return the receipts of its events, in order, once they are durable.
 
-        The events are visible after `publish`. Raises Refused, Overloaded, Unavailable. Cancellation does not withdraw
+        The events are visible after `publish`. Raise Refused, Overloaded, Unavailable. Cancellation does not withdraw
         the batch.
         """
         self._queue.refuse_if_full(batch.size)
@@ -156,7 +156,7 @@ class Writer:
     async def publish(self) -> None:
         """Return once all acknowledged events are visible to readers, immediately if they are.
 
-        Raises Unavailable if the views have failed and lack acknowledged events: readers would take an older state for
+        Raise Unavailable if the views have failed and lack acknowledged events: readers would take an older state for
         the present one.
         """
         if not self._lags:
@@ -173,7 +173,7 @@ class Writer:
     async def submit(self, batches: Sequence[Batch]) -> asyncio.Future[list[Outcome]]:
         """Queue batches, each decided alone, in order, with shared commits; the future gets an outcome for each.
 
-        If the queue is full, wait for room. Raises Unavailable if the writer is stopping.
+        If the queue is full, wait for room. Raise Unavailable if the writer is stopping.
         """
         await self._queue.wait_for_room()
         return self._put(batches)
@@ -182,7 +182,7 @@ class Writer:
         """Run `trial` in the writer's thread with decisions that record nothing, and return its result.
 
         Each batch of the trial sees those accepted before it. `size` is the memory of the trial while it is queued.
-        Raises Overloaded, Unavailable, and what `trial` raises.
+        Raise Overloaded, Unavailable, and what `trial` raises.
         """
         self._queue.refuse_if_full(size)
 
@@ -207,7 +207,7 @@ class Writer:
         await self._run_exclusive(replaced, recovers=True)
 
     async def scrub(self) -> None:
-        """Remove erased data from the files of the log, between two groups. Raises LogUnavailable."""
+        """Remove erased data from the files of the log, between two groups. Raise LogUnavailable."""
         deadline = perf_counter() + SCRUB_SECONDS
         while not await self._run_exclusive(self._log.scrub):
             if perf_counter() > deadline:
@@ -364,16 +364,16 @@ class Writer:
         A failure at any step leaves the effects of the steps before it. The log alone is the truth: the answers and the
         point to continue from can always be read from it.
 
-        1. `views.admit`, batch by batch, in the open transaction of the views. Nothing is on disk. On failure the views
+        1. `views.batch`, batch by batch, in the open transaction of the views. Nothing is on disk. On failure the views
            are rolled back, and the whole group is answered with 503: a refusal may depend on an event that is gone.
         2. `log.insert_events`, the whole group in one transaction. After its return the events are recorded for ever.
            On failure as before, but the events may be recorded nevertheless: then the views catch up, and a client that
            posts again gets its receipt.
         3. The answers and the live streams. The next steps follow with the next reader, a moment without work, or after
            `PUBLISH_EVENTS` or `PUBLISH_SECONDS`:
-        4. `views.commit`. On failure the events are recorded nevertheless, and answered so. The views are rolled back
-           and catch up from the log. Until then the service is not ready and decides nothing. After a crash before or
-           in this step the views are behind the log, and catch up at the next start.
+        4. `views.commit`, rows and position together. On failure the events are recorded nevertheless, and answered so.
+           The views are rolled back and catch up from the log. Until then the service is not ready and decides nothing.
+           After a crash before or in this step the views are behind the log, and catch up at the next start.
         5. The visible position advances: readers and tasks that wait for a position see the events. Between the answer
            to a post, or an event in a stream, and this step no query runs (`publish`).
         """

@@ -95,7 +95,7 @@ class Scan:
     """Reads one log, also while it is served. One thread at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Raises LogFormatError where `path` is no log of this format, LogUnavailable where it cannot be opened."""
+        """Raise LogFormatError if `path` is no log of this format, LogUnavailable if it cannot be opened."""
         try:
             self._db = read_only(path)
         except sqlite3.Error as error:
