@@ -47,12 +47,13 @@ def broken(monkeypatch, part, method, *, kept=False, error=None, times=1):
 
 
 @contextmanager
-def held(monkeypatch, registry):
-    """Block commits until the yielded event is set."""
-    log, release = registry.app[WRITER]._log, threading.Event()
+def held(monkeypatch, registry, reached=None):
+    """Block commits until the yielded event is set; set the event `reached` once one is blocked."""
+    log, release, reached = registry.app[WRITER]._log, threading.Event(), reached or threading.Event()
     real = log.insert_events
 
     def insert(*group, **effects):
+        reached.set()
         release.wait(20)
         return real(*group, **effects)
 
@@ -247,9 +248,10 @@ async def test_group_that_sqlite_cannot_insert_leaves_nothing(registry, monkeypa
 
 
 async def test_no_post_is_refused_because_of_an_event_that_was_not_recorded(registry, monkeypatch):
-    with held(monkeypatch, registry) as release:
+    reached = threading.Event()
+    with held(monkeypatch, registry, reached) as release:
         first = asyncio.create_task(registry.post(registered("first")))
-        await until(lambda: registry.app[WRITER].queued[0] == 1)
+        await until(reached.is_set)
         both = [asyncio.create_task(registry.post(registered("a", id=str(number)))) for number in range(2)]
         await until(lambda: registry.app[WRITER].queued[0] == 3)
         with broken(monkeypatch, registry.app[WRITER]._log, "insert_events"):
@@ -528,9 +530,10 @@ async def test_redaction_and_repeat_of_an_event_in_one_group(registry, monkeypat
     key = registry.app[KEYS].create("admin", [Scope.ADMIN, Scope.POST])
     recorded = await registry.take(registered("a"))
     redaction = registered("a", id="redaction", type="event.redacted", data={"event": 1, "reason": "personal"})
-    with held(monkeypatch, registry) as release:
+    reached = threading.Event()
+    with held(monkeypatch, registry, reached) as release:
         first = asyncio.create_task(registry.post(registered("first")))
-        await until(lambda: registry.app[WRITER].queued[0] == 1)
+        await until(reached.is_set)
         group = [asyncio.create_task(registry.post(redaction, key=key))]
         await until(lambda: registry.app[WRITER].queued[0] == 2)
         group.append(asyncio.create_task(registry.post(registered("a", data={"name": "Other", "kind": "company"}))))
