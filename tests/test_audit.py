@@ -170,7 +170,7 @@ def test_every_table_of_the_views_is_compared_or_derived_from_a_compared_one():
     with new_views() as found:
         held = {name for (name,) in found.reader._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     indexes = {name for name in held for index in INDEXES if re.fullmatch(f"{index.name}_(fts.*|vocabulary)", name)}
-    assert held - indexes - set(COMPARED_TABLES) == {"meta", "tree", ROLLUPS}
+    assert held - indexes - set(COMPARED_TABLES) == {"meta", "tracking", "tree", ROLLUPS}
     assert {index.name for index in INDEXES} <= set(COMPARED_TABLES)
 
 

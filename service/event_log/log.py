@@ -32,7 +32,7 @@ class Log(LogReader):
 
     def __init__(self, path: Path) -> None:
         """Raise LogFormatError if `path` is another file, LogUnavailable if it cannot be opened or created."""
-        self._open(LogDatastore(path, read_only=False), set())
+        self._open(LogDatastore(path, read_only=False))
         self._streams: dict[str, tuple[int, int]] = {}  # subject: key, last version
         self._sources: dict[str, int] = {}
         self._head = 0

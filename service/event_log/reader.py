@@ -32,14 +32,14 @@ class LogReader(SQLiteApplicationRecorder):
 
     def __init__(self, path: Path) -> None:
         """Raise LogFormatError if `path` is no log, LogUnavailable if it cannot be opened. No file is created."""
-        self._open(LogDatastore(path, read_only=True), set())
+        self._open(LogDatastore(path, read_only=True))
 
-    def _open(self, datastore: LogDatastore, listeners: set[Event]) -> None:
+    def _open(self, datastore: LogDatastore) -> None:
         self._guard = datastore.guard
         super().__init__(datastore, "events")
         self.select_events_statement = tables.OF_SUBJECT
         self.select_max_notification_id_statement = tables.LAST_POSITION
-        self.listeners = listeners
+        self.listeners: set[Event] = set()
         """Set after each commit of the `Log` that this reader belongs to."""
 
     @property

@@ -1,4 +1,4 @@
-"""The event log: insert, select and subscribe. The library's own cases are in test_log_library_cases."""
+"""The event log: insert, select and subscribe. The library's own cases are in test_event_log_library."""
 
 from __future__ import annotations
 
@@ -734,7 +734,7 @@ SMALL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from service.event_log import Log, LogUnavailable
-from tests.test_log import events, put
+from tests.service.test_event_log import events, put
 
 path = Path(sys.argv[1])
 log = Log(path)
@@ -887,7 +887,7 @@ APPEND_FOR_EVER = """
 import sys
 from pathlib import Path
 from service.event_log import Log
-from tests.test_log import event
+from tests.service.test_event_log import event
 
 log = Log(Path(sys.argv[1]))
 print(log.head(), flush=True)
