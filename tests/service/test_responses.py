@@ -10,7 +10,8 @@ import pytest
 from projections.reader import Reader
 from service.api_keys import Scope
 from service.app_keys import KEYS
-from service.http.answers import NDJSON
+from service.http import middleware
+from service.http.answers import NDJSON, cached_response
 from service.http.lists import CSV
 from tests.service.registry import lines as events
 from tests.service.registry import registered, running
@@ -115,3 +116,26 @@ async def test_cached_answer_is_logged_and_counted_by_its_route(cached_registry)
     await cached_registry.get(PATH)
     text = await (await cached_registry.get("/metrics")).text()
     assert 'registry_requests_total{method="GET",route="/v1/parties/{slug}",status="200"} 2.0' in text
+
+
+@pytest.mark.parametrize("path", [PATH, "/v1/parties?q=a&limit=1", "/v1/statistics", "/v1/parties/a/history?as_of=1"])
+@pytest.mark.parametrize("headers", [{}, {"If-None-Match": "*"}, {"Accept": "application/json", "Origin": "http://x"}])
+async def test_cached_answer_equals_that_of_the_handler(cached_registry, monkeypatch, path, headers):
+    async def answer():
+        got = await cached_registry.client.get(path, headers=headers)
+        return got.status, {name: got.headers[name] for name in got.headers if name != "Date"}, await got.read()
+
+    used: list[object] = []
+    found = [await answer()]
+    real = cached_response
+
+    def recorded(request):
+        used.append(real(request))
+        return used[-1]
+
+    monkeypatch.setattr(middleware, "cached_response", recorded)
+    found.append(await answer())
+    monkeypatch.setattr(middleware, "cached_response", lambda _: None)
+    found.append(await answer())
+    assert found[0] == found[1] == found[2]
+    assert used[0] is not None
