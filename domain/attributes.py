@@ -21,7 +21,7 @@ DATES = {kind.name: kind.date_field for kind in _KINDS if kind.date_field is not
 """The field that shows when an event occurred, by type."""
 
 TEXTS = frozenset(("name", "title", "other_titles", "summary", "place", "purpose", "target"))
-"""Fields in which what is undated never overrides what is dated."""
+"""The attributes in which an undated value never overrides a dated one."""
 
 END_FIELDS = {
     aggregate.collection: frozenset(
@@ -91,8 +91,9 @@ class Attributes:
 
     @staticmethod
     def _first_facts(creating: Sequence[Fact], first: Collection[int]) -> Sequence[Fact]:
-        """Return the first announcement, and the first adoption or signature, which takes the place of what was
-        announced; without an announcement it always is among these facts.
+        """Return the first announcement, and the first adoption or signature, which replaces its attributes.
+
+        Without an announcement, the first adoption or signature is always among these facts.
         """
         announced = [fact for fact in creating if fact.type == ANNOUNCED][:1]
         made = [fact for fact in creating if fact.type != ANNOUNCED][:1]

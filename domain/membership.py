@@ -262,7 +262,7 @@ STEP_TYPES = frozenset(
 )
 """The types whose facts are steps of a party: not before its creation, nor after its dissolution."""
 REVOKED = "agreement.withdrawal-revoked"
-"""The type of event by which a notice of withdrawal no longer stands."""
+"""The type of event that revokes a notice of withdrawal."""
 OWNER_TYPES = frozenset(("party.owner-added", "party.owner-removed"))
 LEAVING_TYPES = frozenset(("agreement.withdrawn", "platform.member-left", "party.owner-removed"))
 MEMBERSHIP_TYPES = frozenset(_STEP_OF) - {"agreement.terminated", "lab.closed", "platform.dissolved", "party.dissolved"}

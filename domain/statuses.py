@@ -1,6 +1,6 @@
-"""Statuses: what each means, in a sentence, and which event leads from one to another.
+"""Statuses: the meaning of each in a sentence, and the events that lead from one to another.
 
-The ways between statuses of memberships are found by running their state machine, so they are what is folded.
+The transitions of memberships are found by running their state machine, so that they equal those of the fold.
 """
 
 from __future__ import annotations

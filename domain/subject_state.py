@@ -176,7 +176,7 @@ def _is_of_party(fact: Fact) -> bool:
 
 
 def _without_end(days: StatePeriod, collection: str) -> StatePeriod:
-    """Return a period after a reinstatement, without what an earlier end said."""
+    """Return a period after a reinstatement, without the attributes of the earlier end."""
     left_out = END_FIELDS[collection]
     fields = {name: value for name, value in days.fields.items() if name not in left_out}
     provenance = {name: value for name, value in days.provenance.items() if name not in left_out}

@@ -76,10 +76,10 @@ _VALID_FROM, _VALID_TO, _STATUS, _FORCE, _SOURCE_EVENT, _EARLIEST, _PARTY_NAME =
 
 @dataclass(slots=True)
 class Context:
-    """What every row of a subject depends on.
+    """The inputs of every row of a subject.
 
     `describing` are the facts of its attributes; `whole` are those of them that change all memberships.
-    `force` is what is in force by its memberships. `states` are None until they are folded.
+    `force` is the joint force of its memberships. `states` are None until they are folded.
     """
 
     lifespan: Lifespan
@@ -336,7 +336,7 @@ class Projector:
     def _fold_and_join(
         self, subject: Subject, collection: str, parties: Iterable[int], context: Context, position: int
     ) -> bool:
-        """Fold and write memberships; return whether they changed what is in force, which the context then has."""
+        """Fold and write memberships; return whether their joint force changed, which the context then has."""
         closed, opened = self._fold_memberships(subject, parties, context, position)
         if collection != "agreements" or not self._has_states or not self._changes_force(context.force, closed, opened):
             return False
@@ -413,7 +413,7 @@ class Projector:
         return others.of_others("")
 
     def _changes_force(self, force: Sequence[InForcePeriod], closed: Sequence[Row], opened: Sequence[Row]) -> bool:
-        """Return whether rows that came and went may change what is in force by all memberships of an agreement."""
+        """Return whether rows that came and went may change the joint force of the memberships of an agreement."""
         if any(row[_FORCE] & 3 for row in closed):
             return True
         counted = [row for row in opened if row[_FORCE] & 3]

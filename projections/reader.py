@@ -200,7 +200,7 @@ class Reader:
         return {position: event.actor for position, event in self._index.events(positions).items()}
 
     def named(self, subjects: Sequence[str], question: TimeSlice) -> list[Reference]:
-        """Return subjects as `{"subject", "name"}`, without a name where none is known."""
+        """Return subjects as `{"subject", "name"}`; the name is null if there is none."""
         self._refresh()
         references = [Reference(subject) for subject in subjects]
         self._references.name(references, question)

@@ -63,8 +63,8 @@ def syllables_of(run: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=256)
 def spellings_of(runs: tuple[str, ...]) -> frozenset[str]:
-    """Return the words in which somebody may write runs of a name in pinyin: two to four syllables in a row, and the
-    whole of a run; ü as u or v."""
+    """Return the usual spellings of runs of a name in pinyin: two to four syllables in a row, and whole runs; ü as u or
+    v."""
     found: set[str] = set()
     for run in runs:
         syllables = syllables_of(run)

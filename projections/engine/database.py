@@ -217,7 +217,7 @@ def _read_only_uri(path: Path) -> str:
     """Return the URI of a file that is only read.
 
     SQLite creates files beside a database in WAL mode, even to read it. Where it cannot, the file is opened as
-    immutable; this is safe without a write-ahead log, as nobody can write in that directory.
+    immutable; this is safe without a write-ahead log, as no process can write in that directory.
     """
     is_fixed = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
     return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if is_fixed else ''}"

@@ -28,7 +28,7 @@ class Choice:
     """What a value must be, in an error; empty: one of the values."""
 
     def flaw(self, value: str) -> str | None:
-        """Return what is wrong with a value, None if nothing is."""
+        """Return the error of a value; None if it is valid."""
         if value in self.values or value == self.wildcard:
             return None
         return self.form or f"is one of {', '.join(self.values)}"
@@ -44,7 +44,7 @@ class SubjectOf:
     collections: tuple[str, ...] = ()
 
     def flaw(self, value: str) -> str | None:
-        """Return what is wrong with a value, None if nothing is."""
+        """Return the error of a value; None if it is valid."""
         if len(self.collections) != 1:
             return None if is_subject(value) else "is a subject, <collection>/<slug>"
         (collection,) = self.collections
@@ -56,7 +56,7 @@ class Day:
     """A day, `YYYY-MM-DD`."""
 
     def flaw(self, value: str) -> str | None:
-        """Return what is wrong with a value, None if nothing is."""
+        """Return the error of a value; None if it is valid."""
         try:
             parse_day(value)
         except ValueError:
@@ -71,7 +71,7 @@ class Words:
     max_length: int = _MOST_CHARACTERS
 
     def flaw(self, value: str) -> str | None:
-        """Return what is wrong with a value, None if nothing is."""
+        """Return the error of a value; None if it is valid."""
         return None if value.strip() and len(value) <= self.max_length else f"is 1 to {self.max_length} characters"
 
 
@@ -93,7 +93,7 @@ class Identifier:
     examples: tuple[str, ...] = ()
 
     def flaw(self, value: str) -> str | None:
-        """Return what is wrong with a value, None if nothing is."""
+        """Return the error of a value; None if it is valid."""
         return None if ":" in value else "is <scheme>:<value>"
 
 

@@ -46,7 +46,7 @@ _BETWEEN = f"SELECT counts {_OF} AND day >= (SELECT MAX(day) {_OF} AND day <= ?3
 Counts = Mapping[str, int]
 Sums = defaultdict[str, int]
 Deltas = defaultdict[int, Sums]
-"""Deltas by day: how much of what is added from a day on; under `_WHENEVER` the counts for `on=any`."""
+"""Changes of counts by day and name, which hold from that day on; under `_WHENEVER` the counts for `on=any`."""
 Chunk = tuple[int, Counts, list[tuple[int, Counts]]]
 """A part of a block: its first day, the sum of all days before it, and the delta of each of its days."""
 
@@ -95,7 +95,7 @@ class Rollups:
 
 
 def tally(db: sqlite3.Connection, as_of: int, on: int | None) -> dict[str, int]:
-    """Return counts as of a position, on a day or for `on=any` (None), by these names, where 1 says certain:
+    """Return counts as of a position, on a day or for `on=any` (None), by these names; 1 is certain, 0 is not:
 
     - `event <rank>`: events by type;
     - `year <year> <1 or 0>`: facts by the year of their earliest day;
