@@ -163,6 +163,6 @@ def check_since(
     check.ended(f"the {counted(before.size, 'event')} of the saved checkpoint, and later ones")
 
 
-def save(path: Path, signed: Signed) -> None:
+def save_checkpoint(path: Path, signed: Signed) -> None:
     """Save a checkpoint for the next audit, atomically. Raises OSError."""
     replace(path, signed.note.signed.encode(), SAVED_MODE)

@@ -12,8 +12,7 @@ import click
 import orjson
 
 from domain.tlog_formats import COSIGNATURE, ED25519
-from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_saved, read_verifier
-from service.audit.checkpoints import save as keep
+from service.audit.checkpoints import CannotAudit, NoCheckpoint, read_saved, read_verifier, save_checkpoint
 from service.audit.document_texts import AuditorText
 from service.audit.report import Verdict
 from service.audit.run import AuditOptions, failed_report
@@ -113,7 +112,7 @@ def audit(
             report = run(source, request, advance)
             signed = source.signed
         if save is not None and report.verdict is Verdict.PASS:
-            keep(save, signed)
+            save_checkpoint(save, signed)
     except NoCheckpoint as error:
         report = failed_report(target, str(error))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - exit status 1 would mean that the audit failed the log

@@ -210,8 +210,8 @@ class Publisher:
         1. Read the earlier checkpoints: the published one, and the one in the file, which is newer if a crash or a
            failure came between steps 4 and 5. The log must continue both; otherwise NotContinued, and signing stops.
         2. Compute the root of the tree at `size`. If this fails, nothing has changed.
-        3. Sign, in memory. A crash from here to within step 4 leaves a checkpoint that nobody has seen, of a log that
-           the next checkpoint continues as well.
+        3. Sign, in memory. A crash from here to within step 4 leaves an unpublished checkpoint, of a log that the next
+           checkpoint continues as well.
         4. Replace the file durably. If this fails, nothing is published, and the next attempt starts from step 1, even
            if the file was replaced, as it may not last.
         5. Publish.

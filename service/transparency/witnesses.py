@@ -73,7 +73,7 @@ class WitnessClient:
         for _ in range(2):  # its first answer may say which size it has seen
             old = self._size
             if old > newest.size:
-                self._size = 0  # asked from there, it says again which size it has seen
+                self._size = 0  # the witness then answers with the size that it has
                 raise NotCosigned(f"it has seen {old} events of this log, more than are published: were events lost?")
             status, answer = await self._post(newest, old)
             if status == 200:
