@@ -40,15 +40,15 @@ class EventType:
     """One row of the catalogue.
 
     `collection` is None for events about events, which any subject may carry.
-    `about` is the sentence on the type if several types share `data`; else the docstring of `data` is.
+    `about` is the sentence on the type if several types share `data`; otherwise it is the docstring of `data`.
     `rank` orders facts of the same days for ever. A rank is never changed or given to another type.
-    `ends` says that the event ends its subject.
-    `reinstates` says that the event brings back what had ended: its subject, or a membership.
+    `ends` is True if the event ends its subject.
+    `reinstates` is True if the event brings back its subject or a membership after an end.
     `status` is the status of the subject after the event; None if the event changes no status of the subject itself.
     `date_field` is the field of the subject that shows when the event occurred.
     `attributes` are the fields of the data that describe the subject itself.
-    `cleared_if_absent` is the attribute that ends where the data leaves it out or gives null.
-    `agreement_wide` says that the event changes every membership of its subject, unless it names a party.
+    `cleared_if_absent` is the attribute that ends if the data leaves it out or gives null.
+    `agreement_wide` is True if the event changes every membership of its subject, unless it names a party.
     `is_posted` is False for the events that the registry records itself, which state no fact about the world.
     `upcasters` lead from each earlier version of the data's shape to the next one, the oldest first.
     """

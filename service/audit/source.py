@@ -42,13 +42,13 @@ class StoredViews(Protocol):
         """Return every row of a table with a system time up to a position, if available. Raises Unreadable."""
 
     def stored(self, table: str) -> Iterator[list[tuple[Any, ...]]] | None:
-        """Return the rows of a table as they are stored; None if lines are not available. Raises Unreadable."""
+        """Return the rows of a table as they are stored; None if only digests are available. Raises Unreadable."""
 
     def values(self, table: str) -> Iterator[tuple[Any, ...]]:
-        """Return the rows of a table in the order of their values, if lines are available. Raises Unreadable."""
+        """Return the rows of a table in the order of their values; none without rows. Raises Unreadable."""
 
     def broken_indexes(self) -> Sequence[str]:
-        """Return the text indexes that differ from their tables, if lines are available. Raises Unreadable."""
+        """Return the text indexes that differ from their tables; none without rows. Raises Unreadable."""
 
     def reason_to_repeat(self) -> str | None:
         """Return why the views changed during the comparison, which makes it inconclusive; None if they did not."""
