@@ -13,6 +13,11 @@ from typing import Any
 
 from domain.errors import Flaw
 
+AROUND = 60
+"""Characters of a text that are shown before and after a passage."""
+LONGEST_SHOWN = 2_000
+"""A longer passage is shown by its place alone."""
+
 
 class Status(StrEnum):
     """The status of a passage. Unverified: there is no text to check, or no quotation that could be checked."""
@@ -45,6 +50,25 @@ def status_of(passage: Mapping[str, Any], text: str | None) -> Status:
     if text is None or (passage.get("exact") is None and passage.get("start") is None):
         return Status.UNVERIFIED
     return Status.VERIFIED if flaw_of(passage, text) is None else Status.FAILED
+
+
+def selected(passage: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """Return the place of a verified passage in the text, and its words with those around it.
+
+    After the W3C selectors: `start`, `end`, `exact`, `prefix`, `suffix`; a long passage has no `exact`.
+    """
+    start, end = passage.get("start"), passage.get("end")
+    if start is None or end is None:
+        start = text.find(passage["exact"])
+        end = start + len(passage["exact"])
+    words = {"exact": text[start:end]} if end - start <= LONGEST_SHOWN else {}
+    return {
+        "start": start,
+        "end": end,
+        **words,
+        "prefix": text[max(0, start - AROUND) : start],
+        "suffix": text[end : end + AROUND],
+    }
 
 
 def agreeing(exact: str, text: str, start: int | None = None, end: int | None = None) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from domain.edtf import day_text
 from domain.payload import Count, Position
-from domain.quotation import Status, status_of
+from domain.quotation import Status, selected, status_of
 from domain.values import Address, Pointer, Reference, Text
 from projections.catalogue import SUBJECT_VIEWS
 from projections.documents import DocumentText, DocumentTexts
@@ -53,7 +53,11 @@ class Quotation(TypedDict):
 
     start: NotRequired[Annotated[Count, Field(description="The code point at which it starts, from 0 on.")]]
     end: NotRequired[Annotated[Count, Field(description="The code point before which it ends.")]]
-    exact: NotRequired[Annotated[str, Field(description="Its words.")]]
+    exact: NotRequired[
+        Annotated[str, Field(description="Its words: as posted, or from the stored text where it is not too long.")]
+    ]
+    prefix: NotRequired[Annotated[str, Field(description="The words before it in the stored text.")]]
+    suffix: NotRequired[Annotated[str, Field(description="The words after it in the stored text.")]]
     translation: NotRequired[Annotated[Text, Field(description="A translation of its words.")]]
     note: NotRequired[Annotated[Text, Field(description="A note on the passage.")]]
     supports: NotRequired[
@@ -90,6 +94,15 @@ EvidenceByEvent = Annotated[
 ]
 
 
+NotesByEvent = Annotated[
+    dict[Digits, Text],
+    Field(
+        description="With `evidence=full`: the notes of the events behind it, by their positions.",
+        json_schema_extra={"additionalProperties": False},
+    ),
+]
+
+
 class ItemAnnotations(TypedDict):
     """The fields of every item of a list: the events behind it, their disputes and the evidence for them."""
 
@@ -97,6 +110,7 @@ class ItemAnnotations(TypedDict):
     disputed: NotRequired[Disputes]
     more: NotRequired[MoreOfItem]
     evidence: NotRequired[EvidenceByEvent]
+    notes: NotRequired[NotesByEvent]
 
 
 Place = tuple[int, int]
@@ -182,18 +196,23 @@ class Annotations:
                     item["more"] = {"disputed": address(survivor, "disputed", question, item["events"])}
 
     def cite(self, items: Iterable[dict[str, Any]], question: TimeSlice) -> None:
-        """Add to items the passages that support their events, as `evidence` by position."""
+        """Add to items the passages that support their events and the notes of these, both by position."""
         verified = self.verifying(question)
         for item in items:
             cited: dict[str, list[Passage]] = {}
+            notes: dict[str, Any] = {}
             for position in sorted(_positions(item)):
                 event = self._index.event(position)
                 if event is None:
                     continue
-                passages = self._index.corrections(event, question.as_of, "evidence.added").passages(event)
-                if passages:
+                corrections = self._index.corrections(event, question.as_of, "evidence.added")
+                if (note := corrections.effective_event(event).data.get("note")) is not None:
+                    notes[str(position)] = note
+                if passages := corrections.passages(event):
                     cited[str(position)] = [{**verified(passage), "event": by} for by, passage in passages]
             item["evidence"] = cited
+            if notes:
+                item["notes"] = notes
             self._references.name_others([cited], question)
 
     def verifying(self, question: TimeSlice) -> Callable[[Mapping[str, Any]], Passage]:
@@ -208,6 +227,8 @@ class Annotations:
             stored = texts[document]
             text = None if stored is None else self._texts.text(stored)
             cited: Any = {**passage, "document": Reference(document), "status": status_of(passage, text)}
+            if text is not None and cited["status"] == Status.VERIFIED:
+                cited |= selected(passage, text)
             return cited  # type: ignore[no-any-return]
 
         return verified

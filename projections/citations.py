@@ -23,7 +23,7 @@ from projections.engine.query_types import Page, TimeSlice, check_after
 from projections.states import States
 
 _CHUNK = 200
-_MEMBERS = ("start", "end", "exact", "translation", "note", "supports", "status")
+_MEMBERS = ("start", "end", "exact", "translation", "note", "supports")
 _FIRST = (-1, -1, -1, -1, -1)
 
 
@@ -84,9 +84,10 @@ class Citations:
                 _, _, fact, by, place = row
                 if fact not in facts:
                     facts[fact] = _Supported(self._index, fact, question.as_of)
-                item = verified(facts[fact].passages[by, place])
+                passage = facts[fact].passages[by, place]
+                item = verified(passage)
                 if status in (None, item["status"]):
-                    items.append({**_shown(item), "event": by, "fact": facts[fact].shown})
+                    items.append({**_shown(passage, item["status"]), "event": by, "fact": facts[fact].shown})
                     keys.append(row)
             if len(rows) < _CHUNK:
                 break
@@ -147,9 +148,9 @@ def _fact(event: Event, corrections: Corrections) -> SupportedEvent:
     }
 
 
-def _shown(passage: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a passage without its document, which is the same in the whole list."""
-    return {name: passage[name] for name in _MEMBERS if name in passage}
+def _shown(passage: Mapping[str, Any], status: str) -> dict[str, Any]:
+    """Return a passage as posted, with its status, without its document: that is the same in the whole list."""
+    return {**{name: passage[name] for name in _MEMBERS if name in passage}, "status": status}
 
 
 def _used(ranges: Iterable[tuple[int, int]], text: DocumentText | None) -> Coverage:

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from domain.payload import Position
 from domain.values import Address, Pointer
-from projections.annotations import Digits, Disputes, EvidenceByEvent
+from projections.annotations import Digits, Disputes, EvidenceByEvent, NotesByEvent
 from projections.digests import VIEWS
 from projections.engine.answer_fields import AsOf, EventPosition, EventVersion, Recorded, SubjectAddress
 from projections.history import Patch
@@ -54,6 +54,7 @@ class StateAnnotations(TypedDict):
 
     disputed: NotRequired[Disputes]
     evidence: NotRequired[EvidenceByEvent]
+    notes: NotRequired[NotesByEvent]
     proofs: NotRequired[
         Annotated[
             dict[Digits, ProvenEvent],

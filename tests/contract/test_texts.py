@@ -488,3 +488,27 @@ def test_of_concurrent_puts_one_is_recorded(server):
         assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]
         assert len({answer.content for answer in answers}) == 1
         assert [item["type"] for item in server.items(f"/v1/{subject}/history")][1:] == ["document.text-stored"]
+
+
+def test_full_evidence_has_the_words_of_a_passage_and_the_notes_of_events(server):
+    subject = registered(server)
+    start, end = 2, 9
+    made = event(
+        "party.registered",
+        f"parties/{subject.partition('/')[2]}-quoted",
+        name="A",
+        kind="company",
+        note="A guess.",
+        evidence=[{"document": subject, "start": start, "end": end}],
+    )
+    position = str(server.post(made).json()["position"])
+    address = f"/v1/{made['subject']}"
+    (passage,) = server.client.get(f"{address}?evidence=full").json()["evidence"][position]
+    assert "exact" not in passage
+    assert put(server, subject).status_code == 201
+    state = server.client.get(f"{address}?evidence=full").json()
+    (passage,) = state["evidence"][position]
+    assert (passage["exact"], passage["status"]) == (TEXT[start:end], "verified")
+    assert (passage["prefix"], passage["suffix"]) == (TEXT[:start], TEXT[end : end + 60])
+    assert state["notes"] == {position: "A guess."}
+    assert "notes" not in server.client.get(address).json()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.payload import Evidence
-from domain.quotation import Status, agreeing, flaw_of, status_of
+from domain.quotation import Status, agreeing, flaw_of, selected, status_of
 
 TEXT = "“Café” said 宁德时代 🌍 to the Café."
 letters = st.sampled_from("ab宁🌍é\n ")
@@ -95,3 +95,20 @@ def test_without_a_position_the_difference_follows_the_longest_prefix_found(text
     place, count = agreeing(exact, text)
     assert text[place : place + count] == exact[:count]
     assert count == len(exact) or exact[: count + 1] not in text
+
+
+@given(st.data(), texts)
+def test_selected_words_and_those_around_them_are_of_the_text(data, text):
+    start, end = data.draw(ranges(text))
+    for members in ({"start": start, "end": end}, {"exact": text[start:end]}):
+        found = selected(passage(**members), text)
+        assert found["exact"] == text[start:end] == text[found["start"] : found["end"]]
+        around = found["prefix"] + found["exact"] + found["suffix"]
+        assert around in text
+        assert text[: found["start"]].endswith(found["prefix"])
+
+
+def test_long_passage_is_selected_by_its_place_alone():
+    text = "a" * 5_000
+    assert "exact" not in selected(passage(start=10, end=4_000), text)
+    assert selected(passage(start=10, end=4_000), text)["prefix"] == "a" * 10
