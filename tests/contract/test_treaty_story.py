@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.server import BATCH, Server, event, served
+from tests.contract.audits import assert_passes, wait_for_checkpoint
+from tests.contract.server import BATCH, NDJSON, Server, event, served
 from tests.contract.test_history import assert_history_leads_through_the_states
 from tests.contract.test_replay import VIEWS, digests, replayed
 
@@ -164,3 +165,19 @@ def test_objection_names_the_reservation(story):
     assert [each.get("about") for each in story.state(TREATY)["declarations"]] == [None, made]
     story.refused({**objection, "data": {**objection["data"], "about": 1}}, status=422)
     story.refused(event("event.retracted", TREATY, event=made, reason="misread"), status=409)
+
+
+def test_audit_of_the_server_passes(story):
+    wait_for_checkpoint(story)
+    assert_passes(story.address)
+
+
+def test_objection_keeps_its_aim_where_positions_move(story):
+    lines = story.get("/v1/events", format="ndjson").text.splitlines()
+    with served() as other:
+        other.parties(3)
+        results = [json.loads(line) for line in other.send("\n".join(lines).encode(), NDJSON).text.splitlines()]
+        assert all("position" in result for result in results), results
+        declared = other.state(TREATY)["declarations"]
+        assert [each.get("about") for each in declared] == [None, declared[0]["event"]]
+        assert declared[0]["event"] == story.state(TREATY)["declarations"][0]["event"] + 3
