@@ -264,9 +264,8 @@ def _period(
     steps: Sequence[Step],
     signed: DatedMark | None,
 ) -> StatePeriod | None:
-    status = _with_memberships(
-        _plain_status(collection, segment.default_state), force.default_status if force else None
-    )
+    own = _plain_status(collection, segment.default_state)
+    status = _with_memberships(own, force.default_status if force else None)
     if status is None:
         return None
     may = _possible(force)
@@ -280,7 +279,8 @@ def _period(
     if signed is not None and any(step.name == "signed" and step.lo <= since for step in steps):
         fields["signed"], provenance["signed"] = signed.occurred, (signed.position,)
     lapsed = False
-    if "until" in fields and status not in ("announced", "terminated") and _last_day(fields["until"]) < since:
+    # By its own status: what memberships make of it depends on whether it has lapsed.
+    if "until" in fields and own not in ("announced", "terminated") and _last_day(fields["until"]) < since:
         lapsed, status = True, "terminated"
         known.add(status)
     deciding = _status_sources(since, collection, status, steps)
