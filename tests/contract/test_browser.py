@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -280,3 +281,27 @@ def test_passage_is_marked_and_a_fact_recorded_then_corrected(browser, server):
         expect(page.get_by_role("main")).to_contain_text("was corrected: It is a university.")
         violations = Axe().run(page, options=WCAG).response["violations"]
         assert not violations
+
+
+PICTURES = {
+    "home": "/",
+    "agreement": "/agreements/catl-shanghai-framework",
+    "network": "/network?center=parties/catl&depth=2",
+    "compare": "/platforms/casip/compare?on=2023-12-31",
+    "audit": "/audit?entry=19",
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_of_the_documentation_are_taken(page, name, tmp_path):
+    """The variable PICTURES names the folder to renew: `PICTURES=docs/pictures` and this test alone."""
+    page.set_viewport_size({"width": 1100, "height": 800})
+    page.goto(PICTURES[name])
+    if name == "audit":
+        page.get_by_role("button", name="Verify").click()
+        expect(page.locator(".passed")).to_be_visible()
+    if name == "agreement":
+        page.get_by_text("How this is known").first.click()
+    path = Path(os.environ.get("PICTURES", tmp_path)) / f"{name}.png"
+    page.screenshot(path=path)
+    assert path.stat().st_size > 10_000
