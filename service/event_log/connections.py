@@ -53,8 +53,8 @@ class LogDatastore(SQLiteDatastore):
                 reading.row_factory = sqlite3.Row  # the library's queries take columns by their names
                 yield SQLiteCursor(reading)
                 return
-            self.db.execute("BEGIN IMMEDIATE")
             try:
+                self.db.execute("BEGIN IMMEDIATE")
                 yield SQLiteCursor(self.db)
                 self.db.execute("COMMIT")
             except BaseException:
