@@ -124,6 +124,7 @@ def _subject_conflicts(
     earlier = [fact for fact in changed if fact.position not in new]
     yield from dangling_references(history, earlier)
     yield from lifespan_conflicts(history, subject, changed)
+    yield from step_conflicts(history, changed)
     yield from membership_conflicts(history, subject, changed, new)
     match collection:
         case "agreements":
@@ -135,7 +136,6 @@ def _subject_conflicts(
             yield from _merger_conflicts(history, [fact for fact in earlier if fact.type == "party.merged"])
             yield from party.part_of_itself(history, subject)
             yield from party.owns_itself(history, subject, changed)
-    yield from step_conflicts(history, changed)
 
 
 def _merger_conflicts(history: History, mergers: Sequence[Fact]) -> Iterator[Conflict]:

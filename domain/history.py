@@ -80,9 +80,9 @@ class History(Protocol):
         merged with it.
         """
 
-    def steps_outside(self, parties: Collection[str], span: Span, limit: int) -> Sequence[Fact]:
+    def steps_outside(self, parties: Collection[str], span: Span, limit: int, until: int) -> Sequence[Fact]:
         """Return at most `limit` facts of `membership.STEP_TYPES` of any of these parties that certainly lie outside a
-        span.
+        span and before `until`.
         """
 
     def referring(self, subject: str, limit: int) -> Sequence[int]:

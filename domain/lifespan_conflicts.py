@@ -138,7 +138,8 @@ def reinstated_before_end(reinstating: Sequence[Fact], ends: Sequence[Fact]) -> 
     for number, fact in enumerate(sorted(whole, key=attrgetter("order"))):
         later = [end for end in ends if end.effective.lo > fact.span.hi]
         if later and number >= len(ends) - len(later):
-            yield Conflict(f"{fact.subject} is reinstated before it ended", (fact.position, *_named(later)))
+            what = fact.type.partition(".")[2]
+            yield Conflict(f"{fact.subject} is {what} before it ended", (fact.position, *_named(later)))
 
 
 def step_conflicts(history: History, changed: Sequence[Fact]) -> Iterator[Conflict]:
@@ -157,25 +158,32 @@ def step_conflicts(history: History, changed: Sequence[Fact]) -> Iterator[Confli
 
 def steps_of_party_conflicts(history: History, party: str, changed: Sequence[Fact]) -> Iterator[Conflict]:
     """Yield conflicts for steps of a party outside its lifespan, after facts about the party came or went."""
-    if any(fact.creates or fact.kind.ends or fact.type == "party.merged" for fact in changed):
+    if any(fact.creates or fact.kind.ends or fact.kind.reinstates or fact.type == "party.merged" for fact in changed):
         yield from cluster_step_conflicts(history, history.cluster(party))
 
 
 def cluster_step_conflicts(history: History, group: Sequence[str]) -> Iterator[Conflict]:
     """Yield conflicts for steps of merged parties before their creation or after their dissolution."""
-    span = _existence_span(bounds_of(history, group))
+    bounds = bounds_of(history, group)
+    span = _existence_span(bounds)
     if span is None:
         return
-    steps = history.steps_outside(group, span, MOST_NAMED)
-    if steps:
-        yield from outside_lifespan(steps, _lifespan_facts(history, group), group[0])
+    gaps = [(span, FOREVER)]
+    lifespan = [] if bounds.latest_reinstatement == BEFORE else _lifespan_facts(history, group)
+    if reinstating := [fact for fact in lifespan if fact.kind.reinstates]:
+        ends = [fact for fact in lifespan if fact.kind.ends]
+        gaps = [(Span(span.lo, end.span.hi), _reinstated_from(end, reinstating)) for end in ends]
+    for existence, until in gaps:
+        if steps := history.steps_outside(group, existence, MOST_NAMED, until):
+            yield from outside_lifespan(steps, lifespan or _lifespan_facts(history, group), group[0])
 
 
 def outside_lifespan(steps: Sequence[Fact], lifespan: Sequence[Fact], party: str) -> Iterator[Conflict]:
     """Yield conflicts for steps of a party that certainly lie before its creation or after its dissolution.
 
-    `lifespan` are the creations and dissolutions of the party and of those merged with it.
+    `lifespan` are the creations, dissolutions and re-establishments of the party and of those merged with it.
     """
+    reinstating = [fact for fact in lifespan if fact.kind.reinstates]
     creating = [fact for fact in lifespan if fact.creates]
     created = min((creation_days(fact).lo for fact in creating), default=BEFORE)
     early = [step for step in steps if step.span.hi < created]
@@ -185,7 +193,10 @@ def outside_lifespan(steps: Sequence[Fact], lifespan: Sequence[Fact], party: str
             (*_named(early), *_named(creating)),
         )
     for end in lifespan:
-        late = [step for step in steps if end.kind.ends and step.span.lo > end.span.hi]
+        if not end.kind.ends:
+            continue
+        until = _reinstated_from(end, reinstating)
+        late = [step for step in steps if step.span.lo > end.span.hi and step.span.hi < until]
         if late:
             yield Conflict(
                 f"{late[0].type} falls after the dissolution of {party}, no later than {day_text(end.span.hi)}",
@@ -211,8 +222,8 @@ def _existence_span(bounds: Bounds) -> Span | None:
 
 
 def _lifespan_facts(history: History, group: Sequence[str]) -> list[Fact]:
-    """Return the facts that create and end merged parties."""
-    return [fact for member in group for fact in history.facts(member, (*CREATING, *ENDING))]
+    """Return the facts that create, end and re-establish merged parties."""
+    return [fact for member in group for fact in history.facts(member, (*CREATING, *ENDING, *REINSTATING))]
 
 
 def _named(facts: Sequence[Fact]) -> tuple[int, ...]:

@@ -75,10 +75,13 @@ class Lifespan(NamedTuple):
 
 
 class PartyLifespan(NamedTuple):
-    """The lifespan of a party, and its dissolutions, after which it has no membership."""
+    """The lifespan of a party, its dissolutions, after which it has no membership, and its re-establishments, from
+    which on it may have another one.
+    """
 
     lifespan: Lifespan
     dissolved: Sequence[Fact] = ()
+    reestablished: Sequence[Fact] = ()
 
     def affects(self, own: Sequence[Fact]) -> bool:
         """Return whether a membership with these facts depends on this lifespan."""
@@ -207,6 +210,8 @@ ENDED_STATUSES = ("withdrawn", "left", "removed", "ended")
 _DISSOLVED = 1 << 20
 """The rank of the end of a membership by the end of its party: the last of all that falls on its day."""
 
+_REESTABLISHED = -2
+"""The place of the return of a party: the first of all steps of its day."""
 _SHORT = 12
 """The most steps of a membership whose evaluation is cached: few different sequences occur in a registry."""
 
@@ -232,6 +237,7 @@ _STEP_OF = {
     "party.owner-added": "owned",
     "party.owner-removed": "removed",
     "party.dissolved": "ended",
+    "party.re-established": "re-established",
 }
 CONSENTS = frozenset(("agreement.ratified", "agreement.acceded"))
 """The types of consents to be bound."""
@@ -265,7 +271,13 @@ REVOKED = "agreement.withdrawal-revoked"
 """The type of event that revokes a notice of withdrawal."""
 OWNER_TYPES = frozenset(("party.owner-added", "party.owner-removed"))
 LEAVING_TYPES = frozenset(("agreement.withdrawn", "platform.member-left", "party.owner-removed"))
-MEMBERSHIP_TYPES = frozenset(_STEP_OF) - {"agreement.terminated", "lab.closed", "platform.dissolved", "party.dissolved"}
+MEMBERSHIP_TYPES = frozenset(_STEP_OF) - {
+    "agreement.terminated",
+    "lab.closed",
+    "platform.dissolved",
+    "party.dissolved",
+    "party.re-established",
+}
 """The types whose events create or change the membership of a party that they name."""
 
 
@@ -388,6 +400,11 @@ def _steps(
         for fact in party.dissolved:
             lo, hi = party.lifespan.end_of(fact.span)
             steps.append(Step("party-ended", lo, hi, (_DISSOLVED, fact.source, fact.id), fact.position))
+        least = ends_before(party.reestablished, [fact.span for fact in party.dissolved])
+        for fact in party.reestablished:
+            lo, hi = party.lifespan.clip(fact.span)
+            order = (_REESTABLISHED, fact.source, fact.id)
+            steps.append(Step(f"party-restored:{least[fact.position]}", lo, hi, order, fact.position))
     return steps
 
 
@@ -424,10 +441,9 @@ def _later_names(own: Sequence[Fact], agreement_wide: Sequence[Fact]) -> tuple[d
             if each.type == "agreement.withdrawn" and each.span.lo <= fact.span.hi and each.effective.hi > fact.span.lo
         ]
         own_names[fact.position] = "revoked" if number < len(notices) else "revoked-unrecorded"
-    whole = [fact for fact in reinstating if fact.data.party is None]  # type: ignore[attr-defined]
-    wide_names = {
-        position: f"agreement-wide:reinstated:{least}" for position, least in ends_before(whole, ends).items()
-    }
+    whole = [fact for fact in reinstating if not parties_of(fact)]
+    least = ends_before(whole, ends)
+    wide_names = {fact.position: f"{_AGREEMENT_WIDE_STEPS[fact.type]}:{least[fact.position]}" for fact in whole}
     wide_names |= {fact.position: "agreement-wide:reopened" for fact in reinstating if fact.position not in wide_names}
     return own_names, wide_names
 
@@ -503,7 +519,8 @@ def parties_of(fact: Fact) -> list[str]:
         return list(data.founders)
     if fact.type in OWNER_TYPES:
         return [data.owner]
-    return [data.party] if data.party is not None else []
+    party = getattr(data, "party", None)
+    return [party] if party is not None else []
 
 
 def is_member(fact: Fact, names: Collection[str]) -> bool:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import partial
 
 from domain.corrections import Fact
+from domain.edtf import BEFORE
 from domain.errors import MOST_NAMED, Conflict
 from domain.history import History
-from domain.lifespan import REINSTATING, lifespan_of
+from domain.lifespan import ENDING, REINSTATING, lifespan_of
 from domain.lifespan_conflicts import bounds_of
 from domain.membership import (
     LEAVING_TYPES,
@@ -19,6 +20,7 @@ from domain.membership import (
     OWNER_TYPES,
     REVOKED,
     Lifespan,
+    PartyLifespan,
     evaluate_memberships,
     parties_of,
 )
@@ -143,13 +145,30 @@ def _contradicting(
         same = history.cluster(container)
         lifespan = lifespan_of(bounds_of(history, same))
         whole = [fact for member in same for fact in history.state_facts(member) if is_agreement_wide(fact)]
-        is_satisfiable = partial(_is_satisfiable, history, whole, lifespan)
+        is_satisfiable = partial(_is_satisfiable, history, whole, lifespan, _interrupted_lifespan(history, group))
         names = [*group, *(same if len(same) > 1 else ())]
         yield party, own, partial(is_satisfiable, ()), partial(is_satisfiable, names)
 
 
+def _interrupted_lifespan(history: History, group: Sequence[str]) -> PartyLifespan | None:
+    """Return the lifespan of merged parties that were dissolved and re-established: a dissolution between two steps is
+    like a leaving. Without a re-establishment the steps after a dissolution are conflicts by themselves.
+    """
+    bounds = bounds_of(history, group)
+    if bounds.ended is None or bounds.latest_reinstatement == BEFORE:
+        return None
+    ends = [fact for member in group for fact in history.facts(member, ENDING)]
+    reestablished = [fact for member in group for fact in history.facts(member, REINSTATING)]
+    return PartyLifespan(lifespan_of(bounds), ends, reestablished)
+
+
 def _is_satisfiable(
-    history: History, whole: Sequence[Fact], lifespan: Lifespan, names: Sequence[str], some: Sequence[Fact]
+    history: History,
+    whole: Sequence[Fact],
+    lifespan: Lifespan,
+    party: PartyLifespan | None,
+    names: Sequence[str],
+    some: Sequence[Fact],
 ) -> bool:
     history.check_time(2 * len(some))  # without a possible world, each fact takes more than one step
-    return evaluate_memberships(some, whole, lifespan, names=names).is_satisfiable
+    return evaluate_memberships(some, whole, lifespan, names=names, party=party).is_satisfiable

@@ -12,7 +12,7 @@ from domain.possible_worlds import Step
 
 CREATING = ("signed", "founded")
 """Steps that may create the subject; `created` does so without the party."""
-ENDING = ("ended", "dissolved", "party-ended")
+ENDING = ("ended", "dissolved")
 LEAVING = ("left", "withdrawn", "withdrawn-later", "removed")
 BEGINNING = ("signed", "ratified", "acceded", "joined", "founded", "owned")
 """Steps that begin a new membership after an end, or after the notice of one."""
@@ -32,6 +32,8 @@ _STRENGTH = (None, "signed", "bound", "in-force")
 """The base statuses of parties to an agreement, the weakest first."""
 NOTICES = ("notice", "given")
 """Notices of a withdrawal: in the time of the first the party may return."""
+_REOPENING = ("agreement-wide:reinstated:", "agreement-wide:re-established:", "agreement-wide:reopened")
+"""Steps after which the subject exists again, for members and others."""
 _PAUSING = ("suspended", "resumed")
 """Steps that neither begin a membership nor bring one back that has ended."""
 _FOLLOWING = ("entered-into-force", "provisionally-applied")
@@ -90,10 +92,14 @@ class MembershipState(NamedTuple):
     """The withdrawals whose notice was revoked before they take effect."""
     ends: int = 0
     """The number of recorded ends of the agreement."""
+    party_ends: int = 0
+    """The number of recorded ends of the party."""
     has_ended: bool = False
-    """Whether the subject, or the party, has ended."""
+    """Whether the subject has ended."""
     has_party_ended: bool = False
     """Whether the party has ended: later steps of the subject do not change its membership."""
+    has_ended_with_party: bool = False
+    """Whether the membership ended with the party: what reinstates the subject does not bring it back."""
 
     @property
     def ongoing_status(self) -> str | None:
@@ -124,16 +130,19 @@ class MembershipState(NamedTuple):
 def evolve(state: MembershipState, step: Step) -> MembershipState | None:
     """Return the state after a step; None if the step is refused."""
     what = step.name
+    if what == "party-ended":
+        return _end_with_party(state, step)
+    if what.startswith("party-restored:"):
+        return state._replace(has_party_ended=False) if state.party_ends >= _least(step) else None
     if state.is_before_creation:
-        return _evolve_before_creation(state, step)
+        return None if state.has_party_ended and what in CREATING else _evolve_before_creation(state, step)
     if what in ENDING:
         if state.end_status is None and state.status is not None:
             state = state._replace(end_status="left" if what == "dissolved" else "ended", ended_by=step.fact)
-        is_of_party = what == "party-ended"
-        return state._replace(
-            has_ended=True, has_party_ended=state.has_party_ended or is_of_party, ends=state.ends + (not is_of_party)
-        )
+        return state._replace(has_ended=True, ends=state.ends + 1)
     if state.has_party_ended:
+        if what.startswith(_REOPENING):
+            return state._replace(has_ended=False)
         if what.startswith("reinstated:"):
             return None
         if what in LEAVING and state.end_status is None:  # an unrecorded membership has ended with the party
@@ -143,6 +152,8 @@ def evolve(state: MembershipState, step: Step) -> MembershipState | None:
         return _reinstate(state, step)
     if what == "agreement-wide:reopened":
         return state._replace(has_ended=False)
+    if what.startswith("agreement-wide:re-established:"):
+        return state._replace(has_ended=False) if state.ends >= _least(step) else None
     if state.has_ended:
         may_follow = what in NOTICES or (what == "withdrawn-later" and state.end_status == "ended")
         return state if may_follow else None
@@ -174,6 +185,17 @@ def evolve(state: MembershipState, step: Step) -> MembershipState | None:
     if what == "entered-into-force" and not _is_of_this_membership(state, step, state.leavings):
         return None
     return _begin(state, step)
+
+
+def _least(step: Step) -> int:
+    """Return how many ends precede a step for certain, which its name says."""
+    return int(step.name.rpartition(":")[2])
+
+
+def _end_with_party(state: MembershipState, step: Step) -> MembershipState:
+    if state.end_status is None and state.status is not None:
+        state = state._replace(end_status="ended", ended_by=step.fact, has_ended_with_party=True)
+    return state._replace(has_party_ended=True, party_ends=state.party_ends + 1)
 
 
 def _evolve_before_creation(state: MembershipState, step: Step) -> MembershipState | None:
@@ -208,6 +230,7 @@ def _without_membership(state: MembershipState) -> MembershipState:
         pending=state.pending,
         revoked=state.revoked,
         ends=state.ends,
+        party_ends=state.party_ends,
     )
 
 
@@ -320,11 +343,11 @@ def _with_return(state: MembershipState, returning: MembershipState) -> Membersh
 
 def _reinstate(state: MembershipState, step: Step) -> MembershipState | None:
     """Return the state after a reinstatement, whose name says how many ends precede it."""
-    name, _, least = step.name.rpartition(":")
-    is_own = name == "reinstated"
-    if state.ends + (state.leavings if is_own else 0) < int(least):
+    is_own = step.name.startswith("reinstated:")
+    if state.ends + (state.leavings if is_own else 0) < _least(step):
         return None
-    if not is_own and (state.status is None or state.end_status not in (None, "ended")):
+    is_over = state.end_status not in (None, "ended") or state.has_ended_with_party
+    if not is_own and (state.status is None or is_over):
         return state._replace(has_ended=False, agreement_suspended_by=0)
     status, is_new = state.base_status, state.end_status is not None
     is_back = (

@@ -105,6 +105,10 @@ class PartyMerged(Data):
     into: Party = Field(description="The subject that answers for both.")
 
 
+class PartyReestablished(Data):
+    """A dissolved party exists again from that day on. Its earlier memberships stay ended."""
+
+
 class PartyDissolved(Data):
     """A party ends. Its memberships end on that day."""
 
@@ -152,6 +156,16 @@ PARTY = Aggregate(
         ),
         EventType(name="party.owner-added", data=OwnerAdded, collection="parties", rank=45),
         EventType(name="party.owner-removed", data=OwnerRemoved, collection="parties", rank=46),
+        EventType(
+            name="party.re-established",
+            data=PartyReestablished,
+            collection="parties",
+            rank=47,
+            reinstates=True,
+            status="re-established",
+            date_field="re_established",
+            agreement_wide=True,
+        ),
     ),
 )
 

@@ -167,7 +167,8 @@ def _reinstating_names(reinstating: Sequence[Fact], facts: Sequence[Fact]) -> di
     """Return the names of the steps of reinstatements, by position: each tells how many ends precede it."""
     whole = [fact for fact in reinstating if not _is_of_party(fact)]
     ends = [fact.effective for fact in facts if fact.kind.ends]
-    names = {position: f"reinstated:{least}" for position, least in ends_before(whole, ends).items()}
+    least = ends_before(whole, ends)
+    names = {fact.position: f"{_STATUS_OF[fact.type]}:{least[fact.position]}" for fact in whole}
     return {fact.position: names.get(fact.position, "reopened") for fact in reinstating}
 
 
@@ -233,6 +234,8 @@ def _evolve(state: _OwnState, step: Step) -> _OwnState | None:
             return _OwnState(made, in_force, suspended, True, ends + 1)
         case "reinstated":
             return _OwnState(made, True, False, False, ends) if ends >= int(least) else None
+        case "re-established":
+            return _OwnState(made, in_force, suspended, False, ends) if ends >= int(least) else None
         case "reopened":
             return _OwnState(made, True, False, False, ends) if ended else state
         case "adopted" if made == "signed":

@@ -20,6 +20,7 @@ from domain.lifespan import (
     ENDING,
     NOT_CREATING,
     NOT_ENDING,
+    REINSTATING,
     Bounds,
     LifespanSummary,
     lifespan_of,
@@ -483,9 +484,12 @@ class FactStore(EventIndex):
         if bounds.ended is None and (bounds.created is None or bounds.created.lo == BEFORE):
             return None
         dissolved: list[Fact] = []
+        reestablished: list[Fact] = []
         if bounds.ended is not None:
             dissolved = [fact for member in group for fact in self.ending_facts(member)]
-        return PartyLifespan(lifespan_of(bounds), dissolved)
+            if bounds.latest_reinstatement > BEFORE:
+                reestablished = [fact for member in group for fact in self.of_types(REINSTATING, member)]
+        return PartyLifespan(lifespan_of(bounds), dissolved, reestablished)
 
 
 def _in_order(facts: Iterable[Fact]) -> list[Fact]:

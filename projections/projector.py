@@ -149,7 +149,7 @@ class Projector:
         """Fold the memberships of a party where its lifespan changed, or the fact that ended it."""
         if MEMBERSHIPS.name not in self._scope.rows or self._scope.by_subject:  # then all lifespans are known before
             return
-        if old[:2] == new[:2] and not any(fact.kind.ends for fact in changed):
+        if old[:2] == new[:2] and not any(fact.kind.ends or fact.kind.reinstates for fact in changed):
             return
         containers = sorted(self._containers([party.number]))
         self._db.limit.check(len(containers))

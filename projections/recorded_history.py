@@ -121,13 +121,13 @@ class RecordedHistory:
         number = self._store.find(subject)
         return [] if number is None else self._store.membership_facts(self._numbers(parties), number)
 
-    def steps_outside(self, parties: Collection[str], span: Span, limit: int) -> Sequence[Fact]:
-        """Return steps of these parties that certainly lie outside a span."""
+    def steps_outside(self, parties: Collection[str], span: Span, limit: int, until: int) -> Sequence[Fact]:
+        """Return steps of these parties that certainly lie outside a span and before `until`."""
         rows = self._db.execute(
             "SELECT DISTINCT f.position FROM json_each(?) j CROSS JOIN tags l ON l.key = j.value CROSS JOIN facts f"
             f" ON f.id = l.fact WHERE f.system_to = {CURRENT} AND l.rank IN ({_STEP_RANKS}) AND (f.hi < ? OR f.lo > ?)"
-            " LIMIT ?",
-            (orjson.dumps(self._numbers(parties)).decode(), span.lo, span.hi, limit),
+            " AND f.hi < ? LIMIT ?",
+            (orjson.dumps(self._numbers(parties)).decode(), span.lo, span.hi, until, limit),
         ).fetchall()
         facts = [fact for (position,) in rows if (fact := self._store.fact(position)) is not None]
         return sorted((fact for fact in facts if is_member(fact, parties)), key=attrgetter("order"))

@@ -96,6 +96,7 @@ DATA: dict[str, st.SearchStrategy] = {
     "party.owner-removed": fields({"owner": parties}),
     "party.merged": fields({"into": parties}),
     "party.dissolved": fields({}, successors=several),
+    "party.re-established": fields({}),
     "agreement.announced": fields(_treaty, parties=_signatories, **_described),
     "agreement.adopted": fields(_treaty, **_described),
     "agreement.signed": fields({"parties": _signatories, **_treaty}, **_described),

@@ -50,11 +50,11 @@ SIGNING = ", ".join(
 UNSURE = "(is_certain = 0 OR final_statuses <> 1 << status)"
 """In SQL, the condition that the claim of a row is only possible: on its days, or without a day."""
 
-_DISSOLVED = CATALOGUE["party.dissolved"].rank
-DISSOLVED = f"rank = {_DISSOLVED}"
-"""In SQL, the condition that a fact is a dissolution of a party."""
+_DISSOLVED = ", ".join(str(CATALOGUE[name].rank) for name in ("party.dissolved", "party.re-established"))
+DISSOLVED = f"rank IN ({_DISSOLVED})"
+"""In SQL, the condition that a fact is a dissolution or re-establishment of a party."""
 LIFESPAN_CHANGED = f"system_to <> {CURRENT} AND rank IN ({CATALOGUE['party.registered'].rank}, {_DISSOLVED})"
-"""In SQL, the condition that a registration or dissolution of a party is no longer current."""
+"""In SQL, the condition that a registration, dissolution or re-establishment of a party is no longer current."""
 
 _SCHEMA = f"""
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

@@ -98,6 +98,7 @@ class Cast:
             ("party.renamed", party, {"name": f"R{number}", **cited}), ("party.name-added", party, {"name": f"N{number}"}), ("party.identified", party, {"scheme": "lei", "value": f"{number}"}),
             ("party.reorganized", party, {"part_of": choice.choice([other, None])}),
             ("party.owner-added", party, {"owner": other, "share": choice.choice(["50", "12.5"])}), ("party.owner-removed", party, {"owner": other}),
+            ("party.re-established", party, {}),
             ("party.dissolved", party, {"successors": [other]}) if seldom else ("party.name-added", party, {"name": f"M{number}"}),
             ("agreement.signed", agreement, {"parties": both, **cited}), ("agreement.ratified", agreement, {"party": party}), ("agreement.acceded", agreement, {"party": party}),
             ("agreement.entered-into-force", agreement, {}), ("agreement.entered-into-force", agreement, {"party": party}), ("agreement.provisionally-applied", agreement, {"party": party}),

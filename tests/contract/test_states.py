@@ -75,6 +75,28 @@ def test_a_party_over_the_years(shared, company):
     assert ref(end["successors"]) == [successor]
 
 
+def test_reestablished_party_is_registered_again_with_new_memberships_alone(shared):
+    party, platform = shared.party(kind="state"), f"platforms/{shared.new('f')}"
+    shared.take(
+        event("platform.launched", platform, "1920-01-10", name="League"),
+        event("platform.member-joined", platform, "1921-09-22", party=party),
+        event("party.dissolved", party, "1940-08-06"),
+    )
+    shared.refused(event("party.re-established", party, "1940-08-05"), status=409)
+    shared.take(event("party.re-established", party, "1991-08-20"))
+    shared.refused(event("platform.member-joined", platform, "1990-01-01", party=party), status=409)
+    shared.take(event("platform.member-joined", platform, "1991-09-17", party=party))
+    state = shared.state(party)
+    assert (state["status"], state["certainty"], state["re_established"]) == ("registered", "certain", "1991-08-20")
+    assert "dissolved" not in state
+    assert shared.state(party, on="1990-01-01")["status"] == "dissolved"
+    held = shared.items("/v1/memberships", party=party, on="any", status="any")
+    assert [(each["status"], each["from"], each["to"]) for each in held] == [
+        ("ended", "1921-09-22", "1940-08-06"),
+        ("member", "1991-09-17", None),
+    ]
+
+
 def test_owners_of_a_joint_venture(shared):
     one, two, venture = shared.parties(3)
     shared.take(

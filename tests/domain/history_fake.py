@@ -127,9 +127,10 @@ class FakeHistory:
         steps = [fact for fact in self._facts.values() if fact.type in MEMBERSHIP_TYPES and fact.subject in group]
         return [step for step in steps if _is_step(step, parties)]
 
-    def steps_outside(self, parties: Collection[str], span: Span, limit: int) -> Sequence[Fact]:
+    def steps_outside(self, parties: Collection[str], span: Span, limit: int, until: int) -> Sequence[Fact]:
         steps = [fact for fact in self._facts.values() if fact.type in STEP_TYPES and _is_step(fact, parties)]
-        return [step for step in steps if step.span.hi < span.lo or step.span.lo > span.hi][:limit]
+        outside = [step for step in steps if step.span.hi < span.lo or step.span.lo > span.hi]
+        return [step for step in outside if step.span.hi < until][:limit]
 
     def referring(self, subject: str, limit: int) -> Sequence[int]:
         naming = [

@@ -55,6 +55,10 @@ def merged(slug: str, into: str):
     return event("party.merged", f"parties/{slug}", None, into=f"parties/{into}")
 
 
+def reestablished(slug: str, occurred: str | None = None):
+    return event("party.re-established", f"parties/{slug}", occurred)
+
+
 def part_of(slug: str, parent: str | None, occurred: str | None):
     return event("party.reorganized", f"parties/{slug}", occurred, part_of=parent and f"parties/{parent}")
 
@@ -197,6 +201,24 @@ CONTRADICTIONS = {
     "founded again": ([*ABC, L], lab("l", "2021", "b"), (4,)),
     "a document registered again": ([document("d")], document("d"), (1,)),
     "the same commitment": ([*ABC, T, COMMITTED], COMMITTED, (5,)),
+    "owned by a dissolved party": ([*ABC, dissolved("b", "2020")], owned("a", "b", "2021"), (4,)),
+    "owned after its end": ([*ABC, dissolved("a", "2020")], owned("a", "b", "2021"), (4,)),
+    "owned by a party that comes about later": (
+        [party("a"), party("b", "2020-01-01")],
+        owned("a", "b", "2019"),
+        (2,),
+    ),
+    "re-established before its dissolution": ([*ABC, dissolved("a", "2020")], reestablished("a", "2019"), (4,)),
+    "joining before the re-establishment": (
+        [*ABC, dissolved("a", "2020"), reestablished("a", "2025"), P],
+        joined("a", "p", "2022"),
+        (4,),
+    ),
+    "dissolved a second time before the re-establishment": (
+        [*ABC, dissolved("a", "2020"), reestablished("a", "2025")],
+        dissolved("a", "2022"),
+        (4,),
+    ),
     "merged with itself": (ABC, merged("a", "a"), ()),
     "merged in a circle": ([*ABC, merged("a", "b")], merged("b", "a"), (4,)),
     "merged in a longer circle": ([*ABC, merged("a", "b"), merged("b", "c")], merged("c", "a"), (4, 5)),

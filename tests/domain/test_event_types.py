@@ -64,6 +64,7 @@ MINIMAL_AND_FULL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "party.owner-added": ({"owner": "parties/b"}, {"owner": "parties/b", "share": "33.33"}),
     "party.owner-removed": ({"owner": "parties/b"}, {"owner": "parties/b"}),
     "party.merged": ({"into": "parties/b"}, {"into": "parties/b"}),
+    "party.re-established": ({}, {}),
     "party.dissolved": ({}, {"successors": ["parties/b", "parties/c"]}),
     "agreement.announced": (
         {"title": "t", "kind": "joint-venture"},

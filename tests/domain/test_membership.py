@@ -76,7 +76,12 @@ def party_lifespans(draw: Any) -> PartyLifespan | None:
         Fact(200, "parties/a", kind, "s", "e200", occurred, span, span.hi, CATALOGUE[kind].nothing, (200,))
         for span in ([] if end is None else [end])
     ]
-    return PartyLifespan(Lifespan(Span(BEFORE, BEFORE) if created is None else span_of(created), end), ended)
+    again = draw(st.sampled_from((None, "2022-01-01", "2022"))) if ended and draw(st.booleans()) else ""
+    if again == "":
+        return PartyLifespan(Lifespan(Span(BEFORE, BEFORE) if created is None else span_of(created), end), ended)
+    span, kind = span_of(again), "party.re-established"
+    back = Fact(201, "parties/a", kind, "s", "e201", again, span, span.hi, CATALOGUE[kind].nothing, (201,))
+    return PartyLifespan(Lifespan(Span(BEFORE, BEFORE) if created is None else span_of(created)), ended, [back])
 
 
 @given(membership_facts, lifespans, consents, party_lifespans())

@@ -56,8 +56,9 @@ def answers(history: History, subjects: Sequence[str], head: int) -> dict[str, A
                 history.facts_before(subject, day, MANY),
                 history.facts_after(subject, day, MANY, AFTER),
                 history.facts_after(subject, day, MANY, day + 400),
-                history.steps_outside(group, Span(BEFORE, day), MANY),
-                history.steps_outside(group, Span(day, AFTER), MANY),
+                history.steps_outside(group, Span(BEFORE, day), MANY, AFTER),
+                history.steps_outside(group, Span(BEFORE, day), MANY, day + 400),
+                history.steps_outside(group, Span(day, AFTER), MANY, AFTER),
             ]
         for tag in ("phases", "commitment:x", "call:x", *(f"declaration:{position}" for position in range(head + 1))):
             found[f"{tag} {subject}"] = history.item_facts(subject, tag)
