@@ -13,7 +13,7 @@ from domain import agreement, lab
 from domain.catalogue import EventRedacted
 from domain.claims import place_in
 from domain.cloudevent import checked
-from domain.corrections import Event
+from domain.corrections import Event, merge_patch
 from domain.document import false_quotations
 from domain.errors import Contradiction, Flaw
 from domain.history import History
@@ -71,10 +71,19 @@ def _content_flaws(
                 yield Flaw(f"{at}/claims/{index}{flaw.pointer}", flaw.detail)
     if type_ == "event.corrected" and data.data is not None:
         yield from _correction_flaws(history, target, plain["data"], f"{at}/data")
+    elif type_ == "event.corrected" and data.data_patch is not None:
+        if history.corrections(target).effective_event(target).erased:
+            yield Flaw(f"{at}/data_patch", "changes data that was erased; give all of it as data")
+            return
+        patch = plain["data_patch"]
+        patched = merge_patch(_current_data(history, target), patch)
+        yield from _correction_flaws(history, target, patched, f"{at}/data_patch", quotes="evidence" in patch)
 
 
-def _correction_flaws(history: History, target: Event, given: Mapping[str, Any], at: str) -> Iterator[Flaw]:
-    """Yield the flaws of data, at a pointer, that would replace the data of an event."""
+def _correction_flaws(
+    history: History, target: Event, given: Mapping[str, Any], at: str, *, quotes: bool = True
+) -> Iterator[Flaw]:
+    """Yield the flaws of data, at a pointer, that would replace the data of an event. `quotes`: its evidence is new."""
     current = _current_data(history, target)
     corrected: Any
     corrected, flaws = checked(target.kind, {**{name: current[name] for name in _KEPT if name in current}, **given})
@@ -82,10 +91,11 @@ def _correction_flaws(history: History, target: Event, given: Mapping[str, Any],
     if corrected is None:
         return
     yield from missing_references(history, target.kind.data, given, tuple(pointer_tokens(at)))
-    yield from false_quotations(history, given, at)
+    if quotes:
+        yield from false_quotations(history, given, at)
     if not target.kind.about_event:
         for flaw in missing_items(history, target.subject, target.type, corrected):
-            yield Flaw(at.removesuffix("/data") + flaw.pointer, flaw.detail)
+            yield Flaw(at + flaw.pointer.removeprefix("/data"), flaw.detail)
     elif corrected.event != target.about:
         yield Flaw(f"{at}/event", "cannot change; retract this event to refer to another one")
     elif (further := history.event(corrected.event)) is not None:
@@ -102,7 +112,8 @@ def _claim_flaw(history: History, target: Event, data: Mapping[str, Any], at: st
         if corrected is None or given is None:
             return Flaw("/pointer", _NOWHERE)
         return _claim_flaw(history, corrected, given, pointer("data", *tokens[1:]), value)
-    place = place_in(target.kind.data, data, tokens)
+    is_in_patch = target.type == "event.corrected" and tokens[0] == "data_patch"
+    place = None if is_in_patch else place_in(target.kind.data, data, tokens)
     if place is None:
         return Flaw("/pointer", _NOWHERE)
     detail = place.flaw_of(value)

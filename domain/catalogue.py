@@ -35,14 +35,21 @@ class EventCorrected(Data):
     event: Position = Field(description="The position of the corrected event.")
     reason: Text = Field(description="Why it is corrected.")
     data: dict[str, Json] | None = Field(None, description="The right data, all of it.")
+    data_patch: dict[str, Json] | None = Field(
+        None,
+        description="What changes in the data, as a merge patch (RFC 7386): the right fields, and null for fields to"
+        " leave out.",
+    )
     occurred: Annotated[Edtf | None, WithJsonSchema({"type": ["string", "null"]})] = Field(
         None, description="The right date; null where it is not known."
     )
 
     @model_validator(mode="after")
     def _corrects(self) -> EventCorrected:
-        if self.data is None and "occurred" not in self.model_fields_set:
-            raise flawed("", "a correction gives data, occurred or both")
+        if self.data is None and self.data_patch is None and "occurred" not in self.model_fields_set:
+            raise flawed("", "a correction gives data or data_patch, occurred or both")
+        if self.data is not None and self.data_patch is not None:
+            raise flawed("/data_patch", "does not go with data, which replaces all of it")
         return self
 
 

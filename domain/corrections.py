@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, NamedTuple
 
-from pydantic_core import from_json, to_json
+from pydantic_core import ValidationError, from_json, to_json
 
 from domain.catalogue import CATALOGUE
 from domain.edtf import AFTER, BEFORE, Span, day_of, parse_edtf, span_of, span_recorded
+from domain.errors import Contradiction
 from domain.event_type import Creates, EventType, TakesEffect
 from domain.payload import Data
 
@@ -170,11 +171,13 @@ class Corrections:
         data, occurred, erased = event.plain, event.occurred, event.erased
         positions = [event.position]
         for other, content in self._current_about(event, "event.corrected"):
-            if "data" not in content and "occurred" not in content:
+            if content.keys().isdisjoint(("data", "data_patch", "occurred")):
                 data, erased = {name: value for name, value in data.items() if name == "event"}, True
             elif "data" in content:
                 retained = {name: value for name, value in data.items() if name in ("evidence", "note")}
                 data, erased = {**retained, **content["data"]}, False
+            elif "data_patch" in content and not erased:
+                data = merge_patch(data, content["data_patch"])
             if "occurred" in content:
                 occurred = content["occurred"]
             positions.append(other.position)
@@ -189,7 +192,8 @@ class Corrections:
         """Return the current fact of an event about the world. `claimed` are the dates of disputes, if those are not
         among the events given.
 
-        Return None if it is retracted, or if its data was erased, unless it created or ended its subject.
+        Return None if it is retracted, or if its data was erased, unless it created or ended its subject. Raise
+        Contradiction if its corrections no longer fit each other: a patch was made of data that is retracted.
         """
         if self.retracted_by(event) is not None:
             return None
@@ -200,6 +204,15 @@ class Corrections:
             claimed = [dispute.value for dispute in effective.disputes if dispute.pointer == "/occurred"]
         span, latest = _span([effective.occurred, *claimed], event.recorded)
         kind = event.kind
+        try:
+            data = (
+                kind.nothing
+                if effective.erased
+                else kind.data.model_validate_json(to_json(kind.upcast(effective.data)))
+            )
+        except ValidationError:
+            detail = f"the corrections of the event at {event.position} would no longer fit each other"
+            raise Contradiction(detail, positions=effective.positions) from None
         return Fact(
             event.position,
             event.subject,
@@ -209,7 +222,7 @@ class Corrections:
             effective.occurred,
             span,
             latest,
-            kind.nothing if effective.erased else kind.data.model_validate_json(to_json(kind.upcast(effective.data))),
+            data,
             effective.positions,
         )
 
@@ -238,6 +251,19 @@ class Corrections:
                 if content.get("event") == event.position:
                     current.append((other, content))
         return current
+
+
+def merge_patch(value: Any, patch: Any) -> Any:
+    """Return a JSON value changed by a merge patch (RFC 7386)."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(value) if isinstance(value, Mapping) else {}
+    for name, each in patch.items():
+        if each is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), each)
+    return merged
 
 
 def altered(event: Event, event_at: Callable[[int], Event | None]) -> Iterator[Event]:

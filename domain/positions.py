@@ -27,8 +27,9 @@ def with_positions(data: Mapping[str, Any], move: Callable[[int], int]) -> dict[
     for field in FIELDS:
         if isinstance(at := moved.get(field), int):
             moved[field] = move(at)
-    if isinstance(inner := moved.get("data"), Mapping):
-        moved["data"] = with_positions(inner, move)
+    for name in ("data", "data_patch"):
+        if isinstance(inner := moved.get(name), Mapping):
+            moved[name] = with_positions(inner, move)
     if isinstance(claims := moved.get("claims"), list):
         moved["claims"] = [_with_position(claim, move) for claim in claims]
     return moved

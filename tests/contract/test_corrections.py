@@ -64,6 +64,35 @@ def test_evidence_and_note_stay_unless_given(shared):
     assert "first passage" not in said
 
 
+def test_patch_changes_the_fields_that_it_gives_and_takes_away_those_that_are_null(shared):
+    subject = f"platforms/{shared.new()}"
+    made = shared.took(event("platform.launched", subject, "2020", name="P", place="Here", purpose="Old"))
+    first = shared.took(corrected(subject, made, data_patch={"purpose": "New", "place": None}))
+    second = shared.took(corrected(subject, made, data_patch={"name": "Q"}))
+    state = shared.state(subject)
+    assert (state["name"], state["purpose"], "place" in state) == ("Q", "New", False)
+    shared.take(event("event.retracted", subject, event=first, reason="Wrong."))
+    state = shared.state(subject)
+    assert (state["name"], state["purpose"], state["place"]) == ("Q", "Old", "Here")
+    before = shared.state(subject, as_of=second)
+    assert (before["name"], before["purpose"], "place" in before) == ("Q", "New", False)
+
+
+def test_patch_of_a_correction_stands_in_the_way_of_retracting_it(shared):
+    subject = f"agreements/{shared.new()}"
+    shared.take(event("party.registered", f"parties/{subject.partition('/')[2]}", name="A", kind="company"))
+    signing = {"title": "T", "kind": "contract", "parties": [{"party": f"parties/{subject.partition('/')[2]}"}]}
+    made = shared.took(event("agreement.signed", subject, "2020", **signing))
+    step = shared.took(event("agreement.commitment-made", subject, commitment="x", kind="other", title="X"))
+    whole = {"commitment": "x", "kind": "other", "title": "X", "amount": {"value": "1", "currency": "EUR"}}
+    first = shared.took(corrected(subject, step, data=whole))
+    patch = shared.took(corrected(subject, step, data_patch={"amount": {"value": "2"}}))
+    answer = shared.post(event("event.retracted", subject, event=first, reason="Wrong."))
+    assert answer.status_code == 409
+    assert {first, patch} & set(answer.json()["positions"])
+    assert made < step
+
+
 def test_the_latest_standing_correction_wins_field_by_field(shared):
     subject, made = launched(shared)
     first = shared.took(corrected(subject, made, data={"name": "One"}, occurred="2001-01-01"))

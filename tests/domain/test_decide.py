@@ -463,6 +463,21 @@ MISSING = {
         ),
         ["/data/event"],
     ),
+    "a patch of what is no field of the corrected type": (
+        ABC,
+        corrected("parties/a", 1, data_patch={"nome": "x"}),
+        ["/data/data_patch/nome"],
+    ),
+    "a patch that takes away what is needed": (
+        ABC,
+        corrected("parties/a", 1, data_patch={"kind": None}),
+        ["/data/data_patch/kind"],
+    ),
+    "a patch that names what is not there": (
+        ABC,
+        corrected("parties/a", 1, data_patch={"part_of": "parties/x"}),
+        ["/data/data_patch/part_of"],
+    ),
     "data that is not of the corrected type": (
         ABC,
         corrected("parties/a", 1, data={"nome": "x"}),

@@ -393,6 +393,7 @@ def test_wrong_values_are_refused_with_their_pointer(kind, data, at):
         ("party.renamed", {"name": "x", "evidence": [{"document": "documents/d", "start": 1}]}),
         ("party.renamed", {"name": "x", "evidence": [{"document": "documents/d", "start": 5, "end": 5}]}),
         ("event.corrected", {"event": 1, "reason": "r"}),
+        ("event.corrected", {"event": 1, "reason": "r", "data": {"name": "x"}, "data_patch": {"name": "y"}}),
         ("document.registered", {"title": "t", "publisher": "p"}),
         ("event.corrected", {"event": 1, "reason": "r", "data": {"n": 1.5}}),
         ("event.corrected", {"event": 1, "reason": "r", "data": {"n": {"ñ": 1}}}),
