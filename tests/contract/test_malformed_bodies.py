@@ -281,7 +281,7 @@ def test_http_0_9_is_refused_even_if_the_answer_is_cached(shared, version):
             received = b""
             while chunk := connection.recv(1 << 16):
                 received += chunk
-        assert received.startswith(b"HTTP/1.1 400 ")
+        assert received[8:].startswith(b" 400 "), received
         assert b"application/problem+json" in received
 
 
@@ -291,7 +291,7 @@ def test_http_0_9_is_refused_even_if_the_answer_is_cached(shared, version):
         "/v1", "/v1/", "/v1/nations", "/v1/parties/", "/v1/parties/UPPER", "/v1/parties/%00", "/v1/parties/%ff", "/v1/parties/a%2fb",
         "/v1/parties/..%2f..%2fetc%2fpasswd", "/v1/parties/" + "x" * 5000, "/v1/parties/x/nonsense", "/v1/parties/x/history/y",
         "/v1/events/0", "/v1/events/-1", "/v1/events/x", "/v1/events/99999999", "/v1/events/1e3", "/v1/events/" + "9" * 50, "/v1/events/%EF%BC%91",
-        "/static/../pyproject.toml", "/static/%2e%2e/%2e%2e/pyproject.toml", "/problems/nonsense", "//v1/parties", "/v1/labs/x%0d%0aSet-Cookie:a=b",
+        "/static/../pyproject.toml", "/static/%2e%2e/%2e%2e/pyproject.toml", "/problems/nonsense", "//v1/nations", "/v1/labs/x%0d%0aSet-Cookie:a=b",
     ],
 )  # fmt: skip
 def test_unknown_addresses_are_404(shared, path):
