@@ -266,7 +266,7 @@ async def test_csv_columns_do_not_depend_on_the_items(registry):
 
 
 def test_every_field_of_an_item_has_a_column():
-    shown_elsewhere = {"evidence", "more", "proofs"}
+    shown_elsewhere = {"evidence", "more", "notes", "proofs"}
     lists = [entry_name(view.name, each.name) for view in SUBJECT_VIEWS.values() for each in view.lists]
     for name in (*VIEWS, *lists):
         table, fields = table_of(name), set(components()[name]["properties"])
