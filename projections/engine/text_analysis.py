@@ -55,6 +55,7 @@ _TEXTS = (
     "role",
     "category",
     "publisher",
+    "citation",
     "territory",
     "note",
 )

@@ -783,6 +783,8 @@ def test_a_document_is_registered_by_its_url_or_citation_alone(shared, given):
     state = shared.state(subject)
     assert {name: state[name] for name in given} == given
     assert "sha256" not in state
+    if "citation" in given:
+        assert subject in [each["subject"] for each in shared.items("/v1/documents", q="1 UNTS 1")]
     (passage,) = shared.state(party, evidence="full")["evidence"][str(supported)]
     assert passage["status"] == "unverified"
     (cited,) = shared.items(f"/v1/{subject}/passages")
