@@ -129,7 +129,7 @@ async def finish(request: web.Request, response: web.StreamResponse) -> None:
         headers.extend(request.app[ORIGINS].headers(request))
     if headers.get(hdrs.CONTENT_TYPE, "").startswith("text/html"):
         headers.setdefault("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
-        headers["Referrer-Policy"] = "no-referrer"
+        headers.setdefault("Referrer-Policy", "no-referrer")
 
 
 def _position(request: web.Request) -> int | None:
