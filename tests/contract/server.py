@@ -22,6 +22,8 @@ import httpx
 
 COMMAND = Path(sys.executable).with_name("registry")
 SEEDS = Path(__file__).parents[2] / "seeds"
+SEEDED = sum(len(path.read_text().splitlines()) for path in SEEDS.glob("*.ndjson"))
+"""How many events the seeds are."""
 SHA = "0" * 64
 TODAY = "2026-06-01"  # a day that tests ask about where any late one will do
 SOURCE = "https://contract.example/tests"

@@ -23,7 +23,7 @@ from tlog_scales.signing import Vkey
 from tlog_scales.tiles import leaf_hash
 
 from tests.contract.auditor import EMPTY, Auditor, Checkpoint, consistency_roots, root_of
-from tests.contract.server import COMMAND, NDJSON, SEEDS, Server, event, is_problem, served
+from tests.contract.server import COMMAND, NDJSON, SEEDED, SEEDS, Server, event, is_problem, served
 
 FOR_EVER = "max-age=31536000, immutable"
 
@@ -464,7 +464,7 @@ def test_a_name_and_a_key_can_be_given(tmp_path):
 
 
 def test_seeds_make_a_valid_log(seeded):
-    checkpoint = covered(seeded, 75)
+    checkpoint = covered(seeded, SEEDED)
     entries = auditor_of(seeded).audit(checkpoint)
     ids = [json.loads(line)["id"] for each in json.loads((SEEDS / "manifest.json").read_text())["files"] for line in (SEEDS / each["file"]).read_text().splitlines()]  # fmt: skip
     assert [json.loads(entry)["id"] for entry in entries] == ids

@@ -45,6 +45,10 @@ def seed_lines() -> bytes:
     return b"".join((SEEDS / entry["file"]).read_bytes() for entry in manifest["files"])
 
 
+SEEDED = seed_lines().count(b"\n")
+"""How many events the seeds are."""
+
+
 @asynccontextmanager
 async def seeded(data: Path, **settings: Any):
     """Return a registry that has recorded the seeds."""

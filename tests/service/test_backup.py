@@ -9,7 +9,7 @@ import pytest
 
 from service.backup import MANIFEST
 from tests.service.commands import call, done, refused, run, serving
-from tests.service.query_helpers import SEEDS, party
+from tests.service.query_helpers import SEEDED, SEEDS, party
 from tests.service.registry import STRUCTURED
 
 
@@ -59,7 +59,7 @@ def test_backup_made_while_serving_is_the_registry_as_of_one_moment(data, copy, 
             stop.set()
             thread.join()
         events = int(made.split(" holds ")[1].split()[0])
-        assert 75 + before <= events <= 75 + len(acknowledged)
+        assert SEEDED + before <= events <= SEEDED + len(acknowledged)
         assert "2 keys" in made
         assert "verified" in made
     assert {path.name for path in copy.iterdir()} == {

@@ -32,7 +32,7 @@ from service.transparency.checkpoint import PUBLISHER
 from service.transparency.signing import CannotSign, make_key
 from tests.contract.auditor import EMPTY, Auditor, Checkpoint, Key, root_of
 from tests.service.commands import REGISTRY, environment, refused, run
-from tests.service.query_helpers import SEEDS
+from tests.service.query_helpers import SEEDED, SEEDS
 from tests.service.registry import Registry, lines, problem, registered, renamed, running
 
 T = TypeVar("T")
@@ -381,12 +381,12 @@ asyncio.run(serve(Settings(data=Path(sys.argv[1]), port=0), seeds=Path(sys.argv[
 """
 
 
-@pytest.mark.parametrize(("when", "held"), [("signed", 0), ("kept", 75)])
+@pytest.mark.parametrize(("when", "held"), [("signed", 0), ("kept", SEEDED)])
 async def test_kill_between_signing_storing_and_publishing_is_recovered(data, when, held):
     """The process records the seeds and dies while it signs them."""
     died = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-c", _DIES, data, when, "75", SEEDS],
+        [sys.executable, "-c", _DIES, data, when, str(SEEDED), SEEDS],
         capture_output=True,
         timeout=60,
         env=environment(),
@@ -396,10 +396,10 @@ async def test_kill_between_signing_storing_and_publishing_is_recovered(data, wh
     before = kept(data)
     assert before.split("\n")[1] == str(held)
     async with running(data) as registry:
-        assert await registry.head() == 75
-        await checked_tiles(registry, 75)
+        assert await registry.head() == SEEDED
+        await checked_tiles(registry, SEEDED)
         assert (await registry.get("/readyz")).status == 200
-        assert (before == kept(data)) == (held == 75)
+        assert (before == kept(data)) == (held == SEEDED)
 
 
 # What does not continue what was signed

@@ -24,7 +24,7 @@ from service.http.operations import DESCRIBED
 from service.problems import KINDS
 from service.schemas.events import data_name, event_schemas
 from service.settings import Settings
-from tests.service.query_helpers import event, party, seed_lines, seeded, signed
+from tests.service.query_helpers import SEEDED, event, party, seed_lines, seeded, signed
 from tests.service.registry import NDJSON, registered, renamed
 
 
@@ -269,7 +269,7 @@ def _addresses(operation):
     known = {each.name for each in operation.parameters}
     for path in dict.fromkeys(paths):
         yield f"{path}?{needed}on=any"
-        yield f"{path}?{needed}as_of=75"
+        yield f"{path}?{needed}as_of={SEEDED}"
         if "evidence" in known:
             yield f"{path}?{needed}evidence=full&on=any"
         if "cursor" in known:
@@ -281,19 +281,19 @@ async def test_log_and_proof_answers_match_the_document(tmp_path, described):
     tile, entries, proof = "/log/tile/{level}/{number}", "/log/tile/entries/{number}", "/v1/events/{position}/proof"
     async with seeded(tmp_path / "data") as registry:
         for address, template, status in (
-            ("/v1/events/75/proof", proof, 200),
-            ("/v1/events/76/proof", proof, 404),
-            ("/v1/events/75/proof?x=1", proof, 422),
+            (f"/v1/events/{SEEDED}/proof", proof, 200),
+            (f"/v1/events/{SEEDED + 1}/proof", proof, 404),
+            (f"/v1/events/{SEEDED}/proof?x=1", proof, 422),
             ("/log/checkpoint", "/log/checkpoint", 200),
             ("/log/checkpoint?x=1", "/log/checkpoint", 422),
             ("/log/vkey", "/log/vkey", 200),
-            ("/log/tile/0/000.p/75", tile, 200),
+            (f"/log/tile/0/000.p/{SEEDED}", tile, 200),
             ("/log/tile/0/000", tile, 404),
-            ("/log/tile/0/000.p/75?x=1", tile, 422),
-            ("/log/tile/entries/000.p/75", entries, 200),
+            (f"/log/tile/0/000.p/{SEEDED}?x=1", tile, 422),
+            (f"/log/tile/entries/000.p/{SEEDED}", entries, 200),
             ("/log/tile/entries/000", entries, 404),
             ("/log/consistency?old=7&size=70", "/log/consistency", 200),
-            ("/log/consistency?old=76", "/log/consistency", 422),
+            (f"/log/consistency?old={SEEDED + 1}", "/log/consistency", 422),
         ):
             answer = await registry.get(address)
             assert answer.status == status, address

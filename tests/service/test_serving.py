@@ -14,10 +14,8 @@ import pytest
 
 from service.transparency.signing import make_key
 from tests.service.commands import REGISTRY, call, done, environment, refused, serving
-from tests.service.query_helpers import SEEDS, party, seed_lines
+from tests.service.query_helpers import SEEDED, SEEDS, party
 from tests.service.registry import STRUCTURED
-
-SEEDED = seed_lines().count(b"\n")
 
 
 def key_in(said):
