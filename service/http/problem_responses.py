@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 from aiohttp import hdrs, web
 
 from service.app_keys import LOGGER, METRICS, REQUEST_ID
+from service.http.operations import prefers_html
 from service.problems import KINDS, Kind, Problem, problem_of
 
 MEDIA_TYPE = "application/problem+json"
+PROBLEM_PAGE: web.AppKey[Callable[[web.Request, Problem], web.Response]] = web.AppKey("problem page", Callable)  # type: ignore[arg-type]
+"""Returns a problem as a page."""
+_API = "/v1/"
 
 
 def problem_response(problem: Problem, request_id: str) -> web.Response:
@@ -19,9 +24,14 @@ def problem_response(problem: Problem, request_id: str) -> web.Response:
 
 
 def error_response(app: web.Application, request: web.BaseRequest, error: Exception) -> web.Response:
-    """Return the response to a request that raised `error`. Count it; log an unforeseen error."""
+    """Return the response to a request that raised `error`, outside the API as a page for a client that prefers HTML.
+
+    Count it; log an unforeseen error.
+    """
     problem, request_id = problem_of(error), request[REQUEST_ID]
     app[METRICS].refused(problem.kind)
     if problem.kind is Kind.INTERNAL or isinstance(error, OSError | sqlite3.Error):
         app[LOGGER].error("unforeseen", request_id=request_id, method=request.method, path=request.path, exc_info=error)
+    if isinstance(request, web.Request) and not request.path.startswith(_API) and prefers_html(request):
+        return app[PROBLEM_PAGE](request, problem)
     return problem_response(problem, request_id)

@@ -34,4 +34,9 @@ def _is_of_this_site(request: web.Request) -> bool:
     if site is not None:
         return site in _OF_THIS_SITE
     origin = request.headers.get(hdrs.ORIGIN)
-    return origin is None or URL(origin).authority == request.host
+    if origin is None:
+        return True
+    try:
+        return URL(origin).authority == request.host
+    except ValueError:
+        return False

@@ -141,9 +141,7 @@ def _value(path: str, schema: Mapping[str, Any], shared: Mapping[str, Any], form
         case "lines" | "subjects":
             return [_text(line.strip()) for line in given.splitlines() if line.strip()]
         case "number":
-            return (
-                int(given) if given.removeprefix("-").isascii() and given.removeprefix("-").isdigit() else given or None
-            )
+            return int(given) if _NUMBER.fullmatch(given) else given or None
         case "json":
             return _json(given) if given else None
     return given or None
@@ -155,11 +153,13 @@ def _text(given: str) -> Any:
 
 
 def _json(text: str) -> Any:
-    """Return the JSON value of a text; a text that is no JSON stands for itself."""
+    """Return the JSON value of a text; a text that is no JSON, or too deep to be written again, stands for itself."""
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        value = orjson.loads(text)
+        orjson.dumps(value)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return text
+    return value
 
 
 def _takes_null(schema: Mapping[str, Any]) -> bool:

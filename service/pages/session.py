@@ -47,4 +47,5 @@ def _local(goal: str) -> str:
         url = URL(goal)
     except ValueError:
         return "/"
-    return goal if not url.absolute and goal.startswith("/") and not goal.startswith(("//", "/\\")) else "/"
+    is_local = not url.absolute and goal.startswith("/") and not goal.startswith(("//", "/\\"))
+    return goal if is_local and goal.isprintable() else "/"

@@ -23,6 +23,7 @@ from projections.reader import Reader
 from service.app_keys import CLOCK, HEAD, REQUEST_ID
 from service.http.fields import combined, etag_matches
 from service.http.operations import MAX_VALUE
+from service.http.problem_responses import PROBLEM_PAGE
 from service.pages.addresses import Address
 from service.pages.sentences import sentence
 from service.pages.template_filters import kind_of, prose
@@ -94,6 +95,7 @@ def make_site(app: web.Application) -> Environment:
     environment.globals["languages"] = LANGUAGES
     environment.filters["prose"] = prose
     environment.filters["kind"] = kind_of
+    app[PROBLEM_PAGE] = problem_page
     return environment
 
 

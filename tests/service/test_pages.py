@@ -242,7 +242,17 @@ async def test_where_reading_needs_a_key_a_browser_is_asked_for_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "goal", ["https://example.org/", "//example.org/", "/\\example.org", "javascript:alert(1)", ""]
+    "goal",
+    [
+        "https://example.org/",
+        "//example.org/",
+        "/\\example.org",
+        "javascript:alert(1)",
+        "",
+        "/\t/example.org",
+        "/\r\nSet-Cookie: a=b",
+        "/\x00",
+    ],
 )
 async def test_session_leads_to_no_other_site(registry, goal):
     key = registry.app[KEYS].create("reader", [Scope.READ])
@@ -250,10 +260,37 @@ async def test_session_leads_to_no_other_site(registry, goal):
     assert (answer.status, answer.headers["Location"]) == (303, "/")
 
 
-@pytest.mark.parametrize("headers", [{"Origin": "https://example.org"}, {"Sec-Fetch-Site": "cross-site"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://example.org"},
+        {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Origin": "http://a:99999"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+)
 async def test_form_of_another_site_is_refused(registry, headers):
     answer = await registry.client.post("/session", data={"key": "x"}, headers=headers)
     assert answer.status == 403
+
+
+async def test_page_names_its_origin_to_its_own_site(registry):
+    """A browser sends `Origin: null` with the forms of a page whose policy is `no-referrer`."""
+    answer = await registry.get("/session")
+    assert answer.headers["Referrer-Policy"] == "same-origin"
+
+
+async def test_browser_reads_a_refusal_as_a_page(registry, session):
+    answer = await registry.get("/nowhere", Accept="text/html")
+    assert (answer.status, answer.content_type) == (404, "text/html")
+    Page(await answer.text())
+    sent = {"Accept": "text/html", "Origin": "https://example.org"}
+    answer = await registry.client.post("/session", data={"key": "x"}, headers=sent)
+    assert (answer.status, answer.content_type) == (403, "text/html")
+    for path, accept in (("/v1/nowhere", "text/html"), ("/nowhere", "*/*")):
+        answer = await registry.get(path, Accept=accept)
+        assert (answer.status, answer.content_type) == (404, "application/problem+json")
 
 
 def test_every_event_type_has_a_sentence():
@@ -426,6 +463,26 @@ async def test_every_error_stands_at_its_field(session):
     assert {"f-data.kind-error", "f-data.jurisdiction-error"} <= set(page.ids)
     assert "#f-occurred" in page.links
     assert 'value="parties/acme"' in text
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("party.registered", "data.kind", '{"a":' * 300 + "1" + "}" * 300),
+        ("lab.recruitment-opened", "data.positions.min", "9" * 5000),
+        ("lab.recruitment-opened", "data.positions.min", "9" * 20),
+    ],
+)
+async def test_value_that_no_event_can_have_is_an_error_of_its_field(session, name, field, value):
+    answer = await session(f"/record/{name}", step="preview", **{**ACME, field: value})
+    assert answer.status == 422
+    assert f'id="f-{field}"' in await answer.text()
+
+
+async def test_json_that_is_too_deep_is_a_text(session):
+    text = '{"en":' * 300 + "1" + "}" * 300
+    answer = await session("/record/party.registered", step="edit", **{**ACME, "data.name": text})
+    assert answer.status == 200
 
 
 async def test_correction_changes_only_what_was_changed(registry, session):
