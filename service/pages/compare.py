@@ -8,13 +8,16 @@ from typing import Any
 
 from aiohttp import web
 
+from domain.edtf import AFTER, BEFORE, day_text, span_of
 from projections.engine.query_types import Gone, NotFound, TimeSlice
 from projections.reader import Reader
 from service.http.operations import Handler
+from service.pages import pictures
 from service.pages.facts import MOST_FACTS
 from service.pages.site import Context, Visit, page
 from service.pages.times import read_page_times
 
+_VERSIONS, _FACTS, _DAYS = 12, 50, 12
 _NOT_COMPARED = frozenset(("events", "version", "position", "subject", "evidence", "more"))
 
 
@@ -43,10 +46,11 @@ def _compared(subject: str, reader: Reader, visit: Visit) -> Context:
         "rows": [
             (field, (left or {}).get(field), (right or {}).get(field))
             for field in dict.fromkeys([*(left or {}), *(right or {})])
-            if field not in _NOT_COMPARED
+            if field not in _NOT_COMPARED and ((left or {}).get(field) or (right or {}).get(field))
         ],
         "is_known": (left is not None, right is not None),
         "between": _between(reader, subject, first, second),
+        "bitemporal": _bitemporal(reader, subject, second),
     }
 
 
@@ -62,3 +66,24 @@ def _between(reader: Reader, subject: str, first: TimeSlice, second: TimeSlice) 
     low, high = sorted((first.as_of, second.as_of))
     page = reader.history(subject, TimeSlice(high, None), limit=MOST_FACTS, after=None)
     return [each for each in page.items if each["position"] > low or low == high]
+
+
+def _bitemporal(reader: Reader, subject: str, question: TimeSlice) -> pictures.Bitemporal | None:
+    """Return the picture of a subject's status: days in the world by moments of recording, of its last versions."""
+    try:
+        versions = reader.versions(subject, question.as_of, since=0, limit=1_000)[-_VERSIONS:]
+        about = "party" if subject.startswith("parties/") else "subject"
+        page = reader.page(
+            "timeline", TimeSlice(question.as_of, None), {about: [subject]}, sort=None, limit=_FACTS, after=None
+        )
+    except (NotFound, Gone):
+        return None
+    bounds = {bound for each in page.items for bound in span_of(each["occurred"]) if BEFORE < bound < AFTER}
+    days = sorted({*bounds, *([question.on] if question.on is not None else [])})[-_DAYS:]
+    if not versions or not days:
+        return None
+    statuses = [
+        [(_state(reader, subject, TimeSlice(position, day)) or {}).get("status") for position, _ in versions]
+        for day in days
+    ]
+    return pictures.bitemporal([day_text(day) for day in days], [recorded for _, recorded in versions], statuses)

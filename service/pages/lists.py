@@ -14,6 +14,7 @@ from projections.engine.query_types import Page, TimeSlice
 from projections.reader import Reader
 from service.http.operations import Values
 from service.http.query_parameters import cursor, read_cursor
+from service.pages import pictures
 from service.pages.facts import facts
 from service.pages.site import Context, Visit, page
 
@@ -73,6 +74,7 @@ def list_page(view: str) -> Callable[[web.Request], Awaitable[web.StreamResponse
                 (name, given, visit.address.changed(**{name: None}, cursor=None)) for name, given in filters.items()
             ],
             "total": counts.get("total"),
+            "chart": _chart(visit, view, found.items),
         }
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -102,6 +104,29 @@ def _page(
     if view == _TIMELINE:
         return facts(reader, question, filters, sort=sort, limit=PAGE_SIZE, after=after)
     return reader.page(view, question, filters, sort=sort, limit=PAGE_SIZE, after=after)
+
+
+def _chart(visit: Visit, view: str, items: Sequence[Mapping[str, Any]]) -> pictures.Chart | None:
+    """Return the picture of a timeline, or of commitments by due date; None for other lists, and without dates."""
+    rows: list[pictures.Row]
+    match view:
+        case "timeline":
+            title = visit.wording.text("These facts, in the order of valid time")
+            rows = [
+                (each["subject"].get("name") or each["subject"]["subject"], day, day, "", f"#entry-{each['position']}")
+                for each in items
+                if (day := each["occurred"]) is not None
+            ]
+        case "commitments":
+            title = visit.wording.text("When commitments are due")
+            rows = [
+                (each["title"], day, day, each["status"], visit.address.subject(each["agreement"]["subject"]))
+                for each in items
+                if (day := each.get("due")) is not None
+            ]
+        case _:
+            return None
+    return pictures.chart(visit, f"{view}-chart", title, rows)
 
 
 def _facet(visit: Visit, declared: Filter, chosen: Mapping[str, Sequence[str]], counts: Mapping[str, Any]) -> Facet:

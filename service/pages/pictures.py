@@ -128,6 +128,45 @@ def _is_bounded(day: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """A rectangle of the bitemporal chart: a status that held from a day on, as known from a moment on."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    status: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bitemporal:
+    """The status of a subject by valid time (`days`, downwards) and by recorded time (`moments`, to the right)."""
+
+    days: list[str]
+    moments: list[str]
+    statuses: list[list[str | None]]
+    cells: list[Cell]
+    width: int
+    height: int
+
+
+_CELL, _LINE, _DAYS_WIDTH = 56, 26, 110
+
+
+def bitemporal(days: list[str], moments: list[str], statuses: list[list[str | None]]) -> Bitemporal:
+    """Return the chart; neighbours of a row with the same status are one cell."""
+    cells = []
+    for row, found in enumerate(statuses):
+        start = 0
+        for end in range(1, len(found) + 1):
+            if end == len(found) or found[end] != found[start]:
+                x = _DAYS_WIDTH + start * _CELL
+                cells.append(Cell(x, row * _LINE, (end - start) * _CELL, _LINE, found[start]))
+                start = end
+    return Bitemporal(days, moments, statuses, cells, _DAYS_WIDTH + len(moments) * _CELL, len(days) * _LINE + 24)
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A subject in the network; `x` and `y` are the middle of its mark."""
 

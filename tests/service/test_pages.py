@@ -530,3 +530,20 @@ def _filled(fields) -> dict[str, str]:
         for part in (field.parts, *field.rows):
             form |= _filled(part)
     return form
+
+
+async def test_bitemporal_chart_shows_what_was_known_when(registry):
+    await registry.take([event("platform.launched", "platforms/p", {"name": "P"}, "2020-01-01")])
+    await registry.take([event("platform.dissolved", "platforms/p", {}, "2024-01-01")])
+    _, page = await read(registry, "/platforms/p/compare")
+    text = " ".join("".join(page.text).split())
+    assert "What was known when, of which day" in text
+    table = text.partition("The same as a table")[2]
+    row = next(part for part in table.split("1 January 2024")[1:])
+    assert row.startswith("launcheddissolved")
+
+
+async def test_timeline_draws_facts_with_dates(seeds):
+    _, page = await read(seeds, "/timeline")
+    assert "These facts, in the order of valid time" in "".join(page.text)
+    assert page.tags.count("svg") == 1
