@@ -189,11 +189,19 @@ def _problem_schemas() -> dict[str, Schema]:
             "description": f"A problem of status {status}.",
             "allOf": [
                 ref("Problem"),
-                object_of({"type": one_of(list(_kinds(status))), "status": {"type": "integer", "enum": [status]}}),
+                object_of(
+                    {"type": _one_of_types(list(_kinds(status))), "status": {"type": "integer", "enum": [status]}}
+                ),
             ],
         }
         for status in _statuses()
     }
+
+
+def _one_of_types(types: list[str]) -> Schema:
+    """Return the schema of the types of problems, with the names that generated clients have for them."""
+    names = [type_.rpartition("/")[2].replace("-", "_").upper() for type_ in types]
+    return {**one_of(types), "x-enum-varnames": names}
 
 
 def _problem(status: int) -> Document:

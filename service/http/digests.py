@@ -22,7 +22,7 @@ from service.commands.log_entry import event_of
 from service.event_log import LogReader
 from service.header_names import FOLD
 from service.http.answers import JSON, NDJSON, json_answer, negotiate
-from service.http.operations import QUERY, Answer, Operation, Parameter, Values, add
+from service.http.operations import LINES, QUERY, Answer, Operation, Parameter, Values, add
 from service.http.query_parameters import AS_OF
 from service.jobs import Job, JobFailed
 from service.problems import Kind, Problem
@@ -220,10 +220,6 @@ def _erased_since(position: int) -> Callable[[LogReader], list[Erasure]]:
     return erased
 
 
-_LINE = {
-    "type": "object",
-    "description": "A row of the view; the last line is the position and the digest of all lines before it.",
-}
 OPERATIONS = (
     Operation(
         "GET",
@@ -246,7 +242,7 @@ OPERATIONS = (
         "digests",
         "One view, folded from the first event of the log",
         replay,
-        {200: Answer("Every row of the view, one a line, in its canonical order.", {NDJSON: _LINE})},
+        {200: Answer("Every row of the view, one a line, in its canonical order.", {NDJSON: LINES})},
         _REPLAYED,
         (401, 403, 406, 422, 503),
         description=(

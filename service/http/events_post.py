@@ -28,7 +28,7 @@ from service.http.answers import JSON, NDJSON, json_answer
 from service.http.bodies import POSTED, read_body, refuse_encoded
 from service.http.conditions import condition_of
 from service.http.fields import media_type
-from service.http.operations import QUERY, Answer, Operation, Parameter, add
+from service.http.operations import LINES, QUERY, Answer, Operation, Parameter, add
 from service.http.overload import RETRY_TIMES, RetryTimes, rejection
 from service.problems import Kind, Problem
 
@@ -79,22 +79,18 @@ async def _batch(request: web.Request, type_: str, key: Key) -> Batch:
         return Batch(events, key.name, len(raw), is_list=is_list, condition=condition, may_erase=may_erase)
 
     match type_:
-        case "application/cloudevents+json":
-            raw = await read_body(request, MAX_EVENT)
-            return await batch_of(raw, lambda find: (parsed(decode(raw), find),))
         case "application/json" if any(name.lower().startswith("ce-") for name in request.headers):
             raw = await read_body(request, MAX_EVENT)
             headers = request.headers.items()
             return await batch_of(raw, lambda find: (parsed(from_headers(headers, type_, raw), find),))
+        case "application/cloudevents+json" | "application/json":
+            raw = await read_body(request, MAX_EVENT)
+            return await batch_of(raw, lambda find: (parsed(decode(raw), find),))
         case "application/cloudevents-batch+json":
             raw = await read_body(request, MAX_BATCH)
             is_one = condition is not None
             return await batch_of(raw, lambda find: parsed_list(_documents(raw, is_one=is_one), find), is_list=True)
-        case "application/json":
-            detail = "application/json needs ce-* headers (binary mode); an event as one JSON object is " + STRUCTURED
-        case _:
-            detail = f"events are posted as {POSTED}"
-    raise Problem(Kind.UNSUPPORTED_TYPE, detail, headers={"Accept-Post": POSTED})
+    raise Problem(Kind.UNSUPPORTED_TYPE, f"events are posted as {POSTED}", headers={"Accept-Post": POSTED})
 
 
 async def _read(request: web.Request, raw: bytes, read: Read) -> Sequence[PostedEvent]:
@@ -120,7 +116,6 @@ def _documents(raw: bytes, *, is_one: bool) -> list[object]:
 _RECEIPT = {"$ref": "#/components/schemas/Receipt"}
 _RECEIPTS = {"type": "array", "items": _RECEIPT}
 _EVENT = {"$ref": "#/components/schemas/Event"}
-_LINES = {"type": "string", "description": "One JSON object a line."}
 
 PARAMETERS = (
     Parameter(
@@ -155,28 +150,25 @@ OPERATIONS = (
             200: Answer(
                 "All of it was recorded before: the first receipts. Of an import: a receipt or a problem for each line,"
                 " in order; a problem's `line` counts from 1.",
-                {JSON: {"oneOf": [_RECEIPT, _RECEIPTS]}, NDJSON: _LINES},
+                {JSON: {"oneOf": [_RECEIPT, _RECEIPTS]}, NDJSON: LINES},
                 ("Location",),
             ),
         },
         parameters=PARAMETERS,
         problems=(400, 401, 403, 408, 409, 412, 413, 415, 422, 503),
-        body={
-            STRUCTURED: _EVENT,
-            LIST: {"type": "array", "items": _EVENT, "maxItems": MAX_BATCH_EVENTS},
-            NDJSON: _LINES,
-            JSON: {"description": "The data of an event in binary mode, its attributes in `ce-*` headers."},
-        },
+        body={JSON: _EVENT, STRUCTURED: _EVENT, NDJSON: LINES},
         description=(
-            "By content type: one CloudEvent, one in binary mode (`application/json` with `ce-*` headers), a batch that"
-            " is taken whole or not at all, or an import of any size whose lines are each taken on their own. What is"
-            " acknowledged is durable, and can be read at once. `source` and `id` name an event once for ever: the"
-            " same again gets the first receipt. A client may send all lines of an import before it reads: results wait"
-            " on disk, up to 64 MiB of an import and 256 MiB in all. Beyond that the request is read no further, and an"
-            " import whose client reads nothing for a minute is ended; what was acknowledged stays. Lines of an"
-            " exported log are taken as they are: what the registry had added is checked for its shape and left aside,"
-            " and events about events keep their aim also where positions move. Those whose data was erased take scope"
-            " `admin`."
+            f"By content type: one CloudEvent (`{JSON}` or `{STRUCTURED}`), or an import of any size whose lines are"
+            f" each taken on their own (`{NDJSON}`). Two further forms are not among the bodies here, as generators of"
+            f" clients cannot tell them apart: a batch (`{LIST}`, schema `Batch`), which is taken whole or not at all,"
+            f" and an event in binary mode (`{JSON}` with `ce-*` headers: the body is its data, the headers are its"
+            " attributes). What is acknowledged is durable, and can be read at once. `source` and `id` name an event"
+            " once for ever: the same again gets the first receipt. A client may send all lines of an import before it"
+            " reads: results wait on disk, up to 64 MiB of an import and 256 MiB in all. Beyond that the request is"
+            " read no further, and an import whose client reads nothing for a minute is ended; what was acknowledged"
+            " stays. Lines of an exported log are taken as they are: what the registry had added is checked for its"
+            " shape and left aside, and events about events keep their aim also where positions move. Those whose data"
+            " was erased take scope `admin`."
         ),
         scope="post",
     ),

@@ -30,6 +30,8 @@ HTML = "text/html"
 SESSION = URL("/session")
 """The page that asks for a key."""
 STRING: Schema = {"type": "string"}
+LINES: Schema = {"type": "string", "format": "binary", "description": "One JSON object a line."}
+"""The schema of NDJSON. Generators of clients take it as bytes."""
 MAX_VALUE = 2000
 """Most characters of one query parameter."""
 

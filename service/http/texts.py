@@ -173,7 +173,7 @@ OPERATIONS = (
         },
         (_SLUG, _VALIDATE),
         (400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 503),
-        {TEXT: STRING},
+        {f"{TEXT}; charset=utf-8": {**STRING, "format": "binary"}},
         "The body is the text that citations count in, in UTF-8, at most 16 MiB and without U+0000. It is refused"
         " unless its SHA-256 is the one that the document was registered with. From then on a false quotation is"
         " refused.",

@@ -18,7 +18,8 @@ from domain.event_type import EventType
 from domain.values import Edtf
 from projections.engine.answer_fields import EventType as EventName
 from projections.engine.answer_fields import SubjectAddress
-from service.schemas.json_schema import Components, Schema, nullable, object_of, ref, schema_of, subject
+from service.commands.cloudevents import MAX_BATCH_EVENTS
+from service.schemas.json_schema import Components, Schema, list_of, nullable, object_of, ref, schema_of, subject
 
 
 class EventAttributes(TypedDict):
@@ -50,7 +51,9 @@ class EventAttributes(TypedDict):
 
 @cache
 def event_schemas() -> Mapping[str, Schema]:
-    """Return the components of events: the data of each type, each type as it is posted, and `Event`, any of them."""
+    """Return the components of events: the data of each type, each type as it is posted, `Event`, any of them, and
+    `Batch`, a list of them.
+    """
     components: Components = {}
     attributes = schema_of(EventAttributes, components)["properties"]
     for kind in CATALOGUE.values():
@@ -61,6 +64,11 @@ def event_schemas() -> Mapping[str, Schema]:
         "description": "An event as it is posted: a CloudEvent 1.0 of one of the types that the registry knows.",
         "oneOf": [ref(name) for name in names],
         "discriminator": {"propertyName": "type", "mapping": {name: ref(name)["$ref"] for name in names}},
+    }
+    components["Batch"] = {
+        "description": "Events that are recorded as a whole or not at all, in their order.",
+        **list_of(ref("Event")),
+        "maxItems": MAX_BATCH_EVENTS,
     }
     return components
 

@@ -149,7 +149,7 @@ async def test_binary_mode_takes_attributes_from_headers_and_decodes_them(regist
         ({"ce_datacontenttype": "text/plain"}, 400, "malformed-request"),
         ({"ce_id": "x"}, 422, "invalid-event"),
         ({"ce_id": "a%00b"}, 422, "invalid-event"),
-        ({}, 415, "unsupported-media-type"),
+        ({}, 422, "invalid-event"),
     ],
 )
 async def test_binary_mode_refuses_invalid_headers(registry, headers, status, kind):
