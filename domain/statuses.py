@@ -67,6 +67,13 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
 """By what has the status: each status in its order, with its meaning."""
 
 
+CERTAINTIES: Mapping[str, str] = {
+    "certain": "Every reading of the imprecise dates gives it.",
+    "possible": "Some reading of the imprecise dates gives it, not every one.",
+}
+"""How certain a claim is, each with its meaning."""
+
+
 class Transition(NamedTuple):
     """A way from one status (None: none yet) to another, by an event."""
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from domain.catalogue import CATALOGUE
 from domain.payload import Record
-from domain.statuses import MEANINGS, transitions
+from domain.statuses import CERTAINTIES, MEANINGS, transitions
 from projections.catalogue import LIST_VIEWS
 from service.metrics import Metrics
 from service.problems import KINDS
@@ -29,7 +29,9 @@ class Entry(NamedTuple):
 @cache
 def vocabulary() -> tuple[Entry, ...]:
     """Return every word, in the order of their declaration."""
-    return tuple(dict.fromkeys((*_types(), *_fields(), *_statuses(), *_filters(), *_problems(), *_metrics())))
+    return tuple(
+        dict.fromkeys((*_types(), *_fields(), *_statuses(), *_certainties(), *_filters(), *_problems(), *_metrics()))
+    )
 
 
 def explain(word: str) -> list[Entry]:
@@ -71,6 +73,11 @@ def _statuses() -> Iterator[Entry]:
             )
             led = f" Led to by {', '.join(events)}." if events else ""
             yield Entry(status, "status", of, sentence + led)
+
+
+def _certainties() -> Iterator[Entry]:
+    for word, sentence in CERTAINTIES.items():
+        yield Entry(word, "certainty", "", sentence)
 
 
 def _filters() -> Iterator[Entry]:

@@ -25,6 +25,11 @@ def test_word_is_found_in_any_spelling(word):
     assert {(entry.what, entry.of) for entry in explain(word)} == {("status", "agreements"), ("status", "memberships")}
 
 
+@pytest.mark.parametrize("word", ["certain", "possible"])
+def test_certainties_are_words(word):
+    assert [entry.what for entry in explain(word)] == ["certainty"]
+
+
 def test_part_of_a_word_finds_the_words_that_contain_it():
     assert {entry.word for entry in explain("recruitment")} >= {"lab.recruitment-opened", "lab.recruitment-closed"}
 
