@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from domain.commitment import CommitmentMade, CommitmentUpdated
 from domain.declaration import DeclarationMade, DeclarationWithdrawn
 from domain.errors import MOST_NAMED, Conflict, Flaw
-from domain.event_type import Aggregate, Creates, EventType, TakesEffect
+from domain.event_type import Aggregate, Creates, EventType, Example, TakesEffect
 from domain.opened_items import OpenedItems
 from domain.payload import Data, Languages, Parties, Record, Terms, Texts, flawed
 from domain.values import MAX_ITEMS, Agreement, Edtf, Party, Text, text_key
@@ -215,6 +215,7 @@ AGREEMENT = Aggregate(
             status="adopted",
             date_field="adopted",
             attributes=_DESCRIBING,
+            example=Example("agreements/harbour-treaty", {"title": "Harbour Treaty", "kind": "treaty"}, "2020-02-01"),
         ),
         EventType(
             name="agreement.signed",
@@ -224,9 +225,26 @@ AGREEMENT = Aggregate(
             creates=Creates.AGAIN,
             status="signed",
             attributes=_DESCRIBING,
+            example=Example(
+                "agreements/harbour-treaty",
+                {"parties": [{"party": "parties/atland"}, {"party": "parties/borland"}], "place": "Gothenburg"},
+                "2020-03-01",
+            ),
         ),
-        EventType(name="agreement.ratified", data=AgreementRatified, collection="agreements", rank=11),
-        EventType(name="agreement.acceded", data=AgreementAcceded, collection="agreements", rank=12),
+        EventType(
+            name="agreement.ratified",
+            data=AgreementRatified,
+            collection="agreements",
+            rank=11,
+            example=Example("agreements/harbour-treaty", {"party": "parties/atland"}, "2020-09-01"),
+        ),
+        EventType(
+            name="agreement.acceded",
+            data=AgreementAcceded,
+            collection="agreements",
+            rank=12,
+            example=Example("agreements/harbour-treaty", {"party": "parties/cerland"}, "2021-01-15"),
+        ),
         EventType(
             name="agreement.provisionally-applied",
             data=OfParty,
@@ -234,6 +252,7 @@ AGREEMENT = Aggregate(
             rank=13,
             about="An agreement is applied before it is in force, as a whole or by one party.",
             agreement_wide=True,
+            example=Example("agreements/harbour-treaty", {}, "2020-04-01"),
         ),
         EventType(
             name="agreement.entered-into-force",
@@ -243,6 +262,7 @@ AGREEMENT = Aggregate(
             status="in-force",
             date_field="entered_into_force",
             agreement_wide=True,
+            example=Example("agreements/harbour-treaty", {}, "2021-06-01"),
         ),
         EventType(
             name="agreement.amended",
@@ -250,6 +270,11 @@ AGREEMENT = Aggregate(
             collection="agreements",
             rank=15,
             attributes=("title", "until", "scope_added", "scope_removed"),
+            example=Example(
+                "agreements/harbour-treaty",
+                {"summary": "Article 3 covers ferries too.", "scope_added": ["ferries"]},
+                "2022-02-01",
+            ),
         ),
         EventType(
             name="agreement.renewed",
@@ -258,6 +283,7 @@ AGREEMENT = Aggregate(
             rank=16,
             attributes=("until",),
             cleared_if_absent="until",
+            example=Example("agreements/harbour-treaty", {"until": "2032"}, "2022-06-01"),
         ),
         EventType(
             name="agreement.suspended",
@@ -267,6 +293,7 @@ AGREEMENT = Aggregate(
             about="An agreement is suspended, as a whole or for one party.",
             status="suspended",
             agreement_wide=True,
+            example=Example("agreements/harbour-treaty", {"party": "parties/cerland"}, "2022-07-01"),
         ),
         EventType(
             name="agreement.resumed",
@@ -276,12 +303,66 @@ AGREEMENT = Aggregate(
             about="A suspended agreement goes on, as a whole or for one party.",
             status="resumed",
             agreement_wide=True,
+            example=Example("agreements/harbour-treaty", {"party": "parties/cerland"}, "2022-09-01"),
         ),
-        EventType(name="agreement.withdrawn", data=AgreementWithdrawn, collection="agreements", rank=19),
-        EventType(name="agreement.declaration-made", data=DeclarationMade, collection="agreements", rank=20),
-        EventType(name="agreement.declaration-withdrawn", data=DeclarationWithdrawn, collection="agreements", rank=21),
-        EventType(name="agreement.commitment-made", data=CommitmentMade, collection="agreements", rank=22),
-        EventType(name="agreement.commitment-updated", data=CommitmentUpdated, collection="agreements", rank=23),
+        EventType(
+            name="agreement.withdrawn",
+            data=AgreementWithdrawn,
+            collection="agreements",
+            rank=19,
+            example=Example(
+                "agreements/harbour-treaty", {"party": "parties/atland", "effective": "2024-01-10"}, "2023-01-10"
+            ),
+        ),
+        EventType(
+            name="agreement.declaration-made",
+            data=DeclarationMade,
+            collection="agreements",
+            rank=20,
+            example=Example(
+                "agreements/harbour-treaty",
+                {
+                    "party": "parties/atland",
+                    "kind": "reservation",
+                    "text": "Article 3 does not apply to ferries.",
+                    "provision": "Article 3",
+                },
+                "2020-09-01",
+            ),
+        ),
+        EventType(
+            name="agreement.declaration-withdrawn",
+            data=DeclarationWithdrawn,
+            collection="agreements",
+            rank=21,
+            example=Example("agreements/harbour-treaty", {"event": 20}, "2021-02-01"),
+        ),
+        EventType(
+            name="agreement.commitment-made",
+            data=CommitmentMade,
+            collection="agreements",
+            rank=22,
+            example=Example(
+                "agreements/harbour-treaty",
+                {
+                    "commitment": "second-quay",
+                    "kind": "facility",
+                    "title": "A second quay",
+                    "by": ["parties/atland"],
+                    "due": "2024",
+                },
+                "2020-03-01",
+            ),
+        ),
+        EventType(
+            name="agreement.commitment-updated",
+            data=CommitmentUpdated,
+            collection="agreements",
+            rank=23,
+            example=Example(
+                "agreements/harbour-treaty", {"commitment": "second-quay", "status": "fulfilled"}, "2023-11-01"
+            ),
+        ),
         EventType(
             name="agreement.terminated",
             data=AgreementTerminated,
@@ -292,6 +373,7 @@ AGREEMENT = Aggregate(
             date_field="terminated",
             attributes=("reason", "superseded_by"),
             agreement_wide=True,
+            example=Example("agreements/harbour-treaty", {"reason": "terminated"}, "2025-05-01"),
         ),
         EventType(
             name=ANNOUNCED,
@@ -302,8 +384,23 @@ AGREEMENT = Aggregate(
             status="announced",
             date_field="announced",
             attributes=_DESCRIBING,
+            example=Example(
+                "agreements/harbour-treaty",
+                {
+                    "title": "Harbour Treaty",
+                    "kind": "treaty",
+                    "parties": [{"party": "parties/atland"}, {"party": "parties/borland"}],
+                },
+                "2019-06-01",
+            ),
         ),
-        EventType(name="agreement.withdrawal-revoked", data=WithdrawalRevoked, collection="agreements", rank=61),
+        EventType(
+            name="agreement.withdrawal-revoked",
+            data=WithdrawalRevoked,
+            collection="agreements",
+            rank=61,
+            example=Example("agreements/harbour-treaty", {"party": "parties/atland"}, "2023-06-01"),
+        ),
         EventType(
             name="agreement.reinstated",
             data=AgreementReinstated,
@@ -313,6 +410,7 @@ AGREEMENT = Aggregate(
             status="reinstated",
             date_field="reinstated",
             agreement_wide=True,
+            example=Example("agreements/harbour-treaty", {}, "2025-09-28"),
         ),
     ),
 )

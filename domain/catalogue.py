@@ -12,7 +12,7 @@ from pydantic import Field, WithJsonSchema, model_validator
 from domain.agreement import AGREEMENT
 from domain.document import DOCUMENT
 from domain.edtf import parse_edtf
-from domain.event_type import EventType
+from domain.event_type import EventType, Example
 from domain.lab import LAB
 from domain.party import PARTY
 from domain.payload import Data, Passages, Position, Record, flawed
@@ -102,11 +102,60 @@ class EventRedacted(Data):
 AGGREGATES = (PARTY, AGREEMENT, LAB, PLATFORM, DOCUMENT)
 
 _ABOUT_EVENTS = (
-    EventType(name="evidence.added", data=EvidenceAdded, collection=None, rank=37),
-    EventType(name="event.corrected", data=EventCorrected, collection=None, rank=38),
-    EventType(name="event.retracted", data=EventRetracted, collection=None, rank=39),
-    EventType(name="event.disputed", data=EventDisputed, collection=None, rank=40),
-    EventType(name="event.redacted", data=EventRedacted, collection=None, rank=41),
+    EventType(
+        name="evidence.added",
+        data=EvidenceAdded,
+        collection=None,
+        rank=37,
+        example=Example(
+            "agreements/harbour-treaty",
+            {
+                "event": 12,
+                "evidence": [
+                    {"document": "documents/harbour-notice", "exact": "the two states signed the Harbour Treaty"}
+                ],
+            },
+        ),
+    ),
+    EventType(
+        name="event.corrected",
+        data=EventCorrected,
+        collection=None,
+        rank=38,
+        example=Example(
+            "agreements/harbour-treaty", {"event": 12, "reason": "The notice says 2 March.", "occurred": "2020-03-02"}
+        ),
+    ),
+    EventType(
+        name="event.retracted",
+        data=EventRetracted,
+        collection=None,
+        rank=39,
+        example=Example("platforms/clean-ports", {"event": 31, "reason": "It was another platform."}),
+    ),
+    EventType(
+        name="event.disputed",
+        data=EventDisputed,
+        collection=None,
+        rank=40,
+        example=Example(
+            "agreements/harbour-treaty",
+            {
+                "event": 11,
+                "claims": [{"pointer": "/occurred", "value": "2020-02-03"}],
+                "evidence": [
+                    {"document": "documents/harbour-notice", "exact": "the two states signed the Harbour Treaty"}
+                ],
+            },
+        ),
+    ),
+    EventType(
+        name="event.redacted",
+        data=EventRedacted,
+        collection=None,
+        rank=41,
+        example=Example("parties/north-harbour", {"event": 7, "reason": "A court ordered it."}),
+    ),
 )
 
 

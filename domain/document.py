@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, model_validator
 
 from domain.errors import Contradiction, Flaw, Invalid
-from domain.event_type import Aggregate, Creates, EventType
+from domain.event_type import Aggregate, Creates, EventType, Example
 from domain.payload import Count, Data, Record, flawed
 from domain.quotation import flaw_of
 from domain.values import Edtf, Language, MediaType, Sha256, Text, Url
@@ -73,6 +73,14 @@ DOCUMENT = Aggregate(
             creates=Creates.ONCE,
             status="registered",
             attributes=("title", "sha256", "citation", "publisher", "language", "published", "url", "original"),
+            example=Example(
+                "documents/harbour-notice",
+                {
+                    "title": "Notice of the Harbour Treaty",
+                    "url": "https://example.org/notice",
+                    "published": "2020-03-02",
+                },
+            ),
         ),
         EventType(
             name="document.text-stored",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -35,6 +35,18 @@ class Creates(StrEnum):
     AGAIN = "again"
 
 
+@dataclass(frozen=True, eq=False)  # a mapping has no hash, and rows need one
+class Example:
+    """An event of a type, as a part of one story: the examples of all types can be recorded together.
+
+    An event that it is about has another position in each log.
+    """
+
+    subject: str
+    data: Mapping[str, Any]
+    occurred: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class EventType:
     """One row of the catalogue.
@@ -50,6 +62,7 @@ class EventType:
     `cleared_if_absent` is the attribute that ends if the data leaves it out or gives null.
     `agreement_wide` is True if the event changes every membership of its subject, unless it names a party.
     `is_posted` is False for the events that the registry records itself, which state no fact about the world.
+    `example` is an event of the type for the API document; every type that is posted has one.
     `upcasters` lead from each earlier version of the data's shape to the next one, the oldest first.
     """
 
@@ -67,6 +80,7 @@ class EventType:
     cleared_if_absent: str | None = None
     agreement_wide: bool = False
     is_posted: bool = True
+    example: Example | None = None
     upcasters: tuple[Upcaster, ...] = ()
 
     @cached_property

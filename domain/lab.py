@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, model_validator
 
 from domain.errors import MOST_NAMED, Conflict, Flaw
-from domain.event_type import Aggregate, Creates, EventType
+from domain.event_type import Aggregate, Creates, EventType, Example
 from domain.opened_items import OpenedItems
 from domain.payload import Count, Data, Record, Terms, flawed
 from domain.values import MAX_ITEMS, Agreement, Duration, Party, Slug, Text
@@ -121,12 +121,33 @@ LAB = Aggregate(
             status="founded",
             date_field="founded",
             attributes=("name", "under", "place", "fields"),
+            example=Example(
+                "labs/harbour-lab",
+                {
+                    "name": "Harbour Laboratory",
+                    "founders": ["parties/north-harbour"],
+                    "under": "agreements/harbour-treaty",
+                    "phases": [{"phase": "design", "duration": "P1Y"}, {"phase": "building", "after": ["design"]}],
+                },
+                "2020-04-01",
+            ),
         ),
         EventType(
-            name="lab.opened", data=LabOpened, collection="labs", rank=24, status="operating", date_field="opened"
+            name="lab.opened",
+            data=LabOpened,
+            collection="labs",
+            rank=24,
+            status="operating",
+            date_field="opened",
+            example=Example("labs/harbour-lab", {}, "2021-01-01"),
         ),
         EventType(
-            name="lab.phase-started", data=OfPhase, collection="labs", rank=25, about="A phase of a laboratory starts."
+            name="lab.phase-started",
+            data=OfPhase,
+            collection="labs",
+            rank=25,
+            about="A phase of a laboratory starts.",
+            example=Example("labs/harbour-lab", {"phase": "design"}, "2020-05-01"),
         ),
         EventType(
             name="lab.phase-completed",
@@ -134,9 +155,26 @@ LAB = Aggregate(
             collection="labs",
             rank=26,
             about="A phase of a laboratory is completed.",
+            example=Example("labs/harbour-lab", {"phase": "design"}, "2021-04-30"),
         ),
-        EventType(name="lab.recruitment-opened", data=RecruitmentOpened, collection="labs", rank=27),
-        EventType(name="lab.recruitment-closed", data=RecruitmentClosed, collection="labs", rank=28),
+        EventType(
+            name="lab.recruitment-opened",
+            data=RecruitmentOpened,
+            collection="labs",
+            rank=27,
+            example=Example(
+                "labs/harbour-lab",
+                {"call": "engineers", "role": "Engineer", "positions": {"min": 1, "max": 3}},
+                "2021-02-01",
+            ),
+        ),
+        EventType(
+            name="lab.recruitment-closed",
+            data=RecruitmentClosed,
+            collection="labs",
+            rank=28,
+            example=Example("labs/harbour-lab", {"call": "engineers", "hired": 2}, "2021-05-01"),
+        ),
         EventType(
             name="lab.closed",
             data=LabClosed,
@@ -146,6 +184,7 @@ LAB = Aggregate(
             status="closed",
             date_field="closed",
             agreement_wide=True,
+            example=Example("labs/harbour-lab", {}, "2024-12-31"),
         ),
     ),
 )

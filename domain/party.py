@@ -9,7 +9,7 @@ from pydantic import Field, WithJsonSchema
 
 from domain.edtf import AFTER, BEFORE
 from domain.errors import MOST_NAMED, Conflict, Contradiction
-from domain.event_type import Aggregate, Creates, EventType
+from domain.event_type import Aggregate, Creates, EventType, Example
 from domain.payload import Data, Parties, Record, Texts
 from domain.values import SLUG, Jurisdiction, Label, Party, Percent, Scheme, Text
 
@@ -130,10 +130,34 @@ PARTY = Aggregate(
             status="registered",
             date_field="founded",
             attributes=("name", "kind", "jurisdiction", "part_of"),
+            example=Example(
+                "parties/north-harbour",
+                {"name": {"en": "North Harbour Company"}, "kind": "company", "jurisdiction": "SE"},
+                "1998-03-01",
+            ),
         ),
-        EventType(name="party.renamed", data=PartyRenamed, collection="parties", rank=6, attributes=("name",)),
-        EventType(name="party.name-added", data=PartyNameAdded, collection="parties", rank=7),
-        EventType(name="party.identified", data=PartyIdentified, collection="parties", rank=8),
+        EventType(
+            name="party.renamed",
+            data=PartyRenamed,
+            collection="parties",
+            rank=6,
+            attributes=("name",),
+            example=Example("parties/north-harbour", {"name": {"en": "North Harbour Group"}}, "2005-01-01"),
+        ),
+        EventType(
+            name="party.name-added",
+            data=PartyNameAdded,
+            collection="parties",
+            rank=7,
+            example=Example("parties/north-harbour", {"name": "NHG"}),
+        ),
+        EventType(
+            name="party.identified",
+            data=PartyIdentified,
+            collection="parties",
+            rank=8,
+            example=Example("parties/north-harbour", {"scheme": "se-orgnr", "value": "556000-0001"}),
+        ),
         EventType(
             name="party.reorganized",
             data=PartyReorganized,
@@ -141,8 +165,15 @@ PARTY = Aggregate(
             rank=9,
             attributes=("part_of",),
             cleared_if_absent="part_of",
+            example=Example("parties/north-harbour", {"part_of": "parties/north-holding"}, "2010-06-01"),
         ),
-        EventType(name="party.merged", data=PartyMerged, collection="parties", rank=10),
+        EventType(
+            name="party.merged",
+            data=PartyMerged,
+            collection="parties",
+            rank=10,
+            example=Example("parties/old-harbour", {"into": "parties/north-harbour"}, "2003-07-01"),
+        ),
         EventType(
             name="party.dissolved",
             data=PartyDissolved,
@@ -153,9 +184,22 @@ PARTY = Aggregate(
             date_field="dissolved",
             attributes=("successors",),
             agreement_wide=True,
+            example=Example("parties/quay-office", {"successors": ["parties/north-harbour"]}, "2015-12-31"),
         ),
-        EventType(name="party.owner-added", data=OwnerAdded, collection="parties", rank=45),
-        EventType(name="party.owner-removed", data=OwnerRemoved, collection="parties", rank=46),
+        EventType(
+            name="party.owner-added",
+            data=OwnerAdded,
+            collection="parties",
+            rank=45,
+            example=Example("parties/north-harbour", {"owner": "parties/north-holding", "share": "51"}, "2012-01-01"),
+        ),
+        EventType(
+            name="party.owner-removed",
+            data=OwnerRemoved,
+            collection="parties",
+            rank=46,
+            example=Example("parties/north-harbour", {"owner": "parties/north-holding"}, "2020-05-01"),
+        ),
         EventType(
             name="party.re-established",
             data=PartyReestablished,
@@ -165,6 +209,7 @@ PARTY = Aggregate(
             status="re-established",
             date_field="re_established",
             agreement_wide=True,
+            example=Example("parties/quay-office", {}, "2018-01-01"),
         ),
     ),
 )

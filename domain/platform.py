@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from domain.event_type import Aggregate, Creates, EventType
+from domain.event_type import Aggregate, Creates, EventType, Example
 from domain.payload import Data, Parties, Platforms, Texts
 from domain.values import Edtf, Party, Text
 
@@ -81,12 +81,49 @@ PLATFORM = Aggregate(
             status="launched",
             date_field="launched",
             attributes=("name", "place", "purpose", "directions", "convened_by", "target", "target_date"),
+            example=Example(
+                "platforms/clean-ports", {"name": "Clean Ports", "convened_by": ["parties/north-harbour"]}, "2021-03-01"
+            ),
         ),
-        EventType(name="platform.member-joined", data=MemberJoined, collection="platforms", rank=29),
-        EventType(name="platform.member-left", data=MemberLeft, collection="platforms", rank=30),
-        EventType(name="platform.supporter-added", data=SupporterAdded, collection="platforms", rank=31),
-        EventType(name="platform.document-adopted", data=DocumentAdopted, collection="platforms", rank=32),
-        EventType(name="platform.member-changed", data=MemberChanged, collection="platforms", rank=44),
+        EventType(
+            name="platform.member-joined",
+            data=MemberJoined,
+            collection="platforms",
+            rank=29,
+            example=Example(
+                "platforms/clean-ports", {"party": "parties/north-harbour", "category": "observer"}, "2021-04-01"
+            ),
+        ),
+        EventType(
+            name="platform.member-left",
+            data=MemberLeft,
+            collection="platforms",
+            rank=30,
+            example=Example("platforms/clean-ports", {"party": "parties/north-harbour"}, "2023-01-01"),
+        ),
+        EventType(
+            name="platform.supporter-added",
+            data=SupporterAdded,
+            collection="platforms",
+            rank=31,
+            example=Example("platforms/clean-ports", {"party": "parties/atland", "support": "funding"}, "2021-05-01"),
+        ),
+        EventType(
+            name="platform.document-adopted",
+            data=DocumentAdopted,
+            collection="platforms",
+            rank=32,
+            example=Example("platforms/clean-ports", {"title": "Charter", "kind": "charter"}, "2021-06-01"),
+        ),
+        EventType(
+            name="platform.member-changed",
+            data=MemberChanged,
+            collection="platforms",
+            rank=44,
+            example=Example(
+                "platforms/clean-ports", {"party": "parties/north-harbour", "category": "full"}, "2022-01-01"
+            ),
+        ),
         EventType(
             name="platform.dissolved",
             data=PlatformDissolved,
@@ -97,6 +134,7 @@ PLATFORM = Aggregate(
             date_field="dissolved",
             attributes=("successors",),
             agreement_wide=True,
+            example=Example("platforms/clean-ports", {}, "2025-01-01"),
         ),
     ),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -94,7 +94,23 @@ def _posted(kind: EventType, attributes: Mapping[str, Schema], data: Schema) -> 
         "data": {**ref(data_name(kind)), "description": "What the event states."},
     }
     always = [*required, "data"] if data.get("required") else required
-    return {**object_of(fields, always, _description(kind)), "additionalProperties": False}
+    example = {"examples": [_example(kind)]} if kind.example is not None else {}
+    return {**object_of(fields, always, _description(kind)), "additionalProperties": False, **example}
+
+
+def _example(kind: EventType) -> Mapping[str, Any]:
+    """Return the example of a type as it is posted."""
+    example = kind.example
+    assert example is not None
+    return {
+        "specversion": "1.0",
+        "id": kind.name,
+        "source": "https://example.org/harbour",
+        "type": kind.name,
+        "subject": example.subject,
+        **({} if example.occurred is None else {"occurred": example.occurred}),
+        "data": example.data,
+    }
 
 
 def _or_null(schema: Schema) -> Schema:

@@ -273,6 +273,43 @@ def test_schema_of_every_event_accepts_valid_and_refuses_invalid_data(document, 
     assert found, type_
 
 
+ABOUT = {
+    "agreement.declaration-withdrawn": "agreement.declaration-made",
+    "evidence.added": "agreement.signed",
+    "event.corrected": "agreement.signed",
+    "event.retracted": "platform.supporter-added",
+    "event.disputed": "agreement.adopted",
+    "event.redacted": "party.name-added",
+}
+"""The types of the events that the examples of some types are about."""
+
+
+def test_examples_of_all_types_are_recorded_as_one_story(server, document):
+    types = document["components"]["schemas"]["Event"]["discriminator"]["mapping"]
+    pending = {type_: document["components"]["schemas"][type_]["examples"][0] for type_ in types}
+    assert all(example["type"] == type_ for type_, example in pending.items())
+    named = set(re.findall(r'"(parties/[a-z-]+)"', json.dumps(list(pending.values()))))
+    others = sorted(named - {pending["party.registered"]["subject"]})
+    server.take(*(event("party.registered", subject, name="A party", kind="other") for subject in others))
+    admin = server.make_key("admin", "admin", "post")
+    positions: dict[str, int] = {}
+    problems: dict[str, str] = {}
+    while ready := [type_ for type_ in pending if ABOUT.get(type_) is None or ABOUT[type_] in positions]:
+        recorded = len(positions)
+        for type_ in ready:
+            example = pending[type_]
+            if type_ in ABOUT:
+                example = {**example, "data": {**example["data"], "event": positions[ABOUT[type_]]}}
+            answer = server.send(example, "application/json", key=admin)
+            if answer.status_code == 201:
+                positions[type_] = answer.json()["position"]
+                del pending[type_]
+            else:
+                problems[type_] = answer.text
+        assert len(positions) > recorded, {type_: problems.get(type_) for type_ in pending}
+    assert not pending
+
+
 def walk(value):
     yield value
     for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():

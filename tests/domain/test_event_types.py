@@ -254,6 +254,14 @@ def test_accepted_with_required_fields_only_and_with_all_fields(kind):
         assert (taken.type, taken.occurred, taken.time) == (kind, "2024-01-21", "2024-01-21T10:00:00Z")
 
 
+@pytest.mark.parametrize("kind", POSTED)
+def test_example_of_the_api_document_is_valid(kind):
+    example = CATALOGUE[kind].example
+    assert example is not None
+    occurred = ... if example.occurred is None else example.occurred
+    parse(posted(kind, dict(example.data), subject=example.subject, occurred=occurred))
+
+
 @pytest.mark.parametrize("kind", [kind for kind, (least, _) in MINIMAL_AND_FULL.items() if not least])
 def test_absent_data_is_empty_data(kind):
     assert parse(posted(kind)).data == b"{}"
