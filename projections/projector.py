@@ -116,10 +116,7 @@ class Projector:
         context = self._context(subject, collection, None if describing else was)
         parties, again, everything = self._to_fold(subject, context, changed)
         if whole:
-            owners = [
-                fact for each in self._store.same_as(subject.number) for fact in self._store.of_types(OWNER_TYPES, each)
-            ]
-            parties = {*parties, *self._parties_of(owners), *self._members(subject)}
+            parties = {*parties, *self._owners(subject), *self._members(subject)}
         if parties and MEMBERSHIPS.name in self._scope.rows:
             self._fold_and_join(subject, collection, parties, context, position)
         if context.states is None:
@@ -305,7 +302,7 @@ class Projector:
             day = max(old.created_by or BEFORE, new.created_by or BEFORE)
             again += self._store.begun_before(day, subject.number)
             is_whole |= any(fact.span.lo < day for fact in context.whole)
-        named |= self._parties_of(again)
+        named |= self._parties_of(again) | self._owners(subject)
         if is_whole:
             named.update(self._members(subject))
         return named, again, old.end != new.end
@@ -324,6 +321,13 @@ class Projector:
             f"SELECT DISTINCT party FROM memberships WHERE container = ? AND system_to = {CURRENT}", (subject.number,)
         )
         return [row[0] for row in rows]
+
+    def _owners(self, subject: Subject) -> set[int]:
+        """Return the owners of a party by its facts: those of merged parties may contradict, and then have no row."""
+        if not subject.name.startswith("parties/"):
+            return set()
+        members = self._store.same_as(subject.number)
+        return self._parties_of(fact for member in members for fact in self._store.of_types(OWNER_TYPES, member))
 
     def _members_from_creation(self, subject: Subject) -> Iterable[int]:
         """Return the members without a known beginning: their memberships begin with the creation of the subject."""

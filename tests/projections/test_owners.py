@@ -13,6 +13,7 @@ from tests.recorded_views import (
     corrected,
     disowned,
     dissolved,
+    event,
     joined,
     merged,
     new_views,
@@ -227,3 +228,11 @@ def test_many_owners_are_cut_and_listed_on_pages(views: RecordedViews):
         listed = [item["party"]["subject"] for item in (*page.items, *rest.items)]
         assert listed == [f"parties/{slug}" for slug in slugs]
         assert rest.after is None
+
+
+def test_owner_of_merged_parties_that_contradict_is_folded_again_once_they_agree(views: RecordedViews):
+    views.record(*parties("v", "v2", "a"), owned("v", "a", "2021-01-01"), dissolved("v2", "2020-01-01"))
+    views.record(merged("v2", "v"))
+    assert owners(views, "v", on="2022-01-01") == {}
+    views.record(event("party.re-established", "parties/v2", "2020-06-01"))
+    assert owners(views, "v", on="2022-01-01") == {"a": None}
