@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -51,7 +52,7 @@ SENTENCES: Mapping[str, str] = {
     "lab.closed": "{subject} was closed.",
     "platform.launched": "{subject} was launched.",
     "platform.member-joined": "{party} joined {subject}.",
-    "platform.member-changed": "{party} of {subject} is now: {category}.",
+    "platform.member-changed": "In {subject}, the category of {party} is now: {category}.",
     "platform.member-left": "{party} left {subject}.",
     "platform.supporter-added": "{party} supports {subject}.",
     "platform.document-adopted": "{subject} adopted a document: {title}.",
@@ -76,10 +77,20 @@ VARIANTS: Mapping[tuple[str, str], str] = {
     ("agreement.commitment-made", "by"): "Under {subject}, {by} committed to: {title}.",
     ("agreement.reinstated", "party"): "{subject} is in force again for {party}.",
     ("party.owner-added", "share"): "{owner} became an owner of {subject} ({share} %).",
+    ("agreement.terminated", "superseded_by"): "{subject} was superseded by {superseded_by}.",
     ("party.dissolved", "successors"): "{subject} was dissolved; its successors are {successors}.",
     ("platform.dissolved", "successors"): "{subject} was dissolved; its successors are {successors}.",
 }
 """By type and a member that is present: a fuller sentence."""
+VALUES: Mapping[tuple[str, str, str | None], str] = {
+    ("party.reorganized", "part_of", None): "{subject} is no longer part of another party.",
+    ("agreement.declaration-made", "kind", "objection"): "{party} objected to a declaration under {subject}.",
+    ("agreement.terminated", "reason", "expired"): "{subject} expired.",
+    ("agreement.terminated", "reason", "completed"): "{subject} was completed.",
+    ("agreement.terminated", "reason", "terminated"): "{subject} was terminated.",
+}
+"""By type, a member and its value: a sentence of its own."""
+_TWO_STOPS = re.compile(r"\.((?:</[a-z]+>)*)\.$")
 _CODES = frozenset(("kind", "status", "reason", "support", "instrument"))
 """Members of a closed choice."""
 
@@ -100,9 +111,11 @@ def sentence(fact: Mapping[str, Any], wording: Wording, link: Link) -> Markup:
             message = fuller
     if message is None:
         return wording.text("{type}: {subject}", type=wording.code(fact["type"]), subject=subject)
-    if fact["type"] == "party.reorganized" and data.get("part_of") is None:
-        message = "{subject} is no longer part of another party."
-    return wording.text(message, **{**_absent(message), **values, "subject": subject})
+    for (kind, member, value), own in VALUES.items():
+        if kind == fact["type"] and data.get(member) == value:
+            message = own
+    made = wording.text(message, **{**_absent(message), **values, "subject": subject})
+    return Markup(_TWO_STOPS.sub(r".\1", str(made)))  # noqa: S704 - markup without one full stop
 
 
 def _absent(message: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from babel.messages.pofile import read_po
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2.ext import babel_extract
+from markupsafe import Markup
 
 from domain.catalogue import CATALOGUE
 from projections.catalogue import LIST_VIEWS
@@ -21,7 +22,7 @@ from service.http.access import COOKIE
 from service.http.operations import DESCRIBED
 from service.pages.addresses import Address
 from service.pages.forms import CHINESE, data_of, fields_of
-from service.pages.sentences import SENTENCES, VARIANTS
+from service.pages.sentences import SENTENCES, VALUES, VARIANTS, sentence
 from service.pages.site import DIRECTORY
 from service.pages.template_filters import kind_of, prose
 from service.pages.text_marks import marked
@@ -297,9 +298,68 @@ def test_every_event_type_has_a_sentence():
     assert set(CATALOGUE) <= set(SENTENCES)
 
 
+def _said(type_: str, data: dict[str, object], language: str = "en", name: str = "Acme") -> str:
+    """Return the text of a sentence."""
+    fact = {"type": type_, "subject": {"subject": "parties/acme", "name": name}, "data": data}
+    return str(sentence(fact, Wording(language), lambda to: Markup("<a>{}</a>").format(to["name"])))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", sorted(MINIMAL_AND_FULL))
+def test_no_sentence_has_a_gap(name, language):
+    for data in MINIMAL_AND_FULL[name]:
+        assert "–" not in _said(name, data, language)
+
+
+@pytest.mark.parametrize(
+    ("type_", "data", "english"),
+    [
+        ("party.dissolved", {}, "<a>Acme Ltd.</a> was dissolved."),
+        ("party.name-added", {"name": "A Ltd."}, "<a>Acme Ltd.</a> is also called A Ltd."),
+        (
+            "agreement.declaration-made",
+            {"kind": "objection", "party": "b"},
+            "b objected to a declaration under <a>Acme Ltd.</a>",
+        ),
+        ("agreement.terminated", {"reason": "terminated"}, "<a>Acme Ltd.</a> was terminated."),
+        ("agreement.terminated", {"reason": "superseded"}, "<a>Acme Ltd.</a> ended: superseded."),
+    ],
+)
+def test_sentence_reads_well(type_, data, english):
+    assert _said(type_, data, name="Acme Ltd.") == english
+
+
+async def test_pages_show_every_field_of_an_agreement_and_a_party(registry):
+    described = {
+        "other_titles": ["Second title"],
+        "secretariat": "parties/b",
+        "parties": [{"party": "parties/c", "role": "observer"}],
+    }
+    await registry.take(
+        [
+            *(party(name, name.upper()) | {"id": name} for name in "abc"),
+            event("agreement.announced", "agreements/x", {"title": "X", "kind": "treaty", **described}) | {"id": "x"},
+            signed("x", "2020-01-01", "a", "b") | {"id": "y"},
+            event("agreement.terminated", "agreements/x", {"reason": "terminated"}, "2021-01-01") | {"id": "z"},
+            event("agreement.reinstated", "agreements/x", {}, "2022-02-02") | {"id": "r"},
+            event("party.dissolved", "parties/a", {}, "2021-01-01") | {"id": "d"},
+            event("party.re-established", "parties/a", {}, "2022-03-04") | {"id": "e"},
+            event("party.owner-added", "parties/c", {"owner": "parties/b", "share": "12.5"}, "2021-05") | {"id": "o"},
+        ]
+    )
+    for path, shown in {
+        "/agreements/x": ("Second title", "Secretariat", "2 February 2022", "Who was expected to sign", "observer"),
+        "/parties/a": ("Established again", "4 March 2022"),
+        "/parties/c": ("12.5 %", "from May 2021"),
+    }.items():
+        answer, _ = await read(registry, path)
+        text = await answer.text()
+        assert [each for each in shown if each not in text] == []
+
+
 def _interface_texts() -> set[str]:
     """Return every text of the interface: of templates, of code, sentences and words of closed choices."""
-    found: set[str] = {*SENTENCES.values(), *VARIANTS.values()}
+    found: set[str] = {*SENTENCES.values(), *VARIANTS.values(), *VALUES.values()}
     for path in DIRECTORY.glob("templates/*.html"):
         with path.open("rb") as file:
             for _, _, given, _ in babel_extract(file, ("_", "_n"), [], {}):
