@@ -124,8 +124,8 @@ KINDS: Mapping[Kind, KindOfProblem] = {
         415,
         "Unsupported media type",
         "Events are posted as `application/cloudevents+json`, as `application/cloudevents-batch+json`, as"
-        " `application/x-ndjson`, or as `application/json` with `ce-*` headers, a document's text as `text/plain`; not"
-        " compressed, in UTF-8.",
+        " `application/x-ndjson`, or as `application/json` (structured, or binary with `ce-*` headers), a document's"
+        " text as `text/plain`; not compressed, in UTF-8.",
     ),
     Kind.INVALID_EVENT: KindOfProblem(
         422,

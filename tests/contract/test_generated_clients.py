@@ -184,6 +184,7 @@ def test_generated_python_client_posts_reads_pages_and_meets_a_conflict(shared, 
     assert "warning" not in printed.lower(), printed
     program = tmp_path / "program.py"
     program.write_text(PYTHON_PROGRAM, encoding="utf-8")
+    run(sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", program, cwd=tmp_path)
     run(sys.executable, "-W", "error", program, shared.address, shared.key, shared.new("py"), cwd=tmp_path)
 
 
