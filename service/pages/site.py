@@ -114,7 +114,8 @@ async def page(request: web.Request, template: str, find: Find, *, status: int =
     try:
         body = await request.app[READERS].ask(rendered)
     except Merged as merged:
-        return web.Response(status=308, headers={hdrs.LOCATION: address.to(f"/{merged.into}")})
+        headers = {hdrs.LOCATION: address.to(f"/{merged.into}"), hdrs.CACHE_CONTROL: "no-cache", hdrs.VARY: _VARY}
+        return web.Response(status=308, headers=headers)
     except (web.HTTPException, OSError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever is raised is shown as a page, an unforeseen error by the server
@@ -152,7 +153,7 @@ def answer(request: web.Request, body: bytes, content_type: str = HTML) -> web.R
 
 def _response(body: bytes, headers: Mapping[str, str], status: int = 200, content_type: str = HTML) -> web.Response:
     more = {
-        hdrs.VARY: "Accept-Language, Cookie",
+        hdrs.VARY: _VARY,
         "Content-Security-Policy": SECURITY_POLICY,
         "Referrer-Policy": "same-origin",
     }

@@ -276,6 +276,14 @@ async def test_form_of_another_site_is_refused(registry, headers):
     assert answer.status == 403
 
 
+async def test_page_of_a_merged_party_leads_to_its_survivor_until_the_merger_is_retracted(registry):
+    merger = event("party.merged", "parties/a", {"into": "parties/b"})
+    await registry.take([*(party(name) | {"id": name} for name in "ab"), merger])
+    answer = await registry.client.get("/parties/a?lang=zh", allow_redirects=False)
+    assert (answer.status, answer.headers["Location"]) == (308, "/parties/b?lang=zh")
+    assert answer.headers["Cache-Control"] == "no-cache"
+
+
 async def test_page_names_its_origin_to_its_own_site(registry):
     """A browser sends `Origin: null` with the forms of a page whose policy is `no-referrer`."""
     answer = await registry.get("/session")
