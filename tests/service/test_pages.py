@@ -576,6 +576,15 @@ async def test_form_needs_a_key_with_the_scope_to_post(registry):
     assert (answer.status, answer.headers["Location"]) == (303, "/session?to=/record/party.registered")
 
 
+async def test_key_without_the_right_can_be_replaced(tmp_path):
+    async with running(tmp_path / "data", read="key") as registry:
+        poster = registry.app[KEYS].create("poster", [Scope.POST])
+        sent = {"Cookie": f"{COOKIE}={poster}", "Accept": "text/html"}
+        answer = await registry.client.get("/parties", headers=sent)
+        assert answer.status == 403
+        assert "/session?to=%2Fparties" in Page(await answer.text()).links
+
+
 async def test_form_that_another_site_sent_records_nothing(registry):
     sent = {"Cookie": f"{COOKIE}={registry.key}", "Sec-Fetch-Site": "cross-site"}
     form = {"step": "record", **ACME}
