@@ -21,6 +21,7 @@ from werkzeug.http import parse_accept_header
 from projections.engine.query_types import Merged, TimeSlice
 from projections.reader import Reader
 from service.app_keys import CLOCK, HEAD, REQUEST_ID
+from service.http.access import COOKIE
 from service.http.fields import combined, etag_matches
 from service.http.operations import MAX_VALUE
 from service.http.problem_responses import PROBLEM_PAGE
@@ -104,12 +105,11 @@ async def page(request: web.Request, template: str, find: Find, *, status: int =
     address = Address(request.path, tuple(request.query.items()))
     wording = Wording(_language(request))
     now = Now(request.app[HEAD].position, request.app[CLOCK]())
-    environment = aiohttp_jinja2.get_env(request.app)
 
     def rendered(reader: Reader) -> bytes:
         visit = Visit(address, wording, read_page_times(_checked(request), now, reader), now)
         context = {"times": visit.times, **{name: members(value) for name, value in find(reader, visit).items()}}
-        return _render(environment, template, visit.address, wording, {"visit": visit, **context})
+        return _render(request, template, visit.address, wording, {"visit": visit, **context})
 
     try:
         body = await request.app[READERS].ask(rendered)
@@ -131,16 +131,14 @@ def problem_page(request: web.Request, problem: Problem, error: Exception | None
     kind = KINDS[problem.kind]
     context: Context = {"title": kind.title, "status": kind.status, "detail": problem.detail, "kind": str(problem.kind)}
     context["errors"], context["request_id"] = problem.errors, request[REQUEST_ID]
-    body = _render(aiohttp_jinja2.get_env(request.app), "error.html", address, wording, {"times": None, **context})
+    body = _render(request, "error.html", address, wording, {"times": None, **context})
     return _response(body, {hdrs.CACHE_CONTROL: "no-cache", **problem.headers}, kind.status)
 
 
 def fixed_page(request: web.Request, template: str, context: Context) -> web.Response:
     """Return a page that says nothing of what is recorded, so it has no times."""
     address, wording = Address(request.path, tuple(request.query.items())), Wording(_language(request))
-    return answer(
-        request, _render(aiohttp_jinja2.get_env(request.app), template, address, wording, {"times": None, **context})
-    )
+    return answer(request, _render(request, template, address, wording, {"times": None, **context}))
 
 
 def answer(request: web.Request, body: bytes, content_type: str = HTML) -> web.Response:
@@ -162,14 +160,16 @@ def _response(body: bytes, headers: Mapping[str, str], status: int = 200, conten
     )
 
 
-def _render(environment: Environment, template: str, address: Address, wording: Wording, context: Context) -> bytes:
+def _render(request: web.Request, template: str, address: Address, wording: Wording, context: Context) -> bytes:
     def link(to: Mapping[str, Any]) -> Markup:
         name = wording.name(to.get("name")) or to["subject"]
         return Markup('<a href="{}">{}</a>').format(address.subject(to["subject"]), name)
 
     return (
-        environment.get_template(template)
+        aiohttp_jinja2.get_env(request.app)
+        .get_template(template)
         .render(
+            has_session=COOKIE in request.cookies,
             address=address,
             wording=wording,
             _=wording.text,

@@ -240,7 +240,7 @@ def test_passage_is_marked_and_a_fact_recorded_then_corrected(browser, server):
     made = command("keys", "create", "editor", "--scope", "post", "--scope", "read", "--data", server.data)
     for page in _page(browser, server):
         page.goto("/documents/news")
-        expect(page.get_by_role("main")).to_contain_text("shown to those who have a key to read it")
+        expect(page.get_by_role("main")).to_contain_text("shown to those who have a key with the scope “read”")
         page.goto("/record")
         page.get_by_label("Key").fill(made.stdout.decode().strip())
         page.get_by_role("button", name="Go on").click()

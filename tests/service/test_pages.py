@@ -624,3 +624,12 @@ async def test_timeline_draws_facts_with_dates(seeds):
     _, page = await read(seeds, "/timeline")
     assert "These facts, in the order of valid time" in "".join(page.text)
     assert page.tags.count("svg") == 1
+
+
+async def test_session_is_ended_from_any_page(registry, session):
+    shown = await registry.client.get("/", headers={"Cookie": f"{COOKIE}={registry.key}"})
+    assert 'action="/session/end"' in await shown.text()
+    assert 'action="/session/end"' not in await (await registry.get("/")).text()
+    ended = await session("/session/end")
+    assert (ended.status, ended.headers["Location"]) == (303, "/")
+    assert "Max-Age=0" in ended.headers["Set-Cookie"]
