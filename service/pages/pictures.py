@@ -10,8 +10,6 @@ from functools import lru_cache
 from math import ceil, sqrt
 from typing import Any
 
-import networkx as nx
-
 from domain.edtf import AFTER, BEFORE, Span, parse_day, parse_edtf
 from service.pages.site import Visit
 
@@ -239,6 +237,8 @@ def network(graph: Mapping[str, Any], center: str | None) -> Network:
 @lru_cache(maxsize=32)
 def _layout(subjects: tuple[str, ...], edges: tuple[tuple[str, str], ...]) -> dict[str, Any]:
     """Return a place for each subject. It takes 0.1 s for 300 subjects, so the last ones are cached."""
+    import networkx as nx  # here, as it takes a tenth of the start of every command that serves
+
     drawn: nx.Graph[str] = nx.Graph()
     drawn.add_nodes_from(subjects)
     drawn.add_edges_from(edges)
