@@ -45,6 +45,8 @@ KINDS = (
 )
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
+expect.set_options(timeout=30_000)  # a busy machine is slow
+
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium: apt-get install chromium, or name one by the variable CHROMIUM"
 )
@@ -188,6 +190,13 @@ def test_page_in_chinese(page):
     expect(page.locator('h1 [lang="en"]')).to_contain_text("China All-Solid-State Battery")
     page.get_by_role("link", name="English").click()
     expect(page.locator("html")).to_have_attribute("lang", "en")
+
+
+def test_button_that_needs_a_script_is_not_shown_without_it(browser, seeded):
+    for page in _page(browser, seeded, java_script_enabled=False):
+        page.goto("/events/2")
+        expect(page.get_by_role("button", name="Verify")).to_be_hidden()
+        expect(page.get_by_text("This needs JavaScript.")).to_be_visible()
 
 
 def test_pages_work_without_scripts(browser, seeded):

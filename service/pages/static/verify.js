@@ -137,7 +137,9 @@ export function offer(place) {
     }
     steps.append(item);
   };
-  place.querySelector("button").addEventListener("click", async () => {
+  const button = place.querySelector("button");
+  button.hidden = false; // not before: without this script it would do nothing
+  button.addEventListener("click", async () => {
     steps.replaceChildren();
     const position = Number(place.dataset.verify);
     try {
