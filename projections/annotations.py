@@ -25,6 +25,8 @@ from projections.engine.time_limit import Limit
 
 DISPUTED = "disputed"
 """The list of disputes inside a state."""
+LIST_PATHS = {"owns": "owned"}
+"""Lists inside a state whose address ends in another word than their name."""
 _IN_ITEM = 10
 """The most disputes shown with an item."""
 _FIRST: Place = (0, -1)
@@ -247,7 +249,7 @@ def address(subject: str, name: str, question: TimeSlice, events: Iterable[int] 
     """Return the address of the whole of a list inside a state; for disputes perhaps only those of some events."""
     on = "any" if question.on is None else day_text(question.on)
     of = ",".join(map(str, events))
-    return f"/v1/{subject}/{name}?as_of={question.as_of}&on={on}" + (f"&event={of}" if of else "")
+    return f"/v1/{subject}/{LIST_PATHS.get(name, name)}?as_of={question.as_of}&on={on}" + (f"&event={of}" if of else "")
 
 
 def _as_of(question: TimeSlice) -> tuple[int, ...]:

@@ -200,7 +200,7 @@ def _inner(collection: str, section: str) -> Operation:
     about = "Every event of it, with the change that it made" if is_history else f"Its whole list {section}"
     return Operation(
         "GET",
-        f"/v1/{collection}/{{slug}}/{section}",
+        f"/v1/{collection}/{{slug}}/{remarks.LIST_PATHS.get(section, section)}",
         f"list{SINGULAR[collection].title()}{section.title().replace('_', '')}",
         collection,
         about,

@@ -113,7 +113,7 @@ def test_owners_of_a_joint_venture(shared):
     assert state["owners"][1]["to"] == "2015-01-01"
     assert [each["party"]["subject"] for each in shared.state(venture, on="2015-01-01")["owners"]] == [one]
     assert [each["party"]["subject"] for each in shared.items(f"/v1/{venture}/owners", on="2012-01-01")] == [one, two]
-    assert [(each["party"]["subject"], each["share"]) for each in shared.items(f"/v1/{one}/owns")] == [(venture, "51")]
+    assert [(each["party"]["subject"], each["share"]) for each in shared.items(f"/v1/{one}/owned")] == [(venture, "51")]
     assert [each["subject"] for each in shared.items("/v1/parties", owner=one)] == [venture]
     edges = shared.json("/v1/graph", center=venture, on="2012-01-01")["edges"]
     assert [(each["source"], each["type"], each["share"]) for each in edges] == [

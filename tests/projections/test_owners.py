@@ -221,7 +221,7 @@ def test_many_owners_are_cut_and_listed_on_pages(views: RecordedViews):
     assert state["more"]["owners"].startswith("/v1/parties/v/owners?")
     found = views.state("parties/a")
     assert len(found["owns"]) == 100
-    assert found["more"]["owns"].startswith("/v1/parties/a/owns?")
+    assert found["more"]["owns"].startswith("/v1/parties/a/owned?")
     for subject, name in (("parties/v", "owners"), ("parties/a", "owns")):
         page = views.reader.state_list(subject, name, views.question(), limit=70, after=None)
         rest = views.reader.state_list(subject, name, views.question(), limit=70, after=page.after)
