@@ -83,6 +83,8 @@ async def _prepare(request: web.Request, now: float) -> None:
     app, headers = request.app, request.headers
     if request.version < HttpVersion10:
         raise Problem(Kind.MALFORMED, "not HTTP: the version is missing or before 1.0")
+    if request.raw_path.startswith("//"):  # a URL library takes the first segment for a host
+        raise web.HTTPNotFound
     limiter = app[RATE_LIMITER]
     if limiter is not None and request.method in _READING and request.path not in _OF_THE_PROCESS:
         key = sent_key(request, app[VERIFIED])
