@@ -22,7 +22,6 @@ from domain.lifespan import (
     NOT_ENDING,
     REINSTATING,
     Bounds,
-    LifespanSummary,
     lifespan_of,
     merge_lifespans,
     summarise,
@@ -469,10 +468,6 @@ class FactStore(EventIndex):
             kind.nothing if data in _NOTHING else kind.data.model_validate_json(data),
             positions,
         )
-
-    def lifespan_summary(self, number: int) -> LifespanSummary:
-        """Return the lifespan of a subject."""
-        return self.subjects.get(number).lifespan
 
     def bounds(self, group: Sequence[int]) -> Bounds:
         """Return the bounds of a subject, or of a cluster of merged parties."""

@@ -77,7 +77,7 @@ def test_fold_uses_no_index_that_is_created_last(documents):
         views._db.set_trace_callback(lambda sql: statements.setdefault(_LITERAL.sub("?", sql), sql))
         for event in events:
             folded(views, [event])
-            views._store.subjects.forget()  # so that nothing is at hand, and all is read
+            views._store.subjects.forget()  # an empty cache: everything is read
         views._db.set_trace_callback(None)
         queries = [sql for sql in statements.values() if sql.startswith(("SELECT", "UPDATE", "DELETE"))]
         assert len(queries) > 10

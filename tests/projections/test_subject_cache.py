@@ -84,7 +84,7 @@ def test_cached_lifespan_of_a_large_subject_equals_that_of_all_its_facts(documen
         taken_in_one_transaction(found, documents)
         written = found.views._store
         for (number,) in written.db.execute("SELECT id FROM subjects").fetchall():
-            assert written.lifespan_summary(number) == summarise(written.facts(number))
+            assert written.subjects.get(number).lifespan == summarise(written.facts(number))
 
 
 def test_refused_post_among_others_leaves_nothing():
