@@ -244,7 +244,7 @@ class Connection(MeasuredConnection, asyncio.BufferedProtocol):
         self._connections.idle(self)
 
     def drop(self) -> None:
-        """Close immediately, whatever is in progress."""
+        """Close immediately, also in the middle of a request."""
         self._is_over = True
         if self.transport is not None:
             self.transport.abort()

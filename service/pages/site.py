@@ -118,7 +118,7 @@ async def page(request: web.Request, template: str, find: Find, *, status: int =
         return web.Response(status=308, headers=headers)
     except (web.HTTPException, OSError):
         raise
-    except Exception as error:  # noqa: BLE001 - whatever is raised is shown as a page, an unforeseen error by the server
+    except Exception as error:  # noqa: BLE001 - each is shown as a page, an unforeseen one by the server
         return problem_page(request, problem_of(error), error)
     return answer(request, body) if status == 200 else _response(body, {hdrs.CACHE_CONTROL: "no-store"}, status)
 
