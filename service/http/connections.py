@@ -170,8 +170,8 @@ class Connection(MeasuredConnection, asyncio.BufferedProtocol):
         """The problem of a connection that is refused for another reason than malformed bytes."""
         self._is_over = False
         """Whether input is ignored from now on."""
-        self._last: web.StreamResponse | None = None
-        """The response to bytes that are not HTTP."""
+        self._last: web.BaseRequest | None = None
+        """The request whose response is the last one."""
         self._lost = asyncio.Event()
         self.retry_time = 0.0
         """When a client that was rejected may post again, on the event loop's clock."""
@@ -230,7 +230,10 @@ class Connection(MeasuredConnection, asyncio.BufferedProtocol):
             super().data_received(data)
 
     def began(self, request: web.BaseRequest) -> None:
-        """Note that a request has begun: its bytes no longer count as held."""
+        """Note that a request has begun: its bytes no longer count as held.
+
+        Raise the problem of a connection that was refused before, if the request has a body: the rest was ignored.
+        """
         self._connections.busy(self)
         self._content = content = request.content
         self._at_once = HEAD_AT_ONCE if content.is_eof() else BODY_AT_ONCE
@@ -238,6 +241,14 @@ class Connection(MeasuredConnection, asyncio.BufferedProtocol):
         if self._ahead > SMALL_BYTES and content.is_eof():  # else no later request has arrived yet
             left = max(0, self._ahead - _head_bytes(request) - content.total_bytes)
         self._hold(left)
+        if self._refusal is not None and request.can_read_body:
+            self._last = request
+            content.feed_eof()
+            raise self._refusal
+
+    def is_last(self, request: web.BaseRequest) -> bool:
+        """Return whether the connection ends with the response to a request."""
+        return request is self._last
 
     def ended(self) -> None:
         """Note that the last request is answered."""
@@ -281,22 +292,23 @@ class Connection(MeasuredConnection, asyncio.BufferedProtocol):
         response.force_close()
         if status == 400:
             self._is_over = True
-            self._last = response
+            self._last = request
         return response
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send a response; after the response to bytes that are not HTTP, discard input for a while."""
+        """Send a response; after the last one, discard input for a while."""
         finished = await super().finish_response(request, resp, start_time)
-        if resp is self._last:
+        if self.is_last(request):
             await self._linger()
         return finished
 
     def refuse(self, problem: Problem) -> None:
         """Ignore further input, and send a problem after the responses to earlier requests.
 
-        It gives the parser a byte that is not HTTP, so that aiohttp calls `handle_error` after these responses.
+        It gives the parser a byte that is not HTTP, so that aiohttp calls `handle_error` after these responses. If a body
+        is arriving the byte becomes a part of it, and `began` raises the problem.
         """
         self._connections.hold(self, 0)
         if not self._is_over and self.transport is not None and not self.transport.is_closing():

@@ -42,10 +42,10 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     request[REQUEST_ID] = request_id = urandom(8).hex()
     connection = request.protocol
     assert isinstance(connection, Connection)
-    connection.began(request)
     response: web.StreamResponse | None = None
     try:
         try:
+            connection.began(request)
             await _prepare(request, began)
             if request.method in _READING and app[SETTINGS].read == "open":
                 response = cached_response(request)
@@ -58,8 +58,12 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
             response = error_response(app, request, error)
             if request.writer.output_size > 0:
                 raise ConnectionResetError("a response has begun already") from None
-        if not response.prepared and (app[STOPPING].is_set() or may_withhold_body(request)):
-            response.force_close()  # the next request goes to another process; a body that may follow is no request
+        if not response.prepared and (
+            app[STOPPING].is_set()  # the next request goes to another process
+            or may_withhold_body(request)  # a body that may follow is no request
+            or connection.is_last(request)
+        ):
+            response.force_close()
         return response
     finally:
         connection.ended()

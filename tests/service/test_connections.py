@@ -200,6 +200,28 @@ async def test_connection_closed_during_its_refusal_ends_without_an_error(regist
         assert task.cancelled()
 
 
+@pytest.mark.parametrize("missing", [1, 10_000])
+async def test_refused_connection_answers_the_request_whose_body_is_incomplete(registry, monkeypatch, missing):
+    monkeypatch.setattr("service.http.middleware.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "MOST_AHEAD_BYTES", 2**13)
+    body = b"x" * 15_000
+    length = b"Content-Length: %d\r\n\r\n" % (len(body) + missing)
+    raw = (
+        b"GET /v1/parties HTTP/1.1\r\nHost: x\r\nRegistry-Position: 99\r\n\r\n"
+        b"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + registry.key.encode() + b"\r\n"
+        b"Content-Type: application/cloudevents+json\r\n" + length
+    )
+    async with connected(registry) as client, asyncio.timeout(10):
+        await client.send(raw)
+        await asyncio.sleep(0.05)
+        await client.send(body)
+        ahead, _, refused = (await client.received()).rpartition(b"HTTP/1.1 ")
+    assert ahead.startswith(b"HTTP/1.1 503 ")
+    assert refused.startswith(b"503 ")
+    assert b"/problems/overloaded" in refused
+    assert b"Connection: close\r\n" in refused
+
+
 async def test_pipelined_bytes_are_bounded(registry, monkeypatch):
     monkeypatch.setattr("service.http.middleware.WAIT_SECONDS", 0.5)
     async with connected(registry) as client:
