@@ -307,8 +307,8 @@ class Connection(MeasuredConnection, asyncio.BufferedProtocol):
     def refuse(self, problem: Problem) -> None:
         """Ignore further input, and send a problem after the responses to earlier requests.
 
-        It gives the parser a byte that is not HTTP, so that aiohttp calls `handle_error` after these responses. If a body
-        is arriving the byte becomes a part of it, and `began` raises the problem.
+        It gives the parser a byte that is not HTTP, so that aiohttp calls `handle_error` after these responses. If a
+        body is arriving, the byte becomes a part of it, and `began` raises the problem.
         """
         self._connections.hold(self, 0)
         if not self._is_over and self.transport is not None and not self.transport.is_closing():
