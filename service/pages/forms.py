@@ -26,6 +26,7 @@ _DATE_TITLE = "EDTF date"
 class Field:
     """A field of a form.
 
+    `label` and `help` are texts of the interface, which the template translates.
     `kind`: text (in two languages), line, lines, subject, subjects, choice, number, date, json, group (`parts` in one
     fieldset) or groups (a fieldset for each of `rows`).
     """

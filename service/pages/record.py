@@ -49,7 +49,7 @@ async def choose(request: web.Request) -> web.StreamResponse:
     def find(_reader: Reader, _visit: Visit) -> Context:
         types = {
             heading: [
-                (name, kind.description.split("\n")[0])
+                (name, kind.description)
                 for name, kind in POSTED_TYPES.items()
                 if name.split(".")[0] == prefix or (prefix == "event" and name == "evidence.added")
             ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
@@ -21,7 +23,8 @@ from service.app_keys import KEYS
 from service.http.access import COOKIE
 from service.http.operations import DESCRIBED
 from service.pages.addresses import Address
-from service.pages.forms import CHINESE, data_of, fields_of
+from service.pages.forms import CHINESE, Field, data_of, fields_of
+from service.pages.record import POSTED_TYPES
 from service.pages.sentences import SENTENCES, VALUES, VARIANTS, sentence
 from service.pages.site import DIRECTORY
 from service.pages.template_filters import kind_of, prose
@@ -384,7 +387,43 @@ def _interface_texts() -> set[str]:
             found.add(each.name.replace("_", " "))
             if isinstance(each.value, Choice):
                 found |= {part.replace("-", " ") for value in each.value.values for part in value.split(".")}
+    for name, kind in POSTED_TYPES.items():
+        found |= {kind.description, *_code_texts(name)}
+        for field in _fields_of_type(name):
+            found |= {field.label, field.help, *(part for choice in field.choices for part in _code_texts(choice))}
     return found
+
+
+def _code_texts(code: str) -> list[str]:
+    """Return the texts that show a word of a closed choice."""
+    return [part.replace("-", " ") for part in code.split(".")]
+
+
+def _fields_of_type(name: str) -> Iterator[Field]:
+    """Yield every field of the form of a type, those inside others too."""
+    return _flattened(fields_of(POSTED_TYPES[name].data.model_json_schema(), {}, {}))
+
+
+def _flattened(fields: Iterable[Field]) -> Iterator[Field]:
+    for field in fields:
+        yield field
+        for parts in (field.parts, *field.rows):
+            yield from _flattened(parts)
+
+
+@pytest.mark.parametrize("name", sorted(POSTED_TYPES))
+def test_every_field_of_a_form_has_a_sentence(name):
+    assert [field.name for field in _fields_of_type(name) if not field.help] == []
+
+
+@pytest.mark.parametrize("name", sorted(POSTED_TYPES))
+async def test_form_in_chinese_has_no_english_label_or_sentence(registry, name):
+    sent = {"Cookie": f"{COOKIE}={registry.key}"}
+    text = await (await registry.client.get(f"/record/{name}?lang=zh", headers=sent)).text()
+    texts = re.findall(r"<(?:label|legend)\b[^>]*>(.*?)</(?:label|legend)>", text.partition("<main")[2])
+    texts += re.findall(r'<div class="(?:note|lead)"[^>]*>(.*?)</div>', text, re.DOTALL)
+    assert len(texts) > len(list(_fields_of_type(name)))
+    assert [each for each in texts if not each.isdigit() and not re.search("[一-鿿]", each)] == []
 
 
 def test_interface_has_every_text_in_chinese():
