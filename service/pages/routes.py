@@ -63,6 +63,7 @@ def _operations() -> tuple[Operation, ...]:
         ),
         _page("/words", "wordsPage", "What the words mean", words.words, is_open=True),
         _page("/docs", "docs", "The API document to read", docs.docs, is_open=True),
+        _page("/docs/{part}", "docsPart", "One part of the API document", docs.docs_part, is_open=True),
         *(
             _page(f"/static/{name}", f"static-{name}", "A file of the pages", docs.static_file(name), is_open=True)
             for name in docs.STATIC

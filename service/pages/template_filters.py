@@ -1,4 +1,4 @@
-"""Filters of templates: prose with code in it, and kinds of values of a JSON Schema."""
+"""Texts of templates: prose with code in it, and kinds of values of a JSON Schema."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup, escape
-
-from domain.catalogue import CATALOGUE
 
 _CODE = re.compile(r"`([^`]+)`")
 
@@ -19,22 +17,21 @@ def prose(text: str) -> Markup:
     return Markup("".join(f"<p>{part}</p>" for part in paragraphs))  # noqa: S704 - escaped above
 
 
-def kind_of(schema: Mapping[str, Any]) -> Markup:
-    """Return what kind of value a schema describes, in a few words, with links to the shapes that it names."""
+def kind_of(schema: Mapping[str, Any], anchors: Mapping[str, str]) -> Markup:
+    """Return what kind of value a schema describes, in a few words. `anchors`: the address of each named component."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        anchor = f"event-{name}" if name in CATALOGUE else f"shape-{name}"
-        return Markup('<a href="#{}">{}</a>').format(anchor, name)
+        return Markup('<a href="{}">{}</a>').format(anchors[name], name)
     if "const" in schema:
         return Markup("<code>{}</code>").format(schema["const"])
     if "enum" in schema:
         return Markup(", ").join(Markup("<code>{}</code>").format(value) for value in schema["enum"])
     for alternatives in ("anyOf", "oneOf"):
         if alternatives in schema:
-            return Markup(" or ").join(kind_of(each) for each in schema[alternatives])
+            return Markup(" or ").join(kind_of(each, anchors) for each in schema[alternatives])
     match schema.get("type"):
         case "array":
-            return Markup("list of {}").format(kind_of(schema["items"]))
+            return Markup("list of {}").format(kind_of(schema["items"], anchors))
         case list() as types:
             return Markup(" or ").join(map(escape, types))
         case "null":

@@ -39,6 +39,7 @@ KINDS = (
     "/session",
     "/parties/nobody",
     "/docs",
+    "/docs/agreements",
     "/words",
     "/record",
     "/problems/not-found",

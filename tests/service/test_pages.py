@@ -21,6 +21,7 @@ from projections.engine.filters import Choice
 from service.api_keys import Scope
 from service.app_keys import KEYS
 from service.http.access import COOKIE
+from service.http.api_document import document
 from service.http.operations import DESCRIBED
 from service.pages.addresses import Address
 from service.pages.forms import CHINESE, Field, data_of, fields_of
@@ -30,11 +31,14 @@ from service.pages.site import DIRECTORY
 from service.pages.template_filters import kind_of, prose
 from service.pages.text_marks import marked
 from service.pages.wording import CATALOGUES, LANGUAGES, Wording
+from service.schemas.events import data_name
 from tests.domain.test_event_types import MINIMAL_AND_FULL
 from tests.service.query_helpers import event, party, seeded, signed
 from tests.service.registry import registered, running
 
-FIXED = ("/docs", "/words", "/problems", "/problems/not-found", "/session")
+FIXED = ("/docs", "/docs/agreements", "/docs/shapes", "/words", "/problems", "/problems/not-found", "/session")
+MOST_BYTES = 150_000
+"""Most bytes of a page with its style and script."""
 LISTS = ("parties", "agreements", "labs", "platforms", "documents", "memberships", "commitments", "timeline")
 VOID = {"meta", "link", "input", "br", "line", "rect", "circle"}
 ASSETS = {"/static/icon.svg", "/static/registry.css", "/static/registry.js"}
@@ -125,7 +129,7 @@ async def test_every_page_is_sound_html_loads_only_its_own_files_and_links_to_wh
         assert len(set(page.ids)) == len(page.ids), path
         assert set(page.fields) <= set(page.labels), path
         assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
-        assert "`" not in "".join(page.text) or path == "/docs"
+        assert "`" not in "".join(page.text) or path.startswith("/docs")
         for link in page.links:
             target, _, fragment = urljoin(path, link).partition("#")
             if target == path:
@@ -478,14 +482,65 @@ def test_address_keeps_times_and_language_alone():
     assert address.api() == "/v1/parties?on=2024-01-01&kind=company&cursor=x"
 
 
-async def test_the_page_shows_every_operation_and_every_type_of_event(registry):
-    _, page = await read(registry, "/docs")
-    assert {row.name for row in registry.app[DESCRIBED] if not row.is_page} <= set(page.ids)
-    assert {f"event-{name}" for name in CATALOGUE} <= set(page.ids)
-    text = " ".join("".join(page.text).split())
-    assert "parties" in text
+async def _docs(registry):
+    """Return the pages of the API document by their paths; the first page is `/docs`."""
+    _, first = await read(registry, "/docs")
+    paths = dict.fromkeys(link.partition("#")[0] for link in first.links if link.startswith("/docs/"))
+    return {"/docs": first, **{path: (await read(registry, path))[1] for path in paths}}
+
+
+async def test_docs_show_every_operation_event_type_and_shape_once(registry):
+    pages = await _docs(registry)
+    first = pages.pop("/docs")
+    described = document(registry.app[DESCRIBED])
+    operations = {row["operationId"] for methods in described["paths"].values() for row in methods.values()}
+    shapes = {name for name in described["components"]["schemas"] if name not in CATALOGUE}
+    data = {data_name(kind) for kind in CATALOGUE.values()}
+    shown = {*operations, *(f"event-{name}" for name in CATALOGUE), *(f"shape-{name}" for name in shapes - data)}
+    ids = [each for page in pages.values() for each in page.ids]
+    assert {each: ids.count(each) for each in shown} == dict.fromkeys(shown, 1)
+    text = " ".join(" ".join("".join(page.text).split()) for page in pages.values())
     for word in ("as_of", "evidence", "commitment-made", "application/x-ndjson", "may be absent"):
         assert word in text
+    assert "/v1/parties/{slug}" in "".join(first.text)
+
+
+async def test_anchor_of_the_whole_api_document_leads_to_its_part(registry):
+    """An address like `/docs#getParty` is from the time of one page for all."""
+    pages = await _docs(registry)
+    first = pages["/docs"]
+    described = document(registry.app[DESCRIBED])
+    old = {row["operationId"] for methods in described["paths"].values() for row in methods.values()}
+    old |= {f"event-{name}" for name in CATALOGUE}
+    old |= {f"shape-{name}" for name in described["components"]["schemas"] if name not in CATALOGUE}
+    old |= {f"tag-{row['tags'][0]}" for methods in described["paths"].values() for row in methods.values()}
+    assert {*old, "events", "shapes"} <= set(first.ids)
+    for path, page in pages.items():
+        for link in page.links:
+            target, _, fragment = urljoin(path, link).partition("#")
+            if target in pages and fragment:
+                assert fragment in pages[target].ids, (path, link)
+
+
+async def test_unknown_part_of_the_api_document_is_not_found(registry):
+    answer = await registry.get("/docs/nothing", Accept="text/html")
+    assert (answer.status, answer.content_type) == (404, "text/html")
+
+
+async def _weight(registry, path):
+    """Return how many bytes a page has with its style and its scripts."""
+    body = await (await registry.get(path, Accept="text/html")).read()
+    loads = Page(body.decode()).loads
+    return len(body) + sum([len(await (await registry.get(each)).read()) for each in loads])
+
+
+async def test_every_page_is_light_with_its_style_and_script(seeds):
+    subjects = [f"/{subject}" for subject in await _subjects(seeds)]
+    paths = ["/", "/search?q=battery", "/network", "/network?depth=3", "/events", "/events/1", "/audit", *FIXED]
+    paths += [*(f"/{view}" for view in LISTS), *subjects, f"{subjects[0]}/compare", "/parties/nobody"]
+    paths += [path for path in await _docs(seeds) if path != "/docs"]
+    heavy = {path: weight for path in paths if (weight := await _weight(seeds, path)) > MOST_BYTES}
+    assert not heavy
 
 
 async def test_page_with_a_matching_etag_is_not_sent_again(registry):
@@ -501,7 +556,7 @@ def test_prose_is_escaped():
 @pytest.mark.parametrize(
     ("schema", "shown"),
     [
-        ({"$ref": "#/components/schemas/Text"}, '<a href="#shape-Text">Text</a>'),
+        ({"$ref": "#/components/schemas/Text"}, '<a href="/docs/shapes#shape-Text">Text</a>'),
         ({"enum": ["a", "<b>"]}, "<code>a</code>, <code>&lt;b&gt;</code>"),
         ({"anyOf": [{"type": "string"}, {"type": "null"}]}, "string or nothing"),
         ({"type": ["string", "null"]}, "string or null"),
@@ -510,7 +565,7 @@ def test_prose_is_escaped():
     ],
 )
 def test_schema_is_described_in_a_few_words(schema, shown):
-    assert kind_of(schema) == shown
+    assert kind_of(schema, {"Text": "/docs/shapes#shape-Text"}) == shown
 
 
 @pytest.fixture
