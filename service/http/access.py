@@ -75,12 +75,6 @@ def require(request: web.Request, scope: Scope, *, by_session: bool = False) -> 
     return key
 
 
-def has_scope(request: web.Request, scope: Scope) -> bool:
-    """Return whether the request was sent with a key that allows this."""
-    key = sent_key(request, request.app[VERIFIED])
-    return key is not None and key.allows(scope)
-
-
 def _sent(request: web.BaseRequest, *, by_session: bool = False) -> str:
     """Return the key that a request was sent with; for reading, also that of the browser's session. Empty: none."""
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")

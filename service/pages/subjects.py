@@ -9,8 +9,8 @@ from aiohttp import web
 
 from projections.engine.query_types import Gone, NotFound, TimeSlice
 from projections.reader import Reader
-from service.api_keys import Scope
-from service.http.access import has_scope
+from service.api_keys import Key, Scope
+from service.http.access import VERIFIED, sent_key
 from service.pages import pictures
 from service.pages.facts import MOST_FACTS, facts, remarks
 from service.pages.site import Context, Visit, page
@@ -33,7 +33,7 @@ def subject_page(collection: str) -> Callable[[web.Request], Any]:
 
     async def handler(request: web.Request) -> web.StreamResponse:
         subject = f"{collection}/{request.match_info['slug']}"
-        shows_text = collection == "documents" and has_scope(request, Scope.READ)
+        key = sent_key(request, request.app[VERIFIED])
 
         def find(reader: Reader, visit: Visit) -> Context:
             context = _subject(reader, visit, collection, subject)
@@ -45,7 +45,7 @@ def subject_page(collection: str) -> Callable[[web.Request], Any]:
                 case "platforms":
                     context |= _platform(visit, context["state"])
                 case "documents":
-                    context |= _document(reader, visit, subject, shows_text=shows_text)
+                    context |= _document(reader, visit, subject, key)
             return context
 
         return await page(request, TEMPLATES[collection], find)
@@ -177,8 +177,9 @@ def _platform(visit: Visit, state: Mapping[str, Any]) -> Context:
     }
 
 
-def _document(reader: Reader, visit: Visit, subject: str, *, shows_text: bool) -> Context:
+def _document(reader: Reader, visit: Visit, subject: str, key: Key | None) -> Context:
     question = visit.times.question
+    shows_text = key is not None and key.allows(Scope.READ)
     cited = reader.passages(subject, question, status=None, limit=MOST_FACTS, after=None)
     text = None
     if shows_text:
@@ -195,5 +196,6 @@ def _document(reader: Reader, visit: Visit, subject: str, *, shows_text: bool) -
         "used": cited.extra["used"],
         "segments": segments,
         "is_hidden": not shows_text and reader.document_text(subject, question.as_of) is not None,
+        "key_name": None if key is None else key.name,
         "marked_numbers": {number for segment in segments for number in segment.starts},
     }

@@ -250,7 +250,9 @@ def test_passage_is_marked_and_a_fact_recorded_then_corrected(browser, server):
     made = command("keys", "create", "editor", "--scope", "post", "--scope", "read", "--data", server.data)
     for page in _page(browser, server):
         page.goto("/documents/news")
-        expect(page.get_by_role("main")).to_contain_text("shown to those who have a key with the scope “read”")
+        expect(page.get_by_role("main")).to_contain_text(
+            "only a key with the scope “read” shows it. You have not given"
+        )
         page.goto("/record")
         page.get_by_label("Key").fill(made.stdout.decode().strip())
         page.get_by_role("button", name="Go on").click()

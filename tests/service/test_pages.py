@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
@@ -93,6 +94,15 @@ async def read(registry, path, **headers):
     answer = await registry.get(path, Accept="text/html,*/*;q=0.8", **headers)
     assert (answer.status, answer.content_type) == (200, "text/html"), path
     return answer, Page(await answer.text())
+
+
+async def stored_text(registry, text, slug="d", **data):
+    """Register a document with this text, and store the text."""
+    data = {"title": "D", "sha256": sha256(text.encode()).hexdigest(), **data}
+    await registry.take(event("document.registered", f"documents/{slug}", data))
+    headers = {"Authorization": f"Bearer {registry.key}", "Content-Type": "text/plain"}
+    answer = await registry.client.put(f"/v1/documents/{slug}/text", data=text.encode(), headers=headers)
+    assert answer.status == 201, await answer.text()
 
 
 @pytest.fixture
@@ -719,6 +729,33 @@ async def test_timeline_draws_facts_with_dates(seeds):
     _, page = await read(seeds, "/timeline")
     assert "These facts, in the order of valid time" in "".join(page.text)
     assert page.tags.count("svg") == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "none", "only_posts", "unknown"),
+    [
+        ("en", "You have not given a key", "Your key, poster, records facts but shows no texts", "was revoked"),
+        ("zh", "您还没有输入密钥", "您的密钥 poster 可以登记事实，但不能显示文本", "已被撤销"),
+    ],
+)
+async def test_page_says_why_a_text_is_not_shown_and_what_to_do(registry, language, none, only_posts, unknown):
+    text = "Acme and Umbrella agree."
+    await stored_text(registry, text)
+
+    async def shown(key):
+        answer = await registry.client.get(
+            f"/documents/d?lang={language}", headers={"Cookie": key and f"{COOKIE}={key}"}
+        )
+        return await answer.text()
+
+    keys = registry.app[KEYS]
+    for key, why in (("", none), (keys.create("poster", [Scope.POST]), only_posts), ("x", unknown)):
+        page = await shown(key)
+        assert text not in page
+        assert why in page
+        assert "registry keys create NAME --scope read --scope post" in page
+        assert "/session?" in page
+    assert text in await shown(keys.create("reader", [Scope.READ]))
 
 
 async def test_session_is_ended_from_any_page(registry, session):
