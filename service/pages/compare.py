@@ -14,6 +14,7 @@ from projections.reader import Reader
 from service.http.operations import Handler
 from service.pages import pictures
 from service.pages.facts import MOST_FACTS
+from service.pages.item_titles import show_titles
 from service.pages.site import Context, Visit, page
 from service.pages.times import read_page_times
 
@@ -65,7 +66,9 @@ def _between(reader: Reader, subject: str, first: TimeSlice, second: TimeSlice) 
     """Return the events about a subject that were recorded between two positions, or all where only the days differ."""
     low, high = sorted((first.as_of, second.as_of))
     page = reader.history(subject, TimeSlice(high, None), limit=MOST_FACTS, after=None)
-    return [each for each in page.items if each["position"] > low or low == high]
+    between = [each for each in page.items if each["position"] > low or low == high]
+    show_titles(between, reader, high)
+    return between
 
 
 def _bitemporal(reader: Reader, subject: str, question: TimeSlice) -> pictures.Bitemporal | None:

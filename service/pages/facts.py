@@ -9,6 +9,7 @@ from typing import Any
 from domain.edtf import span_of
 from projections.engine.query_types import Gone, NotFound, Page, TimeSlice
 from projections.reader import Reader
+from service.pages.item_titles import show_titles
 
 MOST_FACTS = 100
 
@@ -46,6 +47,7 @@ def facts(
     """
     as_of = question.as_of
     page = reader.page("timeline", TimeSlice(as_of, None), filters, sort=sort, limit=limit, after=after, evidence=True)
+    show_titles(page.items, reader, as_of)
     languages = _Languages(reader, as_of)
     actors = reader.actors(each["position"] for each in page.items)
     for each in page.items:

@@ -14,6 +14,7 @@ from domain.cloudevent import parse
 from domain.edtf import day_text
 from domain.errors import Refused
 from projections.engine.query_types import NotFound
+from projections.engine.reference_values import references_in, referred
 from projections.reader import Reader
 from service.api_keys import Scope
 from service.app_keys import CLOCK, HEAD, LOGS, WRITER
@@ -24,6 +25,7 @@ from service.http.access import KEY
 from service.http.overload import rejection
 from service.pages.form_bodies import read_form
 from service.pages.forms import data_of, fields_of
+from service.pages.item_titles import show_titles
 from service.pages.site import Context, Visit, page, problem_page
 from service.problems import Kind, Problem
 
@@ -163,10 +165,9 @@ async def _preview(
             before = reader.state(subject, visit.now_question).body
         except NotFound:
             before = None
-        names = reader.named([subject], visit.now_question)
         return {
             "type": name,
-            "event": {**event, "subject": names[0]},
+            "event": _with_names(event, after or {}, reader, visit),
             "filled": filled,
             "form": {key: value for key, value in form.items() if key != "step"},
             "rows": [
@@ -178,6 +179,20 @@ async def _preview(
         }
 
     return await page(request, "preview.html", find)
+
+
+def _with_names(event: Mapping[str, Any], after: Mapping[str, Any], reader: Reader, visit: Visit) -> dict[str, Any]:
+    """Return an event with the names of subjects and list items; its own subject has the name of the state after it."""
+    data = referred(POSTED_TYPES[event["type"]].data, event["data"])
+    references = references_in([data])
+    for reference, named in zip(
+        references, reader.named([each["subject"] for each in references], visit.now_question), strict=True
+    ):
+        reference["name"] = named["name"]
+    subject = {"subject": event["subject"], "name": after.get("name") or after.get("title")}
+    shown = {**event, "subject": subject, "data": data}
+    show_titles([shown], reader, visit.head)
+    return shown
 
 
 def _schema(name: str, target: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -44,6 +44,8 @@ def subject_page(collection: str) -> Callable[[web.Request], Any]:
                     context |= _party(reader, visit, subject)
                 case "platforms":
                     context |= _platform(visit, context["state"])
+                case "labs":
+                    context |= _lab(visit, context["state"])
                 case "documents":
                     context |= _document(reader, visit, subject, key)
             return context
@@ -153,6 +155,19 @@ def _party(reader: Reader, visit: Visit, subject: str) -> Context:
                 if each["from"] or each["to"]
             ],
         ),
+    }
+
+
+def _lab(visit: Visit, state: Mapping[str, Any]) -> Context:
+    """Return what each phase waits for, by the titles of phases."""
+    titles = {each["phase"]: each.get("title") or each["phase"] for each in state["phases"]}
+    return {
+        "waits_for": {
+            each["phase"]: visit.wording.list(
+                visit.wording.name(titles.get(phase, phase)) for phase in each.get("waits_for") or ()
+            )
+            for each in state["phases"]
+        }
     }
 
 

@@ -52,9 +52,9 @@ class Wording:
         return Markup(self._texts.gettext(message)).format(**values)  # noqa: S704 - the catalogue is ours
 
     def number_of(self, singular: str, plural: str, number: int, **values: object) -> Markup:
-        """Return the interface text for a number, which is its value `n`."""
+        """Return the interface text for a number, which is its value `n` unless `n` is given, as with markup."""
         found = self._texts.ngettext(singular, plural, number)
-        return Markup(found).format(n=self.number(number), **values)  # noqa: S704 - the catalogue is ours
+        return Markup(found).format(**{"n": self.number(number), **values})  # noqa: S704 - the catalogue is ours
 
     def number(self, number: int) -> str:
         """Return a whole number with separators between thousands."""

@@ -179,7 +179,7 @@ def test_new_entry_arrives_while_the_log_is_open(browser, server):
         expect(live).to_be_hidden()
         page.wait_for_timeout(500)
         server.post(event("party.registered", "parties/a", name="A", kind="company"))
-        expect(live).to_contain_text("1 new entries since this page was opened.")
+        expect(live).to_contain_text("1 new entry since this page was opened.")
         live.get_by_role("link").click()
         expect(page.locator("#entries tr")).to_have_count(1)
 

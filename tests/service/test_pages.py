@@ -773,3 +773,122 @@ async def test_line_breaks_in_a_query_add_no_header_to_the_way_to_a_page(registr
     assert answer.status == 303
     assert "Set-Cookie" not in answer.headers
     assert "\n" not in answer.headers["Location"]
+
+
+LAB = [
+    {"phase": "build", "title": {"en": "Building", "zh": "建设"}, "duration": "P1Y"},
+    {"phase": "run", "title": "Running", "after": ["build"]},
+]
+COMMITMENT = {"commitment": "hall-a", "kind": "facility", "title": {"en": "A test hall", "zh": "试验大厅"}}
+
+
+def _one_of_each() -> list[dict[str, object]]:
+    """Return events that leave one subject of each collection, one commitment, and one of all that pages count."""
+    cited = [{"document": "documents/d", "start": 0, "end": 1}]
+    opened = {"call": "post-a", "role": "Engineer", "positions": {"min": 1, "max": 1}}
+    return [
+        event("document.registered", "documents/d", {"title": "D", "url": "https://example.org/"}) | {"id": "d"},
+        party("a", "Acme", evidence=cited) | {"id": "a"},
+        signed("x", "2020-01-01", "a") | {"id": "x"},
+        event("agreement.commitment-made", "agreements/x", COMMITMENT, "2020-02-01") | {"id": "c"},
+        event("lab.founded", "labs/l", {"name": "L", "founders": ["parties/a"], "phases": LAB}, "2020-03-01")
+        | {"id": "l"},
+        event("lab.recruitment-opened", "labs/l", opened, "2020-04-01") | {"id": "o"},
+        event("platform.launched", "platforms/p", {"name": "P"}, "2020-01-01") | {"id": "p"},
+    ]
+
+
+def _changes() -> list[dict[str, object]]:
+    """Return events that name a commitment, a phase and a call by slug."""
+    update = {"commitment": "hall-a", "status": "fulfilled"}
+    return [
+        event("agreement.commitment-updated", "agreements/x", update, "2021-01-01") | {"id": "u"},
+        event("lab.phase-started", "labs/l", {"phase": "build"}, "2021-01-01") | {"id": "s"},
+        event("lab.phase-completed", "labs/l", {"phase": "build"}, "2021-06-01") | {"id": "e"},
+        event("lab.recruitment-closed", "labs/l", {"call": "post-a", "hired": 1}, "2021-01-01") | {"id": "h"},
+    ]
+
+
+async def _text(registry, path):
+    _, page = await read(registry, path)
+    return " ".join("".join(page.text).split())
+
+
+async def test_sentences_name_commitments_phases_and_calls_by_title(registry):
+    await registry.take([*_one_of_each(), *_changes()])
+    english = await _text(registry, "/timeline")
+    for said in (
+        "The commitment “A test hall” under X is now: fulfilled.",
+        "The phase “Building” of L started.",
+        "The phase “Building” of L was completed.",
+        "L closed the call “Engineer”.",
+    ):
+        assert said in english, said
+    chinese = await _text(registry, "/labs/l?lang=zh")
+    assert "阶段“建设”开始" in chinese
+    assert "试验大厅" in await _text(registry, "/agreements/x?lang=zh")
+    for path in ("/timeline", "/labs/l", "/agreements/x", "/labs/l/compare"):
+        assert not re.search("“(hall-a|build|post-a)”", await _text(registry, path)), path
+
+
+async def test_sentence_on_a_phase_without_a_title_names_its_slug(registry):
+    founded = {"name": "L", "founders": ["parties/a"], "phases": [{"phase": "build"}]}
+    await registry.take(
+        [
+            party("a") | {"id": "a"},
+            event("lab.founded", "labs/l", founded, "2020") | {"id": "l"},
+            event("lab.phase-started", "labs/l", {"phase": "build"}, "2021") | {"id": "s"},
+        ]
+    )
+    assert "The phase “build” of L started." in await _text(registry, "/labs/l")
+
+
+async def test_phase_says_by_title_what_it_waits_for(registry):
+    await registry.take(_one_of_each())
+    assert "waits for Building" in await _text(registry, "/labs/l")
+    assert "等待 建设" in await _text(registry, "/labs/l?lang=zh")
+
+
+async def test_preview_names_what_it_speaks_of(registry, session):
+    await registry.take(_one_of_each())
+    sent = {"id": "n", "source": "https://example.org/", "step": "preview"}
+    for name, form, said in (
+        ("lab.phase-started", {"subject": "labs/l", "data.phase": "build"}, "The phase “Building” of L started."),
+        ("platform.member-joined", {"subject": "platforms/p", "data.party": "parties/a"}, "Acme joined P."),
+        ("party.registered", ACME, "Acme is recorded as a party"),
+    ):
+        answer = await session(f"/record/{name}", **{**form, **sent})
+        assert said in " ".join("".join(Page(await answer.text()).text).split()), name
+
+
+async def test_one_of_anything_is_counted_in_the_singular(registry):
+    await registry.take(_one_of_each())
+    home = await _text(registry, "/")
+    for counted in ("1 party", "1 agreement", "1 lab", "1 platform", "1 document", "1 commitment", "2 memberships"):
+        assert re.search(rf"\b{counted}\b", home), counted
+    assert f"{len(_one_of_each())} entries in the log" in home
+    subjects = [f"/{subject}" for subject in await _subjects(registry)]
+    listed = [f"/{view}" for view in LISTS]
+    for path in ("/", "/search?q=acme", "/network?center=platforms/p", "/events", "/events/1", *subjects, *listed):
+        assert re.findall(r"\b1 (?!was |is |has |status )[a-z]+s\b", await _text(registry, path)) == [], path
+
+
+async def test_log_of_one_entry_has_one_entry(registry):
+    await registry.take(registered("a"))
+    assert "1 entry in the log" in await _text(registry, "/")
+
+
+def test_no_text_for_many_follows_a_number():
+    """A number and the word after it are one text for `ngettext`, never a number beside a word."""
+    counted = re.compile(r"\{(?:n|size|min|max|count|number|total)\} (?:[a-z]+ )?[a-z]+s\b")
+    for path in [*DIRECTORY.glob("templates/*.html"), *DIRECTORY.glob("*.py")]:
+        text = path.read_text()
+        assert re.findall(r"wording\.number\([^{}]*\)\s*\}\}(?:</\w+>|\s)*(?:\{\{|\w)", text) == [], path.name
+    singular: set[str] = {*SENTENCES.values(), *VARIANTS.values(), *VALUES.values()}
+    for path in DIRECTORY.glob("templates/*.html"):
+        with path.open("rb") as file:
+            singular |= {given for _, _, given, _ in babel_extract(file, ("_",), [], {}) if isinstance(given, str)}
+    for path in DIRECTORY.glob("*.py"):
+        with path.open("rb") as file:
+            singular |= {given for _, given, _, _ in extract("python", file, {"text": None}) if isinstance(given, str)}
+    assert [text for text in singular if counted.search(text)] == []

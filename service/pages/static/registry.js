@@ -117,10 +117,11 @@ function addSuggestions(field) {
 function followLog(note) {
   const count = note.querySelector("[data-live-count]");
   const source = new EventSource(`/v1/events/stream?after=${note.dataset.live}`);
+  const plural = new Intl.PluralRules(document.documentElement.lang);
   let arrived = 0;
   const arrive = () => {
     arrived += 1;
-    count.textContent = String(arrived);
+    count.textContent = note.dataset[plural.select(arrived)].replace("{n}", arrived);
     note.hidden = false;
   };
   source.onmessage = arrive;
