@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, NotRequired
 
+import orjson
 from jsonpatch import make_patch
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from domain.corrections import Event
 from domain.payload import Position
-from domain.values import Reference
+from domain.values import Reference, pointer
 from projections.annotations import Disputes, MoreOfItem, Passage
 from projections.engine.answer_fields import (
     EventId,
@@ -295,11 +296,69 @@ class History:
 
 
 def patch(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[PatchOperation]:
-    """Return the RFC 6902 operations that turn one state into another; None is no state."""
+    """Return the RFC 6902 operations that turn one state into another; None is no state.
+
+    They are those of `make_patch` between the states. It serialises every item of two lists that differ, so it gets the
+    states without their equal parts: a page of a history takes half the time.
+    """
     if before is None or after is None:
         return [] if before is after else [{"op": "replace", "path": "", "value": after}]
-    operations: list[Any] = make_patch(before, after).patch
+    skipped: dict[str, int] = {}
+    operations: list[Any] = make_patch(*_without_equal(before, after, "", skipped)).patch
+    for operation in operations:
+        for member in operation.keys() & {"path", "from"}:
+            operation[member] = _in_whole_list(operation[member], skipped)
     return operations
+
+
+def _without_equal(before: Any, after: Any, path: str, skipped: dict[str, int]) -> tuple[Any, Any]:
+    """Return two values without the members that are equal, and without the equal items at both ends of lists.
+
+    Add to `skipped`, by the path of a list, the number of items that are left out at its beginning.
+    """
+    if isinstance(before, dict) and isinstance(after, dict):
+        changed = {
+            name: _without_equal(value, after[name], path + pointer(name), skipped)
+            for name, value in before.items()
+            if name in after and _canonical(value) != _canonical(after[name])
+        }
+        return (
+            {name: changed[name][0] if name in changed else value for name, value in _but(before, after, changed)},
+            {name: changed[name][1] if name in changed else value for name, value in _but(after, before, changed)},
+        )
+    if isinstance(before, list) and isinstance(after, list):
+        old, new = [_canonical(item) for item in before], [_canonical(item) for item in after]
+        start = skipped[path] = _equal_items(old, new)
+        end = _equal_items(old[start:][::-1], new[start:][::-1])
+        return before[start : len(old) - end], after[start : len(new) - end]
+    return before, after
+
+
+def _but(one: Mapping[str, Any], other: Mapping[str, Any], changed: Collection[str]) -> Iterable[tuple[str, Any]]:
+    """Return the members of an object that another one has not, and those that changed."""
+    return ((name, value) for name, value in one.items() if name in changed or name not in other)
+
+
+def _equal_items(one: Sequence[bytes], other: Sequence[bytes]) -> int:
+    """Return the number of equal items at the beginning of two lists."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _in_whole_list(place: str, skipped: Mapping[str, int]) -> str:
+    """Return the JSON Pointer into whole lists that corresponds to one into lists without their beginnings.
+
+    Such a list is not inside another.
+    """
+    for path, count in skipped.items():
+        if place.startswith(f"{path}/"):
+            index, slash, rest = place[len(path) + 1 :].partition("/")
+            return f"{path}/{int(index) + count}{slash}{rest}"
+    return place
+
+
+def _canonical(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def _places(values: Collection[Any]) -> str:

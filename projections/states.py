@@ -79,7 +79,7 @@ class _Subject(NamedTuple):
     position: int
     members: Sequence[tuple[int, int]]
     is_young: bool
-    """Whether few of today's rows were known then: to sort them is faster than to find them in a list's order."""
+    """Whether few of today's many rows were known then: to sort them is faster than to find them in a list's order."""
 
     @property
     def holds(self) -> int:
@@ -170,7 +170,7 @@ class States:
         collection = COLLECTIONS[at]
         self._index.remember(name, number)
         version, position = (now, last) if last <= as_of else self.last_event(number, as_of) or (0, 0)
-        is_young = position < last and version * version < most * now
+        is_young = position < last and now > 2 * most and version * version < most * now
         members = [(number, holds)]
         for member in self._index.cluster_of(number, as_of)[1:] if collection == "parties" else ():
             now, last, holds = self._db.execute(

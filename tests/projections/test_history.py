@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from jsonpatch import apply_patch
+from hypothesis import strategies as st
+from jsonpatch import apply_patch, make_patch
 
+from projections import history
 from projections.engine.query_types import Gone, Merged, NotFound
+from projections.history import patch
 from tests.random_histories import DAYS, GENERATED, SUBJECTS, histories, recorded
 from tests.recorded_views import (
     RecordedViews,
@@ -52,6 +56,62 @@ def test_patches_turn_each_state_into_the_next_whatever_happened(documents):
                     assert_patched(found, subject, on)
                 except (NotFound, Merged):
                     assert not isinstance(found.state_or_error(subject, on=on), dict)
+
+
+SCALARS = st.sampled_from([None, False, True, 0, 1, "", "x", "y"])
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.sampled_from("abc/~"), inner, max_size=3),
+    max_leaves=12,
+)
+STATES = st.dictionaries(st.sampled_from(["a", "b", "c", "a/b", "a~"]), VALUES, max_size=4)
+
+
+@settings(**GENERATED, max_examples=500)
+@given(STATES, STATES)
+def test_patch_equals_that_between_whole_states(before, after):
+    found = patch(before, after)
+    assert found == make_patch(before, after).patch
+    assert apply_patch(before, found) == after
+
+
+@settings(**GENERATED, max_examples=500)
+@given(st.data())
+def test_patch_of_a_changed_list_equals_that_between_whole_states(data):
+    items = data.draw(st.lists(VALUES, min_size=1, max_size=8))
+    start = data.draw(st.integers(0, len(items)))
+    end = data.draw(st.integers(start, len(items)))
+    changed = [*items[:start], *data.draw(st.lists(VALUES, max_size=3)), *items[end:]]
+    before, after = {"a": items, "b": {"c": deepcopy(items[:2])}}, {"a": changed, "b": {"c": changed[:2]}}
+    found = patch(before, after)
+    assert found == make_patch(before, after).patch
+    assert apply_patch(before, found) == after
+
+
+def test_patch_compares_no_items_that_are_equal(monkeypatch: pytest.MonkeyPatch):
+    compared: list[Any] = []
+
+    def noted(*states: Any) -> Any:
+        compared.extend(states)
+        return make_patch(*states)
+
+    monkeypatch.setattr(history, "make_patch", noted)
+    members = [{"party": {"subject": f"parties/p-{number}"}} for number in range(100)]
+    found = patch({"name": "P", "members": members}, {"name": "P", "members": [*members[:50], {}, *members[50:]]})
+    assert compared == [{"members": []}, {"members": [{}]}]
+    assert found == [{"op": "add", "path": "/members/50", "value": {}}]
+
+
+def test_page_of_a_history_takes_few_statements_for_each_event(views: RecordedViews):
+    members = [f"m-{number}" for number in range(80)]
+    views.batch(*parties(*members), platform("p", "2009-01-01"))
+    views.record(*(joined(member, "p", "2010") for member in members))
+    statements: list[str] = []
+    views.reader._db.set_trace_callback(statements.append)
+    page = views.reader.history("platforms/p", views.question(None), limit=80, after=None)
+    views.reader._db.set_trace_callback(None)
+    assert len(page.items) == 80
+    assert len(statements) < 10 * 80
 
 
 def test_patches_are_right_across_a_retraction_and_a_new_creation(views: RecordedViews):
