@@ -218,7 +218,13 @@ class Connection(MeasuredConnection, asyncio.BufferedProtocol):
         self.data_received(bytes(self._buffer[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
-        """Take input, unless the input before it was not HTTP, or the connection holds too much."""
+        """Take input, unless the input before it was not HTTP, or the connection holds too much.
+
+        aiohttp stops to parse while many requests wait. It calls this without bytes to parse the rest.
+        """
+        if not data:
+            super().data_received(data)
+            return
         if self._is_over:
             return
         content = self._content
@@ -308,7 +314,8 @@ class Connection(MeasuredConnection, asyncio.BufferedProtocol):
         """Ignore further input, and send a problem after the responses to earlier requests.
 
         It gives the parser a byte that is not HTTP, so that aiohttp calls `handle_error` after these responses. If a
-        body is arriving, the byte becomes a part of it, and `began` raises the problem.
+        body is arriving, the byte becomes a part of it, and `began` raises the problem. Complete requests that aiohttp
+        parses in one step with the byte are dropped.
         """
         self._connections.hold(self, 0)
         if not self._is_over and self.transport is not None and not self.transport.is_closing():

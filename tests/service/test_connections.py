@@ -222,6 +222,49 @@ async def test_refused_connection_answers_the_request_whose_body_is_incomplete(r
     assert b"Connection: close\r\n" in refused
 
 
+POST = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/cloudevents+json\r\n"
+IMPORT = POST.replace(b"cloudevents+json", b"x-ndjson")
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("waiting", "answered"),
+    [
+        (GET, 0),
+        (GET + b"\r\n", 1),
+        ((GET + b"\r\n") * 32, 32),
+        ((GET + b"\r\n") * 33, 33),
+        ((GET + b"\r\n") * 100 + GET, 100),
+        ((GET + b"\r\n") * 100 + POST + b"Content-Length: 9\r\n\r\n{", 100),
+        (POST + CHUNKED, 0),
+        (POST + CHUNKED + b"9\r\n{", 0),
+        (POST + CHUNKED + b"1\r\n{\r\n", 0),
+        (IMPORT + CHUNKED + b"3\r\n{}\n\r\n", 0),
+        (IMPORT + b"Content-Length: 9\r\n\r\n{}\n", 0),
+        (POST + b"Expect: 100-continue\r\nContent-Length: 1\r\n\r\n", 0),
+        (POST.replace(b"1.1", b"1.0") + b"Content-Length: 9\r\n\r\n{", 0),
+        (GET + b"Content-Length: 9\r\n\r\n{", 0),
+        (GET + b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n" + GET, 1),
+    ],
+)
+async def test_refused_connection_answers_what_waits_and_ends(registry, monkeypatch, waiting, answered):
+    monkeypatch.setattr("service.http.middleware.WAIT_SECONDS", 0.3)
+    authorization = b"Authorization: Bearer " + registry.key.encode() + b"\r\n"
+    async with connected(registry) as client:
+        await client.send(b"GET /v1/parties HTTP/1.1\r\nHost: x\r\nRegistry-Position: 99\r\n\r\n")
+        await asyncio.sleep(0.05)
+        await client.send(waiting.replace(b"Content-Type: ", authorization + b"Content-Type: "))
+        await asyncio.sleep(0.05)
+        (connection,) = registry.client.server.runner.server.connections
+        connection.refuse(Problem(Kind.OVERLOADED, "as a test wants"))
+        answers = await client.received()
+    parsed_last = answered % 16  # in the same step as the end of input
+    assert answered - parsed_last <= answers.count(b" 200 OK\r\n") <= answered
+    assert answers.count(b"/problems/position-ahead") == answers.count(b"/problems/overloaded") == 1
+    assert answers.rstrip().endswith(b"}")
+    assert not registry.client.server.runner.server.open._ahead
+
+
 async def test_pipelined_bytes_are_bounded(registry, monkeypatch):
     monkeypatch.setattr("service.http.middleware.WAIT_SECONDS", 0.5)
     async with connected(registry) as client:
