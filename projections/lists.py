@@ -79,9 +79,8 @@ class Lists:
         )
         declared = {each.name: each for each in view.filters}
         for name in sorted(filters, key=CERTAINTY.name.__eq__):  # certainty last
-            narrow = declared[name].narrow
-            assert narrow is not None
-            narrow(planner, filters[name])
+            if (narrow := declared[name].narrow) is not None:
+                narrow(planner, filters[name])
         return planner
 
     def _page(self, planner: Planner, view: View, limit: int, after: Sequence[Any] | None) -> Page:

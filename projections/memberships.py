@@ -31,7 +31,7 @@ from domain.values import Reference, Text, texts_of
 from projections.engine import bitemporal
 from projections.engine.buffer import Row
 from projections.engine.canonical_rows import MEMBERSHIP_ROWS, OF_NO_PARTY
-from projections.engine.filters import CERTAINTY, WORDS, Filter, SubjectOf, Word, of_status
+from projections.engine.filters import CERTAINTY, SUBSIDIARIES, WORDS, Filter, SubjectOf, Word, of_status
 from projections.engine.item_lists import ItemType, MembershipSteps, Role, Roles
 from projections.engine.planner import Planner
 from projections.engine.query_parts import Order, by_date, places
@@ -171,10 +171,16 @@ def _by_interval(
 # the list
 
 
-def _by_party(planner: Planner, party: str) -> None:
-    group = planner.cluster(party)
-    is_narrow = len(group) > 1 or "in" in planner.filters
-    planner.query.add(f"t.party IN ({places(group)})", *group, narrow=is_narrow)
+def _by_party(planner: Planner) -> None:
+    """Select memberships of the requested parties. Those of one party have an index in the order by container."""
+    group = planner.parties
+    of_group = f"party IN ({places(group)})"
+    is_walked = False
+    is_narrow = "in" in planner.filters
+    if len(group) > 1 and not is_narrow:
+        is_walked = planner.is_common(f"memberships WHERE {of_group}", *group)
+        is_narrow = not is_walked
+    planner.query.add(f"{'+' if is_walked else ''}t.{of_group}", *group, narrow=is_narrow)
 
 
 def _by_category(planner: Planner, category: str) -> None:
@@ -193,7 +199,7 @@ def _query(planner: Planner) -> Listing:
     listed = as_of_and_on if "status" in filters else holds
     query.add(f"{listed('t', question)} AND {OF_NO_PARTY.format('t.container_name')}", *times(question))
     columns = ["t.container_name", "t.party_name", "t.interval"]
-    if "party" in filters and len(planner.cluster(filters["party"][0])) == 1:
+    if "party" in filters and len(planner.parties) == 1:
         columns.remove("t.party_name")
     if "in" in filters:
         columns.remove("t.container_name")
@@ -250,8 +256,9 @@ MEMBERSHIPS = RowView(
             "party",
             SubjectOf(("parties",)),
             "The party.",
-            lambda planner, values: _by_party(planner, values[0]),
+            lambda planner, _: _by_party(planner),
         ),
+        SUBSIDIARIES,
         Filter(
             "in",
             SubjectOf(("agreements", "labs", "platforms")),

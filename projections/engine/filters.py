@@ -12,6 +12,7 @@ from domain.edtf import parse_day
 from domain.values import is_subject
 from projections.engine.planner import Planner
 from projections.engine.query_types import ANY_STATUS, CERTAINTIES, BadQuestion
+from projections.engine.subsidiaries import INCLUDE, MOST
 
 _MOST_CHARACTERS = 1_000
 _FORMS = {"parties": "is a party, parties/<slug>", "agreements": "is an agreement, agreements/<slug>"}
@@ -104,8 +105,9 @@ Value = Choice | SubjectOf | Day | Words | Word | Identifier
 class Filter:
     """A filter of a list.
 
-    `narrow` adds its condition to the query; None where the view has a query of its own.
+    `narrow` adds its condition to the query; None where the view has a query of its own, or where the filter `changes`.
     `is_repeatable`: it may be given several times, and an item meets all of them.
+    `changes` is the filter whose condition it changes; without that one it is refused.
     """
 
     name: str
@@ -113,6 +115,7 @@ class Filter:
     description: str
     narrow: Callable[[Planner, Sequence[str]], None] | None = None
     is_repeatable: bool = False
+    changes: str | None = None
 
 
 def of_status(statuses: tuple[str, ...], more: str = "", order: tuple[str, ...] | None = None) -> Filter:
@@ -146,6 +149,13 @@ CERTAINTY = Filter(
     Planner.by_certainty,
 )
 """The filter by certainty. It is the last of each list, as it depends on the requested status."""
+SUBSIDIARIES = Filter(
+    INCLUDE,
+    Choice(("subsidiaries",)),
+    "`subsidiaries`: the filter `party` selects also the parties that are part of the party or that it owns, whole or"
+    f" in part, directly or through others, on that day; with `on=any` on any day. At most {MOST:,} parties.",
+    changes="party",
+)
 
 
 def check(
@@ -165,6 +175,8 @@ def check(
         found = by_name[name]
         if len(values) > 1 and not found.is_repeatable and not isinstance(found.value, Choice):
             flaws[name] = "is given once"
+        if found.changes is not None and found.changes not in given:
+            flaws[name] = f"goes with `{found.changes}`"
         for value in values:
             if (flaw := found.value.flaw(value)) is not None:
                 flaws[name] = flaw

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import count
 from math import isqrt
 from typing import Any
@@ -19,6 +20,7 @@ from projections.engine.database import UNSURE
 from projections.engine.event_index import EventIndex
 from projections.engine.query_parts import MemberCondition, Query, places
 from projections.engine.query_types import ANY_STATUS, TimeSlice
+from projections.engine.subsidiaries import requested_parties
 from projections.engine.text_filter import matching
 from projections.engine.time_slices import is_certain, possible_statuses
 
@@ -90,6 +92,11 @@ class Planner:
         """Return the numbers of a subject and of all subjects merged with it."""
         number = self.index.find(subject)
         return [-1] if number is None else self.index.cluster_of(number, self.question.as_of)
+
+    @cached_property
+    def parties(self) -> list[int]:
+        """The numbers of the parties that the filters `party` and `include` select. Raise BadQuestion if too many."""
+        return requested_parties(self.index, self.filters, self.question)
 
     def is_common(self, rows: str, *values: Any) -> bool:
         """Return whether so many rows match that a walk finds a page sooner than sorting these rows would."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from projections.catalogue import LIST_VIEWS
 from projections.engine.filters import Choice, Day, Filter, SubjectOf
@@ -15,6 +15,7 @@ from projections.reader import Reader
 from service.http.operations import Values
 from service.http.query_parameters import cursor, read_cursor
 from service.pages import pictures
+from service.pages.addresses import Address
 from service.pages.facts import facts
 from service.pages.site import Context, Visit, page
 
@@ -48,6 +49,10 @@ def list_page(view: str) -> Callable[[web.Request], Awaitable[web.StreamResponse
     """Return the handler of the page of one list."""
     declared = LIST_VIEWS[view]
     several = {each.name for each in declared.filters if isinstance(each.value, Choice)}
+    changed_by: dict[str, list[str]] = {}
+    for each in declared.filters:
+        if each.changes is not None:
+            changed_by.setdefault(each.changes, []).append(each.name)
 
     def find(reader: Reader, visit: Visit) -> Context:
         values: Values = {
@@ -66,18 +71,29 @@ def list_page(view: str) -> Callable[[web.Request], Awaitable[web.StreamResponse
             "next": visit.address.changed(cursor=cursor(visit.address.path, values, question, found.after))
             if found.after is not None
             else None,
-            "facets": [_facet(visit, each, filters, counts) for each in declared.filters if each.name != "q"],
+            "facets": [
+                _facet(visit, each, filters, counts)
+                for each in declared.filters
+                if each.name != "q" and (each.changes is None or each.changes in filters)
+            ],
             "words": filters.get("q", ("",))[0],
             "orders": [(order, visit.address.changed(sort=order, cursor=None)) for order in declared.sorts],
             "sort": sort,
             "chosen": [
-                (name, given, visit.address.changed(**{name: None}, cursor=None)) for name, given in filters.items()
+                (name, given, visit.address.changed(**dict.fromkeys((name, *changed_by.get(name, ()))), cursor=None))
+                for name, given in filters.items()
             ],
             "total": counts.get("total"),
             "chart": _chart(visit, view, found.items),
         }
 
     async def handler(request: web.Request) -> web.StreamResponse:
+        given = {name for name, value in request.query.items() if value}
+        useless = given.intersection(name for changed in changed_by.keys() - given for name in changed_by[changed])
+        if useless:  # the form was sent with the field of the filter that they change emptied
+            address = Address(request.path, tuple(request.query.items()))
+            location = address.changed(**dict.fromkeys(useless), cursor=None)
+            return web.Response(status=303, headers={hdrs.LOCATION: location})
         return await page(request, "list.html", find)
 
     return handler
