@@ -27,6 +27,8 @@ TIMELINE = "timeline, all"
 TIMELINE_OF = "timeline, of a party"
 MEMBERSHIPS = "memberships of a party"
 GRAPH = "graph, two ties around a party"
+HISTORIES = "history of a platform"
+PROOFS = "state of a platform with proofs"
 STATISTICS = "statistics, now"
 STATISTICS_THEN = "statistics, on another day"
 LISTS = "lists by a filter, in any order"
@@ -81,6 +83,7 @@ def questions(data_set: DataSet) -> Mapping[str, Sequence[str]]:
     """Return different addresses of each kind, in random order."""
     random = Random(data_set.events)
     parties = [f"parties/p-{number:05d}" for number in range(data_set.parties)]
+    platforms = [f"platforms/f-{number:05d}" for number in range(min(5, data_set.platforms))]
     numbers = [f"{random.randrange(data_set.agreements):08d}" for _ in range(MOST)]
     days = [day.decode() for day in DAYS]
     today = date.today()  # noqa: DTZ011 - any day will do
@@ -95,6 +98,8 @@ def questions(data_set: DataSet) -> Mapping[str, Sequence[str]]:
         GRAPH: [
             f"/v1/graph?center={party}&depth=2&limit={limit}" for party, limit in product(parties, range(960, 1001))
         ],
+        HISTORIES: [f"/v1/{platform}/history?on={day}" for platform, day in product(platforms, days[3_000:5_000])],
+        PROOFS: [f"/v1/{platform}?proof=true&on={day}" for platform, day in product(platforms, days[3_000:5_000])],
         STATISTICS: ["/v1/statistics"],
         LISTS: [
             f"/v1/{view}?{given}&sort={turn}{sort}&limit={limit}"

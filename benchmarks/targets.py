@@ -15,7 +15,7 @@ from benchmarks.large_subject_events import COMMITMENTS, MEMBERS, MEMBERSHIPS
 from benchmarks.large_subjects import LARGE, OTHERS, POST
 from benchmarks.live_stream import LIVE, LOST
 from benchmarks.overload import MISSING, OVERLOAD, SHARE
-from benchmarks.queries import OVERVIEWS, PAGES, SEARCHES
+from benchmarks.queries import HISTORIES, OVERVIEWS, PAGES, PROOFS, SEARCHES
 from benchmarks.results import ALL, LIMIT, Results, Row, Sample
 from benchmarks.start import READY, START
 from benchmarks.states_and_lists import AGAIN, FIRST, LIST, NOW, PAST, STATE
@@ -163,6 +163,8 @@ TARGETS: Sequence[Target] = (
     Target("list of an earlier position, to the list now", 0.70, RATIO, _ratio(PAST, against=NOW), at=MILLION),
     *(Target(f"{kind}: p95", 30.0, "ms", _time(kind, _p95), is_most=True, at=MILLION) for kind in SEARCHES),
     *(Target(f"{kind}: p95", 50.0, "ms", _time(kind, _p95), is_most=True, at=MILLION) for kind in OVERVIEWS),
+    Target(f"{HISTORIES}: p95", 15.0, "ms", _time(HISTORIES, _p95), is_most=True, at=100_000),
+    Target(f"{PROOFS}: p95", 30.0, "ms", _time(PROOFS, _p95), is_most=True, at=100_000),
     *(Target(f"{kind}: p95", 200.0, "ms", _time(kind, _p95), is_most=True, at=100_000) for kind in PAGES),
     Target("replay of one list, to scan, JSON, fold", 0.25, RATIO, _ratio(REPLAY, against=FOLD), at=MILLION),
     Target("rebuild of all views, to a plain load", 0.30, RATIO, _ratio(REBUILD_ALL, against=LOAD), at=MILLION),

@@ -6,7 +6,8 @@ Functions on bytes, without storage. Stored hashes are those of tlog-tiles: hash
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from hashlib import sha256
 
 HASH_BYTES = 32
@@ -66,6 +67,21 @@ def prove_inclusion(index: int, size: int, stored: Stored) -> list[bytes]:
     """Return the path from entry `index` to the root of the first `size` entries, the leaf's sibling first. Raise
     MissingHash.
     """
+    (path,) = prove_inclusions([index], size, stored)
+    return path
+
+
+def prove_inclusions(indexes: Iterable[int], size: int, stored: Stored) -> list[list[bytes]]:
+    """Return the path of each entry, as `prove_inclusion`. Roots that several paths contain are computed once."""
+
+    @cache
+    def over(low: int, high: int) -> bytes:
+        return _over(low, high, stored)
+
+    return [_path(index, size, over) for index in indexes]
+
+
+def _path(index: int, size: int, over: Callable[[int, int], bytes]) -> list[bytes]:
     if not 0 <= index < size:
         raise ValueError(f"entry {index} is not in a tree of {size}")
     path: list[bytes] = []
@@ -73,10 +89,10 @@ def prove_inclusion(index: int, size: int, stored: Stored) -> list[bytes]:
     while high - low > 1:
         middle = low + _split(high - low)
         if index < middle:
-            path.append(_over(middle, high, stored))
+            path.append(over(middle, high))
             high = middle
         else:
-            path.append(_over(low, middle, stored))
+            path.append(over(low, middle))
             low = middle
     return path[::-1]
 

@@ -5,14 +5,13 @@ against one checkpoint, so an auditor verifies one signature.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from domain.merkle import prove_inclusion
+from domain.merkle import prove_inclusions
 from domain.tlog_formats import Proof
 from projections.reader import Reader
 from service.app_keys import LOGS
@@ -65,13 +64,11 @@ async def covering_checkpoint(request: web.Request, position: int) -> Published:
     return published(request)
 
 
-def inclusion_proofs(reader: Reader, positions: Iterable[int], against: Published) -> list[str]:
+def inclusion_proofs(reader: Reader, positions: Sequence[int], against: Published) -> list[str]:
     """Return the inclusion proof of each position, as text (C2SP tlog-proof)."""
-    signed, hashes = against.note.signed, cache(reader.hashes)  # the paths of neighbours are mostly the same
-    return [
-        Proof(position - 1, tuple(prove_inclusion(position - 1, against.size, hashes)), signed).text
-        for position in positions
-    ]
+    indexes = [position - 1 for position in positions]
+    paths = prove_inclusions(indexes, against.size, reader.hashes)
+    return [Proof(index, tuple(path), against.note.signed).text for index, path in zip(indexes, paths, strict=True)]
 
 
 def _events(log: LogReader, positions: Sequence[int]) -> list[LoggedEvent]:

@@ -139,6 +139,28 @@ def test_inclusion_proofs_equal_the_definition_and_verify(tree, data):
 
 
 @given(st.data())
+@settings(max_examples=60)
+def test_inclusion_proofs_of_several_entries_equal_the_definition(tree, data):
+    size = data.draw(st.integers(1, 513))
+    indexes = data.draw(st.lists(st.integers(0, size - 1), max_size=8))
+    paths = merkle.prove_inclusions(indexes, size, tree.stored)
+    assert paths == [path_of(index, MANY[:size]) for index in indexes]
+
+
+def test_inclusion_proofs_of_many_entries_read_each_hash_a_few_times(tree):
+    read = 0
+
+    def counted(level: int, first: int, count: int) -> list[bytes]:
+        nonlocal read
+        found = tree.stored(level, first, count)
+        read += len(found)
+        return found
+
+    merkle.prove_inclusions(range(512), 512, counted)
+    assert read < 9 * 512
+
+
+@given(st.data())
 @settings(max_examples=150)
 def test_consistency_proofs_equal_the_definition_and_verify(tree, data):
     size = data.draw(st.integers(0, 513))
