@@ -15,7 +15,7 @@ from domain.edtf import BEFORE, parse_day
 from domain.list_items import COMMITMENT_STATUSES, STATUS_ORDER, CommitmentItem, commitment_periods
 from domain.values import Reference
 from projections.engine import canonical_rows
-from projections.engine.filters import CERTAINTY, WORDS, Day, Filter, SubjectOf, of_kind, of_status
+from projections.engine.filters import CERTAINTY, SUBSIDIARIES, WORDS, Day, Filter, SubjectOf, of_kind, of_status
 from projections.engine.item_lists import Terms, opened_list
 from projections.engine.planner import Planner
 from projections.engine.query_parts import Order, by_date, places
@@ -64,12 +64,15 @@ class ListedCommitment(_OfAgreement, CommitmentItem):
     """A commitment and the agreement that it is part of."""
 
 
-def _by_party(planner: Planner, party: str) -> None:
-    group = planner.cluster(party)
+def _by_party(planner: Planner) -> None:
+    """Select commitments that are made by or with one of the requested parties."""
+    group = planner.parties
     terms = f"terms x WHERE x.kind = 'party' AND x.value IN ({places(group)})"
     values = [str(member) for member in group]
     if "agreement" in planner.filters or planner.is_common(terms, *values):
-        planner.query.add(f"EXISTS (SELECT 1 FROM {terms} AND x.owner = t.id)", *values)
+        # the terms of one commitment are few, and the group may be large: `+` stops a search for each of the group
+        own = f"x.owner = t.id AND x.kind = 'party' AND +x.value IN ({places(group)})"
+        planner.query.add(f"EXISTS (SELECT 1 FROM terms x WHERE {own})", *values)
     else:
         planner.query.add(f"t.id IN (SELECT x.owner FROM {terms})", *values, narrow=True)
 
@@ -133,8 +136,9 @@ COMMITMENTS = RowView(
             "party",
             SubjectOf(("parties",)),
             "A party it is made by or with.",
-            lambda planner, values: _by_party(planner, values[0]),
+            lambda planner, _: _by_party(planner),
         ),
+        SUBSIDIARIES,
         Filter(
             "agreement",
             SubjectOf(("agreements",)),

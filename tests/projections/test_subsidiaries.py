@@ -18,6 +18,7 @@ from tests.random_histories import DAYS, GENERATED, PARTIES, histories, recorded
 from tests.recorded_views import (
     Document,
     RecordedViews,
+    adopted,
     disowned,
     event,
     joined,
@@ -28,12 +29,14 @@ from tests.recorded_views import (
     party,
     platform,
     retracted,
+    step,
 )
 
 SLUGS = "abcdef"
 QUESTIONS = ("2000-01-01", "2003-06-01", "2005-01-01", "2010-01-01", None)
 LISTS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "memberships": lambda item: [item["party"]["subject"]],
+    "commitments": lambda item: [each["subject"] for each in (*item.get("by", ()), *item.get("with", ()))],
 }
 """The lists that take subsidiaries, and the parties by which an item of each is found."""
 
@@ -47,10 +50,15 @@ def moved(slug: str, parent: str | None, occurred: str) -> dict[str, Any]:
 
 def ties(slug: str, number: int) -> list[dict[str, Any]]:
     """Return facts by which items of the lists are found under a party."""
-    return [joined(slug, f"p{number % 3}", f"200{number}-05-05")]
+    other = SLUGS[(number * 2 + 1) % len(SLUGS)]
+    made = {"commitment": f"c{number}", "kind": "research", "title": "x", "by": [f"parties/{slug}"]}
+    return [
+        joined(slug, f"p{number % 3}", f"200{number}-05-05"),
+        step("commitment-made", "t", f"200{number}-06-06", **made, with_=[f"parties/{other}"]),
+    ]
 
 
-PLATFORMS = [platform(f"p{number}", "1999-01-01") for number in range(3)]
+CONTAINERS = [*(platform(f"p{number}", "1999-01-01") for number in range(3)), adopted("t", "1999-01-01")]
 
 days = st.integers(1, 9).map("200{}-01-01".format)
 slugs = st.sampled_from(SLUGS)
@@ -112,7 +120,7 @@ def accepted(found: RecordedViews, documents: list[Document]) -> list[Document]:
 @given(relations())
 def test_lists_with_subsidiaries_select_what_a_simple_model_selects(documents: list[Document]):
     with new_views() as found:
-        known = accepted(found, [*parties(*SLUGS), *PLATFORMS, *documents])
+        known = accepted(found, [*parties(*SLUGS), *CONTAINERS, *documents])
         assert len(known) == found.head
         for as_of in (found.head, found.head * 3 // 4):
             for on in QUESTIONS:

@@ -14,12 +14,12 @@ from tests.service.test_pages import read
 from tests.service.test_pagination import items, pages
 
 SUBSIDIARIES = "party=parties/group&include=subsidiaries"
-LISTS = ("memberships",)
+LISTS = ("memberships", "commitments")
 
 
 @pytest.fixture
 async def group(registry):
-    """Record a group with a part, and a works that the part owns until 2025; each signed a contract."""
+    """Record a group with a part, and a works that the part owns until 2025; each signed a contract to build."""
     slugs = ("group", "part", "works", "other")
     await registry.take([party(slug) for slug in slugs])
     await registry.take(event("party.reorganized", "parties/part", {"part_of": "parties/group"}, "2020-01-01"))
@@ -28,6 +28,8 @@ async def group(registry):
     await registry.take(event("party.owner-removed", "parties/works", owner, "2025-01-01"))
     for slug in slugs:
         await registry.take(signed(f"of-{slug}", "2021-01-01", slug))
+        made = {"commitment": "site", "kind": "facility", "title": "Site", "by": [f"parties/{slug}"]}
+        await registry.take(event("agreement.commitment-made", f"agreements/of-{slug}", made, "2021-01-01"))
     return registry
 
 
