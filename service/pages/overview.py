@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from aiohttp import web
 
 from projections.engine.query_types import TimeSlice
 from projections.reader import Reader
-from service.pages import pictures
+from service.pages import network_picture
 from service.pages.facts import facts
 from service.pages.site import Context, Visit, page
 
@@ -15,6 +18,8 @@ _FOUND = 20
 _DEPTHS = (1, 2, 3)
 _MOST_NODES = 300
 _HOME_NODES = 40
+_MOST_TIES = 400
+"""Rows of the table beside the network. The JSON has all."""
 
 
 async def home(request: web.Request) -> web.StreamResponse:
@@ -27,7 +32,7 @@ async def home(request: web.Request) -> web.StreamResponse:
         return {
             "figures": reader.statistics(question),
             "newest": newest.items,
-            "network": pictures.network(graph, None) if graph["nodes"] else None,
+            "network": network_picture.network(graph, None, visit.wording) if graph["nodes"] else None,
             "truncated": graph["truncated"],
             "head": question.as_of,
         }
@@ -63,14 +68,26 @@ async def network(request: web.Request) -> web.StreamResponse:
         question: TimeSlice = visit.times.question
         graph = reader.graph(center, depth, question, _MOST_NODES)
         names = {node["subject"]: node["name"] for node in graph["nodes"]}
+        shown = graph["edges"][:_MOST_TIES]
+        ends = {end for edge in shown for end in (edge["source"], edge["target"])}
         return {
             "center": {"subject": center, "name": names.get(center)} if center else None,
             "depth": depth,
             "depths": _DEPTHS,
-            "graph": graph,
+            "tied": _tied(shown),
+            "untied": [node for node in graph["nodes"] if node["subject"] not in ends],
+            "more_ties": len(graph["edges"]) > _MOST_TIES,
             "names": names,
-            "network": pictures.network(graph, center) if graph["nodes"] else None,
+            "network": network_picture.network(graph, center, visit.wording) if graph["nodes"] else None,
             "truncated": graph["truncated"],
         }
 
     return await page(request, "network.html", find)
+
+
+def _tied(edges: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Return ties by the subject that they lead to, for a table with one heading a subject."""
+    tied: dict[str, list[Mapping[str, Any]]] = {}
+    for edge in edges:
+        tied.setdefault(edge["target"], []).append(edge)
+    return sorted(tied.items())

@@ -1,13 +1,11 @@
-"""Pictures: charts of spans over years and the network, computed here and drawn as SVG by templates."""
+"""Pictures of times: charts of spans over years, computed here and drawn as SVG by templates."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
-from math import ceil, sqrt
+from math import ceil
 from typing import Any
 
 from domain.edtf import AFTER, BEFORE, Span, parse_day, parse_edtf
@@ -19,11 +17,6 @@ _TOP = 18
 _AXIS = 22
 _MOST_BARS = 40
 _TICKS = 8
-_ITERATIONS = ((60, 300), (120, 150))
-"""Up to so many subjects: iterations of the layout."""
-_FEWEST = 40
-_SEED = 7
-"""The same network gives the same picture."""
 
 Row = tuple[Any, "str | None", "str | None", str, str]
 """Label (a text for people), first and last day (EDTF, None: not known), status, address."""
@@ -162,107 +155,3 @@ def bitemporal(days: list[str], moments: list[str], statuses: list[list[str | No
                 cells.append(Cell(x, row * _LINE, (end - start) * _CELL, _LINE, found[start]))
                 start = end
     return Bitemporal(days, moments, statuses, cells, _DAYS_WIDTH + len(moments) * _CELL, len(days) * _LINE + 24)
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A subject in the network; `x` and `y` are the middle of its mark."""
-
-    subject: str
-    name: Any
-    style: str
-    status: str
-    x: float
-    y: float
-    size: float
-    is_labelled: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """A line of the network between two places, with its kind."""
-
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-    style: str
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """A drawn graph: nodes and edges with their places, in a frame of `width` by `height` units."""
-
-    width: int
-    height: int
-    nodes: list[Node]
-    edges: list[Edge]
-
-
-MOST_LABELS = 60
-
-
-def network(graph: Mapping[str, Any], center: str | None) -> Network:
-    """Return the picture of a graph as the API answers it. The same graph gives the same picture.
-
-    Of a large network only the subjects with the most edges have their names in it; all have them on pointing.
-    """
-    subjects = tuple(sorted(node["subject"] for node in graph["nodes"]))
-    edges_between = tuple(sorted({(edge["source"], edge["target"]) for edge in graph["edges"]}))
-    degrees = Counter(end for edge in edges_between for end in edge)
-    width = int(min(1800, 520 + 95 * sqrt(max(1, len(subjects)))))
-    height = int(width * 0.7)
-    at = _fitted(_layout(subjects, edges_between), width, height)
-    ranked = sorted(subjects, key=lambda subject: (subject != center, -degrees[subject], subject))
-    labelled = frozenset(ranked[:MOST_LABELS])
-    nodes = [
-        Node(
-            node["subject"],
-            node["name"],
-            f"of-{node['collection']}" + (" center" if node["subject"] == center else ""),
-            node["status"],
-            *at[node["subject"]],
-            round(5 + min(9.0, sqrt(degrees[node["subject"]]) * 2), 1),
-            node["subject"] in labelled,
-        )
-        for node in graph["nodes"]
-    ]
-    edges = [
-        Edge(*at[edge["source"]], *at[edge["target"]], f"edge-{edge['type'].replace('.', '-')}")
-        for edge in graph["edges"]
-    ]
-    return Network(width, height, nodes, edges)
-
-
-@lru_cache(maxsize=32)
-def _layout(subjects: tuple[str, ...], edges: tuple[tuple[str, str], ...]) -> dict[str, Any]:
-    """Return a place for each subject. It takes 0.1 s for 300 subjects, so the last ones are cached."""
-    import networkx as nx  # here, as it takes a tenth of the start of every command that serves
-
-    drawn: nx.Graph[str] = nx.Graph()
-    drawn.add_nodes_from(subjects)
-    drawn.add_edges_from(edges)
-    places: dict[str, Any] = nx.forceatlas2_layout(
-        drawn,
-        pos=nx.circular_layout(drawn, scale=10),
-        max_iter=next((most for size, most in _ITERATIONS if len(subjects) <= size), _FEWEST),
-        strong_gravity=True,
-        gravity=0.35,
-        scaling_ratio=6.0,
-        seed=_SEED,
-    )
-    return places
-
-
-def _fitted(places: Mapping[str, Any], width: int, height: int) -> dict[str, tuple[float, float]]:
-    """Return places moved and scaled to a picture, with room for the names at its edges."""
-    lows = [min((place[axis] for place in places.values()), default=0.0) for axis in (0, 1)]
-    highs = [max((place[axis] for place in places.values()), default=1.0) for axis in (0, 1)]
-    room = ((width - 180, 90), (height - 60, 25))
-    return {
-        subject: (
-            round(float((place[0] - lows[0]) / ((highs[0] - lows[0]) or 1.0)) * room[0][0] + room[0][1], 1),
-            round(float((place[1] - lows[1]) / ((highs[1] - lows[1]) or 1.0)) * room[1][0] + room[1][1], 1),
-        )
-        for subject, place in places.items()
-    }

@@ -18,7 +18,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
-from tests.contract.server import Server, command, event
+from tests.contract.server import Event, Server, command, event
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 KINDS = (
@@ -230,6 +230,57 @@ def test_no_page_is_wider_than_the_screen(browser, seeded, width):
             extent = page.evaluate("document.documentElement.scrollWidth")
             wide += [(path, extent)] if extent > width else []
     assert not wide
+
+
+def _network_of_300() -> list[Event]:
+    """Return the events of 15 platforms and 285 parties, most with long names, some in Chinese."""
+    events = [
+        event("platform.launched", f"platforms/q{each}", name=f"Platform for Storage {each}") for each in range(15)
+    ]
+    for each in range(285):
+        name = ("宁德时代新能源科技股份有限公司", "National Institute of Materials", "MWM Holding")[each % 3]
+        subject = f"parties/p{each}"
+        events.append(event("party.registered", subject, name=f"{name} {each}", kind="company"))
+        joined = sorted({each % 15, each * each % 15})
+        events += [event("platform.member-joined", f"platforms/q{platform}", party=subject) for platform in joined]
+    return events
+
+
+def _overlaps(page: Page) -> list[list[str]]:
+    """Return the pairs of labels of the network that cover each other, as the browser has drawn them."""
+    return page.evaluate(
+        """() => {
+            const labels = [...document.querySelectorAll(".node text")].map((each) => [each.textContent, each.getBBox()]);
+            const pairs = labels.flatMap(([name, a], index) =>
+                labels.slice(0, index).filter(([, b]) =>
+                    a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height,
+                ).map(([other]) => [name, other]),
+            );
+            return pairs;
+        }"""
+    )
+
+
+@pytest.mark.parametrize("path", ["/", "/network", "/network?lang=zh", "/network?center=parties/catl&depth=2"])
+def test_no_two_labels_of_the_network_overlap(page, path):
+    page.goto(path)
+    assert page.locator(".node text").count() > 15
+    assert not _overlaps(page)
+
+
+def test_network_of_300_subjects_stays_readable_and_light(browser, server):
+    server.imported(_network_of_300())
+    for page in _page(browser, server, viewport={"width": 1600, "height": 900}):
+        answer = page.goto("/network")
+        assert answer is not None
+        assert len(answer.body()) < 120_000  # beside it, style and script weigh 20 kB
+        assert page.locator(".node").count() == 300
+        assert page.locator(".node text").count() > 120
+        assert page.locator(".of-platforms text").count() > 12
+        assert not _overlaps(page)
+        assert page.locator(".node text").first.evaluate("each => each.getBoundingClientRect().height") > 11
+        assert "National Institute of Materials 283" in page.locator("table").inner_text()
+        assert page.locator(".node title").filter(has_text="MWM Holding 284").count() == 1
 
 
 TEXT = "Beijing, 3 May. Acme 宁德 and Umbrella agreed to build a laboratory together. Nothing else was said."
