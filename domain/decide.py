@@ -7,6 +7,7 @@ at the end of the batch, around the facts that came or went.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
+from itertools import chain
 
 from domain import agreement, lab, party
 from domain.about_events import check_redaction, missing_items, target_flaws
@@ -21,13 +22,21 @@ from domain.lifespan_conflicts import (
     lifespan_conflicts,
     step_conflicts,
     steps_of_party_conflicts,
+    succeeds_itself,
 )
 from domain.membership_conflicts import membership_conflicts, split_conflicts
 from domain.payload import Data, subjects_in
 from domain.references import dangling_citations, dangling_references, missing_references
 
 
-def decide(history: OpenHistory, events: Sequence[Event], *, are_checked: bool = True, has_gaps: bool = False) -> None:
+def decide(
+    history: OpenHistory,
+    events: Sequence[Event],
+    *,
+    are_checked: bool = True,
+    has_gaps: bool = False,
+    is_trusted: bool = False,
+) -> None:
     """Append the events of a batch, in order, or raise Refused: Invalid for a reference to nothing, Contradiction for
     a conflict.
 
@@ -36,6 +45,7 @@ def decide(history: OpenHistory, events: Sequence[Event], *, are_checked: bool =
     they must not contradict either.
     `has_gaps` is True for events of a log that has erased data since: they need not fit the remaining data, but the
     subjects and events that they name must exist.
+    `is_trusted` is True for an event that another registry recorded: it need not follow the rules that are younger.
     """
     changed: dict[str, list[Fact]] = {}
     for index, event in enumerate(events):
@@ -50,7 +60,10 @@ def decide(history: OpenHistory, events: Sequence[Event], *, are_checked: bool =
     if has_gaps:
         return
     new = {event.position: f"/{index}" if len(events) > 1 else "" for index, event in enumerate(events)}
-    for conflict in conflicts(history, changed, events):
+    found = conflicts(history, changed, events)
+    if not is_trusted:
+        found = chain(found, *(succeeds_itself(history, subject, facts) for subject, facts in changed.items()))
+    for conflict in found:
         recorded = [position for position in conflict.positions if position not in new]
         posted = [new[position] for position in conflict.positions if position in new]
         flaws = [Flaw(at, conflict.detail) for at in posted or list(new.values())[:1]]

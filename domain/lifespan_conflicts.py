@@ -132,6 +132,24 @@ def _reinstated_from(end: Fact, reinstating: Sequence[Fact]) -> int:
     return min([fact.span.lo for fact in reinstating if fact.span.hi >= end.effective.lo], default=FOREVER)
 
 
+def succeeds_itself(history: History, subject: str, changed: Sequence[Fact]) -> Iterator[Conflict]:
+    """Yield a conflict if a subject would be its own successor, after some facts about it came or went.
+
+    Older versions did not refuse this.
+    """
+    ends = [fact for fact in changed if _successors(fact) and history.is_current(fact)]
+    if any(fact.type == "party.merged" for fact in changed):
+        ends = [fact for member in history.cluster(subject) for fact in history.facts(member, ENDING)]
+    own = [fact for fact in ends if not set(history.cluster(subject)).isdisjoint(_successors(fact))]
+    if own:
+        yield Conflict(f"{subject} would be its own successor", _named(own))
+
+
+def _successors(fact: Fact) -> tuple[str, ...]:
+    """Return the successors that a fact names."""
+    return getattr(fact.data, "successors", None) or ()
+
+
 def reinstated_before_end(reinstating: Sequence[Fact], ends: Sequence[Fact]) -> Iterator[Conflict]:
     """Yield conflicts for reinstatements of a subject that certainly lie before its end."""
     whole = [fact for fact in reinstating if getattr(fact.data, "party", None) is None]

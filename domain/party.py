@@ -112,7 +112,7 @@ class PartyReestablished(Data):
 class PartyDissolved(Data):
     """A party ends. Its memberships end on that day."""
 
-    successors: Parties | None = Field(None, description="The parties that succeed it.")
+    successors: Parties | None = Field(None, description="The parties that succeed it, none of them itself.")
 
 
 PARTY = Aggregate(

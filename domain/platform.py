@@ -63,7 +63,7 @@ class DocumentAdopted(Data):
 class PlatformDissolved(Data):
     """A platform ends. Its memberships end on that day."""
 
-    successors: Platforms | None = Field(None, description="The platforms that succeed it.")
+    successors: Platforms | None = Field(None, description="The platforms that succeed it, none of them itself.")
 
 
 PLATFORM = Aggregate(

@@ -146,7 +146,7 @@ DATA: dict[str, st.SearchStrategy] = {
     "platform.member-left": fields({"party": parties}),
     "platform.supporter-added": fields({"party": parties}, support=st.just("funding")),
     "platform.document-adopted": fields({"title": texts, "kind": st.just("charter")}),
-    "platform.dissolved": fields({}, successors=st.just(["platforms/p"])),
+    "platform.dissolved": fields({}),
     "document.registered": st.one_of(
         fields({"title": texts, "sha256": st.just(SHA)}, published=dates.filter(bool), citation=texts),
         fields({"title": texts, "citation": texts}, url=st.just("https://example.org/x")),

@@ -124,7 +124,13 @@ class Decisions:
             try:
                 with self._views.batch([leaf_hash(each.entry) for each in stored], seconds) as history:
                     are_checked = erasure is None and not (batch.is_exported and events[0].type in _OF_TEXTS)
-                    decide(history, events, are_checked=are_checked, has_gaps=batch.has_gaps)
+                    decide(
+                        history,
+                        events,
+                        are_checked=are_checked,
+                        has_gaps=batch.has_gaps,
+                        is_trusted=batch.is_exported and batch.may_erase,
+                    )
             except Refused as refused:
                 if batch.is_list:
                     _point_into_list(refused, [index for index in fresh if index not in same], len(batch.events))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import random
@@ -205,6 +206,25 @@ def test_fields_added_by_an_export_are_checked(shared, tmp_path, changes, pointe
     (result,) = map(json.loads, shared.send(json.dumps(given).encode(), NDJSON).text.splitlines())
     assert result["status"] == 422, result
     assert pointer in [error["pointer"] for error in result["errors"]]
+
+
+def test_party_that_an_older_version_let_succeed_itself_is_imported(old, tmp_path):
+    party, other = old.parties(2)
+    dissolution = event("party.dissolved", party, "2020-01-01", successors=[party])
+    assert old.refused(dissolution, status=409)["errors"] == [
+        {"pointer": "", "detail": f"{party} would be its own successor"}
+    ]
+    old.take({**dissolution, "data": {"successors": [other]}})
+    *parties, last = command("export", "log", "--data", old.data).stdout.splitlines()
+    line, data = json.loads(last), json.dumps({"successors": [party]}, separators=(",", ":"))
+    entry = json.loads(line["entry"])
+    entry["data_sha256"] = hashlib.sha256(base64.b64decode(line["salt"]) + data.encode()).hexdigest()
+    line |= {"data": json.loads(data), "entry": json.dumps(entry, separators=(",", ":"), sort_keys=True)}
+    lines = b"\n".join([*parties, json.dumps(line).encode()])
+    assert import_(tmp_path / "new", lines) == "3 lines: 3 recorded, 0 already recorded, 0 refused\n"
+    with Server(tmp_path / "new", "--first-key") as again:
+        assert again.state(party)["successors"] == [{"subject": party, "name": "A party"}]
+        again.take(event("party.name-added", party, name="Another"))
 
 
 def test_event_about_an_event_missing_from_the_import_is_refused(old, tmp_path):

@@ -219,6 +219,27 @@ CONTRADICTIONS = {
         dissolved("a", "2022"),
         (4,),
     ),
+    "its own successor": (ABC, event("party.dissolved", "parties/a", None, successors=["parties/b", "parties/a"]), ()),
+    "its own successor as merged": (
+        [*ABC, merged("a", "b")],
+        event("party.dissolved", "parties/b", None, successors=["parties/a"]),
+        (),
+    ),
+    "its own successor once merged": (
+        [*ABC, event("party.dissolved", "parties/a", None, successors=["parties/b"])],
+        merged("a", "b"),
+        (4,),
+    ),
+    "its own successor once corrected": (
+        [*ABC, dissolved("a", "2020")],
+        corrected("parties/a", 4, data={"successors": ["parties/a"]}),
+        (4,),
+    ),
+    "a platform that is its own successor": (
+        [*ABC, P],
+        event("platform.dissolved", "platforms/p", None, successors=["platforms/p"]),
+        (),
+    ),
     "merged with itself": (ABC, merged("a", "a"), ()),
     "merged in a circle": ([*ABC, merged("a", "b")], merged("b", "a"), (4,)),
     "merged in a longer circle": ([*ABC, merged("a", "b"), merged("b", "c")], merged("c", "a"), (4, 5)),
