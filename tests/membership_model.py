@@ -6,10 +6,10 @@ Nothing is folded step by step: the membership of a day is looked up, then the f
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
-from tests.enumerated_worlds import BEYOND, DAYS, Happening, Reading, Timeline
+from tests.enumerated_worlds import BEYOND, DAYS, Happening, Reading, Timeline, by_day
 
 MAKES = ("launched", "founded", "adopted", "signed")
 CONSENTS = ("ratified", "acceded")
@@ -187,3 +187,106 @@ def _of_whole(reading: Reading, *what: str) -> list[tuple[int, str]]:
     return [
         (reading[fact][1], fact.what) for fact in sorted(facts, key=lambda fact: (reading[fact][1], fact.rank, fact.id))
     ]
+
+
+# revocations and reinstatements
+
+
+@dataclass(frozen=True)
+class Undone:
+    """The agreement and the membership of one party on a day, where ends may be undone."""
+
+    base: str | None = None
+    """The status without suspension and end."""
+    end: str | None = None
+    consents: tuple[str, ...] = ()
+    """The signature and the consents of this membership."""
+    is_paused: bool = False
+    is_over: bool = False
+    made: str = "adopted"
+    """The status of an agreement that is neither in force nor suspended."""
+    is_in_force: bool = False
+    """Whether the agreement is so as a whole."""
+    revoked: tuple[Happening, ...] = ()
+
+    @property
+    def status(self) -> str | None:
+        """The status of the membership."""
+        return self.end or ("suspended" if self.is_paused and self.base == "in-force" else self.base)
+
+    @property
+    def agreement(self) -> str:
+        """The status of the agreement, which was adopted."""
+        if self.is_over:
+            return "terminated"
+        if self.is_paused or self.is_in_force:
+            return "suspended" if self.is_paused else "in-force"
+        return "in-force" if self.status == "in-force" else self.made
+
+
+def undone(reading: Reading) -> list[Undone]:
+    """Return the agreement and the membership of its only party on each day; nothing for a contradiction.
+
+    The agreement is adopted on the first day and ends at most once; the party withdraws at most once, and takes no step
+    between a notice and its effect.
+    """
+    ends = [fact for fact in reading if fact.what == "terminated"]
+    leavings = [fact for fact in reading if fact.what == "withdrawn"]
+
+    def has_ended(facts: Sequence[Happening], today: int) -> bool:
+        """Return whether one has ended by that day, or no end is recorded."""
+        return not facts or any(reading[fact][1] <= today for fact in facts)
+
+    def take(state: Undone, fact: Happening, today: int) -> Undone | None:
+        if state.is_over and fact.what not in ("reinstated", "withdrawn"):
+            return None
+        match fact.what:
+            case "signed" | "ratified" | "acceded":
+                before = replace(state, base=None, end=None, consents=()) if state.end else state
+                if fact.what in before.consents:
+                    return None
+                weakest = "signed" if fact.what == "signed" else "bound"
+                base = before.base if before.base in ("bound", "in-force") else weakest
+                made = "signed" if fact.what == "signed" else state.made
+                return replace(before, base=base, consents=(*before.consents, fact.what), made=made)
+            case "entered-into-force" if fact.who is not None:
+                return replace(state, base="in-force", end=None, consents=() if state.end else state.consents)
+            case "entered-into-force":
+                return replace(state, is_in_force=True, base="in-force" if state.base and not state.end else state.base)
+            case "suspended":
+                return replace(state, is_paused=True)
+            case "withdrawn" if fact in state.revoked:
+                return state
+            case "withdrawn" if state.is_over:
+                return state if fact.effect and state.end == "ended" else None
+            case "withdrawn":
+                return None if state.end or not state.base else replace(state, end="withdrawn")
+            case "withdrawal-revoked":
+                pending = [each for each in leavings if reading[each][0] <= today < reading[each][1]]
+                may_be = [each for each in leavings if each.lo <= fact.hi and _last_effect(each) > fact.lo]
+                if state.end or (may_be and not pending):
+                    return None
+                return replace(state, revoked=(*state.revoked, *pending))
+            case "terminated":
+                return replace(state, is_over=True, end=state.end or ("ended" if state.base else None))
+            case "reinstated":
+                return _reinstated(state, fact) if has_ended([*ends, *(leavings if fact.who else ())], today) else None
+        return state
+
+    folded = by_day(reading, reading, take, Undone())
+    if folded is None:
+        return []
+    return [next((state for on, state in reversed(folded) if on <= today), Undone()) for today in DAYS]
+
+
+def _last_effect(withdrawal: Happening) -> int:
+    return (withdrawal.effect or (withdrawal.lo, withdrawal.hi))[1]
+
+
+def _reinstated(state: Undone, fact: Happening) -> Undone:
+    """Return the state from a reinstatement on. A party that left before the end does not return with the agreement."""
+    is_in_force = state.is_in_force or fact.who is None or state.is_over
+    following = replace(state, is_over=False, is_paused=False, is_in_force=is_in_force)
+    if fact.who is None and (state.base is None or state.end == "withdrawn"):
+        return following
+    return replace(following, base="in-force", end=None, consents=() if state.end else state.consents)
