@@ -1,18 +1,20 @@
-"""The list of the passages cited from a document, each checked against its text, with the share that they cover."""
+"""The passages cited from a document: as a list, each checked against the text, with the share that they cover; and by
+their places in a part of the text.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from operator import itemgetter
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from domain.corrections import Corrections, Event
 from domain.payload import Count
+from domain.quotation import flaw_of
 from domain.values import Reference
 from projections.annotations import Quotation
 from projections.documents import NOWHERE, DocumentText, placed
@@ -22,6 +24,14 @@ from projections.engine.event_index import EventIndex
 from projections.engine.query_types import Page, TimeSlice, check_after
 from projections.states import States
 
+PART_CHARACTERS = 12_000
+"""Most characters of a part of a text."""
+PART_BOUNDS = 100
+"""Most points within a part of a text at which a passage starts or ends."""
+_CHECKED = 300
+"""Places of a part whose passages are checked; any further one is taken as it is, as a false quotation of a stored text
+is refused."""
+_CHECKED_AT_PLACE = 20
 _CHUNK = 200
 _MEMBERS = ("start", "end", "exact", "translation", "note", "supports")
 _FIRST = (-1, -1, -1, -1, -1)
@@ -51,6 +61,27 @@ class Coverage(TypedDict):
     share: Annotated[float | None, Field(description="Which part of the text that is; null where it is not stored.")]
 
 
+class CitedPlace(NamedTuple):
+    """A place in a text, from `start` to before `end`, with the number of `passages` there; one at least quotes it.
+
+    They have consecutive numbers in the list of the document's passages, which begins with 1; `number` is the least.
+    """
+
+    start: int
+    end: int
+    number: int
+    passages: int
+
+
+class CitedPart(NamedTuple):
+    """A part of a text of `of` characters, which begins at `start`, and the cited places that it touches, by start."""
+
+    text: str
+    start: int
+    of: int
+    places: list[CitedPlace]
+
+
 class Citations:
     """The cited passages of documents, on one connection."""
 
@@ -60,19 +91,30 @@ class Citations:
         self._states = states
 
     def page(
-        self, subject: str, question: TimeSlice, *, status: str | None, limit: int, after: Sequence[Any] | None
+        self,
+        subject: str,
+        question: TimeSlice,
+        *,
+        status: str | None,
+        limit: int,
+        after: Sequence[Any] | None,
+        skip: int = 0,
     ) -> Page:
         """Return a page of the current passages of a document by their start, those without a place last.
 
-        `extra` has `used`, the coverage of the whole document. References have no names yet. Raise NotFound or Gone.
+        The page begins after the key `after`, or else after the first `skip` passages of any status. `extra` has
+        `used`, the coverage of the whole document. References have no names yet. Raise NotFound or Gone.
         """
         check_after(after, *[int] * len(_FIRST))
         number = self._states.number(subject, question)
         text = self._states.texts.checked(number, question.as_of)
         ranges = self._ranges(number, question.as_of)
         if text is not None:
-            ranges = sorted([*ranges, *self._quoted(number, question.as_of, self._states.texts.text(text))])
+            quoted = self._quoted(number, question.as_of, self._states.texts.text(text))
+            ranges = sorted([*ranges, *((each.start, each.end) for each in quoted)])
         used = _used(ranges, text)
+        if skip:
+            after = self._key(number, question.as_of, skip)
         verified = self._states.annotations.verifying(question)
         items: list[Any] = []
         keys: list[Sequence[Any]] = []
@@ -89,11 +131,86 @@ class Citations:
                 if status in (None, item["status"]):
                     items.append({**_shown(passage, item["status"]), "event": by, "fact": facts[fact].shown})
                     keys.append(row)
+                if len(items) > limit:
+                    break
             if len(rows) < _CHUNK:
                 break
             reached = rows[-1]
         is_more = len(items) > limit
         return Page(items[:limit], list(keys[limit - 1]) if is_more else None, {"used": used})
+
+    def count(self, subject: str, question: TimeSlice, *, before: int | None = None) -> int:
+        """Return the number of current passages of a document; with `before`, of those that start before that place.
+
+        Raise NotFound or Gone.
+        """
+        return self._count(self._states.number(subject, question), question.as_of, before)
+
+    def part(self, subject: str, question: TimeSlice, stored: DocumentText, start: int) -> CitedPart:
+        """Return the part of a stored text that begins at a place, with every cited place that it touches.
+
+        It has at most `PART_CHARACTERS`, and fewer where many passages start or end. Passages of a text other than the
+        registered one have no places. Raise NotFound or Gone.
+        """
+        document, as_of = self._states.number(subject, question), question.as_of
+        text = self._states.texts.text(stored)
+        start = min(start, len(text) - 1)
+        placed: list[CitedPlace] = []
+        quoted: list[CitedPlace] = []
+        if self._states.texts.checked(document, as_of) == stored:
+            placed = self._places(document, as_of, start, start + PART_CHARACTERS)
+            quoted = [each for each in self._quoted(document, as_of, text) if each.end > start]
+        end = _end_of_part(text, start, [*placed, *quoted])
+        is_quoted = self._checking(document, as_of, text)
+        placed = [each for each in placed if each.start < end]
+        placed = [*filter(is_quoted, placed[:_CHECKED]), *placed[_CHECKED:]]
+        places = [*placed, *(each for each in quoted if each.start < end)]
+        return CitedPart(text[start:end], start, len(text), _joined(places))
+
+    def _places(self, document: int, as_of: int, start: int, end: int) -> list[CitedPlace]:
+        """Return the places that passages name and that touch a part of the text, whether they quote it or not."""
+        rows = self._db.execute(
+            "SELECT start, stop, total - many + 1, many FROM"
+            " (SELECT start, stop, COUNT(*) AS many, SUM(COUNT(*)) OVER (ORDER BY start, stop) AS total FROM citations"
+            f" WHERE document = ? AND {AS_OF} AND start < ? GROUP BY start, stop) WHERE stop > ? ORDER BY start, stop",
+            (document, as_of, as_of, min(end, NOWHERE), start),
+        )
+        return [CitedPlace(*row) for row in rows]
+
+    def _checking(self, document: int, as_of: int, text: str) -> Callable[[CitedPlace], bool]:
+        """Return a function that says whether one of the first passages of a place quotes the text there."""
+        facts: dict[int, _Supported] = {}
+
+        def is_quoted(place: CitedPlace) -> bool:
+            rows = self._db.execute(
+                f"SELECT fact, event, place FROM citations WHERE document = ? AND {AS_OF} AND start = ? AND stop = ?"
+                " ORDER BY fact, event, place LIMIT ?",
+                (document, as_of, as_of, place.start, place.end, _CHECKED_AT_PLACE),
+            )
+            for fact, by, number in rows:
+                if fact not in facts:
+                    facts[fact] = _Supported(self._index, fact, as_of)
+                if flaw_of(facts[fact].passages[by, number], text) is None:
+                    return True
+            return False
+
+        return is_quoted
+
+    def _count(self, document: int, as_of: int, before: int | None = None) -> int:
+        (count,) = self._db.execute(
+            f"SELECT COUNT(*) FROM citations WHERE document = ? AND {AS_OF} AND start < ?",
+            (document, as_of, as_of, NOWHERE + 1 if before is None else before),
+        ).fetchone()
+        return int(count)
+
+    def _key(self, document: int, as_of: int, number: int) -> Sequence[int]:
+        """Return the key of the passage with this number, from 1 on; beyond the last one, a key after all."""
+        row: Sequence[int] | None = self._db.execute(
+            f"SELECT start, stop, fact, event, place FROM citations WHERE document = ? AND {AS_OF}"
+            " ORDER BY start, stop, fact, event, place LIMIT 1 OFFSET ?",
+            (document, as_of, as_of, number - 1),
+        ).fetchone()
+        return (NOWHERE + 1, 0, 0, 0, 0) if row is None else row
 
     def _rows(self, document: int, as_of: int, after: Sequence[Any]) -> list[tuple[int, int, int, int, int]]:
         return self._db.execute(
@@ -111,21 +228,25 @@ class Citations:
             (document, as_of, as_of),
         )
 
-    def _quoted(self, document: int, as_of: int, text: str) -> Iterator[tuple[int, int]]:
-        """Yield start and stop of the first match in a text of the passages that name no place, only a quotation."""
+    def _quoted(self, document: int, as_of: int, text: str) -> Iterator[CitedPlace]:
+        """Yield the first match in a text of the passages that name no place, only a quotation."""
         rows = self._db.execute(
             f"SELECT fact, event, place FROM citations WHERE document = ? AND {AS_OF} AND start = {NOWHERE}"
-            " ORDER BY fact",
+            " ORDER BY fact, event, place",
             (document, as_of, as_of),
         ).fetchall()
-        quoted: dict[str, None] = {}
-        for fact, of_fact in groupby(rows, key=itemgetter(0)):
+        numbered = enumerate(rows, self._count(document, as_of, NOWHERE) + 1) if rows else ()
+        starts: dict[str, int] = {}
+        for fact, of_fact in groupby(numbered, key=lambda each: each[1][0]):
             given = _Supported(self._index, fact, as_of).passages
-            exacts = (given[by, place].get("exact") for _, by, place in of_fact)
-            quoted |= dict.fromkeys(exact for exact in exacts if exact is not None)
-        for exact in quoted:
-            if (start := text.find(exact)) >= 0:
-                yield start, start + len(exact)
+            for number, (_, by, place) in of_fact:
+                exact = given[by, place].get("exact")
+                if exact is None:
+                    continue
+                if exact not in starts:
+                    starts[exact] = text.find(exact)
+                if starts[exact] >= 0:
+                    yield CitedPlace(starts[exact], starts[exact] + len(exact), number, 1)
 
 
 class _Supported:
@@ -137,6 +258,32 @@ class _Supported:
         corrections = index.corrections(event, as_of, "evidence.added")
         self.passages = placed(corrections.supporting_passages(event))
         self.shown = _fact(event, corrections)
+
+
+def _joined(places: Iterable[CitedPlace]) -> list[CitedPlace]:
+    """Return places by start, with one for all passages of consecutive numbers that quote the same place."""
+    joined: list[CitedPlace] = []
+    for each in sorted(places):
+        last = joined[-1] if joined else None
+        if last is not None and (*last[:2], last.number + last.passages) == each[:3]:
+            joined[-1] = last._replace(passages=last.passages + each.passages)
+        else:
+            joined.append(each)
+    return joined
+
+
+def _end_of_part(text: str, start: int, places: Iterable[CitedPlace]) -> int:
+    """Return where a part of a text ends: after a line or a word, unless that makes it less than half as long."""
+    end = min(start + PART_CHARACTERS, len(text))
+    bounds = sorted({bound for each in places for bound in (each.start, each.end) if start < bound < end})
+    if len(bounds) > PART_BOUNDS:
+        return bounds[PART_BOUNDS]
+    if end == len(text):
+        return end
+    for between in "\n ":
+        if (found := text.rfind(between, start + PART_CHARACTERS // 2, end)) >= 0:
+            return found + 1
+    return end
 
 
 def _fact(event: Event, corrections: Corrections) -> SupportedEvent:

@@ -14,7 +14,7 @@ from domain.values import Reference
 from projections import names, search
 from projections.annotations import DISPUTED
 from projections.catalogue import SUBJECT_VIEWS
-from projections.citations import Citations
+from projections.citations import Citations, CitedPart
 from projections.digests import Digests, Lines
 from projections.documents import DocumentText
 from projections.engine import merkle_tree
@@ -144,13 +144,33 @@ class Reader:
         return page
 
     def passages(
-        self, subject: str, question: TimeSlice, *, status: str | None, limit: int, after: Sequence[Any] | None
+        self,
+        subject: str,
+        question: TimeSlice,
+        *,
+        status: str | None,
+        limit: int,
+        after: Sequence[Any] | None,
+        skip: int = 0,
     ) -> Page:
         """Return one page of the current passages that cite a document, and the cited share. Raise NotFound, Gone."""
         self._refresh()
-        page = self._citations.page(subject, question, status=status, limit=limit, after=after)
+        page = self._citations.page(subject, question, status=status, limit=limit, after=after, skip=skip)
         self._references.name_others([page.items], question)
         return page
+
+    def passage_count(self, subject: str, question: TimeSlice, *, before: int | None = None) -> int:
+        """Return the number of these passages, or of those that start before a place. Raise NotFound, Gone."""
+        self._refresh()
+        return self._citations.count(subject, question, before=before)
+
+    def cited_part(self, subject: str, question: TimeSlice, start: int) -> CitedPart:
+        """Return the part of a document's text from a place on, with the places that passages quote.
+
+        Raise NotFound, also if no text is stored; Gone.
+        """
+        self._refresh()
+        return self._citations.part(subject, question, self._stored_text(subject, question.as_of), start)
 
     def check_exists(self, subject: str, as_of: int) -> None:
         """Raise NotFound, Gone or Merged unless a subject has a current fact."""
@@ -164,11 +184,15 @@ class Reader:
 
     def text(self, subject: str, as_of: int) -> tuple[DocumentText, str]:
         """Return the stored text of a document. Raise NotFound, also if no text is stored; Gone."""
+        stored = self._stored_text(subject, as_of)
+        return stored, self._states.texts.text(stored)
+
+    def _stored_text(self, subject: str, as_of: int) -> DocumentText:
         self.check_exists(subject, as_of)
         stored = self.document_text(subject, as_of)
         if stored is None:
             raise NotFound(f"no text of {subject} is stored")
-        return stored, self._states.texts.text(stored)
+        return stored
 
     def history(self, subject: str, question: TimeSlice, *, limit: int, after: Sequence[Any] | None) -> Page:
         """Return one page of the events about a subject, each with the change it made. Raise NotFound, Merged."""

@@ -55,3 +55,8 @@ class Address:
 def _joined(path: str, query: list[tuple[str, str]]) -> str:
     escaped = quote(path, safe="/%")
     return f"{escaped}?{urlencode(query)}" if query else escaped
+
+
+def whole_number(text: str | None, default: int) -> int:
+    """Return the whole number that a parameter gives; the default where it gives none, or one of 16 digits or more."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 16 else default

@@ -14,6 +14,7 @@ from service.app_keys import HEAD, LOGS
 from service.commands.log_entry import answered
 from service.event_log import LogReader
 from service.http.log_filter import filter_of
+from service.pages.addresses import whole_number
 from service.pages.site import Context, Visit, page, problem_page
 from service.problems import Kind, Problem, problem_of
 from service.transparency.checkpoint import PUBLISHER
@@ -29,8 +30,8 @@ async def log(request: web.Request) -> web.StreamResponse:
         wanted = filter_of({name: (value,) for name, value in given.items()})
     except BadQuestion as error:
         return problem_page(request, problem_of(error))
-    until = min(_position(query.get("until"), head), head)
-    after = _position(query.get("after"), 0) if given else max(0, until - _PAGE)
+    until = min(whole_number(query.get("until"), head), head)
+    after = whole_number(query.get("after"), 0) if given else max(0, until - _PAGE)
 
     def entries(reader: LogReader) -> list[dict[str, Any]]:
         return [orjson.loads(answered(event)) for event in wanted.read(reader, after, until, _PAGE)]
@@ -78,7 +79,7 @@ async def audit(request: web.Request) -> web.StreamResponse:
     """Return the audit page: the log's size, root and signatures, and what a reader can verify."""
     publisher = request.app[PUBLISHER]
     published = publisher.published
-    position = _position(request.query.get("entry"), request.app[HEAD].position)
+    position = whole_number(request.query.get("entry"), request.app[HEAD].position)
 
     def find(_reader: Reader, _visit: Visit) -> Context:
         return {
@@ -99,7 +100,3 @@ def _named(reader: Reader, visit: Visit, entries: list[dict[str, Any]]) -> list[
     """Return entries with their subjects as `{"subject", "name"}`."""
     names = reader.named([each["subject"] for each in entries], visit.now_question)
     return [{**each, "subject": name} for each, name in zip(entries, names, strict=True)]
-
-
-def _position(text: str | None, default: int) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 16 else default

@@ -27,7 +27,7 @@ from service.http.operations import MAX_VALUE
 from service.http.problem_responses import PROBLEM_PAGE
 from service.pages.addresses import Address
 from service.pages.sentences import sentence
-from service.pages.template_filters import prose
+from service.pages.template_filters import prose, verbatim
 from service.pages.times import PageTimes, read_page_times
 from service.pages.wording import LANGUAGES, Wording
 from service.problems import KINDS, Kind, Problem, problem_of
@@ -95,6 +95,7 @@ def make_site(app: web.Application) -> Environment:
     )
     environment.globals["languages"] = LANGUAGES
     environment.filters["prose"] = prose
+    environment.filters["verbatim"] = verbatim
     app[PROBLEM_PAGE] = problem_page
     return environment
 

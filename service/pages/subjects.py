@@ -7,12 +7,14 @@ from typing import Any
 
 from aiohttp import web
 
+from projections.citations import PART_CHARACTERS
 from projections.engine.query_types import Gone, NotFound, TimeSlice
 from projections.reader import Reader
 from service.api_keys import Key, Scope
 from service.http.access import VERIFIED, sent_key
 from service.pages import pictures
-from service.pages.facts import MOST_FACTS, facts, remarks
+from service.pages.addresses import whole_number
+from service.pages.facts import facts, remarks
 from service.pages.site import Context, Visit, page
 from service.pages.text_marks import marked
 
@@ -24,6 +26,10 @@ TEMPLATES = {
     "documents": "document.html",
 }
 _MOST = 100
+_LISTED = 50
+"""Passages that the page of a document lists."""
+_LABELS = 3
+"""Places that a mark in a text names."""
 _DEEPEST = 8
 """Levels of an agreement's tree that are followed upwards."""
 
@@ -193,24 +199,33 @@ def _platform(visit: Visit, state: Mapping[str, Any]) -> Context:
 
 
 def _document(reader: Reader, visit: Visit, subject: str, key: Key | None) -> Context:
-    question = visit.times.question
-    shows_text = key is not None and key.allows(Scope.READ)
-    cited = reader.passages(subject, question, status=None, limit=MOST_FACTS, after=None)
-    text = None
-    if shows_text:
-        try:
-            text = reader.text(subject, question.as_of)[1]
-        except NotFound:
-            text = None
-    for number, each in enumerate(cited.items, 1):
+    question, query = visit.times.question, dict(visit.address.query)
+    is_stored = reader.document_text(subject, question.as_of) is not None
+    part = None
+    if is_stored and key is not None and key.allows(Scope.READ):
+        part = reader.cited_part(subject, question, whole_number(query.get("start"), 0))
+    end = 0 if part is None else part.start + len(part.text)
+    total = reader.passage_count(subject, question)
+    here = 0 if part is None else reader.passage_count(subject, question, before=part.start)
+    first = min(max(whole_number(query.get("passage"), here + 1), 1), max(total - _LISTED, 0) + 1)
+    cited = reader.passages(subject, question, status=None, limit=_LISTED, after=None, skip=first - 1)
+    for number, each in enumerate(cited.items, first):
         each["number"] = number
-    segments = [] if text is None else list(marked(text, cited.items))
+        if part is not None and each["status"] == "verified" and "start" not in each:
+            each["start"] = reader.text(subject, question.as_of)[1].find(each["exact"])
+            each["end"] = each["start"] + len(each["exact"])
     return {
         "cited": cited.items,
-        "more_cited": visit.address.api(visit.address.path + "/passages") if cited.after is not None else None,
+        "first_cited": first,
+        "cited_total": total,
+        "listed": _LISTED,
         "used": cited.extra["used"],
-        "segments": segments,
-        "is_hidden": not shows_text and reader.document_text(subject, question.as_of) is not None,
+        "part": part,
+        "previous_start": 0 if part is None else max(0, part.start - PART_CHARACTERS),
+        "segments": [] if part is None else list(marked(part)),
+        "begun_before": [] if part is None else [each for each in part.places if each.start < part.start],
+        "ending_after": [] if part is None else [each for each in part.places if each.end > end],
+        "most_labels": _LABELS,
+        "is_hidden": is_stored and part is None,
         "key_name": None if key is None else key.name,
-        "marked_numbers": {number for segment in segments for number in segment.starts},
     }

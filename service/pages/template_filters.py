@@ -1,4 +1,4 @@
-"""Texts of templates: prose with code in it, and kinds of values of a JSON Schema."""
+"""Texts of templates: prose with code in it, texts of documents, and kinds of values of a JSON Schema."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ def prose(text: str) -> Markup:
     """Return text as paragraphs, which empty lines part, with what stands between backticks as code."""
     paragraphs = (_CODE.sub(r"<code>\1</code>", str(escape(part.strip()))) for part in text.split("\n\n"))
     return Markup("".join(f"<p>{part}</p>" for part in paragraphs))  # noqa: S704 - escaped above
+
+
+def verbatim(text: str) -> Markup:
+    """Return text as markup of which a browser reads the same code points; a bare CR LF it would read as LF."""
+    return escape(text).replace("\r", Markup("&#13;"))
 
 
 def kind_of(schema: Mapping[str, Any], anchors: Mapping[str, str]) -> Markup:

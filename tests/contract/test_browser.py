@@ -345,6 +345,42 @@ def test_passage_is_marked_and_a_fact_recorded_then_corrected(browser, server):
         assert not violations
 
 
+def test_passage_marked_in_a_later_part_of_a_long_text_is_found_there(browser, server):
+    text = "🦊 Preamble\r\n" * 1500 + "The Parties\r\nagree on 宁德." + " Nothing else.\r\n" * 1000
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    server.post(event("document.registered", "documents/treaty", title="Treaty", language="en", sha256=digest))
+    headers = {"Authorization": f"Bearer {server.key}", "Content-Type": "text/plain; charset=utf-8"}
+    assert server.client.put("/v1/documents/treaty/text", content=text.encode(), headers=headers).status_code == 201
+    made = command("keys", "create", "editor", "--scope", "post", "--scope", "read", "--data", server.data)
+    for page in _page(browser, server):
+        page.goto("/session?to=/documents/treaty")
+        page.get_by_label("Key").fill(made.stdout.decode().strip())
+        page.get_by_role("button", name="Go on").click()
+        page.get_by_role("link", name="Next part").click()
+        page.locator(".text").evaluate(
+            """(text) => {
+                const node = text.firstChild;
+                const start = node.textContent.indexOf("The Parties");
+                getSelection().setBaseAndExtent(node, start, node, start + "The Parties\\r\\nagree on 宁德".length);
+            }"""
+        )
+        page.get_by_role("link", name="Record a fact with this passage").click()
+        page.get_by_role("link", name="registered", exact=True).first.click()
+        at = text.index("The Parties")
+        expect(page.locator('form.record [name="data.evidence.0.start"]')).to_have_value(str(at))
+        expect(page.locator('form.record [name="data.evidence.0.end"]')).to_have_value(str(at + 24))
+        quotation = {"document": "documents/treaty", "start": at, "end": at + 24, "exact": text[at : at + 24]}
+        server.post(event("party.registered", "parties/a", name="A", kind="company", evidence=[quotation]))
+        page.goto("/documents/treaty")
+        expect(page.locator(".text mark")).to_have_count(0)
+        page.get_by_role("link", name=f"characters {at} to {at + 24}").click()
+        expect(page.locator(".text mark")).to_contain_text("agree on 宁德")
+        expect(page.locator(f"#at-{at}")).to_be_in_viewport()
+        page.locator(".text mark sup a").click()
+        expect(page.locator("#cited-1")).to_be_in_viewport()
+        assert not Axe().run(page, options=WCAG).response["violations"]
+
+
 PICTURES = {
     "home": "/",
     "agreement": "/agreements/catl-shanghai-framework",

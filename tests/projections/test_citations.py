@@ -13,6 +13,7 @@ from domain.corrections import Corrections, Event
 from domain.decide import decide
 from domain.errors import Refused
 from domain.merkle import leaf_hash
+from projections.citations import CitedPlace
 from projections.engine.query_types import Gone
 from tests.recorded_views import (
     RecordedViews,
@@ -88,6 +89,29 @@ def shown(items: list[dict]) -> list[tuple]:
         )
         for item in items
     )
+
+
+def in_order(views: RecordedViews, slug: str, as_of: int) -> list[dict]:
+    """Return all citations of a document, each by its number alone."""
+    subject, question = f"documents/{slug}", views.question(None, as_of)
+    return [
+        item
+        for skip in range(views.reader.passage_count(subject, question))
+        for item in views.reader.passages(subject, question, status=None, limit=1, after=None, skip=skip).items
+    ]
+
+
+def place_of(item: dict) -> tuple[int, int] | None:
+    """Return the place that a verified citation quotes."""
+    if item["status"] != "verified":
+        return None
+    start = item["start"] if "start" in item else TEXT.index(item["exact"])
+    return start, item["end"] if "end" in item else start + len(item["exact"])
+
+
+def quoted(places: list[CitedPlace]) -> list[tuple[int, int, int]]:
+    """Return number, start and end of each passage of some places."""
+    return sorted((each.number + more, each.start, each.end) for each in places for more in range(each.passages))
 
 
 def naive(events: list[Event], slug: str, text: str | None) -> tuple[list[tuple], set[int]]:
@@ -202,6 +226,13 @@ def test_citations_as_of_every_position_are_the_current_ones(seed):
                     "of": None if text is None else len(text),
                     "share": None if text is None else round(len(characters) / len(text), 3),
                 }
+                if text is not None:
+                    places = views.reader.cited_part(f"documents/{slug}", views.question(None, as_of), 0).places
+                    assert quoted(places) == [
+                        (number, *place)
+                        for number, item in enumerate(in_order(views, slug, as_of), 1)
+                        if (place := place_of(item)) is not None
+                    ]
                 for status in ("verified", "unverified", "failed"):
                     chosen, whole = listed(views, slug, as_of, limit=2, status=status)
                     assert chosen == [item for item in items if item["status"] == status]

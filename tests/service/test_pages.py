@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
+from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import urljoin
+from uuid import uuid4
 
 import pytest
 from babel.messages.extract import extract
@@ -18,6 +21,7 @@ from markupsafe import Markup
 
 from domain.catalogue import CATALOGUE
 from projections.catalogue import LIST_VIEWS
+from projections.citations import CitedPart, CitedPlace
 from projections.engine.filters import Choice
 from service.api_keys import Scope
 from service.app_keys import KEYS
@@ -100,6 +104,11 @@ async def stored_text(registry, text, slug="d", **data):
     """Register a document with this text, and store the text."""
     data = {"title": "D", "sha256": sha256(text.encode()).hexdigest(), **data}
     await registry.take(event("document.registered", f"documents/{slug}", data))
+    await put_text(registry, text, slug)
+
+
+async def put_text(registry, text, slug="d"):
+    """Store the text of a document."""
     headers = {"Authorization": f"Bearer {registry.key}", "Content-Type": "text/plain"}
     answer = await registry.client.put(f"/v1/documents/{slug}/text", data=text.encode(), headers=headers)
     assert answer.status == 201, await answer.text()
@@ -469,20 +478,25 @@ def test_edtf_date_is_said_in_words(occurred, english):
 
 
 @given(
-    st.text(max_size=40),
-    st.lists(st.tuples(st.integers(-2, 45), st.integers(-2, 45)), max_size=6),
+    st.text(min_size=1, max_size=40),
+    st.integers(0, 50),
+    st.lists(st.tuples(st.integers(0, 95), st.integers(1, 60), st.integers(1, 3)), max_size=6),
 )
-def test_segments_of_a_text_are_the_text_and_cover_each_passage(text, places):
-    passages = [
-        {"number": number, "start": start, "end": end, "status": "verified"}
-        for number, (start, end) in enumerate(places, 1)
-    ]
-    segments = list(marked(text, passages))
+def test_segments_of_a_part_are_its_text_and_count_the_passages_that_cover_it(text, first, spans):
+    last = first + len(text)
+    places = sorted(
+        CitedPlace(start, start + length, number, count)
+        for number, (start, length, count) in enumerate(spans, 1)
+        if start < last and start + length > first
+    )
+    segments = list(marked(CitedPart(text, first, last, places)))
     assert "".join(segment.text for segment in segments) == text
-    for passage in passages:
-        start, end = passage["start"], passage["end"]
-        covered = "".join(segment.text for segment in segments if passage["number"] in segment.passages)
-        assert covered == (text[start:end] if 0 <= start < end <= len(text) else "")
+    for segment in segments:
+        for at in range(segment.start, segment.start + len(segment.text)):
+            assert segment.passages == sum(each.passages for each in places if each.start <= at < each.end)
+        assert segment.starts == any(each.start == segment.start for each in places)
+    within = [each for each in places if each.end <= last]
+    assert sorted(each for segment in segments for each in segment.ends) == within
 
 
 def test_address_keeps_times_and_language_alone():
@@ -756,6 +770,108 @@ async def test_page_says_why_a_text_is_not_shown_and_what_to_do(registry, langua
         assert "registry keys create NAME --scope read --scope post" in page
         assert "/session?" in page
     assert text in await shown(keys.create("reader", [Scope.READ]))
+
+
+def _covered(html):
+    """Return the text of a document's page with the number of its first character, and which of its characters are marked."""
+    shown = re.search(r'<div class="text".*? data-start="(\d+)"[^>]*>(.*?)</div>', html, re.DOTALL)
+    assert shown
+    parts = re.split(r"(<mark[^>]*>|</mark>)", re.sub(r"<sup>.*?</sup>|<span id=[^>]*></span>", "", shown[2]))
+    text, marks, is_marked = "", [], False
+    for part in parts:
+        if part.startswith("<"):
+            is_marked = part != "</mark>"
+        else:
+            text += unescape(part)
+            marks += [is_marked] * len(unescape(part))
+    return int(shown[1]), text, marks
+
+
+async def _parts(registry, address):
+    """Yield the pages of a document's parts, from this address on by their links to the next part."""
+    reader = registry.app[KEYS].create(f"reader {uuid4()}", [Scope.READ])
+    while address:
+        answer = await registry.client.get(address, headers={"Cookie": f"{COOKIE}={reader}"})
+        assert answer.status == 200
+        yield (html := await answer.text())
+        following = re.findall(r'<a rel="next" href="([^"]+)">Next part', html)
+        address = unescape(following[0]) if following else ""
+
+
+CITED = "Zwölf <b>Parteien</b> & \r\n宁德 einigen sich.\n" * 1500
+
+
+async def test_every_passage_of_a_long_text_is_marked_on_one_of_its_parts(registry):
+    await stored_text(registry, CITED, language="de")
+    chance = random.Random(5)
+    starts = [chance.randrange(len(CITED) - 50) for _ in range(300)]
+    places = [(start, start + chance.randint(1, 50)) for start in starts] + [(100, 20_000)]
+    quoted = {"document": "documents/d", "exact": "Zwölf <b>"}
+    evidence = [[{"document": "documents/d", "start": start, "end": end}, quoted] for start, end in places]
+    await registry.take([party(f"p{at}", evidence=each) for at, each in enumerate(evidence)])
+    cited = [False] * len(CITED)
+    for start, end in [*places, (0, len(quoted["exact"]))]:
+        cited[start:end] = [True] * (end - start)
+    text, numbers = "", set()
+    marks: list[bool] = []
+    async for html in _parts(registry, "/documents/d"):
+        start, shown, covered = _covered(html)
+        assert start == len(text)
+        text, marks = text + shown, marks + covered
+        for first, last in re.findall(r'#cited-\d+">(\d+)(?:–(\d+))?<', html):
+            numbers |= set(range(int(first), int(last or first) + 1))
+        assert len(html) < 120_000
+    assert text == CITED
+    assert marks == cited
+    assert numbers == set(range(1, 603))
+
+
+async def test_mark_leads_to_its_fact_and_back_from_any_page_of_the_list(registry):
+    await stored_text(registry, "ab" * 20_000)
+    evidence = [{"document": "documents/d", "start": at * 300, "end": at * 300 + 5} for at in range(120)]
+    await registry.take(party("p", evidence=evidence) | {"id": "p"})
+    async for html in _parts(registry, "/documents/d?start=12000"):
+        page = Page(html)
+        for link in page.links:
+            address, _, anchor = link.partition("#")
+            if anchor.startswith(("cited-", "at-")):
+                there = page if not address else Page(await anext(_parts(registry, address)))
+                assert anchor in there.ids
+        assert len(set(page.ids)) == len(page.ids)
+
+
+@pytest.mark.parametrize("crowd", ["one place", "many places"])
+async def test_part_with_thousands_of_passages_stays_small(registry, crowd):
+    text = "&" * 30_000
+    await stored_text(registry, text)
+    chance = random.Random(7)
+    for number in range(30):
+        places = [(chance.randrange(100), chance.randrange(15_000, 15_100)) for _ in range(100)]
+        if crowd == "one place":
+            places = [(12, 15)] * 100
+        evidence = [{"document": "documents/d", "start": start, "end": end} for start, end in places]
+        await registry.take(party(f"p{number}", evidence=evidence) | {"id": str(number)})
+    async for html in _parts(registry, "/documents/d"):
+        Page(html)
+        assert len(html) < 125_000
+
+
+async def test_failed_quotation_is_listed_and_not_marked(registry):
+    text = "Acme and Umbrella agree."
+    data = {"title": "D", "sha256": sha256(text.encode()).hexdigest()}
+    await registry.take(event("document.registered", "documents/d", data))
+    passages = [
+        {"document": "documents/d", "start": 0, "end": 4, "exact": "Acne"},
+        {"document": "documents/d", "exact": "Umbrel"},
+        {"document": "documents/d", "exact": "Umber"},
+        {"document": "documents/d"},
+    ]
+    await registry.take(party("p", evidence=passages))
+    await put_text(registry, text)
+    html = await anext(_parts(registry, "/documents/d"))
+    assert _covered(html)[2] == [9 <= at < 15 for at in range(len(text))]
+    assert html.count("not found in the stored text") == 2
+    assert 'class="passage-failed"' in html
 
 
 async def test_session_is_ended_from_any_page(registry, session):

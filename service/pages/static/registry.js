@@ -129,7 +129,8 @@ function followLog(note) {
   addEventListener("pagehide", () => source.close());
 }
 
-// Offsets of a selection in the text of a document, in code points; the numbers between the marks are not of the text.
+// Offsets of a selection in the text of a document, in code points. The page shows the text from `data-start` on; the
+// numbers between the marks are not of the text.
 function selected(text) {
   const selection = getSelection();
   if (selection.isCollapsed || !text.contains(selection.anchorNode) || !text.contains(selection.focusNode)) return null;
@@ -141,7 +142,7 @@ function selected(text) {
   const before = document.createRange();
   before.setStart(text, 0);
   before.setEnd(range.startContainer, range.startOffset);
-  const start = [...read(before.cloneContents())].length;
+  const start = Number(text.dataset.start) + [...read(before.cloneContents())].length;
   const exact = read(range.cloneContents());
   return exact.trim() ? { start, end: start + [...exact].length, exact } : null;
 }
