@@ -11,15 +11,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from pydantic import TypeAdapter
+
+from domain.values import COLLECTIONS, Edtf
 
 BLANKS = 2
 """So many empty fieldsets follow those that are filled in."""
 CHINESE = "~zh"
 PREFIX = "data."
+OCCURRED = "occurred"
+"""The field of a correction that is a date or null, which its schema writes as types alone."""
 _MOST_ITEMS = 100
 _NUMBER = re.compile(r"-?[0-9]{1,16}", re.ASCII)
-_TEXT_TITLE = "Text for people"
-_DATE_TITLE = "EDTF date"
+_TEXT_TYPES = ["string", "object"]
+_DATE_EXAMPLES = TypeAdapter(Edtf).json_schema()["examples"]
+"""The examples mark a date: the title and the description in the schema of a field are its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ def _field(
     is_required: bool,
 ) -> Field:
     inner = _resolved(schema, shared)
-    kind = _kind(inner, shared)
+    kind = "date" if name == OCCURRED else _kind(inner, shared)
     made = {
         "name": path,
         "label": name.replace("_", " "),
@@ -180,9 +186,9 @@ def _resolved(schema: Mapping[str, Any], shared: Mapping[str, Any]) -> Mapping[s
 
 
 def _kind(schema: Mapping[str, Any], shared: Mapping[str, Any]) -> str:
-    if schema.get("title") == _TEXT_TITLE:
+    if [each.get("type") for each in schema.get("oneOf", ())] == _TEXT_TYPES:
         return "text"
-    if schema.get("title") == _DATE_TITLE:
+    if schema.get("examples") == _DATE_EXAMPLES:
         return "date"
     if "enum" in schema:
         return "choice"
@@ -203,8 +209,8 @@ def _kind(schema: Mapping[str, Any], shared: Mapping[str, Any]) -> str:
 def _collection(schema: Mapping[str, Any]) -> str:
     """Return the collection of the subjects that a schema takes; empty for what is no reference."""
     items = schema.get("items", schema)
-    head, slash, _ = items.get("pattern", "").removeprefix("^").partition("/[")
-    return head if slash else ""
+    head = items.get("pattern", "").removeprefix("^").partition("/[")[0]
+    return head if head in COLLECTIONS else ""
 
 
 def _two_languages(value: Any) -> tuple[str, str]:

@@ -439,6 +439,27 @@ def test_every_field_of_a_form_has_a_sentence(name):
     assert [field.name for field in _fields_of_type(name) if not field.help] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "field", "kind"),
+    [
+        ("party.renamed", "data.name", "text"),
+        ("agreement.signed", "data.title", "text"),
+        ("agreement.signed", "data.note", "text"),
+        ("agreement.declaration-made", "data.text", "text"),
+        ("agreement.signed", "data.scope", "lines"),
+        ("agreement.signed", "data.until", "date"),
+        ("agreement.signed", "data.parties.0.party", "subject"),
+        ("event.corrected", "data.occurred", "date"),
+        ("event.corrected", "data.data", "json"),
+        ("document.registered", "data.original.media_type", "line"),
+        ("lab.founded", "data.founders", "subjects"),
+        ("lab.founded", "data.phases.0.duration", "line"),
+    ],
+)
+def test_field_of_a_form_is_of_the_kind_of_its_values(name, field, kind):
+    assert {each.name: each.kind for each in _fields_of_type(name)}[field] == kind
+
+
 @pytest.mark.parametrize("name", sorted(POSTED_TYPES))
 async def test_form_in_chinese_has_no_english_label_or_sentence(registry, name):
     sent = {"Cookie": f"{COOKIE}={registry.key}"}
