@@ -24,10 +24,21 @@ from service.commands.log_entry import answered
 from service.http.access import KEY
 from service.http.overload import rejection
 from service.pages.form_bodies import read_form
-from service.pages.forms import data_of, fields_of
+from service.pages.forms import Field, data_of, fields_of
 from service.pages.item_titles import show_titles
+from service.pages.new_parties import (
+    PARTIES,
+    REGISTERING,
+    WaitingForm,
+    first_unknown,
+    form_of_new_party,
+    offers,
+    waiting_form,
+    with_party,
+)
 from service.pages.site import Context, Visit, page, problem_page
 from service.problems import Kind, Problem
+from service.views.readers import READERS
 
 _ATTRIBUTES = ("subject", "occurred", "source", "id")
 _CORRECTION = "event.corrected"
@@ -83,7 +94,11 @@ async def blank(request: web.Request) -> web.StreamResponse:
 
 
 async def send(request: web.Request) -> web.StreamResponse:
-    """Preview what was filled in, or record it; where it is refused, return the form with every error at its field."""
+    """Preview what was filled in, or record it; where it is refused, return the form with every error at its field.
+
+    The field `step` holds the button: `preview`, `record`, `edit`, `register:<field>` for the form of a new party,
+    `choose:<field>:<party>` for one of the parties offered, `leave` for the form that waits for a new party.
+    """
     name = request.match_info["type"]
     if name not in POSTED_TYPES:
         return problem_page(request, Problem(Kind.NOT_FOUND, f"there is no type of event named {name!r}"))
@@ -91,25 +106,72 @@ async def send(request: web.Request) -> web.StreamResponse:
         return no_room
     form = await read_form(request, MAX_EVENT)
     await request.app[WRITER].publish()  # so that an entry that was just acknowledged is found
-    target = _target(request, form.get("data.event"))
-    data = data_of(_schema(name, target), form)
+    waiting = waiting_form(form, POSTED_TYPES) if name == REGISTERING else None
+    step, _, chosen = form.pop("step", "").partition(":")
+    if step == "leave" and waiting is not None:
+        return await _filled_form(request, waiting.type, waiting.form)
+    if step == "register":
+        return await _register(request, name, form, chosen)
+    if step == "choose":
+        field, _, party = chosen.partition(":")
+        form = with_party(form, field, await _unknown(request, form, field), party)
+    if step in ("choose", "edit"):
+        return await _filled_form(request, name, form)
+    filled, data, target = _read(request, name, form)
     if name == _CORRECTION and target is not None:
         _drop_unchanged(data, target)
-    filled = {key: form.get(key, "").strip() for key in _ATTRIBUTES}
     event = {"specversion": "1.0", "type": name, **{key: value for key, value in filled.items() if value}, "data": data}
-    if form.get("step") == "edit":
-        return await _form(request, name, filled, data, target)
     key = request[KEY]
     try:
         posted = parsed(event, request.app[LOGS].find, parse)
         batch = Batch([posted], key.name, len(posted.data), may_erase=key.allows(Scope.ADMIN))
-        if form.get("step") != "record":
+        if step != "record":
             return await _preview(request, name, filled, event, batch, form)
         receipts = await request.app[WRITER].post(batch)
     except Refused as refused:
-        return await _form(request, name, filled, data, target, refused=refused)
+        return await _filled_form(request, name, form, refused=refused)
+    if waiting is not None:
+        await request.app[WRITER].publish()  # so that the form finds the new party
+        party = filled["subject"]
+        return await _filled_form(request, waiting.type, waiting.filled_in(party), registered=party)
     position = orjson.loads(receipts[0].body)["position"]
     return web.Response(status=303, headers={"Location": f"/events/{position}?recorded=1"})
+
+
+async def _register(request: web.Request, name: str, form: dict[str, str], field: str) -> web.StreamResponse:
+    """Return the form of the party that a field names and that is not recorded; the form that names it waits."""
+    text = await _unknown(request, form, field)
+    filled, data = form_of_new_party(text, form.get("source", ""))
+    return await _form(request, REGISTERING, filled, data, None, waiting=WaitingForm(name, field, text, form))
+
+
+async def _unknown(request: web.Request, form: Mapping[str, str], field: str) -> str:
+    """Return the first name in a field that is no recorded party; empty if there is none."""
+    as_of, value = request.app[HEAD].position, form.get(field, "")
+    return await request.app[READERS].ask(lambda reader: first_unknown(value, reader, as_of)) or ""
+
+
+def _read(
+    request: web.Request, name: str, form: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, Any], dict[str, Any] | None]:
+    """Return the attributes and the data that were filled in, and the entry that they are about."""
+    target = _target(request, form.get("data.event"))
+    filled = {key: form.get(key, "").strip() for key in _ATTRIBUTES}
+    return filled, data_of(_schema(name, target), form), target
+
+
+async def _filled_form(
+    request: web.Request,
+    name: str,
+    form: Mapping[str, str],
+    *,
+    refused: Refused | None = None,
+    registered: str | None = None,
+) -> web.StreamResponse:
+    """Return a form as it was filled in, after a refusal, or with a party that was registered for it."""
+    waiting = waiting_form(form, POSTED_TYPES) if name == REGISTERING else None
+    filled, data, target = _read(request, name, form)
+    return await _form(request, name, filled, data, target, refused=refused, waiting=waiting, registered=registered)
 
 
 async def _form(
@@ -118,17 +180,27 @@ async def _form(
     filled: Mapping[str, str],
     data: Mapping[str, Any],
     target: Mapping[str, Any] | None,
+    *,
     refused: Refused | None = None,
+    waiting: WaitingForm | None = None,
+    registered: str | None = None,
 ) -> web.StreamResponse:
     flaws = () if refused is None else refused.flaws
     errors = {flaw.pointer: flaw.detail for flaw in flaws}
     schema = _schema(name, target)
     shown = fields_of(schema, data, errors, skip=("event",) if target is not None else ())
 
-    def find(_reader: Reader, visit: Visit) -> Context:
+    def find(reader: Reader, visit: Visit) -> Context:
         kind = POSTED_TYPES[name]
+        named = [*shown]
+        if kind.collection == PARTIES and not kind.is_creating:
+            named.append(Field("subject", "subject", "subject", collection=PARTIES, value=filled.get("subject", "")))
         return {
             "type": name,
+            "offers": offers(named, reader, visit.now_question),
+            "may_register": len(named) > len(shown),
+            "waiting": waiting,
+            "registered": reader.named([registered], visit.now_question)[0] if registered else None,
             "about": kind.description,
             "collection": kind.collection or "",
             "filled": filled,
@@ -169,7 +241,7 @@ async def _preview(
             "type": name,
             "event": _with_names(event, after or {}, reader, visit),
             "filled": filled,
-            "form": {key: value for key, value in form.items() if key != "step"},
+            "form": form,
             "rows": [
                 (field, (before or {}).get(field), (after or {}).get(field))
                 for field in dict.fromkeys([*(before or {}), *(after or {})])

@@ -381,6 +381,83 @@ def test_passage_marked_in_a_later_part_of_a_long_text_is_found_there(browser, s
         assert not Axe().run(page, options=WCAG).response["violations"]
 
 
+def _recording(browser: Browser, server: Server, path: str, **options: Any) -> Iterator[Page]:
+    """Yield a page at a form, in a session with a key that may post."""
+    made = command("keys", "create", "clerk", "--scope", "post", "--scope", "read", "--data", server.data)
+    for page in _page(browser, server, **options):
+        page.goto(path)
+        page.locator("#key").fill(made.stdout.decode().strip())
+        page.get_by_role("main").get_by_role("button").first.click()
+        expect(page.locator("form.record")).to_be_visible()
+        yield page
+
+
+def _fill_in_signing(page: Page) -> None:
+    page.locator("#f-subject").fill("agreements/x")
+    page.locator("#f-occurred").fill("2024-01")
+    page.locator('[id="f-data.title"]').fill("Agreement on tests")
+    page.locator('[id="f-data.kind"]').select_option("contract")
+
+
+def _register_then_record(page: Page, button: Any) -> None:
+    """Register the new party that a button offers, and record the signing that waited."""
+    button.click()
+    expect(page.locator("#f-subject")).to_have_value("parties/new-works")
+    expect(page.locator('[id="f-data.name"]')).to_have_value("New Works")
+    page.locator('[id="f-data.kind"]').select_option("company")
+    page.get_by_role("button", name="See what it changes").click()
+    page.get_by_role("button", name="Record it").click()
+    expect(page.get_by_role("status").first).to_contain_text("New Works is recorded, and filled in here.")
+    expect(page.locator('[id="f-data.parties.0.party"]')).to_have_value("parties/new-works")
+    expect(page.locator('[id="f-data.title"]')).to_have_value("Agreement on tests")
+    page.get_by_role("button", name="See what it changes").click()
+    expect(page.locator(".lead").first).to_contain_text("New Works signed Agreement on tests.")
+    page.get_by_role("button", name="Record it").click()
+    expect(page.get_by_role("status").first).to_contain_text("It is recorded.")
+
+
+def test_new_party_is_registered_while_a_form_is_filled_in(browser, server):
+    server.post(event("party.registered", "parties/old", name="Old Works", kind="company"))
+    for page in _recording(browser, server, "/record/agreement.signed"):
+        _fill_in_signing(page)
+        field = page.locator('[id="f-data.parties.0.party"]')
+        register = page.locator(".suggestions").get_by_role("button", name="Register a new party")
+        field.press_sequentially("Old Works")
+        page.locator(".suggestions").get_by_role("link", name="Old Works").click()
+        expect(field).to_have_value("parties/old")
+        field.fill("")
+        field.press_sequentially("New Works")
+        expect(register).to_be_visible()
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("ArrowDown")
+        _register_then_record(page, register)
+
+
+def test_new_party_is_registered_from_a_form_without_scripts(browser, server):
+    for page in _recording(browser, server, "/record/agreement.signed", java_script_enabled=False):
+        _fill_in_signing(page)
+        register = page.get_by_role("button", name="Register a new party")
+        expect(register).to_have_count(0)
+        page.locator('[id="f-data.parties.0.party"]').fill("New Works")
+        page.locator("#f-occurred").press("Enter")
+        expect(page.get_by_role("main")).to_contain_text("“New Works” is not a recorded party.")
+        _register_then_record(page, register)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("width", [360, 1600])
+def test_axe_finds_nothing_on_forms(browser, server, language, width):
+    path = f"/record/agreement.signed?lang={language}"
+    for page in _recording(browser, server, path, viewport={"width": width, "height": 900}):
+        page.locator('[id="f-data.parties.0.party"]').fill("New Works")
+        page.locator("#f-subject").fill("agreements/x")
+        page.locator("#f-occurred").fill("2024-01")
+        page.locator("form.record button").last.click()
+        expect(page.locator(".error").first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert not Axe().run(page, options=WCAG).response["violations"]
+
+
 PICTURES = {
     "home": "/",
     "agreement": "/agreements/catl-shanghai-framework",

@@ -30,6 +30,7 @@ from service.http.api_document import document
 from service.http.operations import DESCRIBED
 from service.pages.addresses import Address
 from service.pages.forms import CHINESE, Field, data_of, fields_of
+from service.pages.new_parties import form_of_new_party
 from service.pages.record import POSTED_TYPES
 from service.pages.sentences import SENTENCES, VALUES, VARIANTS, sentence
 from service.pages.site import DIRECTORY
@@ -1029,3 +1030,180 @@ def test_no_text_for_many_follows_a_number():
         with path.open("rb") as file:
             singular |= {given for _, given, _, _ in extract("python", file, {"text": None}) if isinstance(given, str)}
     assert [text for text in singular if counted.search(text)] == []
+
+
+def _form_of(text: str) -> dict[str, str]:
+    """Return the fields of the form of a page that records a fact, as a browser would send them."""
+    found: dict[str, str] = {}
+    field = ""
+
+    class Form(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            nonlocal field
+            given = dict(attrs)
+            field = given.get("name") or "" if tag == "textarea" else field
+            if tag == "input" and given.get("name") not in (None, "q"):
+                found[given["name"]] = given.get("value") or ""
+            if tag == "select":
+                self.select = given["name"]
+                found[self.select] = ""
+            if tag == "option" and "selected" in given:
+                found[self.select] = given["value"]
+
+        def handle_data(self, data):
+            if field:
+                found[field] = found.get(field, "") + data
+
+        def handle_endtag(self, tag):
+            nonlocal field
+            field = "" if tag == "textarea" else field
+
+    Form().feed(text.partition("<main")[2])
+    return found
+
+
+SIGNING = {
+    "subject": "agreements/x",
+    "id": "s",
+    "source": "https://example.org/",
+    "occurred": "2024-01",
+    "data.title": "A & B <i>",
+    "data.title~zh": "甲乙协议",
+    "data.kind": "contract",
+    "data.parties.0.party": "parties/a",
+    "data.parties.1.party": "宁德时代",
+    "data.parties.1.role": "host",
+}
+
+
+async def test_unknown_party_is_registered_from_the_form_which_comes_back_filled_in(registry, session):
+    await registry.take(registered("a"))
+    refused = await session("/record/agreement.signed", step="preview", **SIGNING)
+    text = await refused.text()
+    assert refused.status == 422
+    assert "“宁德时代” is not a recorded party." in text
+    assert 'value="register:data.parties.1.party"' in text
+    asked = await session("/record/agreement.signed", **{**SIGNING, "step": "register:data.parties.1.party"})
+    form = _form_of(await asked.text())
+    assert (form["subject"], form["data.name~zh"]) == ("parties/ning-de-shi-dai", "宁德时代")
+    form["data.kind"] = "company"
+    previewed = _form_of(await (await session("/record/party.registered", **{**form, "step": "preview"})).text())
+    back = await session("/record/party.registered", **{**previewed, "step": "record"})
+    text = await back.text()
+    assert 'role="status"' in text
+    assert "宁德时代" in text.partition('role="status"')[2].partition("</p>")[0]
+    filled = _form_of(text)
+    assert {name: filled[name] for name in SIGNING} == {**SIGNING, "data.parties.1.party": "parties/ning-de-shi-dai"}
+    done = await session("/record/agreement.signed", **{**filled, "step": "record"})
+    assert done.status == 303
+    assert (await registry.json("/v1/events/3"))["data"]["parties"][1]["party"] == "parties/ning-de-shi-dai"
+
+
+async def test_party_that_names_another_new_party_is_registered_after_it(registry, session):
+    form = {**SIGNING, "step": "register:data.parties.0.party"}
+    first = _form_of(await (await session("/record/agreement.signed", **form)).text())
+    assert first["subject"] == "parties/a"
+    first |= {"data.name": "A", "data.kind": "company", "data.part_of": "B Group", "step": "register:data.part_of"}
+    second = _form_of(await (await session("/record/party.registered", **first)).text())
+    assert (second["subject"], second["data.name"]) == ("parties/b-group", "B Group")
+    second |= {"data.kind": "company", "step": "record"}
+    first = _form_of(await (await session("/record/party.registered", **second)).text())
+    assert (first["data.name"], first["data.part_of"]) == ("A", "parties/b-group")
+    waiting = _form_of(await (await session("/record/party.registered", **{**first, "step": "record"})).text())
+    assert {name: waiting[name] for name in SIGNING} == SIGNING
+    assert (await registry.json("/v1/parties/a"))["part_of"]["subject"] == "parties/b-group"
+
+
+async def test_form_comes_back_as_it_was_where_no_party_is_registered(session):
+    asked = await session("/record/agreement.signed", **{**SIGNING, "step": "register:data.parties.1.party"})
+    form = _form_of(await asked.text())
+    back = _form_of(await (await session("/record/party.registered", **{**form, "step": "leave"})).text())
+    assert {name: back[name] for name in SIGNING} == SIGNING
+
+
+async def test_refused_new_party_keeps_the_form_that_waits(session):
+    asked = await session("/record/agreement.signed", **{**SIGNING, "step": "register:data.parties.1.party"})
+    form = _form_of(await asked.text())
+    refused = await session("/record/party.registered", **{**form, "step": "record"})
+    assert refused.status == 422
+    assert _form_of(await refused.text())["waiting"] == form["waiting"]
+
+
+async def test_party_of_a_similar_name_is_offered_and_chosen(registry, session):
+    await registry.take([party("catl", "CATL") | {"id": "c"}, party("old", "Old Works in Ulm") | {"id": "o"}])
+    form = {**SIGNING, "data.parties.0.party": "catl", "data.parties.1.party": "works ulm"}
+    text = await (await session("/record/agreement.signed", **form, step="edit")).text()
+    assert 'value="choose:data.parties.0.party:parties/catl"' in text
+    assert 'value="choose:data.parties.1.party:parties/old"' in text
+    chosen = await session("/record/agreement.signed", **form, step="choose:data.parties.0.party:parties/catl")
+    assert _form_of(await chosen.text())["data.parties.0.party"] == "parties/catl"
+
+
+async def test_first_unknown_line_of_several_parties_is_registered(registry, session):
+    await registry.take(registered("a"))
+    form = {**ACME, "subject": "labs/l", "data.founders": "parties/a\nNew One\nNew Two", "data.name": "L"}
+    asked = _form_of(await (await session("/record/lab.founded", **form, step="register:data.founders")).text())
+    assert asked["data.name"] == "New One"
+    asked |= {"data.kind": "company", "step": "record"}
+    back = await (await session("/record/party.registered", **asked)).text()
+    assert _form_of(back)["data.founders"] == "parties/a\nparties/new-one\nNew Two"
+    assert "“New Two” is not a recorded party." in back
+
+
+async def test_known_party_is_not_offered_for_registration(registry, session):
+    await registry.take([registered("a") | {"id": "a"}, party("b") | {"id": "b"}])
+    await registry.take(event("party.merged", "parties/a", {"into": "parties/b"}))
+    form = {**SIGNING, "data.parties.1.party": "parties/b"}
+    assert (
+        "is not a recorded party" not in await (await session("/record/agreement.signed", **form, step="edit")).text()
+    )
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        "x",
+        "[]",
+        "{}",
+        '{"type":"none","field":"","text":"","form":{}}',
+        '{"type":[],"field":"","text":"","form":{}}',
+        '{"type":"party.renamed","field":"","text":"","form":[]}',
+        '{"type":"party.renamed","field":"","text":"","form":{"data.name":1}}',
+    ],
+)
+async def test_waiting_form_of_another_shape_is_refused(registry, session, waiting):
+    answer = await session("/record/party.registered", step="record", waiting=waiting, **ACME)
+    assert answer.status == 400
+    assert (await registry.json("/v1/events"))["position"] == 0
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "x y " * 10_000])
+async def test_hostile_name_of_a_new_party_is_shown_as_text(session, text):
+    form = {**SIGNING, "data.parties.0.party": text}
+    for step in ("edit", "register:data.parties.0.party"):
+        answer = await session("/record/agreement.signed", **form, step=step)
+        page = Page(await answer.text())
+        assert answer.status == 200
+        assert set(page.loads) == ASSETS
+        assert "img" not in page.tags
+
+
+async def test_correction_keeps_what_was_left_as_it_is_while_it_is_changed(registry, session):
+    await registry.take(registered("acme") | {"occurred": "2001"})
+    form = {"subject": "parties/acme", "id": "2", "source": "https://example.org/", "data.event": "1"}
+    form |= {"data.reason": "A slip.", "data.data.name": "Acme", "data.data.kind": "company", "data.occurred": "2002"}
+    back = _form_of(await (await session("/record/event.corrected", step="edit", **form)).text())
+    assert {name: back[name] for name in form} == form
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Siemens AG", "siemens-ag"),
+        ("Société Générale", "societe-generale"),
+        ("宁德时代", "ning-de-shi-dai"),
+        ("Ωμ", ""),
+    ],
+)
+def test_new_party_has_a_slug_after_its_name(name, slug):
+    assert form_of_new_party(name, "")[0]["subject"] == f"parties/{slug}"

@@ -36,16 +36,17 @@ function nameOf(text, language) {
   return text[tag || tags[0]];
 }
 
-async function found(words, isSubject) {
-  const query = new URLSearchParams({ limit: "5" });
-  const [parties, subjects] = await Promise.all(
-    [`/v1/parties/resolve?name=${encodeURIComponent(words)}&${query}`, `/v1/search?q=${encodeURIComponent(words)}&${query}`].map(
-      async (address) => {
-        const answer = await fetch(address, { headers: { Accept: "application/json" } });
-        return answer.ok ? (await answer.json()).items : [];
-      },
-    ),
-  );
+async function itemsOf(address, query) {
+  const answer = await fetch(`${address}?${new URLSearchParams({ ...query, limit: "5" })}`, { headers: { Accept: "application/json" } });
+  return answer.ok ? (await answer.json()).items : [];
+}
+
+// Subjects with these words; of one collection, if it is given.
+async function found(words, isSubject, collection) {
+  const [parties, subjects] = await Promise.all([
+    collection && collection !== "parties" ? [] : itemsOf("/v1/parties/resolve", { name: words }),
+    itemsOf("/v1/search", { q: words, ...(collection && { collection }) }),
+  ]);
   const seen = new Map();
   for (const each of isSubject ? [...parties, ...subjects] : [...parties.slice(0, 3), ...subjects]) seen.set(each.subject, each);
   return [...seen.values()].slice(0, 8);
@@ -61,6 +62,7 @@ function addSuggestions(field) {
   list.className = "suggestions";
   list.hidden = true;
   field.after(list);
+  const register = field.closest(".field")?.querySelector("button[value^='register:']");
   let latest = 0;
   let timer;
   const close = () => {
@@ -72,7 +74,7 @@ function addSuggestions(field) {
     const own = (latest += 1);
     if (words.length < 2) return close();
     timer = setTimeout(async () => {
-      const items = await found(words, isSubject);
+      const items = await found(words, isSubject, field.dataset.collection);
       if (own !== latest) return;
       list.replaceChildren(
         ...items.map((each) => {
@@ -92,11 +94,18 @@ function addSuggestions(field) {
           return item;
         }),
       );
-      list.hidden = items.length === 0;
+      if (register && !items.some((each) => each.subject === words)) {
+        const item = document.createElement("li");
+        const offer = register.cloneNode(true);
+        offer.hidden = false;
+        item.append(offer);
+        list.append(item);
+      }
+      list.hidden = list.children.length === 0;
     }, 150);
   });
   const move = (event) => {
-    const links = [...list.querySelectorAll("a")];
+    const links = [...list.querySelectorAll("a, button")];
     if (event.key === "Escape") {
       close();
       field.focus();
