@@ -232,6 +232,31 @@ def test_no_page_is_wider_than_the_screen(browser, seeded, width):
     assert not wide
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_results_come_before_the_filters_on_a_phone(browser, seeded, scripts):
+    viewport = {"width": 360, "height": 740}
+    for page in _page(browser, seeded, viewport=viewport, java_script_enabled=scripts):
+        for view, first in (
+            ("agreements", ".results a"),
+            ("memberships", ".listed td a"),
+            ("timeline", ".listed figure"),
+        ):
+            page.goto(f"/{view}")
+            expect(page.locator(first).first).to_be_in_viewport()
+            page.get_by_role("link", name="Filters").press("Enter")
+            expect(page.get_by_role("form", name="Filters").get_by_label("Words")).to_be_in_viewport()
+        page.goto("/agreements")
+        page.get_by_role("form", name="Filters").get_by_role("link", name="framework").click()
+        expect(page.locator(".chosen")).to_contain_text("framework")
+
+
+def test_filters_stand_beside_the_results_where_there_is_room(page):
+    page.set_viewport_size({"width": 1600, "height": 900})
+    page.goto("/agreements")
+    expect(page.get_by_role("form", name="Filters").get_by_label("Words")).to_be_in_viewport()
+    expect(page.get_by_role("link", name="Filters")).to_be_hidden()
+
+
 def _network_of_300() -> list[Event]:
     """Return the events of 15 platforms and 285 parties, most with long names, some in Chinese."""
     events = [
