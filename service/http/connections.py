@@ -21,7 +21,7 @@ from service.commands.writer import Unavailable
 from service.header_names import SERVER_HEADERS
 from service.http.fields import MOST_BYTES, MOST_LINES
 from service.http.problem_responses import problem_response
-from service.http.unsent import MeasuredConnection
+from service.http.unsent import MeasuredConnection, Unsent
 from service.limits import MOST_CONNECTIONS, REFUSED_AT_ONCE
 from service.problems import KINDS, Kind, Problem
 
@@ -129,13 +129,15 @@ class BoundedServer(web.Server):
         """`server`: the server that the runner of the application has made, for its handler and its requests."""
         super().__init__(server.request_handler, request_factory=server.request_factory)
         self.open = Connections(most)
+        self._unsent = Unsent()
         self._app = app
         self._options = options
         self._buffer = memoryview(bytearray(BODY_AT_ONCE))
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of a new connection."""
-        return Connection(self._app, self.open, self._buffer, self, loop=asyncio.get_running_loop(), **self._options)
+        loop = asyncio.get_running_loop()
+        return Connection(self._app, self._unsent, self.open, self._buffer, self, loop=loop, **self._options)
 
 
 class Connection(MeasuredConnection, asyncio.BufferedProtocol):
@@ -155,10 +157,16 @@ class Connection(MeasuredConnection, asyncio.BufferedProtocol):
     )
 
     def __init__(
-        self, app: web.Application, connections: Connections, buffer: memoryview, *arguments: Any, **more: Any
+        self,
+        app: web.Application,
+        all_unsent: Unsent,
+        connections: Connections,
+        buffer: memoryview,
+        *arguments: Any,
+        **more: Any,
     ) -> None:
         """`buffer`: for input; all connections share it, as each input is copied before the next one is received."""
-        super().__init__(app, *arguments, **more)
+        super().__init__(app, all_unsent, *arguments, **more)
         self._connections = connections
         self._buffer = buffer
         self._at_once = HEAD_AT_ONCE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -43,6 +44,35 @@ async def test_client_that_reads_nothing_is_cut_off(filled, monkeypatch, path, a
             while not any("cut off" in line["event"] for line in filled.lines()):  # noqa: ASYNC110 - the log tells nobody
                 await asyncio.sleep(0.05)
     assert (await filled.get("/v1/parties")).status == 200
+
+
+async def test_memory_of_unread_responses_is_bounded(filled, monkeypatch):
+    """Clients that read nothing are cut off first; one that reads slowly gets all of its response."""
+    most = 2**24
+    monkeypatch.setattr(unsent, "MOST_UNSENT_BYTES", most)
+    request = b"GET /v1/events?limit=1000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    waiting = filled.client.server.runner.server._unsent
+    loop = asyncio.get_running_loop()
+    async with AsyncExitStack() as stack:
+        clients = []
+        for _ in range(6):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            client.setblocking(False)
+            await loop.sock_connect(client, ("127.0.0.1", filled.client.port))
+            await loop.sock_sendall(client, request)
+            clients.append(client)
+            await asyncio.sleep(0.3)
+            assert waiting._bytes <= most
+            await loop.sock_recv(clients[0], 2**16)
+        size = 0
+        while part := await loop.sock_recv(clients[0], 2**18):
+            size += len(part)
+            assert waiting._bytes <= most
+        assert size > 8_000_000
+    await asyncio.sleep(0.1)
+    assert not waiting._bytes
+    assert sum("cut off" in line["event"] for line in filled.lines()) >= 4
 
 
 async def test_number_of_concurrent_digests_is_bounded(registry, monkeypatch):
