@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import Refused
+from projections import timeline
 from projections.catalogue import LIST_VIEWS
 from projections.engine import subsidiaries
 from projections.engine.query_types import BadQuestion
+from projections.engine.reference_values import references_in
 from tests.projections.test_list_orders import materialising_plans, paged, walking_plans
 from tests.random_histories import DAYS, GENERATED, PARTIES, histories, recorded
 from tests.recorded_views import (
@@ -37,8 +40,22 @@ QUESTIONS = ("2000-01-01", "2003-06-01", "2005-01-01", "2010-01-01", None)
 LISTS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "memberships": lambda item: [item["party"]["subject"]],
     "commitments": lambda item: [each["subject"] for each in (*item.get("by", ()), *item.get("with", ()))],
+    "timeline": lambda item: [each["subject"] for each in references_in([[item["subject"], item["data"]]])],
 }
-"""The lists that take subsidiaries, and the parties by which an item of each is found."""
+"""The lists that take subsidiaries, and the subjects by which an item of each is found."""
+
+
+FILTERED: tuple[tuple[str, dict[str, str]], ...] = (
+    *((view, {}) for view in LISTS),
+    ("memberships", {"in": "agreements/t"}),
+    ("memberships", {"q": "one"}),
+    ("commitments", {"agreement": "agreements/t"}),
+    ("commitments", {"kind": "research"}),
+    ("timeline", {"type": "party.registered"}),
+    ("timeline", {"subject": "agreements/t"}),
+    ("timeline", {"q": "one"}),
+)
+"""Lists with a filter beside the party."""
 
 
 def moved(slug: str, parent: str | None, occurred: str) -> dict[str, Any]:
@@ -147,18 +164,35 @@ def related(found: RecordedViews, subject: str, on: str | None) -> set[str]:
     return reached
 
 
+@contextmanager
+def many_parties() -> Iterator[None]:
+    """Query the timeline as of many parties with many facts: in several statements, with their facts collected."""
+    with common_facts(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timeline, "_MOST_SELECTS", 3)
+        patch.setattr(timeline, "_MANY", 0)
+        yield
+
+
+@contextmanager
+def common_facts() -> Iterator[None]:
+    """Query the timeline as of few parties with many facts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timeline, "_FEW", 0)
+        yield
+
+
 def every_plan(found: RecordedViews, view: str, on: str | None, filters: dict[str, str]) -> Iterator[list[Any]]:
     """Yield a list in each of its orders, two items at a time, under each plan."""
     for sort in (turn + name for name in LIST_VIEWS[view].sorts for turn in ("", "-")):
         whole = found.items(view, on=on, sort=sort, **filters)
         yield whole
         assert paged(found, view, sort, on, filters) == whole, (view, sort, on)
-        for otherwise in (walking_plans, materialising_plans):
+        for otherwise in (walking_plans, materialising_plans, common_facts, many_parties):
             with otherwise():
                 assert paged(found, view, sort, on, filters) == whole, (otherwise, view, sort, on)
 
 
-@settings(**GENERATED, max_examples=15)
+@settings(**GENERATED, max_examples=12)
 @given(histories(most=24))
 def test_subsidiaries_on_a_day_are_those_that_the_list_of_parties_leads_to(documents: list[dict[str, Any]]):
     with new_views() as found:
@@ -167,12 +201,11 @@ def test_subsidiaries_on_a_day_are_those_that_the_list_of_parties_leads_to(docum
         for on in DAYS[1:4]:
             for subject in [each for each in PARTIES if each in survivors]:
                 wanted = related(found, subject, on)
-                for view, named in LISTS.items():
-                    selected = {"party": subject, "include": "subsidiaries"}
-                    for items in every_plan(found, view, on, selected):
-                        everything = found.items(view, on=on)
-                        own = [item for item in everything if wanted.intersection(named(item))]
-                        assert sorted(map(repr, items)) == sorted(map(repr, own)), (view, on, subject)
+                for view, filters in FILTERED:
+                    everything = found.items(view, on=on, **filters)
+                    own = sorted(repr(item) for item in everything if wanted.intersection(LISTS[view](item)))
+                    for items in every_plan(found, view, on, {"party": subject, "include": "subsidiaries", **filters}):
+                        assert sorted(map(repr, items)) == own, (view, filters, on, subject)
 
 
 def test_parties_that_own_each_other_are_each_selected_once(views: RecordedViews):
