@@ -6,7 +6,7 @@ The names of the fields are paths: `data.parties.0.party`. `~zh` after a path ho
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,14 @@ def fields_of(
 ) -> list[Field]:
     """Return the fields of an object's schema with the values of `data`, and `errors` by JSON pointer into it."""
     return _parts(schema, schema.get("$defs", {}), data, errors, PREFIX, skip)
+
+
+def flattened(fields: Iterable[Field]) -> Iterator[Field]:
+    """Yield fields, each followed by those inside it."""
+    for each in fields:
+        yield each
+        for parts in (each.parts, *each.rows):
+            yield from flattened(parts)
 
 
 def _parts(

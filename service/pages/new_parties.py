@@ -6,7 +6,7 @@ The form that waits travels with the form of the new party as a hidden field, so
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from unicodedata import normalize
@@ -19,7 +19,7 @@ from projections.engine.chinese import syllables_of
 from projections.engine.query_types import Gone, Merged, NotFound, TimeSlice
 from projections.reader import Reader
 from service.http.operations import MAX_VALUE
-from service.pages.forms import Field
+from service.pages.forms import Field, flattened
 from service.problems import Kind, Problem
 
 REGISTERING = "party.registered"
@@ -78,7 +78,9 @@ def waiting_form(form: Mapping[str, str], types: Iterable[str]) -> WaitingForm |
 def offers(fields: Iterable[Field], reader: Reader, question: TimeSlice) -> dict[str, Offer]:
     """Return the first name of each field that is no recorded party, by field, with parties of similar names."""
     found: dict[str, Offer] = {}
-    for field in party_fields(fields):
+    for field in flattened(fields):
+        if field.collection != PARTIES:
+            continue
         if (text := first_unknown(field.value, reader, question.as_of)) is not None and len(found) < _MOST_OFFERS:
             found[field.name] = Offer(text, _similar(text, reader, question))
     return found
@@ -91,15 +93,6 @@ def _similar(text: str, reader: Reader, question: TimeSlice) -> list[dict[str, A
     if named := reader.resolve(text, question, limit=_SIMILAR):
         return named
     return reader.search(text, question, limit=_SIMILAR, after=None, collection=PARTIES).items
-
-
-def party_fields(fields: Iterable[Field]) -> Iterator[Field]:
-    """Yield the fields that take parties, those inside others too."""
-    for field in fields:
-        if field.collection == PARTIES and field.kind in ("subject", "subjects"):
-            yield field
-        for parts in (field.parts, *field.rows):
-            yield from party_fields(parts)
 
 
 def first_unknown(value: str, reader: Reader, as_of: int) -> str | None:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from domain.catalogue import CATALOGUE
 from domain.cloudevent import parse
-from domain.edtf import day_text
+from domain.edtf import day_of, day_text
 from domain.errors import Refused
 from projections.engine.query_types import NotFound
 from projections.engine.reference_values import references_in, referred
@@ -23,8 +23,9 @@ from service.commands.decisions import Batch, Decisions
 from service.commands.log_entry import answered
 from service.http.access import KEY
 from service.http.overload import rejection
+from service.pages.dates import date_help
 from service.pages.form_bodies import read_form
-from service.pages.forms import Field, data_of, fields_of
+from service.pages.forms import OCCURRED, PREFIX, Field, data_of, fields_of, flattened
 from service.pages.item_titles import show_titles
 from service.pages.new_parties import (
     PARTIES,
@@ -126,7 +127,7 @@ async def send(request: web.Request) -> web.StreamResponse:
         posted = parsed(event, request.app[LOGS].find, parse)
         batch = Batch([posted], key.name, len(posted.data), may_erase=key.allows(Scope.ADMIN))
         if step != "record":
-            return await _preview(request, name, filled, event, batch, form)
+            return await _preview(request, target, filled, event, batch, form)
         receipts = await request.app[WRITER].post(batch)
     except Refused as refused:
         return await _filled_form(request, name, form, refused=refused)
@@ -192,11 +193,14 @@ async def _form(
 
     def find(reader: Reader, visit: Visit) -> Context:
         kind = POSTED_TYPES[name]
+        recorded = _day_of_recording(name, target, visit.now.today)
         named = [*shown]
         if kind.collection == PARTIES and not kind.is_creating:
             named.append(Field("subject", "subject", "subject", collection=PARTIES, value=filled.get("subject", "")))
         return {
             "type": name,
+            "date_help": date_help(visit.wording, recorded),
+            "recorded": day_text(recorded),
             "offers": offers(named, reader, visit.now_question),
             "may_register": len(named) > len(shown),
             "waiting": waiting,
@@ -216,7 +220,7 @@ async def _form(
 
 async def _preview(
     request: web.Request,
-    name: str,
+    target: Mapping[str, Any] | None,
     filled: Mapping[str, str],
     event: Mapping[str, Any],
     batch: Batch,
@@ -237,6 +241,8 @@ async def _preview(
             before = reader.state(subject, visit.now_question).body
         except NotFound:
             before = None
+        name = event["type"]
+        explain = date_help(visit.wording, _day_of_recording(name, target, today))
         return {
             "type": name,
             "event": _with_names(event, after or {}, reader, visit),
@@ -247,10 +253,30 @@ async def _preview(
                 for field in dict.fromkeys([*(before or {}), *(after or {})])
                 if field not in ("events", "version", "position", "subject", "more")
             ],
+            "dates": [
+                (label, explain(value, is_occurrence=is_occurrence))
+                for label, value, is_occurrence in _dates(_schema(name, target), event)
+            ],
             "day": day_text(today),
         }
 
     return await page(request, "preview.html", find)
+
+
+def _day_of_recording(name: str, target: Mapping[str, Any] | None, today: int) -> int:
+    """Return the day of recording of the fact that a form states: of a correction, that of the corrected event."""
+    return day_of(target["recorded"]) if name == _CORRECTION and target is not None else today
+
+
+def _dates(schema: Mapping[str, Any], event: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    """Return the dates of an event: their label, what was filled in, and whether it is when the event occurred."""
+    own = [("When it happened", event[OCCURRED], True)] if OCCURRED in event else []
+    fields = flattened(fields_of(schema, event["data"], {}))
+    return own + [
+        (each.label, each.value, each.name == PREFIX + OCCURRED)
+        for each in fields
+        if each.kind == "date" and each.value
+    ]
 
 
 def _with_names(event: Mapping[str, Any], after: Mapping[str, Any], reader: Reader, visit: Visit) -> dict[str, Any]:

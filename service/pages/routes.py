@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from aiohttp import web
 
+from service.http.answers import JSON
 from service.http.operations import HTML, STRING, Answer, Handler, Operation, add
-from service.pages import compare, docs, lists, log, overview, record, session, subjects, words
+from service.pages import compare, dates, docs, lists, log, overview, record, session, subjects, words
 from service.pages.problem_pages import ProblemPages
 from service.pages.site import make_site
 
@@ -59,6 +60,16 @@ def _operations() -> tuple[Operation, ...]:
             record.send,
             {},
             scope="post",
+            is_page=True,
+        ),
+        Operation(
+            "GET",
+            "/dates",
+            "explainDate",
+            "pages",
+            "How a date is understood",
+            dates.explain_date,
+            {200: Answer("The sentences.", {JSON: {"type": "object"}}, ("ETag",))},
             is_page=True,
         ),
         _page("/words", "wordsPage", "What the words mean", words.words, is_open=True),

@@ -103,7 +103,7 @@ def make_site(app: web.Application) -> Environment:
 async def page(request: web.Request, template: str, find: Find, *, status: int = 200) -> web.StreamResponse:
     """Return a page that a template makes of what `find` finds; a page that says why where it finds nothing."""
     address = Address(request.path, tuple(request.query.items()))
-    wording = Wording(_language(request))
+    wording = reader_wording(request)
     now = Now(request.app[HEAD].position, request.app[CLOCK]())
 
     def rendered(reader: Reader) -> bytes:
@@ -127,7 +127,7 @@ def problem_page(request: web.Request, problem: Problem, error: Exception | None
     """Return a page that says what went wrong. Raise an unforeseen `error` again: the server logs it."""
     if problem.kind is Kind.INTERNAL and error is not None:
         raise error
-    address, wording = Address(request.path, tuple(request.query.items())), Wording(_language(request))
+    address, wording = Address(request.path, tuple(request.query.items())), reader_wording(request)
     kind = KINDS[problem.kind]
     context: Context = {"title": kind.title, "status": kind.status, "detail": problem.detail, "kind": str(problem.kind)}
     context["errors"], context["request_id"] = problem.errors, request[REQUEST_ID]
@@ -137,7 +137,7 @@ def problem_page(request: web.Request, problem: Problem, error: Exception | None
 
 def fixed_page(request: web.Request, template: str, context: Context) -> web.Response:
     """Return a page that says nothing of what is recorded, so it has no times."""
-    address, wording = Address(request.path, tuple(request.query.items())), Wording(_language(request))
+    address, wording = Address(request.path, tuple(request.query.items())), reader_wording(request)
     return answer(request, _render(request, template, address, wording, {"times": None, **context}))
 
 
@@ -188,6 +188,11 @@ def _checked(request: web.Request) -> dict[str, str]:
         if len(value) > MAX_VALUE or "\x00" in value:
             raise Problem(Kind.INVALID_QUERY, f"{name} has at most {MAX_VALUE} characters, none of them U+0000")
     return values
+
+
+def reader_wording(request: web.Request) -> Wording:
+    """Return the words of the reader's language."""
+    return Wording(_language(request))
 
 
 def _language(request: web.Request) -> str:

@@ -469,6 +469,40 @@ def test_new_party_is_registered_from_a_form_without_scripts(browser, server):
         _register_then_record(page, register)
 
 
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "Not so before 1 January 2024, possible from then on, and certain from 31 January 2024 on."),
+        ("zh", "2024年1月1日前不成立，此后可能，2024年1月31日起确定。"),
+    ],
+)
+def test_date_is_explained_while_it_is_typed(browser, server, language, said):
+    for page in _recording(browser, server, f"/record/agreement.signed?lang={language}"):
+        explained = page.locator("#f-occurred-understood")
+        expect(explained).to_be_empty()
+        page.locator("#f-occurred").press_sequentially("2024-01")
+        expect(explained).to_contain_text(said)
+        page.locator("#f-occurred").press_sequentially("-99")
+        expect(explained).not_to_contain_text(said)
+        expect(explained.locator("p")).to_have_count(1)
+        page.locator("#f-occurred").fill("")
+        expect(explained).to_be_empty()
+        page.locator('[id="f-data.until"]').press_sequentially("2030~")
+        expect(page.locator('[id="f-data.until-understood"] p')).to_have_count(1)
+
+
+def test_date_is_explained_after_the_preview_without_scripts(browser, server):
+    server.post(event("party.registered", "parties/a", name="A", kind="company"))
+    for page in _recording(browser, server, "/record/party.renamed", java_script_enabled=False):
+        page.locator("#f-subject").fill("parties/a")
+        page.locator('[id="f-data.name"]').fill("B")
+        page.locator("#f-occurred").fill("2024-01")
+        said = "certain from 31 January 2024 on"
+        for button in ("See what it changes", "Change it"):
+            page.get_by_role("button", name=button).click()
+            expect(page.locator(".understood").first).to_contain_text(said)
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("width", [360, 1600])
 def test_axe_finds_nothing_on_forms(browser, server, language, width):

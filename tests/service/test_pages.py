@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from datetime import date, timedelta
 from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
@@ -20,6 +21,7 @@ from jinja2.ext import babel_extract
 from markupsafe import Markup
 
 from domain.catalogue import CATALOGUE
+from domain.edtf import day_of, day_text, span_recorded
 from projections.catalogue import LIST_VIEWS
 from projections.citations import CitedPart, CitedPlace
 from projections.engine.filters import Choice
@@ -29,7 +31,8 @@ from service.http.access import COOKIE
 from service.http.api_document import document
 from service.http.operations import DESCRIBED
 from service.pages.addresses import Address
-from service.pages.forms import CHINESE, Field, data_of, fields_of
+from service.pages.dates import understood
+from service.pages.forms import CHINESE, Field, data_of, fields_of, flattened
 from service.pages.new_parties import form_of_new_party
 from service.pages.record import POSTED_TYPES
 from service.pages.sentences import SENTENCES, VALUES, VARIANTS, sentence
@@ -425,14 +428,7 @@ def _code_texts(code: str) -> list[str]:
 
 def _fields_of_type(name: str) -> Iterator[Field]:
     """Yield every field of the form of a type, those inside others too."""
-    return _flattened(fields_of(POSTED_TYPES[name].data.model_json_schema(), {}, {}))
-
-
-def _flattened(fields: Iterable[Field]) -> Iterator[Field]:
-    for field in fields:
-        yield field
-        for parts in (field.parts, *field.rows):
-            yield from _flattened(parts)
+    return flattened(fields_of(POSTED_TYPES[name].data.model_json_schema(), {}, {}))
 
 
 @pytest.mark.parametrize("name", sorted(POSTED_TYPES))
@@ -1207,3 +1203,126 @@ async def test_correction_keeps_what_was_left_as_it_is_while_it_is_changed(regis
 )
 def test_new_party_has_a_slug_after_its_name(name, slug):
     assert form_of_new_party(name, "")[0]["subject"] == f"parties/{slug}"
+
+
+TODAY = date(2026, 6, 15).toordinal()
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (
+            "2024-01",
+            [
+                "Understood as: January 2024 (from 1 January 2024 to 31 January 2024).",
+                "Not so before 1 January 2024, possible from then on, and certain from 31 January 2024 on.",
+            ],
+        ),
+        (
+            "2024-01-21",
+            [
+                "Understood as: 21 January 2024 (on 21 January 2024).",
+                "Certain from 21 January 2024 on, and not so before.",
+            ],
+        ),
+        (
+            "2021-08/..",
+            [
+                "Understood as: on some day from August 2021 on (no earlier than 1 August 2021).",
+                "Not so before 1 August 2021, possible from then on, and certain from 15 June 2026 on.",
+                "A date with an open end ends no later than the day of recording.",
+            ],
+        ),
+        (
+            "../2024-03",
+            [
+                "Understood as: by March 2024 (no later than 31 March 2024).",
+                "Possible on every day before 31 March 2024, and certain from then on.",
+            ],
+        ),
+        (
+            "XXXX-08-18",
+            [
+                "Understood as: 18 August, year not stated (no bound is known).",
+                "Possible on every day before 18 August 2025, and certain from then on.",
+                "A date with an open end ends no later than the day of recording.",
+            ],
+        ),
+        (
+            "2030/..",
+            [
+                "Understood as: on some day from 2030 on (no earlier than 1 January 2030).",
+                "Not so before 1 January 2030; possible from then on, and never certain.",
+            ],
+        ),
+        ("2024-02-30", ["This is no date that the registry takes."]),
+        ("soon", ["This is no date that the registry takes."]),
+        ("2" * 10_000, ["This is no date that the registry takes."]),
+    ],
+)
+def test_help_says_how_a_date_is_understood(text, lines):
+    assert understood(Wording("en"), TODAY, text, is_occurrence=True) == lines
+    assert understood(Wording("en"), TODAY, text, is_occurrence=False) == lines[:1]
+    assert len(understood(Wording("zh"), TODAY, text, is_occurrence=True)) == len(lines)
+
+
+@given(
+    st.from_regex(r"([0-9]{4}|XXXX)[?~%]?(-[01][0-9][?~%]?(-[0-3][0-9][?~%]?)?)?(/(\.\.|[0-9]{4}))?", fullmatch=True)
+)
+def test_help_says_something_of_every_text(text):
+    for language in LANGUAGES:
+        lines = understood(Wording(language), TODAY, text, is_occurrence=True)
+        try:
+            span = span_recorded(text, TODAY)
+        except ValueError:
+            assert len(lines) == 1
+        else:
+            assert all(Wording(language).day(bound) in lines[1] for bound in (span.earliest, span.latest) if bound)
+
+
+async def test_address_explains_a_date_in_the_readers_language(registry):
+    answer = await registry.get("/dates?text=2024~&of=occurred&lang=zh")
+    assert answer.content_type == "application/json"
+    assert (await answer.json())["lines"][0].startswith("理解为：约 2024年")
+    assert (await registry.json("/dates?text="))["lines"] == []
+    assert (await registry.json("/dates?text=<b>%26"))["lines"] == ["This is no date that the registry takes."]
+    open_end = "/dates?text=2021-08/..&of=occurred&recorded=2022-02-03&lang=en"
+    assert "certain from 3 February 2022 on" in (await registry.json(open_end))["lines"][1]
+    assert len((await registry.json("/dates?text=2021&recorded=never"))["lines"]) == 1
+
+
+async def test_form_and_preview_say_how_each_date_is_understood(registry, session):
+    await registry.take([registered("a") | {"id": "a"}, signed("x", "2020-01-01", "a") | {"id": "x"}])
+    commitment = {
+        "subject": "agreements/x",
+        "id": "c",
+        "source": "https://example.org/",
+        "occurred": "2024-01",
+        "data.commitment": "hall",
+        "data.kind": "facility",
+        "data.title": "A hall",
+        "data.due": "2027?",
+    }
+    for step in ("edit", "preview"):
+        answer = await session("/record/agreement.commitment-made", **commitment, step=step)
+        text = " ".join("".join(Page(await answer.text()).text).split())
+        assert "Not so before 1 January 2024, possible from then on, and certain from 31 January 2024 on." in text, step
+        assert "Understood as: 2027 (uncertain) (from 1 January 2026 to 31 December 2028)." in text, step
+        assert "Not so before 1 January 2026" not in text, step
+
+
+async def test_open_end_of_a_corrected_date_is_the_day_of_the_first_recording(registry, session):
+    await registry.take(registered("acme") | {"occurred": "2001"})
+    day = day_text(day_of((await registry.json("/v1/events/1"))["recorded"]))
+    registry.clock.now += timedelta(days=40)
+    form = {"subject": "parties/acme", "id": "2", "source": "https://example.org/", "data.event": "1"}
+    form |= {
+        "data.reason": "A slip.",
+        "data.data.name": "Acme",
+        "data.data.kind": "company",
+        "data.occurred": "2001/..",
+    }
+    for step in ("edit", "preview"):
+        text = await (await session("/record/event.corrected", step=step, **form)).text()
+        assert f"certain from {Wording('en').day(day)} on" in text, step
+        assert step == "preview" or f'data-date="occurred" data-recorded="{day}"' in text

@@ -123,6 +123,31 @@ function addSuggestions(field) {
   });
 }
 
+// How the registry understands a date, while it is typed: the server says it.
+function explainDate(field) {
+  const place = document.getElementById(`${field.id}-understood`);
+  let latest = 0;
+  let timer;
+  field.addEventListener("input", () => {
+    clearTimeout(timer);
+    const own = (latest += 1);
+    timer = setTimeout(async () => {
+      const { date: of, recorded } = field.dataset;
+      const query = new URLSearchParams({ text: field.value, of, recorded, lang: document.documentElement.lang });
+      const answer = await fetch(`/dates?${query}`);
+      const { lines } = answer.ok ? await answer.json() : { lines: [] };
+      if (own !== latest) return;
+      place.replaceChildren(
+        ...lines.map((line) => {
+          const shown = document.createElement("p");
+          shown.textContent = line;
+          return shown;
+        }),
+      );
+    }, 200);
+  });
+}
+
 function followLog(note) {
   const count = note.querySelector("[data-live-count]");
   const source = new EventSource(`/v1/events/stream?after=${note.dataset.live}`);
@@ -172,6 +197,7 @@ function offerMarking(text) {
 document.querySelectorAll("[data-marking]").forEach(offerMarking);
 document.querySelectorAll("input[data-slider]").forEach(addSlider);
 document.querySelectorAll("[data-suggest]").forEach(addSuggestions);
+document.querySelectorAll("[data-date]").forEach(explainDate);
 document.querySelectorAll("[data-live]").forEach(followLog);
 document.querySelectorAll("[data-verify]").forEach(async (place) => {
   const { offer } = await import("/static/verify.js");
