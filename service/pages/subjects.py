@@ -47,7 +47,7 @@ def subject_page(collection: str) -> Callable[[web.Request], Any]:
                 case "agreements":
                     context |= _agreement(reader, visit, context["state"])
                 case "parties":
-                    context |= _party(reader, visit, subject)
+                    context |= _party(reader, visit, context["state"])
                 case "platforms":
                     context |= _platform(visit, context["state"])
                 case "labs":
@@ -132,8 +132,9 @@ def _below(
     return node
 
 
-def _party(reader: Reader, visit: Visit, subject: str) -> Context:
-    question, party = visit.times.question, {"party": [subject]}
+def _party(reader: Reader, visit: Visit, state: Mapping[str, Any]) -> Context:
+    question, subject = visit.times.question, state["subject"]
+    party = {"party": [subject]}
     members = reader.page("memberships", question, {**party, "status": ["any"]}, sort=None, limit=_MOST, after=None)
     parts = reader.page("parties", question, {"part_of": [subject]}, sort="name", limit=_MOST, after=None).items
     for part in parts:
@@ -144,6 +145,11 @@ def _party(reader: Reader, visit: Visit, subject: str) -> Context:
         "memberships": members.items,
         "more_memberships": visit.address.to("/memberships", party=subject) if members.after is not None else None,
         "parts": parts,
+        "with_subsidiaries": [
+            (view, visit.address.to(f"/{view}", party=subject, include="subsidiaries"))
+            for view in ("memberships", "commitments", "timeline")
+            if parts or state["owns"]
+        ],
         "commitments": commitments.items,
         "chart": pictures.chart(
             visit,

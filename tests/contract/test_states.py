@@ -127,6 +127,32 @@ def test_owners_of_a_joint_venture(shared):
     assert happened == ["party.owner-added"]
 
 
+def test_lists_of_a_party_have_those_of_its_subsidiaries(shared):
+    group, part, works = shared.parties(3)
+    _, owned_from = shared.take(
+        event("party.reorganized", part, "2010-01-01", part_of=group),
+        event("party.owner-added", works, "2012-01-01", owner=part),
+    )
+    platform, agreement = f"platforms/{shared.new()}", f"agreements/{shared.new()}"
+    shared.take(
+        event("platform.launched", platform, "2005-01-01", name="Platform"),
+        event("platform.member-joined", platform, "2006-01-01", party=works),
+        event("agreement.adopted", agreement, "2006-01-01", title="Treaty", kind="treaty"),
+        event(
+            "agreement.commitment-made", agreement, "2007-01-01", commitment="c", kind="other", title="C", by=[works]
+        ),
+    )
+    selected = {"party": group, "include": "subsidiaries"}
+    for on, count in (("2011-12-31", 0), ("2012-01-01", 1), ("any", 1)):
+        assert len(shared.items("/v1/memberships", on=on, **selected)) == count
+        assert len(shared.items("/v1/commitments", on=on, **selected)) == count
+    happened = [each["type"] for each in shared.items("/v1/timeline", **selected)]
+    assert happened.count("party.registered") == 3
+    assert {"platform.member-joined", "agreement.commitment-made"} <= set(happened)
+    assert len(shared.items("/v1/timeline", as_of=owned_from - 1, type="party.registered", **selected)) == 2
+    assert shared.items("/v1/memberships", party=group) == []
+
+
 def test_state_names_the_positions_behind_each_field(shared, company):
     subject, *_, positions = company
     borne = shared.state(subject, on="2021-01-01")["events"]

@@ -101,3 +101,17 @@ async def test_form_without_its_party_drops_subsidiaries(group, view):
     emptied = f"/{view}?on=2024-01-01&party=&include=subsidiaries"
     answer = await group.client.get(emptied, headers={"Accept": "text/html"}, allow_redirects=False)
     assert (answer.status, answer.headers["Location"]) == (303, f"/{view}?on=2024-01-01")
+
+
+async def test_page_of_a_party_links_to_its_lists_with_subsidiaries_where_it_has_any(group):
+    for slug, day, has_any in (
+        ("group", "2024-01-01", True),  # it has a part
+        ("part", "2024-01-01", True),  # it owns the works
+        ("part", "2025-01-01", False),
+        ("works", "2024-01-01", False),
+    ):
+        _, page = await read(group, f"/parties/{slug}?on={day}")
+        links = [f"/{view}?on={day}&party=parties%2F{slug}&include=subsidiaries" for view in LISTS]
+        assert [link for link in page.links if "include=" in link] == (links if has_any else [])
+        for link in links if has_any else []:
+            await read(group, link)
