@@ -25,7 +25,7 @@ from projections.engine.tracking import ViewsTracking
 from projections.graph import Graph, GraphPart
 from projections.history import History
 from projections.lists import Lists
-from projections.states import States
+from projections.states import IN_STATE, States
 from projections.statistics import Statistics
 from projections.timeline import Timeline
 
@@ -89,10 +89,10 @@ class Reader:
         """Limit the time of a state: in this context one that takes longer than `seconds` raises TooLong."""
         return self._states.limit.set_to(seconds, self._db)
 
-    def state(self, subject: str, question: TimeSlice, *, evidence: bool = False) -> State:
-        """Return the state of a subject. Raise NotFound, Gone, Merged."""
+    def state(self, subject: str, question: TimeSlice, *, evidence: bool = False, most: int = IN_STATE) -> State:
+        """Return the state of a subject, its lists cut after `most` items. Raise NotFound, Gone, Merged."""
         self._refresh()
-        return self._states.state(subject, question, evidence=evidence)
+        return self._states.state(subject, question, evidence=evidence, most=most)
 
     def page(
         self,

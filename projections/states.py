@@ -100,8 +100,13 @@ class States:
 
     # one
 
-    def state(self, subject: str, question: TimeSlice, *, evidence: bool = False, bare: bool = False) -> State:
-        """Return the state of a subject; `bare` leaves out the names of others. Raise NotFound, Gone or Merged."""
+    def state(
+        self, subject: str, question: TimeSlice, *, evidence: bool = False, bare: bool = False, most: int = IN_STATE
+    ) -> State:
+        """Return the state of a subject; `bare` leaves out the names of others. Raise NotFound, Gone or Merged.
+
+        Its lists are cut after `most` items.
+        """
         row = self._db.execute(
             f"SELECT {subject_state_columns(question)} FROM subjects s CROSS JOIN subject_states t ON t.subject = s.id"
             f" WHERE s.name = ? AND {as_of_and_on('t', question)}",
@@ -109,7 +114,7 @@ class States:
         ).fetchone()
         if row is None:
             raise NotFound(self._absence(self.number(subject, question), subject, question))
-        (body,) = self.states([row], question, IN_STATE, names=not bare)
+        (body,) = self.states([row], question, most, names=not bare)
         if evidence:
             self.annotations.cite([body], question)
         return State(body, body["version"])

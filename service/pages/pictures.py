@@ -15,7 +15,7 @@ WIDTH = 720
 _ROW = 34
 _TOP = 18
 _AXIS = 22
-_MOST_BARS = 40
+_MOST_BARS = 50
 _TICKS = 8
 
 Row = tuple[Any, "str | None", "str | None", str, str]

@@ -25,7 +25,10 @@ TEMPLATES = {
     "platforms": "platform.html",
     "documents": "document.html",
 }
-_MOST = 100
+_MOST = 50
+"""Most items of each list of a page, which links the rest."""
+_OF_PART = 5
+"""Memberships of a part that the page of its party lists."""
 _LISTED = 50
 """Passages that the page of a document lists."""
 _LABELS = 3
@@ -64,14 +67,14 @@ def subject_page(collection: str) -> Callable[[web.Request], Any]:
 def _subject(reader: Reader, visit: Visit, collection: str, subject: str) -> Context:
     """Return what every subject's page shows: its state, today's to compare with, its facts and their corrections."""
     question = visit.times.question
-    state = reader.state(subject, question).body
+    state = reader.state(subject, question, most=_MOST).body
     about = {"party" if collection == "parties" else "subject": [subject]}
-    found = facts(reader, question, about)
+    found = facts(reader, question, about, limit=_MOST)
     return {
         "collection": collection,
         "subject": subject,
         "state": state,
-        "today": _today(reader, visit, subject) if visit.times.is_moved else None,
+        "today": _today(reader, visit, state) if visit.times.is_moved else None,
         "fact_list": found.items,
         "more_facts": visit.address.to("/timeline", **{name: value for name, (value,) in about.items()})
         if found.after is not None
@@ -80,12 +83,16 @@ def _subject(reader: Reader, visit: Visit, collection: str, subject: str) -> Con
     }
 
 
-def _today(reader: Reader, visit: Visit, subject: str) -> dict[str, Any] | None:
-    """Return the state of a subject today, as known now; None where it has none."""
+def _today(reader: Reader, visit: Visit, state: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the state of the same subject today, as known now; None where it has none.
+
+    A list that is too long to be compared is that of `state`, so that nothing of it is marked as different.
+    """
     try:
-        return reader.state(subject, visit.now_question).body
+        today = reader.state(state["subject"], visit.now_question).body
     except (NotFound, Gone):
         return None
+    return {**today, **{name: state[name] for name in today.get("more", ()) if name in state}}
 
 
 def _agreement(reader: Reader, visit: Visit, state: Mapping[str, Any]) -> Context:
@@ -138,7 +145,7 @@ def _party(reader: Reader, visit: Visit, state: Mapping[str, Any]) -> Context:
     members = reader.page("memberships", question, {**party, "status": ["any"]}, sort=None, limit=_MOST, after=None)
     parts = reader.page("parties", question, {"part_of": [subject]}, sort="name", limit=_MOST, after=None).items
     for part in parts:
-        held = reader.page("memberships", question, {"party": [part["subject"]]}, sort=None, limit=10, after=None)
+        held = reader.page("memberships", question, {"party": [part["subject"]]}, sort=None, limit=_OF_PART, after=None)
         part["memberships"] = held.items
     commitments = reader.page("commitments", question, party, sort="due", limit=_MOST, after=None)
     return {

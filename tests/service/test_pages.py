@@ -43,7 +43,7 @@ from service.pages.wording import CATALOGUES, LANGUAGES, Wording
 from service.schemas.events import data_name
 from tests.domain.test_event_types import MINIMAL_AND_FULL
 from tests.service.query_helpers import event, party, seeded, signed
-from tests.service.registry import registered, running
+from tests.service.registry import lines, registered, running
 
 FIXED = ("/docs", "/docs/agreements", "/docs/shapes", "/words", "/problems", "/problems/not-found", "/session")
 MOST_BYTES = 150_000
@@ -335,6 +335,45 @@ async def test_browser_reads_a_refusal_as_a_page(registry, session):
 
 def test_every_event_type_has_a_sentence():
     assert set(CATALOGUE) <= set(SENTENCES)
+
+
+def _crowd(many):
+    """Return events of a platform, an agreement and a party with long lists; names as long as those of ministries."""
+    name = "National Institute for Materials and Energy Storage Number {}".format
+    share = {"role": "partner of the consortium"}
+    events = [event("platform.launched", "platforms/big", {"name": name("of all")}, "2019-01-01"), party("head")]
+    for each in range(many):
+        joined = {"party": f"parties/p{each}"}
+        events += [
+            party(f"p{each}", {"en": name(each), "zh": f"国家材料与能源研究院{each}"}, part_of="parties/head"),
+            event("platform.member-joined", "platforms/big", joined, f"20{19 + each % 6}-0{1 + each % 9}-17"),
+        ]
+    shares = [{"party": f"parties/p{each}", **share} for each in range(many)]
+    signing = {"title": name("for a treaty"), "kind": "framework", "parties": shares}
+    events.append(event("agreement.signed", "agreements/big", signing, "2020-03-04") | {"id": "signed"})
+    for each in range(many):
+        promise = {"commitment": f"c{each}", "title": name(each), "kind": "research", "by": [f"parties/p{each}"]}
+        events.append(event("agreement.commitment-made", "agreements/big", {**promise, "due": "2027-05"}, "2020-03-04"))
+    return events
+
+
+async def test_page_of_a_subject_with_long_lists_is_light_and_leads_to_the_rest(registry):
+    for result in await registry.import_(lines(*_crowd(110))):
+        assert "leaf" in result, result
+    for path in ("/platforms/big", "/agreements/big", "/parties/head", "/parties/p1"):
+        for query in ("", "?on=2025-01-01", "?on=2025-01-01&lang=zh"):
+            assert await _weight(registry, path + query) < MOST_BYTES, path + query
+    _, page = await read(registry, "/platforms/big")
+    assert "/memberships?in=platforms%2Fbig" in page.links
+    assert any(link.startswith("/v1/platforms/big/members?") for link in page.links)
+    assert "/timeline?subject=platforms%2Fbig" in page.links
+
+
+async def test_member_beyond_the_shown_list_is_not_marked_as_different(registry):
+    for result in await registry.import_(lines(*_crowd(110))):
+        assert "leaf" in result, result
+    shown = await (await registry.get("/platforms/big?on=2024-12-31")).text()
+    assert '<tr class="differs">' not in shown
 
 
 def _said(type_: str, data: dict[str, object], language: str = "en", name: str = "Acme") -> str:
