@@ -160,7 +160,7 @@ class Citations:
         if self._states.texts.checked(document, as_of) == stored:
             placed = self._places(document, as_of, start, start + PART_CHARACTERS)
             quoted = [each for each in self._quoted(document, as_of, text) if each.end > start]
-        end = _end_of_part(text, start, [*placed, *quoted])
+        end = _end(text, start, [*placed, *quoted])
         is_quoted = self._checking(document, as_of, text)
         placed = [each for each in placed if each.start < end]
         placed = [*filter(is_quoted, placed[:_CHECKED]), *placed[_CHECKED:]]
@@ -272,7 +272,13 @@ def _joined(places: Iterable[CitedPlace]) -> list[CitedPlace]:
     return joined
 
 
-def _end_of_part(text: str, start: int, places: Iterable[CitedPlace]) -> int:
+def part_of(text: str, start: int) -> CitedPart:
+    """Return the part of a text that begins at a place, without any cited places."""
+    start = min(start, len(text) - 1)
+    return CitedPart(text[start : _end(text, start, ())], start, len(text), [])
+
+
+def _end(text: str, start: int, places: Iterable[CitedPlace]) -> int:
     """Return where a part of a text ends: after a line or a word, unless that makes it less than half as long."""
     end = min(start + PART_CHARACTERS, len(text))
     bounds = sorted({bound for each in places for bound in (each.start, each.end) if start < bound < end})

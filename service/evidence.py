@@ -23,11 +23,12 @@ from domain.quotation import Status, agreeing
 from projections.engine.query_types import TimeSlice
 from projections.reader import Reader
 from service.commands.cloudevents import Malformed
-from service.commands.document_texts import MAX_TEXT, storage_batch
+from service.commands.document_texts import storage_batch
 from service.commands.write_queue import Overloaded
 from service.commands.writer import Unavailable
 from service.data_directory import LOG, VIEWS
 from service.event_log import LogError
+from service.limits import MOST_TEXT_BYTES
 from service.lock import InUse
 from service.logging import LogWriter, make_logger
 from service.metrics import Metrics
@@ -128,7 +129,7 @@ def _checked(document: Json, items: Sequence[Json], used: Json, text: str) -> Ch
 
 def _digest(path: Path) -> str | None:
     """Return the SHA-256 of a file; None if it is longer than any text may be. Raises OSError."""
-    return sha256(path.read_bytes()).hexdigest() if path.stat().st_size <= MAX_TEXT else None
+    return sha256(path.read_bytes()).hexdigest() if path.stat().st_size <= MOST_TEXT_BYTES else None
 
 
 @asynccontextmanager

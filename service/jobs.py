@@ -9,6 +9,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import IO
 
 CHUNK = 64 * 1024
 _SHOWN = 2000
@@ -60,13 +61,13 @@ class Job:
 
 
 @asynccontextmanager
-async def job(module: str, *arguments: str) -> AsyncIterator[Job]:
+async def job(module: str, *arguments: str, stdin: int | IO[bytes] = DEVNULL) -> AsyncIterator[Job]:
     """Run a module with these arguments; the end of the block ends the process. Raises OSError if it cannot start.
 
-    The module imports nothing from the working directory.
+    The module imports nothing from the working directory. `stdin`: an open file that it reads.
     """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", module, *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, process_group=0
+        sys.executable, "-P", "-m", module, *arguments, stdin=stdin, stdout=PIPE, stderr=PIPE, process_group=0
     )
     started = Job(process)
     try:

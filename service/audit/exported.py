@@ -19,7 +19,7 @@ from service.audit.event_rows import Row, answered
 from service.audit.source import DigestsOnly, StoredViews, Unreadable
 from service.audit.summary import Batches, Wanted, batches
 from service.audit.tree import StoredTiles, tiles_of
-from service.commands.document_texts import MAX_TEXT
+from service.limits import MOST_TEXT_BYTES
 from service.transparency.static_files import CHECKPOINT, DIGESTS, EVENTS, MOST_BUNDLE_BYTES, TEXTS, VKEY, text_path
 
 MOST_LINE_BYTES = 2**24
@@ -94,7 +94,7 @@ class Exported:
         def read(event: Event) -> bytes | None:
             path = text_path(self._path, event.plain.get("sha256"))
             try:
-                return None if path is None else read_file(path, MAX_TEXT)
+                return None if path is None else read_file(path, MOST_TEXT_BYTES)
             except OSError:
                 return None
 

@@ -16,9 +16,6 @@ from projections.documents import DocumentText
 from service.commands.cloudevents import Malformed
 from service.commands.decisions import Batch
 
-MAX_TEXT = 16 * 2**20
-"""Most bytes of a text."""
-
 
 def storage_batch(origin: str, subject: str, raw: bytes, actor: str) -> Batch:
     """Return the batch that records and stores a document's text. Raise Malformed, Invalid."""

@@ -168,6 +168,12 @@ class LogReader(SQLiteApplicationRecorder):
         """Return the number of erasures in the log."""
         return int(self.meta("erasures") or 0)
 
+    def origin(self) -> str:
+        """Return the name of the log, which it gets before it is served."""
+        origin = self.meta("origin")
+        assert origin is not None
+        return origin
+
     def meta(self, name: str) -> str | None:
         """Return the value that `Log.set_meta` stored under `name`."""
         with self._guard:

@@ -16,7 +16,7 @@ from projections.engine.query_types import NotFound
 from projections.reader import Reader
 from service.app_keys import HEAD, LOGS, WRITER
 from service.commands.decisions import Batch
-from service.commands.document_texts import MAX_TEXT, erasure_batch, storage_batch
+from service.commands.document_texts import erasure_batch, storage_batch
 from service.http.access import KEY
 from service.http.answers import JSON, TEXT, json_answer, negotiate, now_of
 from service.http.bodies import read_body, refuse_encoded
@@ -25,6 +25,7 @@ from service.http.lists import Listing, Source, about_columns, answer_list, list
 from service.http.memento import ACCEPT_DATETIME, HEADERS, time_headers
 from service.http.operations import QUERY, STRING, Answer, Operation, Parameter, Values, add
 from service.http.query_parameters import AS_OF, ON, PAGED
+from service.limits import MOST_TEXT_BYTES
 from service.problems import Kind, Problem
 from service.question_times import read_times
 from service.schemas.json_schema import ref
@@ -59,8 +60,8 @@ async def put_text(request: web.Request) -> web.StreamResponse:
     refuse_encoded(request)
     if hdrs.CONTENT_TYPE in request.headers and media_type(request) != TEXT:
         raise Problem(Kind.UNSUPPORTED_TYPE, f"a document's text is put as {TEXT}", headers={hdrs.ACCEPT: TEXT})
-    raw = await read_body(request, MAX_TEXT)
-    batch = await asyncio.to_thread(storage_batch, _origin(request), subject, raw, key.name)
+    raw = await read_body(request, MOST_TEXT_BYTES)
+    batch = await asyncio.to_thread(storage_batch, request.app[LOGS].here.origin(), subject, raw, key.name)
     return await _recorded(request, batch, is_trial=is_trial)
 
 
@@ -77,7 +78,7 @@ async def delete_text(request: web.Request) -> web.StreamResponse:
     stored = now()
     while stored is not None:
         try:
-            batch = erasure_batch(_origin(request), subject, stored, key.name)
+            batch = erasure_batch(request.app[LOGS].here.origin(), subject, stored, key.name)
             return await _recorded(request, batch, is_trial=is_trial, status=200)
         except Contradiction:  # another request erased it first
             before, stored = stored, now()
@@ -147,13 +148,6 @@ def _refuse_absent(request: web.Request, subject: str) -> None:
 
 def _subject(request: web.Request) -> str:
     return f"documents/{request.match_info['slug']}"
-
-
-def _origin(request: web.Request) -> str:
-    """Return the log's name, which is the source of the events that the registry itself records."""
-    origin = request.app[LOGS].here.meta("origin")
-    assert origin is not None, "a log is named before it is served"
-    return origin
 
 
 _PATH = f"/v1/documents/{{slug:{SLUG}}}"

@@ -38,6 +38,7 @@ from service.pages.new_parties import (
     with_party,
 )
 from service.pages.site import Context, Visit, page, problem_page
+from service.pages.uploads import store_recorded
 from service.problems import Kind, Problem
 from service.views.readers import READERS
 
@@ -91,6 +92,7 @@ async def blank(request: web.Request) -> web.StreamResponse:
             data.setdefault("occurred", target.get("occurred"))
     filled.setdefault("source", f"{request.url.origin()}/record")
     filled.setdefault("id", str(uuid4()))
+    filled["upload"] = query.get("upload", "")
     return await _form(request, name, filled, data, target)
 
 
@@ -135,6 +137,8 @@ async def send(request: web.Request) -> web.StreamResponse:
         await request.app[WRITER].publish()  # so that the form finds the new party
         party = filled["subject"]
         return await _filled_form(request, waiting.type, waiting.filled_in(party), registered=party)
+    if form.get("upload"):
+        return await store_recorded(request, filled["subject"], form["upload"])
     position = orjson.loads(receipts[0].body)["position"]
     return web.Response(status=303, headers={"Location": f"/events/{position}?recorded=1"})
 
@@ -172,6 +176,7 @@ async def _filled_form(
     """Return a form as it was filled in, after a refusal, or with a party that was registered for it."""
     waiting = waiting_form(form, POSTED_TYPES) if name == REGISTERING else None
     filled, data, target = _read(request, name, form)
+    filled["upload"] = form.get("upload", "")
     return await _form(request, name, filled, data, target, refused=refused, waiting=waiting, registered=registered)
 
 

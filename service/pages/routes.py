@@ -6,11 +6,13 @@ from dataclasses import replace
 
 from aiohttp import web
 
+from service.extraction_jobs import EXTRACTIONS, Extractions
 from service.http.answers import JSON
 from service.http.operations import HTML, STRING, Answer, Handler, Operation, add
-from service.pages import compare, dates, docs, lists, log, overview, record, session, subjects, words
+from service.pages import compare, dates, docs, lists, log, overview, record, session, subjects, uploads, words
 from service.pages.problem_pages import ProblemPages
 from service.pages.site import make_site
+from service.pages.uploads import UPLOADS, Uploads
 
 LISTS = ("parties", "agreements", "labs", "platforms", "documents", "memberships", "commitments", "timeline")
 
@@ -72,6 +74,15 @@ def _operations() -> tuple[Operation, ...]:
             {200: Answer("The sentences.", {JSON: {"type": "object"}}, ("ETag",))},
             is_page=True,
         ),
+        replace(_page("/upload", "uploadPage", "The form for a document's file", uploads.ask), scope="post"),
+        replace(_page("/upload/{token}", "uploadedPage", "An uploaded text", uploads.show), scope="post"),
+        *(
+            Operation("POST", path, name, "pages", summary, handler, {}, scope="post", is_page=True)
+            for path, name, summary, handler in (
+                ("/upload", "uploadFile", "Turn a file into text", uploads.receive),
+                ("/upload/{token}", "storeUpload", "Store an uploaded text", uploads.store),
+            )
+        ),
         _page("/words", "wordsPage", "What the words mean", words.words, is_open=True),
         _page("/docs", "docs", "The API document to read", docs.docs, is_open=True),
         _page("/docs/{part}", "docsPart", "One part of the API document", docs.docs_part, is_open=True),
@@ -89,4 +100,5 @@ def _operations() -> tuple[Operation, ...]:
 def add_routes(app: web.Application) -> None:
     """Add the pages to an application."""
     make_site(app)
+    app[UPLOADS], app[EXTRACTIONS] = Uploads(), Extractions()
     add(app, _operations())

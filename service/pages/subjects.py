@@ -17,6 +17,7 @@ from service.pages.addresses import whole_number
 from service.pages.facts import facts, remarks
 from service.pages.site import Context, Visit, page
 from service.pages.text_marks import marked
+from service.pages.uploads import MOST_FILE_BYTES
 
 TEMPLATES = {
     "parties": "party.html",
@@ -214,6 +215,7 @@ def _platform(visit: Visit, state: Mapping[str, Any]) -> Context:
 def _document(reader: Reader, visit: Visit, subject: str, key: Key | None) -> Context:
     question, query = visit.times.question, dict(visit.address.query)
     is_stored = reader.document_text(subject, question.as_of) is not None
+    lacks_text = not is_stored and not visit.times.is_moved
     part = None
     if is_stored and key is not None and key.allows(Scope.READ):
         part = reader.cited_part(subject, question, whole_number(query.get("start"), 0))
@@ -240,5 +242,9 @@ def _document(reader: Reader, visit: Visit, subject: str, key: Key | None) -> Co
         "ending_after": [] if part is None else [each for each in part.places if each.end > end],
         "most_labels": _LABELS,
         "is_hidden": is_stored and part is None,
+        "lacks_text": lacks_text,
+        "can_upload": lacks_text and key is not None and key.allows(Scope.POST),
+        "document": {"subject": subject},
+        "most_bytes": MOST_FILE_BYTES,
         "key_name": None if key is None else key.name,
     }

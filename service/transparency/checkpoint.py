@@ -268,8 +268,7 @@ PUBLISHER: web.AppKey[Publisher] = web.AppKey("publisher", Publisher)
 async def publishing(app: web.Application) -> AsyncIterator[None]:
     """Publish checkpoints while the application runs. The start raises CannotSign, OSError."""
     settings = app[SETTINGS]
-    origin = app[LOGS].here.meta("origin")
-    assert origin is not None
+    origin = app[LOGS].here.origin()
     stored = read_checkpoint(settings.data, origin)
     signer = _signer(settings.data / data_directory.SIGNING_KEY, settings.signing_key, origin, stored)
     app[PUBLISHER] = publisher = Publisher(

@@ -407,13 +407,13 @@ def test_passage_marked_in_a_later_part_of_a_long_text_is_found_there(browser, s
 
 
 def _recording(browser: Browser, server: Server, path: str, **options: Any) -> Iterator[Page]:
-    """Yield a page at a form, in a session with a key that may post."""
+    """Yield a page with a form, in a session with a key that may post."""
     made = command("keys", "create", "clerk", "--scope", "post", "--scope", "read", "--data", server.data)
     for page in _page(browser, server, **options):
         page.goto(path)
         page.locator("#key").fill(made.stdout.decode().strip())
         page.get_by_role("main").get_by_role("button").first.click()
-        expect(page.locator("form.record")).to_be_visible()
+        expect(page.locator("form.record, form.upload")).to_be_visible()
         yield page
 
 
@@ -515,6 +515,24 @@ def test_axe_finds_nothing_on_forms(browser, server, language, width):
         expect(page.locator(".error").first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert not Axe().run(page, options=WCAG).response["violations"]
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_text_of_a_new_document_is_uploaded_and_stored(browser, server, scripts):
+    html = b"<!doctype html><title>News</title><p>The parties agree to build a laboratory."
+    for page in _recording(browser, server, "/upload", java_script_enabled=scripts):
+        assert not scripts or not Axe().run(page, options=WCAG).response["violations"]
+        page.locator("#file").set_input_files({"name": "news.html", "mimeType": "text/html", "buffer": html})
+        page.get_by_role("button", name="Read its text").click()
+        expect(page.locator(".text")).to_have_text("The parties agree to build a laboratory.")
+        assert not scripts or not Axe().run(page, options=WCAG).response["violations"]
+        page.get_by_role("link", name="Register a document with this text").click()
+        page.locator("#f-subject").fill("documents/news")
+        page.locator('[id="f-data.title"]').fill("News")
+        page.locator("form.record button").last.click()
+        page.get_by_role("button", name="Record it").click()
+        expect(page.locator(".text")).to_contain_text("build a laboratory")
+        assert page.url.endswith("/documents/news")
 
 
 PICTURES = {

@@ -194,6 +194,15 @@ function offerMarking(text) {
   });
 }
 
+function limitSize(field) {
+  field.addEventListener("change", () => {
+    const file = field.files[0];
+    field.setCustomValidity(file && file.size > Number(field.dataset.most) ? field.dataset.tooLarge : "");
+    field.reportValidity();
+  });
+}
+
+document.querySelectorAll("[data-most]").forEach(limitSize);
 document.querySelectorAll("[data-marking]").forEach(offerMarking);
 document.querySelectorAll("input[data-slider]").forEach(addSlider);
 document.querySelectorAll("[data-suggest]").forEach(addSuggestions);
