@@ -72,6 +72,8 @@ _HTTP = {
     "max_field_size": MOST_BYTES,
     "max_headers": MOST_LINES,
 }
+FIRST_REQUEST_SECONDS = 1.0
+"""Time in which the first request of a connection can still begin when the server stops."""
 
 
 def make_app(
@@ -148,6 +150,7 @@ async def running(app: web.Application, *, connections: int, stop_seconds: float
             yield runner
         finally:
             await app.shutdown()  # requests that last end themselves
+            await server.open.first_requests(FIRST_REQUEST_SECONDS)
             await runner.cleanup()
     finally:
         await application.cleanup()

@@ -29,6 +29,7 @@ from service.app import make_app, running
 from service.app_keys import HEAD, KEYS, LOGGER, STARTED, WRITER
 from service.commands.decisions import Batch
 from service.limits import MOST_CONNECTIONS, REFUSED_AT_ONCE
+from service.listening import begin_no_connection
 from service.logging import StandardHandler
 from service.settings import Settings
 from service.transparency.checkpoint import PUBLISHER
@@ -133,18 +134,20 @@ def _report_start(
 async def _refuse_new(app: web.Application, runner: web.BaseRunner, sockets: Iterable[socket.socket]) -> None:
     """Stop listening, and answer the requests sent by now. Each answer then closes its connection."""
     await app.shutdown()
+    for each in sockets:
+        begin_no_connection(each)
+    await asyncio.sleep(QUIET_SECONDS)
     for site in list(runner.sites):
         await site.stop()
     assert runner.server is not None
     for connection in _last_connections(sockets):
         await asyncio.get_running_loop().connect_accepted_socket(runner.server, connection)
-    await asyncio.sleep(QUIET_SECONDS)
 
 
 def _last_connections(sockets: Iterable[socket.socket]) -> list[socket.socket]:
     """Accept every waiting connection, and close the listening sockets.
 
-    The system resets connections that still wait when a socket is closed.
+    The system resets connections that still wait when a socket is closed, so none may begin meanwhile.
     """
     found = []
     for each in sockets:

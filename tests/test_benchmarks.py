@@ -104,7 +104,7 @@ def test_every_measure_of_a_registry_of_one_size_runs(tmp_path):
     assert {(name, REGISTRY) for name in (REBUILD, REPLAY, AUDIT, AUDIT_VIEWS, STREAM)} <= found
     assert all(row.size == 2_000 for row in results.rows)
     timed = [row for row in results.rows if not row.limits]
-    assert len(timed) == 15
+    assert len(timed) == 17
     for name in (LOST, DOUBLED):
         figure = results.figure(LIVE, name)
         assert figure is not None

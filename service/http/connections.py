@@ -60,6 +60,9 @@ class Connections:
         self._open = 0
         # Each in the order in which the connections came into this state.
         self._fresh: dict[Connection, None] = {}
+        self._all_began = asyncio.Event()
+        """Whether no connection is fresh."""
+        self._all_began.set()
         self._idle: dict[Connection, None] = {}
         self._holding: dict[Connection, int] = {}
         self._ahead = 0
@@ -79,6 +82,7 @@ class Connections:
             self.busy(longest)
             longest.drop()
         self._fresh[connection] = None
+        self._all_began.clear()
         return True
 
     @property
@@ -95,10 +99,18 @@ class Connections:
         """Note that a request of the connection has begun."""
         self._fresh.pop(connection, None)
         self._idle.pop(connection, None)
+        if not self._fresh:
+            self._all_began.set()
 
     def idle(self, connection: Connection) -> None:
         """Note that the request of the connection is answered."""
         self._idle[connection] = None
+
+    async def first_requests(self, seconds: float) -> None:
+        """Wait until the first request of every connection has begun, so many seconds at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._all_began.wait()
 
     @contextmanager
     def lingering(self) -> Iterator[bool]:

@@ -253,6 +253,20 @@ def test_sigterm_answers_every_request_that_was_sent(tmp_path, kept):
     assert unanswered == []
 
 
+def test_sigterm_waits_for_the_first_request_of_a_new_connection(tmp_path):
+    """A client on a busy machine sends its request half a second after its connection began."""
+    with Server(tmp_path / "data", "--first-key") as server:
+        clients = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=20) for _ in range(8)]
+        for client in clients:
+            client.connect()
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        for client in clients:
+            client.request("GET", "/v1/parties")
+        assert [client.getresponse().status for client in clients] == [200] * 8
+        assert server.stop() == 0
+
+
 def test_ctrl_c_stops_it_too(tmp_path):
     with Server(tmp_path / "data", "--first-key") as server:
         server.process.send_signal(signal.SIGINT)
